@@ -1,0 +1,114 @@
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+/**
+ * Which folders of `agent/` a folder may import from, itself apart. Imports run one way so that each
+ * layer can be read, tested and replaced without those above it; docs/ARCHITECTURE.md draws the graph.
+ *
+ * @type {Record<string, readonly string[]>}
+ */
+const LAYERS = {
+  oci: [],
+  config: ['oci'],
+  metrics: [],
+  store: ['oci', 'metrics'],
+  routing: ['oci', 'metrics'],
+  inventory: ['oci', 'metrics', 'store', 'routing'],
+  transfer: ['oci', 'metrics', 'store', 'routing'],
+  mirror: ['oci', 'metrics', 'store', 'routing', 'transfer'],
+  cli: ['oci', 'config', 'metrics', 'store', 'routing', 'inventory', 'transfer', 'mirror'],
+};
+
+const oneWayImports = Object.entries(LAYERS).map(([layer, allowed]) => {
+  const forbidden = Object.keys(LAYERS).filter((name) => name !== layer && !allowed.includes(name));
+  const reach = allowed.length === 0 ? 'nothing of ours' : allowed.join(', ');
+  return {
+    files: [`agent/${layer}/**/*.ts`],
+    ignores: ['**/*.test.ts'],
+    rules: /** @type {import('eslint').Linter.RulesRecord} */ ({
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            ...(forbidden.length === 0
+              ? []
+              : [
+                  {
+                    regex: `^\\.\\./(\\.\\./)*(${forbidden.join('|')})(/|$)`,
+                    message: `Imports run one way: agent/${layer} may import ${reach}, so that it can be read, tested and replaced without the layers above it. Pass what you need in through the constructor.`,
+                  },
+                ]),
+            {
+              regex: '/testing/',
+              message: 'agent/testing is for tests: shipped code must not depend on it.',
+            },
+          ],
+        },
+      ],
+    }),
+  };
+});
+
+export default defineConfig(
+  { ignores: ['node_modules', 'dist', 'proto/generated', '.e2e-cache'] },
+  ...tseslint.configs.strictTypeChecked,
+  ...tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      eqeqeq: 'error',
+      'no-console': 'error',
+      'no-param-reassign': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'ExportDefaultDeclaration',
+          message: 'Named exports only: a name that is the same everywhere can be searched for.',
+        },
+      ],
+    },
+  },
+  {
+    // node:test registers through promises that the runner awaits itself.
+    files: ['**/*.test.ts', '**/*.e2e.ts', 'agent/testing/**', '**/conformance.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            {
+              from: 'package',
+              package: 'node:test',
+              name: [
+                'test',
+                'it',
+                'describe',
+                'suite',
+                'before',
+                'after',
+                'beforeEach',
+                'afterEach',
+              ],
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ['eslint.config.js'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
+  ...oneWayImports,
+);
