@@ -1,0 +1,98 @@
+import type { Descriptor } from './descriptor.ts';
+import { parseDigest } from './digest.ts';
+import { isManifestType, MEDIA_TYPE } from './media-type.ts';
+
+/**
+ * Largest manifest that is read or passed on, in bytes. The distribution specification asks registries to
+ * take at least this much, and containerd reads no more either.
+ */
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+
+/** Most descriptors that one manifest may list; real images stay below 200. */
+const MAX_CHILDREN = 4096;
+
+/** An index or image manifest, reduced to what distribution needs of it. */
+export interface Manifest {
+  readonly mediaType: string;
+  /** Everything that it points to: manifests of an index; config and layers of an image manifest. */
+  readonly children: readonly Descriptor[];
+}
+
+/** The bytes are not a manifest of a kind that is distributed. The message says what is wrong, without quoting. */
+export class ManifestError extends Error {
+  override readonly name = 'ManifestError';
+  readonly code = 'ERR_MANIFEST';
+}
+
+/**
+ * Reads an index or image manifest.
+ *
+ * A content store keeps no media types, and older manifests do not state their own. It is then inferred
+ * as containerd does: `manifests` makes an index, `config` with `layers` an image manifest, and the
+ * config's type tells Docker's from OCI's.
+ *
+ * @throws ManifestError when the bytes are none of these or a descriptor in them is not well-formed
+ */
+export function parseManifest(bytes: Uint8Array): Manifest {
+  const json = parseObject(bytes);
+  const { manifests, config, layers } = json;
+
+  if (Array.isArray(manifests)) {
+    const children = descriptors(manifests);
+    const docker = children.some((child) => child.mediaType === MEDIA_TYPE.dockerManifest);
+    const inferred = docker ? MEDIA_TYPE.dockerList : MEDIA_TYPE.ociIndex;
+    return { mediaType: statedType(json) ?? inferred, children };
+  }
+  if (isObject(config) && Array.isArray(layers)) {
+    const children = descriptors([config, ...(layers as unknown[])]);
+    const docker = children[0]?.mediaType === MEDIA_TYPE.dockerConfig;
+    const inferred = docker ? MEDIA_TYPE.dockerManifest : MEDIA_TYPE.ociManifest;
+    return { mediaType: statedType(json) ?? inferred, children };
+  }
+  throw new ManifestError('neither an index (manifests) nor an image manifest (config and layers)');
+}
+
+function parseObject(bytes: Uint8Array): Record<string, unknown> {
+  if (bytes.length > MAX_MANIFEST_BYTES) {
+    throw new ManifestError(`${bytes.length} bytes, more than ${MAX_MANIFEST_BYTES}`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw new ManifestError('not JSON');
+  }
+  if (!isObject(json)) throw new ManifestError('not a JSON object');
+  return json;
+}
+
+function statedType(json: Record<string, unknown>): string | undefined {
+  const stated = json['mediaType'];
+  return typeof stated === 'string' && isManifestType(stated) ? stated : undefined;
+}
+
+function descriptors(list: readonly unknown[]): Descriptor[] {
+  if (list.length > MAX_CHILDREN) {
+    throw new ManifestError(`${list.length} descriptors, more than ${MAX_CHILDREN}`);
+  }
+  return list.map(descriptor);
+}
+
+function descriptor(value: unknown, index: number): Descriptor {
+  if (!isObject(value)) throw new ManifestError(`descriptor ${index} is not an object`);
+  const { mediaType, digest, size } = value;
+  const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
+  if (parsed === undefined) throw new ManifestError(`descriptor ${index} has no valid digest`);
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+    throw new ManifestError(`descriptor ${index} has no valid size`);
+  }
+  return {
+    mediaType: typeof mediaType === 'string' ? mediaType : MEDIA_TYPE.binary,
+    digest: parsed,
+    size,
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

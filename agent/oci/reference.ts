@@ -1,0 +1,89 @@
+import { parseDigest, type Digest } from './digest.ts';
+
+/**
+ * An image name taken apart: `registry/repository[:tag][@digest]`.
+ *
+ * @see OCI distribution specification, "Pulling manifests", for the grammar of repositories and tags
+ */
+export interface Reference {
+  /** Host with optional port, as it stands in image names: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
+  readonly registry: string;
+  /** Path below the registry: `library/alpine`. */
+  readonly repository: string;
+  readonly tag?: string;
+  readonly digest?: Digest;
+}
+
+/** Longest `registry/repository` that containerd and Docker accept. */
+const MAX_NAME_LENGTH = 255;
+
+const REPOSITORY =
+  /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
+const REGISTRY =
+  /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])(?::[0-9]{1,5})?$/;
+
+/** Whether `text` is a well-formed repository name. */
+export function isRepository(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && REPOSITORY.test(text);
+}
+
+/** Whether `text` is a well-formed tag. */
+export function isTag(text: string): boolean {
+  return TAG.test(text);
+}
+
+/** Whether `text` can be the host part of an image name. */
+export function isRegistry(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && REGISTRY.test(text);
+}
+
+/**
+ * Whether the first component of a path names a registry rather than a repository: only a host has a dot,
+ * a port or the name `localhost`. The same rule lets `docker pull` tell `alpine/git` from `quay.io/git`.
+ */
+export function looksLikeRegistry(component: string): boolean {
+  return component === 'localhost' || /[.:]/.test(component);
+}
+
+/**
+ * Parses a fully qualified image name, as containerd keeps them.
+ *
+ * @returns `undefined` for a name without registry or otherwise not well-formed
+ */
+export function parseReference(name: string): Reference | undefined {
+  const slash = name.indexOf('/');
+  if (slash < 0 || name.length > 2 * MAX_NAME_LENGTH) return undefined;
+  const registry = name.slice(0, slash);
+  if (!looksLikeRegistry(registry) || !isRegistry(registry)) return undefined;
+
+  let rest = name.slice(slash + 1);
+  let digest: Digest | undefined;
+  const at = rest.indexOf('@');
+  if (at >= 0) {
+    digest = parseDigest(rest.slice(at + 1));
+    if (digest === undefined) return undefined;
+    rest = rest.slice(0, at);
+  }
+
+  let tag: string | undefined;
+  const colon = rest.lastIndexOf(':');
+  if (colon >= 0) {
+    tag = rest.slice(colon + 1);
+    if (!isTag(tag)) return undefined;
+    rest = rest.slice(0, colon);
+  }
+
+  if (!isRepository(rest)) return undefined;
+  return {
+    registry,
+    repository: rest,
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest === undefined ? {} : { digest }),
+  };
+}
+
+/** The full name of a tag: the name of its image record and its key in the directory. */
+export function tagName(registry: string, repository: string, tag: string): string {
+  return `${registry}/${repository}:${tag}`;
+}

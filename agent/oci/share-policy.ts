@@ -1,0 +1,45 @@
+/** What {@link SharePolicy} is made from. */
+export interface SharePolicyInit {
+  /** Registries that are mirrored, as in image names. Default: empty, which means all. */
+  readonly registries?: readonly string[];
+  /** A match on `registry/repository` or `registry/repository:tag` leaves the image out. Default: none. */
+  readonly filters?: readonly RegExp[];
+  /** Whether the tag `latest` is shared. Default: false, since it moves and each node would see another. */
+  readonly latest?: boolean;
+}
+
+/**
+ * Which content takes part: the same answer decides what is advertised and what is served.
+ *
+ * A filter that matches only with the tag (`:dev$`) leaves out the tag and not the content: by digest it
+ * is ordinary content, as with Spegel and k3s.
+ */
+export class SharePolicy {
+  readonly #registries: ReadonlySet<string>;
+  readonly #filters: readonly RegExp[];
+  readonly #latest: boolean;
+
+  constructor(init: SharePolicyInit = {}) {
+    this.#registries = new Set(init.registries ?? []);
+    this.#filters = init.filters ?? [];
+    this.#latest = init.latest ?? false;
+  }
+
+  /** Whether the content of this repository is shared, by digest. */
+  sharesContent(registry: string, repository: string): boolean {
+    if (this.#registries.size > 0 && !this.#registries.has(registry)) return false;
+    const name = registry === '' ? repository : `${registry}/${repository}`;
+    return !this.#matches(name);
+  }
+
+  /** Whether this tag is shared. */
+  sharesTag(registry: string, repository: string, tag: string): boolean {
+    if (tag === 'latest' && !this.#latest) return false;
+    if (!this.sharesContent(registry, repository)) return false;
+    return !this.#matches(`${registry}/${repository}:${tag}`);
+  }
+
+  #matches(name: string): boolean {
+    return this.#filters.some((filter) => filter.test(name));
+  }
+}
