@@ -1,0 +1,79 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+import { METRICS, type MetricName } from './table.ts';
+
+/** The metrics that components count into; `docs/METRICS.md` lists them all. */
+export interface Metrics {
+  readonly registry: Registry;
+  readonly mirrorRequests: Counter<'registry' | 'cache'>;
+  readonly mirrorLastSuccess: Gauge;
+  readonly resolveDuration: Histogram<'router'>;
+  readonly advertisedImages: Gauge<'registry'>;
+  readonly advertisedImageTags: Gauge<'registry'>;
+  readonly advertisedImageDigests: Gauge<'registry'>;
+  readonly advertisedContentDigests: Gauge<'registry'>;
+  readonly httpDuration: Histogram<'handler' | 'method' | 'code'>;
+  readonly httpResponseSize: Histogram<'handler' | 'method' | 'code'>;
+  readonly httpInflight: Gauge<'handler'>;
+  readonly peerBytes: Counter<'direction'>;
+  readonly fallThroughs: Counter<'reason'>;
+  readonly peerFailures: Counter<'reason'>;
+  readonly resumes: Counter<'result'>;
+  readonly firstByte: Histogram;
+  readonly storeChanges: Counter<'kind'>;
+  readonly storeProblems: Counter<'reason'>;
+  readonly advertiseLag: Histogram;
+  readonly routingPeers: Gauge;
+  readonly advertisedKeys: Gauge;
+  readonly ready: Gauge;
+}
+
+/**
+ * Makes every metric of the table in a registry of its own, with the process metrics of prom-client.
+ *
+ * Two agents in one process (tests) never share counts.
+ */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const base = (name: MetricName): { name: string; help: string; registers: Registry[] } => ({
+    name,
+    help: METRICS[name].help,
+    registers: [registry],
+  });
+  const labels = <L extends string>(name: MetricName): L[] => [...METRICS[name].labels] as L[];
+  const counter = <L extends string>(name: MetricName): Counter<L> =>
+    new Counter({ ...base(name), labelNames: labels<L>(name) });
+  const gauge = <L extends string>(name: MetricName): Gauge<L> =>
+    new Gauge({ ...base(name), labelNames: labels<L>(name) });
+  const histogram = <L extends string>(name: MetricName): Histogram<L> => {
+    const metric = METRICS[name];
+    const buckets = 'buckets' in metric ? [...metric.buckets] : [];
+    return new Histogram({ ...base(name), labelNames: labels<L>(name), buckets });
+  };
+
+  return {
+    registry,
+    mirrorRequests: counter('spegel_mirror_requests_total'),
+    mirrorLastSuccess: gauge('spegel_mirror_last_success_timestamp_seconds'),
+    resolveDuration: histogram('spegel_resolve_duration_seconds'),
+    advertisedImages: gauge('spegel_advertised_images'),
+    advertisedImageTags: gauge('spegel_advertised_image_tags'),
+    advertisedImageDigests: gauge('spegel_advertised_image_digests'),
+    advertisedContentDigests: gauge('spegel_advertised_content_digests'),
+    httpDuration: histogram('http_request_duration_seconds'),
+    httpResponseSize: histogram('http_response_size_bytes'),
+    httpInflight: gauge('http_requests_inflight'),
+    peerBytes: counter('peerglass_peer_bytes_total'),
+    fallThroughs: counter('peerglass_fall_throughs_total'),
+    peerFailures: counter('peerglass_peer_failures_total'),
+    resumes: counter('peerglass_resumes_total'),
+    firstByte: histogram('peerglass_first_byte_seconds'),
+    storeChanges: counter('peerglass_store_changes_total'),
+    storeProblems: counter('peerglass_store_problems_total'),
+    advertiseLag: histogram('peerglass_advertise_lag_seconds'),
+    routingPeers: gauge('peerglass_routing_peers'),
+    advertisedKeys: gauge('peerglass_advertised_keys'),
+    ready: gauge('peerglass_ready'),
+  };
+}

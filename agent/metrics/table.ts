@@ -1,0 +1,134 @@
+/** One row of the table of metrics. */
+interface MetricRow {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+  /** Upper bounds of a histogram's buckets, in the unit of its name. */
+  readonly buckets?: readonly number[];
+}
+
+/** From a tenth of a millisecond, where a local lookup lies, to ten seconds, where a pull is lost. */
+const SECONDS = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
+const BYTES = [1024, 16_384, 262_144, 1_048_576, 16_777_216, 134_217_728, 1_073_741_824];
+
+/**
+ * Every metric of ours, once: registration, docs/METRICS.md and the tests of both come from here. The
+ * names without `peerglass_` and their labels are Spegel's, so that its dashboards work.
+ */
+export const METRICS = {
+  spegel_mirror_requests_total: {
+    type: 'counter',
+    labels: ['registry', 'cache'],
+    help: 'Requests for content not held locally, by registry; cache is hit when a peer had it, else miss.',
+  },
+  spegel_mirror_last_success_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Unix time of the last request that a peer answered.',
+  },
+  spegel_resolve_duration_seconds: {
+    type: 'histogram',
+    labels: ['router'],
+    help: 'Time from asking the directory to its first provider.',
+    buckets: SECONDS,
+  },
+  spegel_advertised_images: {
+    type: 'gauge',
+    labels: ['registry'],
+    help: 'Images advertised, tags and digests together; the name of older Spegel versions.',
+  },
+  spegel_advertised_image_tags: {
+    type: 'gauge',
+    labels: ['registry'],
+    help: 'Image tags advertised.',
+  },
+  spegel_advertised_image_digests: {
+    type: 'gauge',
+    labels: ['registry'],
+    help: 'Digests of whole images (index or manifest that an image name points to) advertised.',
+  },
+  spegel_advertised_content_digests: {
+    type: 'gauge',
+    labels: ['registry'],
+    help: 'Digests advertised, of any kind; registry is empty for content of no image yet.',
+  },
+  http_request_duration_seconds: {
+    type: 'histogram',
+    labels: ['handler', 'method', 'code'],
+    help: 'Time to answer an HTTP request, body included.',
+    buckets: SECONDS,
+  },
+  http_response_size_bytes: {
+    type: 'histogram',
+    labels: ['handler', 'method', 'code'],
+    help: 'Bytes of body sent in an HTTP response.',
+    buckets: BYTES,
+  },
+  http_requests_inflight: {
+    type: 'gauge',
+    labels: ['handler'],
+    help: 'HTTP requests being answered.',
+  },
+  peerglass_peer_bytes_total: {
+    type: 'counter',
+    labels: ['direction'],
+    help: 'Bytes of content exchanged with peers; direction is received or sent.',
+  },
+  peerglass_fall_throughs_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests left to the upstream registry: no-provider, lookup-timeout, providers-failed, not-shared.',
+  },
+  peerglass_peer_failures_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests to a peer that failed: connect, timeout, not-found, status, protocol, digest, body.',
+  },
+  peerglass_resumes_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Bodies that broke and were to go on from another peer; result is resumed or broken.',
+  },
+  peerglass_first_byte_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: "Time from a request to the head of the peer's answer that serves it, lookup included.",
+    buckets: SECONDS,
+  },
+  peerglass_store_changes_total: {
+    type: 'counter',
+    labels: ['kind'],
+    help: 'Changes of the content store followed, by kind.',
+  },
+  peerglass_store_problems_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Things in the content store that are left out: unparsable-name, broken-manifest.',
+  },
+  peerglass_advertise_lag_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'Time from seeing content in the store to its first placement in the directory.',
+    buckets: SECONDS,
+  },
+  peerglass_routing_peers: {
+    type: 'gauge',
+    labels: [],
+    help: 'Peers in the routing table.',
+  },
+  peerglass_advertised_keys: {
+    type: 'gauge',
+    labels: [],
+    help: 'Keys that this node advertises.',
+  },
+  peerglass_ready: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while /readyz answers 200.',
+  },
+} as const satisfies Record<string, MetricRow>;
+
+/** The name of a metric of the table. */
+export type MetricName = keyof typeof METRICS;

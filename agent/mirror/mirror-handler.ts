@@ -1,0 +1,203 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { Logger } from 'pino';
+
+import { BoundedLabels } from '../metrics/bounded-labels.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { rangeLength, resolveRange, type ByteRange } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { OciError } from '../oci/errors.ts';
+import type { SharePolicy } from '../oci/share-policy.ts';
+import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
+import type { ContentRequest } from '../transfer/content-request.ts';
+import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
+import type { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { findLocal, type LocalContent } from './local-content.ts';
+import { parseTarget } from './request-target.ts';
+import { sendBody, writeContentHead, writeError } from './respond.ts';
+
+/** What a {@link MirrorHandler} works with. */
+export interface MirrorHandlerComponents {
+  readonly store: ContentStore;
+  readonly transfer: Pick<PeerTransfer, 'fetch'>;
+  readonly policy: SharePolicy;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/** Who answered, as the label `handler` of the HTTP metrics: Spegel's names. */
+export type HandlerLabel = 'v2' | 'registry' | 'mirror';
+
+/**
+ * Answers the OCI distribution API: from the store of this node first, then from peers, else 404, at which
+ * containerd goes to the next host of its hosts.toml.
+ */
+export class MirrorHandler {
+  readonly #store: ContentStore;
+  readonly #transfer: Pick<PeerTransfer, 'fetch'>;
+  readonly #policy: SharePolicy;
+  readonly #metrics: Metrics;
+  readonly #logger: Logger;
+  readonly #registries = new BoundedLabels();
+
+  constructor(components: MirrorHandlerComponents) {
+    this.#store = components.store;
+    this.#transfer = components.transfer;
+    this.#policy = components.policy;
+    this.#metrics = components.metrics;
+    this.#logger = components.logger;
+  }
+
+  /**
+   * Answers one request; never rejects.
+   *
+   * @param signal aborted when the client goes away
+   * @returns who answered
+   */
+  async handle(
+    req: IncomingMessage,
+    res: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<HandlerLabel> {
+    let label: HandlerLabel = 'registry';
+    try {
+      const target = parseTarget(req.method, req.url, req.headers);
+      if (target.kind === 'version-check') {
+        label = 'v2';
+        res.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
+        res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 2 }).end('{}');
+        return label;
+      }
+      this.#refuseUnshared(target.request);
+      const fromPeer = req.headers[MIRRORED_HEADER] === 'true';
+      if (await this.#serveLocal(target.request, fromPeer, res, signal)) return label;
+      if (fromPeer) throw unknown(target.request, 'not held by this node');
+      label = 'mirror';
+      await this.#servePeer(target.request, res, signal);
+    } catch (error) {
+      this.#fail(req, res, error, signal);
+    }
+    return label;
+  }
+
+  #refuseUnshared(request: ContentRequest): void {
+    const { registry, repository, tag } = request;
+    const shared =
+      tag === undefined
+        ? this.#policy.sharesContent(registry, repository)
+        : this.#policy.sharesTag(registry, repository, tag);
+    if (shared) return;
+    this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
+    throw unknown(request, 'left out by the configuration of this mirror');
+  }
+
+  async #serveLocal(
+    request: ContentRequest,
+    toPeer: boolean,
+    res: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    await using local = await this.#findLocal(request, signal);
+    if (local === undefined) return false;
+    const { descriptor, blob } = local;
+    const range = rangeToSend(request, descriptor, res);
+    writeContentHead(res, { descriptor, registry: request.registry, ...(range && { range }) });
+    if (request.method === 'HEAD' || descriptor.size === 0) {
+      res.end();
+      return true;
+    }
+    const whole = range ?? { start: 0, end: descriptor.size - 1 };
+    const bytes = local.bytes?.subarray(whole.start, whole.end + 1);
+    if (bytes !== undefined) res.end(bytes);
+    else await sendBody(res, blob.stream(whole, signal), signal);
+    if (toPeer) this.#metrics.peerBytes.inc({ direction: 'sent' }, rangeLength(whole));
+    return true;
+  }
+
+  async #findLocal(
+    request: ContentRequest,
+    signal: AbortSignal,
+  ): Promise<LocalContent | undefined> {
+    try {
+      return await findLocal(this.#store, request, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // A peer may have it, and containerd goes upstream otherwise: the pull must go on.
+      const level = error instanceof StoreUnavailableError ? 'debug' : 'warn';
+      this.#logger[level]({ err: error, digest: request.digest }, 'local content cannot be read');
+      return undefined;
+    }
+  }
+
+  async #servePeer(
+    request: ContentRequest,
+    res: ServerResponse,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const registry = this.#registries.label(request.registry);
+    const content = await this.#transfer.fetch(request, signal);
+    this.#metrics.mirrorRequests.inc({ registry, cache: content === undefined ? 'miss' : 'hit' });
+    if (content === undefined) throw unknown(request, 'not found on any peer');
+    this.#metrics.mirrorLastSuccess.setToCurrentTime();
+
+    const { descriptor } = content;
+    switch (content.kind) {
+      case 'head':
+        writeContentHead(res, { descriptor, registry: request.registry });
+        res.end();
+        return;
+      case 'whole': {
+        const range = rangeToSend(request, descriptor, res);
+        writeContentHead(res, { descriptor, registry: request.registry, ...(range && { range }) });
+        res.end(range ? content.bytes.subarray(range.start, range.end + 1) : content.bytes);
+        return;
+      }
+      case 'stream': {
+        const partial = request.range === undefined ? {} : { range: content.range };
+        writeContentHead(res, { descriptor, registry: request.registry, ...partial });
+        await sendBody(res, content.body, signal);
+      }
+    }
+  }
+
+  #fail(req: IncomingMessage, res: ServerResponse, error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return; // the client has gone: nobody to tell, nothing went wrong
+    const fields = { err: error, method: req.method, url: req.url?.slice(0, 512) };
+    if (res.headersSent) {
+      this.#logger.warn(fields, 'body broke, connection closed for the client to resume');
+      return;
+    }
+    if (error instanceof OciError) {
+      this.#logger.debug(fields, 'request answered with an error');
+      writeError(res, error);
+      return;
+    }
+    this.#logger.error(fields, 'request failed');
+    writeError(res, new OciError('UNKNOWN', 'internal error, see the log of the mirror'));
+  }
+}
+
+function unknown({ kind }: ContentRequest, detail: string): OciError {
+  return new OciError(kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN', detail);
+}
+
+/**
+ * The interval to send, or `undefined` for all of it.
+ *
+ * @throws OciError `RANGE_INVALID` when none of it exists; `Content-Range` is set then
+ */
+function rangeToSend(
+  request: ContentRequest,
+  { size }: Descriptor,
+  res: ServerResponse,
+): ByteRange | undefined {
+  // containerd asks for `bytes=0-` of everything, of empty blobs too: that is no error, and RFC 9110,
+  // section 14.2, lets a server ignore a range.
+  if (request.range === undefined || size === 0) return undefined;
+  const range = resolveRange(request.range, size);
+  if (range === undefined) {
+    res.setHeader('Content-Range', `bytes */${size}`);
+    throw new OciError('RANGE_INVALID', `the content has ${size} bytes`);
+  }
+  return range;
+}

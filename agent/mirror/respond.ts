@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http';
+
+import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { OciError } from '../oci/errors.ts';
+
+/** The head of an answer with content. */
+export interface ContentHead {
+  readonly descriptor: Descriptor;
+  /** The interval to send; absent for all of it. */
+  readonly range?: ByteRange;
+  /** Echoed as `OCI-Namespace`; empty when it is not known. */
+  readonly registry: string;
+}
+
+/** Writes status and headers of an answer with content; nothing is sent before the body or the end. */
+export function writeContentHead(res: ServerResponse, head: ContentHead): void {
+  const { descriptor, range, registry } = head;
+  res.setHeader('Docker-Content-Digest', descriptor.digest);
+  res.setHeader('Content-Type', descriptor.mediaType);
+  res.setHeader('Accept-Ranges', 'bytes');
+  if (registry !== '') res.setHeader('OCI-Namespace', registry);
+  if (range === undefined) {
+    res.writeHead(200, { 'Content-Length': descriptor.size });
+  } else {
+    res.writeHead(206, {
+      'Content-Length': rangeLength(range),
+      'Content-Range': `bytes ${range.start}-${range.end}/${descriptor.size}`,
+    });
+  }
+}
+
+/** Answers with an error in the form of the specification; of a HEAD only status and headers. */
+export function writeError(res: ServerResponse, error: OciError): void {
+  const body = error.toBody();
+  const allow = error.code === 'UNSUPPORTED' ? { Allow: 'GET, HEAD' } : {};
+  res.writeHead(error.status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    ...allow,
+  });
+  res.end(body);
+}
+
+/**
+ * Sends a body, at the client's pace.
+ *
+ * When the source fails the connection is ended by FIN after what was sent: containerd takes a reset as
+ * the end of the whole pull, and resumes after a FIN that comes before the declared length.
+ *
+ * @returns bytes handed to the connection
+ * @throws what the source threw, after the connection was ended
+ */
+export async function sendBody(
+  res: ServerResponse,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<number> {
+  let sent = 0;
+  try {
+    for await (const chunk of body) {
+      if (signal.aborted) return sent;
+      sent += chunk.length;
+      if (!res.write(chunk)) await drained(res, signal);
+    }
+    res.end();
+    return sent;
+  } catch (error) {
+    if (signal.aborted) return sent;
+    res.socket?.destroySoon();
+    throw error;
+  }
+}
+
+function drained(res: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      res.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    res.on('drain', done);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
+}

@@ -1,0 +1,33 @@
+import type { RangeRequest } from '../oci/byte-range.ts';
+import type { Digest } from '../oci/digest.ts';
+import { tagName } from '../oci/reference.ts';
+
+/** What a client asked for, parsed and checked. */
+export interface ContentRequest {
+  readonly kind: 'manifest' | 'blob';
+  readonly method: 'GET' | 'HEAD';
+  /** Host of the registry as in image names; empty when the client did not say (then only digests are asked). */
+  readonly registry: string;
+  readonly repository: string;
+  /** Exactly one of tag and digest is there; blobs are asked by digest only. */
+  readonly tag?: string;
+  readonly digest?: Digest;
+  /** Of a GET only. */
+  readonly range?: RangeRequest;
+}
+
+/** The key of the content in the directory: the digest, or the tag's full name. */
+export function contentKey({ registry, repository, tag, digest }: ContentRequest): string {
+  return digest ?? tagName(registry, repository, tag ?? '');
+}
+
+/**
+ * Path and query under which any mirror serves the content.
+ *
+ * @see OCI distribution specification, "Pulling manifests" and "Pulling blobs"; `ns` is containerd's
+ */
+export function contentPath(request: ContentRequest): string {
+  const { kind, registry, repository, tag, digest } = request;
+  const query = registry === '' ? '' : `?ns=${encodeURIComponent(registry)}`;
+  return `/v2/${repository}/${kind}s/${digest ?? tag ?? ''}${query}`;
+}

@@ -1,0 +1,124 @@
+import type { Readable } from 'node:stream';
+
+import { Agent, request as send } from 'undici';
+
+import type { RangeRequest } from '../oci/byte-range.ts';
+import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
+import { contentPath, type ContentRequest } from './content-request.ts';
+import { PeerError, toPeerError } from './peer-error.ts';
+import { checkHead, type PeerHead } from './peer-response.ts';
+
+/** Marks a request of a peer: local answers only, which is what keeps requests from going in circles. */
+export const MIRRORED_HEADER = 'x-spegel-mirrored';
+
+/** Largest response head that a peer may send, in bytes. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Bytes of an error's body that are read to keep the connection, rather than close it. */
+const MAX_ERROR_BODY_BYTES = 16 * 1024;
+
+/** Connections kept to one peer; more requests than that wait for a free one. */
+const MAX_CONNECTIONS_PER_PEER = 64;
+
+/** Bounds on what a peer may take, in milliseconds. */
+export interface PeerClientInit {
+  /** Until the connection stands. Default 500. */
+  readonly connectTimeout?: number;
+  /** From sending the request to the head of the answer, connecting included. Default 1000. */
+  readonly headTimeout?: number;
+  /** Between two pieces of a body while we are ready to take more. Default 5000. */
+  readonly stallTimeout?: number;
+  /** `User-Agent` to send. */
+  readonly userAgent: string;
+}
+
+/** An answer whose head has been checked. The body is unread and must be consumed or destroyed. */
+export interface PeerResponse extends PeerHead {
+  readonly body: Readable;
+}
+
+/** Speaks HTTP to the mirrors of other nodes over pooled connections. */
+export class PeerClient {
+  readonly #agent: Agent;
+  readonly #headTimeout: number;
+  readonly #userAgent: string;
+
+  constructor(init: PeerClientInit) {
+    this.#headTimeout = init.headTimeout ?? 1_000;
+    this.#userAgent = init.userAgent;
+    this.#agent = new Agent({
+      connections: MAX_CONNECTIONS_PER_PEER,
+      pipelining: 1,
+      connect: { timeout: init.connectTimeout ?? 500 },
+      bodyTimeout: init.stallTimeout ?? 5_000,
+      headersTimeout: 0, // the timer below covers connecting too
+      maxHeaderSize: MAX_HEADER_BYTES,
+      keepAliveTimeout: 30_000,
+    });
+  }
+
+  /**
+   * Asks one peer.
+   *
+   * Redirects are not followed and challenges not answered: either would let a peer choose whom this node
+   * talks to.
+   *
+   * @param origin base URL of the peer's mirror
+   * @param range sent in place of the request's own, to resume
+   * @throws PeerError for everything that goes wrong; the signal's reason when that is aborted
+   */
+  async fetch(
+    origin: string,
+    request: ContentRequest,
+    range: RangeRequest | undefined,
+    signal: AbortSignal,
+  ): Promise<PeerResponse> {
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new PeerError('timeout', `no answer in ${this.#headTimeout} ms`));
+    }, this.#headTimeout);
+    try {
+      const response = await send(new URL(contentPath(request), origin), {
+        dispatcher: this.#agent,
+        method: request.method,
+        headers: {
+          accept: request.kind === 'manifest' ? MANIFEST_ACCEPT : '*/*',
+          'accept-encoding': 'identity',
+          'user-agent': this.#userAgent,
+          [MIRRORED_HEADER]: 'true',
+          ...(range === undefined ? {} : { range: rangeHeader(range) }),
+        },
+        signal: AbortSignal.any([signal, late.signal]),
+      });
+      try {
+        const head = checkHead(request, range, response.statusCode, response.headers);
+        return { ...head, body: response.body };
+      } catch (error) {
+        response.body.on('error', () => undefined);
+        void response.body.dump({ limit: MAX_ERROR_BODY_BYTES }).catch(() => undefined);
+        throw error;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toPeerError(late.signal.aborted ? late.signal.reason : error, 'connect');
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends every connection, requests in progress included. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+function rangeHeader(range: RangeRequest): string {
+  switch (range.kind) {
+    case 'from':
+      return `bytes=${range.start}-`;
+    case 'between':
+      return `bytes=${range.start}-${range.end}`;
+    case 'last':
+      return `bytes=-${range.length}`;
+  }
+}
