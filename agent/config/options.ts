@@ -1,0 +1,227 @@
+import { VALUE, choice, type ValueKind } from './values.ts';
+
+/** One option: everything that the command line, the documentation and the chart need to know of it. */
+export interface Option<T = unknown> {
+  readonly kind: ValueKind<T>;
+  /** In the text form that a user would write; empty for none. */
+  readonly fallback: string;
+  /** One line for `--help`, without a full stop. */
+  readonly summary: string;
+  /** What docs/CONFIGURATION.md adds: the trade-off, the unit, when to change it. */
+  readonly details?: string;
+  /** Whether Spegel has the same flag. */
+  readonly spegel: boolean;
+  /** Environment twin where it is not the flag in upper snake case. */
+  readonly env?: string;
+}
+
+/** Options by flag name, without the dashes. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** The typed values of a table. */
+export type OptionValues<T extends OptionTable> = {
+  readonly [F in keyof T]: T[F] extends Option<infer V> ? V : never;
+};
+
+/** Declares an option; a function only so that the type of its value is inferred. */
+function option<T>(row: Option<T>): Option<T> {
+  return row;
+}
+
+/** Options that every subcommand takes. */
+export const COMMON_OPTIONS = {
+  'log-level': option({
+    kind: choice('ERROR', 'WARN', 'INFO', 'DEBUG'),
+    fallback: 'INFO',
+    summary: 'least severe messages to log',
+    details: 'docs/ARCHITECTURE.md, "What is logged", says what each level means.',
+    spegel: true,
+  }),
+} as const;
+
+/** Options of `registry`, the agent itself. */
+export const REGISTRY_OPTIONS = {
+  'registry-addr': option({
+    kind: VALUE.address,
+    fallback: ':5000',
+    summary: 'where the mirror listens',
+    details: 'containerd of this node and the agents of all others must reach it.',
+    spegel: true,
+  }),
+  'router-addr': option({
+    kind: VALUE.address,
+    fallback: ':5001',
+    summary: 'where the directory listens for peers',
+    details:
+      'TCP, IPv4 and IPv6. When it is not set, `K3S_P2P_PORT` changes the port, as it does for the mirror embedded in k3s, which claims the same one.',
+    spegel: true,
+  }),
+  'metrics-addr': option({
+    kind: VALUE.address,
+    fallback: ':9090',
+    summary: 'where /metrics, /readyz and /livez are',
+    spegel: true,
+  }),
+  'containerd-sock': option({
+    kind: VALUE.path,
+    fallback: '/run/containerd/containerd.sock',
+    summary: "containerd's socket",
+    details:
+      'k3s and RKE2: `/run/k3s/containerd/containerd.sock`. Waited for when it is not there yet.',
+    spegel: true,
+  }),
+  'containerd-namespace': option({
+    kind: VALUE.text,
+    fallback: 'k8s.io',
+    summary: 'containerd namespace to share',
+    details: 'Kubernetes keeps its images in `k8s.io`; others are neither served nor advertised.',
+    spegel: true,
+  }),
+  'containerd-content-path': option({
+    kind: VALUE.path,
+    fallback: '/var/lib/containerd/io.containerd.content.v1.content',
+    summary: "containerd's content folder",
+    details:
+      'Blobs are read from here, which is many times faster than through the socket. When it cannot be read, bytes come through the socket.',
+    spegel: true,
+  }),
+  'oci-layout': option({
+    kind: VALUE.folder,
+    fallback: '',
+    summary: 'share this OCI image layout instead',
+    details:
+      'A folder with `index.json` and `blobs/`; watched for changes. containerd is then not asked.',
+    spegel: false,
+  }),
+  'data-dir': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'keep the identity of this node here',
+    details: 'An ed25519 key, `private.key`. Without it every start makes a new identity.',
+    spegel: true,
+  }),
+  'bootstrap-kind': option({
+    kind: choice('dns', 'http', 'static'),
+    fallback: 'static',
+    summary: 'how the first peers are found',
+    spegel: true,
+  }),
+  'dns-bootstrap-domain': option({
+    kind: VALUE.text,
+    fallback: '',
+    summary: 'dns: name of the headless Service',
+    details: 'All its A and AAAA records are dialled, at the port of `--router-addr`.',
+    spegel: true,
+  }),
+  'http-bootstrap-addr': option({
+    kind: VALUE.optionalAddress,
+    fallback: '',
+    summary: 'http: where this node serves /id',
+    spegel: true,
+  }),
+  'http-bootstrap-peer': option({
+    kind: VALUE.url,
+    fallback: '',
+    summary: 'http: base URL of a peer that serves /id',
+    spegel: true,
+  }),
+  'static-bootstrap-peers': option({
+    kind: VALUE.multiaddrs,
+    fallback: '',
+    summary: 'static: addresses of peers',
+    details: 'With or without `/p2p/ID`. Empty: this node waits to be dialled.',
+    spegel: true,
+  }),
+  'mirror-resolve-timeout': option({
+    kind: VALUE.duration,
+    fallback: '20ms',
+    summary: 'how long the directory may take',
+    details:
+      'One wait for the next provider of a content. A wait that ends without one is repeated `--mirror-resolve-retries` times while the directory is still asking, so a miss takes at most `timeout x (retries + 1)`, 80 ms by default; it is told at once when everybody responsible has answered. Raise it on slow links between nodes.',
+    spegel: true,
+  }),
+  'mirror-resolve-retries': option({
+    kind: VALUE.count,
+    fallback: '3',
+    summary: 'waits and failed peers to go on after',
+    details: 'Providers that turn out not to hold the content are not counted.',
+    spegel: true,
+  }),
+  'registry-filters': option({
+    kind: VALUE.regexes,
+    fallback: '',
+    summary: 'leave out images that match',
+    details:
+      'Regular expressions on `registry/repository` and `registry/repository:tag`. A match on the name leaves out the image; a match that needs the tag (`:dev$`) leaves out the tag, and by digest the content is shared.',
+    spegel: true,
+  }),
+  'mirrored-registries': option({
+    kind: VALUE.registries,
+    fallback: '',
+    summary: 'share only these; none: all',
+    details: 'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.',
+    spegel: true,
+  }),
+  'enable-latest': option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'share images tagged latest',
+    details:
+      'The tag moves, and a mirror would pin each node to what its neighbours happen to have. By digest such images are shared in any case.',
+    spegel: false,
+    env: 'K3S_P2P_ENABLE_LATEST',
+  }),
+  'debug-web-enabled': option({
+    kind: VALUE.boolean,
+    fallback: 'true',
+    summary: 'serve /debug/status at --metrics-addr',
+    spegel: true,
+  }),
+  'peer-timeout': option({
+    kind: VALUE.duration,
+    fallback: '1s',
+    summary: 'for a peer to begin its answer',
+    details: 'Another peer is asked after it. Half of it is allowed for connecting.',
+    spegel: false,
+  }),
+  'stall-timeout': option({
+    kind: VALUE.duration,
+    fallback: '5s',
+    summary: 'without a byte, a peer counts as gone',
+    details: 'The body then goes on from another peer. containerd itself waits minutes.',
+    spegel: false,
+  }),
+  'compare-interval': option({
+    kind: VALUE.duration,
+    fallback: '5m',
+    summary: 'between full comparisons with the store',
+    details: 'Changes are followed as they happen; the comparison repairs what was missed.',
+    spegel: false,
+  }),
+  'shutdown-timeout': option({
+    kind: VALUE.duration,
+    fallback: '20s',
+    summary: 'for requests in flight at SIGTERM',
+    details: 'Keep it below `terminationGracePeriodSeconds` (30 s).',
+    spegel: false,
+  }),
+} as const;
+
+/** Values of `registry`. */
+export type RegistryConfig = OptionValues<typeof REGISTRY_OPTIONS> &
+  OptionValues<typeof COMMON_OPTIONS>;
+
+/** Options of `version`. */
+export const VERSION_OPTIONS = {
+  format: option({
+    kind: choice('text', 'json'),
+    fallback: 'text',
+    summary: 'how to print it',
+    spegel: true,
+  }),
+} as const;
+
+/** Name of the environment variable that sets the option. */
+export function environmentName(flag: string, { env }: Option): string {
+  return env ?? flag.toUpperCase().replaceAll('-', '_');
+}

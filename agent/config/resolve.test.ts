@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import fc from 'fast-check';
+
+import { COMMON_OPTIONS, REGISTRY_OPTIONS, environmentName } from './options.ts';
+import { UsageError, resolveOptions, splitList } from './resolve.ts';
+
+const resolve = (
+  written: Record<string, string[]>,
+  env: NodeJS.ProcessEnv = {},
+): ReturnType<typeof resolveOptions<typeof REGISTRY_OPTIONS>> =>
+  resolveOptions(REGISTRY_OPTIONS, written, env);
+
+describe('resolveOptions', () => {
+  it("has Spegel's defaults", () => {
+    const values = resolve({});
+    assert.deepEqual(values['registry-addr'], { host: '', port: 5000 });
+    assert.deepEqual(values['router-addr'], { host: '', port: 5001 });
+    assert.deepEqual(values['metrics-addr'], { host: '', port: 9090 });
+    assert.equal(values['containerd-sock'], '/run/containerd/containerd.sock');
+    assert.equal(values['containerd-namespace'], 'k8s.io');
+    assert.equal(
+      values['containerd-content-path'],
+      '/var/lib/containerd/io.containerd.content.v1.content',
+    );
+    assert.equal(values['mirror-resolve-timeout'], 20);
+    assert.equal(values['mirror-resolve-retries'], 3);
+    assert.equal(values['enable-latest'], false);
+    assert.equal(values['debug-web-enabled'], true);
+    assert.deepEqual(values['registry-filters'], []);
+    assert.equal(resolveOptions(COMMON_OPTIONS, {}, {})['log-level'], 'INFO');
+  });
+
+  it('prefers the flag to the variable, and takes an empty variable as not set', () => {
+    const env = { REGISTRY_ADDR: '127.0.0.1:1', METRICS_ADDR: '' };
+    assert.deepEqual(resolve({}, env)['registry-addr'], { host: '127.0.0.1', port: 1 });
+    const both = resolve({ 'registry-addr': ['[::1]:2'] }, env);
+    assert.deepEqual(both['registry-addr'], { host: '::1', port: 2 });
+    assert.deepEqual(resolve({}, env)['metrics-addr'], { host: '', port: 9090 });
+  });
+
+  it('reads durations, lists, registries and the variable of k3s', () => {
+    const values = resolve(
+      { 'mirror-resolve-timeout': ['1m1.5s'], 'registry-filters': ['a{1,2}', ':dev$'] },
+      {
+        K3S_P2P_ENABLE_LATEST: 'true',
+        MIRRORED_REGISTRIES: 'https://registry-1.docker.io, ghcr.io',
+      },
+    );
+    assert.equal(values['mirror-resolve-timeout'], 61_500);
+    assert.deepEqual(values['registry-filters'].map(String), ['/a{1,2}/', '/:dev$/']);
+    assert.deepEqual(values['mirrored-registries'], ['docker.io', 'ghcr.io']);
+    assert.equal(values['enable-latest'], true);
+  });
+
+  for (const [flag, text, says] of [
+    ['registry-addr', '5000', /HOST:PORT/],
+    ['registry-addr', ':70000', /HOST:PORT/],
+    ['registry-addr', '[nonsense]:1', /HOST:PORT/],
+    ['mirror-resolve-timeout', '20', /20ms/],
+    ['mirror-resolve-timeout', '-1s', /duration/],
+    ['mirror-resolve-retries', 'many', /whole number/],
+    ['registry-filters', '(', /Invalid regular expression/],
+    ['mirrored-registries', 'docker.io/library', /registry/],
+    ['http-bootstrap-peer', 'ftp://x', /http/],
+    ['http-bootstrap-peer', 'http://u:p@x', /password/],
+    ['static-bootstrap-peers', '10.0.0.1:5001', /\/ip4\//],
+    ['bootstrap-kind', 'gossip', /dns, http, static/],
+    ['oci-layout', '/dev/null', /not a folder/],
+  ] as const) {
+    it(`refuses --${flag} ${text} and says why`, () => {
+      assert.throws(
+        () => resolve({ [flag]: [text] }),
+        (error) => {
+          assert.ok(error instanceof UsageError);
+          assert.match(error.message, new RegExp(`^--${flag}: `));
+          assert.match(error.message, says);
+          return true;
+        },
+      );
+    });
+  }
+
+  it('names the variable when that is wrong, and refuses a flag given twice', () => {
+    assert.throws(() => resolve({}, { REGISTRY_ADDR: 'x' }), /^UsageError: REGISTRY_ADDR: /);
+    assert.throws(() => resolve({ 'data-dir': ['a', 'b'] }), /given 2 times/);
+  });
+});
+
+describe('the option table', () => {
+  it('gives every option a variable of its own and a default that parses', () => {
+    const table = { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS };
+    const names = Object.entries(table).map(([flag, option]) => environmentName(flag, option));
+    assert.equal(new Set(names).size, names.length);
+    assert.doesNotThrow(() => resolveOptions(table, {}, {}));
+  });
+});
+
+describe('splitList', () => {
+  it('gives back what was joined with quotes', () => {
+    const item = fc.string({ minLength: 1 }).filter((text) => text.trim() !== '');
+    fc.assert(
+      fc.property(fc.array(item), (items) => {
+        const text = items.map((each) => `"${each.replaceAll('"', '""')}"`).join(',');
+        assert.deepEqual(splitList(text), items);
+      }),
+    );
+  });
+});

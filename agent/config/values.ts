@@ -1,0 +1,159 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { isIP } from 'node:net';
+
+/** A kind of option value: how it is written, and what becomes of it. */
+export interface ValueKind<T> {
+  /** What stands for the value in `--help`: `HOST:PORT`, `DURATION`. */
+  readonly placeholder: string;
+  /** Whether several values may be given; an environment variable separates them by commas. */
+  readonly list: boolean;
+  /**
+   * Parses what was written.
+   *
+   * @throws Error whose message continues "--flag: " and says what to write instead
+   */
+  parse(texts: readonly string[]): T;
+}
+
+/** Makes a kind of one value. */
+function one<T>(placeholder: string, parse: (text: string) => T): ValueKind<T> {
+  return {
+    placeholder,
+    list: false,
+    parse: ([text = '']) => parse(text),
+  };
+}
+
+/** Makes a kind of any number of values. */
+function many<T>(placeholder: string, parse: (text: string) => T): ValueKind<T[]> {
+  return { placeholder, list: true, parse: (texts) => texts.map(parse) };
+}
+
+/** A host and a port to listen on. */
+export interface HostPort {
+  /** Empty for every address. */
+  readonly host: string;
+  readonly port: number;
+}
+
+const HOST_PORT = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/;
+
+function parseHostPort(text: string): HostPort {
+  const match = HOST_PORT.exec(text);
+  const [, v6, name = '', digits] = match ?? [];
+  const port = Number(digits);
+  const host = v6 ?? name;
+  if (match === null || port > 65_535 || (v6 !== undefined && isIP(v6) !== 6)) {
+    throw new Error(`"${text}" is no address; write HOST:PORT, [IPV6]:PORT or :PORT`);
+  }
+  return { host, port };
+}
+
+const DURATION_UNITS: Record<string, number> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+
+function parseDuration(text: string): number {
+  if (!DURATION.test(text)) {
+    throw new Error(`"${text}" is no duration; write for example 20ms, 5s or 1m30s`);
+  }
+  let total = 0;
+  for (const [, amount, unit = ''] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+    total += Number(amount) * (DURATION_UNITS[unit] ?? 0);
+  }
+  if (total > 2 ** 31 - 1) throw new Error(`"${text}" is longer than 24 days`);
+  return total;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`"${text}" is no whole number`);
+  return Number(text);
+}
+
+function parseBoolean(text: string): boolean {
+  if (/^(true|1|yes)$/i.test(text)) return true;
+  if (/^(false|0|no)$/i.test(text)) return false;
+  throw new Error(`"${text}" is neither true nor false`);
+}
+
+function parseRegex(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new Error(error instanceof Error ? error.message : `"${text}" is no regular expression`, {
+      cause: error,
+    });
+  }
+}
+
+function parseHttpUrl(text: string): string {
+  if (text === '') return '';
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
+    throw new Error(`"${text}" is no URL; write http://HOST:PORT`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Error('user and password do not belong into the URL');
+  }
+  return text;
+}
+
+/** A registry as users name it, `https://docker.io` or `docker.io`, becomes the host; `*` becomes nothing. */
+function parseRegistry(text: string): string {
+  const host = text.replace(/^https?:\/\//, '').replace(/\/$/, '');
+  if (host === '*' || host === '_default') return '*';
+  if (host === '' || /[/?#@\s]/.test(host)) {
+    throw new Error(`"${text}" is no registry; write docker.io or https://HOST:PORT`);
+  }
+  return host === 'registry-1.docker.io' || host === 'index.docker.io' ? 'docker.io' : host;
+}
+
+function parseMultiaddr(text: string): string {
+  if (!/^\/(ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+(\/p2p\/[A-Za-z0-9]+)?$/.test(text)) {
+    throw new Error(`"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001/p2p/ID`);
+  }
+  return text;
+}
+
+function parseFolder(text: string): string {
+  if (text === '') return '';
+  try {
+    if (!statSync(text).isDirectory()) throw new Error(`"${text}" is not a folder`);
+    accessSync(text, constants.R_OK | constants.X_OK);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    // A folder that is not there yet is waited for by whoever uses it.
+    if (error.code === 'ENOENT') return text;
+    throw new Error(`"${text}" cannot be read (${String(error.code)})`, { cause: error });
+  }
+  return text;
+}
+
+/** Every kind of value that options have. */
+export const VALUE = {
+  text: one('TEXT', (text) => text),
+  path: one('PATH', (text) => text),
+  folder: one('FOLDER', parseFolder),
+  address: one('HOST:PORT', parseHostPort),
+  optionalAddress: one('HOST:PORT', (text) => (text === '' ? undefined : parseHostPort(text))),
+  duration: one('DURATION', parseDuration),
+  count: one('NUMBER', parseCount),
+  boolean: one('true|false', parseBoolean),
+  url: one('URL', parseHttpUrl),
+  regexes: many('REGEX', parseRegex),
+  registries: many('REGISTRY', parseRegistry),
+  multiaddrs: many('MULTIADDR', parseMultiaddr),
+} as const;
+
+/** A kind that takes one of a few words, upper and lower case alike. */
+export function choice<const T extends string>(...words: readonly T[]): ValueKind<T> {
+  return one(words.join('|'), (text) => {
+    const word = words.find((candidate) => candidate.toLowerCase() === text.toLowerCase());
+    if (word === undefined) throw new Error(`"${text}" is not one of ${words.join(', ')}`);
+    return word;
+  });
+}

@@ -1,0 +1,158 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Largest request head, in bytes; containerd's stay below 2 KiB. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Most connections at once to one listener. */
+const MAX_CONNECTIONS = 4_096;
+
+/** A request head must be complete in this time, in milliseconds: slow-dripped ones are closed. */
+const HEAD_TIMEOUT_MS = 10_000;
+
+/** A connection on which nothing moves for so long is closed, in milliseconds. */
+const IDLE_TIMEOUT_MS = 300_000;
+
+/** Idle connections are kept longer than clients keep theirs, so that the client is the one who closes. */
+const KEEP_ALIVE_MS = 120_000;
+
+/** Answers one request; must not reject. The signal is aborted when the client goes away early. */
+export type RequestHandler = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** Where to listen. */
+export interface ListenAddress {
+  /** Host or IP; empty for every address, IPv6 and IPv4. */
+  readonly host: string;
+  /** TCP port; 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** The address cannot be listened on. The message names it and says what to do. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code = 'ERR_LISTEN';
+}
+
+/** An HTTP server with bounds on what clients may cost, and an orderly end. */
+export class HttpListener {
+  readonly #server: Server;
+  readonly #address: ListenAddress;
+  readonly #option: string;
+
+  /** @param option name of the option that the address came from, for messages */
+  constructor(address: ListenAddress, option: string, handler: RequestHandler) {
+    this.#address = address;
+    this.#option = option;
+    this.#server = createServer(
+      {
+        maxHeaderSize: MAX_HEADER_BYTES,
+        headersTimeout: HEAD_TIMEOUT_MS,
+        requestTimeout: HEAD_TIMEOUT_MS,
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        connectionsCheckingInterval: 5_000,
+      },
+      (req, res) => void answer(req, res, handler),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.timeout = IDLE_TIMEOUT_MS;
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @returns the port, which the system chose if 0 was asked for
+   * @throws ListenError
+   */
+  async start(): Promise<number> {
+    const { host, port } = this.#address;
+    try {
+      await this.#listen(host === '' ? '::' : host, port);
+    } catch (error) {
+      // A host without IPv6 has no `::`; every address then means every IPv4 address.
+      if (host !== '' || !isCode(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL'))
+        throw this.#explain(error);
+      await this.#listen('0.0.0.0', port).catch((second: unknown) => {
+        throw this.#explain(second);
+      });
+    }
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /**
+   * Takes no new connections, lets requests in progress finish, and cuts them off when the time is up.
+   *
+   * @param grace milliseconds
+   */
+  async stop(grace: number): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+    const timer = new AbortController();
+    const cut = delay(grace, undefined, { signal: timer.signal }).then(
+      () => {
+        this.#server.closeAllConnections();
+      },
+      () => undefined,
+    );
+    await closed;
+    timer.abort();
+    await cut;
+  }
+
+  #listen(host: string, port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  #explain(error: unknown): ListenError {
+    const where = `${this.#address.host}:${this.#address.port}`;
+    const reason = isCode(error, 'EADDRINUSE')
+      ? `port in use; stop who holds it (ss -ltnp 'sport = :${this.#address.port}') or choose another`
+      : isCode(error, 'EACCES')
+        ? 'not permitted; choose a port above 1023'
+        : isCode(error, 'EADDRNOTAVAIL')
+          ? 'not an address of this host'
+          : error instanceof Error
+            ? error.message
+            : 'unknown reason';
+    return new ListenError(`${this.#option} ${where}: ${reason}`, { cause: error });
+  }
+}
+
+async function answer(
+  req: IncomingMessage,
+  res: ServerResponse,
+  handler: RequestHandler,
+): Promise<void> {
+  const gone = new AbortController();
+  res.on('close', () => {
+    if (!res.writableFinished) gone.abort();
+  });
+  res.on('error', () => undefined); // a client that goes away in mid-body; 'close' follows
+  // GET and HEAD have no body. Whoever sends one may not keep the connection: skipping an endless body
+  // would be work that the client decides on.
+  if (
+    req.headers['transfer-encoding'] !== undefined ||
+    (req.headers['content-length'] ?? '0') !== '0'
+  ) {
+    res.shouldKeepAlive = false;
+  }
+  await handler(req, res, gone.signal);
+}
+
+function isCode(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import fc from 'fast-check';
+
+import { OciError } from '../oci/errors.ts';
+import { parseTarget } from './request-target.ts';
+
+const DIGEST = `sha256:${'ab'.repeat(32)}`;
+
+const parse = (url: string, headers: Record<string, string> = {}): unknown => {
+  const target = parseTarget('GET', url, headers);
+  return target.kind === 'content' ? target.request : target.kind;
+};
+
+describe('parseTarget', () => {
+  it('takes the version check with and without the last slash', () => {
+    assert.equal(parse('/v2/'), 'version-check');
+    assert.equal(parse('/v2?ns=docker.io'), 'version-check');
+  });
+
+  it('takes a tag, as containerd asks for it', () => {
+    assert.deepEqual(parse('/v2/library/alpine/manifests/3.20?ns=docker.io'), {
+      kind: 'manifest',
+      method: 'GET',
+      registry: 'docker.io',
+      repository: 'library/alpine',
+      tag: '3.20',
+    });
+  });
+
+  it('takes a blob with a range and a registry with a port', () => {
+    assert.deepEqual(parse(`/v2/app/blobs/${DIGEST}?ns=127.0.0.1%3A7001`, { range: 'bytes=5-' }), {
+      kind: 'blob',
+      method: 'GET',
+      registry: '127.0.0.1:7001',
+      repository: 'app',
+      digest: DIGEST,
+      range: { kind: 'from', start: 5 },
+    });
+  });
+
+  it('finds the registry in the header and in the path', () => {
+    const expected = {
+      kind: 'manifest',
+      method: 'GET',
+      registry: 'quay.io',
+      repository: 'a/b',
+      tag: 'v1',
+    };
+    assert.deepEqual(parse('/v2/a/b/manifests/v1', { 'oci-namespace': 'quay.io' }), expected);
+    assert.deepEqual(parse('/v2/quay.io/a/b/manifests/v1'), expected);
+    assert.deepEqual(parse('http://mirror:5000/v2/a/b/manifests/v1?ns=quay.io'), expected);
+  });
+
+  it("knows Docker Hub by its registry's names", () => {
+    const request = parse('/v2/library/a/manifests/1?ns=registry-1.docker.io');
+    assert.equal((request as { registry: string }).registry, 'docker.io');
+  });
+
+  it('takes a digest without a registry, since content is what its digest says', () => {
+    assert.deepEqual(parse(`/v2/a/manifests/${DIGEST}`), {
+      kind: 'manifest',
+      method: 'GET',
+      registry: '',
+      repository: 'a',
+      digest: DIGEST,
+    });
+  });
+
+  it('ignores a range of a HEAD', () => {
+    const target = parseTarget('HEAD', `/v2/a/blobs/${DIGEST}`, { range: 'bytes=0-1' });
+    assert.ok(target.kind === 'content' && target.request.range === undefined);
+  });
+
+  for (const [method, url, code] of [
+    ['POST', '/v2/', 'UNSUPPORTED'],
+    ['DELETE', `/v2/a/blobs/${DIGEST}`, 'UNSUPPORTED'],
+    ['GET', '/', 'NAME_UNKNOWN'],
+    ['GET', '/v2/a/tags/list', 'NAME_UNKNOWN'],
+    ['GET', '/v2/a/blobs/', 'NAME_UNKNOWN'],
+    ['GET', '*', 'NAME_INVALID'],
+    ['GET', '//evil/v2/a/manifests/1?ns=x.io', 'NAME_UNKNOWN'],
+    ['GET', '/v2/a/blobs/3.20', 'DIGEST_INVALID'],
+    ['GET', '/v2/a/manifests/sha256:123', 'DIGEST_INVALID'],
+    ['GET', '/v2/a/manifests/-bad?ns=x.io', 'TAG_INVALID'],
+    ['GET', '/v2/UPPER/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['GET', '/v2/a%2F..%2Fb/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['GET', '/v2/a%/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['GET', '/v2/a/manifests/1?ns=x.io/evil', 'NAME_INVALID'],
+    ['GET', '/v2/a/manifests/1', 'NAME_INVALID'],
+  ] as const) {
+    it(`answers ${method} ${url.slice(0, 40)} with ${code}`, () => {
+      assert.throws(() => parseTarget(method, url, {}), { code });
+    });
+  }
+
+  it('throws nothing but OciError, whatever is asked', () => {
+    const piece = fc.oneof(
+      fc.string(),
+      fc.constantFrom('v2', 'manifests', 'blobs', '..', '%00', DIGEST, 'a', 'x.io'),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), fc.string(), (pieces, header) => {
+        try {
+          parseTarget('GET', `/${pieces.join('/')}`, { 'oci-namespace': header, range: header });
+        } catch (error) {
+          assert.ok(error instanceof OciError);
+          assert.ok(error.status >= 400 && error.status < 500);
+        }
+      }),
+    );
+  });
+});
