@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { SharePolicy } from '../oci/share-policy.ts';
+import { makeImage, putImage } from '../testing/image.ts';
+import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts';
+
+const NAME = 'registry.example/team/app:1.0';
+const query = '?ns=registry.example';
+
+describe('the mirror, of what its node holds', () => {
+  it('answers a tag and a digest with the headers that containerd needs', async () => {
+    await using node = await startMirror();
+    const image = makeImage(1000);
+    putImage(node.store, image, NAME);
+    for (const reference of ['1.0', image.manifest.digest]) {
+      for (const method of ['HEAD', 'GET']) {
+        const url = `${node.origin}/v2/team/app/manifests/${reference}${query}`;
+        const response = await fetch(url, { method, headers: { 'accept-encoding': 'gzip' } });
+        assert.equal(response.status, 200);
+        assert.equal(response.headers.get('docker-content-digest'), image.manifest.digest);
+        assert.equal(response.headers.get('content-type'), image.manifest.mediaType);
+        assert.equal(response.headers.get('content-length'), String(image.manifest.size));
+        assert.equal(response.headers.get('accept-ranges'), 'bytes');
+        assert.equal(response.headers.get('oci-namespace'), 'registry.example');
+        assert.equal(response.headers.get('content-encoding'), null);
+        const body = Buffer.from(await response.arrayBuffer());
+        const expected = image.blobs.get(image.manifest.digest);
+        assert.deepEqual(body, method === 'GET' ? expected : Buffer.alloc(0));
+      }
+    }
+  });
+
+  it('answers the three forms of a range, of blobs and of manifests', async () => {
+    await using node = await startMirror();
+    const image = makeImage(100_000);
+    putImage(node.store, image, NAME);
+    const [layer] = image.layers;
+    assert.ok(layer !== undefined);
+    for (const [kind, digest] of [
+      ['blobs', layer],
+      ['manifests', image.manifest.digest],
+    ] as const) {
+      const url = `${node.origin}/v2/team/app/${kind}/${digest}${query}`;
+      const content = image.blobs.get(digest) ?? Buffer.alloc(0);
+      for (const [range, part] of [
+        ['bytes=0-', content],
+        ['bytes=5-', content.subarray(5)],
+        ['bytes=5-9', content.subarray(5, 10)],
+        ['bytes=-7', content.subarray(-7)],
+        [`bytes=5-${content.length + 100}`, content.subarray(5)],
+      ] as const) {
+        const response = await fetch(url, { headers: { range } });
+        assert.equal(response.status, 206, range);
+        assert.equal(response.headers.get('content-length'), String(part.length));
+        assert.match(
+          response.headers.get('content-range') ?? '',
+          new RegExp(`/${content.length}$`),
+        );
+        assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.from(part), range);
+      }
+      const beyond = await fetch(url, { headers: { range: `bytes=${content.length}-` } });
+      assert.equal(beyond.status, 416);
+      assert.equal(beyond.headers.get('content-range'), `bytes */${content.length}`);
+      await beyond.body?.cancel();
+      const several = await fetch(url, { headers: { range: 'bytes=0-1,3-4' } });
+      assert.equal(several.status, 200);
+      await several.body?.cancel();
+    }
+  });
+
+  it('answers bytes=0- of an empty blob with 200, since containerd asks so of everything', async () => {
+    await using node = await startMirror();
+    const digest = node.store.putBlob(Buffer.alloc(0));
+    const url = `${node.origin}/v2/team/app/blobs/${digest}${query}`;
+    const response = await fetch(url, { headers: { range: 'bytes=0-' } });
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('content-length'), '0');
+    assert.equal((await response.arrayBuffer()).byteLength, 0);
+  });
+
+  it('answers what is wrong in the form of the specification', async () => {
+    await using node = await startMirror();
+    for (const [method, path, status, code] of [
+      ['GET', '/v2/team/app/blobs/sha256:1', 400, 'DIGEST_INVALID'],
+      ['GET', `/v2/Team/app/manifests/1${query}`, 400, 'NAME_INVALID'],
+      ['GET', `/v2/team/app/manifests/1${query}`, 404, 'MANIFEST_UNKNOWN'],
+      ['GET', `/v2/team/app/blobs/sha256:${'0'.repeat(64)}`, 404, 'BLOB_UNKNOWN'],
+      ['GET', '/v2/_catalog', 404, 'NAME_UNKNOWN'],
+      ['POST', '/v2/team/app/blobs/uploads/', 405, 'UNSUPPORTED'],
+    ] as const) {
+      const response = await fetch(`${node.origin}${path}`, { method });
+      assert.equal(response.status, status, path);
+      const body = (await response.json()) as { errors: { code: string }[] };
+      assert.equal(body.errors[0]?.code, code);
+    }
+  });
+
+  it('does not serve a layer as a manifest', async () => {
+    await using node = await startMirror();
+    const digest = node.store.putBlob(Buffer.from('no manifest'));
+    const response = await fetch(`${node.origin}/v2/team/app/manifests/${digest}${query}`);
+    assert.equal(response.status, 404);
+    await response.body?.cancel();
+  });
+});
+
+describe('the mirror, of what a peer holds', () => {
+  it('passes tag, digest, blob and ranges through, and asks the peer for local answers only', async () => {
+    await using holder = await startMirror();
+    const image = makeImage(10, 6_000_000);
+    putImage(holder.store, image, NAME);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+
+    const tag = await fetch(`${node.origin}/v2/team/app/manifests/1.0${query}`);
+    assert.equal(tag.status, 200);
+    assert.equal(tag.headers.get('docker-content-digest'), image.manifest.digest);
+    assert.equal(tag.headers.get('content-type'), image.manifest.mediaType);
+    assert.deepEqual(Buffer.from(await tag.arrayBuffer()), image.blobs.get(image.manifest.digest));
+
+    for (const digest of image.layers) {
+      const content = image.blobs.get(digest) ?? Buffer.alloc(0);
+      const url = `${node.origin}/v2/team/app/blobs/${digest}${query}`;
+      const head = await fetch(url, { method: 'HEAD' });
+      assert.equal(head.headers.get('content-length'), String(content.length));
+      const whole = await fetch(url);
+      assert.equal(whole.status, 200);
+      assert.deepEqual(Buffer.from(await whole.arrayBuffer()), content);
+      const rest = await fetch(url, { headers: { range: 'bytes=3-' } });
+      assert.equal(rest.status, 206);
+      assert.equal(
+        rest.headers.get('content-range'),
+        `bytes 3-${content.length - 1}/${content.length}`,
+      );
+      assert.deepEqual(Buffer.from(await rest.arrayBuffer()), content.subarray(3));
+      const beyond = await fetch(url, { headers: { range: `bytes=${content.length}-` } });
+      assert.equal(beyond.status, 416);
+      await beyond.body?.cancel();
+    }
+  });
+
+  it('answers a peer from its own store only, which is what stops requests going in circles', async () => {
+    await using holder = await startMirror();
+    const image = makeImage(10);
+    putImage(holder.store, image, NAME);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+    const response = await fetch(`${node.origin}/v2/team/app/manifests/1.0${query}`, {
+      headers: { 'x-spegel-mirrored': 'true' },
+    });
+    assert.equal(response.status, 404);
+    await response.body?.cancel();
+  });
+
+  it('goes on to peers when its own store is out of reach', async () => {
+    await using holder = await startMirror();
+    const image = makeImage(10);
+    putImage(holder.store, image, NAME);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+    node.store.available = false;
+    const response = await fetch(`${node.origin}/v2/team/app/manifests/1.0${query}`);
+    assert.equal(response.status, 200);
+    await response.body?.cancel();
+  });
+});
+
+describe('the mirror, of what is left out', () => {
+  const policy = new SharePolicy({ filters: [/^registry\.example\/secret\//] });
+
+  it('does not answer latest by tag, and does by digest', async () => {
+    await using node = await startMirror();
+    const image = makeImage(10);
+    putImage(node.store, image, 'registry.example/team/app:latest');
+    const url = `${node.origin}/v2/team/app/manifests`;
+    const tag = await fetch(`${url}/latest${query}`);
+    assert.equal(tag.status, 404);
+    await tag.body?.cancel();
+    const digest = await fetch(`${url}/${image.manifest.digest}${query}`);
+    assert.equal(digest.status, 200);
+    await digest.body?.cancel();
+  });
+
+  it('answers latest when told to', async () => {
+    await using node = await startMirror({ policy: new SharePolicy({ latest: true }) });
+    putImage(node.store, makeImage(10), 'registry.example/team/app:latest');
+    const response = await fetch(`${node.origin}/v2/team/app/manifests/latest${query}`);
+    assert.equal(response.status, 200);
+    await response.body?.cancel();
+  });
+
+  it('answers nothing of a filtered repository, to peers neither', async () => {
+    await using node = await startMirror({ policy });
+    const image = makeImage(10);
+    putImage(node.store, image, 'registry.example/secret/app:1.0');
+    for (const headers of [{}, { 'x-spegel-mirrored': 'true' }]) {
+      for (const path of [
+        'manifests/1.0',
+        `manifests/${image.manifest.digest}`,
+        `blobs/${image.config}`,
+      ]) {
+        const response = await fetch(`${node.origin}/v2/secret/app/${path}${query}`, { headers });
+        assert.equal(response.status, 404, path);
+        await response.body?.cancel();
+      }
+    }
+  });
+});

@@ -1,0 +1,82 @@
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { HttpListener } from '../mirror/http-listener.ts';
+import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import { SharePolicy } from '../oci/share-policy.ts';
+import type { Provider, Router } from '../routing/router.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import { PeerClient } from '../transfer/peer-client.ts';
+import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
+import { quiet } from './quiet.ts';
+
+/** Names the given providers for every key, in their order, and remembers who was forgotten. */
+export class FixedRouter implements Pick<Router, 'lookup' | 'forget'> {
+  readonly forgotten: string[] = [];
+  readonly #providers: readonly Provider[];
+
+  constructor(...providers: readonly Provider[]) {
+    this.#providers = providers;
+  }
+
+  async *lookup(): AsyncGenerator<Provider> {
+    await Promise.resolve();
+    yield* this.#providers;
+  }
+
+  forget(_key: string, peerId: string): void {
+    this.forgotten.push(peerId);
+  }
+}
+
+/** A node's mirror on a real port, over a store in memory. */
+export interface MirrorNode extends AsyncDisposable {
+  readonly origin: string;
+  readonly store: MemoryStore;
+  readonly metrics: Metrics;
+}
+
+/** What a test may choose of a {@link MirrorNode}. */
+export interface MirrorNodeInit extends Partial<PeerTransferInit> {
+  readonly router?: Pick<Router, 'lookup' | 'forget'>;
+  readonly policy?: SharePolicy;
+  readonly headTimeout?: number;
+  readonly stallTimeout?: number;
+}
+
+/** Starts a mirror on a port that the system chooses. */
+export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode> {
+  const store = new MemoryStore();
+  const metrics = createMetrics();
+  const client = new PeerClient({
+    userAgent: 'peerglass/test',
+    headTimeout: init.headTimeout ?? 1_000,
+    stallTimeout: init.stallTimeout ?? 5_000,
+  });
+  const transfer = new PeerTransfer(
+    { router: init.router ?? new FixedRouter(), client, metrics, logger: quiet },
+    { resolveTimeout: 20, resolveRetries: 3, ...init },
+  );
+  const policy = init.policy ?? new SharePolicy();
+  const handler = new MirrorHandler({ store, transfer, policy, metrics, logger: quiet });
+  const listener = new HttpListener(
+    { host: '127.0.0.1', port: 0 },
+    '--registry-addr',
+    async (req, res, signal) => {
+      await handler.handle(req, res, signal);
+    },
+  );
+  const origin = `http://127.0.0.1:${await listener.start()}`;
+  return {
+    origin,
+    store,
+    metrics,
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await listener.stop(0);
+    },
+  };
+}
+
+/** The provider that stands for a node, by a name for logs. */
+export function providerOf(peerId: string, { origin }: { origin: string }): Provider {
+  return { peerId, origins: [origin] };
+}

@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/** A peer that misbehaves on a real socket. */
+export interface RoguePeer extends AsyncDisposable {
+  readonly origin: string;
+  /** Heads of the requests it got. */
+  readonly requests: string[];
+}
+
+/**
+ * Starts a server that hands every connection's first request, as text, to `behave`, which then does with
+ * the socket what a broken or hostile peer might do.
+ */
+export async function startRogue(
+  behave: (socket: Socket, request: string) => void,
+): Promise<RoguePeer> {
+  const sockets = new Set<Socket>();
+  const requests: string[] = [];
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (!text.includes('\r\n\r\n')) return;
+      requests.push(text);
+      behave(socket, text);
+      text = '';
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** The head of an HTTP response, ready to be sent. */
+export function responseHead(status: number, headers: Record<string, string | number>): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} X\r\n${lines.join('')}\r\n`;
+}
