@@ -271,8 +271,9 @@ export class Inventory {
     this.#publisher.set(digest, this.#held.has(digest) && this.#isShared(digest));
   }
 
-  #reviewTag({ tagKey, root }: TrackedImage): void {
-    if (tagKey !== undefined) this.#publisher.set(tagKey, this.#held.has(root));
+  #reviewTag({ tagKey, root, tree }: TrackedImage): void {
+    if (tagKey === undefined) return;
+    this.#publisher.set(tagKey, this.#held.has(root) && !tree.broken.has(root));
   }
 
   #isShared(digest: Digest): boolean {

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { MEDIA_TYPE } from '../oci/media-type.ts';
+import { SharePolicy } from '../oci/share-policy.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import { eventually } from '../testing/eventually.ts';
+import { makeImage, putImage, sha256 } from '../testing/image.ts';
+import { quiet } from '../testing/quiet.ts';
+import { Inventory } from './inventory.ts';
+import { Publisher } from './publisher.ts';
+
+/** What the directory was told, with a switch to refuse. */
+class Directory {
+  readonly keys = new Set<string>();
+  refuses = false;
+
+  advertise(keys: readonly string[]): Promise<void> {
+    if (this.refuses) return Promise.reject(new Error('refused'));
+    for (const key of keys) this.keys.add(key);
+    return Promise.resolve();
+  }
+
+  withdraw(keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.keys.delete(key);
+    return Promise.resolve();
+  }
+}
+
+interface Fixture extends AsyncDisposable {
+  readonly store: MemoryStore;
+  readonly directory: Directory;
+  readonly inventory: Inventory;
+  readonly metrics: Metrics;
+}
+
+function follow(store: MemoryStore, policy = new SharePolicy()): Fixture {
+  const metrics = createMetrics();
+  const directory = new Directory();
+  const publisher = new Publisher({ router: directory, metrics, logger: quiet });
+  const inventory = new Inventory({ store, publisher, policy, metrics, logger: quiet });
+  const stop = new AbortController();
+  const running = Promise.all([publisher.run(stop.signal), inventory.run(stop.signal)]);
+  return {
+    store,
+    directory,
+    inventory,
+    metrics,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+const holds = async (directory: Directory, keys: Iterable<string>): Promise<void> => {
+  const expected = [...keys].sort();
+  await eventually(() => {
+    assert.deepEqual([...directory.keys].sort(), expected);
+  });
+};
+
+const NAME = 'docker.io/library/app:1.0';
+
+describe('Inventory', () => {
+  it('advertises tag and digests of what is there at the start', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10, 20);
+    putImage(store, image, NAME);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    const counts = node.inventory.countByRegistry();
+    assert.deepEqual([...counts], [['docker.io', { tags: 1, images: 1, content: 4 }]]);
+  });
+
+  it('advertises blobs while they are being pulled, before the image has a name', async () => {
+    await using node = follow(new MemoryStore());
+    const image = makeImage(10, 20);
+    putImage(node.store, image);
+    await holds(node.directory, image.blobs.keys());
+    node.store.setImage(NAME, image.manifest);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+  });
+
+  it('withdraws a tag with its image, and a digest with its blob', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, NAME);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    store.deleteImage(NAME);
+    await holds(node.directory, image.blobs.keys());
+    for (const digest of image.blobs.keys()) store.deleteBlob(digest);
+    await holds(node.directory, []);
+  });
+
+  it('withdraws the tag as soon as its manifest is gone', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, NAME);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    store.deleteBlob(image.manifest.digest);
+    await holds(node.directory, [image.config, ...image.layers]);
+  });
+
+  it('follows a tag that moves', async () => {
+    const store = new MemoryStore();
+    const [first, second] = [makeImage(10), makeImage(10)];
+    putImage(store, first, NAME);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, ...first.blobs.keys()]);
+    putImage(store, second, NAME);
+    await holds(node.directory, [NAME, ...first.blobs.keys(), ...second.blobs.keys()]);
+  });
+
+  it('advertises of an index only what is there, and the rest when it comes', async () => {
+    const store = new MemoryStore();
+    const [here, later] = [makeImage(10), makeImage(20)];
+    const index = Buffer.from(JSON.stringify({ manifests: [here.manifest, later.manifest] }));
+    const target = {
+      mediaType: MEDIA_TYPE.ociIndex,
+      digest: store.putBlob(index),
+      size: index.length,
+    };
+    putImage(store, here);
+    store.setImage(NAME, target);
+    const secret = new SharePolicy({ filters: [/library\/app$/] });
+    await using node = follow(store);
+    await using filtered = follow(store, secret);
+    await holds(node.directory, [NAME, target.digest, ...here.blobs.keys()]);
+    await holds(filtered.directory, []);
+    putImage(store, later);
+    await holds(node.directory, [NAME, target.digest, ...here.blobs.keys(), ...later.blobs.keys()]);
+    await eventually(() => {
+      assert.equal(filtered.inventory.status().blobs, 1 + here.blobs.size + later.blobs.size);
+    });
+    // The late manifest belongs to an image that is left out: so do its layers, once it was read.
+    await holds(filtered.directory, []);
+  });
+
+  it('skips bare digests, latest and names that cannot be parsed, and counts the latter once', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, image.config);
+    store.setImage('docker.io/library/app:latest', image.manifest);
+    store.setImage('docker.io/library/UPPER:1', image.manifest);
+    store.setImage(NAME, image.manifest);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    store.setImage('docker.io/library/UPPER:1', image.manifest);
+    store.setImage('docker.io/library/other:1', image.manifest);
+    await holds(node.directory, [NAME, 'docker.io/library/other:1', ...image.blobs.keys()]);
+    const metrics = await node.metrics.registry.metrics();
+    assert.match(metrics, /store_problems_total\{reason="unparsable-name"\} 1/);
+  });
+
+  it('leaves out a broken manifest and nothing else', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, NAME);
+    const broken = Buffer.from('{ not json');
+    const digest = store.putBlob(broken);
+    const target = { mediaType: MEDIA_TYPE.ociManifest, digest, size: broken.length };
+    store.setImage('docker.io/library/broken:1', target);
+    await using node = follow(store);
+    await holds(node.directory, [NAME, digest, ...image.blobs.keys()]);
+    const metrics = await node.metrics.registry.metrics();
+    assert.match(metrics, /store_problems_total\{reason="broken-manifest"\} 1/);
+  });
+
+  it('keeps a blob that a shared image needs, though another image that has it is left out', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, 'docker.io/secret/app:1');
+    const policy = new SharePolicy({ filters: [/\/secret\//] });
+    await using node = follow(store, policy);
+    await eventually(() => {
+      assert.equal(node.inventory.status().synced, true);
+    });
+    await holds(node.directory, []);
+    store.setImage(NAME, image.manifest);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    store.deleteImage(NAME);
+    await holds(node.directory, []);
+  });
+
+  it('mends what it missed while the store was out of reach', async () => {
+    const store = new MemoryStore();
+    const [gone, kept, come] = [makeImage(10), makeImage(10), makeImage(10)];
+    putImage(store, gone, 'docker.io/library/gone:1');
+    putImage(store, kept, NAME);
+    await using node = follow(store);
+    await holds(node.directory, [
+      NAME,
+      'docker.io/library/gone:1',
+      ...gone.blobs.keys(),
+      ...kept.blobs.keys(),
+    ]);
+    store.available = false;
+    store.deleteImage('docker.io/library/gone:1');
+    for (const digest of gone.blobs.keys()) store.deleteBlob(digest);
+    putImage(store, come, 'docker.io/library/come:1');
+    store.available = true;
+    await holds(node.directory, [
+      NAME,
+      'docker.io/library/come:1',
+      ...kept.blobs.keys(),
+      ...come.blobs.keys(),
+    ]);
+  });
+
+  it('tries again when the directory did not take the keys', async () => {
+    const store = new MemoryStore();
+    await using node = follow(store);
+    node.directory.refuses = true;
+    const digest = store.putBlob(Buffer.from('x'));
+    await eventually(() => {
+      assert.equal(node.inventory.status().blobs, 1);
+    });
+    node.directory.refuses = false;
+    await holds(node.directory, [digest]);
+    assert.equal(digest, sha256(Buffer.from('x')));
+  });
+});
