@@ -1,0 +1,185 @@
+import type { Logger } from 'pino';
+
+import type { Image } from '../../proto/generated/containerd/services/images/v1/images.ts';
+import { parseDigest, type Digest } from '../oci/digest.ts';
+import { ChangeHub } from './change-hub.ts';
+import type { BlobFile } from './blob-file.ts';
+import { ContainerdClient } from './containerd/client.ts';
+import { ContainerdFeed } from './containerd/containerd-feed.ts';
+import { ContentFolder } from './containerd/content-folder.ts';
+import { KnownBlobs } from './containerd/known-blobs.ts';
+import { RemoteBlob } from './containerd/remote-blob.ts';
+import type {
+  ContentStore,
+  OpenBlob,
+  StoreChange,
+  StoredBlob,
+  StoredImage,
+} from './content-store.ts';
+
+export interface ContainerdStoreInit {
+  /** Path of containerd's gRPC socket. */
+  readonly socketPath: string;
+  /** `k8s.io` on Kubernetes nodes. */
+  readonly namespace: string;
+  /**
+   * containerd's content folder, `<root>/io.containerd.content.v1.content`. Blobs are read from it; while it
+   * cannot be read they come through gRPC, at a fraction of the speed.
+   */
+  readonly contentPath: string;
+  readonly logger: Logger;
+  /** Milliseconds that a unary call may take; 10,000 by default. */
+  readonly callTimeout?: number;
+  /**
+   * Milliseconds between two times that `changes()` says `relist` for safety, give or take a tenth; 300,000 by
+   * default. It bounds how long a change stays unseen when the kernel drops a watch event.
+   */
+  readonly comparisonInterval?: number;
+  /**
+   * Milliseconds between two listings of all blobs, while the content folder cannot be watched and containerd
+   * tells of no new blobs either (before 2.1); 2,000 by default.
+   */
+  readonly pollInterval?: number;
+  /**
+   * Most blobs whose membership in the namespace is remembered, at about 200 bytes each; 200,000 by default.
+   * Beyond that, a blob may cost a call each time that it is asked for.
+   */
+  readonly maxKnownBlobs?: number;
+}
+
+/**
+ * What one namespace of the node's containerd holds. Images and changes come by gRPC and bytes from disk; while
+ * containerd is down, blobs that were known before stay readable. Works with containerd 1.6 to 2.x.
+ */
+export class ContainerdStore implements ContentStore, Disposable {
+  readonly #client: ContainerdClient;
+  readonly #folder: ContentFolder;
+  readonly #known: KnownBlobs;
+  readonly #hub: ChangeHub;
+  readonly #logger: Logger;
+
+  constructor(init: ContainerdStoreInit) {
+    const { logger, contentPath, namespace } = init;
+    this.#logger = logger;
+    this.#client = new ContainerdClient(init);
+    this.#folder = new ContentFolder(contentPath, logger);
+    this.#known = new KnownBlobs(init.maxKnownBlobs ?? 200_000);
+    this.#hub = new ChangeHub({
+      produce: (signal) =>
+        new ContainerdFeed({
+          client: this.#client,
+          namespace,
+          contentPath,
+          known: this.#known,
+          hub: this.#hub,
+          logger,
+          comparisonInterval: init.comparisonInterval ?? 300_000,
+          pollInterval: init.pollInterval ?? 2_000,
+        }).run(signal),
+    });
+  }
+
+  async images(signal?: AbortSignal): Promise<StoredImage[]> {
+    const images = await this.#client.images(signal);
+    return images.map((image) => this.#toStored(image)).filter((image) => image !== undefined);
+  }
+
+  async image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined> {
+    const image = await this.#client.image(name, signal);
+    return image && this.#toStored(image);
+  }
+
+  async *blobs(signal?: AbortSignal): AsyncGenerator<readonly StoredBlob[], void, undefined> {
+    const listing = this.#known.beginListing();
+    for await (const infos of this.#client.list(signal)) {
+      const blobs: StoredBlob[] = [];
+      for (const { digest: text, size } of infos) {
+        const digest = parseDigest(text);
+        if (digest === undefined) continue;
+        this.#known.add(digest, size);
+        blobs.push({ digest, size });
+      }
+      yield blobs;
+    }
+    listing.complete();
+  }
+
+  async stat(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
+    signal?.throwIfAborted();
+    const found = await this.#folder.size(digest);
+    if (found === 'missing') {
+      signal?.throwIfAborted();
+      return undefined;
+    }
+    if (found === 'unreadable') return await this.#ask(digest, signal);
+    return this.#sound(await this.#ours(digest, signal), found);
+  }
+
+  async open(digest: Digest, signal?: AbortSignal): Promise<OpenBlob | undefined> {
+    signal?.throwIfAborted();
+    const file = await this.#folder.open(digest);
+    if (file === 'missing') {
+      signal?.throwIfAborted();
+      return undefined;
+    }
+    if (file === 'unreadable') {
+      const blob = await this.#ask(digest, signal);
+      return blob && new RemoteBlob(this.#client, blob);
+    }
+    return await this.#keepIfOurs(file, signal);
+  }
+
+  changes(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
+    return this.#hub.follow(signal);
+  }
+
+  /** Closes the connection to containerd. Open blobs that come from disk stay readable. */
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
+
+  async #keepIfOurs(file: BlobFile, signal?: AbortSignal): Promise<OpenBlob | undefined> {
+    let keep = false;
+    try {
+      const blob = this.#sound(await this.#ours(file.digest, signal), file.size);
+      signal?.throwIfAborted();
+      keep = blob !== undefined;
+    } finally {
+      if (!keep) await file[Symbol.asyncDispose]();
+    }
+    return keep ? file : undefined;
+  }
+
+  /** Whether the blob belongs to our namespace, from memory if possible. */
+  async #ours(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
+    const size = this.#known.size(digest);
+    return size === undefined ? await this.#ask(digest, signal) : { digest, size };
+  }
+
+  async #ask(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
+    const info = await this.#client.info(digest, signal);
+    if (info === undefined) return undefined;
+    this.#known.add(digest, info.size);
+    return { digest, size: info.size };
+  }
+
+  /** A file that is not as long as the blob that containerd committed is damaged, and as good as not there. */
+  #sound(blob: StoredBlob | undefined, fileSize: number): StoredBlob | undefined {
+    if (blob === undefined || blob.size === fileSize) return blob;
+    this.#logger.warn(
+      { digest: blob.digest, size: blob.size, fileSize },
+      'blob ignored: its file does not have the length that containerd recorded',
+    );
+    return undefined;
+  }
+
+  #toStored({ name, target }: Image): StoredImage | undefined {
+    const digest = parseDigest(target?.digest ?? '');
+    if (target === undefined || digest === undefined) {
+      this.#logger.debug({ name }, 'image record without a sound target passed over');
+      return undefined;
+    }
+    const mediaType = target.mediaType === '' ? 'application/octet-stream' : target.mediaType;
+    return { name, target: { mediaType, digest, size: target.size } };
+  }
+}

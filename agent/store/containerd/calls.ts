@@ -1,0 +1,88 @@
+import {
+  status,
+  type ClientReadableStream,
+  type ClientUnaryCall,
+  type ServiceError,
+} from '@grpc/grpc-js';
+
+import { StoreUnavailableError } from '../content-store.ts';
+
+type Done<Response> = (error: ServiceError | null, response: Response) => void;
+
+/**
+ * Awaits a unary call, which `signal` cancels.
+ *
+ * @returns `undefined` when containerd does not know what was asked for: NOT_FOUND, and INVALID_ARGUMENT for
+ *   names that cannot exist
+ * @throws StoreUnavailableError when containerd cannot answer, the reason of `signal` when that is aborted
+ */
+export async function unary<Response>(
+  start: (done: Done<Response>) => ClientUnaryCall,
+  signal?: AbortSignal,
+): Promise<Response | undefined> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  const call = start((error, response) => {
+    if (error === null) resolve(response);
+    else reject(error);
+  });
+  const cancel = () => {
+    call.cancel();
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await promise;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (isUnknown(error)) return undefined;
+    throw unavailable(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/**
+ * The messages of a server stream. Reading on asks for more, so a slow reader slows containerd down; leaving
+ * the loop, or aborting `signal`, cancels the call. The call is made when the first message is asked for.
+ *
+ * @throws as {@link unary}
+ */
+export async function* serverStream<Message>(
+  start: () => ClientReadableStream<Message>,
+  signal?: AbortSignal,
+): AsyncGenerator<Message, void, undefined> {
+  signal?.throwIfAborted();
+  const call = start();
+  // A call that is cancelled after the loop was left says so by an event that nobody waits for any more.
+  call.on('error', () => undefined);
+  const cancel = () => {
+    call.cancel();
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    yield* call as AsyncIterable<Message>;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw unavailable(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    call.cancel();
+  }
+}
+
+function isUnknown(error: unknown): boolean {
+  return hasStatus(error, status.NOT_FOUND) || hasStatus(error, status.INVALID_ARGUMENT);
+}
+
+function hasStatus(error: unknown, code: status): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+/**
+ * Whatever else goes wrong counts as an outage: a containerd that is shutting down answers with statuses of
+ * every kind (its database is closed before its socket), and the cause tells the rest.
+ */
+function unavailable(error: unknown): StoreUnavailableError {
+  const message = error instanceof Error ? error.message : 'no reason given';
+  return new StoreUnavailableError(`containerd does not answer: ${message}`, { cause: error });
+}

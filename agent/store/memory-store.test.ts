@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+
+import { ABSENT, contentStoreConformance } from './conformance.ts';
+import { StoreUnavailableError } from './content-store.ts';
+import { Follower } from './follower.ts';
+import { MemoryStore } from './memory-store.ts';
+
+contentStoreConformance('MemoryStore', () => {
+  const store = new MemoryStore();
+  return Promise.resolve({
+    store,
+    putBlob: (bytes) => Promise.resolve(store.putBlob(bytes)),
+    deleteBlob: (digest) => {
+      store.deleteBlob(digest);
+      return Promise.resolve();
+    },
+    putImage: (name, target) => {
+      store.setImage(name, target);
+      return Promise.resolve();
+    },
+    deleteImage: (name) => {
+      store.deleteImage(name);
+      return Promise.resolve();
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+});
+
+it('MemoryStore: an outage rejects every call, and ends with a relist', async () => {
+  const store = new MemoryStore();
+  await using follower = new Follower(store, 10_000);
+  await follower.settled();
+  store.available = false;
+  await assert.rejects(store.images(), StoreUnavailableError);
+  await assert.rejects(store.stat(ABSENT), StoreUnavailableError);
+  const digest = store.putBlob(Buffer.from('meanwhile'));
+  store.available = true;
+  await follower.until(() => follower.relists === 2, 'there is a second relist');
+  assert.ok(follower.blobs.has(digest));
+});

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { it } from 'node:test';
+
+import { pino } from 'pino';
+
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
+import { blobPath } from './blob-file.ts';
+import { ABSENT, contentStoreConformance, digestOf, type StoreUnderTest } from './conformance.ts';
+import { StoreUnavailableError } from './content-store.ts';
+import { Follower } from './follower.ts';
+import { OciLayoutStore } from './oci-layout-store.ts';
+
+const PATIENCE = 30_000;
+const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+/** A layout folder, written as a careful tool writes it: whole files, renamed into place. */
+class LayoutUnderTest implements StoreUnderTest {
+  readonly store: OciLayoutStore;
+  readonly path: string;
+  readonly #parent: string;
+  readonly #images = new Map<string, Descriptor>();
+
+  private constructor(parent: string, comparisonInterval?: number) {
+    this.#parent = parent;
+    this.path = join(parent, 'layout');
+    const logger = pino({ level: 'silent' });
+    this.store = new OciLayoutStore({
+      path: this.path,
+      logger,
+      ...(comparisonInterval === undefined ? {} : { comparisonInterval }),
+    });
+  }
+
+  static async create(comparisonInterval?: number): Promise<LayoutUnderTest> {
+    const parent = await mkdtemp(join(tmpdir(), 'peerglass-layout-'));
+    return new LayoutUnderTest(parent, comparisonInterval);
+  }
+
+  async begin(): Promise<this> {
+    await mkdir(join(this.path, 'blobs', 'sha256'), { recursive: true });
+    await this.writeIndex();
+    return this;
+  }
+
+  async putBlob(bytes: Buffer): Promise<Digest> {
+    const digest = digestOf(bytes);
+    await this.#replace(blobPath(this.path, digest), bytes);
+    return digest;
+  }
+
+  async deleteBlob(digest: Digest): Promise<void> {
+    await rm(blobPath(this.path, digest));
+  }
+
+  async putImage(name: string, target: Descriptor): Promise<void> {
+    this.#images.set(name, target);
+    await this.writeIndex();
+  }
+
+  async deleteImage(name: string): Promise<void> {
+    this.#images.delete(name);
+    await this.writeIndex();
+  }
+
+  async writeIndex(): Promise<void> {
+    const manifests = [...this.#images].map(([name, target]) => ({
+      ...target,
+      annotations: { 'org.opencontainers.image.ref.name': name },
+    }));
+    await this.#replace(this.index, JSON.stringify({ schemaVersion: 2, manifests }));
+  }
+
+  get index(): string {
+    return join(this.path, 'index.json');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#parent, { recursive: true, force: true });
+  }
+
+  async #replace(path: string, content: string | Buffer): Promise<void> {
+    const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+    await writeFile(temporary, content);
+    await rename(temporary, path);
+  }
+}
+
+contentStoreConformance('OciLayoutStore', async () => (await LayoutUnderTest.create()).begin());
+
+it('OciLayoutStore: waits for a folder that is not there yet, and for one that goes', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await using follower = new Follower(layout.store, PATIENCE);
+  await assert.rejects(layout.store.images(), StoreUnavailableError);
+  await assert.rejects(layout.store.stat(ABSENT), StoreUnavailableError);
+  await assert.rejects(layout.store.blobs()[Symbol.asyncIterator]().next(), StoreUnavailableError);
+  await layout.begin();
+  const first = await layout.putBlob(Buffer.from('first'));
+  await follower.until(() => follower.blobs.has(first), 'the first blob is seen');
+  await follower.settled();
+  await rm(layout.path, { recursive: true });
+  await assert.rejects(layout.store.open(first), StoreUnavailableError);
+  const before = follower.relists;
+  await layout.begin();
+  await follower.until(() => follower.relists > before, 'there is a relist');
+  const second = await layout.putBlob(Buffer.from('second'));
+  await follower.until(() => follower.blobs.has(second), 'the second blob is seen');
+  assert.ok(!follower.blobs.has(first));
+});
+
+it('OciLayoutStore: notices that another folder took the place of the watched one', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  await using follower = new Follower(layout.store, PATIENCE);
+  await follower.settled();
+  await rename(layout.path, `${layout.path}.old`);
+  await layout.begin();
+  const digest = await layout.putBlob(Buffer.from('in the new folder'));
+  await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
+});
+
+it('OciLayoutStore: a half-written index.json leaves what was there', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  await using follower = new Follower(layout.store, PATIENCE);
+  const target = { mediaType: MEDIA_TYPE, digest: ABSENT, size: 3 };
+  await layout.putImage('docker.io/library/demo:1.0', target);
+  await follower.until(() => follower.images.size === 1, 'the image is seen');
+  await writeFile(layout.index, '{"schemaVersion":2,"manif');
+  assert.equal((await layout.store.images()).length, 1);
+  await layout.putImage('docker.io/library/demo:2.0', target);
+  await follower.until(() => follower.images.size === 2, 'the second image is seen');
+  assert.equal(follower.count({ kind: 'image-deleted', name: 'docker.io/library/demo:1.0' }), 0);
+});
+
+it('OciLayoutStore: names come from the annotations, and unsound entries are passed over', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const sound = { mediaType: MEDIA_TYPE, digest: ABSENT, size: 3 };
+  const named = (name: unknown) => ({ 'org.opencontainers.image.ref.name': name });
+  const full = { 'io.containerd.image.name': 'docker.io/library/demo:1.0' };
+  await writeFile(
+    layout.index,
+    JSON.stringify({
+      manifests: [
+        { ...sound, annotations: { ...named('1.0'), ...full } },
+        { ...sound, annotations: named('only-a-tag') },
+        { ...sound, digest: 'sha256:short', annotations: named('a') },
+        { ...sound, size: -1, annotations: named('b') },
+        { ...sound, annotations: named(7) },
+        sound,
+        null,
+        'text',
+      ],
+    }),
+  );
+  const names = (await layout.store.images()).map((image) => image.name);
+  assert.deepEqual(names, ['docker.io/library/demo:1.0', 'only-a-tag']);
+});
+
+it('OciLayoutStore: only files with a digest for a name count', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const folder = join(layout.path, 'blobs', 'sha256');
+  const digest = await layout.putBlob(Buffer.from('whole'));
+  await writeFile(join(folder, `${'a'.repeat(64)}.tmp`), 'partial');
+  await writeFile(join(folder, 'A'.repeat(64)), 'upper case');
+  await mkdir(join(folder, 'b'.repeat(64)));
+  const all = [];
+  for await (const batch of layout.store.blobs()) all.push(...batch);
+  assert.deepEqual(all, [{ digest, size: 5 }]);
+});
+
+it('OciLayoutStore: a file that shrinks under a reader is an error', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const digest = await layout.putBlob(randomBytes(100_000));
+  await using blob = await layout.store.open(digest);
+  assert.ok(blob !== undefined);
+  await truncate(blobPath(layout.path, digest), 60_000);
+  await assert.rejects(buffer(blob.stream({ start: 0, end: 99_999 })), /40000 bytes too early/);
+});
+
+it('OciLayoutStore: the comparison asks for a relist after something was modified', async () => {
+  await using layout = await LayoutUnderTest.create(50);
+  await layout.begin();
+  await using follower = new Follower(layout.store, PATIENCE);
+  await follower.until(() => follower.relists > 2, 'a fresh layout is compared anew');
+});

@@ -1,0 +1,130 @@
+import { opendir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Logger } from 'pino';
+
+import { parseDigest, type Digest } from '../oci/digest.ts';
+import { BlobFile, blobFileSize } from './blob-file.ts';
+import { ChangeHub } from './change-hub.ts';
+import {
+  StoreUnavailableError,
+  type ContentStore,
+  type OpenBlob,
+  type StoreChange,
+  type StoredBlob,
+  type StoredImage,
+} from './content-store.ts';
+import { unlessMissing } from './file-errors.ts';
+import { ImageIndex } from './oci-layout/image-index.ts';
+import { LayoutFeed } from './oci-layout/layout-feed.ts';
+
+export interface OciLayoutStoreInit {
+  /** The folder that holds `index.json` and `blobs/`. It may come later, and go. */
+  readonly path: string;
+  readonly logger: Logger;
+  /**
+   * Milliseconds between looks for changes that the watch missed; 60,000 by default. A look costs three
+   * `stat` calls, and a relist only when something was modified since the last one.
+   */
+  readonly comparisonInterval?: number;
+}
+
+/** Blobs in a batch of `blobs()`. */
+const BATCH = 256;
+/** Folders below `blobs/`: the registered algorithms of the OCI image specification. */
+const ALGORITHMS = ['sha256', 'sha512'];
+
+/**
+ * An OCI image layout on disk. Its images are the entries of `index.json` that carry a name; every file
+ * below `blobs/` with a digest for a name counts as finished, so writers are to rename into place.
+ *
+ * @see OCI image specification, image-layout.md
+ */
+export class OciLayoutStore implements ContentStore {
+  readonly #path: string;
+  readonly #index: ImageIndex;
+  readonly #hub: ChangeHub;
+
+  constructor(init: OciLayoutStoreInit) {
+    const { path, logger } = init;
+    this.#path = path;
+    this.#index = new ImageIndex(path, logger);
+    this.#hub = new ChangeHub({
+      produce: (signal) =>
+        new LayoutFeed({
+          root: path,
+          algorithms: ALGORITHMS,
+          index: this.#index,
+          hub: this.#hub,
+          logger,
+          comparisonInterval: init.comparisonInterval ?? 60_000,
+        }).run(signal),
+    });
+  }
+
+  async images(signal?: AbortSignal): Promise<StoredImage[]> {
+    const images = await this.#reach(() => this.#index.load(), signal);
+    return [...images.values()];
+  }
+
+  async image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined> {
+    const images = await this.#reach(() => this.#index.load(), signal);
+    return images.get(name);
+  }
+
+  async *blobs(signal?: AbortSignal): AsyncGenerator<readonly StoredBlob[], void, undefined> {
+    for (const algorithm of ALGORITHMS) {
+      const path = join(this.#path, 'blobs', algorithm);
+      const folder = await this.#reach(() => unlessMissing(opendir(path)), signal);
+      if (folder === undefined) continue;
+      let names: Digest[] = [];
+      for await (const { name } of folder) {
+        const digest = parseDigest(`${algorithm}:${name}`);
+        if (digest === undefined || names.push(digest) < BATCH) continue;
+        yield await this.#reach(() => this.#sizes(names), signal);
+        names = [];
+      }
+      yield await this.#reach(() => this.#sizes(names), signal);
+    }
+  }
+
+  async stat(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
+    const size = await this.#reach(() => blobFileSize(this.#path, digest), signal);
+    return size === undefined ? undefined : { digest, size };
+  }
+
+  async open(digest: Digest, signal?: AbortSignal): Promise<OpenBlob | undefined> {
+    return await this.#reach(() => BlobFile.open(this.#path, digest), signal);
+  }
+
+  changes(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
+    return this.#hub.follow(signal);
+  }
+
+  async #sizes(digests: readonly Digest[]): Promise<StoredBlob[]> {
+    const blobs = digests.map(async (digest) => {
+      const size = await blobFileSize(this.#path, digest);
+      return size === undefined ? [] : [{ digest, size }];
+    });
+    return (await Promise.all(blobs)).flat();
+  }
+
+  /** Runs `read`, and then makes sure that what it did not find was not missing along with the whole folder. */
+  async #reach<T>(read: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    signal?.throwIfAborted();
+    let result: T | undefined;
+    try {
+      result = await read();
+      const folder = await stat(this.#path);
+      if (!folder.isDirectory()) throw new Error('Not a folder');
+      signal?.throwIfAborted();
+      return result;
+    } catch (error) {
+      if (result instanceof BlobFile) await result[Symbol.asyncDispose]();
+      signal?.throwIfAborted();
+      throw new StoreUnavailableError(`The image layout at ${this.#path} cannot be read`, {
+        cause: error,
+      });
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import type { OpenBlob } from './content-store.ts';
+
+/** The blob is larger than its reader is willing to hold in memory. */
+export class BlobTooLargeError extends Error {
+  override readonly name = 'BlobTooLargeError';
+  readonly code = 'ERR_BLOB_TOO_LARGE';
+}
+
+/**
+ * Reads an open blob whole. The caller still disposes of it.
+ *
+ * @param limit most bytes to hold in memory
+ * @throws BlobTooLargeError before anything is read
+ */
+export async function readBlob(
+  blob: OpenBlob,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  if (blob.size > limit) throw new BlobTooLargeError(`${blob.size} bytes, more than ${limit}`);
+  if (blob.size === 0) return Buffer.alloc(0);
+  const chunks: Buffer[] = [];
+  for await (const chunk of blob.stream({ start: 0, end: blob.size - 1 }, signal)) {
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
