@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { multiaddr } from '@multiformats/multiaddr';
+
+import { announcedAddresses } from './announced-addresses.ts';
+import { providerFromPeer } from './provider-origins.ts';
+import type { ProviderFromPeerOptions } from './provider-origins.ts';
+
+function announce(listening: string[], registryPort?: number): string[] {
+  const addresses = listening.map((text) => multiaddr(text));
+  return announcedAddresses(addresses, registryPort).map((address) => address.toString());
+}
+
+test('each routable address is announced, with the registry beside it', () => {
+  assert.deepEqual(
+    announce(
+      [
+        '/ip4/127.0.0.1/tcp/5001',
+        '/ip4/10.0.0.7/tcp/5001',
+        '/ip6/::1/tcp/5001',
+        '/ip6/fd00::7/tcp/5001',
+        '/ip6/fe80::1/tcp/5001',
+        '/ip4/169.254.3.4/tcp/5001',
+      ],
+      5000,
+    ),
+    [
+      '/ip4/10.0.0.7/tcp/5001',
+      '/ip4/10.0.0.7/tcp/5000/http',
+      '/ip6/fd00::7/tcp/5001',
+      '/ip6/fd00::7/tcp/5000/http',
+    ],
+  );
+});
+
+test('loopback is announced when there is nothing else', () => {
+  assert.deepEqual(announce(['/ip4/127.0.0.5/tcp/4001'], 4000), [
+    '/ip4/127.0.0.5/tcp/4001',
+    '/ip4/127.0.0.5/tcp/4000/http',
+  ]);
+  assert.deepEqual(announce(['/ip4/127.0.0.5/tcp/4001']), ['/ip4/127.0.0.5/tcp/4001']);
+});
+
+test('a node of many addresses announces a bounded number', () => {
+  const many = Array.from({ length: 50 }, (_, i) => `/ip4/10.0.0.${String(i)}/tcp/5001`);
+  assert.equal(announce(many, 5000).length, 16);
+});
+
+function origins(
+  multiaddrs: string[],
+  options: Partial<ProviderFromPeerOptions> = {},
+): readonly string[] | undefined {
+  return providerFromPeer(
+    { peerId: 'a', multiaddrs: multiaddrs.map((text) => multiaddr(text)) },
+    { registryPort: 5000, loopback: false, ...options },
+  )?.origins;
+}
+
+test('a peer that announces its registry is asked there', () => {
+  assert.deepEqual(
+    origins([
+      '/ip4/10.0.0.7/tcp/5001',
+      '/ip4/10.0.0.7/tcp/30020/http',
+      '/ip6/fd00::7/tcp/30020/http',
+      '/ip4/10.0.0.7/tcp/30020/http',
+    ]),
+    ['http://10.0.0.7:30020', 'http://[fd00::7]:30020'],
+  );
+});
+
+test('a peer that does not is assumed to use our port', () => {
+  assert.deepEqual(
+    origins(['/ip6/fd00::7/tcp/5001', '/ip4/10.0.0.7/tcp/5001', '/ip4/10.0.0.7/udp/5001/quic-v1']),
+    ['http://[fd00::7]:5000', 'http://10.0.0.7:5000'],
+  );
+});
+
+test('the address that we are connected with comes first', () => {
+  const addresses = ['/ip4/172.17.0.1/tcp/5000/http', '/ip4/10.0.0.7/tcp/5000/http'];
+  assert.equal(origins(addresses, { connectedIp: '10.0.0.7' })?.[0], 'http://10.0.0.7:5000');
+});
+
+test('loopback leads nowhere, unless we are on loopback ourselves', () => {
+  assert.equal(origins(['/ip4/127.0.0.1/tcp/5000/http', '/dns4/node/tcp/5000/http']), undefined);
+  assert.deepEqual(origins(['/ip4/127.0.0.1/tcp/5000/http'], { loopback: true }), [
+    'http://127.0.0.1:5000',
+  ]);
+});
+
+test('the number of origins is bounded', () => {
+  const many = Array.from({ length: 50 }, (_, i) => `/ip4/10.0.0.${String(i)}/tcp/5000/http`);
+  assert.equal(origins(many)?.length, 4);
+});

@@ -1,0 +1,213 @@
+import type { Multiaddr } from '@multiformats/multiaddr';
+import type { Logger } from 'pino';
+import { peerIdFromString } from '@libp2p/peer-id';
+
+import { isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
+import { Backoff, jitter } from '../backoff.ts';
+import { Deadline } from '../deadline.ts';
+import { withPeerId } from '../dht-client.ts';
+import type { RoutingNode } from '../libp2p-node.ts';
+import { Limiter } from '../limiter.ts';
+import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
+
+/** Between rounds when everybody is connected, give or take a quarter. */
+const HEALTHY_INTERVAL_MS = 30_000;
+/** Between rounds when we are alone or nobody can be reached. */
+const ALONE_RETRY = { first: 250, most: 10_000 };
+/** Between rounds when some peers cannot be reached: a few addresses may be dead for good. */
+const PARTIAL_RETRY = { first: 500, most: HEALTHY_INTERVAL_MS };
+/** After a peer has gone. */
+const DISCONNECT_DELAY_MS = 1000;
+const FIND_TIMEOUT_MS = 10_000;
+/** A node that starts together with all others on a busy machine takes seconds to shake hands. */
+const DIAL_TIMEOUT_MS = 10_000;
+/** Dials at a time. */
+const CONCURRENCY = 16;
+
+/** What {@link BootstrapLoop} works with. */
+export interface BootstrapLoopComponents {
+  readonly node: RoutingNode;
+  readonly bootstrapper: Bootstrapper;
+  readonly logger: Logger;
+}
+
+/** How the bootstrap stands, for `RouterStatus`. */
+export interface BootstrapStatus {
+  /** A round has reached somebody, or found that there is nobody but ourselves; it stays true then. */
+  readonly bootstrapped: boolean;
+  /** Why the last round failed. */
+  readonly error?: string;
+}
+
+/**
+ * Connects with every peer that the bootstrapper names, for as long as the node runs: a star of connections
+ * would leave the routing tables incomplete for half a minute, and nodes come and go.
+ */
+export class BootstrapLoop {
+  readonly #components: BootstrapLoopComponents;
+  readonly #stopped = new AbortController();
+  readonly #limiter = new Limiter(CONCURRENCY);
+  readonly #aloneRetry = new Backoff(ALONE_RETRY);
+  readonly #partialRetry = new Backoff(PARTIAL_RETRY);
+  #timer: NodeJS.Timeout | undefined;
+  #nextAt = Number.POSITIVE_INFINITY;
+  #round: Promise<void> | undefined;
+  #status: BootstrapStatus = { bootstrapped: false };
+
+  constructor(components: BootstrapLoopComponents) {
+    this.#components = components;
+  }
+
+  get status(): BootstrapStatus {
+    return this.#status;
+  }
+
+  start(): void {
+    this.#components.node.addEventListener('peer:disconnect', this.#onDisconnect);
+    this.#schedule(0);
+  }
+
+  async stop(): Promise<void> {
+    this.#components.node.removeEventListener('peer:disconnect', this.#onDisconnect);
+    this.#stopped.abort();
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  readonly #onDisconnect = (): void => {
+    const delay = jitter(DISCONNECT_DELAY_MS);
+    if (this.#round === undefined && performance.now() + delay < this.#nextAt)
+      this.#schedule(delay);
+  };
+
+  #schedule(delay: number): void {
+    if (this.#stopped.signal.aborted) return;
+    clearTimeout(this.#timer);
+    this.#nextAt = performance.now() + delay;
+    this.#timer = setTimeout(() => {
+      this.#round = this.#run().finally(() => {
+        this.#round = undefined;
+      });
+    }, delay);
+  }
+
+  async #run(): Promise<void> {
+    let others = 0;
+    let failure: string | undefined;
+    let unreached = 0;
+    try {
+      using deadline = new Deadline(FIND_TIMEOUT_MS, this.#stopped.signal);
+      const peers = await this.#components.bootstrapper.find(deadline.signal);
+      const candidates = peers.filter((peer) => !this.#isSelf(peer));
+      others = candidates.length;
+      const failures = await this.#connect(candidates);
+      unreached = failures.length;
+      if (others > 0 && unreached === others) {
+        failure = `none of ${String(others)} peers can be reached, ${failures[0] ?? ''}`;
+      }
+    } catch (error) {
+      failure = messageOf(error);
+    }
+    if (this.#stopped.signal.aborted) return;
+    this.#tell(failure);
+    this.#schedule(this.#pause(failure !== undefined || others === 0, unreached > 0));
+  }
+
+  #pause(alone: boolean, partial: boolean): number {
+    if (alone) return this.#aloneRetry.next();
+    this.#aloneRetry.reset();
+    if (partial) return this.#partialRetry.next();
+    this.#partialRetry.reset();
+    return jitter(HEALTHY_INTERVAL_MS);
+  }
+
+  #tell(failure: string | undefined): void {
+    if (failure === undefined) {
+      this.#status = { bootstrapped: true };
+      return;
+    }
+    const { logger } = this.#components;
+    if (this.#status.error === undefined) {
+      logger.warn('the bootstrap reaches nobody, going on trying');
+    }
+    logger.debug({ reason: failure }, 'the bootstrap has reached nobody');
+    this.#status = { bootstrapped: this.#status.bootstrapped, error: failure };
+  }
+
+  /** Dials those that are not connected; why it failed for each that could not be reached. */
+  async #connect(peers: readonly BootstrapPeer[]): Promise<string[]> {
+    const known = await this.#connectedSockets();
+    const failures: string[] = [];
+    await Promise.all(
+      shuffled(peers).map((peer) =>
+        this.#limiter.run(async () => {
+          if (this.#stopped.signal.aborted || this.#isConnected(peer, known)) return;
+          try {
+            await this.#dial(peer);
+          } catch (error) {
+            if (isSelfDial(error)) return;
+            failures.push(`${String(peer.multiaddrs[0])}: ${messageOf(error)}`);
+          }
+        }),
+      ),
+    );
+    return failures;
+  }
+
+  async #dial(peer: BootstrapPeer): Promise<void> {
+    const { peerId } = peer;
+    using deadline = new Deadline(DIAL_TIMEOUT_MS, this.#stopped.signal);
+    const addresses = peer.multiaddrs.filter((address) => !isRegistryAddress(address));
+    const targets =
+      peerId === undefined ? addresses : addresses.map((address) => withPeerId(address, peerId));
+    await this.#components.node.dial(targets, { signal: deadline.signal });
+  }
+
+  #isSelf({ peerId, multiaddrs }: BootstrapPeer): boolean {
+    const { node } = this.#components;
+    if (peerId !== undefined) return peerId === node.peerId.toString();
+    const own = new Set(node.services.listening.addresses().map(socketOf));
+    return multiaddrs.every((address) => own.has(socketOf(address)));
+  }
+
+  #isConnected({ peerId, multiaddrs }: BootstrapPeer, known: ReadonlySet<string>): boolean {
+    if (peerId !== undefined) {
+      return this.#components.node.getConnections(peerIdFromString(peerId)).length > 0;
+    }
+    return multiaddrs.some((address) => known.has(socketOf(address)));
+  }
+
+  /** Where the connected peers listen, also those that have connected with us from another port. */
+  async #connectedSockets(): Promise<Set<string>> {
+    const { node } = this.#components;
+    const sockets = new Set(node.getConnections().map(({ remoteAddr }) => socketOf(remoteAddr)));
+    for (const peerId of node.getPeers()) {
+      const peer = await node.peerStore.get(peerId).catch(() => undefined);
+      for (const { multiaddr } of peer?.addresses ?? []) sockets.add(socketOf(multiaddr));
+    }
+    return sockets;
+  }
+}
+
+/** `10.0.0.1/5001`; for an address of another form, its text. */
+function socketOf(address: Multiaddr): string {
+  const socket = tcpAddress(address);
+  return socket === undefined ? address.toString() : `${socket.ip}/${String(socket.port)}`;
+}
+
+/** An address that we did not recognise as our own leads to ourselves. */
+function isSelfDial(error: unknown): boolean {
+  return error instanceof Error && /dial self/i.test(error.message);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** So that nodes that start together do not all dial the same one first. */
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ value }) => value);
+}

@@ -1,0 +1,93 @@
+import { peerIdFromString } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { request } from 'undici';
+
+import { BootstrapError, MAX_BOOTSTRAP_PEERS } from './bootstrapper.ts';
+import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
+
+/** The path that is appended to the base URL. */
+export const IDENTITY_PATH = '/id';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+const TIMEOUT_MS = 5000;
+const MAX_ADDRESSES_PER_PEER = 32;
+
+/** What a node answers under {@link IDENTITY_PATH}: the JSON of Go's `peer.AddrInfo`. */
+export interface IdentityAnswer {
+  readonly ID: string;
+  /** Multiaddrs without peer ID. */
+  readonly Addrs: readonly string[];
+}
+
+/** One node that tells where it is by HTTP, as Spegel's do; a list of several is understood too. */
+export class HttpBootstrapper implements Bootstrapper {
+  readonly #url: string;
+
+  /** @param baseUrl `http://10.0.0.1:5002`; `/id` is appended */
+  constructor(baseUrl: string) {
+    this.#url = `${baseUrl.replace(/\/+$/, '')}${IDENTITY_PATH}`;
+  }
+
+  async find(signal: AbortSignal): Promise<readonly BootstrapPeer[]> {
+    try {
+      return parseAnswer(await this.#get(signal));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new BootstrapError(`no peer from ${this.#url}: ${why}`, { cause: error });
+    }
+  }
+
+  async #get(signal: AbortSignal): Promise<unknown> {
+    const { statusCode, body } = await request(this.#url, {
+      signal,
+      headersTimeout: TIMEOUT_MS,
+      bodyTimeout: TIMEOUT_MS,
+      reset: true,
+    });
+    const chunks: Buffer[] = [];
+    let length = 0;
+    // Leaving the loop closes the connection.
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > MAX_BODY_BYTES) throw new Error('the answer is too long');
+      chunks.push(chunk);
+    }
+    if (statusCode !== 200) throw new Error(`status ${String(statusCode)}`);
+    try {
+      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+    } catch {
+      throw new Error('the answer is not JSON');
+    }
+  }
+}
+
+function parseAnswer(answer: unknown): BootstrapPeer[] {
+  const list: unknown[] = Array.isArray(answer) ? answer : [answer];
+  return list.slice(0, MAX_BOOTSTRAP_PEERS).map((entry) => {
+    if (typeof entry !== 'object' || entry === null) throw new Error('the answer is not a peer');
+    const { ID: id, Addrs: addresses } = entry as Record<string, unknown>;
+    if (typeof id !== 'string' || !Array.isArray(addresses)) {
+      throw new Error('the answer has no ID and Addrs');
+    }
+    const multiaddrs = (addresses as unknown[]).slice(0, MAX_ADDRESSES_PER_PEER).map(toMultiaddr);
+    if (multiaddrs.length === 0) throw new Error('the answer has no address');
+    return { peerId: toPeerId(id), multiaddrs };
+  });
+}
+
+function toPeerId(text: string): string {
+  try {
+    return peerIdFromString(text).toString();
+  } catch {
+    throw new Error('the answer has an ID that is none');
+  }
+}
+
+function toMultiaddr(value: unknown): Multiaddr {
+  try {
+    return multiaddr(String(value));
+  } catch {
+    throw new Error('the answer has an address that is none');
+  }
+}

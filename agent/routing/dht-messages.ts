@@ -1,0 +1,145 @@
+import { encodeVarint, FrameError } from './frames.ts';
+
+/**
+ * The few messages of the Kademlia DHT that we speak ourselves (libp2p specification "kad-dht", section
+ * "RPC messages"). Written by hand because the sweep writes thousands of them that differ in the key only,
+ * and because what a peer answers is to be bounded while it is read.
+ */
+const ADD_PROVIDER = 2;
+const GET_PROVIDERS = 3;
+const PING = 5;
+
+/** Peers taken from one list of an answer; a well-behaved node sends at most 20 closer ones. */
+export const MAX_PEERS_PER_LIST = 128;
+/** Addresses taken per peer of an answer. */
+const MAX_ADDRESSES_PER_PEER = 32;
+
+const FIELD_TYPE = 1;
+const FIELD_KEY = 2;
+const FIELD_CLOSER = 8;
+const FIELD_PROVIDERS = 9;
+const PEER_ID = 1;
+const PEER_MULTIADDRS = 2;
+const WIRE_BYTES = 2;
+
+/** A peer as a message names it: nothing in it has been checked. */
+export interface WirePeer {
+  /** The multihash of the peer ID. */
+  readonly id: Uint8Array;
+  readonly multiaddrs: readonly Uint8Array[];
+}
+
+/** The part of a DHT message that we use. */
+export interface DhtMessage {
+  readonly type: number;
+  readonly closer: readonly WirePeer[];
+  readonly providers: readonly WirePeer[];
+}
+
+/** Everything of an ADD_PROVIDER message after the key; the same for all keys of a sweep. */
+export function encodeProvider(provider: WirePeer): Uint8Array {
+  return field(
+    FIELD_PROVIDERS,
+    Buffer.concat([
+      field(PEER_ID, provider.id),
+      ...provider.multiaddrs.map((address) => field(PEER_MULTIADDRS, address)),
+    ]),
+  );
+}
+
+/** ADD_PROVIDER for one key; `provider` comes from {@link encodeProvider}. */
+export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): Uint8Array {
+  return Buffer.concat([typeField(ADD_PROVIDER), field(FIELD_KEY, multihash), provider]);
+}
+
+/** GET_PROVIDERS for one key. */
+export function encodeGetProviders(multihash: Uint8Array): Uint8Array {
+  return Buffer.concat([typeField(GET_PROVIDERS), field(FIELD_KEY, multihash)]);
+}
+
+/** PING; the answer to it says that all messages before it on the stream have been handled. */
+export function encodePing(): Uint8Array {
+  return typeField(PING);
+}
+
+/**
+ * Reads a message. Lists are cut at their bounds, unknown fields are skipped.
+ *
+ * @throws {FrameError} when the bytes are not a protobuf message.
+ */
+export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
+  let type = 0;
+  const closer: WirePeer[] = [];
+  const providers: WirePeer[] = [];
+  for (const { number, value } of fields(bytes)) {
+    if (typeof value === 'number') {
+      if (number === FIELD_TYPE) type = value;
+    } else if (number === FIELD_CLOSER && closer.length < MAX_PEERS_PER_LIST) {
+      closer.push(decodePeer(value));
+    } else if (number === FIELD_PROVIDERS && providers.length < MAX_PEERS_PER_LIST) {
+      providers.push(decodePeer(value));
+    }
+  }
+  return { type, closer, providers };
+}
+
+function decodePeer(bytes: Uint8Array): WirePeer {
+  let id: Uint8Array = new Uint8Array(0);
+  const multiaddrs: Uint8Array[] = [];
+  for (const { number, value } of fields(bytes)) {
+    if (typeof value === 'number') continue;
+    if (number === PEER_ID) id = value;
+    else if (number === PEER_MULTIADDRS && multiaddrs.length < MAX_ADDRESSES_PER_PEER) {
+      multiaddrs.push(value);
+    }
+  }
+  return { id, multiaddrs };
+}
+
+function typeField(type: number): Uint8Array {
+  return Uint8Array.of(FIELD_TYPE << 3, type);
+}
+
+function field(number: number, bytes: Uint8Array): Uint8Array {
+  const tag = [(number << 3) | WIRE_BYTES, ...encodeVarint(bytes.length)];
+  return Buffer.concat([Uint8Array.from(tag), bytes]);
+}
+
+/** The fields of a protobuf message: varints as numbers, length-delimited ones as bytes, others skipped. */
+function* fields(bytes: Uint8Array): Generator<{ number: number; value: number | Uint8Array }> {
+  let at = 0;
+  const take = (length: number): Uint8Array => {
+    if (at + length > bytes.length) throw new FrameError('message ends early');
+    at += length;
+    return bytes.subarray(at - length, at);
+  };
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; shift < 10; shift++) {
+      const byte = take(1)[0] ?? 0;
+      value += (byte & 0x7f) * 2 ** (7 * shift);
+      if (byte < 0x80) return value;
+    }
+    throw new FrameError('number too long');
+  };
+  while (at < bytes.length) {
+    const tag = varint();
+    const number = Math.floor(tag / 8);
+    switch (tag % 8) {
+      case 0:
+        yield { number, value: varint() };
+        break;
+      case 1:
+        take(8);
+        break;
+      case 2:
+        yield { number, value: take(varint()) };
+        break;
+      case 5:
+        take(4);
+        break;
+      default:
+        throw new FrameError('not a protobuf message');
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
+
+/** Bytes of messages that nobody has read yet at most. */
+const MAX_UNREAD_BYTES = 2 * 1024 * 1024;
+
+/** A peer sent more, or something else, than the protocol allows. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+  readonly code = 'ERR_FRAME';
+}
+
+/** Unsigned LEB128, as protobuf and libp2p's length prefixes have it. */
+export function encodeVarint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes.push((rest % 0x80) | 0x80);
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes.push(rest);
+  return bytes;
+}
+
+/** The message with its length before it. */
+export function frame(message: Uint8Array): Uint8Array {
+  const prefix = encodeVarint(message.length);
+  const framed = new Uint8Array(prefix.length + message.length);
+  framed.set(prefix);
+  framed.set(message, prefix.length);
+  return framed;
+}
+
+/** Cuts a stream of bytes into length-prefixed messages, none longer than `maxBytes`. */
+export class FrameDecoder {
+  readonly #maxBytes: number;
+  #buffer: Uint8Array = new Uint8Array(0);
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /**
+   * Takes the next bytes and gives the messages that they complete.
+   *
+   * @throws {FrameError} for a message that is too long or a length that is no length.
+   */
+  push(chunk: Uint8Array): Uint8Array[] {
+    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+    const messages: Uint8Array[] = [];
+    for (;;) {
+      const prefix = this.#readLength();
+      if (prefix === undefined) return messages;
+      const end = prefix.size + prefix.length;
+      if (this.#buffer.length < end) return messages;
+      messages.push(this.#buffer.subarray(prefix.size, end));
+      this.#buffer = this.#buffer.subarray(end);
+    }
+  }
+
+  #readLength(): { length: number; size: number } | undefined {
+    let length = 0;
+    for (let size = 0; size < this.#buffer.length; size++) {
+      const byte = this.#buffer[size] ?? 0;
+      length += (byte & 0x7f) * 2 ** (7 * size);
+      if (length > this.#maxBytes || size > 4) throw new FrameError('message too long');
+      if (byte < 0x80) return { length, size: size + 1 };
+    }
+    return undefined;
+  }
+}
+
+/**
+ * Reads length-prefixed messages from a stream. It listens from its construction on, so that an answer is
+ * not missed that comes before the first {@link next}; dispose of it to stop listening. What ends the wait
+ * for a peer that says nothing is `stream.abort()`.
+ */
+export class FrameReader {
+  readonly #stream: Stream;
+  readonly #decoder: FrameDecoder;
+  readonly #messages: Uint8Array[] = [];
+  #unreadBytes = 0;
+  #ended = false;
+  #failure: Error | undefined;
+  #wake = Promise.withResolvers<undefined>();
+
+  constructor(stream: Stream, maxBytes: number) {
+    this.#stream = stream;
+    this.#decoder = new FrameDecoder(maxBytes);
+    stream.addEventListener('message', this.#onMessage);
+    stream.addEventListener('close', this.#onClose);
+    stream.addEventListener('remoteCloseWrite', this.#onRemoteCloseWrite);
+    this.#noticeEnd();
+  }
+
+  /**
+   * The next message, or undefined when the peer has ended its side.
+   *
+   * @throws {FrameError} for a message that is too long; the stream's own error when it broke.
+   */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const message = this.#messages.shift();
+      if (message !== undefined) {
+        this.#unreadBytes -= message.length;
+        return message;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#ended) return undefined;
+      await this.#wake.promise;
+    }
+  }
+
+  /** Whether there may be more messages, and none is there now. */
+  get idle(): boolean {
+    return !this.#ended && this.#failure === undefined && this.#messages.length === 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stream.removeEventListener('message', this.#onMessage);
+    this.#stream.removeEventListener('close', this.#onClose);
+    this.#stream.removeEventListener('remoteCloseWrite', this.#onRemoteCloseWrite);
+  }
+
+  readonly #onMessage = ({ data }: StreamMessageEvent): void => {
+    if (this.#failure !== undefined) return;
+    try {
+      for (const message of this.#decoder.push(data.subarray())) {
+        this.#messages.push(message);
+        this.#unreadBytes += message.length;
+      }
+      if (this.#unreadBytes > MAX_UNREAD_BYTES) throw new FrameError('too many messages');
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new FrameError(String(error));
+      this.#messages.length = 0;
+    }
+    this.#noticeEnd();
+    this.#wakeUp();
+  };
+
+  readonly #onClose = ({ error }: StreamCloseEvent): void => {
+    this.#ended = true;
+    this.#failure ??= error;
+    this.#wakeUp();
+  };
+
+  readonly #onRemoteCloseWrite = (): void => {
+    this.#noticeEnd();
+    this.#wakeUp();
+  };
+
+  // The peer may have ended its side before we listened, and then no event tells so.
+  #noticeEnd(): void {
+    if (this.#stream.remoteWriteStatus !== 'writable' && this.#stream.readBufferLength === 0) {
+      this.#ended = true;
+    }
+  }
+
+  #wakeUp(): void {
+    this.#wake.resolve(undefined);
+    this.#wake = Promise.withResolvers();
+  }
+}

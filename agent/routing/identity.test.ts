@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+
+import { IDENTITY_FILE, IdentityError, loadIdentity } from './identity.ts';
+
+let dir = '';
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'identity-'));
+});
+
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function idIn(dataDir?: string): Promise<string> {
+  return peerIdFromPrivateKey(await loadIdentity(dataDir)).toString();
+}
+
+test('without a data directory every start has a new identity', async () => {
+  assert.notEqual(await idIn(), await idIn());
+  assert.notEqual(await idIn(''), await idIn(''));
+});
+
+test('an identity is created once, privately, and kept', async () => {
+  const dataDir = join(dir, 'not', 'there', 'yet');
+  const first = await idIn(dataDir);
+  assert.equal(await idIn(dataDir), first);
+  const path = join(dataDir, IDENTITY_FILE);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.match(await readFile(path, 'utf8'), /^-----BEGIN PRIVATE KEY-----\n/);
+  assert.deepEqual(await readdir(dataDir), [IDENTITY_FILE]);
+});
+
+test('a key of known bytes has the peer ID that libp2p gives it', async () => {
+  // RFC 8410, section 10.3: the private key of the example.
+  await writeFile(
+    join(dir, IDENTITY_FILE),
+    '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n',
+  );
+  const key = await loadIdentity(dir);
+  assert.equal(
+    Buffer.from(key.publicKey.raw).toString('hex'),
+    '19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1',
+  );
+});
+
+test('an empty file is replaced', async () => {
+  await writeFile(join(dir, IDENTITY_FILE), '');
+  const first = await idIn(dir);
+  assert.equal(await idIn(dir), first);
+});
+
+test('a corrupt file is an error that names it, and stays as it is', async () => {
+  const path = join(dir, IDENTITY_FILE);
+  for (const content of [
+    'garbage',
+    '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n',
+    '\n',
+  ]) {
+    await writeFile(path, content);
+    await assert.rejects(loadIdentity(dir), (error) => {
+      assert.ok(error instanceof IdentityError);
+      assert.equal(error.code, 'ERR_IDENTITY_CORRUPT');
+      assert.ok(error.message.includes(path));
+      return true;
+    });
+    assert.equal(await readFile(path, 'utf8'), content);
+  }
+});
+
+test('a key of another type is an error', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const path = join(dir, IDENTITY_FILE);
+  await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  await assert.rejects(loadIdentity(dir), { code: 'ERR_IDENTITY_KEY_TYPE', path });
+});
+
+test('what cannot be read or created is an error that names it', async () => {
+  const path = join(dir, IDENTITY_FILE);
+  await mkdir(path);
+  await assert.rejects(loadIdentity(dir), { code: 'ERR_IDENTITY_UNREADABLE', path });
+  const file = join(dir, 'file');
+  await writeFile(file, '');
+  await assert.rejects(loadIdentity(join(file, 'sub')), /ERR_IDENTITY|cannot/);
+});
+
+test(
+  'a data directory that is not writable is an error that names it',
+  { skip: process.getuid?.() === 0 && 'root writes everywhere' },
+  async () => {
+    await chmod(dir, 0o500);
+    await assert.rejects(loadIdentity(dir), { code: 'ERR_IDENTITY_UNWRITABLE' });
+  },
+);

@@ -1,0 +1,187 @@
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { identify } from '@libp2p/identify';
+import type { Identify } from '@libp2p/identify';
+import type { Libp2p, PeerId, PrivateKey, Transport } from '@libp2p/interface';
+import { FaultTolerance } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import type { KadDHT } from '@libp2p/kad-dht';
+import { ping } from '@libp2p/ping';
+import type { Ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import type { Datastore } from 'interface-datastore';
+import { createLibp2p } from 'libp2p';
+
+import { announcedAddresses, tcpAddress } from './announced-addresses.ts';
+import { quietLogger } from './quiet-logger.ts';
+
+/** The protocol of Spegel's DHT. */
+export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
+
+// libp2p's own limits are made for the open internet. In a cluster all nodes start at once, several agents
+// may share an address, and each node is connected with every other.
+const MAX_CONNECTIONS = 2000;
+const MAX_INCOMING_PENDING_CONNECTIONS = 500;
+const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
+const MAX_DIAL_QUEUE_LENGTH = 5000;
+const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
+/** Look-ups of all the layers of several images at once, each of them a stream to the same peer. */
+const MAX_DHT_STREAMS_PER_CONNECTION = 512;
+
+/** What the node is made of beyond libp2p itself. */
+interface NodeServices extends Record<string, unknown> {
+  identify: Identify;
+  ping: Ping;
+  dht: KadDHT;
+  /** The addresses that it listens on, wildcards resolved to the host's addresses of this moment. */
+  listening: { addresses(): Multiaddr[] };
+}
+
+/** A libp2p node of ours. */
+export type RoutingNode = Libp2p<NodeServices>;
+
+/** Options of {@link createNode}. */
+export interface NodeInit {
+  readonly privateKey: PrivateKey;
+  readonly datastore: Datastore;
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[];
+  /** The port at which our registry is announced. */
+  readonly registryPort?: number;
+  /** Lets libp2p write its own log, when the environment variable `DEBUG` asks for it. */
+  readonly verbose?: boolean;
+}
+
+/** kad-dht's routing table, as far as we use it: its published type has the size only. */
+export interface KadRoutingTable {
+  readonly size: number;
+  readonly kb: { toIterable(): Iterable<{ readonly peerId: PeerId }> };
+  remove(peerId: PeerId): Promise<void>;
+  addEventListener(type: 'peer:add' | 'peer:remove', listener: () => void): void;
+  removeEventListener(type: 'peer:add' | 'peer:remove', listener: () => void): void;
+}
+
+/** The node cannot listen on one of its addresses. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code = 'ERR_ROUTER_LISTEN';
+  /** `10.0.0.1:5001` */
+  readonly address: string;
+  /** What the system said: `EADDRINUSE`, `EACCES`, ... */
+  readonly systemCode: string;
+
+  constructor(address: string, systemCode: string, options?: ErrorOptions) {
+    const why = systemCode === 'EADDRINUSE' ? 'the address is in use' : systemCode;
+    super(`the router cannot listen on ${address}: ${why}`, options);
+    this.address = address;
+    this.systemCode = systemCode;
+  }
+}
+
+/** The node's routing table. */
+export function routingTableOf(node: RoutingNode): KadRoutingTable {
+  return (node.services.dht as KadDHT & { routingTable: KadRoutingTable }).routingTable;
+}
+
+/** Makes a node that is not started yet; the result's `start` is the one to call. */
+export async function createNode(
+  init: NodeInit,
+): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
+  const failures: ListenFailure[] = [];
+  let listening: () => Multiaddr[] = () => [];
+  const node = await createLibp2p<NodeServices>({
+    start: false,
+    privateKey: init.privateKey,
+    datastore: init.datastore,
+    nodeInfo: { userAgent: 'peerglass' },
+    ...(init.verbose !== true && { logger: quietLogger }),
+    addresses: {
+      listen: [...init.listen],
+      // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.
+      announceFilter: () => announcedAddresses(listening(), init.registryPort),
+    },
+    transports: [(components) => reportingListenFailures(tcp()(components), failures)],
+    // Which failure is fatal we decide ourselves: libp2p forgives an IPv6 port that is in use.
+    transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
+    // and a provider without address is left out of answers. Identify replaces the addresses at each new
+    // connection, and peers that are gone are cleared away by us (`peer-store-pruning.ts`).
+    peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
+    connectionManager: {
+      maxConnections: MAX_CONNECTIONS,
+      maxIncomingPendingConnections: MAX_INCOMING_PENDING_CONNECTIONS,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_HOST_AND_SECOND,
+      maxDialQueueLength: MAX_DIAL_QUEUE_LENGTH,
+      // The default is less than the time that a dial is given in all.
+      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
+    },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: kadDHT({
+        protocol: DHT_PROTOCOL,
+        clientMode: false,
+        // The default drops private addresses, which are all that a cluster has.
+        peerInfoMapper: passthroughMapper,
+        allowQueryWithZeroPeers: true,
+        maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+        maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+      }),
+      listening: ({ transportManager }) => {
+        listening = () => transportManager.getAddrs();
+        return { addresses: listening };
+      },
+    },
+  });
+  return { node, start: () => startNode(node, failures) };
+}
+
+interface ListenFailure {
+  readonly address: Multiaddr;
+  readonly cause: unknown;
+}
+
+async function startNode(node: RoutingNode, failures: readonly ListenFailure[]): Promise<void> {
+  await node.start();
+  const reachable = node.services.listening.addresses().length > 0;
+  const fatal = failures.find((failure) => !reachable || !isWithoutIPv6(failure));
+  if (fatal === undefined) return;
+  await node.stop();
+  const socket = tcpAddress(fatal.address);
+  const host = socket?.ip.includes(':') === true ? `[${socket.ip}]` : socket?.ip;
+  const text =
+    socket === undefined ? fatal.address.toString() : `${host ?? ''}:${String(socket.port)}`;
+  throw new ListenError(text, codeOf(fatal.cause), { cause: fatal.cause });
+}
+
+/** The host has no IPv6, or it is switched off: no reason not to start. */
+function isWithoutIPv6({ address, cause }: ListenFailure): boolean {
+  const absent = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
+  return address.getComponents()[0]?.name === 'ip6' && absent.includes(codeOf(cause));
+}
+
+/** libp2p tells of a failure to listen in prose only; this keeps the error itself. */
+function reportingListenFailures(transport: Transport, failures: ListenFailure[]): Transport {
+  const createListener = transport.createListener.bind(transport);
+  transport.createListener = (options) => {
+    const listener = createListener(options);
+    const listen = listener.listen.bind(listener);
+    listener.listen = async (address) => {
+      try {
+        await listen(address);
+      } catch (cause) {
+        failures.push({ address, cause });
+        throw cause;
+      }
+    };
+    return listener;
+  };
+  return transport;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+}

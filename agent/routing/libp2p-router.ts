@@ -1,0 +1,227 @@
+import type { PrivateKey } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import type { Logger } from 'pino';
+
+import { isRegistryAddress } from './announced-addresses.ts';
+import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
+import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
+import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
+import { DhtClient } from './dht-client.ts';
+import { routingKey } from './key.ts';
+import { createNode } from './libp2p-node.ts';
+import type { RoutingNode } from './libp2p-node.ts';
+import { Membership } from './membership.ts';
+import { OwnAddresses } from './own-addresses.ts';
+import { prunePeerStore } from './peer-store-pruning.ts';
+import { Placement } from './placement.ts';
+import { ProviderLookup } from './provider-lookup.ts';
+import { ProviderRecords } from './provider-records.ts';
+import type { Provider, Router, RouterStatus } from './router.ts';
+import { RoutingDatastore } from './routing-datastore.ts';
+import type { RoutingObserver } from './routing-observer.ts';
+import { Suppressions } from './suppressions.ts';
+import { WithdrawProtocol } from './withdraw-protocol.ts';
+
+/** How often expired records and departed peers are cleared from memory. */
+const CLEARING_MS = 60_000;
+
+/** What {@link Libp2pRouter} works with. */
+export interface Libp2pRouterComponents {
+  /** From `loadIdentity`. */
+  readonly privateKey: PrivateKey;
+  readonly bootstrapper: Bootstrapper;
+  readonly logger: Logger;
+}
+
+/** Options of {@link Libp2pRouter}. */
+export interface Libp2pRouterInit {
+  /** Multiaddrs to listen on, e.g. `/ip4/0.0.0.0/tcp/5001` and `/ip6/::/tcp/5001`. */
+  readonly listen: readonly string[];
+  /** The port of this node's registry: announced, and assumed of peers that do not announce theirs. */
+  readonly registryPort: number;
+  /** Milliseconds between placements of a record; default 15 minutes. */
+  readonly refreshMs?: number;
+  /** Milliseconds for which a record is believed; default 19 minutes. */
+  readonly validityMs?: number;
+  /** Milliseconds that a peer may take to answer a look-up; default 1,000. */
+  readonly peerTimeoutMs?: number;
+  readonly observer?: RoutingObserver;
+}
+
+/** The directory on a Kademlia DHT that is shared with Spegel's nodes. */
+export class Libp2pRouter implements Router {
+  /** Who this node is, in text form. */
+  readonly peerId: string;
+  readonly #init: Libp2pRouterInit;
+  readonly #components: Libp2pRouterComponents;
+  readonly #records: ProviderRecords;
+  readonly #suppressions = new Suppressions();
+  #parts: RouterParts | undefined;
+
+  constructor(components: Libp2pRouterComponents, init: Libp2pRouterInit) {
+    this.#components = components;
+    this.#init = init;
+    this.peerId = peerIdFromPrivateKey(components.privateKey).toString();
+    this.#records = new ProviderRecords({
+      ownPeerId: this.peerId,
+      ...(init.validityMs !== undefined && { validityMs: init.validityMs }),
+      onPlaced: (recordKey, peerId) => {
+        this.#suppressions.lift(recordKey, peerId);
+      },
+    });
+  }
+
+  /**
+   * Listens and begins to look for peers; resolves without waiting for any.
+   *
+   * @throws {ListenError} when one of the addresses cannot be listened on.
+   */
+  async start(): Promise<void> {
+    if (this.#parts !== undefined) return;
+    const { privateKey, bootstrapper, logger } = this.#components;
+    const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = this.#init;
+    const records = this.#records;
+    const datastore = new RoutingDatastore(records);
+    const { node, start } = await createNode({
+      privateKey,
+      datastore,
+      listen,
+      registryPort,
+      verbose: logger.isLevelEnabled('trace'),
+    });
+    const withdrawals = new WithdrawProtocol({ node, records, logger });
+    const membership = new Membership(node);
+    const addresses = new OwnAddresses(node, () => {
+      placement.replaceAll();
+    });
+    const client = new DhtClient(node, addresses);
+    const placement = new Placement(
+      { client, membership, records, withdrawals, logger, observer },
+      { ownPeerId: this.peerId, ...(refreshMs !== undefined && { refreshMs }) },
+    );
+    const lookup = new ProviderLookup(
+      {
+        node,
+        client,
+        membership,
+        records,
+        suppressions: this.#suppressions,
+        addresses,
+        logger,
+        observer,
+      },
+      { registryPort, ...(peerTimeoutMs !== undefined && { peerTimeoutMs }) },
+    );
+    const bootstrap = new BootstrapLoop({ node, bootstrapper, logger });
+
+    await withdrawals.start();
+    await membership.start();
+    await start();
+    await addresses.start();
+    placement.start();
+    bootstrap.start();
+    const clearing = setInterval(() => {
+      records.sweep();
+      prunePeerStore(node, records).catch((err: unknown) => {
+        logger.debug({ err }, 'departed peers not cleared away');
+      });
+    }, CLEARING_MS);
+    this.#parts = {
+      node,
+      client,
+      withdrawals,
+      membership,
+      addresses,
+      placement,
+      lookup,
+      bootstrap,
+      clearing,
+    };
+    logger.info({ peerId: this.peerId, listening: this.listening.map(String) }, 'router started');
+  }
+
+  /** Leaves the network. Other nodes notice by the connections that end. */
+  async stop(): Promise<void> {
+    const parts = this.#parts;
+    if (parts === undefined) return;
+    this.#parts = undefined;
+    clearInterval(parts.clearing);
+    parts.placement.stop();
+    parts.client.stop();
+    parts.addresses.stop();
+    parts.membership.stop();
+    await parts.bootstrap.stop();
+    await parts.withdrawals.stop();
+    // libp2p would wait half a second for the peers to end the streams that they keep open to us.
+    for (const connection of parts.node.getConnections()) {
+      connection.abort(new Error('the router stops'));
+    }
+    await parts.node.stop();
+  }
+
+  async advertise(keys: readonly string[], signal?: AbortSignal): Promise<void> {
+    await this.#started().placement.advertise(keys, signal);
+  }
+
+  async withdraw(keys: readonly string[], signal?: AbortSignal): Promise<void> {
+    await this.#started().placement.withdraw(keys, signal);
+  }
+
+  lookup(key: string, signal?: AbortSignal): AsyncIterable<Provider> {
+    return this.#started().lookup.find(key, signal);
+  }
+
+  forget(key: string, peerId: string): void {
+    const { recordKey } = routingKey(key);
+    this.#records.delete(recordKey, peerId);
+    this.#suppressions.add(recordKey, peerId);
+  }
+
+  status(): RouterStatus {
+    if (this.#parts === undefined) return { peers: 0, advertisedKeys: 0, bootstrapped: false };
+    const { membership, placement, bootstrap } = this.#parts;
+    const { bootstrapped, error } = bootstrap.status;
+    return {
+      peers: membership.members().length,
+      advertisedKeys: placement.size,
+      bootstrapped,
+      ...(error !== undefined && { bootstrapError: error }),
+    };
+  }
+
+  /** The addresses that it listens on at present, wildcards resolved, without the peer ID. */
+  get listening(): readonly Multiaddr[] {
+    return this.#parts?.node.services.listening.addresses() ?? [];
+  }
+
+  /** Provider records kept for others and ourselves. */
+  get recordCount(): number {
+    return this.#records.size;
+  }
+
+  /** The answer to `GET /id`, by which other nodes bootstrap. */
+  identityAnswer(): IdentityAnswer {
+    const dialable = this.#started()
+      .addresses.current()
+      .filter((address) => !isRegistryAddress(address));
+    return { ID: this.peerId, Addrs: dialable.map(String) };
+  }
+
+  #started(): RouterParts {
+    if (this.#parts === undefined) throw new Error('the router is not started');
+    return this.#parts;
+  }
+}
+
+interface RouterParts {
+  readonly node: RoutingNode;
+  readonly client: DhtClient;
+  readonly withdrawals: WithdrawProtocol;
+  readonly membership: Membership;
+  readonly addresses: OwnAddresses;
+  readonly placement: Placement;
+  readonly lookup: ProviderLookup;
+  readonly bootstrap: BootstrapLoop;
+  readonly clearing: NodeJS.Timeout;
+}

@@ -1,0 +1,145 @@
+import type { PeerId } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
+
+import { kadIdOf, peerBytes } from './kademlia.ts';
+import type { Placed } from './kademlia.ts';
+import { DHT_PROTOCOL, routingTableOf } from './libp2p-node.ts';
+import type { RoutingNode } from './libp2p-node.ts';
+
+/** A peer that keeps records of the DHT. */
+export interface DhtPeer extends Placed {
+  readonly id: PeerId;
+  readonly text: string;
+  /** The multihash of the ID as a string, see `peerBytes`. */
+  readonly bytes: string;
+  /** Where it is, when only an answer of another peer has named it. */
+  readonly multiaddrs?: readonly Multiaddr[];
+}
+
+/** How long a peer that has lost its connection stays a member: long enough for it to connect anew. */
+const GRACE_MS = 3000;
+/** How long a peer that did not answer in time is not waited for, unless it answers meanwhile. */
+const SUSPICION_MS = 30_000;
+/** Peers under suspicion at most; the oldest is forgotten. */
+const MAX_SUSPECTS = 10_000;
+
+/** A member of the DHT as this node sees it. */
+export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer {
+  const bytes = peerBytes(id.toMultihash().bytes);
+  const peer = { id, text: id.toString(), bytes, kadId: kadIdOf(id) };
+  return multiaddrs === undefined ? peer : { ...peer, multiaddrs };
+}
+
+/**
+ * Who takes part in the DHT, as far as this node knows: the peers that it is connected with and that speak
+ * the protocol (known as soon as they are identified, before the routing table has verified them), and
+ * those of the routing table. A peer whose connection ends leaves both after a short grace, where kad-dht
+ * alone would keep it until its bucket is full.
+ */
+export class Membership {
+  readonly #node: RoutingNode;
+  readonly #onChange = new Set<() => void>();
+  readonly #connected = new Map<string, DhtPeer>();
+  readonly #departures = new Map<string, NodeJS.Timeout>();
+  readonly #suspects = new Map<string, number>();
+  #members: DhtPeer[] | undefined;
+  #topologyId: string | undefined;
+
+  constructor(node: RoutingNode) {
+    this.#node = node;
+  }
+
+  async start(): Promise<void> {
+    const table = routingTableOf(this.#node);
+    table.addEventListener('peer:add', this.#changed);
+    table.addEventListener('peer:remove', this.#changed);
+    this.#topologyId = await this.#node.register(DHT_PROTOCOL, {
+      onConnect: (id) => {
+        this.#arrived(id);
+      },
+      onDisconnect: (id) => {
+        this.#left(id);
+      },
+    });
+  }
+
+  stop(): void {
+    const table = routingTableOf(this.#node);
+    table.removeEventListener('peer:add', this.#changed);
+    table.removeEventListener('peer:remove', this.#changed);
+    if (this.#topologyId !== undefined) this.#node.unregister(this.#topologyId);
+    for (const timer of this.#departures.values()) clearTimeout(timer);
+    this.#departures.clear();
+    this.#onChange.clear();
+  }
+
+  /** All members but ourselves; the same array until something changes. */
+  members(): readonly DhtPeer[] {
+    if (this.#members === undefined) {
+      const members = new Map(this.#connected);
+      for (const { peerId } of routingTableOf(this.#node).kb.toIterable()) {
+        const text = peerId.toString();
+        if (!members.has(text) && !peerId.equals(this.#node.peerId)) {
+          members.set(text, dhtPeer(peerId));
+        }
+      }
+      this.#members = [...members.values()];
+    }
+    return this.#members;
+  }
+
+  /** Calls back whenever members come or go, until {@link stop}. */
+  onChange(listener: () => void): void {
+    this.#onChange.add(listener);
+  }
+
+  /** Notes that a peer did not answer in time. */
+  suspect(peer: DhtPeer): void {
+    this.#suspects.delete(peer.text);
+    this.#suspects.set(peer.text, performance.now() + SUSPICION_MS);
+    const [oldest] = this.#suspects.keys();
+    if (this.#suspects.size > MAX_SUSPECTS && oldest !== undefined) this.#suspects.delete(oldest);
+  }
+
+  /** Notes that a peer did answer. */
+  trust(peer: DhtPeer): void {
+    this.#suspects.delete(peer.text);
+  }
+
+  isSuspect(peer: DhtPeer): boolean {
+    const until = this.#suspects.get(peer.text);
+    return until !== undefined && until > performance.now();
+  }
+
+  #arrived(id: PeerId): void {
+    const peer = dhtPeer(id);
+    clearTimeout(this.#departures.get(peer.text));
+    this.#departures.delete(peer.text);
+    this.trust(peer);
+    if (this.#connected.has(peer.text)) return;
+    this.#connected.set(peer.text, peer);
+    this.#changed();
+  }
+
+  #left(id: PeerId): void {
+    const peer = dhtPeer(id);
+    this.suspect(peer);
+    clearTimeout(this.#departures.get(peer.text));
+    const timer = setTimeout(() => {
+      this.#departures.delete(peer.text);
+      if (this.#node.getConnections(id).length > 0) return;
+      this.#connected.delete(peer.text);
+      this.#changed();
+      // A table that is being stopped has nothing to remove it from.
+      routingTableOf(this.#node)
+        .remove(id)
+        .catch(() => undefined);
+    }, GRACE_MS);
+    this.#departures.set(peer.text, timer);
+  }
+
+  readonly #changed = (): void => {
+    this.#members = undefined;
+    for (const listener of this.#onChange) listener();
+  };
+}

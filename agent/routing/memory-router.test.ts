@@ -1,0 +1,14 @@
+import { routerConformance } from './conformance.ts';
+import { MemoryDirectory, MemoryRouter } from './memory-router.ts';
+
+routerConformance('the memory router', () => {
+  const directory = new MemoryDirectory();
+  const node = (peerId: string, ip: string) => {
+    const self = { peerId, origins: [`http://${ip}:5000`] };
+    return { router: new MemoryRouter({ directory }, self), self };
+  };
+  return Promise.resolve({
+    nodes: [node('a', '10.0.0.1'), node('b', '10.0.0.2'), node('c', '10.0.0.3')],
+    close: () => Promise.resolve(),
+  });
+});

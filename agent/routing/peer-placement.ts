@@ -1,0 +1,173 @@
+import { Backoff } from './backoff.ts';
+import type { DhtClient } from './dht-client.ts';
+import type { RoutingKey } from './key.ts';
+import type { DhtPeer } from './membership.ts';
+import { MAX_WITHDRAWALS_PER_STREAM } from './withdraw-protocol.ts';
+import type { WithdrawProtocol } from './withdraw-protocol.ts';
+
+/**
+ * Records sent before the peer has confirmed those before them. A peer resets a stream with more than 4 MiB
+ * unread, and a key that is added in the middle of a sweep waits for one such chunk at most.
+ */
+const RECORDS_PER_CHUNK = 500;
+/** How long a peer may take for a chunk. */
+const CHUNK_TIMEOUT_MS = 10_000;
+const RETRY = { first: 500, most: 60_000 };
+/** Part of the refresh interval that a refresh may come early. */
+const REFRESH_SPREAD = 0.1;
+/** After that a withdrawal is given up: the records expire, and placing others must go on. */
+const MAX_WITHDRAW_ATTEMPTS = 3;
+
+/** What {@link PeerPlacement} works with. */
+export interface PeerPlacementComponents {
+  readonly client: DhtClient;
+  readonly withdrawals: WithdrawProtocol;
+  /** Runs an exchange when there is room for one. */
+  readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
+  /** Told of each chunk that a peer has confirmed. */
+  readonly onPlaced: (records: number, seconds: number) => void;
+  readonly onFailure: (peer: DhtPeer, error: unknown) => void;
+}
+
+/**
+ * Our records with one peer: which it has, which it is still to get, which to forget. Exchanges with the
+ * peer happen one after another, so that a withdrawal never overtakes the placement that it takes back.
+ */
+export class PeerPlacement {
+  readonly #peer: DhtPeer;
+  readonly #components: PeerPlacementComponents;
+  readonly #refreshMs: number;
+  readonly #signal: AbortSignal;
+  readonly #placed = new Set<RoutingKey>();
+  readonly #toPlace = new Set<RoutingKey>();
+  readonly #toWithdraw = new Set<RoutingKey>();
+  readonly #backoff = new Backoff(RETRY);
+  #withdrawAttempts = 0;
+  #sending: ReadonlySet<RoutingKey> = new Set();
+  #running: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #refreshAt = Number.POSITIVE_INFINITY;
+
+  constructor(
+    peer: DhtPeer,
+    components: PeerPlacementComponents,
+    refreshMs: number,
+    signal: AbortSignal,
+  ) {
+    this.#peer = peer;
+    this.#components = components;
+    this.#refreshMs = refreshMs;
+    this.#signal = signal;
+  }
+
+  /** The peer is to have the record. */
+  assign(key: RoutingKey): void {
+    this.#toWithdraw.delete(key);
+    if (!this.#placed.has(key) && !this.#sending.has(key)) this.#toPlace.add(key);
+  }
+
+  /** The peer is to forget the record, if it ever got it. */
+  retract(key: RoutingKey): void {
+    this.#toPlace.delete(key);
+    if (this.#placed.delete(key) || this.#sending.has(key)) this.#toWithdraw.add(key);
+  }
+
+  /** All records are to be placed again: they get old, or our addresses have changed. */
+  refresh(): void {
+    for (const key of this.#placed) this.#toPlace.add(key);
+    this.#refreshAt = Number.POSITIVE_INFINITY;
+  }
+
+  isDue(now: number): boolean {
+    return now >= this.#refreshAt;
+  }
+
+  /**
+   * Does what there is to do; resolves when it is done or has failed for the first time. After a failure it
+   * goes on by itself, later and later.
+   */
+  run(): Promise<void> {
+    if (this.#running === undefined && this.#retry === undefined && this.#hasWork()) {
+      this.#running = this.#drain().finally(() => {
+        this.#running = undefined;
+      });
+    }
+    return this.#running ?? Promise.resolve();
+  }
+
+  stop(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#toPlace.clear();
+    this.#toWithdraw.clear();
+  }
+
+  #hasWork(): boolean {
+    return this.#toPlace.size + this.#toWithdraw.size > 0 && !this.#signal.aborted;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#hasWork()) {
+      try {
+        await this.#components.limit(() =>
+          this.#toWithdraw.size > 0 ? this.#withdrawChunk() : this.#placeChunk(),
+        );
+        this.#backoff.reset();
+      } catch (error) {
+        if (this.#signal.aborted) return;
+        this.#components.onFailure(this.#peer, error);
+        this.#retry = setTimeout(() => {
+          this.#retry = undefined;
+          void this.run();
+        }, this.#backoff.next());
+        return;
+      }
+    }
+  }
+
+  /** The newest first: they are the ones that somebody may be waiting for. */
+  async #placeChunk(): Promise<void> {
+    const chunk = new Set([...this.#toPlace].slice(-RECORDS_PER_CHUNK));
+    for (const key of chunk) this.#toPlace.delete(key);
+    this.#sending = chunk;
+    const started = performance.now();
+    try {
+      await this.#components.client.addProviders(
+        this.#peer,
+        Array.from(chunk, ({ multihash }) => multihash),
+        CHUNK_TIMEOUT_MS,
+        this.#signal,
+      );
+    } catch (error) {
+      for (const key of chunk) {
+        // A record that is to be withdrawn may have arrived all the same.
+        if (!this.#toWithdraw.has(key)) this.#toPlace.add(key);
+      }
+      throw error;
+    } finally {
+      this.#sending = new Set();
+    }
+    for (const key of chunk) {
+      if (!this.#toWithdraw.has(key)) this.#placed.add(key);
+    }
+    // Spread, so that peers that came together are not refreshed together for ever; never later than the
+    // interval, or the records might be gone before the refresh is through.
+    const refreshAt = started + this.#refreshMs * (1 - Math.random() * REFRESH_SPREAD);
+    this.#refreshAt = Math.min(this.#refreshAt, refreshAt);
+    this.#components.onPlaced(chunk.size, (performance.now() - started) / 1000);
+  }
+
+  async #withdrawChunk(): Promise<void> {
+    const chunk = [...this.#toWithdraw].slice(0, MAX_WITHDRAWALS_PER_STREAM);
+    const multihashes = chunk.map(({ multihash }) => multihash);
+    this.#withdrawAttempts++;
+    try {
+      const { withdrawals } = this.#components;
+      await withdrawals.send(this.#peer, multihashes, CHUNK_TIMEOUT_MS, this.#signal);
+    } catch (error) {
+      if (this.#withdrawAttempts < MAX_WITHDRAW_ATTEMPTS) throw error;
+    }
+    this.#withdrawAttempts = 0;
+    for (const key of chunk) this.#toWithdraw.delete(key);
+  }
+}

@@ -1,0 +1,216 @@
+import { setMaxListeners } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
+
+import type { Logger } from 'pino';
+
+import type { DhtClient } from './dht-client.ts';
+import { closest, REPLICATION } from './kademlia.ts';
+import { routingKey } from './key.ts';
+import type { RoutingKey } from './key.ts';
+import { Limiter } from './limiter.ts';
+import type { DhtPeer, Membership } from './membership.ts';
+import { PeerPlacement } from './peer-placement.ts';
+import type { ProviderRecords } from './provider-records.ts';
+import type { RoutingObserver } from './routing-observer.ts';
+import type { WithdrawProtocol } from './withdraw-protocol.ts';
+
+/** How often a record is placed anew: Spegel's 15 minutes. */
+const DEFAULT_REFRESH_MS = 15 * 60_000;
+/** Peers served at a time. */
+const CONCURRENCY = 16;
+/** How long changes of the membership are gathered; a random part of it is added. */
+const SETTLE_MS = 100;
+/** How often it is looked whose records are due for a refresh. */
+const REFRESH_CHECK_MS = 5000;
+/** How long the sweep may keep the event loop from other work. */
+const SLICE_MS = 5;
+
+/** What {@link Placement} works with. */
+export interface PlacementComponents {
+  readonly client: DhtClient;
+  readonly membership: Membership;
+  readonly records: ProviderRecords;
+  readonly withdrawals: WithdrawProtocol;
+  readonly logger: Logger;
+  readonly observer: RoutingObserver;
+}
+
+/** Options of {@link Placement}. */
+export interface PlacementInit {
+  readonly ownPeerId: string;
+  /** Default {@link DEFAULT_REFRESH_MS}. */
+  readonly refreshMs?: number;
+}
+
+/**
+ * Keeps the records of our keys where Kademlia wants them: with the 20 known peers closest to each. kad-dht
+ * would look those up over the network for each key; here they are computed from the membership, and all
+ * records for a peer go over one stream. When a peer joins that is among the closest of a key it gets the
+ * record at once, when one leaves the next closest does, and all are placed again before they expire.
+ */
+export class Placement {
+  readonly #components: PlacementComponents;
+  readonly #ownPeerId: string;
+  readonly #refreshMs: number;
+  readonly #keys = new Map<string, RoutingKey>();
+  readonly #peers = new Map<string, PeerPlacement>();
+  readonly #limiter = new Limiter(CONCURRENCY);
+  readonly #stopped = new AbortController();
+  #settling: NodeJS.Timeout | undefined;
+  #refreshCheck: NodeJS.Timeout | undefined;
+
+  constructor(components: PlacementComponents, init: PlacementInit) {
+    this.#components = components;
+    this.#ownPeerId = init.ownPeerId;
+    this.#refreshMs = init.refreshMs ?? DEFAULT_REFRESH_MS;
+    setMaxListeners(0, this.#stopped.signal);
+  }
+
+  start(): void {
+    this.#components.membership.onChange(this.#onMembershipChange);
+    this.#refreshCheck = setInterval(
+      () => {
+        const now = performance.now();
+        this.#refresh((peer) => peer.isDue(now));
+      },
+      Math.min(REFRESH_CHECK_MS, this.#refreshMs / 10),
+    );
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    clearTimeout(this.#settling);
+    clearInterval(this.#refreshCheck);
+    for (const peer of this.#peers.values()) peer.stop();
+    this.#peers.clear();
+  }
+
+  /** Keys that are advertised at present. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /**
+   * Advertises keys until they are withdrawn. Resolves when every peer concerned has confirmed its records
+   * or failed once.
+   */
+  async advertise(names: readonly string[], signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const added: RoutingKey[] = [];
+    for (const name of names) {
+      if (this.#keys.has(name)) continue;
+      const key = routingKey(name);
+      this.#keys.set(name, key);
+      this.#components.records.add(key.recordKey, this.#ownPeerId);
+      added.push(key);
+    }
+    await this.#place(added, signal);
+  }
+
+  /** Stops advertising keys. Resolves when every peer concerned has forgotten them or failed once. */
+  async withdraw(names: readonly string[], signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    for (const name of names) {
+      const key = this.#keys.get(name);
+      if (key === undefined) continue;
+      this.#keys.delete(name);
+      this.#components.records.delete(key.recordKey, this.#ownPeerId);
+      for (const peer of this.#peers.values()) peer.retract(key);
+    }
+    await this.#runAll(signal);
+  }
+
+  /** Places all records again, as they carry addresses that we no longer have. */
+  replaceAll(): void {
+    this.#refresh(() => true);
+  }
+
+  async #place(keys: readonly RoutingKey[], signal?: AbortSignal): Promise<void> {
+    let slice = performance.now();
+    for (const key of keys) {
+      // The key may have been withdrawn, and members may have come and gone, since the last slice.
+      if (this.#keys.get(key.name) === key) {
+        const members = this.#components.membership.members();
+        for (const peer of closest(key.target, members, REPLICATION)) {
+          this.#placementOf(peer).assign(key);
+        }
+      }
+      if (performance.now() - slice > SLICE_MS) {
+        await setImmediate();
+        if (this.#stopped.signal.aborted) return;
+        slice = performance.now();
+      }
+    }
+    await this.#runAll(signal);
+  }
+
+  #placementOf(peer: DhtPeer): PeerPlacement {
+    let placement = this.#peers.get(peer.text);
+    if (placement === undefined) {
+      const { client, withdrawals, observer, logger } = this.#components;
+      placement = new PeerPlacement(
+        peer,
+        {
+          client,
+          withdrawals,
+          limit: (task) => this.#limiter.run(task),
+          onPlaced: (records, seconds) => observer.onPlacement?.(records, seconds),
+          onFailure: ({ text }, err) => {
+            observer.onPlacementFailure?.();
+            logger.debug({ peerId: text, err }, 'records not placed, trying again later');
+          },
+        },
+        this.#refreshMs,
+        this.#stopped.signal,
+      );
+      this.#peers.set(peer.text, placement);
+    }
+    return placement;
+  }
+
+  async #runAll(signal?: AbortSignal): Promise<void> {
+    const runs = Promise.all(Array.from(this.#peers.values(), (peer) => peer.run()));
+    if (signal === undefined) {
+      await runs;
+      return;
+    }
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = (): void => {
+      aborted.reject(signal.reason as Error);
+    };
+    signal.addEventListener('abort', onAbort);
+    try {
+      await Promise.race([runs, aborted.promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #refresh(isDue: (peer: PeerPlacement) => boolean): void {
+    for (const peer of this.#peers.values()) {
+      if (!isDue(peer)) continue;
+      peer.refresh();
+      void peer.run();
+    }
+  }
+
+  readonly #onMembershipChange = (): void => {
+    this.#settling ??= setTimeout(
+      () => {
+        this.#settling = undefined;
+        this.#dropStrangers();
+        void this.#place([...this.#keys.values()]);
+      },
+      SETTLE_MS * (1 + Math.random()),
+    );
+  };
+
+  #dropStrangers(): void {
+    const members = new Set(this.#components.membership.members().map(({ text }) => text));
+    for (const [text, peer] of this.#peers) {
+      if (members.has(text)) continue;
+      peer.stop();
+      this.#peers.delete(text);
+    }
+  }
+}

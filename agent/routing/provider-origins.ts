@@ -1,0 +1,46 @@
+import { isIPv6 } from 'node:net';
+
+import type { Multiaddr } from '@multiformats/multiaddr';
+
+import { isLoopback, isRegistryAddress, tcpAddress } from './announced-addresses.ts';
+import type { Provider } from './router.ts';
+
+/** Origins kept of one provider. */
+const MAX_ORIGINS = 4;
+
+/** A peer and the addresses that it has announced. */
+export interface AddressedPeer {
+  readonly peerId: string;
+  readonly multiaddrs: readonly Multiaddr[];
+}
+
+/** Options of {@link providerFromPeer}. */
+export interface ProviderFromPeerOptions {
+  /** The registry port of peers that do not announce theirs (Spegel's do not): our own. */
+  readonly registryPort: number;
+  /** Whether a loopback address can lead to another node; so when we announce one ourselves. */
+  readonly loopback: boolean;
+  /** The IP at which we are connected with the peer, which is the best one: it is known to work. */
+  readonly connectedIp?: string;
+}
+
+/**
+ * Where a provider's registry is: as its `/http` addresses say, or else at each of its IPs with the port
+ * that we use ourselves. Undefined when no address of it is of use.
+ */
+export function providerFromPeer(
+  peer: AddressedPeer,
+  options: ProviderFromPeerOptions,
+): Provider | undefined {
+  const { registryPort, loopback, connectedIp } = options;
+  const announced = peer.multiaddrs.filter(isRegistryAddress);
+  const origins = (announced.length > 0 ? announced : peer.multiaddrs)
+    .map(tcpAddress)
+    .filter((socket) => socket !== undefined)
+    .filter(({ ip }) => loopback || !isLoopback(ip))
+    .map((socket) => (announced.length > 0 ? socket : { ...socket, port: registryPort }))
+    .sort((a, b) => Number(b.ip === connectedIp) - Number(a.ip === connectedIp))
+    .map(({ ip, port }) => `http://${isIPv6(ip) ? `[${ip}]` : ip}:${String(port)}`);
+  const unique = [...new Set(origins)].slice(0, MAX_ORIGINS);
+  return unique.length === 0 ? undefined : { peerId: peer.peerId, origins: unique };
+}

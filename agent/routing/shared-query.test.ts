@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+
+import type { Provider } from './router.ts';
+import { SharedQuery } from './shared-query.ts';
+
+function provider(peerId: string): Provider {
+  return { peerId, origins: [`http://${peerId}:5000`] };
+}
+
+function controlled(initial: readonly Provider[] = []) {
+  const end = Promise.withResolvers<undefined>();
+  const state = { started: 0, ended: 0, aborted: false };
+  let emit: (provider: Provider) => void = () => undefined;
+  const query = new SharedQuery(
+    initial,
+    async (found, signal) => {
+      state.started++;
+      emit = found;
+      signal.addEventListener('abort', () => {
+        state.aborted = true;
+      });
+      await end.promise;
+    },
+    () => {
+      state.ended++;
+    },
+  );
+  return {
+    query,
+    state,
+    found: (peerId: string) => {
+      emit(provider(peerId));
+    },
+    finish: () => {
+      end.resolve(undefined);
+    },
+  };
+}
+
+async function ids(providers: AsyncIterable<Provider>): Promise<string[]> {
+  const list: string[] = [];
+  for await (const { peerId } of providers) list.push(peerId);
+  return list;
+}
+
+test('every reader gets everything once, also what was found before it came', async () => {
+  const { query, state, found, finish } = controlled([provider('a')]);
+  const early = ids(query.read());
+  await setImmediate();
+  found('b');
+  found('a');
+  const late = ids(query.read());
+  found('c');
+  finish();
+  assert.deepEqual(await early, ['a', 'b', 'c']);
+  assert.deepEqual(await late, ['a', 'b', 'c']);
+  assert.deepEqual(state, { started: 1, ended: 1, aborted: true });
+});
+
+test('a reader that is content with what is known starts no query', async () => {
+  const { query, state } = controlled([provider('a')]);
+  for await (const { peerId } of query.read()) {
+    assert.equal(peerId, 'a');
+    break;
+  }
+  assert.equal(state.started, 0);
+  assert.equal(state.ended, 1);
+});
+
+test('the query is aborted when the last reader leaves, not before', async () => {
+  const { query, state, found } = controlled();
+  const [first, second] = [new AbortController(), new AbortController()];
+  const reads = [ids(query.read(first.signal)), ids(query.read(second.signal))];
+  await setImmediate();
+  first.abort();
+  assert.deepEqual(await reads[0], []);
+  assert.equal(state.aborted, false);
+  found('a');
+  await setImmediate();
+  second.abort();
+  assert.deepEqual(await reads[1], ['a']);
+  assert.equal(state.aborted, true);
+});
