@@ -63,7 +63,7 @@ export const METRICS = {
   http_response_size_bytes: {
     type: 'histogram',
     labels: ['handler', 'method', 'code'],
-    help: 'Bytes of body sent in an HTTP response.',
+    help: 'Bytes sent in an HTTP response, head included.',
     buckets: BYTES,
   },
   http_requests_inflight: {

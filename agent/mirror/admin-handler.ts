@@ -19,6 +19,8 @@ export interface Readiness {
 export interface AdminHandlerComponents {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
+  /** Brings gauges up to date before they are read. */
+  readonly refresh?: () => void;
   /** The state of the agent in numbers, for people; absent to leave `/debug/status` out. */
   readonly status?: () => Record<string, unknown>;
 }
@@ -36,19 +38,20 @@ export class AdminHandler {
     const [path = ''] = (req.url ?? '').split('?');
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD');
-      send(res, 405, { error: 'only GET and HEAD' });
+      sendJson(res, 405, { error: 'only GET and HEAD' });
       return 'admin';
     }
     switch (path) {
       case '/livez':
-        send(res, 200, { live: true });
+        sendJson(res, 200, { live: true });
         return 'livez';
       case '/readyz': {
         const readiness = this.#components.readiness();
-        send(res, readiness.ready ? 200 : 503, readiness);
+        sendJson(res, readiness.ready ? 200 : 503, readiness);
         return 'readyz';
       }
       case '/metrics': {
+        this.#components.refresh?.();
         const { registry } = this.#components.metrics;
         const text = await registry.metrics();
         res.writeHead(200, { 'Content-Type': registry.contentType }).end(text);
@@ -56,16 +59,16 @@ export class AdminHandler {
       }
       case '/debug/status':
         if (this.#components.status === undefined) break;
-        send(res, 200, this.#components.status());
+        sendJson(res, 200, this.#components.status());
         return 'debug';
     }
-    send(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
+    sendJson(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
     return 'admin';
   }
 }
 
 /** Answers with JSON. */
-export function send(res: ServerResponse, status: number, value: unknown): void {
+export function sendJson(res: ServerResponse, status: number, value: unknown): void {
   const body = `${JSON.stringify(value)}\n`;
   res.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',

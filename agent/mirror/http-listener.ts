@@ -43,6 +43,7 @@ export class HttpListener {
   readonly #server: Server;
   readonly #address: ListenAddress;
   readonly #option: string;
+  #stopping = false;
 
   /** @param option name of the option that the address came from, for messages */
   constructor(address: ListenAddress, option: string, handler: RequestHandler) {
@@ -56,7 +57,7 @@ export class HttpListener {
         keepAliveTimeout: KEEP_ALIVE_MS,
         connectionsCheckingInterval: 5_000,
       },
-      (req, res) => void answer(req, res, handler),
+      (req, res) => void this.#answer(req, res, handler),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
@@ -90,6 +91,7 @@ export class HttpListener {
    */
   async stop(grace: number): Promise<void> {
     if (!this.#server.listening) return;
+    this.#stopping = true;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => {
         resolve();
@@ -118,41 +120,56 @@ export class HttpListener {
   }
 
   #explain(error: unknown): ListenError {
-    const where = `${this.#address.host}:${this.#address.port}`;
-    const reason = isCode(error, 'EADDRINUSE')
-      ? `port in use; stop who holds it (ss -ltnp 'sport = :${this.#address.port}') or choose another`
-      : isCode(error, 'EACCES')
-        ? 'not permitted; choose a port above 1023'
-        : isCode(error, 'EADDRNOTAVAIL')
-          ? 'not an address of this host'
-          : error instanceof Error
-            ? error.message
-            : 'unknown reason';
-    return new ListenError(`${this.#option} ${where}: ${reason}`, { cause: error });
+    const { host, port } = this.#address;
+    return listenError(this.#option, `${host}:${port}`, codeOf(error), error);
+  }
+
+  async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
+    const gone = new AbortController();
+    res.on('close', () => {
+      if (!res.writableFinished) gone.abort();
+      // A connection that falls idle after the others were closed would hold the end up.
+      if (this.#stopping) this.#server.closeIdleConnections();
+    });
+    res.on('error', () => undefined); // a client that goes away in mid-body; 'close' follows
+    // GET and HEAD have no body. Whoever sends one may not keep the connection: skipping an endless body
+    // would be work that the client decides on.
+    if (
+      req.headers['transfer-encoding'] !== undefined ||
+      (req.headers['content-length'] ?? '0') !== '0'
+    ) {
+      res.shouldKeepAlive = false;
+    }
+    await handler(req, res, gone.signal);
   }
 }
 
-async function answer(
-  req: IncomingMessage,
-  res: ServerResponse,
-  handler: RequestHandler,
-): Promise<void> {
-  const gone = new AbortController();
-  res.on('close', () => {
-    if (!res.writableFinished) gone.abort();
-  });
-  res.on('error', () => undefined); // a client that goes away in mid-body; 'close' follows
-  // GET and HEAD have no body. Whoever sends one may not keep the connection: skipping an endless body
-  // would be work that the client decides on.
-  if (
-    req.headers['transfer-encoding'] !== undefined ||
-    (req.headers['content-length'] ?? '0') !== '0'
-  ) {
-    res.shouldKeepAlive = false;
-  }
-  await handler(req, res, gone.signal);
+/**
+ * Tells people why an address cannot be listened on, and what to do.
+ *
+ * @param code what the system said: `EADDRINUSE`, `EACCES`, ...
+ */
+export function listenError(
+  option: string,
+  address: string,
+  code: string,
+  cause: unknown,
+): ListenError {
+  const port = address.slice(address.lastIndexOf(':') + 1);
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `port in use; see who holds it (ss -ltnp 'sport = :${port}') or choose another`,
+    EACCES: 'not permitted; choose a port above 1023',
+    EADDRNOTAVAIL: 'not an address of this host',
+  };
+  // k3s started with --embedded-registry has a directory of its own there.
+  const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';
+  return new ListenError(`${option} ${address}: ${reasons[code] ?? code}${k3s}`, { cause });
 }
 
 function isCode(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  return codes.includes(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
 }

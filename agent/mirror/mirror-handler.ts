@@ -101,7 +101,8 @@ export class MirrorHandler {
     if (local === undefined) return false;
     const { descriptor, blob } = local;
     const range = rangeToSend(request, descriptor, res);
-    writeContentHead(res, { descriptor, registry: request.registry, ...(range && { range }) });
+    const head = { descriptor, registry: request.registry, source: 'local' };
+    writeContentHead(res, { ...head, ...(range && { range }) });
     if (request.method === 'HEAD' || descriptor.size === 0) {
       res.end();
       return true;
@@ -140,21 +141,22 @@ export class MirrorHandler {
     if (content === undefined) throw unknown(request, 'not found on any peer');
     this.#metrics.mirrorLastSuccess.setToCurrentTime();
 
-    const { descriptor } = content;
+    const { descriptor, origin: source } = content;
+    const head = { descriptor, registry: request.registry, source };
     switch (content.kind) {
       case 'head':
-        writeContentHead(res, { descriptor, registry: request.registry });
+        writeContentHead(res, head);
         res.end();
         return;
       case 'whole': {
         const range = rangeToSend(request, descriptor, res);
-        writeContentHead(res, { descriptor, registry: request.registry, ...(range && { range }) });
+        writeContentHead(res, { ...head, ...(range && { range }) });
         res.end(range ? content.bytes.subarray(range.start, range.end + 1) : content.bytes);
         return;
       }
       case 'stream': {
         const partial = request.range === undefined ? {} : { range: content.range };
-        writeContentHead(res, { descriptor, registry: request.registry, ...partial });
+        writeContentHead(res, { ...head, ...partial });
         await sendBody(res, content.body, signal);
       }
     }

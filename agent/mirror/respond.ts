@@ -11,14 +11,17 @@ export interface ContentHead {
   readonly range?: ByteRange;
   /** Echoed as `OCI-Namespace`; empty when it is not known. */
   readonly registry: string;
+  /** Where it comes from, told as `X-Peerglass-Source`: `local` or the base URL of a peer. */
+  readonly source: string;
 }
 
 /** Writes status and headers of an answer with content; nothing is sent before the body or the end. */
 export function writeContentHead(res: ServerResponse, head: ContentHead): void {
-  const { descriptor, range, registry } = head;
+  const { descriptor, range, registry, source } = head;
   res.setHeader('Docker-Content-Digest', descriptor.digest);
   res.setHeader('Content-Type', descriptor.mediaType);
   res.setHeader('Accept-Ranges', 'bytes');
+  res.setHeader('X-Peerglass-Source', source);
   if (registry !== '') res.setHeader('OCI-Namespace', registry);
   if (range === undefined) {
     res.writeHead(200, { 'Content-Length': descriptor.size });

@@ -34,6 +34,7 @@ export interface PeerClientInit {
 
 /** An answer whose head has been checked. The body is unread and must be consumed or destroyed. */
 export interface PeerResponse extends PeerHead {
+  readonly origin: string;
   readonly body: Readable;
 }
 
@@ -92,7 +93,7 @@ export class PeerClient {
       });
       try {
         const head = checkHead(request, range, response.statusCode, response.headers);
-        return { ...head, body: response.body };
+        return { ...head, origin, body: response.body };
       } catch (error) {
         response.body.on('error', () => undefined);
         void response.body.dump({ limit: MAX_ERROR_BODY_BYTES }).catch(() => undefined);

@@ -42,18 +42,27 @@ export interface PeerTransferInit {
 }
 
 /** Content from a peer. */
-export type PeerContent =
-  /** Answer to a HEAD. */
-  | { readonly kind: 'head'; readonly descriptor: Descriptor }
-  /** All of it, verified against its digest. */
-  | { readonly kind: 'whole'; readonly descriptor: Descriptor; readonly bytes: Buffer }
-  /** The bytes of `range`, which go on from another peer when one fails. */
+export type PeerContent = {
+  readonly descriptor: Descriptor;
+  /** Base URL of the mirror that it comes from, or begins to come from. */
+  readonly origin: string;
+} & (
   | {
+      /** Answer to a HEAD. */
+      readonly kind: 'head';
+    }
+  | {
+      /** All of it, verified against its digest. */
+      readonly kind: 'whole';
+      readonly bytes: Buffer;
+    }
+  | {
+      /** The bytes of `range`, which go on from another peer when one fails. */
       readonly kind: 'stream';
-      readonly descriptor: Descriptor;
       readonly range: ByteRange;
       readonly body: AsyncIterable<Uint8Array>;
-    };
+    }
+);
 
 /** No peer delivers any more of a body that has begun. */
 export class BodyBrokenError extends Error {
@@ -146,23 +155,29 @@ export class PeerTransfer {
     const asked = request.kind === 'manifest' ? undefined : request.range;
     const headSignal = AbortSignal.any([signal, late]);
     if (request.method === 'HEAD') {
-      const { descriptor, body } = await this.#ask(provider, request, undefined, headSignal);
+      const { descriptor, origin, body } = await this.#ask(
+        provider,
+        request,
+        undefined,
+        headSignal,
+      );
       body.resume();
-      return { kind: 'head', descriptor };
+      return { kind: 'head', descriptor, origin };
     }
 
     // The body may outlive the budget for its first byte: only the caller's signal ends it.
     const response = await this.#ask(provider, request, asked, signal);
-    const { descriptor, range, body } = response;
+    const { descriptor, origin, range, body } = response;
     if (request.kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
       body.destroy();
       throw new PeerError('protocol', 'a manifest larger than manifests may be');
     }
     if (rangeLength(range) === descriptor.size && descriptor.size <= HOLD_BACK_BYTES) {
-      return { kind: 'whole', descriptor, bytes: await this.#verified(descriptor, response) };
+      const bytes = await this.#verified(descriptor, response);
+      return { kind: 'whole', descriptor, origin, bytes };
     }
     const tail = this.#resuming(request, provider, response, excluded, signal);
-    return { kind: 'stream', descriptor, range, body: tail };
+    return { kind: 'stream', descriptor, origin, range, body: tail };
   }
 
   async #verified(descriptor: Descriptor, { body }: PeerResponse): Promise<Buffer> {

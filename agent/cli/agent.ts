@@ -1,0 +1,171 @@
+import type { Logger } from 'pino';
+
+import type { RegistryConfig } from '../config/options.ts';
+import { Inventory } from '../inventory/inventory.ts';
+import { Publisher } from '../inventory/publisher.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import { AdminHandler, sendJson } from '../mirror/admin-handler.ts';
+import { HttpListener, listenError } from '../mirror/http-listener.ts';
+import { instrument } from '../mirror/instrument.ts';
+import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import { SharePolicy } from '../oci/share-policy.ts';
+import { IDENTITY_PATH } from '../routing/bootstrap/http-bootstrapper.ts';
+import { loadIdentity } from '../routing/identity.ts';
+import { ListenError as RouterListenError } from '../routing/libp2p-node.ts';
+import { Libp2pRouter } from '../routing/libp2p-router.ts';
+import { PeerClient } from '../transfer/peer-client.ts';
+import { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { createBootstrapper, listenMultiaddrs } from './directory.ts';
+import { refreshGauges } from './gauges.ts';
+import { Health } from './health.ts';
+import { createStore } from './store.ts';
+import { VERSION } from './version.ts';
+
+/** How long monitoring may take to read the last numbers at the end, in milliseconds. */
+const ADMIN_GRACE_MS = 500;
+
+/** The running agent of one node. */
+export interface Agent {
+  /**
+   * Ends every part: not ready at once, then requests in flight may take `--shutdown-timeout`, then the
+   * node leaves the directory.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * The composition root: makes every part of the agent, gives it what it needs, and starts it. Resolves when
+ * the ports are open, which is before the node is ready.
+ *
+ * @throws ListenError, IdentityError and StoreConfigError, with nothing left running
+ */
+export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
+  const named = (component: string): Logger => logger.child({ component });
+  const metrics = createMetrics();
+  const health = new Health();
+  const stopping = new AbortController();
+  // Parts are put on the stack in the order in which they end, last first.
+  await using parts = new AsyncDisposableStack();
+
+  const policy = new SharePolicy({
+    registries: config['mirrored-registries'].includes('*') ? [] : config['mirrored-registries'],
+    filters: config['registry-filters'],
+    latest: config['enable-latest'],
+  });
+  const store = createStore(config, parts, named('store'));
+  const privateKey = await loadIdentity(config['data-dir']);
+
+  let admin = new AdminHandler({ metrics, readiness: () => health.readiness() });
+  const adminListener = new HttpListener(
+    config['metrics-addr'],
+    '--metrics-addr',
+    async (req, res) => {
+      await admin.handle(req, res);
+    },
+  );
+  parts.defer(() => adminListener.stop(ADMIN_GRACE_MS));
+  await adminListener.start();
+
+  // The mirror's port is opened before the directory tells anybody of it, and takes requests once there
+  // is a handler: until then the answer is that of a mirror which knows nothing, and pulls go upstream.
+  const serving: { mirror?: MirrorHandler } = {};
+  const mirrorListener = new HttpListener(
+    config['registry-addr'],
+    '--registry-addr',
+    instrument(metrics, 'registry', async (req, res, signal) => {
+      if (serving.mirror !== undefined) return await serving.mirror.handle(req, res, signal);
+      sendJson(res, 503, { error: 'starting' });
+      return 'registry';
+    }),
+  );
+  parts.defer(() => mirrorListener.stop(0));
+  const registryPort = await mirrorListener.start();
+
+  const router = new Libp2pRouter(
+    { privateKey, bootstrapper: createBootstrapper(config), logger: named('routing') },
+    { listen: listenMultiaddrs(config['router-addr']), registryPort },
+  );
+  parts.defer(() => router.stop());
+  await router.start().catch((error: unknown) => {
+    if (!(error instanceof RouterListenError)) throw error;
+    throw listenError('--router-addr', error.address, error.systemCode, error);
+  });
+  await serveIdentity(config, router, parts);
+
+  const client = new PeerClient({
+    userAgent: `peerglass/${VERSION}`,
+    connectTimeout: config['peer-timeout'] / 2,
+    headTimeout: config['peer-timeout'],
+    stallTimeout: config['stall-timeout'],
+  });
+  parts.defer(() => client.close());
+  const transfer = new PeerTransfer(
+    { router, client, metrics, logger: named('transfer') },
+    {
+      resolveTimeout: config['mirror-resolve-timeout'],
+      resolveRetries: config['mirror-resolve-retries'],
+    },
+  );
+  serving.mirror = new MirrorHandler({ store, transfer, policy, metrics, logger: named('mirror') });
+
+  const publisher = new Publisher({ router, metrics, logger: named('inventory') });
+  const inventory = new Inventory({
+    store,
+    publisher,
+    policy,
+    metrics,
+    logger: named('inventory'),
+  });
+  const following = Promise.all([publisher.run(stopping.signal), inventory.run(stopping.signal)]);
+  parts.defer(async () => {
+    stopping.abort();
+    await following;
+  });
+
+  health.watch({ inventory, router });
+  admin = new AdminHandler({
+    metrics,
+    readiness: () => health.readiness(),
+    refresh: () => {
+      refreshGauges(metrics, { inventory, router, health });
+    },
+    ...(config['debug-web-enabled'] && {
+      status: () => ({
+        version: VERSION,
+        peerId: router.peerId,
+        listening: router.listening.map(String),
+        ...health.readiness(),
+        store: inventory.status(),
+        directory: { ...router.status(), records: router.recordCount },
+        advertised: Object.fromEntries(inventory.countByRegistry()),
+      }),
+    }),
+  });
+  parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
+  logger.info({ version: VERSION, peerId: router.peerId, registryPort }, 'agent started');
+
+  const running = parts.move();
+  return {
+    async stop() {
+      health.stopping();
+      await running.disposeAsync();
+    },
+  };
+}
+
+/** Serves `/id` on `--http-bootstrap-addr`, when there is one, for nodes that find their peers by HTTP. */
+async function serveIdentity(
+  config: RegistryConfig,
+  router: Libp2pRouter,
+  parts: AsyncDisposableStack,
+): Promise<void> {
+  const address = config['http-bootstrap-addr'];
+  if (address === undefined) return;
+  const listener = new HttpListener(address, '--http-bootstrap-addr', (req, res) => {
+    if (req.url === IDENTITY_PATH) sendJson(res, 200, router.identityAnswer());
+    else sendJson(res, 404, { error: `only ${IDENTITY_PATH} is served here` });
+    return Promise.resolve();
+  });
+  parts.defer(() => listener.stop(0));
+  await listener.start();
+}

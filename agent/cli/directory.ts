@@ -1,0 +1,46 @@
+import { isIP } from 'node:net';
+
+import type { RegistryConfig } from '../config/options.ts';
+import { UsageError } from '../config/resolve.ts';
+import type { HostPort } from '../config/values.ts';
+import type { Bootstrapper } from '../routing/bootstrap/bootstrapper.ts';
+import { DnsBootstrapper } from '../routing/bootstrap/dns-bootstrapper.ts';
+import { HttpBootstrapper } from '../routing/bootstrap/http-bootstrapper.ts';
+import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts';
+
+/**
+ * The way to first peers that the options choose.
+ *
+ * @throws UsageError when the option that belongs to the kind is missing
+ */
+export function createBootstrapper(config: RegistryConfig): Bootstrapper {
+  switch (config['bootstrap-kind']) {
+    case 'dns': {
+      const domain = config['dns-bootstrap-domain'];
+      if (domain === '') {
+        throw new UsageError('--bootstrap-kind dns needs --dns-bootstrap-domain NAME');
+      }
+      return new DnsBootstrapper({ domain, port: config['router-addr'].port });
+    }
+    case 'http': {
+      const peer = config['http-bootstrap-peer'];
+      if (peer === '')
+        throw new UsageError('--bootstrap-kind http needs --http-bootstrap-peer URL');
+      return new HttpBootstrapper(peer);
+    }
+    case 'static':
+      return new StaticBootstrapper(config['static-bootstrap-peers']);
+  }
+}
+
+/**
+ * The multiaddrs to listen on; without a host, every IPv4 and IPv6 address.
+ *
+ * @throws UsageError for a host name: what it resolves to may change, a listener's address may not
+ */
+export function listenMultiaddrs({ host, port }: HostPort): string[] {
+  if (host === '') return [`/ip4/0.0.0.0/tcp/${port}`, `/ip6/::/tcp/${port}`];
+  const version = isIP(host);
+  if (version === 0) throw new UsageError(`--router-addr: "${host}" is no IP address`);
+  return [`/ip${version}/${host}/tcp/${port}`];
+}

@@ -1,0 +1,30 @@
+import type { Inventory } from '../inventory/inventory.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Router } from '../routing/router.ts';
+import type { Health } from './health.ts';
+
+/** What the gauges are read from. */
+interface GaugeSources {
+  readonly inventory: Pick<Inventory, 'countByRegistry'>;
+  readonly router: Pick<Router, 'status'>;
+  readonly health: Pick<Health, 'readiness'>;
+}
+
+/** Sets the gauges that are states rather than events; called when they are about to be read. */
+export function refreshGauges(metrics: Metrics, { inventory, router, health }: GaugeSources): void {
+  metrics.advertisedImages.reset();
+  metrics.advertisedImageTags.reset();
+  metrics.advertisedImageDigests.reset();
+  metrics.advertisedContentDigests.reset();
+  for (const [registry, { tags, images, content }] of inventory.countByRegistry()) {
+    metrics.advertisedImages.set({ registry }, tags + images);
+    metrics.advertisedImageTags.set({ registry }, tags);
+    metrics.advertisedImageDigests.set({ registry }, images);
+    metrics.advertisedContentDigests.set({ registry }, content);
+  }
+  const { ready } = health.readiness();
+  metrics.ready.set(ready ? 1 : 0);
+  const { peers, advertisedKeys } = router.status();
+  metrics.routingPeers.set(peers);
+  metrics.advertisedKeys.set(advertisedKeys);
+}

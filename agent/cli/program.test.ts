@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import packageJson from '../../package.json' with { type: 'json' };
+import { COMMON_OPTIONS, REGISTRY_OPTIONS } from '../config/options.ts';
+import { PROGRAMS, freePort, runProgram, spawnProgram } from '../testing/agent-program.ts';
+import { eventually } from '../testing/eventually.ts';
+import { sha256 } from '../testing/image.ts';
+
+const BLOB_BYTES = 64 * 1024 * 1024;
+
+for (const [form, program] of Object.entries(PROGRAMS)) {
+  describe(`the command line, from the ${form}`, () => {
+    let folder: string;
+    before(() => {
+      folder = mkdtempSync(join(tmpdir(), 'peerglass-cli-'));
+    });
+    after(() => {
+      rmSync(folder, { recursive: true });
+    });
+
+    it('prints its version in both formats', async () => {
+      const plain = await runProgram(program, ['version']);
+      assert.equal(plain.code, 0);
+      assert.match(plain.stdout, new RegExp(`^peerglass ${packageJson.version} `));
+      const json = await runProgram(program, ['version', '--format=json']);
+      const parsed = JSON.parse(json.stdout) as { version: string };
+      assert.equal(parsed.version, packageJson.version);
+    });
+
+    it('lists every option in a help that fits a screen', async () => {
+      const { code, stdout } = await runProgram(program, ['registry', '--help']);
+      assert.equal(code, 0);
+      for (const flag of Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS })) {
+        assert.match(stdout, new RegExp(`^  --${flag} `, 'm'));
+      }
+      const lines = stdout.split('\n');
+      assert.ok(lines.length <= 40, `${lines.length} lines`);
+      for (const line of lines) assert.ok(line.length <= 100, line);
+      const overview = await runProgram(program, ['--help']);
+      assert.match(overview.stdout, /registry {4}.*\n {2}version/);
+    });
+
+    for (const [args, env, says] of [
+      [[], {}, /no subcommand/],
+      [['mirror'], {}, /unknown command 'mirror'/],
+      [
+        ['registry', '--regsitry-addr', ':1'],
+        {},
+        /unknown option '--regsitry-addr'.*registry-addr/s,
+      ],
+      [['registry', 'extra'], {}, /too many arguments/],
+      [['registry', '--registry-addr', 'nonsense'], {}, /--registry-addr: .*HOST:PORT/],
+      [['registry', '--registry-addr'], {}, /argument missing/],
+      [['registry'], { METRICS_ADDR: '9090' }, /METRICS_ADDR: .*HOST:PORT/],
+      [['registry'], { K3S_P2P_PORT: 'x' }, /K3S_P2P_PORT: "x" is no port/],
+      [['registry', '--router-addr', 'node:1'], {}, /--router-addr: "node" is no IP address/],
+      [['registry', '--bootstrap-kind', 'dns'], {}, /--dns-bootstrap-domain/],
+      [['registry', '--bootstrap-kind', 'http'], {}, /--http-bootstrap-peer/],
+      [['registry', '--oci-layout', '/dev/null'], {}, /not a folder/],
+    ] as const) {
+      it(`ends with 2 and one line: ${args.join(' ')} ${Object.keys(env).join(' ')}`, async () => {
+        const words =
+          args[0] === 'registry' ? [...args, '--metrics-addr', '127.0.0.1:0'] : [...args];
+        const given = 'METRICS_ADDR' in env || args[1] === '--registry-addr' ? [...args] : words;
+        const { code, stdout, stderr } = await runProgram(program, given, env);
+        assert.equal(code, 2, stderr);
+        assert.equal(stdout, '');
+        assert.match(stderr, says);
+        assert.ok(stderr.startsWith('peerglass: '), stderr);
+      });
+    }
+
+    it('ends with 1 and a line that names the option, when a port is in use', async (t) => {
+      const holder = createServer().listen(0, '127.0.0.1');
+      await once(holder, 'listening');
+      t.after(() => holder.close());
+      const { port } = holder.address() as AddressInfo;
+      for (const flag of ['metrics-addr', 'registry-addr', 'router-addr']) {
+        const free = ['metrics-addr', 'registry-addr', 'router-addr']
+          .filter((other) => other !== flag)
+          .flatMap((other) => [`--${other}`, '127.0.0.1:0']);
+        const taken = [`--${flag}`, `127.0.0.1:${port}`];
+        const words = [
+          'registry',
+          '--oci-layout',
+          folder,
+          '--log-level',
+          'ERROR',
+          ...free,
+          ...taken,
+        ];
+        const { code, stderr } = await runProgram(program, words);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, new RegExp(`^peerglass: --${flag} 127.0.0.1:${port}: .*in use.*\n$`));
+      }
+    });
+
+    it('ends with 1 when the socket is none or the key is corrupt, and names the file', async () => {
+      const file = join(folder, 'private.key');
+      writeFileSync(file, 'nonsense');
+      const ports = ['metrics-addr', 'registry-addr', 'router-addr'].flatMap((flag) => [
+        `--${flag}`,
+        '127.0.0.1:0',
+      ]);
+      const socket = await runProgram(program, ['registry', '--containerd-sock', file, ...ports]);
+      assert.equal(socket.code, 1);
+      assert.match(socket.stderr, /--containerd-sock .*private\.key: not a socket/);
+      const words = ['registry', '--oci-layout', folder, '--data-dir', folder, ...ports];
+      const key = await runProgram(program, words);
+      assert.equal(key.code, 1);
+      assert.match(key.stderr, /private\.key/);
+    });
+
+    it('waits for containerd, and says so', async (t) => {
+      const child = spawnProgram(program, [
+        'registry',
+        ...['--containerd-sock', join(folder, 'containerd.sock')],
+        ...['--containerd-content-path', join(folder, 'content')],
+        ...['--metrics-addr', '127.0.0.1:0', '--registry-addr', '127.0.0.1:0'],
+        ...['--router-addr', '127.0.0.1:0'],
+      ]);
+      t.after(() => child.kill('SIGKILL'));
+      let log = '';
+      child.stderr.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+      });
+      await eventually(() => {
+        assert.match(log, /"level":"warn".*containerd/);
+      });
+      child.kill('SIGTERM');
+      const [code] = (await once(child, 'exit')) as [number];
+      assert.equal(code, 0, log);
+    });
+
+    it('on SIGTERM is not ready at once, and finishes the request in flight', async (t) => {
+      const layout = join(folder, 'layout');
+      await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
+      const bytes = Buffer.alloc(BLOB_BYTES, 'peerglass');
+      const digest = sha256(bytes);
+      writeFileSync(join(layout, 'blobs/sha256', digest.slice(7)), bytes);
+      const [metricsPort, registryPort] = [await freePort(), await freePort()];
+      const child = spawnProgram(program, [
+        'registry',
+        ...['--oci-layout', layout, '--router-addr', '127.0.0.1:0'],
+        ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+        ...['--registry-addr', `127.0.0.1:${registryPort}`],
+      ]);
+      child.stderr.resume();
+      t.after(() => child.kill('SIGKILL'));
+      const readyz = `http://127.0.0.1:${metricsPort}/readyz`;
+      await eventually(async () => {
+        assert.equal((await fetch(readyz)).status, 200);
+      });
+
+      const response = await fetch(`http://127.0.0.1:${registryPort}/v2/app/blobs/${digest}`);
+      assert.ok(response.body !== null);
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      let received = (await reader.read()).value?.length ?? 0;
+      child.kill('SIGTERM');
+      await eventually(async () => {
+        const readiness = await fetch(readyz);
+        assert.equal(readiness.status, 503);
+        assert.match(await readiness.text(), /stopping/);
+      });
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        received += next.value.length;
+      }
+      assert.equal(received, BLOB_BYTES);
+      const [code] = (await once(child, 'exit')) as [number];
+      assert.equal(code, 0);
+    });
+
+    it('ends at once on a second signal', async (t) => {
+      const layout = join(folder, 'layout');
+      const [metricsPort, registryPort] = [await freePort(), await freePort()];
+      const child = spawnProgram(program, [
+        'registry',
+        ...['--oci-layout', layout, '--router-addr', '127.0.0.1:0'],
+        ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+        ...['--registry-addr', `127.0.0.1:${registryPort}`, '--shutdown-timeout', '10m'],
+      ]);
+      t.after(() => child.kill('SIGKILL'));
+      let log = '';
+      child.stderr.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+      });
+      const digest = sha256(Buffer.alloc(BLOB_BYTES, 'peerglass'));
+      const url = `http://127.0.0.1:${registryPort}/v2/app/blobs/${digest}`;
+      // Not read: it stays in flight for as long as the agent lets it.
+      const response = await (async () => {
+        for (;;) {
+          const answer = await fetch(url).catch(() => undefined);
+          if (answer?.status === 200) return answer;
+          await answer?.body?.cancel();
+        }
+      })();
+      child.kill('SIGTERM');
+      await eventually(() => {
+        assert.match(log, /"msg":"stopping"/);
+      });
+      child.kill('SIGTERM');
+      const [code] = (await once(child, 'exit')) as [number];
+      assert.equal(code, 1);
+      await assert.rejects(response.arrayBuffer());
+    });
+  });
+}

@@ -1,0 +1,99 @@
+import { Command, CommanderError, Option } from 'commander';
+
+import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from '../config/options.ts';
+import type { OptionTable, OptionValues } from '../config/options.ts';
+import { UsageError, resolveOptions, type WrittenFlags } from '../config/resolve.ts';
+import { renderHelp, renderOverview } from './help.ts';
+import { runRegistry } from './registry.ts';
+import { printVersion } from './version.ts';
+
+/** Exit codes: everything well, failed at run time, called in the wrong way. */
+const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** Subcommands in the order of the overview, one line each. */
+const SUMMARIES = {
+  registry: 'run the agent: mirror, directory and metrics of this node',
+  version: 'print the version',
+} as const;
+
+/**
+ * Runs the command line.
+ *
+ * @param args without program and script
+ * @returns the exit code: 0, 1 for a failure, 2 for wrong usage; each failure is told in one line on stderr
+ */
+export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const program = new Command('peerglass');
+  program
+    .exitOverride()
+    .helpCommand(false)
+    .configureOutput({ writeErr: () => undefined });
+  program.helpInformation = () => renderOverview(SUMMARIES);
+
+  addSubcommand(program, 'registry', { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }, env, runRegistry);
+  addSubcommand(program, 'version', { ...VERSION_OPTIONS, ...COMMON_OPTIONS }, env, (values) => {
+    printVersion(values.format);
+  });
+
+  try {
+    if (args.length === 0) throw new UsageError('no subcommand given; try peerglass --help');
+    await program.parseAsync(args, { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok; // --help
+      complain(error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' '));
+      return EXIT.usage;
+    }
+    complain(error instanceof Error ? error.message : String(error));
+    return error instanceof UsageError ? EXIT.usage : EXIT.failure;
+  }
+}
+
+function addSubcommand<T extends OptionTable>(
+  program: Command,
+  name: keyof typeof SUMMARIES,
+  table: T,
+  env: NodeJS.ProcessEnv,
+  action: (values: OptionValues<T>) => Promise<void> | void,
+): void {
+  const command = program.command(name).allowExcessArguments(false);
+  command.helpInformation = () => renderHelp(name, SUMMARIES[name], table);
+  for (const [flag, { kind }] of Object.entries(table)) {
+    const value = kind.list
+      ? '<values...>'
+      : kind.placeholder === 'true|false'
+        ? '[value]'
+        : '<value>';
+    const option = new Option(`--${flag} ${value}`);
+    option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);
+    command.addOption(option);
+  }
+  command.action(async (_options: unknown, { options }: { options: readonly Option[] }) => {
+    const written: Record<string, readonly string[] | undefined> = {};
+    for (const option of options) {
+      const value: unknown = command.getOptionValue(option.attributeName());
+      // A bare boolean flag has no text of its own.
+      written[option.name()] = value === true ? ['true'] : (value as WrittenFlags[string]);
+    }
+    await action(resolveOptions(table, written, withK3sPort(env)));
+  });
+}
+
+/**
+ * k3s' variable for the port of its peer-to-peer network is ours too, below the address in its full form.
+ *
+ * @throws UsageError when it is no port
+ */
+function withK3sPort(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const port = env['K3S_P2P_PORT'] ?? '';
+  if (port === '' || (env['ROUTER_ADDR'] ?? '') !== '') return env;
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) {
+    throw new UsageError(`K3S_P2P_PORT: "${port}" is no port`);
+  }
+  return { ...env, ROUTER_ADDR: `:${port}` };
+}
+
+function complain(message: string): void {
+  process.stderr.write(`peerglass: ${message}\n`);
+}
