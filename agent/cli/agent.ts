@@ -83,7 +83,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
 
   const router = new Libp2pRouter(
     { privateKey, bootstrapper: createBootstrapper(config), logger: named('routing') },
-    { listen: listenMultiaddrs(config['router-addr']), registryPort },
+    {
+      listen: listenMultiaddrs(config['router-addr']),
+      registryPort,
+      metricsRegistry: metrics.registry,
+    },
   );
   parts.defer(() => router.stop());
   await router.start().catch((error: unknown) => {

@@ -8,10 +8,12 @@ import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import type { KadDHT } from '@libp2p/kad-dht';
 import { ping } from '@libp2p/ping';
 import type { Ping } from '@libp2p/ping';
+import { prometheusMetrics } from '@libp2p/prometheus-metrics';
 import { tcp } from '@libp2p/tcp';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Datastore } from 'interface-datastore';
 import { createLibp2p } from 'libp2p';
+import type { Registry } from 'prom-client';
 
 import { announcedAddresses, tcpAddress } from './announced-addresses.ts';
 import { quietLogger } from './quiet-logger.ts';
@@ -51,6 +53,8 @@ export interface NodeInit {
   readonly registryPort?: number;
   /** Lets libp2p write its own log, when the environment variable `DEBUG` asks for it. */
   readonly verbose?: boolean;
+  /** Where libp2p's own metrics go, `libp2p_*`; none are kept without it. */
+  readonly metricsRegistry?: Registry;
 }
 
 /** kad-dht's routing table, as far as we use it: its published type has the size only. */
@@ -96,6 +100,13 @@ export async function createNode(
     datastore: init.datastore,
     nodeInfo: { userAgent: 'peerglass' },
     ...(init.verbose !== true && { logger: quietLogger }),
+    ...(init.metricsRegistry !== undefined && {
+      metrics: prometheusMetrics({
+        registry: init.metricsRegistry,
+        collectDefaultMetrics: false,
+        preserveExistingMetrics: true,
+      }),
+    }),
     addresses: {
       listen: [...init.listen],
       // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.

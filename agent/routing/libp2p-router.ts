@@ -2,6 +2,7 @@ import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 
 import { isRegistryAddress } from './announced-addresses.ts';
 import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
@@ -47,6 +48,8 @@ export interface Libp2pRouterInit {
   /** Milliseconds that a peer may take to answer a look-up; default 1,000. */
   readonly peerTimeoutMs?: number;
   readonly observer?: RoutingObserver;
+  /** Where libp2p's own metrics go, `libp2p_*`; none are kept without it. */
+  readonly metricsRegistry?: Registry;
 }
 
 /** The directory on a Kademlia DHT that is shared with Spegel's nodes. */
@@ -81,6 +84,7 @@ export class Libp2pRouter implements Router {
     if (this.#parts !== undefined) return;
     const { privateKey, bootstrapper, logger } = this.#components;
     const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = this.#init;
+    const { metricsRegistry } = this.#init;
     const records = this.#records;
     const datastore = new RoutingDatastore(records);
     const { node, start } = await createNode({
@@ -89,6 +93,7 @@ export class Libp2pRouter implements Router {
       listen,
       registryPort,
       verbose: logger.isLevelEnabled('trace'),
+      ...(metricsRegistry !== undefined && { metricsRegistry }),
     });
     const withdrawals = new WithdrawProtocol({ node, records, logger });
     const membership = new Membership(node);
