@@ -9,14 +9,25 @@ import tseslint from 'typescript-eslint';
  */
 const LAYERS = {
   oci: [],
-  config: ['oci'],
+  timing: [],
   metrics: [],
-  store: ['oci', 'metrics'],
-  routing: ['oci', 'metrics'],
-  inventory: ['oci', 'metrics', 'store', 'routing'],
-  transfer: ['oci', 'metrics', 'store', 'routing'],
-  mirror: ['oci', 'metrics', 'store', 'routing', 'transfer'],
-  cli: ['oci', 'config', 'metrics', 'store', 'routing', 'inventory', 'transfer', 'mirror'],
+  config: ['oci'],
+  store: ['oci', 'timing', 'metrics'],
+  routing: ['oci', 'timing', 'metrics'],
+  inventory: ['oci', 'timing', 'metrics', 'store', 'routing'],
+  transfer: ['oci', 'timing', 'metrics', 'store', 'routing'],
+  mirror: ['oci', 'timing', 'metrics', 'store', 'routing', 'transfer'],
+  cli: [
+    'oci',
+    'timing',
+    'config',
+    'metrics',
+    'store',
+    'routing',
+    'inventory',
+    'transfer',
+    'mirror',
+  ],
 };
 
 const oneWayImports = Object.entries(LAYERS).map(([layer, allowed]) => {

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
@@ -7,6 +5,7 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { parseReference, tagName } from '../oci/reference.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import type { ContentStore, StoreChange, StoredImage } from '../store/content-store.ts';
+import { pause } from '../timing/pause.ts';
 import { walkImage, type ImageTree } from './image-tree.ts';
 import { LogOnce } from './log-once.ts';
 import type { Publisher } from './publisher.ts';
@@ -147,7 +146,7 @@ export class Inventory {
         return;
       } catch (error) {
         this.#logger.warn({ err: error }, 'could not list the store, will retry');
-        await delay(RELIST_RETRY_MS, undefined, { signal }).catch(() => undefined);
+        await pause(RELIST_RETRY_MS, signal);
       }
     }
   }

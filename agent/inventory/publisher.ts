@@ -1,9 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Router } from '../routing/router.ts';
+import { pause } from '../timing/pause.ts';
+import { Wakeup } from '../timing/wakeup.ts';
 
 /** How long keys are gathered before they are advertised together, in milliseconds. */
 const GATHER_MS = 3;
@@ -33,7 +33,7 @@ export class Publisher {
   readonly #published = new Set<string>();
   /** Keys whose state may differ between the two sets, with the time of the first wish. */
   readonly #dirty = new Map<string, number>();
-  #wake: () => void = () => undefined;
+  readonly #wakeup = new Wakeup();
 
   constructor({ router, metrics, logger }: PublisherComponents) {
     this.#router = router;
@@ -52,7 +52,7 @@ export class Publisher {
     if (wanted) this.#wanted.add(key);
     else this.#wanted.delete(key);
     if (!this.#dirty.has(key)) this.#dirty.set(key, performance.now());
-    this.#wake();
+    this.#wakeup.call();
   }
 
   isWanted(key: string): boolean {
@@ -61,14 +61,9 @@ export class Publisher {
 
   /** Publishes until `signal` is aborted; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener('abort', () => {
-      this.#wake();
-    });
     while (!signal.aborted) {
       if (this.#dirty.size === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        await this.#wakeup.wait(signal);
         continue;
       }
       await pause(GATHER_MS, signal);
@@ -117,13 +112,5 @@ export class Publisher {
       const start = since.get(key);
       if (start !== undefined) this.#metrics.advertiseLag.observe((now - start) / 1000);
     }
-  }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  try {
-    await delay(milliseconds, undefined, { signal });
-  } catch {
-    // Aborted: the caller looks at the signal.
   }
 }

@@ -5,7 +5,7 @@ import { peerIdFromMultihash } from '@libp2p/peer-id';
 import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 
 import { isRegistryAddress } from './announced-addresses.ts';
-import { Deadline } from './deadline.ts';
+import { Deadline } from '../timing/deadline.ts';
 import {
   decodeDhtMessage,
   encodeAddProvider,

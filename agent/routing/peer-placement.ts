@@ -1,4 +1,4 @@
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../timing/backoff.ts';
 import type { DhtClient } from './dht-client.ts';
 import type { RoutingKey } from './key.ts';
 import type { DhtPeer } from './membership.ts';

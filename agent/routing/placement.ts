@@ -2,12 +2,12 @@ import { setMaxListeners } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
+import pLimit from 'p-limit';
 
 import type { DhtClient } from './dht-client.ts';
 import { closest, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
 import type { RoutingKey } from './key.ts';
-import { Limiter } from './limiter.ts';
 import type { DhtPeer, Membership } from './membership.ts';
 import { PeerPlacement } from './peer-placement.ts';
 import type { ProviderRecords } from './provider-records.ts';
@@ -54,7 +54,7 @@ export class Placement {
   readonly #refreshMs: number;
   readonly #keys = new Map<string, RoutingKey>();
   readonly #peers = new Map<string, PeerPlacement>();
-  readonly #limiter = new Limiter(CONCURRENCY);
+  readonly #limit = pLimit(CONCURRENCY);
   readonly #stopped = new AbortController();
   #settling: NodeJS.Timeout | undefined;
   #refreshCheck: NodeJS.Timeout | undefined;
@@ -153,7 +153,7 @@ export class Placement {
         {
           client,
           withdrawals,
-          limit: (task) => this.#limiter.run(task),
+          limit: (task) => this.#limit(task),
           onPlaced: (records, seconds) => observer.onPlacement?.(records, seconds),
           onFailure: ({ text }, err) => {
             observer.onPlacementFailure?.();

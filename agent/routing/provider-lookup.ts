@@ -5,7 +5,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 
 import { isLoopback, tcpAddress } from './announced-addresses.ts';
-import { Deadline } from './deadline.ts';
+import { Deadline } from '../timing/deadline.ts';
 import type { DhtClient, ProvidersAnswer } from './dht-client.ts';
 import { closest, peerBytes, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';

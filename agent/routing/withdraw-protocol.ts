@@ -1,7 +1,7 @@
 import type { Connection, Stream } from '@libp2p/interface';
 import type { Logger } from 'pino';
 
-import { Deadline } from './deadline.ts';
+import { Deadline } from '../timing/deadline.ts';
 import { frame, FrameError, FrameReader } from './frames.ts';
 import { recordKeyOf } from './key.ts';
 import type { RoutingNode } from './libp2p-node.ts';

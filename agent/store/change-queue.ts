@@ -1,5 +1,5 @@
 import type { StoreChange } from './content-store.ts';
-import { Wakeup } from './wakeup.ts';
+import { Wakeup } from '../timing/wakeup.ts';
 
 const RELIST: StoreChange = { kind: 'relist' };
 

@@ -4,7 +4,8 @@ import { basename } from 'node:path';
 
 import type { Logger } from 'pino';
 
-import { Backoff, isAborted, pause } from './backoff.ts';
+import { Backoff } from '../timing/backoff.ts';
+import { isAborted, pause } from '../timing/pause.ts';
 import { hasCode, isMissing } from './file-errors.ts';
 
 export interface FolderWatchInit {
@@ -39,7 +40,7 @@ export class FolderWatch {
   constructor(init: FolderWatchInit) {
     this.#init = init;
     this.#checkInterval = init.checkInterval ?? 2_000;
-    this.#backoff = new Backoff({ maximum: this.#checkInterval });
+    this.#backoff = new Backoff({ most: this.#checkInterval });
   }
 
   /** Whether the folder is there and watched at present. */

@@ -1,13 +1,13 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import { peerIdFromString } from '@libp2p/peer-id';
+import pLimit from 'p-limit';
 
 import { isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
-import { Backoff, jitter } from '../backoff.ts';
-import { Deadline } from '../deadline.ts';
+import { Backoff, jittered } from '../../timing/backoff.ts';
+import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht-client.ts';
 import type { RoutingNode } from '../libp2p-node.ts';
-import { Limiter } from '../limiter.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
 /** Between rounds when everybody is connected, give or take a quarter. */
@@ -46,7 +46,7 @@ export interface BootstrapStatus {
 export class BootstrapLoop {
   readonly #components: BootstrapLoopComponents;
   readonly #stopped = new AbortController();
-  readonly #limiter = new Limiter(CONCURRENCY);
+  readonly #limit = pLimit(CONCURRENCY);
   readonly #aloneRetry = new Backoff(ALONE_RETRY);
   readonly #partialRetry = new Backoff(PARTIAL_RETRY);
   #timer: NodeJS.Timeout | undefined;
@@ -75,7 +75,7 @@ export class BootstrapLoop {
   }
 
   readonly #onDisconnect = (): void => {
-    const delay = jitter(DISCONNECT_DELAY_MS);
+    const delay = jittered(DISCONNECT_DELAY_MS);
     if (this.#round === undefined && performance.now() + delay < this.#nextAt)
       this.#schedule(delay);
   };
@@ -118,7 +118,7 @@ export class BootstrapLoop {
     this.#aloneRetry.reset();
     if (partial) return this.#partialRetry.next();
     this.#partialRetry.reset();
-    return jitter(HEALTHY_INTERVAL_MS);
+    return jittered(HEALTHY_INTERVAL_MS);
   }
 
   #tell(failure: string | undefined): void {
@@ -140,7 +140,7 @@ export class BootstrapLoop {
     const failures: string[] = [];
     await Promise.all(
       shuffled(peers).map((peer) =>
-        this.#limiter.run(async () => {
+        this.#limit(async () => {
           if (this.#stopped.signal.aborted || this.#isConnected(peer, known)) return;
           try {
             await this.#dial(peer);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 import { parseDigest, type Digest } from '../../oci/digest.ts';
-import { pause } from '../backoff.ts';
+import { pause } from '../../timing/pause.ts';
 import type { Announcements } from './announcements.ts';
 import type { ContainerdClient } from './client.ts';
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { Digest } from '../../oci/digest.ts';
-import { pause } from '../backoff.ts';
+import { pause } from '../../timing/pause.ts';
 import { blobFileSize } from '../blob-file.ts';
 import type { Announcements } from './announcements.ts';
 import type { ContainerdClient } from './client.ts';

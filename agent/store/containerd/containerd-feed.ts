@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 
 import { parseDigest } from '../../oci/digest.ts';
-import { Backoff, isAborted, jittered, pause } from '../backoff.ts';
+import { Backoff, jittered } from '../../timing/backoff.ts';
+import { isAborted, pause } from '../../timing/pause.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import { FolderWatch } from '../folder-watch.ts';
 import { Announcements } from './announcements.ts';

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 
 import { parseDigest, type Digest } from '../../oci/digest.ts';
-import { Backoff, jittered, pause } from '../backoff.ts';
+import { Backoff, jittered } from '../../timing/backoff.ts';
+import { pause } from '../../timing/pause.ts';
 import { blobFileSize } from '../blob-file.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import { unlessMissing } from '../file-errors.ts';
 import { FolderWatch } from '../folder-watch.ts';
-import { Wakeup } from '../wakeup.ts';
+import { Wakeup } from '../../timing/wakeup.ts';
 import type { ImageIndex, Images } from './image-index.ts';
 
 export interface LayoutFeedInit {

@@ -1,0 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Resolves after `milliseconds`, or at once when `signal` is aborted; never rejects. */
+export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(milliseconds, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/** `signal.aborted`, as a call: the compiler takes a property that it has seen for unchanged ever after. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
