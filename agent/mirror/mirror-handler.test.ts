@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { SharePolicy } from '../oci/share-policy.ts';
+import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts';
 
@@ -149,6 +150,39 @@ describe('the mirror, of what a peer holds', () => {
     });
     assert.equal(response.status, 404);
     await response.body?.cancel();
+  });
+
+  it('survives hundreds of ranges that the client closes early, and keeps nothing of them', async () => {
+    await using holder = await startMirror();
+    const image = makeImage(64 * 1024 * 1024);
+    putImage(holder.store, image, NAME);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+    const [digest] = image.layers;
+    assert.ok(digest !== undefined);
+    const url = `${node.origin}/v2/team/app/blobs/${digest}${query}`;
+    for (let round = 0; round < 30; round++) {
+      await Promise.all(
+        Array.from({ length: 10 }, async (_, index) => {
+          const start = (round * 10 + index) * 200_000;
+          const response = await fetch(url, { headers: { range: `bytes=${start}-` } });
+          assert.equal(response.status, 206);
+          assert.ok(response.body !== null);
+          const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+          const { value } = await reader.read();
+          const content = image.blobs.get(digest) ?? Buffer.alloc(0);
+          assert.ok(value !== undefined);
+          assert.ok(content.subarray(start, start + value.length).equals(value));
+          await reader.cancel();
+        }),
+      );
+    }
+    // The client's side closes lazily; what counts is that it comes to an end.
+    await eventually(() => {
+      const sockets = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap');
+      assert.ok(sockets.length < 100, `${sockets.length} sockets`);
+    });
+    const metrics = await node.metrics.registry.metrics();
+    assert.doesNotMatch(metrics, /peerglass_peer_failures_total\{/);
   });
 
   it('goes on to peers when its own store is out of reach', async () => {

@@ -1,0 +1,88 @@
+import type { Metrics } from '../metrics/metrics.ts';
+import type { ByteRange } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import type { Provider } from '../routing/router.ts';
+import type { PeerAttempts } from './peer-attempts.ts';
+import type { PeerResponse } from './peer-client.ts';
+import { PeerError, toPeerError } from './peer-error.ts';
+
+/** No peer delivers any more of a body that has begun. */
+class BodyBrokenError extends Error {
+  override readonly name = 'BodyBrokenError';
+  readonly code = 'ERR_BODY_BROKEN';
+}
+
+/** A peer that is delivering. */
+export interface Source {
+  readonly provider: Provider;
+  readonly response: PeerResponse;
+}
+
+/**
+ * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
+ * one fails.
+ *
+ * @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted
+ */
+export async function* resumingBody(
+  attempts: PeerAttempts,
+  first: Source,
+  metrics: Metrics,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const { descriptor, range } = first.response;
+  let source = first;
+  let position = range.start;
+  for (;;) {
+    try {
+      for await (const chunk of source.response.body as AsyncIterable<Buffer>) {
+        if (position + chunk.length > range.end + 1) {
+          throw new PeerError('protocol', 'more bytes than declared');
+        }
+        position += chunk.length;
+        metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
+        yield chunk;
+      }
+      if (position === range.end + 1) return;
+      throw new PeerError('body', 'body ended early');
+    } catch (error) {
+      signal.throwIfAborted();
+      if (position === range.end + 1) return;
+      attempts.fail(source.provider, toPeerError(error, 'body'));
+    } finally {
+      source.response.body.destroy();
+    }
+    const next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
+    metrics.resumes.inc({ result: next === undefined ? 'broken' : 'resumed' });
+    if (next === undefined) {
+      throw new BodyBrokenError(`no peer left at byte ${position} of ${descriptor.size}`);
+    }
+    source = next;
+  }
+}
+
+async function resume(
+  attempts: PeerAttempts,
+  descriptor: Descriptor,
+  rest: ByteRange,
+  signal: AbortSignal,
+): Promise<Source | undefined> {
+  // Asked anew, so that those who have come to hold it since the body began are found.
+  using search = attempts.search(signal);
+  const range = { kind: 'between', ...rest } as const;
+  while (!attempts.exhausted) {
+    const found = await search.next();
+    if (found.kind !== 'provider') return undefined;
+    const { provider } = found;
+    try {
+      const response = await attempts.ask(provider, range, signal, descriptor.digest);
+      if (response.descriptor.size === descriptor.size) return { provider, response };
+      response.body.destroy();
+      throw new PeerError('protocol', 'another size than the peer before');
+    } catch (error) {
+      signal.throwIfAborted();
+      attempts.fail(provider, error);
+    }
+  }
+  return undefined;
+}
