@@ -7,7 +7,7 @@
  *
  * @see OCI distribution specification, "Error codes"
  */
-export const OCI_ERRORS = {
+const OCI_ERRORS = {
   BLOB_UNKNOWN: { status: 404, message: 'blob unknown to registry' },
   MANIFEST_UNKNOWN: { status: 404, message: 'manifest unknown to registry' },
   NAME_UNKNOWN: { status: 404, message: 'no such endpoint' },

@@ -9,17 +9,12 @@ export const MEDIA_TYPE = {
   binary: 'application/octet-stream',
 } as const;
 
-const INDEX_TYPES: ReadonlySet<string> = new Set([MEDIA_TYPE.ociIndex, MEDIA_TYPE.dockerList]);
 const MANIFEST_TYPES: ReadonlySet<string> = new Set([
-  ...INDEX_TYPES,
+  MEDIA_TYPE.ociIndex,
+  MEDIA_TYPE.dockerList,
   MEDIA_TYPE.ociManifest,
   MEDIA_TYPE.dockerManifest,
 ]);
-
-/** Whether content of this type lists other manifests. */
-export function isIndexType(mediaType: string): boolean {
-  return INDEX_TYPES.has(mediaType);
-}
 
 /** Whether content of this type is served under `/manifests/`: an index or an image manifest. */
 export function isManifestType(mediaType: string): boolean {

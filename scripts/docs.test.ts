@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { COMMON_OPTIONS, REGISTRY_OPTIONS, environmentName } from '../agent/config/options.ts';
+import { METRICS } from '../agent/metrics/table.ts';
+
+const root = join(import.meta.dirname, '..');
+const pages = globSync('{*.md,docs/*.md,charts/*.md}', { cwd: root });
+const read = (page: string): string => readFileSync(join(root, page), 'utf8');
+const everything = pages.map(read).join('\n');
+
+describe('the documentation', () => {
+  for (const page of pages) {
+    it(`${page} links to files that exist`, () => {
+      for (const [, target = ''] of read(page).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+        assert.ok(existsSync(join(root, dirname(page), target)), target);
+      }
+    });
+
+    it(`${page} names scripts that exist`, () => {
+      for (const [, script = ''] of read(page).matchAll(/\b(scripts\/[a-z-]+)/g)) {
+        assert.ok(existsSync(join(root, script)), script);
+      }
+    });
+
+    it(`${page} names source files that exist`, () => {
+      for (const [, file = ''] of read(page).matchAll(/`((?:[a-z0-9-]+\/)+[a-z0-9.-]+\.ts)`/g)) {
+        const places = ['', 'agent/', 'docs/'].map((folder) => join(root, folder, file));
+        assert.ok(places.some(existsSync), file);
+      }
+    });
+  }
+
+  it('names only flags that exist', () => {
+    const ours = new Set(Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }));
+    // Of other programs: k3s, containerd's ctr, our scripts.
+    const theirs = new Set([
+      'embedded-registry',
+      'hosts-dir',
+      'keep',
+      'check',
+      'help',
+      'format',
+      'test',
+    ]);
+    for (const [, flag = ''] of everything.matchAll(/(?<![\w-])--([a-z][a-z-]+[a-z])/g)) {
+      assert.ok(ours.has(flag) || theirs.has(flag), `--${flag}`);
+    }
+  });
+
+  it('names only metrics that exist, and has them all in METRICS.md', () => {
+    const names = new Set(Object.keys(METRICS));
+    for (const [name] of everything.matchAll(/\b(?:spegel|peerglass)_[a-z]+_[a-z_]+/g)) {
+      assert.ok(names.has(name), name);
+    }
+    for (const name of names) assert.match(read('docs/METRICS.md'), new RegExp(`\`${name}\``));
+  });
+
+  it('has every option and variable in CONFIGURATION.md', () => {
+    for (const [flag, option] of Object.entries({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS })) {
+      assert.match(read('docs/CONFIGURATION.md'), new RegExp(`\`--${flag}\``));
+      assert.match(
+        read('docs/CONFIGURATION.md'),
+        new RegExp(`\`${environmentName(flag, option)}\``),
+      );
+    }
+  });
+
+  it('says of every dependency in ARCHITECTURE.md why it is there, and of no other', () => {
+    const [, section = ''] = read('docs/ARCHITECTURE.md').split('## Dependencies');
+    const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+    const named = rows.flatMap((row) =>
+      [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+    );
+    assert.deepEqual(named.sort(), Object.keys(packageJson.dependencies).sort());
+  });
+});

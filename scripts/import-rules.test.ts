@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { ESLint } from 'eslint';
+
+const root = join(import.meta.dirname, '..');
+
+/** What the linter says of the imports of a file, were it to begin with this line. */
+async function complaints(file: string, line: string): Promise<string[]> {
+  const eslint = new ESLint({ cwd: root });
+  const [result] = await eslint.lintText(`${line}\n`, { filePath: join(root, file) });
+  return (result?.messages ?? [])
+    .filter(({ ruleId }) => ruleId === 'no-restricted-imports')
+    .map(({ message }) => message);
+}
+
+describe('imports run one way', () => {
+  for (const [file, line, allowed] of [
+    ['agent/oci/digest.ts', "import '../store/content-store.ts';", false],
+    ['agent/store/content-store.ts', "import '../routing/router.ts';", false],
+    ['agent/routing/router.ts', "import '../transfer/peer-client.ts';", false],
+    ['agent/routing/bootstrap/bootstrapper.ts', "import '../../mirror/respond.ts';", false],
+    ['agent/transfer/peer-client.ts', "import '../mirror/respond.ts';", false],
+    ['agent/mirror/respond.ts', "import '../cli/agent.ts';", false],
+    ['agent/mirror/respond.ts', "import '../testing/quiet.ts';", false],
+    ['agent/mirror/respond.ts', "import '../transfer/peer-client.ts';", true],
+    ['agent/store/content-store.ts', "import '../oci/digest.ts';", true],
+    ['agent/cli/agent.ts', "import '../mirror/respond.ts';", true],
+  ] as const) {
+    it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {
+      const messages = await complaints(file, line);
+      assert.equal(messages.length, allowed ? 0 : 1);
+      if (!allowed) assert.match(messages.join(), /Imports run one way|for tests/);
+    });
+  }
+});
