@@ -8,7 +8,10 @@ const root = join(import.meta.dirname, '..');
 
 /** What the linter says of the imports of a file, were it to begin with this line. */
 async function complaints(file: string, line: string): Promise<string[]> {
-  const eslint = new ESLint({ cwd: root });
+  const eslint = new ESLint({
+    cwd: root,
+    overrideConfigFile: join(root, '.config/eslint.config.js'),
+  });
   const [result] = await eslint.lintText(`${line}\n`, { filePath: join(root, file) });
   return (result?.messages ?? [])
     .filter(({ ruleId }) => ruleId === 'no-restricted-imports')

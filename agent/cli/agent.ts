@@ -8,6 +8,8 @@ import { AdminHandler, sendJson } from '../mirror/admin-handler.ts';
 import { HttpListener, listenError } from '../mirror/http-listener.ts';
 import { instrument } from '../mirror/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import { writeError } from '../mirror/respond.ts';
+import { OciError } from '../oci/errors.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import { IDENTITY_PATH } from '../routing/bootstrap/http-bootstrapper.ts';
 import { loadIdentity } from '../routing/identity.ts';
@@ -74,7 +76,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     '--registry-addr',
     instrument(metrics, 'registry', async (req, res, signal) => {
       if (serving.mirror !== undefined) return await serving.mirror.handle(req, res, signal);
-      sendJson(res, 503, { error: 'starting' });
+      writeError(res, new OciError('UNAVAILABLE', 'starting'));
       return 'registry';
     }),
   );

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
@@ -66,7 +68,7 @@ export default defineConfig(
   ...tseslint.configs.stylisticTypeChecked,
   {
     languageOptions: {
-      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+      parserOptions: { projectService: true, tsconfigRootDir: join(import.meta.dirname, '..') },
     },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
@@ -118,7 +120,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['eslint.config.js'],
+    files: ['.config/eslint.config.js'],
     rules: { 'no-restricted-syntax': 'off' },
   },
   ...oneWayImports,
