@@ -11,7 +11,7 @@ import {
 } from './oci-layout.ts';
 
 /** One platform of an image to generate. */
-export interface PlatformSpec extends Platform {
+interface PlatformSpec extends Platform {
   readonly layers: readonly LayerSpec[];
   /** The index names it, but nothing of it is there, as on a node that pulled for itself only. */
   readonly absent?: boolean;
@@ -32,7 +32,7 @@ export interface ImageSpec {
 }
 
 /** A manifest in the layout, with all it refers to. */
-export interface BuiltManifest {
+interface BuiltManifest {
   readonly platform: Platform;
   readonly descriptor: Descriptor;
   readonly config: Descriptor;

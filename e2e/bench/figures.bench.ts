@@ -1,0 +1,94 @@
+import { after, before, suite } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { PORTS } from '../harness/agent-process.ts';
+import { Cluster } from '../harness/cluster.ts';
+import { makeImage } from '../harness/fixtures.ts';
+import { writeHostsToml } from '../harness/hosts-toml.ts';
+import { blobPathOf, waitUntilVisible } from '../harness/mirror.ts';
+import { scenario } from '../harness/scenario.ts';
+import type { Upstream } from '../harness/upstream.ts';
+
+const MIB = 1 << 20;
+const LAYER_BYTES = 1 << 30;
+
+/**
+ * Figures, printed and never judged; run by name: `e2e/run e2e/bench/figures.bench.ts`. To be compared with
+ * each other within one run only.
+ */
+void suite('figures', () => {
+  let cluster: Cluster;
+  let upstream: Upstream;
+
+  before(async () => {
+    cluster = await Cluster.start([
+      { suite: 'forky', name: 'a' },
+      { suite: 'forky', name: 'b' },
+    ]);
+    upstream = await cluster.addUpstream();
+  });
+  after(async () => {
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  scenario(
+    'start-up, idle memory, and one layer of 1 GiB',
+    () => cluster,
+    async (_, t) => {
+      const [a, b] = [cluster.node('a'), cluster.node('b')];
+      const started = performance.now();
+      await b.agent.restart();
+      t.diagnostic(`from exec to /readyz 200: ${Math.round(performance.now() - started)} ms`);
+      await sleep(5000);
+      const { rssBytes, anonymousBytes } = await b.agent.stats();
+      t.diagnostic(`idle: RSS ${mib(rssBytes)} MiB, ${mib(anonymousBytes)} of it anonymous`);
+
+      const name = `${upstream.registry}/figures/large:1.0`;
+      const layers = [{ bytes: LAYER_BYTES, files: 1, compression: 'none' }] as const;
+      const { image, archive, layout } = await makeImage({ name, layers });
+      await upstream.push(layout, image);
+      await a.containerd.importArchive(archive);
+      await waitUntilVisible(b.agent, image);
+      const layer = image.manifests[0]?.layers[0]?.descriptor;
+      if (layer === undefined) throw new Error('the image has no layer');
+
+      const path = blobPathOf(image, layer.digest);
+      const urls = {
+        'docker-registry': `${upstream.origin}/v2/figures/large/blobs/${layer.digest}`,
+        'agent of a, directly': `http://${a.host.address}:${PORTS.registry}${path}`,
+        'agent of b, from a': `http://127.0.0.1:${PORTS.registry}${path}`,
+      };
+      for (let round = 0; round < 3; round++) {
+        for (const [what, url] of Object.entries(urls)) {
+          const start = performance.now();
+          await b.host.execute(['curl', '-sSf', '-o', '/dev/null', url]);
+          t.diagnostic(`curl, ${what}: ${rate(layer.size, start)}`);
+        }
+      }
+      for (let round = 0; round < 2; round++) {
+        const viaUpstream = performance.now();
+        await writeHostsToml(b.containerd.certsDir, upstream.registry, upstream.origin, [
+          upstream.origin,
+        ]);
+        await b.containerd.pullWithCri(name);
+        t.diagnostic(`CRI pull with unpacking, docker-registry: ${rate(layer.size, viaUpstream)}`);
+        await b.containerd.removeImage();
+        const viaPeer = performance.now();
+        await writeHostsToml(b.containerd.certsDir, upstream.registry, upstream.origin);
+        await b.containerd.pullWithCri(name);
+        t.diagnostic(`CRI pull with unpacking, from peer: ${rate(layer.size, viaPeer)}`);
+        await b.containerd.removeImage();
+      }
+    },
+    { timeoutMs: 600_000 },
+  );
+});
+
+function mib(bytes: number): number {
+  return Math.round(bytes / MIB);
+}
+
+function rate(bytes: number, start: number): string {
+  const seconds = (performance.now() - start) / 1000;
+  return `${mib(bytes / seconds)} MiB/s (${seconds.toFixed(2)} s)`;
+}

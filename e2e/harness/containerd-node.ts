@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { execute, type Child } from './child.ts';
+import { containerdConfig, containerdPaths } from './containerd-config.ts';
+import type { ContainerdRelease } from './containerd-versions.ts';
+import { CriClient } from './cri.ts';
+import { writeHostsToml } from './hosts-toml.ts';
+import type { Host } from './namespaces.ts';
+import { waitFor } from './wait.ts';
+
+/** What a {@link ContainerdNode} is made of. */
+export interface ContainerdNodeInit {
+  readonly host: Host;
+  readonly release: ContainerdRelease;
+  readonly fetchBufferBytes?: number | undefined;
+  readonly fetchStreams?: number | undefined;
+}
+
+/** How a test pulls: as a person with `ctr`, or as the kubelet over the CRI. */
+export type Puller = 'ctr' | 'cri';
+
+/** Longest that a pull of a test may take: a limit against hangs. */
+const PULL_LIMIT_MS = 120_000;
+
+/** A real containerd on a host of the test network, with everything it keeps in the host's folder. */
+export class ContainerdNode implements AsyncDisposable {
+  readonly host: Host;
+  readonly release: ContainerdRelease;
+  /** Its gRPC socket. */
+  readonly socket: string;
+  /** Its content store, as `--containerd-content-path` takes it. */
+  readonly contentPath: string;
+  /** Its folder of hosts.toml files; `_default` names the host's agent. */
+  readonly certsDir: string;
+  readonly #directory: string;
+  readonly #config: string;
+  #daemon: Child | undefined;
+  #mounts = 0;
+
+  private constructor(init: ContainerdNodeInit) {
+    this.host = init.host;
+    this.release = init.release;
+    this.#directory = init.host.directory;
+    const paths = containerdPaths(this.#directory);
+    this.socket = paths.socket;
+    this.contentPath = paths.content;
+    this.certsDir = join(this.#directory, 'certs.d');
+    this.#config = containerdConfig({
+      ...init,
+      directory: this.#directory,
+      configPath: this.certsDir,
+    });
+  }
+
+  static async start(init: ContainerdNodeInit): Promise<ContainerdNode> {
+    const node = new ContainerdNode(init);
+    await writeHostsToml(node.certsDir, '_default');
+    await mkdir(join(node.#directory, 'cni'), { recursive: true });
+    await writeFile(join(node.#directory, 'config.toml'), node.#config);
+    await node.#boot();
+    return node;
+  }
+
+  /** `containerd 2.1.9 on b`, for the names of tests and messages. */
+  toString(): string {
+    return `containerd ${this.release.version} on ${this.host.name}`;
+  }
+
+  /** Ends the daemon (by default at once, as a crash does) without starting it again. */
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    this.#daemon?.signal(signal);
+    await this.#daemon?.exited;
+  }
+
+  /** Ends the daemon in order and starts it again on what it left. */
+  async restart(): Promise<void> {
+    await this.#daemon?.stop();
+    await this.#boot();
+  }
+
+  /** `ctr -n k8s.io ...` on this node; gives what it printed. */
+  ctr(...args: readonly string[]): Promise<string> {
+    return execute([this.release.ctr, '-a', this.socket, '-n', 'k8s.io', ...args], {
+      namespace: this.host.namespace,
+      env: { TMPDIR: this.#directory },
+      timeoutMs: PULL_LIMIT_MS,
+    });
+  }
+
+  /** `ctr image import` of an archive made by `toArchive`; unpacks too, as it does by default. */
+  async importArchive(file: string, ...options: readonly string[]): Promise<void> {
+    await this.ctr('image', 'import', ...options, file);
+  }
+
+  /** Pulls through the node's hosts.toml files. */
+  async pull(puller: Puller, reference: string): Promise<void> {
+    if (puller === 'ctr') await this.pullWithCtr(reference);
+    else await this.pullWithCri(reference);
+  }
+
+  /**
+   * `ctr image pull`, which unpacks too. From 2.0 it wants the manifests of an index's other platforms as well
+   * unless told not to, and peers have no reason to hold them; the CRI never asks for them.
+   */
+  async pullWithCtr(reference: string): Promise<void> {
+    const options = this.release.isV2 ? ['--skip-metadata'] : [];
+    await this.ctr('image', 'pull', '--hosts-dir', this.certsDir, ...options, reference);
+  }
+
+  /** What the kubelet does; gives the image's ID. */
+  async pullWithCri(reference: string): Promise<string> {
+    using cri = new CriClient(this.socket);
+    return await cri.pullImage(reference, PULL_LIMIT_MS);
+  }
+
+  /** All image records: name to digest. */
+  async images(): Promise<Map<string, string>> {
+    const rows = (await this.ctr('image', 'list')).split('\n').slice(1).filter(Boolean);
+    return new Map(
+      rows.map((row) => {
+        const [name = '', , digest = ''] = row.split(/\s+/);
+        return [name, digest];
+      }),
+    );
+  }
+
+  /**
+   * Removes the image under all its names, or all images, and waits until their content is gone. The CRI
+   * adds names of its own (an alias by the config's digest, another by the index's) a moment after an
+   * import, and each of them keeps the content: hence the loop.
+   */
+  async removeImage(reference?: string): Promise<void> {
+    const first = await this.images();
+    const digest = reference === undefined ? undefined : first.get(reference);
+    if (reference !== undefined && digest === undefined) return;
+    await waitFor(`${String(this)} has removed ${reference ?? 'all images'}`, async () => {
+      const images = [...(await this.images())];
+      const names = images.filter(([, it]) => digest === undefined || it === digest);
+      if (names.length === 0) return true;
+      await this.ctr('image', 'rm', '--sync', ...names.map(([name]) => name));
+      return false;
+    });
+  }
+
+  /** Digests of all finished blobs. */
+  async contentDigests(): Promise<Set<string>> {
+    return new Set((await this.ctr('content', 'list', '-q')).split('\n').filter(Boolean));
+  }
+
+  /** Reads the blob's file in the content store and gives the digest of what is in it. */
+  async digestOfContent(digest: string): Promise<string> {
+    const hash = createHash('sha256');
+    const file = join(this.contentPath, 'blobs', ...digest.split(':'));
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) {
+      hash.update(chunk as Buffer);
+    }
+    return `sha256:${hash.digest('hex')}`;
+  }
+
+  /** Bytes of the largest unfinished download, or 0: how far a pull of one large layer has come. */
+  async bytesIngested(): Promise<number> {
+    const folder = join(this.contentPath, 'ingest');
+    let most = 0;
+    for (const name of await readdir(folder)) {
+      // It may be finished, and gone, by now.
+      const size = await stat(join(folder, name, 'data')).then(
+        (it) => it.size,
+        () => 0,
+      );
+      most = Math.max(most, size);
+    }
+    return most;
+  }
+
+  /** Mounts the image's unpacked file system for as long as the result lives (`ctr image mount`). */
+  async mountImage(reference: string): Promise<AsyncDisposable & { readonly path: string }> {
+    const path = join(this.#directory, `mount-${this.#mounts++}`);
+    await mkdir(path);
+    await this.ctr('image', 'mount', reference, path);
+    return {
+      path,
+      [Symbol.asyncDispose]: async () => {
+        await this.ctr('image', 'unmount', '--rm', path);
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#daemon?.stop();
+  }
+
+  async #boot(): Promise<void> {
+    const daemon = this.host.start('containerd', {
+      command: [this.release.containerd, '--config', join(this.#directory, 'config.toml')],
+    });
+    this.#daemon = daemon;
+    await waitFor(`${String(this)} is up`, async () => {
+      if (!daemon.isRunning) return false;
+      using cri = new CriClient(this.socket);
+      await cri.version();
+      return true;
+    }).catch(async (error: unknown) => {
+      throw new Error(`${String(this)} did not start:\n${await daemon.logTail()}`, {
+        cause: error,
+      });
+    });
+  }
+}

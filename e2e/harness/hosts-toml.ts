@@ -1,0 +1,32 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The node's own agent, as hosts.toml names it. */
+const AGENT_ORIGIN = 'http://127.0.0.1:5000';
+
+/**
+ * Writes a `hosts.toml` as Spegel and Peerglass do: the node's agent first.
+ *
+ * @param registry folder below certs.d: `_default` for all without one of their own, or `HOST:PORT`
+ * @param server where containerd goes on to; default: the registry that the image's name tells
+ * @param mirrors asked before that; default: the agent
+ */
+export async function writeHostsToml(
+  certsDir: string,
+  registry: string,
+  server?: string,
+  mirrors: readonly string[] = [AGENT_ORIGIN],
+): Promise<void> {
+  const folder = join(certsDir, registry);
+  await mkdir(folder, { recursive: true });
+  const upstream = server === undefined ? '' : `server = '${server}'\n`;
+  // dial_timeout is known from 2.0 and ignored before.
+  const hosts = mirrors.map(
+    (mirror) => `
+[host.'${mirror}']
+capabilities = ['pull', 'resolve']
+dial_timeout = '200ms'
+`,
+  );
+  await writeFile(join(folder, 'hosts.toml'), upstream + hosts.join(''));
+}

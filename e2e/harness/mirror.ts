@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+
+import type { BuiltImage } from '../images/image.ts';
+import type { AgentProcess } from './agent-process.ts';
+import { waitFor, type WaitOptions } from './wait.ts';
+
+/** Longest that the mirror may think about an answer: far above its resolve time-out, far below a hang. */
+const ANSWER_LIMIT_MS = 5000;
+
+/** The parts of a reference such as `registry.example.test/team/app:1.0`. */
+function splitName(name: string): { registry: string; repository: string; tag: string } {
+  const match = /^([^/]+)\/(.+):([^:/]+)$/.exec(name);
+  if (match === null) throw new Error(`${name} is not registry/repository:tag`);
+  const [, registry = '', repository = '', tag = ''] = match;
+  return { registry, repository, tag };
+}
+
+/** The image under its digest instead of its tag. */
+export function nameByDigest(image: BuiltImage): string {
+  const { registry, repository } = splitName(image.name);
+  return `${registry}/${repository}@${image.target.digest}`;
+}
+
+/** Path of the image's manifest at a mirror, by tag unless a digest is given. */
+export function manifestPath(image: BuiltImage, digest?: string): string {
+  const { registry, repository, tag } = splitName(image.name);
+  const reference = digest ?? tag;
+  return `/v2/${repository}/manifests/${reference}?ns=${encodeURIComponent(registry)}`;
+}
+
+/** Path of one of the image's blobs at a mirror. */
+export function blobPathOf(image: BuiltImage, digest: string): string {
+  const { registry, repository } = splitName(image.name);
+  return `/v2/${repository}/blobs/${digest}?ns=${encodeURIComponent(registry)}`;
+}
+
+/** Paths of all that a pull asks for: the tag, every manifest, config and layer. */
+export function allPaths(image: BuiltImage): string[] {
+  const manifests = new Set(image.manifests.map(({ descriptor }) => descriptor.digest));
+  manifests.add(image.target.digest);
+  const paths = image.blobs.map(({ digest }) =>
+    manifests.has(digest) ? manifestPath(image, digest) : blobPathOf(image, digest),
+  );
+  return [manifestPath(image), ...paths];
+}
+
+/** Status of a HEAD at the agent, which must not take longer than a mirror may. */
+export async function headStatus(agent: AgentProcess, path: string): Promise<number> {
+  const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  const response = await agent.fetch(path, { method: 'HEAD', signal });
+  await response.body?.cancel();
+  return response.status;
+}
+
+/** Asks until the mirror has everything that a pull asks for. */
+export async function waitUntilVisible(
+  agent: AgentProcess,
+  image: BuiltImage,
+  options?: WaitOptions,
+): Promise<void> {
+  for (const path of allPaths(image)) {
+    const what = `${agent.node.host.name} finds ${path}`;
+    await waitFor(what, async () => (await headStatus(agent, path)) === 200, options);
+  }
+}
+
+/** Asserts what the mirror answers to a HEAD. */
+export async function assertHead(agent: AgentProcess, path: string, status: number): Promise<void> {
+  assert.equal(await headStatus(agent, path), status, `${agent.node.host.name}: HEAD ${path}`);
+}

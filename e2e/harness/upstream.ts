@@ -1,0 +1,141 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { BuiltImage } from '../images/image.ts';
+import { blobPath, type Descriptor } from '../images/oci-layout.ts';
+import type { Child } from './child.ts';
+import type { Host } from './namespaces.ts';
+import { waitFor } from './wait.ts';
+
+const PORT = 5000;
+
+/** A request that the registry has answered, from its access log. */
+export interface UpstreamRequest {
+  /** Address of the client. */
+  readonly from: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+}
+
+/** A real registry (distribution, from Debian) on a host of the test network, over plain HTTP. */
+export class Upstream implements AsyncDisposable {
+  readonly host: Host;
+  /** What image names begin with: `10.214.0.2:5000`. */
+  readonly registry: string;
+  readonly origin: string;
+  readonly #child: Child;
+
+  private constructor(host: Host, child: Child) {
+    this.host = host;
+    this.registry = `${host.address}:${PORT}`;
+    this.origin = `http://${this.registry}`;
+    this.#child = child;
+  }
+
+  static async start(host: Host): Promise<Upstream> {
+    const storage = join(host.directory, 'registry');
+    await mkdir(storage);
+    const config = join(host.directory, 'registry.yml');
+    await writeFile(
+      config,
+      JSON.stringify({
+        version: '0.1',
+        log: { level: 'warn' },
+        storage: {
+          filesystem: { rootdirectory: storage },
+          maintenance: { uploadpurging: { enabled: false } },
+        },
+        http: { addr: `:${PORT}` },
+      }),
+    );
+    const child = host.start('registry', {
+      command: ['docker-registry', 'serve', config],
+      env: { OTEL_TRACES_EXPORTER: 'none' },
+    });
+    const upstream = new Upstream(host, child);
+    await waitFor('the upstream registry is up', async () => {
+      return (await host.fetch(`${upstream.origin}/v2/`)).status === 200;
+    });
+    return upstream;
+  }
+
+  /** Puts the image from the layout into the registry, under the repository and tag of its name. */
+  async push(layout: string, image: BuiltImage): Promise<void> {
+    const { repository, tag } = this.#split(image.name);
+    const documents = new Map<string, Descriptor>();
+    for (const { descriptor, config, layers } of image.manifests) {
+      for (const blob of [config, ...layers.map((layer) => layer.descriptor)]) {
+        await this.#pushBlob(layout, repository, blob);
+      }
+      documents.set(descriptor.digest, descriptor);
+    }
+    for (const descriptor of documents.values()) {
+      await this.#pushManifest(layout, repository, descriptor.digest, descriptor);
+    }
+    await this.#pushManifest(layout, repository, tag, image.target);
+  }
+
+  /** All requests so far, oldest first, but for those of this class's own host. */
+  async requests(): Promise<UpstreamRequest[]> {
+    const log = await readFile(this.#child.logFile, 'utf8');
+    const pattern = /^(\S+) - - \[[^\]]*\] "(\S+) (\S+) [^"]*" (\d+) /gm;
+    return [...log.matchAll(pattern)]
+      .map(([, from = '', method = '', path = '', status]) => {
+        return { from, method, path, status: Number(status) };
+      })
+      .filter(({ from }) => from !== this.host.address);
+  }
+
+  /** Ends the registry: from now on nobody can reach it. */
+  async stop(): Promise<void> {
+    await this.#child.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #split(name: string): { repository: string; tag: string } {
+    const match = new RegExp(`^${RegExp.escape(this.registry)}/(.+):([^:]+)$`).exec(name);
+    if (match === null) throw new Error(`${name} is not a name in ${this.registry}`);
+    const [, repository = '', tag = ''] = match;
+    return { repository, tag };
+  }
+
+  async #pushBlob(layout: string, repository: string, blob: Descriptor): Promise<void> {
+    const start = await this.#send('POST', `${this.origin}/v2/${repository}/blobs/uploads/`, 202);
+    const url = new URL(start.headers.get('location') ?? '', this.origin);
+    url.searchParams.set('digest', blob.digest);
+    await this.#send('PUT', url.href, 201, {
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(blob.size) },
+      body: createReadStream(blobPath(layout, blob.digest), { highWaterMark: 1 << 20 }),
+      duplex: 'half',
+    });
+  }
+
+  async #pushManifest(
+    layout: string,
+    repository: string,
+    reference: string,
+    { digest, mediaType }: Descriptor,
+  ): Promise<void> {
+    await this.#send('PUT', `${this.origin}/v2/${repository}/manifests/${reference}`, 201, {
+      headers: { 'content-type': mediaType },
+      body: await readFile(blobPath(layout, digest)),
+    });
+  }
+
+  async #send(
+    method: string,
+    url: string,
+    status: number,
+    init: Parameters<Host['fetch']>[1] = {},
+  ): Promise<Awaited<ReturnType<Host['fetch']>>> {
+    const response = await this.host.fetch(url, { ...init, method });
+    const text = await response.text();
+    if (response.status !== status) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+    return response;
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * Runs the end-to-end tests: `e2e/run [FILE|PATTERN]...`, by default all. Makes ready what they need, and on
+ * a machine that cannot run them says so, loudly, and succeeds. `PEERGLASS_E2E_AGENT=FILE` has them test
+ * another program than the sources, the bundle for instance.
+ */
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+
+import { preflight } from './harness/preflight.ts';
+import { FAILED_LOGS } from './harness/scenario.ts';
+
+const PATTERNS = ['e2e/**/*.e2e.ts', 'agent/**/*.e2e.ts'];
+
+const machine = await preflight();
+if (machine.ok) {
+  for (const { version, suite } of machine.releases) say(`containerd ${version} (${suite})`);
+  rmSync(FAILED_LOGS, { recursive: true, force: true });
+  const patterns = process.argv.length > 2 ? process.argv.slice(2) : PATTERNS;
+  // One file at a time: each has up to three nodes, and they are timed.
+  const options = ['--test', '--test-concurrency=1', '--test-reporter=spec'];
+  const { status } = spawnSync(process.execPath, [...options, ...patterns], { stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+} else {
+  say('*'.repeat(80));
+  say(`SKIPPED: the tests on real containerd daemons: ${machine.reason}.`);
+  say('They run as root on Debian, where they may install packages. NOTHING of them was tested.');
+  say('*'.repeat(80));
+}
+
+function say(line: string): void {
+  process.stderr.write(`e2e: ${line}\n`);
+}

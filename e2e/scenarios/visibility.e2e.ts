@@ -1,0 +1,76 @@
+import { after, before, suite } from 'node:test';
+
+import { Cluster, type ClusterNode } from '../harness/cluster.ts';
+import { SUITES } from '../harness/containerd-versions.ts';
+import { makeImage } from '../harness/fixtures.ts';
+import { writeHostsToml } from '../harness/hosts-toml.ts';
+import { allPaths, headStatus } from '../harness/mirror.ts';
+import { scenario } from '../harness/scenario.ts';
+import type { Upstream } from '../harness/upstream.ts';
+import { waitFor } from '../harness/wait.ts';
+import type { BuiltImage } from '../images/image.ts';
+
+const LAYERS = [{ bytes: 20_000_000 }, { bytes: 5_000_000 }, { bytes: 100_000 }];
+
+/**
+ * How long after an image came to one node the next one finds it. Measured and printed, never judged: that
+ * it is found at all is the test. Below zero it was found before the command that brought it had ended.
+ */
+suite('what one node gets is soon found by the others', () => {
+  let cluster: Cluster;
+  let upstream: Upstream;
+
+  before(async () => {
+    cluster = await Cluster.start(SUITES.map((name) => ({ suite: name })));
+    upstream = await cluster.addUpstream();
+    for (const { containerd } of cluster.nodes) {
+      await writeHostsToml(containerd.certsDir, upstream.registry, upstream.origin);
+    }
+  });
+  after(async () => {
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  for (const holder of SUITES) {
+    for (const how of ['import', 'ctr', 'cri'] as const) {
+      scenario(
+        `${how === 'import' ? 'imported' : `pulled with ${how}`} on the containerd of ${holder}`,
+        () => cluster,
+        async ({ nodes }, t) => {
+          const name = `${upstream.registry}/visible/${how}-${holder}:1.0`;
+          const { image, archive, layout } = await makeImage({ name, layers: LAYERS });
+          const { containerd } = cluster.node(holder);
+          if (how !== 'import') await upstream.push(layout, image);
+          const end =
+            how === 'import' ? containerd.importArchive(archive) : containerd.pull(how, name);
+          const ended = end.then(() => performance.now());
+          const receivers = nodes.filter((node) => node.name !== holder);
+          const seen = await Promise.all(receivers.map((node) => watch(node, image)));
+          for (const [index, { tag, last }] of seen.entries()) {
+            const [tagMs, lastMs] = [tag - (await ended), last - (await ended)].map(Math.round);
+            t.diagnostic(
+              `${how} on ${String(containerd)}, seen from ${receivers[index]?.name ?? ''}: ` +
+                `tag ${tagMs} ms, all digests ${lastMs} ms after its end`,
+            );
+          }
+        },
+      );
+    }
+  }
+});
+
+/** When the tag, and when everything that a pull asks for, was first found through the node's agent. */
+async function watch(
+  { agent, name }: ClusterNode,
+  image: BuiltImage,
+): Promise<{ tag: number; last: number }> {
+  // Side by side: one after the other, the questions themselves would take longer than what is measured.
+  const times = await Promise.all(
+    allPaths(image).map(async (path) => {
+      const what = `${name} finds ${path}`;
+      await waitFor(what, async () => (await headStatus(agent, path)) === 200, { everyMs: 10 });
+      return performance.now();
+    }),
+  );
+  return { tag: times[0] ?? NaN, last: Math.max(...times) };
+}
