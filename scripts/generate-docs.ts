@@ -50,7 +50,7 @@ function configuration(): string {
     '## `peerglass registry`\n',
     optionTable({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }),
     '## `peerglass version`\n',
-    optionTable({ ...VERSION_OPTIONS, ...COMMON_OPTIONS }),
+    optionTable(VERSION_OPTIONS),
     '## Variables without a flag\n',
     '| variable | meaning |',
     '|---|---|',

@@ -112,8 +112,6 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       resolveRetries: config['mirror-resolve-retries'],
     },
   );
-  serving.mirror = new MirrorHandler({ store, transfer, policy, metrics, logger: named('mirror') });
-
   const publisher = new Publisher({ router, metrics, logger: named('inventory') });
   const inventory = new Inventory({
     store,
@@ -121,6 +119,14 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     policy,
     metrics,
     logger: named('inventory'),
+  });
+  serving.mirror = new MirrorHandler({
+    store,
+    transfer,
+    policy,
+    sharesDigest: (digest) => inventory.isShared(digest),
+    metrics,
+    logger: named('mirror'),
   });
   const following = Promise.all([publisher.run(stopping.signal), inventory.run(stopping.signal)]);
   parts.defer(async () => {

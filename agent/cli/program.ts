@@ -31,13 +31,15 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   program.helpInformation = () => renderOverview(SUMMARIES);
 
   addSubcommand(program, 'registry', { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }, env, runRegistry);
-  addSubcommand(program, 'version', { ...VERSION_OPTIONS, ...COMMON_OPTIONS }, env, (values) => {
+  addSubcommand(program, 'version', VERSION_OPTIONS, env, (values) => {
     printVersion(values.format);
   });
 
   try {
     if (args.length === 0) throw new UsageError('no subcommand given; try peerglass --help');
-    await program.parseAsync(args, { from: 'user' });
+    // The word that people try first.
+    const words = args[0] === '--version' ? ['version', ...args.slice(1)] : args;
+    await program.parseAsync(words, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -76,7 +78,8 @@ function addSubcommand<T extends OptionTable>(
       // A bare boolean flag has no text of its own.
       written[option.name()] = value === true ? ['true'] : (value as WrittenFlags[string]);
     }
-    await action(resolveOptions(table, written, withK3sPort(env)));
+    const variables = 'router-addr' in table ? withK3sPort(env) : env;
+    await action(resolveOptions(table, written, variables));
   });
 }
 

@@ -192,14 +192,14 @@ export const REGISTRY_OPTIONS = {
     spegel: false,
   }),
   'compare-interval': option({
-    kind: VALUE.duration,
+    kind: VALUE.interval,
     fallback: '5m',
     summary: 'between full comparisons with the store',
     details: 'Changes are followed as they happen; the comparison repairs what was missed.',
     spegel: false,
   }),
   'shutdown-timeout': option({
-    kind: VALUE.duration,
+    kind: VALUE.durationOrZero,
     fallback: '20s',
     summary: 'for requests in flight at SIGTERM',
     details: 'Keep it below `terminationGracePeriodSeconds` (30 s).',

@@ -49,6 +49,16 @@ describe('resolveOptions', () => {
       },
     );
     assert.equal(values['mirror-resolve-timeout'], 61_500);
+    const odd = resolve({
+      'stall-timeout': ['1.1h'],
+      'peer-timeout': ['.5s'],
+      'shutdown-timeout': ['0'],
+      'registry-filters': [''],
+    });
+    assert.equal(odd['stall-timeout'], 3_960_000);
+    assert.equal(odd['peer-timeout'], 500);
+    assert.equal(odd['shutdown-timeout'], 0);
+    assert.deepEqual(odd['registry-filters'], []);
     assert.deepEqual(values['registry-filters'].map(String), ['/a{1,2}/', '/:dev$/']);
     assert.deepEqual(values['mirrored-registries'], ['docker.io', 'ghcr.io']);
     assert.equal(values['enable-latest'], true);
@@ -59,6 +69,8 @@ describe('resolveOptions', () => {
     ['registry-addr', ':70000', /HOST:PORT/],
     ['registry-addr', '[nonsense]:1', /HOST:PORT/],
     ['mirror-resolve-timeout', '20', /20ms/],
+    ['mirror-resolve-timeout', '0', /too short/],
+    ['compare-interval', '10ms', /too short/],
     ['mirror-resolve-timeout', '-1s', /duration/],
     ['mirror-resolve-retries', 'many', /whole number/],
     ['registry-filters', '(', /Invalid regular expression/],

@@ -28,7 +28,8 @@ export function resolveOptions<T extends OptionTable>(
     let texts: readonly string[];
     let source = `--${flag}`;
     if (fromFlag !== undefined) {
-      texts = fromFlag;
+      // `--registry-filters=`, as templates write an empty list, is no filter rather than an empty one.
+      texts = option.kind.list ? fromFlag.filter((text) => text !== '') : fromFlag;
     } else if (fromEnv !== undefined && fromEnv !== '') {
       texts = option.kind.list ? splitList(fromEnv) : [fromEnv];
       source = variable;

@@ -1,6 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
+import { canonicalRegistry } from '../oci/reference.ts';
+
 /** A kind of option value: how it is written, and what becomes of it. */
 export interface ValueKind<T> {
   /** What stands for the value in `--help`: `HOST:PORT`, `DURATION`. */
@@ -55,17 +57,20 @@ const DURATION_UNITS: Record<string, number> = {
   m: 60_000,
   h: 3_600_000,
 };
-const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+const DURATION = /^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ms|s|m|h))+$/;
 
-function parseDuration(text: string): number {
-  if (!DURATION.test(text)) {
+/** As Go writes them; in milliseconds. Zero only where it has a meaning. */
+function parseDuration(text: string, least: number): number {
+  if (text !== '0' && !DURATION.test(text)) {
     throw new Error(`"${text}" is no duration; write for example 20ms, 5s or 1m30s`);
   }
   let total = 0;
-  for (const [, amount, unit = ''] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+  for (const [, amount, unit = ''] of text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ms|s|m|h)/g)) {
     total += Number(amount) * (DURATION_UNITS[unit] ?? 0);
   }
+  total = Math.round(total);
   if (total > 2 ** 31 - 1) throw new Error(`"${text}" is longer than 24 days`);
+  if (total < least) throw new Error(`"${text}" is too short; at least ${least}ms`);
   return total;
 }
 
@@ -109,7 +114,7 @@ function parseRegistry(text: string): string {
   if (host === '' || /[/?#@\s]/.test(host)) {
     throw new Error(`"${text}" is no registry; write docker.io or https://HOST:PORT`);
   }
-  return host === 'registry-1.docker.io' || host === 'index.docker.io' ? 'docker.io' : host;
+  return canonicalRegistry(host);
 }
 
 function parseMultiaddr(text: string): string {
@@ -140,7 +145,9 @@ export const VALUE = {
   folder: one('FOLDER', parseFolder),
   address: one('HOST:PORT', parseHostPort),
   optionalAddress: one('HOST:PORT', (text) => (text === '' ? undefined : parseHostPort(text))),
-  duration: one('DURATION', parseDuration),
+  duration: one('DURATION', (text) => parseDuration(text, 1)),
+  durationOrZero: one('DURATION', (text) => parseDuration(text, 0)),
+  interval: one('DURATION', (text) => parseDuration(text, 1_000)),
   count: one('NUMBER', parseCount),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),

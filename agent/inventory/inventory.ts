@@ -267,7 +267,7 @@ export class Inventory {
   }
 
   #review(digest: Digest): void {
-    this.#publisher.set(digest, this.#held.has(digest) && this.#isShared(digest));
+    this.#publisher.set(digest, this.#held.has(digest) && this.isShared(digest));
   }
 
   #reviewTag({ tagKey, root, tree }: TrackedImage): void {
@@ -275,7 +275,8 @@ export class Inventory {
     this.#publisher.set(tagKey, this.#held.has(root) && !tree.broken.has(root));
   }
 
-  #isShared(digest: Digest): boolean {
+  /** Whether the content is shared: not when every image that it belongs to is left out. */
+  isShared(digest: Digest): boolean {
     const claims = this.#claims.get(digest);
     if (claims === undefined) return true;
     for (const image of claims) if (image.sharesContent) return true;

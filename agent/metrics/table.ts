@@ -84,7 +84,7 @@ export const METRICS = {
   peerglass_peer_failures_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Requests to a peer that failed: connect, timeout, not-found, status, protocol, digest, body.',
+    help: 'Requests to a peer that failed: connect, timeout, not-found, status, range, protocol, digest, body.',
   },
   peerglass_resumes_total: {
     type: 'counter',

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Largest request head, in bytes; containerd's stay below 2 KiB. */
@@ -7,6 +8,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
 
 /** Most connections at once to one listener. */
 const MAX_CONNECTIONS = 4_096;
+
+/** Pipelined requests that may wait on one connection; containerd sends none. */
+const MAX_PIPELINED = 8;
 
 /** A request head must be complete in this time, in milliseconds: slow-dripped ones are closed. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -43,6 +47,7 @@ export class HttpListener {
   readonly #server: Server;
   readonly #address: ListenAddress;
   readonly #option: string;
+  readonly #queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
   #stopping = false;
 
   /** @param option name of the option that the address came from, for messages */
@@ -55,12 +60,13 @@ export class HttpListener {
         headersTimeout: HEAD_TIMEOUT_MS,
         requestTimeout: HEAD_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_MS,
-        connectionsCheckingInterval: 5_000,
+        connectionsCheckingInterval: 1_000,
       },
       (req, res) => void this.#answer(req, res, handler),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
+    this.#server.on('clientError', refuseMalformed);
   }
 
   /**
@@ -124,7 +130,33 @@ export class HttpListener {
     return listenError(this.#option, `${host}:${port}`, codeOf(error), error);
   }
 
+  /** Answers the requests of one connection one after the other, as they were pipelined. */
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
+    const { socket } = req;
+    const queue = this.#queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
+    this.#queues.set(socket, queue);
+    if (queue.waiting > MAX_PIPELINED) {
+      socket.destroy();
+      return;
+    }
+    queue.waiting += 1;
+    const turn = queue.last;
+    const closed = new Promise<void>((resolve) => {
+      res.once('close', resolve);
+    });
+    queue.last = closed;
+    void closed.then(() => {
+      queue.waiting -= 1;
+    });
+    await turn;
+    if (!socket.destroyed) await this.#answerNow(req, res, handler);
+  }
+
+  async #answerNow(
+    req: IncomingMessage,
+    res: ServerResponse,
+    handler: RequestHandler,
+  ): Promise<void> {
     const gone = new AbortController();
     res.on('close', () => {
       if (!res.writableFinished) gone.abort();
@@ -164,6 +196,21 @@ export function listenError(
   // k3s started with --embedded-registry has a directory of its own there.
   const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';
   return new ListenError(`${option} ${address}: ${reasons[code] ?? code}${k3s}`, { cause });
+}
+
+/**
+ * Ends a connection whose request cannot be read. A head that came too late gets no answer: Node's own
+ * would be 408, on which containerd repeats the request without pause.
+ */
+function refuseMalformed(error: Error, socket: Duplex): void {
+  if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT', 'ECONNRESET') || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = isCode(error, 'HPE_HEADER_OVERFLOW')
+    ? '431 Request Header Fields Too Large'
+    : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 function isCode(error: unknown, ...codes: string[]): boolean {

@@ -1,6 +1,9 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import type { RequestHandler } from './http-listener.ts';
 
+/** The code under which requests are counted whose client left before the answer; nginx' number. */
+const CLIENT_LEFT = 499;
+
 /** Like a {@link RequestHandler}, and says under which label the request is to be counted. */
 export type LabelledHandler = (...args: Parameters<RequestHandler>) => Promise<string>;
 
@@ -12,18 +15,22 @@ export function instrument(
 ): RequestHandler {
   return async (req, res, signal) => {
     const start = performance.now();
+    const { socket } = req;
     // The counter is the socket's: what it holds from requests before this one is not ours.
-    const before = res.socket?.bytesWritten ?? 0;
-    const { socket } = res;
+    const before = socket.bytesWritten;
     metrics.httpInflight.inc({ handler: listener });
-    try {
-      const label = await handler(req, res, signal);
-      const labels = { handler: label, method: methodLabel(req.method), code: res.statusCode };
+    const closed = new Promise<void>((resolve) => {
+      res.once('close', resolve);
+    });
+    const label = await handler(req, res, signal);
+    // Answered is not yet sent: the time and the bytes are known when the response is closed.
+    void closed.then(() => {
+      const code = res.headersSent ? res.statusCode : CLIENT_LEFT;
+      const labels = { handler: label, method: methodLabel(req.method), code };
       metrics.httpDuration.observe(labels, (performance.now() - start) / 1000);
-      metrics.httpResponseSize.observe(labels, (socket?.bytesWritten ?? before) - before);
-    } finally {
+      metrics.httpResponseSize.observe(labels, Math.max(0, socket.bytesWritten - before));
       metrics.httpInflight.dec({ handler: listener });
-    }
+    });
   };
 }
 

@@ -185,6 +185,34 @@ describe('the mirror, of what a peer holds', () => {
     assert.doesNotMatch(metrics, /peerglass_peer_failures_total\{/);
   });
 
+  it('tells a peer 503 and not 404 when its store is out of reach: 404 would have it forgotten', async () => {
+    await using node = await startMirror();
+    const image = makeImage(10);
+    putImage(node.store, image, NAME);
+    node.store.available = false;
+    for (const path of ['manifests/1.0', `blobs/${image.config}`]) {
+      const url = `${node.origin}/v2/team/app/${path}${query}`;
+      const response = await fetch(url, { headers: { 'x-spegel-mirrored': 'true' } });
+      assert.equal(response.status, 503, path);
+      await response.body?.cancel();
+    }
+  });
+
+  it('goes on answering through a peer while a hundred clients of it do not read', async () => {
+    await using holder = await startMirror();
+    const image = makeImage(16 * 1024 * 1024);
+    putImage(holder.store, image, NAME);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+    const url = `${node.origin}/v2/team/app`;
+    const slow = await Promise.all(
+      Array.from({ length: 100 }, () => fetch(`${url}/blobs/${image.layers[0] ?? ''}${query}`)),
+    );
+    const manifest = await fetch(`${url}/manifests/1.0${query}`);
+    assert.equal(manifest.status, 200);
+    await manifest.body?.cancel();
+    for (const { body } of slow) await body?.cancel();
+  });
+
   it('goes on to peers when its own store is out of reach', async () => {
     await using holder = await startMirror();
     const image = makeImage(10);
@@ -221,11 +249,31 @@ describe('the mirror, of what is left out', () => {
     await response.body?.cancel();
   });
 
+  it('answers content of left-out images under no other name', async () => {
+    await using node = await startMirror({ sharesDigest: () => false });
+    const image = makeImage(10);
+    putImage(node.store, image, NAME);
+    for (const path of [
+      `/v2/x/blobs/${image.config}`,
+      `/v2/x/manifests/${image.manifest.digest}`,
+    ]) {
+      const response = await fetch(`${node.origin}${path}`);
+      assert.equal(response.status, 404, path);
+      await response.body?.cancel();
+    }
+  });
+
   it('answers nothing of a filtered repository, to peers neither', async () => {
     await using node = await startMirror({ policy });
     const image = makeImage(10);
     putImage(node.store, image, 'registry.example/secret/app:1.0');
     for (const headers of [{}, { 'x-spegel-mirrored': 'true' }]) {
+      const shouted = '?ns=REGISTRY.example';
+      const response = await fetch(`${node.origin}/v2/secret/app/manifests/1.0${shouted}`, {
+        headers,
+      });
+      assert.equal(response.status, 404);
+      await response.body?.cancel();
       for (const path of [
         'manifests/1.0',
         `manifests/${image.manifest.digest}`,

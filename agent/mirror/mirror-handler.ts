@@ -4,12 +4,14 @@ import type { Logger } from 'pino';
 
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { rangeLength, resolveRange, type ByteRange } from '../oci/byte-range.ts';
+import { resolveRange, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
 import type { ContentRequest } from '../transfer/content-request.ts';
+import { firstBytes } from '../transfer/first-bytes.ts';
 import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import { findLocal, type LocalContent } from './local-content.ts';
@@ -21,6 +23,11 @@ export interface MirrorHandlerComponents {
   readonly store: ContentStore;
   readonly transfer: Pick<PeerTransfer, 'fetch'>;
   readonly policy: SharePolicy;
+  /**
+   * Whether content of this node is shared, whatever name it is asked by: not when every image that it
+   * belongs to is left out. Default: it is.
+   */
+  readonly sharesDigest?: (digest: Digest) => boolean;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -36,6 +43,7 @@ export class MirrorHandler {
   readonly #store: ContentStore;
   readonly #transfer: Pick<PeerTransfer, 'fetch'>;
   readonly #policy: SharePolicy;
+  readonly #sharesDigest: (digest: Digest) => boolean;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
@@ -44,6 +52,7 @@ export class MirrorHandler {
     this.#store = components.store;
     this.#transfer = components.transfer;
     this.#policy = components.policy;
+    this.#sharesDigest = components.sharesDigest ?? (() => true);
     this.#metrics = components.metrics;
     this.#logger = components.logger;
   }
@@ -60,6 +69,7 @@ export class MirrorHandler {
     signal: AbortSignal,
   ): Promise<HandlerLabel> {
     let label: HandlerLabel = 'registry';
+    let request: ContentRequest | undefined;
     try {
       const target = parseTarget(req.method, req.url, req.headers);
       if (target.kind === 'version-check') {
@@ -68,14 +78,15 @@ export class MirrorHandler {
         res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 2 }).end('{}');
         return label;
       }
-      this.#refuseUnshared(target.request);
+      ({ request } = target);
+      this.#refuseUnshared(request);
       const fromPeer = req.headers[MIRRORED_HEADER] === 'true';
-      if (await this.#serveLocal(target.request, fromPeer, res, signal)) return label;
-      if (fromPeer) throw unknown(target.request, 'not held by this node');
+      if (await this.#serveLocal(request, fromPeer, res, signal)) return label;
+      if (fromPeer) throw unknown(request, 'not held by this node');
       label = 'mirror';
-      await this.#servePeer(target.request, res, signal);
+      await this.#servePeer(request, res, signal);
     } catch (error) {
-      this.#fail(req, res, error, signal);
+      this.#fail(request, res, error, signal);
     }
     return label;
   }
@@ -97,34 +108,65 @@ export class MirrorHandler {
     res: ServerResponse,
     signal: AbortSignal,
   ): Promise<boolean> {
-    await using local = await this.#findLocal(request, signal);
+    await using local = await this.#findLocal(request, toPeer, signal);
     if (local === undefined) return false;
     const { descriptor, blob } = local;
+    if (!this.#sharesDigest(descriptor.digest)) {
+      throw unknown(request, 'left out by the configuration of this mirror');
+    }
     const range = rangeToSend(request, descriptor, res);
-    const head = { descriptor, registry: request.registry, source: 'local' };
-    writeContentHead(res, { ...head, ...(range && { range }) });
+    const head = {
+      descriptor,
+      registry: request.registry,
+      source: 'local',
+      ...(range && { range }),
+    };
     if (request.method === 'HEAD' || descriptor.size === 0) {
+      writeContentHead(res, head);
       res.end();
       return true;
     }
+    const count = (bytes: number): void => {
+      if (toPeer) this.#metrics.peerBytes.inc({ direction: 'sent' }, bytes);
+    };
     const whole = range ?? { start: 0, end: descriptor.size - 1 };
     const bytes = local.bytes?.subarray(whole.start, whole.end + 1);
-    if (bytes !== undefined) res.end(bytes);
-    else await sendBody(res, blob.stream(whole, signal), signal);
-    if (toPeer) this.#metrics.peerBytes.inc({ direction: 'sent' }, rangeLength(whole));
+    if (bytes !== undefined) {
+      writeContentHead(res, head);
+      res.end(bytes);
+      count(bytes.length);
+      return true;
+    }
+    const stream = blob.stream(whole, signal);
+    try {
+      await firstBytes(stream, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      // Nothing has been sent yet: a peer may have what this disk cannot read.
+      this.#logger.warn({ err: error, digest: descriptor.digest }, 'local blob cannot be read');
+      return false;
+    }
+    writeContentHead(res, head);
+    await sendBody(res, stream, signal, count);
     return true;
   }
 
   async #findLocal(
     request: ContentRequest,
+    toPeer: boolean,
     signal: AbortSignal,
   ): Promise<LocalContent | undefined> {
     try {
       return await findLocal(this.#store, request, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // A peer may have it, and containerd goes upstream otherwise: the pull must go on.
-      const level = error instanceof StoreUnavailableError ? 'debug' : 'warn';
+      const unavailable = error instanceof StoreUnavailableError;
+      // A peer that heard "not found" would take the directory's record for wrong and forget it.
+      if (unavailable && toPeer) {
+        throw new OciError('UNAVAILABLE', 'the content store cannot be reached', { cause: error });
+      }
+      // Another peer may have it, and containerd goes upstream otherwise: the pull must go on.
+      const level = unavailable ? 'debug' : 'warn';
       this.#logger[level]({ err: error, digest: request.digest }, 'local content cannot be read');
       return undefined;
     }
@@ -157,14 +199,20 @@ export class MirrorHandler {
       case 'stream': {
         const partial = request.range === undefined ? {} : { range: content.range };
         writeContentHead(res, { ...head, ...partial });
-        await sendBody(res, content.body, signal);
+        await sendBody(res, content.body, signal, () => undefined);
       }
     }
   }
 
-  #fail(req: IncomingMessage, res: ServerResponse, error: unknown, signal: AbortSignal): void {
+  #fail(
+    request: ContentRequest | undefined,
+    res: ServerResponse,
+    error: unknown,
+    signal: AbortSignal,
+  ): void {
     if (signal.aborted) return; // the client has gone: nobody to tell, nothing went wrong
-    const fields = { err: error, method: req.method, url: req.url?.slice(0, 512) };
+    // The parsed request, not the address as it came: that may hold anything.
+    const fields = { err: error, request };
     if (res.headersSent) {
       this.#logger.warn(fields, 'body broke, connection closed for the client to resume');
       return;

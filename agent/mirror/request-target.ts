@@ -3,7 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { parseRange } from '../oci/byte-range.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { isRegistry, isRepository, isTag, looksLikeRegistry } from '../oci/reference.ts';
+import {
+  canonicalRegistry,
+  isRegistry,
+  isRepository,
+  isTag,
+  looksLikeRegistry,
+} from '../oci/reference.ts';
 import type { ContentRequest } from '../transfer/content-request.ts';
 
 /** Where a request goes: the version check, or content. */
@@ -12,9 +18,6 @@ export type RequestTarget =
   | { readonly kind: 'content'; readonly request: ContentRequest };
 
 const CONTENT_PATH = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/;
-
-/** Names under which Docker Hub's registry is asked; image names say `docker.io`. */
-const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set(['registry-1.docker.io', 'index.docker.io']);
 
 /**
  * Parses a request of the OCI distribution API into what is asked for.
@@ -91,10 +94,6 @@ function namespaceOf(query: URLSearchParams, headers: IncomingHttpHeaders): stri
   if (namespace === '') return '';
   if (!isRegistry(namespace)) throw new OciError('NAME_INVALID', 'ns is not a registry host');
   return canonicalRegistry(namespace);
-}
-
-function canonicalRegistry(host: string): string {
-  return DOCKER_HUB_HOSTS.has(host) ? 'docker.io' : host;
 }
 
 function nameOf(name: string, namespace: string): { registry: string; repository: string } {

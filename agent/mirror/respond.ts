@@ -51,26 +51,26 @@ export function writeError(res: ServerResponse, error: OciError): void {
  * When the source fails the connection is ended by FIN after what was sent: containerd takes a reset as
  * the end of the whole pull, and resumes after a FIN that comes before the declared length.
  *
- * @returns bytes handed to the connection
+ * @param onSent told of each piece handed to the connection
  * @throws what the source threw, after the connection was ended
  */
 export async function sendBody(
   res: ServerResponse,
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-): Promise<number> {
-  let sent = 0;
+  onSent: (bytes: number) => void,
+): Promise<void> {
   try {
     for await (const chunk of body) {
-      if (signal.aborted) return sent;
-      sent += chunk.length;
+      if (signal.aborted) return;
+      onSent(chunk.length);
       if (!res.write(chunk)) await drained(res, signal);
     }
     res.end();
-    return sent;
   } catch (error) {
-    if (signal.aborted) return sent;
-    res.socket?.destroySoon();
+    if (signal.aborted) return;
+    // Not `res.socket`, which a response that is not the first of its connection may not have yet.
+    res.req.socket.destroySoon();
     throw error;
   }
 }

@@ -54,9 +54,9 @@ describe('resolveRange', () => {
         const cut = (header: string): Buffer | undefined => {
           const request = parseRange(header);
           assert.ok(request !== undefined);
+          assert.equal(formatRange(request), header);
           const range = resolveRange(request, size);
           if (range === undefined) return undefined;
-          assert.equal(formatRange(range), `bytes=${range.start}-${range.end}`);
           const part = Buffer.from(content.subarray(range.start, range.end + 1));
           assert.equal(part.length, rangeLength(range));
           return part;

@@ -54,9 +54,16 @@ export function rangeLength(range: ByteRange): number {
   return range.end - range.start + 1;
 }
 
-/** The value of a `Range` header that asks for exactly this interval. */
-export function formatRange(range: ByteRange): string {
-  return `bytes=${range.start}-${range.end}`;
+/** The value of a `Range` header; what {@link parseRange} reads. */
+export function formatRange(range: RangeRequest): string {
+  switch (range.kind) {
+    case 'from':
+      return `bytes=${range.start}-`;
+    case 'between':
+      return `bytes=${range.start}-${range.end}`;
+    case 'last':
+      return `bytes=-${range.length}`;
+  }
 }
 
 /** A parsed `Content-Range`; `size` is `undefined` where the sender wrote `*`. */

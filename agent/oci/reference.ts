@@ -83,6 +83,15 @@ export function parseReference(name: string): Reference | undefined {
   };
 }
 
+/** Names under which Docker Hub's registry is asked; image names say `docker.io`. */
+const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set(['registry-1.docker.io', 'index.docker.io']);
+
+/** A registry as image names have it: host names know no upper case, and Docker Hub has one name. */
+export function canonicalRegistry(host: string): string {
+  const lower = host.toLowerCase();
+  return DOCKER_HUB_HOSTS.has(lower) ? 'docker.io' : lower;
+}
+
 /** The full name of a tag: the name of its image record and its key in the directory. */
 export function tagName(registry: string, repository: string, tag: string): string {
   return `${registry}/${repository}:${tag}`;

@@ -1,6 +1,7 @@
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { HttpListener } from '../mirror/http-listener.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import { MemoryStore } from '../store/memory-store.ts';
@@ -38,6 +39,7 @@ export interface MirrorNode extends AsyncDisposable {
 export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly router?: Pick<Router, 'lookup' | 'forget'>;
   readonly policy?: SharePolicy;
+  readonly sharesDigest?: (digest: Digest) => boolean;
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
 }
@@ -56,7 +58,9 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   const policy = init.policy ?? new SharePolicy();
-  const handler = new MirrorHandler({ store, transfer, policy, metrics, logger: quiet });
+  const { sharesDigest = () => true } = init;
+  const components = { store, transfer, policy, sharesDigest, metrics, logger: quiet };
+  const handler = new MirrorHandler(components);
   const listener = new HttpListener(
     { host: '127.0.0.1', port: 0 },
     '--registry-addr',

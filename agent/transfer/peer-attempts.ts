@@ -36,6 +36,8 @@ export class PeerAttempts {
   readonly #init: PeerAttemptsInit;
   /** Peer IDs of those that are not to be asked again for this request. */
   readonly #failed = new Set<string>();
+  /** Those that broke off once after they had delivered, and may be asked once more. */
+  readonly #forgiven = new Set<string>();
 
   constructor(request: ContentRequest, components: PeerAttemptsComponents, init: PeerAttemptsInit) {
     this.request = request;
@@ -88,12 +90,20 @@ export class PeerAttempts {
     throw failure;
   }
 
-  /** Notes that the peer failed this request, and tells the directory when its record is wrong. */
-  fail({ peerId }: Provider, error: unknown): PeerError {
+  /**
+   * Notes that the peer failed this request, and tells the directory when its record is wrong.
+   *
+   * @param delivered whether it had delivered a part: a connection that broke off is forgiven once then
+   */
+  fail({ peerId }: Provider, error: unknown, delivered = false): PeerError {
     const { router, metrics, logger } = this.#components;
     const failure = toPeerError(error, 'body');
     const key = contentKey(this.request);
-    this.#failed.add(peerId);
+    if (delivered && failure.reason === 'body' && !this.#forgiven.has(peerId)) {
+      this.#forgiven.add(peerId);
+    } else {
+      this.#failed.add(peerId);
+    }
     metrics.peerFailures.inc({ reason: failure.reason });
     if (failure.reason === 'not-found' || failure.reason === 'digest') router.forget(key, peerId);
     const fields = { key, peer: peerId, reason: failure.reason, err: failure };

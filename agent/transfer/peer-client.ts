@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
 
-import { Agent, request as send } from 'undici';
+import { Agent, request as send, type Dispatcher } from 'undici';
 
-import type { RangeRequest } from '../oci/byte-range.ts';
+import { formatRange, rangeLength, type RangeRequest } from '../oci/byte-range.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
 import { contentPath, type ContentRequest } from './content-request.ts';
+import { firstBytes } from './first-bytes.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { checkHead, type PeerHead } from './peer-response.ts';
 
@@ -17,14 +18,14 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** Bytes of an error's body that are read to keep the connection, rather than close it. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
-/** Connections kept to one peer; more requests than that wait for a free one. */
-const MAX_CONNECTIONS_PER_PEER = 64;
+/** Connections to one peer; more requests than that wait for a free one, and time out like any other. */
+const MAX_CONNECTIONS_PER_PEER = 512;
 
 /** Bounds on what a peer may take, in milliseconds. */
 export interface PeerClientInit {
   /** Until the connection stands. Default 500. */
   readonly connectTimeout?: number;
-  /** From sending the request to the head of the answer, connecting included. Default 1000. */
+  /** From sending the request to the first byte of the body, connecting included. Default 1000. */
   readonly headTimeout?: number;
   /** Between two pieces of a body while we are ready to take more. Default 5000. */
   readonly stallTimeout?: number;
@@ -32,7 +33,10 @@ export interface PeerClientInit {
   readonly userAgent: string;
 }
 
-/** An answer whose head has been checked. The body is unread and must be consumed or destroyed. */
+/**
+ * An answer whose head has been checked and whose body has begun to arrive. The body is unread and must be
+ * consumed or destroyed.
+ */
 export interface PeerResponse extends PeerHead {
   readonly origin: string;
   readonly body: Readable;
@@ -78,8 +82,9 @@ export class PeerClient {
     const timer = setTimeout(() => {
       late.abort(new PeerError('timeout', `no answer in ${this.#headTimeout} ms`));
     }, this.#headTimeout);
+    const given = AbortSignal.any([signal, late.signal]);
     try {
-      const response = await send(new URL(contentPath(request), origin), {
+      const exchange = send(new URL(contentPath(request), origin), {
         dispatcher: this.#agent,
         method: request.method,
         headers: {
@@ -87,21 +92,23 @@ export class PeerClient {
           'accept-encoding': 'identity',
           'user-agent': this.#userAgent,
           [MIRRORED_HEADER]: 'true',
-          ...(range === undefined ? {} : { range: rangeHeader(range) }),
+          ...(range === undefined ? {} : { range: formatRange(range) }),
         },
-        signal: AbortSignal.any([signal, late.signal]),
+        signal: given,
       });
+      const { statusCode, headers, body } = await orAborted(exchange, given);
       try {
-        const head = checkHead(request, range, response.statusCode, response.headers);
-        return { ...head, origin, body: response.body };
+        const head = checkHead(request, range, statusCode, headers);
+        if (request.method === 'GET' && rangeLength(head.range) > 0) await firstBytes(body, given);
+        return { ...head, origin, body };
       } catch (error) {
-        response.body.on('error', () => undefined);
-        void response.body.dump({ limit: MAX_ERROR_BODY_BYTES }).catch(() => undefined);
+        body.on('error', () => undefined);
+        void body.dump({ limit: MAX_ERROR_BODY_BYTES }).catch(() => undefined);
         throw error;
       }
     } catch (error) {
       signal.throwIfAborted();
-      throw toPeerError(late.signal.aborted ? late.signal.reason : error, 'connect');
+      throw toPeerError(late.signal.aborted ? late.signal.reason : error, 'body');
     } finally {
       clearTimeout(timer);
     }
@@ -113,13 +120,24 @@ export class PeerClient {
   }
 }
 
-function rangeHeader(range: RangeRequest): string {
-  switch (range.kind) {
-    case 'from':
-      return `bytes=${range.start}-`;
-    case 'between':
-      return `bytes=${range.start}-${range.end}`;
-    case 'last':
-      return `bytes=-${range.length}`;
+/** A request that waits for a connection does not look at its signal: this gives it up all the same. */
+async function orAborted(
+  exchange: Promise<Dispatcher.ResponseData>,
+  signal: AbortSignal,
+): Promise<Dispatcher.ResponseData> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    exchange.then(
+      ({ body }) => body.on('error', () => undefined).destroy(),
+      () => undefined,
+    );
+    aborted.reject(signal.reason as Error);
+  };
+  signal.addEventListener('abort', onAbort);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([exchange, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }

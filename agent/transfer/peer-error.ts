@@ -1,6 +1,16 @@
 /** Why a peer did not deliver; the label of `peerglass_peer_failures_total`. */
 export type PeerFailure =
+  /** No connection came about: another address of the peer may do. */
   'connect' | 'timeout' | 'not-found' | 'status' | 'range' | 'protocol' | 'digest' | 'body';
+
+const NOT_CONNECTED: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EADDRNOTAVAIL',
+]);
 
 /** A peer failed in a way that another peer may not. The message is for logs and holds no peer's free text. */
 export class PeerError extends Error {
@@ -18,8 +28,9 @@ export class PeerError extends Error {
 export function toPeerError(error: unknown, fallback: PeerFailure): PeerError {
   if (error instanceof PeerError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const timedOut = code.includes('TIMEOUT') || code === 'ETIMEDOUT';
-  return new PeerError(timedOut ? 'timeout' : fallback, code === '' ? 'exchange failed' : code, {
-    cause: error,
-  });
+  let reason = fallback;
+  if (NOT_CONNECTED.has(code)) reason = 'connect';
+  else if (code.includes('TIMEOUT')) reason = 'timeout';
+  else if (code.startsWith('HPE_')) reason = 'protocol';
+  return new PeerError(reason, code === '' ? 'exchange failed' : code, { cause: error });
 }

@@ -33,7 +33,7 @@ export function checkHead(
   headers: IncomingHttpHeaders,
 ): PeerHead {
   if (status === 404) throw new PeerError('not-found', 'peer does not hold it');
-  if (status === 416) throw new PeerError('range', 'peer says the range is not satisfiable');
+  if (status === 416) throw refusedRange(asked, headers);
   if (status !== 200 && status !== 206) throw new PeerError('status', `status ${status}`);
 
   const encoding = single(headers['content-encoding']) ?? 'identity';
@@ -48,6 +48,16 @@ export function checkHead(
     },
     range,
   };
+}
+
+/** A 416 is believed when a range was asked for and the length that comes with it agrees. */
+function refusedRange(asked: RangeRequest | undefined, headers: IncomingHttpHeaders): PeerError {
+  const [, size] = /^bytes \*\/(\d{1,15})$/.exec(single(headers['content-range']) ?? '') ?? [];
+  const agrees =
+    asked !== undefined && size !== undefined && resolveRange(asked, Number(size)) === undefined;
+  return agrees
+    ? new PeerError('range', 'the range is not satisfiable')
+    : new PeerError('protocol', 'refuses a range without reason');
 }
 
 function checkLength(
@@ -84,7 +94,7 @@ function digestOf(request: ContentRequest, headers: IncomingHttpHeaders): Digest
   const claimed = single(headers['docker-content-digest']);
   if (request.digest !== undefined) {
     if (claimed !== undefined && claimed !== request.digest) {
-      throw new PeerError('digest', 'another digest than the one asked for');
+      throw new PeerError('protocol', 'another digest than the one asked for');
     }
     return request.digest;
   }

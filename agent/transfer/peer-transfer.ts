@@ -11,6 +11,7 @@ import {
   type PeerAttemptsComponents,
   type PeerAttemptsInit,
 } from './peer-attempts.ts';
+import { Budget } from './budget.ts';
 import { PeerError } from './peer-error.ts';
 import { resumingBody } from './resuming-body.ts';
 import { readVerified } from './verified-body.ts';
@@ -18,12 +19,21 @@ import { readVerified } from './verified-body.ts';
 /** Content up to this many bytes is held back until its digest is verified. */
 const HOLD_BACK_BYTES = MAX_MANIFEST_BYTES;
 
-/** Bodies held back at once: with the above it bounds the memory that this takes, at 64 MiB. */
+/** Larger bodies held back at once: with the above it bounds the memory that this takes, at 64 MiB. */
 const HELD_BACK_AT_ONCE = 16;
+
+/** Manifests and configs are smaller than this, in bytes, and do not queue behind layers. */
+const SMALL_BYTES = 64 * 1024;
+
+/** Small bodies held back at once: 16 MiB. */
+const SMALL_HELD_BACK_AT_ONCE = 256;
 
 /** Bounds of a transfer. */
 export interface PeerTransferInit extends PeerAttemptsInit {
-  /** From the request to the head of a good answer, over all peers, in milliseconds. Default 2500. */
+  /**
+   * From the request to the first byte of a good answer, over all peers, in milliseconds; the time in which
+   * held-back content arrives is not counted. Default 2500.
+   */
   readonly firstByteBudget?: number;
 }
 
@@ -55,6 +65,7 @@ export class PeerTransfer {
   readonly #components: PeerAttemptsComponents;
   readonly #init: Required<PeerTransferInit>;
   readonly #holdBack = pLimit(HELD_BACK_AT_ONCE);
+  readonly #holdBackSmall = pLimit(SMALL_HELD_BACK_AT_ONCE);
 
   constructor(components: PeerAttemptsComponents, init: PeerTransferInit) {
     this.#components = components;
@@ -72,46 +83,44 @@ export class PeerTransfer {
     const { metrics } = this.#components;
     const attempts = new PeerAttempts(request, this.#components, this.#init);
     const start = performance.now();
-    const late = new AbortController();
-    const timer = setTimeout(() => {
-      late.abort();
-    }, this.#init.firstByteBudget);
+    using budget = new Budget(this.#init.firstByteBudget);
     try {
-      const content = await this.#firstGood(attempts, signal, late.signal);
+      const content = await this.#firstGood(attempts, signal, budget);
       metrics.firstByte.observe((performance.now() - start) / 1000);
       return content;
     } catch (error) {
       if (!(error instanceof NotDelivered)) throw error;
       metrics.fallThroughs.inc({ reason: error.reason });
       return undefined;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
   async #firstGood(
     attempts: PeerAttempts,
     signal: AbortSignal,
-    late: AbortSignal,
+    budget: Budget,
   ): Promise<PeerContent> {
-    using search = attempts.search(AbortSignal.any([signal, late]));
+    const inTime = AbortSignal.any([signal, budget.signal]);
+    using search = attempts.search(inTime);
     let failures = 0;
     let unsatisfiable = false;
-    while (failures <= this.#init.resolveRetries && !attempts.exhausted && !late.aborted) {
+    while (failures <= this.#init.resolveRetries && !attempts.exhausted) {
       const found = await search.next();
       signal.throwIfAborted();
       if (found.kind !== 'provider') {
         if (failures > 0) break;
-        throw new NotDelivered(found.kind === 'timeout' ? 'lookup-timeout' : 'no-provider');
+        const late = found.kind === 'timeout' || budget.signal.aborted;
+        throw new NotDelivered(late ? 'lookup-timeout' : 'no-provider');
       }
       try {
-        return await this.#open(attempts, found.provider, signal);
+        return await this.#open(attempts, found.provider, inTime, signal, budget);
       } catch (error) {
         signal.throwIfAborted();
         const { reason } = attempts.fail(found.provider, error);
         // A record that is out of date costs one round trip and says nothing about the next peer.
         if (reason !== 'not-found') failures += 1;
         unsatisfiable ||= reason === 'range';
+        if (budget.signal.aborted) break;
       }
     }
     if (unsatisfiable) throw new OciError('RANGE_INVALID', 'no byte of the range exists');
@@ -121,11 +130,14 @@ export class PeerTransfer {
   async #open(
     attempts: PeerAttempts,
     provider: Provider,
+    inTime: AbortSignal,
     signal: AbortSignal,
+    budget: Budget,
   ): Promise<PeerContent> {
     const { kind, method, range: wanted } = attempts.request;
     // A manifest is always fetched whole: it is small, and only whole it can be verified.
-    const response = await attempts.ask(provider, kind === 'manifest' ? undefined : wanted, signal);
+    const asked = kind === 'manifest' ? undefined : wanted;
+    const response = await attempts.ask(provider, asked, inTime);
     const { descriptor, origin, range, body } = response;
     if (kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
       body.destroy();
@@ -137,9 +149,15 @@ export class PeerTransfer {
     }
     const { metrics } = this.#components;
     if (rangeLength(range) === descriptor.size && descriptor.size <= HOLD_BACK_BYTES) {
-      const bytes = await this.#holdBack(() => readVerified(response));
-      metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
-      return { kind: 'whole', descriptor, origin, bytes };
+      const limit = descriptor.size <= SMALL_BYTES ? this.#holdBackSmall : this.#holdBack;
+      budget.pause();
+      try {
+        const bytes = await limit(() => readVerified(response));
+        metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
+        return { kind: 'whole', descriptor, origin, bytes };
+      } finally {
+        budget.resume();
+      }
     }
     const tail = resumingBody(attempts, { provider, response }, metrics, signal);
     return { kind: 'stream', descriptor, origin, range, body: tail };

@@ -12,6 +12,12 @@ class BodyBrokenError extends Error {
   readonly code = 'ERR_BODY_BROKEN';
 }
 
+/** A peer that delivers less than this many bytes in {@link RATE_WINDOW_MS} is as good as stalled. */
+const LEAST_IN_WINDOW = 64 * 1024;
+
+/** Over how long the rate is looked at, in milliseconds; time spent waiting for the client is not counted. */
+const RATE_WINDOW_MS = 10_000;
+
 /** A peer that is delivering. */
 export interface Source {
   readonly provider: Provider;
@@ -34,21 +40,35 @@ export async function* resumingBody(
   let source = first;
   let position = range.start;
   for (;;) {
+    const begun = position;
+    let waited = 0;
+    let arrived = 0;
     try {
+      let asked = performance.now();
       for await (const chunk of source.response.body as AsyncIterable<Buffer>) {
         if (position + chunk.length > range.end + 1) {
           throw new PeerError('protocol', 'more bytes than declared');
         }
         position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
+        waited += performance.now() - asked;
+        arrived += chunk.length;
         yield chunk;
+        if (waited > RATE_WINDOW_MS) {
+          if (arrived < LEAST_IN_WINDOW && position <= range.end) {
+            throw new PeerError('timeout', `${arrived} bytes in ${Math.round(waited)} ms`);
+          }
+          waited = 0;
+          arrived = 0;
+        }
+        asked = performance.now();
       }
       if (position === range.end + 1) return;
       throw new PeerError('body', 'body ended early');
     } catch (error) {
       signal.throwIfAborted();
       if (position === range.end + 1) return;
-      attempts.fail(source.provider, toPeerError(error, 'body'));
+      attempts.fail(source.provider, toPeerError(error, 'body'), position > begun);
     } finally {
       source.response.body.destroy();
     }

@@ -4,8 +4,11 @@ import { digestAlgorithm, digestHex } from '../oci/digest.ts';
 import type { PeerResponse } from './peer-client.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 
-/** A peer that drips is given up after this many milliseconds: others wait for its place. */
-const WITHIN_MS = 30_000;
+/** A peer that sends a held-back body more slowly than this, in bytes a second, is given up. */
+const SLOWEST_RATE = 512 * 1024;
+
+/** Allowed on top of the time that the slowest rate gives, in milliseconds. */
+const GRACE_MS = 1_000;
 
 /**
  * Reads a whole answer and checks it against its digest.
@@ -16,9 +19,10 @@ export async function readVerified({ descriptor, body }: PeerResponse): Promise<
   const hash = createHash(digestAlgorithm(descriptor.digest));
   const chunks: Buffer[] = [];
   let length = 0;
+  const within = GRACE_MS + (descriptor.size / SLOWEST_RATE) * 1000;
   const timer = setTimeout(() => {
-    body.destroy(new PeerError('timeout', `not complete in ${WITHIN_MS} ms`));
-  }, WITHIN_MS);
+    body.destroy(new PeerError('timeout', `not complete in ${Math.round(within)} ms`));
+  }, within);
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       length += chunk.length;
