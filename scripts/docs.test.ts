@@ -40,6 +40,7 @@ describe('the documentation', () => {
     const theirs = new Set([
       'embedded-registry',
       'hosts-dir',
+      'skip-metadata',
       'keep',
       'check',
       'help',
