@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { pino } from 'pino';
+
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
+import type { StoreChange } from '../store/content-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage, sha256 } from '../testing/image.ts';
@@ -35,11 +38,11 @@ interface Fixture extends AsyncDisposable {
   readonly metrics: Metrics;
 }
 
-function follow(store: MemoryStore, policy = new SharePolicy()): Fixture {
+function follow(store: MemoryStore, policy = new SharePolicy(), logger = quiet): Fixture {
   const metrics = createMetrics();
   const directory = new Directory();
   const publisher = new Publisher({ router: directory, metrics, logger: quiet });
-  const inventory = new Inventory({ store, publisher, policy, metrics, logger: quiet });
+  const inventory = new Inventory({ store, publisher, policy, metrics, logger });
   const stop = new AbortController();
   const running = Promise.all([publisher.run(stop.signal), inventory.run(stop.signal)]);
   return {
@@ -62,6 +65,15 @@ const holds = async (directory: Directory, keys: Iterable<string>): Promise<void
 };
 
 const NAME = 'docker.io/library/app:1.0';
+
+/** Holds blobs without ever saying that they came. */
+class TightLippedStore extends MemoryStore {
+  override async *changes(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
+    for await (const change of super.changes(signal)) {
+      if (change.kind !== 'blob-added') yield change;
+    }
+  }
+}
 
 describe('Inventory', () => {
   it('advertises tag and digests of what is there at the start', async () => {
@@ -209,6 +221,58 @@ describe('Inventory', () => {
       ...kept.blobs.keys(),
       ...come.blobs.keys(),
     ]);
+  });
+
+  it('reads a manifest again that was unreadable, when it is announced or everything is listed', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    const { digest } = image.manifest;
+    const halfWritten = (): void => {
+      putImage(store, image);
+      store.putBlob(Buffer.from('{ half'), digest);
+    };
+    halfWritten();
+    store.setImage(NAME, image.manifest);
+    await using node = follow(store);
+    await holds(node.directory, image.blobs.keys());
+    putImage(store, image);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+
+    halfWritten();
+    store.setImage(NAME, image.manifest);
+    await holds(node.directory, image.blobs.keys());
+    store.available = false;
+    putImage(store, image);
+    store.available = true;
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+  });
+
+  it('finds the blobs of an image that nobody announced', async () => {
+    const store = new TightLippedStore();
+    await using node = follow(store);
+    await eventually(() => {
+      assert.equal(node.inventory.status().synced, true);
+    });
+    const image = makeImage(10, 20);
+    putImage(store, image, NAME);
+    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+  });
+
+  it('warns once while the store cannot be listed, and says when it can be again', async (test) => {
+    const store = new MemoryStore();
+    const lines: string[] = [];
+    const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
+    const listing = test.mock.method(store, 'images', () => Promise.reject(new Error('too much')));
+    await using node = follow(store, new SharePolicy(), logger);
+    await eventually(() => {
+      assert.ok(listing.mock.callCount() >= 3);
+    });
+    listing.mock.restore();
+    await eventually(() => {
+      assert.equal(node.inventory.status().synced, true);
+    });
+    assert.equal(lines.filter((line) => line.includes('could not list')).length, 1);
+    assert.equal(lines.filter((line) => line.includes('listed again')).length, 1);
   });
 
   it('tries again when the directory did not take the keys', async () => {

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
@@ -5,13 +6,14 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { parseReference, tagName } from '../oci/reference.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import type { ContentStore, StoreChange, StoredImage } from '../store/content-store.ts';
-import { pause } from '../timing/pause.ts';
+import { Backoff } from '../timing/backoff.ts';
+import { isAborted } from '../timing/pause.ts';
 import { walkImage, type ImageTree } from './image-tree.ts';
 import { LogOnce } from './log-once.ts';
 import type { Publisher } from './publisher.ts';
 
-/** Pause before a listing that failed is tried again, in milliseconds. */
-const RELIST_RETRY_MS = 1_000;
+/** Blobs of an image that are looked for at a time. */
+const MAX_LOOKS = 16;
 
 /** What an {@link Inventory} works with. */
 export interface InventoryComponents {
@@ -138,15 +140,21 @@ export class Inventory {
   }
 
   async #relist(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff();
+    let complained = false;
     while (!signal.aborted) {
       try {
         await this.#listOnce(signal);
+        if (complained) this.#logger.info('the store can be listed again');
         if (!this.#synced) this.#logger.info(this.status(), 'store listed');
         this.#synced = true;
         return;
       } catch (error) {
-        this.#logger.warn({ err: error }, 'could not list the store, will retry');
-        await pause(RELIST_RETRY_MS, signal);
+        if (isAborted(signal)) return;
+        const level = complained ? 'debug' : 'warn';
+        this.#logger[level]({ err: error }, 'could not list the store, will retry');
+        complained = true;
+        await backoff.wait(signal);
       }
     }
   }
@@ -166,7 +174,10 @@ export class Inventory {
     for (const image of images) {
       const known = this.#images.get(image.name);
       const current =
-        known?.root === image.target.digest && known.tree.missing.isDisjointFrom(this.#held);
+        known?.root === image.target.digest &&
+        // What was unreadable may have been half-written then.
+        known.tree.broken.size === 0 &&
+        known.tree.missing.isDisjointFrom(this.#held);
       if (!current) await this.#trackImage(image, signal);
     }
     // Last, when all claims are known: otherwise a blob of an image that is left out would be
@@ -197,6 +208,7 @@ export class Inventory {
       );
     }
 
+    await this.#findUnannounced(tree, signal);
     const { registry, repository, tag, digest } = reference;
     // A name with both tag and digest is pinned: it does not say what the tag points to now.
     const tagged = tag !== undefined && digest === undefined;
@@ -208,6 +220,17 @@ export class Inventory {
       tree,
       tagKey: sharesTag ? tagName(registry, repository, tag) : undefined,
       sharesContent: this.#policy.sharesContent(registry, repository),
+    });
+  }
+
+  /**
+   * Takes in what of the image is there without the store having said so: it does not hear of every blob, and
+   * of some it hears late. Manifests that the walk has just missed are not looked for once more.
+   */
+  async #findUnannounced({ digests, missing }: ImageTree, signal: AbortSignal): Promise<void> {
+    const unheld = [...digests].filter((each) => !this.#held.has(each) && !missing.has(each));
+    await pLimit(MAX_LOOKS).map(unheld, async (each) => {
+      if ((await this.#store.stat(each, signal)) !== undefined) this.#held.add(each);
     });
   }
 
@@ -250,7 +273,7 @@ export class Inventory {
     this.#held.add(digest);
     this.#review(digest);
     for (const image of [...(this.#claims.get(digest) ?? [])]) {
-      if (image.tree.missing.has(digest)) {
+      if (image.tree.missing.has(digest) || image.tree.broken.has(digest)) {
         const record = await this.#store.image(image.name, signal);
         if (record !== undefined) await this.#trackImage(record, signal);
       }

@@ -67,3 +67,19 @@ it('ChangeHub: a producer that fails fails its consumers', async () => {
   const hub = new ChangeHub({ produce: () => Promise.reject(new Error('a bug')) });
   await assert.rejects(hub.follow(new AbortController().signal).next(), /a bug/);
 });
+
+it('ChangeHub: a consumer that is aborted and never comes back keeps no producer', async () => {
+  let ended = false;
+  const hub: ChangeHub = new ChangeHub({
+    produce: async (signal) => {
+      hub.reached();
+      await untilAborted(signal);
+      ended = true;
+    },
+  });
+  const stop = new AbortController();
+  assert.deepEqual((await hub.follow(stop.signal).next()).value, { kind: 'relist' });
+  stop.abort();
+  await new Promise(setImmediate);
+  assert.ok(ended);
+});

@@ -30,6 +30,11 @@ export class ChangeHub {
     if (signal.aborted) return;
     const queue = new ChangeQueue(this.#queueLimit, signal);
     this.#join(queue);
+    // Not only below: a consumer that was aborted amid its own work may never come back for the next change.
+    const leave = () => {
+      void this.#leave(queue);
+    };
+    signal.addEventListener('abort', leave, { once: true });
     try {
       for (;;) {
         const change = await queue.next();
@@ -37,6 +42,7 @@ export class ChangeHub {
         yield change;
       }
     } finally {
+      signal.removeEventListener('abort', leave);
       await this.#leave(queue);
     }
   }

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import type { Digest } from '../oci/digest.ts';
-import type { ContentStore, StoreChange } from './content-store.ts';
+import { StoreUnavailableError, type ContentStore, type StoreChange } from './content-store.ts';
 
 /**
  * A consumer of `changes()` for tests, as the port describes it: it lists everything on `relist`, and looks up
@@ -75,7 +75,12 @@ export class Follower implements AsyncDisposable {
 
   async #follow(): Promise<void> {
     for await (const change of this.#store.changes(this.#stop.signal)) {
-      await this.#take(change);
+      try {
+        await this.#take(change);
+      } catch (error) {
+        // What was told last may have gone together with the store, whose return means a relist.
+        if (!(error instanceof StoreUnavailableError)) throw error;
+      }
       this.changes.push(change);
     }
   }

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -191,4 +202,71 @@ it('OciLayoutStore: the comparison asks for a relist after something was modifie
   await layout.begin();
   await using follower = new Follower(layout.store, PATIENCE);
   await follower.until(() => follower.relists > 2, 'a fresh layout is compared anew');
+});
+
+it('OciLayoutStore: a new index.json counts though its size and its time of modification are the old', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const target = { mediaType: MEDIA_TYPE, digest: ABSENT, size: 3 };
+  for (const name of ['docker.io/library/demo:1', 'docker.io/library/demo:2']) {
+    const annotations = { 'io.containerd.image.name': name };
+    await writeFile(layout.index, JSON.stringify({ manifests: [{ ...target, annotations }] }));
+    await utimes(layout.index, 0, 0);
+    const names = (await layout.store.images()).map((image) => image.name);
+    assert.deepEqual(names, [name]);
+  }
+});
+
+it('OciLayoutStore: notices that the folder of blobs is gone', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const digest = await layout.putBlob(Buffer.from('soon gone'));
+  await using follower = new Follower(layout.store, PATIENCE);
+  await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
+  await follower.settled();
+  await rename(join(layout.path, 'blobs'), join(layout.path, 'elsewhere'));
+  await follower.until(() => follower.blobs.size === 0, 'the blob is gone');
+});
+
+it('OciLayoutStore: a listing that is aborted leaves no file open', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const folder = join(layout.path, 'blobs', 'sha256');
+  for (let round = 0; round < 5; round += 1) {
+    const stop = new AbortController();
+    const listing = layout.store.blobs(stop.signal).next();
+    stop.abort();
+    await assert.rejects(listing);
+  }
+  const open = await Promise.all(
+    (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+  );
+  assert.ok(!open.includes(folder));
+});
+
+it('OciLayoutStore: a folder of blobs that cannot be read makes the store unavailable', async () => {
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const folder = join(layout.path, 'blobs', 'sha256');
+  await rm(folder, { recursive: true });
+  await symlink('sha256', folder);
+  await assert.rejects(layout.store.blobs().next(), StoreUnavailableError);
+});
+
+it('OciLayoutStore: warns once of an index.json that stays half-written', async () => {
+  const lines: string[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+  await using layout = await LayoutUnderTest.create();
+  await layout.begin();
+  const store = new OciLayoutStore({ path: layout.path, logger });
+  for (const half of ['{', '{"man', '{"manifests"']) {
+    await writeFile(layout.index, half);
+    await store.images();
+  }
+  assert.equal(lines.length, 1);
+  await layout.writeIndex();
+  await store.images();
+  await writeFile(layout.index, '{');
+  await store.images();
+  assert.equal(lines.length, 2);
 });

@@ -1,4 +1,4 @@
-import { opendir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Logger } from 'pino';
@@ -75,16 +75,15 @@ export class OciLayoutStore implements ContentStore {
   async *blobs(signal?: AbortSignal): AsyncGenerator<readonly StoredBlob[], void, undefined> {
     for (const algorithm of ALGORITHMS) {
       const path = join(this.#path, 'blobs', algorithm);
-      const folder = await this.#reach(() => unlessMissing(opendir(path)), signal);
-      if (folder === undefined) continue;
-      let names: Digest[] = [];
-      for await (const { name } of folder) {
-        const digest = parseDigest(`${algorithm}:${name}`);
-        if (digest === undefined || names.push(digest) < BATCH) continue;
-        yield await this.#reach(() => this.#sizes(names), signal);
-        names = [];
+      // All names at once: nothing stays open when the consumer or the signal ends the listing.
+      const names = await this.#reach(() => unlessMissing(readdir(path)), signal);
+      const digests = (names ?? [])
+        .map((name) => parseDigest(`${algorithm}:${name}`))
+        .filter((digest) => digest !== undefined);
+      for (let first = 0; first < digests.length; first += BATCH) {
+        const batch = digests.slice(first, first + BATCH);
+        yield await this.#reach(() => this.#sizes(batch), signal);
       }
-      yield await this.#reach(() => this.#sizes(names), signal);
     }
   }
 

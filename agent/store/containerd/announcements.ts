@@ -10,6 +10,8 @@ export class Announcements {
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
   readonly #announced = new Set<Digest>();
+  /** Blobs last told of as gone. */
+  readonly #gone = new Set<Digest>();
 
   constructor(known: KnownBlobs, hub: ChangeHub) {
     this.#known = known;
@@ -24,23 +26,33 @@ export class Announcements {
   /** Everything is about to be listed: what was missed until then must not keep a blob from being told of. */
   forget(): void {
     this.#announced.clear();
+    this.#gone.clear();
   }
 
   /** containerd holds the blob in our namespace, with `size` bytes. */
   added(digest: Digest, size: number): void {
     this.#known.add(digest, size);
+    this.#gone.delete(digest);
     if (this.#announced.has(digest)) return;
-    this.#announced.add(digest);
-    if (this.#announced.size > REMEMBERED) {
-      const [oldest] = this.#announced;
-      if (oldest !== undefined) this.#announced.delete(oldest);
-    }
+    remember(this.#announced, digest);
     this.#hub.publish({ kind: 'blob-added', digest });
   }
 
-  /** The blob is not in our namespace any more. Nothing is told of blobs that were never known to be. */
+  /**
+   * The blob is not in our namespace any more. Told even of blobs that were not known to be: a listing that
+   * still names it may be on its way to a consumer.
+   */
   deleted(digest: Digest): void {
     this.#announced.delete(digest);
-    if (this.#known.delete(digest)) this.#hub.publish({ kind: 'blob-deleted', digest });
+    if (!this.#known.delete(digest) && this.#gone.has(digest)) return;
+    remember(this.#gone, digest);
+    this.#hub.publish({ kind: 'blob-deleted', digest });
   }
+}
+
+function remember(digests: Set<Digest>, digest: Digest): void {
+  digests.add(digest);
+  if (digests.size <= REMEMBERED) return;
+  const [oldest] = digests;
+  if (oldest !== undefined) digests.delete(oldest);
 }

@@ -32,7 +32,6 @@ export class ImageIndex {
   readonly #logger: Logger;
   #images: Images = new Map();
   #seen: string | undefined;
-  #complainedOf: string | undefined;
   #broken = false;
 
   constructor(root: string, logger: Logger) {
@@ -65,23 +64,23 @@ export class ImageIndex {
       if (version === this.#seen) return this.#images;
       const now = Date.now();
       const text = stats.size > MAX_INDEX ? undefined : await file.readFile('utf8');
-      this.#take(text, version);
-      this.#seen = now - Number(stats.mtimeMs) > SETTLED ? version : undefined;
+      this.#take(text);
+      this.#seen = now - Number(stats.ctimeMs) > SETTLED ? version : undefined;
     } finally {
       await file.close();
     }
     return this.#images;
   }
 
-  #take(text: string | undefined, version: string): void {
+  #take(text: string | undefined): void {
     try {
       if (text === undefined) throw new Error(`index.json is larger than ${MAX_INDEX} bytes`);
       this.#images = parseImageIndex(text);
       this.#broken = false;
     } catch (error) {
+      // Once until it is understood again: a writer that is slow or busy leaves many versions behind.
+      if (this.#broken) return;
       this.#broken = true;
-      if (version === this.#complainedOf) return;
-      this.#complainedOf = version;
       this.#logger.warn(
         { err: error, path: this.#path },
         'index.json not understood, kept as before',
@@ -90,9 +89,12 @@ export class ImageIndex {
   }
 }
 
-/** Tells one version of a file from another, as far as the file system's clock allows. */
+/**
+ * Tells one version of a file from another, as far as the file system's clock allows. By the time of change,
+ * which nobody can set: the time of modification is the same in all files of a reproducible archive.
+ */
 function versionOf(stats: BigIntStats): string {
-  return `${stats.ino}:${stats.size}:${stats.mtimeNs}`;
+  return `${stats.ino}:${stats.size}:${stats.ctimeNs}`;
 }
 
 /**

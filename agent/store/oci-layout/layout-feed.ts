@@ -25,6 +25,8 @@ export interface LayoutFeedInit {
 
 /** Writers touch `index.json` several times in a row; this many milliseconds later they are often done. */
 const SETTLE = 20;
+/** Milliseconds between the end of a folder of blobs and the look whether the rest is still there. */
+const LOSS = 100;
 /** As in `image-index.ts`: a time this fresh does not prove that nothing changed after it. Milliseconds. */
 const FRESH = 2_000;
 /** Most files that are looked at at a time; when more change at once, everything is listed instead. */
@@ -34,6 +36,7 @@ const MAX_LOOKS = 1_024;
 export class LayoutFeed {
   readonly #init: LayoutFeedInit;
   readonly #index = new Wakeup();
+  readonly #blobsGone = new Wakeup();
   readonly #root: FolderWatch;
   readonly #blobs: readonly FolderWatch[];
   #told: Images = new Map();
@@ -73,6 +76,9 @@ export class LayoutFeed {
           onUp: () => {
             hub.publish({ kind: 'relist' });
           },
+          onDown: () => {
+            this.#blobsGone.call();
+          },
         }),
     );
   }
@@ -84,6 +90,7 @@ export class LayoutFeed {
     }
     await Promise.all([
       this.#followIndex(signal),
+      this.#followLoss(signal),
       this.#compare(signal),
       ...[this.#root, ...this.#blobs].map((watch) => watch.run(signal)),
     ]);
@@ -101,9 +108,23 @@ export class LayoutFeed {
       const understood = await this.#readIndex(arrived);
       if (understood) backoff.reset();
       else {
-        await backoff.wait(signal);
+        const waited = AbortSignal.timeout(Math.ceil(backoff.next()));
+        await this.#index.wait(AbortSignal.any([signal, waited]));
         this.#index.call();
       }
+    }
+  }
+
+  /** Asks for a relist when a folder of blobs went; when all went with it, their return means a relist. */
+  async #followLoss(signal: AbortSignal): Promise<void> {
+    const { root, hub } = this.#init;
+    for (;;) {
+      await this.#blobsGone.wait(signal);
+      // Whoever removes everything removes the folders of blobs first.
+      await pause(LOSS, signal);
+      if (signal.aborted) return;
+      const found = await stat(root).catch(() => undefined);
+      if (found !== undefined) hub.publish({ kind: 'relist' });
     }
   }
 
@@ -152,7 +173,7 @@ export class LayoutFeed {
     }
   }
 
-  /** Asks for a relist when a folder or `index.json` was modified since the last look, for the watch may have missed it. */
+  /** Asks for a relist when a folder or `index.json` was changed since the last look, for the watch may have missed it. */
   async #compare(signal: AbortSignal): Promise<void> {
     const { comparisonInterval, hub } = this.#init;
     let before = await this.#times();
@@ -168,7 +189,7 @@ export class LayoutFeed {
     }
   }
 
-  /** When the layout was last modified; never the same twice when that was a moment ago. */
+  /** When the layout was last changed; never the same twice when that was a moment ago. */
   async #times(): Promise<string> {
     const { root, algorithms } = this.#init;
     const paths = ['index.json', ...algorithms.map((algorithm) => join('blobs', algorithm))];
@@ -176,7 +197,7 @@ export class LayoutFeed {
     const times = paths.map(async (path) => {
       const found = await stat(join(root, path)).catch(() => undefined);
       if (found === undefined) return '';
-      return `${found.ino}:${found.mtimeMs}${now - found.mtimeMs < FRESH ? `:${now}` : ''}`;
+      return `${found.ino}:${found.ctimeMs}${now - found.ctimeMs < FRESH ? `:${now}` : ''}`;
     });
     return (await Promise.all(times)).join(' ');
   }

@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+
+import { ChangeHub } from '../change-hub.ts';
+import { ABSENT } from '../conformance.ts';
+import { Announcements } from './announcements.ts';
+import { KnownBlobs } from './known-blobs.ts';
+
+it('Announcements: a deletion is told once, even of a blob that was not known', (test) => {
+  const hub = new ChangeHub({ produce: () => Promise.resolve() });
+  const publish = test.mock.method(hub, 'publish');
+  const announcements = new Announcements(new KnownBlobs(10), hub);
+  announcements.deleted(ABSENT);
+  announcements.deleted(ABSENT);
+  announcements.added(ABSENT, 1);
+  announcements.deleted(ABSENT);
+  announcements.forget();
+  announcements.deleted(ABSENT);
+  const kinds = publish.mock.calls.map((call) => call.arguments[0].kind);
+  assert.deepEqual(kinds, ['blob-deleted', 'blob-added', 'blob-deleted', 'blob-deleted']);
+});
