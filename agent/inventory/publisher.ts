@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Router } from '../routing/router.ts';
+import { Deadline } from '../timing/deadline.ts';
 import { pause } from '../timing/pause.ts';
 import { Wakeup } from '../timing/wakeup.ts';
 
@@ -11,11 +12,20 @@ const GATHER_MS = 3;
 /** Pause before keys that the router could not take are tried again, in milliseconds. */
 const RETRY_MS = 1_000;
 
+/** How long the router may take for a batch before it is tried again, in milliseconds. */
+const CALL_TIMEOUT_MS = 30_000;
+
 /** What a {@link Publisher} works with. */
 export interface PublisherComponents {
   readonly router: Pick<Router, 'advertise' | 'withdraw'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
+}
+
+/** Options of {@link Publisher}. */
+export interface PublisherInit {
+  /** Default {@link CALL_TIMEOUT_MS}. */
+  readonly callTimeoutMs?: number;
 }
 
 /**
@@ -29,13 +39,15 @@ export class Publisher {
   readonly #router: Pick<Router, 'advertise' | 'withdraw'>;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
+  readonly #callTimeoutMs: number;
   readonly #wanted = new Set<string>();
   readonly #published = new Set<string>();
   /** Keys whose state may differ between the two sets, with the time of the first wish. */
   readonly #dirty = new Map<string, number>();
   readonly #wakeup = new Wakeup();
 
-  constructor({ router, metrics, logger }: PublisherComponents) {
+  constructor({ router, metrics, logger }: PublisherComponents, init: PublisherInit = {}) {
+    this.#callTimeoutMs = init.callTimeoutMs ?? CALL_TIMEOUT_MS;
     this.#router = router;
     this.#metrics = metrics;
     this.#logger = logger;
@@ -83,11 +95,11 @@ export class Publisher {
     }
     try {
       if (remove.length > 0) {
-        await this.#router.withdraw(remove, signal);
+        await this.#bounded((limit) => this.#router.withdraw(remove, limit), signal);
         for (const key of remove) this.#published.delete(key);
       }
       if (add.length > 0) {
-        await this.#router.advertise(add, signal);
+        await this.#bounded((limit) => this.#router.advertise(add, limit), signal);
         for (const key of add) this.#published.add(key);
         this.#observeLag(add, batch);
       }
@@ -104,6 +116,17 @@ export class Publisher {
       }
       return false;
     }
+  }
+
+  /** Nothing else is published meanwhile, and the end waits for it: a call that never settles is left. */
+  async #bounded(call: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    using deadline = new Deadline(this.#callTimeoutMs, signal);
+    const late = Promise.withResolvers<never>();
+    deadline.signal.addEventListener('abort', () => {
+      late.reject(deadline.signal.reason as Error);
+    });
+    await Promise.race([call(deadline.signal), late.promise]);
   }
 
   #observeLag(keys: readonly string[], since: ReadonlyMap<string, number>): void {

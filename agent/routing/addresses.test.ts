@@ -92,3 +92,27 @@ test('the number of origins is bounded', () => {
   const many = Array.from({ length: 50 }, (_, i) => `/ip4/10.0.0.${String(i)}/tcp/5000/http`);
   assert.equal(origins(many)?.length, 4);
 });
+
+test('addresses at which no node can be are neither believed nor announced', () => {
+  const nowhere = [
+    '/ip4/0.0.0.0/tcp/9090',
+    '/ip4/169.254.169.254/tcp/80',
+    '/ip4/224.0.0.1/tcp/5',
+    '/ip4/255.255.255.255/tcp/5',
+    '/ip4/127.0.0.1/tcp/9090',
+    '/ip6/::/tcp/9090',
+    '/ip6/::1/tcp/9090',
+    '/ip6/::ffff:127.0.0.1/tcp/9090',
+    '/ip6/::ffff:7f00:1/tcp/9090',
+    '/ip6/::7f00:1/tcp/9090',
+    '/ip6/fe80::1/tcp/80',
+    '/ip6/ff02::1/tcp/80',
+    '/ip4/10.0.0.9/tcp/0',
+  ];
+  for (const address of nowhere) {
+    assert.equal(origins([`${address}/http`]), undefined, address);
+    assert.deepEqual(announce([address, '/ip4/10.0.0.7/tcp/5001']), ['/ip4/10.0.0.7/tcp/5001']);
+  }
+  assert.equal(origins(['/ip4/169.254.169.254/tcp/5001']), undefined);
+  assert.equal(origins(['/ip4/0.0.0.0/tcp/80/http'], { loopback: true }), undefined);
+});

@@ -1,10 +1,26 @@
-import { isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
 /** IP addresses announced at most; a node with container bridges has many that lead nowhere. */
 const MAX_ANNOUNCED_ADDRESSES = 8;
+
+/** Where no node can be: unspecified, link-local, multicast, and reserved up to broadcast. */
+const NO_NODE_4 = new BlockList();
+NO_NODE_4.addSubnet('0.0.0.0', 8, 'ipv4');
+NO_NODE_4.addSubnet('169.254.0.0', 16, 'ipv4');
+NO_NODE_4.addSubnet('224.0.0.0', 3, 'ipv4');
+
+/**
+ * The same for IPv6, and IPv4 in disguise (mapped, compatible): no node announces itself like that. A list of
+ * its own because Node.js takes every IPv4 address for one of `::ffff:0:0/96`.
+ */
+const NO_NODE_6 = new BlockList();
+NO_NODE_6.addSubnet('::', 96, 'ipv6');
+NO_NODE_6.addSubnet('::ffff:0:0', 96, 'ipv6');
+NO_NODE_6.addSubnet('fe80::', 10, 'ipv6');
+NO_NODE_6.addSubnet('ff00::', 8, 'ipv6');
 
 /** An IP address and a TCP port. */
 export interface SocketAddress {
@@ -23,8 +39,9 @@ export function announcedAddresses(
   registryPort?: number,
 ): Multiaddr[] {
   const sockets = listening.map(tcpAddress).filter((socket) => socket !== undefined);
-  const routable = sockets.filter(({ ip }) => !isLoopback(ip) && !isLinkLocal(ip));
-  const announced = routable.length > 0 ? routable : sockets.filter(({ ip }) => isLoopback(ip));
+  const routable = sockets.filter((socket) => leadsToNode(socket, false));
+  const announced =
+    routable.length > 0 ? routable : sockets.filter((socket) => leadsToNode(socket, true));
   const texts = new Set<string>();
   for (const { ip, port } of announced.slice(0, MAX_ANNOUNCED_ADDRESSES)) {
     texts.add(toText(ip, port));
@@ -50,8 +67,23 @@ export function isLoopback(ip: string): boolean {
   return ip === '::1' || ip.startsWith('127.');
 }
 
-function isLinkLocal(ip: string): boolean {
-  return ip.startsWith('169.254.') || /^fe[89ab]/i.test(ip);
+/**
+ * Whether another node can be at the address. A peer that names one where none can be would have us talk
+ * to something else, maybe to what trusts its own host: the metadata service of a cloud, for one.
+ *
+ * @param loopback whether a loopback address can lead to another node, as in tests on one host
+ */
+export function leadsToNode({ ip, port }: SocketAddress, loopback: boolean): boolean {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return false;
+  if (isLoopback(ip)) return loopback;
+  switch (isIP(ip)) {
+    case 4:
+      return !NO_NODE_4.check(ip, 'ipv4');
+    case 6:
+      return !NO_NODE_6.check(ip, 'ipv6');
+    default:
+      return false;
+  }
 }
 
 function toText(ip: string, port: number): string {

@@ -33,7 +33,11 @@ export function frame(message: Uint8Array): Uint8Array {
 /** Cuts a stream of bytes into length-prefixed messages, none longer than `maxBytes`. */
 export class FrameDecoder {
   readonly #maxBytes: number;
-  #buffer: Uint8Array = new Uint8Array(0);
+  /** What is not read yet; put together only once there is enough, or each chunk would copy all before it. */
+  #chunks: Uint8Array[] = [];
+  #length = 0;
+  /** Bytes without which there is no further message. */
+  #needed = 1;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -45,22 +49,29 @@ export class FrameDecoder {
    * @throws {FrameError} for a message that is too long or a length that is no length.
    */
   push(chunk: Uint8Array): Uint8Array[] {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
     const messages: Uint8Array[] = [];
+    if (this.#length < this.#needed) return messages;
+    let buffer = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#length);
     for (;;) {
-      const prefix = this.#readLength();
-      if (prefix === undefined) return messages;
-      const end = prefix.size + prefix.length;
-      if (this.#buffer.length < end) return messages;
-      messages.push(this.#buffer.subarray(prefix.size, end));
-      this.#buffer = this.#buffer.subarray(end);
+      const prefix = this.#readLength(buffer);
+      const end = prefix === undefined ? buffer.length + 1 : prefix.size + prefix.length;
+      if (prefix === undefined || buffer.length < end) {
+        this.#chunks = buffer.length === 0 ? [] : [buffer];
+        this.#length = buffer.length;
+        this.#needed = end;
+        return messages;
+      }
+      messages.push(buffer.subarray(prefix.size, end));
+      buffer = buffer.subarray(end);
     }
   }
 
-  #readLength(): { length: number; size: number } | undefined {
+  #readLength(buffer: Uint8Array): { length: number; size: number } | undefined {
     let length = 0;
-    for (let size = 0; size < this.#buffer.length; size++) {
-      const byte = this.#buffer[size] ?? 0;
+    for (let size = 0; size < buffer.length; size++) {
+      const byte = buffer[size] ?? 0;
       length += (byte & 0x7f) * 2 ** (7 * size);
       if (length > this.#maxBytes || size > 4) throw new FrameError('message too long');
       if (byte < 0x80) return { length, size: size + 1 };

@@ -16,6 +16,7 @@ import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
 import { announcedAddresses, tcpAddress } from './announced-addresses.ts';
+import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 
 /** The protocol of Spegel's DHT. */
@@ -147,6 +148,7 @@ export async function createNode(
       },
     },
   });
+  boundPeerStore(node.peerStore);
   return { node, start: () => startNode(node, failures) };
 }
 

@@ -230,3 +230,18 @@ test('what others are told for their bootstrap has no address that is not for di
     Addrs: router.listening.map(String),
   });
 });
+
+test('a node that stops takes its records back', async () => {
+  const [a, b] = await network.startMany(3);
+  assert.ok(a && b);
+  await a.advertise(['key']);
+  await until(() => b.recordCount === 1);
+  await a.stop();
+  await until(() => b.recordCount === 0);
+});
+
+test('a look-up finds nobody before the start and after the end', async () => {
+  const router = await network.start();
+  await router.stop();
+  assert.deepEqual(await found(router, 'key'), []);
+});

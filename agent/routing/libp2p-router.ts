@@ -146,12 +146,14 @@ export class Libp2pRouter implements Router {
     logger.info({ peerId: this.peerId, listening: this.listening.map(String) }, 'router started');
   }
 
-  /** Leaves the network. Other nodes notice by the connections that end. */
+  /** Leaves the network: takes its records back, where that is quickly done, and ends its connections. */
   async stop(): Promise<void> {
     const parts = this.#parts;
     if (parts === undefined) return;
     this.#parts = undefined;
     clearInterval(parts.clearing);
+    // Otherwise others would be sent here until the records expire.
+    await parts.placement.leave();
     parts.placement.stop();
     parts.client.stop();
     parts.addresses.stop();
@@ -173,8 +175,9 @@ export class Libp2pRouter implements Router {
     await this.#started().placement.withdraw(keys, signal);
   }
 
-  lookup(key: string, signal?: AbortSignal): AsyncIterable<Provider> {
-    return this.#started().lookup.find(key, signal);
+  /** Finds nobody while the router is not started. */
+  async *lookup(key: string, signal?: AbortSignal): AsyncGenerator<Provider, void, undefined> {
+    if (this.#parts !== undefined) yield* this.#parts.lookup.find(key, signal);
   }
 
   forget(key: string, peerId: string): void {

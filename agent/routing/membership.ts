@@ -106,7 +106,7 @@ export class Membership {
     this.#suspects.delete(peer.text);
   }
 
-  isSuspect(peer: DhtPeer): boolean {
+  isSuspect(peer: Pick<DhtPeer, 'text'>): boolean {
     const until = this.#suspects.get(peer.text);
     return until !== undefined && until > performance.now();
   }

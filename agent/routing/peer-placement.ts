@@ -1,4 +1,5 @@
 import { Backoff } from '../timing/backoff.ts';
+import { isAborted } from '../timing/pause.ts';
 import type { DhtClient } from './dht-client.ts';
 import type { RoutingKey } from './key.ts';
 import type { DhtPeer } from './membership.ts';
@@ -7,7 +8,8 @@ import type { WithdrawProtocol } from './withdraw-protocol.ts';
 
 /**
  * Records sent before the peer has confirmed those before them. A peer resets a stream with more than 4 MiB
- * unread, and a key that is added in the middle of a sweep waits for one such chunk at most.
+ * unread. A key that is added in the middle of a sweep goes with the peer's next chunk: after one round trip
+ * when the peer answers, but only after {@link CHUNK_TIMEOUT_MS} and a pause when it does not.
  */
 const RECORDS_PER_CHUNK = 500;
 /** How long a peer may take for a chunk. */
@@ -16,7 +18,7 @@ const RETRY = { first: 500, most: 60_000 };
 /** Part of the refresh interval that a refresh may come early. */
 const REFRESH_SPREAD = 0.1;
 /** After that a withdrawal is given up: the records expire, and placing others must go on. */
-const MAX_WITHDRAW_ATTEMPTS = 3;
+const MAX_WITHDRAW_ATTEMPTS = 5;
 
 /** What {@link PeerPlacement} works with. */
 export interface PeerPlacementComponents {
@@ -37,43 +39,51 @@ export class PeerPlacement {
   readonly #peer: DhtPeer;
   readonly #components: PeerPlacementComponents;
   readonly #refreshMs: number;
-  readonly #signal: AbortSignal;
   readonly #placed = new Set<RoutingKey>();
+  /** Records that the peer got and that others are to keep now: not renewed, but still to be taken back. */
+  readonly #surplus = new Set<RoutingKey>();
   readonly #toPlace = new Set<RoutingKey>();
   readonly #toWithdraw = new Set<RoutingKey>();
   readonly #backoff = new Backoff(RETRY);
+  #stopped = new AbortController();
   #withdrawAttempts = 0;
   #sending: ReadonlySet<RoutingKey> = new Set();
   #running: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #refreshAt = Number.POSITIVE_INFINITY;
 
-  constructor(
-    peer: DhtPeer,
-    components: PeerPlacementComponents,
-    refreshMs: number,
-    signal: AbortSignal,
-  ) {
+  constructor(peer: DhtPeer, components: PeerPlacementComponents, refreshMs: number) {
     this.#peer = peer;
     this.#components = components;
     this.#refreshMs = refreshMs;
-    this.#signal = signal;
   }
 
   /** The peer is to have the record. */
   assign(key: RoutingKey): void {
     this.#toWithdraw.delete(key);
+    this.#surplus.delete(key);
     if (!this.#placed.has(key) && !this.#sending.has(key)) this.#toPlace.add(key);
   }
 
-  /** The peer is to forget the record, if it ever got it. */
-  retract(key: RoutingKey): void {
+  /** The peer is to forget the record, if it ever got it. Whether there is anything to tell it. */
+  retract(key: RoutingKey): boolean {
     this.#toPlace.delete(key);
-    if (this.#placed.delete(key) || this.#sending.has(key)) this.#toWithdraw.add(key);
+    const placed = this.#placed.delete(key);
+    const surplus = this.#surplus.delete(key);
+    if (!placed && !surplus && !this.#sending.has(key)) return false;
+    this.#toWithdraw.add(key);
+    return true;
+  }
+
+  /** The peer is no longer one that keeps the record: what it has of it may expire. */
+  release(key: RoutingKey): void {
+    this.#toPlace.delete(key);
+    if (this.#placed.delete(key)) this.#surplus.add(key);
   }
 
   /** All records are to be placed again: they get old, or our addresses have changed. */
   refresh(): void {
+    this.#surplus.clear();
     for (const key of this.#placed) this.#toPlace.add(key);
     this.#refreshAt = Number.POSITIVE_INFINITY;
   }
@@ -88,33 +98,42 @@ export class PeerPlacement {
    */
   run(): Promise<void> {
     if (this.#running === undefined && this.#retry === undefined && this.#hasWork()) {
-      this.#running = this.#drain().finally(() => {
+      const { signal } = this.#stopped;
+      this.#running = this.#drain(signal).finally(() => {
         this.#running = undefined;
+        // It may have been resumed since.
+        if (signal.aborted) void this.run();
       });
     }
     return this.#running ?? Promise.resolve();
   }
 
+  /** Ends what is under way, and begins nothing any more until {@link resume}. */
   stop(): void {
+    this.#stopped.abort();
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    this.#toPlace.clear();
-    this.#toWithdraw.clear();
+  }
+
+  /** The peer is back: it may have lost its records, and has not heard of withdrawals since. */
+  resume(): void {
+    this.#stopped = new AbortController();
+    this.#backoff.reset();
+    this.#withdrawAttempts = 0;
+    this.refresh();
   }
 
   #hasWork(): boolean {
-    return this.#toPlace.size + this.#toWithdraw.size > 0 && !this.#signal.aborted;
+    return this.#toPlace.size + this.#toWithdraw.size > 0 && !this.#stopped.signal.aborted;
   }
 
-  async #drain(): Promise<void> {
-    while (this.#hasWork()) {
+  async #drain(signal: AbortSignal): Promise<void> {
+    while (this.#hasWork() && !isAborted(signal)) {
       try {
-        await this.#components.limit(() =>
-          this.#toWithdraw.size > 0 ? this.#withdrawChunk() : this.#placeChunk(),
-        );
+        await this.#components.limit(() => this.#step(signal));
         this.#backoff.reset();
       } catch (error) {
-        if (this.#signal.aborted) return;
+        if (isAborted(signal)) return;
         this.#components.onFailure(this.#peer, error);
         this.#retry = setTimeout(() => {
           this.#retry = undefined;
@@ -125,8 +144,14 @@ export class PeerPlacement {
     }
   }
 
+  async #step(signal: AbortSignal): Promise<void> {
+    // It may have been stopped while it waited for its turn.
+    if (signal.aborted) return;
+    await (this.#toWithdraw.size > 0 ? this.#withdrawChunk(signal) : this.#placeChunk(signal));
+  }
+
   /** The newest first: they are the ones that somebody may be waiting for. */
-  async #placeChunk(): Promise<void> {
+  async #placeChunk(signal: AbortSignal): Promise<void> {
     const chunk = new Set([...this.#toPlace].slice(-RECORDS_PER_CHUNK));
     for (const key of chunk) this.#toPlace.delete(key);
     this.#sending = chunk;
@@ -136,7 +161,7 @@ export class PeerPlacement {
         this.#peer,
         Array.from(chunk, ({ multihash }) => multihash),
         CHUNK_TIMEOUT_MS,
-        this.#signal,
+        signal,
       );
     } catch (error) {
       for (const key of chunk) {
@@ -157,15 +182,15 @@ export class PeerPlacement {
     this.#components.onPlaced(chunk.size, (performance.now() - started) / 1000);
   }
 
-  async #withdrawChunk(): Promise<void> {
+  async #withdrawChunk(signal: AbortSignal): Promise<void> {
     const chunk = [...this.#toWithdraw].slice(0, MAX_WITHDRAWALS_PER_STREAM);
     const multihashes = chunk.map(({ multihash }) => multihash);
     this.#withdrawAttempts++;
     try {
       const { withdrawals } = this.#components;
-      await withdrawals.send(this.#peer, multihashes, CHUNK_TIMEOUT_MS, this.#signal);
+      await withdrawals.send(this.#peer, multihashes, CHUNK_TIMEOUT_MS, signal);
     } catch (error) {
-      if (this.#withdrawAttempts < MAX_WITHDRAW_ATTEMPTS) throw error;
+      if (signal.aborted || this.#withdrawAttempts < MAX_WITHDRAW_ATTEMPTS) throw error;
     }
     this.#withdrawAttempts = 0;
     for (const key of chunk) this.#toWithdraw.delete(key);

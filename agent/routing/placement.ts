@@ -1,9 +1,9 @@
-import { setMaxListeners } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 
 import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 
+import { Deadline } from '../timing/deadline.ts';
 import type { DhtClient } from './dht-client.ts';
 import { closest, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
@@ -22,6 +22,12 @@ const CONCURRENCY = 16;
 const SETTLE_MS = 100;
 /** How often it is looked whose records are due for a refresh. */
 const REFRESH_CHECK_MS = 5000;
+/** How long a call waits for the peers concerned: one that says nothing must not hold up the others. */
+const PLACEMENT_WAIT_MS = 250;
+/** How long the withdrawal of everything may take when the node stops. */
+const LEAVE_MS = 500;
+/** Peers that are gone of which it is remembered what they have of us, in case they come back. */
+const MAX_AWAY = 100;
 /** How long the sweep may keep the event loop from other work. */
 const SLICE_MS = 5;
 
@@ -54,8 +60,12 @@ export class Placement {
   readonly #refreshMs: number;
   readonly #keys = new Map<string, RoutingKey>();
   readonly #peers = new Map<string, PeerPlacement>();
+  /** Those that left, the latest last: a connection may be lost for a while only. */
+  readonly #away = new Map<string, PeerPlacement>();
   readonly #limit = pLimit(CONCURRENCY);
   readonly #stopped = new AbortController();
+  #sweeping = false;
+  #stale = false;
   #settling: NodeJS.Timeout | undefined;
   #refreshCheck: NodeJS.Timeout | undefined;
 
@@ -63,7 +73,6 @@ export class Placement {
     this.#components = components;
     this.#ownPeerId = init.ownPeerId;
     this.#refreshMs = init.refreshMs ?? DEFAULT_REFRESH_MS;
-    setMaxListeners(0, this.#stopped.signal);
   }
 
   start(): void {
@@ -83,6 +92,13 @@ export class Placement {
     clearInterval(this.#refreshCheck);
     for (const peer of this.#peers.values()) peer.stop();
     this.#peers.clear();
+    this.#away.clear();
+  }
+
+  /** Takes all records back before the node stops, as far as {@link LEAVE_MS} allow it. */
+  async leave(): Promise<void> {
+    clearTimeout(this.#settling);
+    await this.#withdraw([...this.#keys.keys()], LEAVE_MS);
   }
 
   /** Keys that are advertised at present. */
@@ -92,7 +108,7 @@ export class Placement {
 
   /**
    * Advertises keys until they are withdrawn. Resolves when every peer concerned has confirmed its records
-   * or failed once.
+   * or failed once, or after {@link PLACEMENT_WAIT_MS}; the others get the records later.
    */
   async advertise(names: readonly string[], signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
@@ -104,20 +120,26 @@ export class Placement {
       this.#components.records.add(key.recordKey, this.#ownPeerId);
       added.push(key);
     }
-    await this.#place(added, signal);
+    await this.#run(await this.#assign(added), PLACEMENT_WAIT_MS, signal);
   }
 
-  /** Stops advertising keys. Resolves when every peer concerned has forgotten them or failed once. */
+  /** Stops advertising keys. Resolves like {@link advertise}. */
   async withdraw(names: readonly string[], signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
+    await this.#withdraw(names, PLACEMENT_WAIT_MS, signal);
+  }
+
+  async #withdraw(names: readonly string[], waitMs: number, signal?: AbortSignal): Promise<void> {
+    const concerned = new Set<PeerPlacement>();
     for (const name of names) {
       const key = this.#keys.get(name);
       if (key === undefined) continue;
       this.#keys.delete(name);
       this.#components.records.delete(key.recordKey, this.#ownPeerId);
-      for (const peer of this.#peers.values()) peer.retract(key);
+      for (const peer of this.#peers.values()) if (peer.retract(key)) concerned.add(peer);
+      for (const peer of this.#away.values()) peer.retract(key);
     }
-    await this.#runAll(signal);
+    await this.#run(concerned, waitMs, signal);
   }
 
   /** Places all records again, as they carry addresses that we no longer have. */
@@ -125,23 +147,32 @@ export class Placement {
     this.#refresh(() => true);
   }
 
-  async #place(keys: readonly RoutingKey[], signal?: AbortSignal): Promise<void> {
+  /** Gives the keys to the peers closest to them; those peers. */
+  async #assign(keys: readonly RoutingKey[]): Promise<ReadonlySet<PeerPlacement>> {
+    const concerned = new Set<PeerPlacement>();
     let slice = performance.now();
     for (const key of keys) {
       // The key may have been withdrawn, and members may have come and gone, since the last slice.
       if (this.#keys.get(key.name) === key) {
         const members = this.#components.membership.members();
+        const holders = new Set<PeerPlacement>();
         for (const peer of closest(key.target, members, REPLICATION)) {
-          this.#placementOf(peer).assign(key);
+          holders.add(this.#placementOf(peer));
         }
+        for (const peer of holders) {
+          peer.assign(key);
+          concerned.add(peer);
+        }
+        // Peers that have come since may be closer than some that were: those would be renewed for ever.
+        for (const peer of this.#peers.values()) if (!holders.has(peer)) peer.release(key);
       }
       if (performance.now() - slice > SLICE_MS) {
         await setImmediate();
-        if (this.#stopped.signal.aborted) return;
+        if (this.#stopped.signal.aborted) return new Set();
         slice = performance.now();
       }
     }
-    await this.#runAll(signal);
+    return concerned;
   }
 
   #placementOf(peer: DhtPeer): PeerPlacement {
@@ -161,29 +192,27 @@ export class Placement {
           },
         },
         this.#refreshMs,
-        this.#stopped.signal,
       );
       this.#peers.set(peer.text, placement);
     }
     return placement;
   }
 
-  async #runAll(signal?: AbortSignal): Promise<void> {
-    const runs = Promise.all(Array.from(this.#peers.values(), (peer) => peer.run()));
-    if (signal === undefined) {
-      await runs;
-      return;
-    }
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => {
-      aborted.reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', onAbort);
-    try {
-      await Promise.race([runs, aborted.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+  /** Resolves when the peers are through, or after `waitMs`: they go on by themselves. */
+  async #run(
+    peers: ReadonlySet<PeerPlacement>,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const runs = Promise.all(Array.from(peers, (peer) => peer.run()));
+    using deadline = new Deadline(waitMs, signal);
+    const over = Promise.withResolvers<undefined>();
+    deadline.signal.addEventListener('abort', () => {
+      over.resolve(undefined);
+    });
+    if (deadline.signal.aborted) over.resolve(undefined);
+    await Promise.race([runs, over.promise]);
+    signal?.throwIfAborted();
   }
 
   #refresh(isDue: (peer: PeerPlacement) => boolean): void {
@@ -198,19 +227,40 @@ export class Placement {
     this.#settling ??= setTimeout(
       () => {
         this.#settling = undefined;
-        this.#dropStrangers();
-        void this.#place([...this.#keys.values()]);
+        this.#followMembers();
+        void this.#sweep();
       },
       SETTLE_MS * (1 + Math.random()),
     );
   };
 
-  #dropStrangers(): void {
+  /** One at a time: members that change meanwhile are what the next round is for. */
+  async #sweep(): Promise<void> {
+    this.#stale = true;
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    while (this.#stale && !this.#stopped.signal.aborted) {
+      this.#stale = false;
+      for (const peer of await this.#assign([...this.#keys.values()])) void peer.run();
+    }
+    this.#sweeping = false;
+  }
+
+  #followMembers(): void {
     const members = new Set(this.#components.membership.members().map(({ text }) => text));
     for (const [text, peer] of this.#peers) {
       if (members.has(text)) continue;
       peer.stop();
       this.#peers.delete(text);
+      this.#away.set(text, peer);
+    }
+    for (const [text, peer] of this.#away) {
+      if (members.has(text)) {
+        this.#away.delete(text);
+        this.#peers.set(text, peer);
+        peer.resume();
+        void peer.run();
+      } else if (this.#away.size > MAX_AWAY) this.#away.delete(text);
     }
   }
 }

@@ -1,11 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises';
-
 import { peerIdFromString } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 
 import { isLoopback, tcpAddress } from './announced-addresses.ts';
 import { Deadline } from '../timing/deadline.ts';
+import { pause } from '../timing/pause.ts';
 import type { DhtClient, ProvidersAnswer } from './dht-client.ts';
 import { closest, peerBytes, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
@@ -24,7 +23,7 @@ import type { Suppressions } from './suppressions.ts';
 
 /** How long a single peer may take to answer. */
 const DEFAULT_PEER_TIMEOUT_MS = 1000;
-/** How long is waited for a peer that did not answer lately. */
+/** How long is waited for peers that did not answer lately, when there are no others to answer. */
 const SUSPECT_WAIT_MS = 250;
 /** How long a look-up may take in all, however many peers name closer ones. */
 const QUERY_TIMEOUT_MS = 5000;
@@ -57,7 +56,8 @@ export interface ProviderLookupInit {
  * Finds who has a key: first among the records that are here (in a network of no more than 20 nodes that
  * is all of them), then, when a caller wants more, by asking all the peers that should have the record at
  * once. A hit takes about one round trip, and a miss is certain after the slowest of them; peers that did
- * not answer lately are asked too, but hardly waited for.
+ * not answer lately are asked too, but hardly waited for. Providers that we are connected with come first:
+ * records outlive the nodes that placed them.
  */
 export class ProviderLookup {
   readonly #components: ProviderLookupComponents;
@@ -86,9 +86,9 @@ export class ProviderLookup {
       told = true;
     };
     try {
-      const initial = await this.#fromRecords(key);
+      const known = await this.#fromRecords(key);
       // Nothing may be awaited between joining a query and reading it: the last reader ends it.
-      for await (const provider of this.#queryFor(key, initial).read(signal)) {
+      for await (const provider of this.#queryFor(key, known).read(signal)) {
         // What was found for another caller may have been forgotten since.
         if (suppressions.has(key.recordKey, provider.peerId)) continue;
         tell('hit');
@@ -100,7 +100,8 @@ export class ProviderLookup {
     }
   }
 
-  #queryFor(key: RoutingKey, initial: readonly Provider[]): SharedQuery {
+  #queryFor(key: RoutingKey, known: readonly Provider[]): SharedQuery {
+    const initial = known.filter(({ peerId }) => this.#isPresent(peerId));
     const running = this.#queries.get(key.recordKey);
     if (running !== undefined) {
       for (const provider of initial) running.offer(provider);
@@ -108,7 +109,16 @@ export class ProviderLookup {
     }
     const query = new SharedQuery(
       initial,
-      (found, signal) => this.#query(key, found, signal),
+      async (found, signal) => {
+        const absent = known.filter((provider) => !initial.includes(provider));
+        const resolved = new Set(initial.map(({ peerId }) => peerId));
+        const onFound = (provider: Provider): void => {
+          if (this.#isPresent(provider.peerId)) found(provider);
+          else absent.push(provider);
+        };
+        await this.#query(key, resolved, onFound, signal);
+        for (const provider of absent) found(provider);
+      },
       () => {
         this.#queries.delete(key.recordKey);
       },
@@ -136,6 +146,7 @@ export class ProviderLookup {
   /** Asks the closest peers, and closer ones that they name, until all of the closest have been asked. */
   async #query(
     key: RoutingKey,
+    resolved: Set<string>,
     found: (provider: Provider) => void,
     signal: AbortSignal,
   ): Promise<void> {
@@ -143,12 +154,16 @@ export class ProviderLookup {
     const candidates = new Map<string, DhtPeer>();
     const asked = new Set<string>();
     const pending = new Set<Promise<void>>();
+    const suspects: Promise<void>[] = [];
+    let answers = 0;
     let providers = 0;
     for (const peer of this.#components.membership.members()) candidates.set(peer.bytes, peer);
 
     const isKnown = (bytes: string): boolean => bytes === this.#ownBytes || candidates.has(bytes);
-    const onAnswer = (answer: ProvidersAnswer): void => {
-      for (const provider of this.#toProviders(key, answer.providers)) {
+    const onAnswer = async (answer: ProvidersAnswer): Promise<void> => {
+      answers++;
+      const named = await this.#ownView(answer.providers, resolved);
+      for (const provider of this.#toProviders(key, named)) {
         if (providers++ < MAX_PROVIDERS) found(provider);
       }
       for (const { peerId, multiaddrs } of answer.closer) {
@@ -161,16 +176,13 @@ export class ProviderLookup {
       for (const peer of closest(key.target, [...candidates.values()], REPLICATION)) {
         if (asked.has(peer.text) || asked.size >= MAX_PEERS_ASKED) continue;
         asked.add(peer.text);
-        const request: Promise<void> = this.#ask(
-          peer,
-          key,
-          isKnown,
-          onAnswer,
-          deadline.signal,
-        ).finally(() => {
-          pending.delete(request);
-        });
+        const request = this.#ask(peer, key, isKnown, onAnswer, deadline.signal);
+        if (this.#components.membership.isSuspect(peer)) {
+          suspects.push(request);
+          continue;
+        }
         pending.add(request);
+        void request.finally(() => pending.delete(request));
       }
     };
     askClosest();
@@ -178,33 +190,57 @@ export class ProviderLookup {
       await Promise.race(pending);
       askClosest();
     }
+    if (answers > 0 || suspects.length === 0) return;
+    const enough = new AbortController();
+    await Promise.race([Promise.all(suspects), pause(SUSPECT_WAIT_MS, enough.signal)]);
+    enough.abort();
   }
 
-  /** Never rejects: a peer that fails has nothing to say. Resolves early for a peer under suspicion. */
+  /** Never rejects: a peer that fails has nothing to say. */
   async #ask(
     peer: DhtPeer,
     key: RoutingKey,
     isKnown: (bytes: string) => boolean,
-    onAnswer: (answer: ProvidersAnswer) => void,
+    onAnswer: (answer: ProvidersAnswer) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     const { client, membership, logger } = this.#components;
-    const answered = client
-      .getProviders(peer, key.multihash, isKnown, this.#peerTimeoutMs, signal)
-      .then(
-        (answer) => {
-          membership.trust(peer);
-          onAnswer(answer);
-        },
-        (err: unknown) => {
-          if (signal.aborted) return;
-          membership.suspect(peer);
-          logger.debug({ peerId: peer.text, err }, 'peer did not answer a look-up');
-        },
-      );
-    await (membership.isSuspect(peer)
-      ? Promise.race([answered, pause(SUSPECT_WAIT_MS)])
-      : answered);
+    try {
+      const timeoutMs = this.#peerTimeoutMs;
+      const answer = await client.getProviders(peer, key.multihash, isKnown, timeoutMs, signal);
+      membership.trust(peer);
+      await onAnswer(answer);
+    } catch (err) {
+      if (signal.aborted) return;
+      membership.suspect(peer);
+      logger.debug({ peerId: peer.text, err }, 'peer did not answer a look-up');
+    }
+  }
+
+  /** Whether the provider can be expected to be there. */
+  #isPresent(peerId: string): boolean {
+    const { node, membership } = this.#components;
+    const id = peerIdFromString(peerId);
+    return node.getConnections(id).length > 0 && !membership.isSuspect({ text: peerId });
+  }
+
+  /**
+   * The peers with the addresses that those we are connected with have told us themselves, instead of what
+   * another says about them; of such a peer only once, as reading them is dear.
+   */
+  async #ownView(
+    peers: readonly AddressedPeer[],
+    resolved: Set<string>,
+  ): Promise<readonly AddressedPeer[]> {
+    const { node } = this.#components;
+    const views = peers.map(async (peer) => {
+      if (resolved.has(peer.peerId)) return [];
+      if (node.getConnections(peerIdFromString(peer.peerId)).length === 0) return [peer];
+      resolved.add(peer.peerId);
+      const own = await this.#addressesOf(peer.peerId);
+      return [own.multiaddrs.length > 0 ? own : peer];
+    });
+    return (await Promise.all(views)).flat();
   }
 
   #toProviders(key: RoutingKey, peers: readonly AddressedPeer[]): Provider[] {

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-import { isLoopback, isRegistryAddress, tcpAddress } from './announced-addresses.ts';
+import { isRegistryAddress, leadsToNode, tcpAddress } from './announced-addresses.ts';
 import type { Provider } from './router.ts';
 
 /** Origins kept of one provider. */
@@ -37,8 +37,8 @@ export function providerFromPeer(
   const origins = (announced.length > 0 ? announced : peer.multiaddrs)
     .map(tcpAddress)
     .filter((socket) => socket !== undefined)
-    .filter(({ ip }) => loopback || !isLoopback(ip))
     .map((socket) => (announced.length > 0 ? socket : { ...socket, port: registryPort }))
+    .filter((socket) => leadsToNode(socket, loopback))
     .sort((a, b) => Number(b.ip === connectedIp) - Number(a.ip === connectedIp))
     .map(({ ip, port }) => `http://${isIPv6(ip) ? `[${ip}]` : ip}:${String(port)}`);
   const unique = [...new Set(origins)].slice(0, MAX_ORIGINS);

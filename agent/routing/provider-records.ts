@@ -1,14 +1,19 @@
 /** How long a record is believed after it was last placed: Spegel's 19 minutes. */
 const DEFAULT_VALIDITY_MS = 19 * 60_000;
-/** Records kept for all peers together: 20 times what 1,000 nodes of 1,000 keys put on each of them. */
-const MAX_RECORDS = 500_000;
+/**
+ * Records kept for all peers together: five times what 1,000 nodes of 1,000 keys put on each of them. When
+ * each has a key of its own they take 45 MB of heap (measured with Node.js 24).
+ */
+const MAX_RECORDS = 100_000;
 /** Records that one peer may place with us: it holds that many keys and we are close to all of them. */
-const MAX_RECORDS_PER_PEER = 100_000;
+const MAX_RECORDS_PER_PEER = 10_000;
 /** Providers named for one key, the most recently placed ones: some keys are held by every node. */
 const MAX_PROVIDERS_PER_READ = 100;
 
 /** Looking for expired records when the store is full is done at most this often. */
 const SWEEP_PAUSE_MS = 10_000;
+/** Part of its records that the peer with the most of them loses when there is no room for another's. */
+const EVICTED_SHARE = 0.1;
 
 /** Options of {@link ProviderRecords}. */
 export interface ProviderRecordsInit {
@@ -28,8 +33,9 @@ export interface ProviderRecordsInit {
 
 /**
  * Who holds what, as far as this node is one of those that keep the record: indexed by key, so that a read
- * costs as much as there are providers of that key, and never returning a record past its validity. When a
- * bound is reached new records are refused, and counted.
+ * costs as much as there are providers of that key, and never returning a record past its validity. When it
+ * is full, peers with many records make room for those with few, so that some that fill it do not shut out
+ * the others; what finds no room is refused, and counted.
  */
 export class ProviderRecords {
   readonly #ownPeerId: string;
@@ -131,7 +137,24 @@ export class ProviderRecords {
     const fits = (): boolean =>
       this.#size < this.#maxRecords && (this.#perPeer.get(peerId) ?? 0) < this.#maxRecordsPerPeer;
     if (!fits() && this.#now() - this.#lastSweep >= SWEEP_PAUSE_MS) this.sweep();
+    if (this.#size >= this.#maxRecords) this.#evictFor(peerId);
     return fits();
+  }
+
+  /** Takes the oldest keys from the peer with the most records, several at once as finding them is dear. */
+  #evictFor(peerId: string): void {
+    let largest: string | undefined;
+    let most = (this.#perPeer.get(peerId) ?? 0) + 1;
+    for (const [other, records] of this.#perPeer) {
+      if (records > most && other !== this.#ownPeerId) [largest, most] = [other, records];
+    }
+    if (largest === undefined) return;
+    let surplus = Math.ceil(most * EVICTED_SHARE);
+    for (const [recordKey, peers] of this.#keys) {
+      if (!peers.has(largest)) continue;
+      this.delete(recordKey, largest);
+      if (--surplus === 0) return;
+    }
   }
 
   #count(peerId: string, change: 1 | -1): void {

@@ -8,6 +8,9 @@ import type { ProviderRecords } from './provider-records.ts';
 /** Where kad-dht keeps its provider records: `/dht/provider/<multihash in base32>/<peer ID>`. */
 const PROVIDER_PREFIX = '/dht/provider/';
 
+/** A SHA2-256 multihash in base32: others are no keys of ours or Spegel's, and may be of any length. */
+const RECORD_KEY = /^ciq[a-p][a-z2-7]{51}$/;
+
 /**
  * kad-dht stores the time of a placement in the record and never looks at it when reading. Ours is kept in
  * {@link ProviderRecords}, so every record reads as this: the varint 0.
@@ -31,6 +34,8 @@ export class RoutingDatastore extends BaseDatastore {
   override put(key: Key, value: Uint8Array): Key | Promise<Key> {
     const record = parseRecord(key);
     if (record === undefined) return this.#rest.put(key, value);
+    // kad-dht ends the stream then.
+    if (!RECORD_KEY.test(record.recordKey)) throw new Error('not the multihash of a key');
     this.#records.add(record.recordKey, record.peerId);
     return key;
   }

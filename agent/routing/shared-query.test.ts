@@ -83,3 +83,12 @@ test('the query is aborted when the last reader leaves, not before', async () =>
   assert.deepEqual(await reads[1], ['a']);
   assert.equal(state.aborted, true);
 });
+
+test('what is said later about a provider is added to what is known of it', async () => {
+  const { query, finish } = controlled([provider('a')]);
+  query.offer({ peerId: 'a', origins: ['http://right:5000', 'http://a:5000'] });
+  finish();
+  const providers: Provider[] = [];
+  for await (const found of query.read()) providers.push(found);
+  assert.deepEqual(providers, [{ peerId: 'a', origins: ['http://a:5000', 'http://right:5000'] }]);
+});

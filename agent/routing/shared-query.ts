@@ -3,6 +3,9 @@ import type { Provider } from './router.ts';
 /** Finds providers and hands each over as it is found; resolves when there are no more. */
 export type RunQuery = (found: (provider: Provider) => void, signal: AbortSignal) => Promise<void>;
 
+/** Origins kept of one provider, of all that several peers have said about it. */
+const MAX_ORIGINS = 8;
+
 /**
  * One query whose results several callers read, each at its own pace and all of them from the beginning. The
  * query starts when somebody waits for more than `initial` offers, and is aborted when the last reader leaves.
@@ -12,7 +15,8 @@ export class SharedQuery {
   readonly #onEnd: () => void;
   readonly #abort = new AbortController();
   readonly #providers: Provider[];
-  readonly #peerIds: Set<string>;
+  /** Peer ID -> where it is among the providers. */
+  readonly #places: Map<string, number>;
   #readers = 0;
   #started = false;
   #ended = false;
@@ -25,7 +29,7 @@ export class SharedQuery {
    */
   constructor(initial: readonly Provider[], run: RunQuery, onEnd: () => void) {
     this.#providers = [...initial];
-    this.#peerIds = new Set(initial.map(({ peerId }) => peerId));
+    this.#places = new Map(initial.map(({ peerId }, place) => [peerId, place]));
     this.#run = run;
     this.#onEnd = onEnd;
   }
@@ -56,11 +60,17 @@ export class SharedQuery {
     }
   }
 
-  /** Adds a provider, unless it is known already. */
+  /** Adds a provider; of one that is known already, the origins that readers to come are to hear of too. */
   offer(provider: Provider): void {
-    if (this.#peerIds.has(provider.peerId)) return;
-    this.#peerIds.add(provider.peerId);
-    this.#providers.push(provider);
+    const { peerId, origins } = provider;
+    const place = this.#places.get(peerId);
+    const known = place === undefined ? undefined : this.#providers[place];
+    if (place !== undefined && known !== undefined) {
+      const merged = [...new Set([...known.origins, ...origins])].slice(0, MAX_ORIGINS);
+      this.#providers[place] = { peerId, origins: merged };
+      return;
+    }
+    this.#places.set(peerId, this.#providers.push(provider) - 1);
     this.#wakeReaders();
   }
 

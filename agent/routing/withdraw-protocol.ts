@@ -70,11 +70,12 @@ export class WithdrawProtocol {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<boolean> {
-    // Without a connection there is nobody to tell: the records went with the process, or will expire.
-    const [connection] = this.#node.getConnections(peer.id);
-    if (connection === undefined || !(await this.#speaks(peer))) return false;
+    if (!(await this.#speaks(peer))) return false;
     using deadline = new Deadline(timeoutMs, signal);
-    const stream = await connection.newStream(WITHDRAW_PROTOCOL, { signal: deadline.signal });
+    // Connects anew when the connection is lost, which it may be for a moment only.
+    const stream = await this.#node.dialProtocol(peer.id, WITHDRAW_PROTOCOL, {
+      signal: deadline.signal,
+    });
     using reader = new FrameReader(stream, 0);
     await this.#bounded(stream, deadline.signal, async () => {
       stream.send(Buffer.concat(multihashes.map(frame)));

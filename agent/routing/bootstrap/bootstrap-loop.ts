@@ -1,9 +1,11 @@
+import { networkInterfaces } from 'node:os';
+
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import { peerIdFromString } from '@libp2p/peer-id';
 import pLimit from 'p-limit';
 
-import { isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
+import { isLoopback, isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
 import { Backoff, jittered } from '../../timing/backoff.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht-client.ts';
@@ -53,6 +55,7 @@ export class BootstrapLoop {
   #nextAt = Number.POSITIVE_INFINITY;
   #round: Promise<void> | undefined;
   #status: BootstrapStatus = { bootstrapped: false };
+  #warnedOfTwin = false;
 
   constructor(components: BootstrapLoopComponents) {
     this.#components = components;
@@ -145,7 +148,10 @@ export class BootstrapLoop {
           try {
             await this.#dial(peer);
           } catch (error) {
-            if (isSelfDial(error)) return;
+            if (isSelfDial(error)) {
+              this.#warnOfTwin(peer);
+              return;
+            }
             failures.push(`${String(peer.multiaddrs[0])}: ${messageOf(error)}`);
           }
         }),
@@ -161,6 +167,18 @@ export class BootstrapLoop {
     const targets =
       peerId === undefined ? addresses : addresses.map((address) => withPeerId(address, peerId));
     await this.#components.node.dial(targets, { signal: deadline.signal });
+  }
+
+  /** A node with our identity answers at an address of another host: a copied data directory. */
+  #warnOfTwin({ multiaddrs }: BootstrapPeer): void {
+    const foreign = multiaddrs.find(isForeign);
+    if (this.#warnedOfTwin || foreign === undefined) return;
+    this.#warnedOfTwin = true;
+    const { logger, node } = this.#components;
+    logger.warn(
+      { peerId: node.peerId.toString(), address: foreign.toString() },
+      'another node seems to have the identity of this one, and the two do not find each other: remove private.key from the data directory of one of them and restart it',
+    );
   }
 
   #isSelf({ peerId, multiaddrs }: BootstrapPeer): boolean {
@@ -198,6 +216,15 @@ function socketOf(address: Multiaddr): string {
 /** An address that we did not recognise as our own leads to ourselves. */
 function isSelfDial(error: unknown): boolean {
   return error instanceof Error && /dial self/i.test(error.message);
+}
+
+/** Whether the address is an IP that this host does not have; of a name nobody can tell. */
+function isForeign(address: Multiaddr): boolean {
+  const ip = tcpAddress(address)?.ip;
+  if (ip === undefined || isLoopback(ip)) return false;
+  return !Object.values(networkInterfaces())
+    .flat()
+    .some((own) => own?.address === ip);
 }
 
 function messageOf(error: unknown): string {

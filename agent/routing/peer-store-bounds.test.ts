@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+import { MemoryDatastore } from 'datastore-core';
+
+import { createNode } from './libp2p-node.ts';
+import { MAX_STORED_ADDRESSES } from './peer-store-bounds.ts';
+
+test('a node keeps a bounded number of addresses of a peer, however they come', async () => {
+  const privateKey = await generateKeyPair('Ed25519');
+  const { node } = await createNode({ privateKey, datastore: new MemoryDatastore(), listen: [] });
+  const peerId = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+  const addresses = (batch: number, count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      multiaddr(`/ip4/10.0.${String(batch)}.${String(i)}/tcp/1`),
+    );
+  const stored = async (): Promise<string[]> =>
+    (await node.peerStore.get(peerId)).addresses.map(({ multiaddr: address }) => String(address));
+
+  await node.peerStore.merge(peerId, { multiaddrs: addresses(1, 2) });
+  await node.peerStore.merge(peerId, { multiaddrs: addresses(1, 3) });
+  assert.equal((await stored()).length, 3);
+  for (let batch = 2; batch < 6; batch++) {
+    await node.peerStore.merge(peerId, { multiaddrs: addresses(batch, 200) });
+  }
+  const all = await stored();
+  assert.equal(all.length, MAX_STORED_ADDRESSES);
+  assert.ok(all.includes('/ip4/10.0.1.0/tcp/1'), 'those known first stay');
+  await node.peerStore.patch(peerId, { multiaddrs: addresses(7, 200) });
+  assert.equal((await stored()).length, MAX_STORED_ADDRESSES);
+  await node.peerStore.patch(peerId, { multiaddrs: addresses(8, 1) });
+  assert.deepEqual(await stored(), ['/ip4/10.0.8.0/tcp/1']);
+});
