@@ -12,7 +12,7 @@ import { unlessMissing } from './file-errors.ts';
  * Bytes that one read asks for. Smaller reads cost throughput, larger ones memory per connection and, where
  * containerd fetches a layer in ranges that it closes early, bytes that were read and sent for nothing.
  */
-const CHUNK = 256 * 1024;
+const CHUNK = 512 * 1024;
 
 /** Where a blob lies below `root`, in an OCI image layout and in containerd's content folder alike. */
 export function blobPath(root: string, digest: Digest): string {

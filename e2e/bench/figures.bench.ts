@@ -58,27 +58,25 @@ void suite('figures', () => {
         'agent of a, directly': `http://${a.host.address}:${PORTS.registry}${path}`,
         'agent of b, from a': `http://127.0.0.1:${PORTS.registry}${path}`,
       };
+      const rates = new Rates(layer.size);
       for (let round = 0; round < 3; round++) {
         for (const [what, url] of Object.entries(urls)) {
-          const start = performance.now();
-          await b.host.execute(['curl', '-sSf', '-o', '/dev/null', url]);
-          t.diagnostic(`curl, ${what}: ${rate(layer.size, start)}`);
+          await rates.measure(`curl, ${what}`, async () => {
+            await b.host.execute(['curl', '-sSf', '-o', '/dev/null', url]);
+          });
         }
-      }
-      for (let round = 0; round < 2; round++) {
-        const viaUpstream = performance.now();
-        await writeHostsToml(b.containerd.certsDir, upstream.registry, upstream.origin, [
-          upstream.origin,
-        ]);
-        await b.containerd.pullWithCri(name);
-        t.diagnostic(`CRI pull with unpacking, docker-registry: ${rate(layer.size, viaUpstream)}`);
+        await writeHostsToml(b.containerd.certsDir, upstream.registry, upstream.origin, []);
+        await rates.measure('CRI pull with unpacking, docker-registry', async () => {
+          await b.containerd.pullWithCri(name);
+        });
         await b.containerd.removeImage();
-        const viaPeer = performance.now();
         await writeHostsToml(b.containerd.certsDir, upstream.registry, upstream.origin);
-        await b.containerd.pullWithCri(name);
-        t.diagnostic(`CRI pull with unpacking, from peer: ${rate(layer.size, viaPeer)}`);
+        await rates.measure('CRI pull with unpacking, from a peer', async () => {
+          await b.containerd.pullWithCri(name);
+        });
         await b.containerd.removeImage();
       }
+      for (const line of rates.report('docker-registry')) t.diagnostic(line);
     },
     { timeoutMs: 600_000 },
   );
@@ -88,7 +86,33 @@ function mib(bytes: number): number {
   return Math.round(bytes / MIB);
 }
 
-function rate(bytes: number, start: number): string {
-  const seconds = (performance.now() - start) / 1000;
-  return `${mib(bytes / seconds)} MiB/s (${seconds.toFixed(2)} s)`;
+/** Throughputs of one run by name, and their ratios to that of the peer in the same kind of measurement. */
+class Rates {
+  readonly #bytes: number;
+  readonly #seconds = new Map<string, number[]>();
+
+  constructor(bytes: number) {
+    this.#bytes = bytes;
+  }
+
+  async measure(what: string, work: () => Promise<void>): Promise<void> {
+    const start = performance.now();
+    await work();
+    const taken = (performance.now() - start) / 1000;
+    this.#seconds.set(what, [...(this.#seconds.get(what) ?? []), taken]);
+  }
+
+  /** One line a name: the median, all of them, and the ratio of the medians. */
+  report(peer: string): string[] {
+    const median = (times: readonly number[]): number =>
+      times.toSorted((one, other) => one - other)[Math.floor(times.length / 2)] ?? NaN;
+    return [...this.#seconds].map(([what, times]) => {
+      const [kind = ''] = what.split(', ');
+      const reference = median(this.#seconds.get(`${kind}, ${peer}`) ?? []);
+      const speed = mib(this.#bytes / median(times));
+      const all = times.map((time) => time.toFixed(2)).join(' ');
+      const ratio = (reference / median(times)).toFixed(2);
+      return `${what}: ${speed} MiB/s, ${ratio} of ${peer}'s (seconds: ${all})`;
+    });
+  }
 }
