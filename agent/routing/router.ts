@@ -37,7 +37,10 @@ export interface Router {
    * responsible for the key has been asked or `signal` is aborted; it never rejects for a peer's failure.
    */
   lookup(key: string, signal?: AbortSignal): AsyncIterable<Provider>;
-  /** The provider did not have what its record says: stop naming it for this key until it says so anew. */
+  /**
+   * The provider did not have what its record says: it is not named for this key for a while, or until it
+   * places the record with this node anew.
+   */
   forget(key: string, peerId: string): void;
   status(): RouterStatus;
 }
