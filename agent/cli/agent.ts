@@ -17,7 +17,7 @@ import { ListenError as RouterListenError } from '../routing/libp2p-node.ts';
 import { Libp2pRouter } from '../routing/libp2p-router.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer } from '../transfer/peer-transfer.ts';
-import { createBootstrapper, listenMultiaddrs } from './directory.ts';
+import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } from './directory.ts';
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { createStore } from './store.ts';
@@ -88,6 +88,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     {
       listen: listenMultiaddrs(config['router-addr']),
       registryPort,
+      ...recordTimes(config),
+      observer: countDirectory(metrics),
       metricsRegistry: metrics.registry,
     },
   );
@@ -148,7 +150,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
         listening: router.listening.map(String),
         ...health.readiness(),
         store: inventory.status(),
-        directory: { ...router.status(), records: router.recordCount },
+        directory: router.status(),
         advertised: Object.fromEntries(inventory.countByRegistry()),
       }),
     }),

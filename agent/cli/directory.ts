@@ -3,10 +3,12 @@ import { isIP } from 'node:net';
 import type { RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
 import type { HostPort } from '../config/values.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import type { Bootstrapper } from '../routing/bootstrap/bootstrapper.ts';
 import { DnsBootstrapper } from '../routing/bootstrap/dns-bootstrapper.ts';
 import { HttpBootstrapper } from '../routing/bootstrap/http-bootstrapper.ts';
 import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts';
+import type { RoutingObserver } from '../routing/routing-observer.ts';
 
 /**
  * The way to first peers that the options choose.
@@ -43,4 +45,42 @@ export function listenMultiaddrs({ host, port }: HostPort): string[] {
   const version = isIP(host);
   if (version === 0) throw new UsageError(`--router-addr: "${host}" is no IP address`);
   return [`/ip${version}/${host}/tcp/${port}`];
+}
+
+/**
+ * How often records are placed, and how long they are believed, in milliseconds.
+ *
+ * @throws UsageError when records would expire before they are placed again
+ */
+export function recordTimes(config: RegistryConfig): { refreshMs: number; validityMs: number } {
+  const [refreshMs, validityMs] = [config['record-refresh'], config['record-validity']];
+  if (refreshMs >= validityMs) {
+    throw new UsageError(
+      '--record-refresh must be shorter than --record-validity, or records expire before they are placed again',
+    );
+  }
+  return { refreshMs, validityMs };
+}
+
+/** Counts what the router tells of its work. */
+export function countDirectory(metrics: Metrics): RoutingObserver {
+  return {
+    onLookup(result, seconds) {
+      metrics.lookupDuration.observe({ result }, seconds);
+    },
+    onPlacement(records, bytes, seconds) {
+      metrics.placedRecords.inc(records);
+      metrics.placedBytes.inc(bytes);
+      metrics.placementDuration.observe(seconds);
+    },
+    onPlacementFailure() {
+      metrics.placementFailures.inc();
+    },
+    onWithdrawal(records) {
+      metrics.withdrawnRecords.inc(records);
+    },
+    onRefusal(reason) {
+      metrics.directoryRefusals.inc({ reason });
+    },
+  };
 }

@@ -24,7 +24,8 @@ export function refreshGauges(metrics: Metrics, { inventory, router, health }: G
   }
   const { ready } = health.readiness();
   metrics.ready.set(ready ? 1 : 0);
-  const { peers, advertisedKeys } = router.status();
+  const { peers, advertisedKeys, records } = router.status();
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
+  metrics.directoryRecords.set(records);
 }

@@ -132,6 +132,22 @@ export const REGISTRY_OPTIONS = {
     details: 'With or without `/p2p/ID`. Empty: this node waits to be dialled.',
     spegel: true,
   }),
+  'record-refresh': option({
+    kind: VALUE.interval,
+    fallback: '15m',
+    summary: 'how often records are placed anew',
+    details:
+      'The cost of the directory is in proportion to it. Changes do not wait for it: what is new is placed and what is gone is withdrawn at once, and a node that joins is given the records it is to keep.',
+    spegel: false,
+  }),
+  'record-validity': option({
+    kind: VALUE.interval,
+    fallback: '19m',
+    summary: 'how long records are believed',
+    details:
+      'After they were last placed; must be longer than `--record-refresh`, by as much as a refresh may be late. It is what ends the records of nodes that went without a word.',
+    spegel: false,
+  }),
   'mirror-resolve-timeout': option({
     kind: VALUE.duration,
     fallback: '20ms',

@@ -23,6 +23,14 @@ export interface Metrics {
   readonly storeChanges: Counter<'kind'>;
   readonly storeProblems: Counter<'reason'>;
   readonly advertiseLag: Histogram;
+  readonly lookupDuration: Histogram<'result'>;
+  readonly placementDuration: Histogram;
+  readonly placedRecords: Counter;
+  readonly placedBytes: Counter;
+  readonly placementFailures: Counter;
+  readonly withdrawnRecords: Counter;
+  readonly directoryRefusals: Counter<'reason'>;
+  readonly directoryRecords: Gauge;
   readonly routingPeers: Gauge;
   readonly advertisedKeys: Gauge;
   readonly ready: Gauge;
@@ -72,6 +80,14 @@ export function createMetrics(): Metrics {
     storeChanges: counter('peerglass_store_changes_total'),
     storeProblems: counter('peerglass_store_problems_total'),
     advertiseLag: histogram('peerglass_advertise_lag_seconds'),
+    lookupDuration: histogram('peerglass_lookup_duration_seconds'),
+    placementDuration: histogram('peerglass_placement_duration_seconds'),
+    placedRecords: counter('peerglass_placed_records_total'),
+    placedBytes: counter('peerglass_placed_bytes_total'),
+    placementFailures: counter('peerglass_placement_failures_total'),
+    withdrawnRecords: counter('peerglass_withdrawn_records_total'),
+    directoryRefusals: counter('peerglass_directory_refusals_total'),
+    directoryRecords: gauge('peerglass_directory_records'),
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
     ready: gauge('peerglass_ready'),

@@ -113,6 +113,48 @@ export const METRICS = {
     help: 'Time from seeing content in the store to its first placement in the directory.',
     buckets: SECONDS,
   },
+  peerglass_lookup_duration_seconds: {
+    type: 'histogram',
+    labels: ['result'],
+    help: 'Time of a lookup until its first provider (result hit), or until it was certain that there is none (miss); aborted when nobody waited any more.',
+    buckets: SECONDS,
+  },
+  peerglass_placement_duration_seconds: {
+    type: 'histogram',
+    labels: [],
+    help: 'Time for a peer to take and confirm a batch of our records.',
+    buckets: SECONDS,
+  },
+  peerglass_placed_records_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Records that peers have taken from us, refreshes included.',
+  },
+  peerglass_placed_bytes_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Bytes sent to place records.',
+  },
+  peerglass_placement_failures_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Batches of records that a peer did not take; they are placed again later.',
+  },
+  peerglass_withdrawn_records_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Records that peers have forgotten because we no longer hold the content.',
+  },
+  peerglass_directory_refusals_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests of peers to the directory that were not taken: malformed, foreign-key, foreign-provider, no-room; or read later: too-fast.',
+  },
+  peerglass_directory_records: {
+    type: 'gauge',
+    labels: [],
+    help: 'Provider records kept for other nodes and for this one.',
+  },
   peerglass_routing_peers: {
     type: 'gauge',
     labels: [],

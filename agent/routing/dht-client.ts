@@ -1,9 +1,10 @@
 import type { Stream } from '@libp2p/interface';
-import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { peerIdFromMultihash } from '@libp2p/peer-id';
 import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 
+import { readAddress } from './address-book.ts';
+import type { AddressedPeer } from './address-book.ts';
 import { isRegistryAddress } from './announced-addresses.ts';
 import { Deadline } from '../timing/deadline.ts';
 import {
@@ -21,7 +22,6 @@ import { DHT_PROTOCOL } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 import type { DhtPeer } from './membership.ts';
 import type { OwnAddresses } from './own-addresses.ts';
-import type { AddressedPeer } from './provider-origins.ts';
 import { StreamPool } from './stream-pool.ts';
 import type { Channel } from './stream-pool.ts';
 
@@ -72,30 +72,29 @@ export class DhtClient {
 
   /**
    * Places records that we provide the keys with a peer (ADD_PROVIDER), all on one stream, and resolves
-   * when it has handled them. ADD_PROVIDER has no answer of its own; a peer handles the messages of a
-   * stream in order, so the answer to a PING after them stands for all.
+   * when it has handled them, with the bytes sent. ADD_PROVIDER has no answer of its own; a peer handles the
+   * messages of a stream in order, so the answer to a PING after them stands for all.
    */
   async addProviders(
     peer: DhtPeer,
     multihashes: readonly Uint8Array[],
     timeoutMs: number,
     signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number> {
     const provider = encodeProvider({
       id: this.#node.peerId.toMultihash().bytes,
       multiaddrs: this.#addresses.current().map(({ bytes }) => bytes),
     });
+    const messages = multihashes.map((multihash) => frame(encodeAddProvider(multihash, provider)));
+    const bytes = Buffer.concat([...messages, frame(encodePing())]);
     await this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }, deadline) => {
-      const messages = multihashes.map((multihash) =>
-        frame(encodeAddProvider(multihash, provider)),
-      );
-      const bytes = Buffer.concat([...messages, frame(encodePing())]);
       for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
         const more = stream.send(bytes.subarray(at, at + WRITE_BYTES));
         if (!more) await stream.onDrain({ signal: deadline });
       }
       await answer(reader);
     });
+    return bytes.length;
   }
 
   /** Ends the streams that are kept open for later. */
@@ -154,12 +153,4 @@ function readPeers(peers: readonly WirePeer[]): AddressedPeer[] {
     }
   }
   return read;
-}
-
-function readAddress(bytes: Uint8Array): Multiaddr[] {
-  try {
-    return [multiaddr(bytes)];
-  } catch {
-    return [];
-  }
 }

@@ -1,18 +1,23 @@
 import { encodeVarint, FrameError } from './frames.ts';
 
 /**
- * The few messages of the Kademlia DHT that we speak ourselves (libp2p specification "kad-dht", section
- * "RPC messages"). Written by hand because the sweep writes thousands of them that differ in the key only,
- * and because what a peer answers is to be bounded while it is read.
+ * The messages of the Kademlia DHT (libp2p specification "kad-dht", section "RPC messages"). Written by hand
+ * because the sweep writes thousands of them that differ in the key only, because answers are put together
+ * from parts that are there already, and because what a peer sends is to be bounded while it is read.
  */
-const ADD_PROVIDER = 2;
-const GET_PROVIDERS = 3;
-const PING = 5;
+export const MESSAGE_TYPE = {
+  putValue: 0,
+  getValue: 1,
+  addProvider: 2,
+  getProviders: 3,
+  findNode: 4,
+  ping: 5,
+} as const;
 
-/** Peers taken from one list of an answer; a well-behaved node sends at most 20 closer ones. */
+/** Peers taken from one list of a message; a well-behaved node sends at most 20 closer ones. */
 export const MAX_PEERS_PER_LIST = 128;
-/** Addresses taken per peer of an answer. */
-const MAX_ADDRESSES_PER_PEER = 32;
+/** Addresses taken per peer of a message. */
+const MAX_ADDRESSES_PER_PEER = 16;
 
 const FIELD_TYPE = 1;
 const FIELD_KEY = 2;
@@ -21,6 +26,7 @@ const FIELD_PROVIDERS = 9;
 const PEER_ID = 1;
 const PEER_MULTIADDRS = 2;
 const WIRE_BYTES = 2;
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** A peer as a message names it: nothing in it has been checked. */
 export interface WirePeer {
@@ -32,34 +38,60 @@ export interface WirePeer {
 /** The part of a DHT message that we use. */
 export interface DhtMessage {
   readonly type: number;
+  /** A multihash; for FIND_NODE that of a peer ID, or any bytes. Empty when there is none. */
+  readonly key: Uint8Array;
   readonly closer: readonly WirePeer[];
   readonly providers: readonly WirePeer[];
 }
 
+/** What a peer's answer says: {@link encodePeer} makes the peers. */
+export interface AnswerParts {
+  readonly type: number;
+  readonly key: Uint8Array;
+  readonly closer: readonly Uint8Array[];
+  readonly providers: readonly Uint8Array[];
+}
+
+/** A peer as it stands in the lists of a message. */
+export function encodePeer({ id, multiaddrs }: WirePeer): Uint8Array {
+  return Buffer.concat([
+    field(PEER_ID, id),
+    ...multiaddrs.map((address) => field(PEER_MULTIADDRS, address)),
+  ]);
+}
+
 /** Everything of an ADD_PROVIDER message after the key; the same for all keys of a sweep. */
 export function encodeProvider(provider: WirePeer): Uint8Array {
-  return field(
-    FIELD_PROVIDERS,
-    Buffer.concat([
-      field(PEER_ID, provider.id),
-      ...provider.multiaddrs.map((address) => field(PEER_MULTIADDRS, address)),
-    ]),
-  );
+  return field(FIELD_PROVIDERS, encodePeer(provider));
 }
 
 /** ADD_PROVIDER for one key; `provider` comes from {@link encodeProvider}. */
 export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): Uint8Array {
-  return Buffer.concat([typeField(ADD_PROVIDER), field(FIELD_KEY, multihash), provider]);
+  return Buffer.concat([
+    typeField(MESSAGE_TYPE.addProvider),
+    field(FIELD_KEY, multihash),
+    provider,
+  ]);
 }
 
 /** GET_PROVIDERS for one key. */
 export function encodeGetProviders(multihash: Uint8Array): Uint8Array {
-  return Buffer.concat([typeField(GET_PROVIDERS), field(FIELD_KEY, multihash)]);
+  return Buffer.concat([typeField(MESSAGE_TYPE.getProviders), field(FIELD_KEY, multihash)]);
 }
 
 /** PING; the answer to it says that all messages before it on the stream have been handled. */
 export function encodePing(): Uint8Array {
-  return typeField(PING);
+  return typeField(MESSAGE_TYPE.ping);
+}
+
+/** An answer to GET_PROVIDERS, FIND_NODE or GET_VALUE (of which we never have any). */
+export function encodeAnswer({ type, key, closer, providers }: AnswerParts): Uint8Array {
+  return Buffer.concat([
+    typeField(type),
+    field(FIELD_KEY, key),
+    ...closer.map((peer) => field(FIELD_CLOSER, peer)),
+    ...providers.map((peer) => field(FIELD_PROVIDERS, peer)),
+  ]);
 }
 
 /**
@@ -69,22 +101,25 @@ export function encodePing(): Uint8Array {
  */
 export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
   let type = 0;
+  let key = NO_BYTES;
   const closer: WirePeer[] = [];
   const providers: WirePeer[] = [];
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') {
       if (number === FIELD_TYPE) type = value;
+    } else if (number === FIELD_KEY) {
+      key = value;
     } else if (number === FIELD_CLOSER && closer.length < MAX_PEERS_PER_LIST) {
       closer.push(decodePeer(value));
     } else if (number === FIELD_PROVIDERS && providers.length < MAX_PEERS_PER_LIST) {
       providers.push(decodePeer(value));
     }
   }
-  return { type, closer, providers };
+  return { type, key, closer, providers };
 }
 
 function decodePeer(bytes: Uint8Array): WirePeer {
-  let id: Uint8Array = new Uint8Array(0);
+  let id = NO_BYTES;
   const multiaddrs: Uint8Array[] = [];
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') continue;

@@ -1,7 +1,7 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 
-/** Bytes of messages that nobody has read yet at most. */
-const MAX_UNREAD_BYTES = 2 * 1024 * 1024;
+/** Bytes of unread messages from which on the peer is made to wait. */
+const MAX_UNREAD_BYTES = 64 * 1024;
 
 /** A peer sent more, or something else, than the protocol allows. */
 export class FrameError extends Error {
@@ -43,6 +43,11 @@ export class FrameDecoder {
     this.#maxBytes = maxBytes;
   }
 
+  /** Whether a part of a message has come, and the rest has not. */
+  get partial(): boolean {
+    return this.#length > 0;
+  }
+
   /**
    * Takes the next bytes and gives the messages that they complete.
    *
@@ -80,23 +85,36 @@ export class FrameDecoder {
   }
 }
 
+/** How long a {@link FrameReader} waits, in milliseconds; without bounds it is for its owner to end. */
+export interface FrameReaderInit {
+  /** From one message to the beginning of the next. */
+  readonly idleMs: number;
+  /** From the beginning of a message to its end, however it drips. */
+  readonly messageMs: number;
+}
+
 /**
  * Reads length-prefixed messages from a stream. It listens from its construction on, so that an answer is
- * not missed that comes before the first {@link next}; dispose of it to stop listening. What ends the wait
- * for a peer that says nothing is `stream.abort()`.
+ * not missed that comes before the first {@link next}, and pauses the stream while messages wait to be read;
+ * dispose of it to stop listening. What ends the wait for a peer that says nothing is `stream.abort()`, or
+ * the times of its options.
  */
 export class FrameReader {
   readonly #stream: Stream;
   readonly #decoder: FrameDecoder;
+  readonly #times: FrameReaderInit | undefined;
   readonly #messages: Uint8Array[] = [];
   #unreadBytes = 0;
   #ended = false;
   #failure: Error | undefined;
   #wake = Promise.withResolvers<undefined>();
+  #timer: NodeJS.Timeout | undefined;
+  #timedPart = false;
 
-  constructor(stream: Stream, maxBytes: number) {
+  constructor(stream: Stream, maxBytes: number, times?: FrameReaderInit) {
     this.#stream = stream;
     this.#decoder = new FrameDecoder(maxBytes);
+    this.#times = times;
     stream.addEventListener('message', this.#onMessage);
     stream.addEventListener('close', this.#onClose);
     stream.addEventListener('remoteCloseWrite', this.#onRemoteCloseWrite);
@@ -106,7 +124,8 @@ export class FrameReader {
   /**
    * The next message, or undefined when the peer has ended its side.
    *
-   * @throws {FrameError} for a message that is too long; the stream's own error when it broke.
+   * @throws {FrameError} for a message that is too long, or not there in time; the stream's own error when
+   *   it broke.
    */
   async next(): Promise<Uint8Array | undefined> {
     for (;;) {
@@ -115,8 +134,12 @@ export class FrameReader {
         this.#unreadBytes -= message.length;
         return message;
       }
+      this.#resume();
+      // What had been held back may be there by now.
+      if (this.#messages.length > 0) continue;
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended) return undefined;
+      this.#watchTime();
       await this.#wake.promise;
     }
   }
@@ -127,6 +150,7 @@ export class FrameReader {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
     this.#stream.removeEventListener('message', this.#onMessage);
     this.#stream.removeEventListener('close', this.#onClose);
     this.#stream.removeEventListener('remoteCloseWrite', this.#onRemoteCloseWrite);
@@ -138,11 +162,15 @@ export class FrameReader {
       for (const message of this.#decoder.push(data.subarray())) {
         this.#messages.push(message);
         this.#unreadBytes += message.length;
+        // A part at the end of a burst is that of another message.
+        this.#timedPart = false;
+        clearTimeout(this.#timer);
       }
-      if (this.#unreadBytes > MAX_UNREAD_BYTES) throw new FrameError('too many messages');
+      if (this.#unreadBytes > MAX_UNREAD_BYTES && this.#stream.readStatus === 'readable') {
+        this.#stream.pause();
+      }
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new FrameError(String(error));
-      this.#messages.length = 0;
+      this.#fail(error instanceof Error ? error : new FrameError(String(error)));
     }
     this.#noticeEnd();
     this.#wakeUp();
@@ -158,6 +186,34 @@ export class FrameReader {
     this.#noticeEnd();
     this.#wakeUp();
   };
+
+  #resume(): void {
+    if (this.#stream.readStatus === 'paused') this.#stream.resume();
+    this.#noticeEnd();
+  }
+
+  /** Called when nothing is there to be read. A part of a message does not start the time anew. */
+  #watchTime(): void {
+    if (this.#times === undefined) return;
+    const { partial } = this.#decoder;
+    if (partial && this.#timedPart) return;
+    this.#timedPart = partial;
+    clearTimeout(this.#timer);
+    const { idleMs, messageMs } = this.#times;
+    this.#timer = setTimeout(
+      () => {
+        if (partial) this.#fail(new FrameError('the message did not come to its end in time'));
+        else this.#ended = true;
+        this.#wakeUp();
+      },
+      partial ? messageMs : idleMs,
+    );
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#messages.length = 0;
+  }
 
   // The peer may have ended its side before we listened, and then no event tells so.
   #noticeEnd(): void {

@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 
-import { base32 } from 'multiformats/bases/base32';
 import { CID } from 'multiformats/cid';
 import { create as createMultihash } from 'multiformats/hashes/digest';
 
+import { prefixOf } from './kademlia.ts';
+
 const RAW_CODEC = 0x55;
 const SHA2_256_CODE = 0x12;
+const SHA2_256_BYTES = 32;
 
 /** A key of the directory in the forms that the network wants it in. */
 export interface RoutingKey {
@@ -13,9 +15,9 @@ export interface RoutingKey {
   readonly name: string;
   /** What DHT messages carry. */
   readonly multihash: Uint8Array;
-  /** Where it lies in the key space of Kademlia: the SHA2-256 of the multihash. */
-  readonly target: Uint8Array;
-  /** What provider records are kept under: the multihash in base32 without a prefix, as kad-dht does. */
+  /** Where it lies in the key space of Kademlia: the first 32 bits of the SHA2-256 of the multihash. */
+  readonly target: number;
+  /** What provider records are kept under, see {@link recordKeyOf}. */
   readonly recordKey: string;
 }
 
@@ -30,16 +32,34 @@ export function keyToCid(name: string): CID {
 
 /** All forms of a key at once: hashing is the dearest part of a look-up that is answered locally. */
 export function routingKey(name: string): RoutingKey {
-  const multihash = keyToCid(name).multihash.bytes;
+  const multihash = Buffer.allocUnsafe(2 + SHA2_256_BYTES);
+  multihash[0] = SHA2_256_CODE;
+  multihash[1] = SHA2_256_BYTES;
+  createHash('sha256').update(name, 'utf8').digest().copy(multihash, 2);
   return {
     name,
     multihash,
-    target: createHash('sha256').update(multihash).digest(),
-    recordKey: recordKeyOf(multihash),
+    target: targetOf(multihash),
+    recordKey: multihash.toString('latin1', 2),
   };
 }
 
-/** The name of a multihash among the provider records. */
-export function recordKeyOf(multihash: Uint8Array): string {
-  return base32.baseEncode(multihash);
+/** Where the key of a message lies in the key space. */
+export function targetOf(key: Uint8Array): number {
+  return prefixOf(createHash('sha256').update(key).digest());
+}
+
+/**
+ * The name of a key among the provider records: its digest, a character a byte, which is the smallest form
+ * that a map takes. Undefined for anything but a SHA2-256 multihash: no key of ours or Spegel's is another.
+ */
+export function recordKeyOf(multihash: Uint8Array): string | undefined {
+  if (
+    multihash.length !== 2 + SHA2_256_BYTES ||
+    multihash[0] !== SHA2_256_CODE ||
+    multihash[1] !== SHA2_256_BYTES
+  ) {
+    return undefined;
+  }
+  return Buffer.from(multihash.buffer, multihash.byteOffset + 2, SHA2_256_BYTES).toString('latin1');
 }

@@ -2,16 +2,15 @@ import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
 import { identify } from '@libp2p/identify';
 import type { Identify } from '@libp2p/identify';
-import type { Libp2p, PeerId, PrivateKey, Transport } from '@libp2p/interface';
+import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp2p/interface';
 import { FaultTolerance } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
-import type { KadDHT } from '@libp2p/kad-dht';
+import type { KadDHT, KadDHTComponents } from '@libp2p/kad-dht';
 import { ping } from '@libp2p/ping';
 import type { Ping } from '@libp2p/ping';
 import { prometheusMetrics } from '@libp2p/prometheus-metrics';
 import { tcp } from '@libp2p/tcp';
 import type { Multiaddr } from '@multiformats/multiaddr';
-import type { Datastore } from 'interface-datastore';
 import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
@@ -47,7 +46,8 @@ export type RoutingNode = Libp2p<NodeServices>;
 /** Options of {@link createNode}. */
 export interface NodeInit {
   readonly privateKey: PrivateKey;
-  readonly datastore: Datastore;
+  /** Answers the streams of the DHT's protocol. */
+  readonly serveDht: StreamHandler;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
   /** The port at which our registry is announced. */
@@ -98,7 +98,6 @@ export async function createNode(
   const node = await createLibp2p<NodeServices>({
     start: false,
     privateKey: init.privateKey,
-    datastore: init.datastore,
     nodeInfo: { userAgent: 'peerglass' },
     ...(init.verbose !== true && { logger: quietLogger }),
     ...(init.metricsRegistry !== undefined && {
@@ -133,15 +132,16 @@ export async function createNode(
     services: {
       identify: identify(),
       ping: ping(),
-      dht: kadDHT({
-        protocol: DHT_PROTOCOL,
-        clientMode: false,
-        // The default drops private addresses, which are all that a cluster has.
-        peerInfoMapper: passthroughMapper,
-        allowQueryWithZeroPeers: true,
-        maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
-        maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
-      }),
+      dht: (components: KadDHTComponents) =>
+        kadDHT({
+          protocol: DHT_PROTOCOL,
+          clientMode: false,
+          // The default drops private addresses, which are all that a cluster has.
+          peerInfoMapper: passthroughMapper,
+          allowQueryWithZeroPeers: true,
+          maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+          maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+        })(servedBy(init.serveDht, components)),
       listening: ({ transportManager }) => {
         listening = () => transportManager.getAddrs();
         return { addresses: listening };
@@ -150,6 +150,15 @@ export async function createNode(
   });
   boundPeerStore(node.peerStore);
   return { node, start: () => startNode(node, failures) };
+}
+
+/** kad-dht's components, but that it registers this handler where it would register its own. */
+function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTComponents {
+  const { registrar } = components;
+  const handle: typeof registrar.handle = (protocol, _, options) =>
+    registrar.handle(protocol, handler, options);
+  const replaced = Object.create(registrar, { handle: { value: handle } }) as typeof registrar;
+  return Object.create(components, { registrar: { value: replaced } }) as KadDHTComponents;
 }
 
 interface ListenFailure {

@@ -65,7 +65,12 @@ test('a lone node is bootstrapped, advertises and looks up', async () => {
   await until(() => router.status().bootstrapped);
   await router.advertise(['key']);
   assert.deepEqual(await found(router, 'key'), []);
-  assert.deepEqual(router.status(), { peers: 0, advertisedKeys: 1, bootstrapped: true });
+  assert.deepEqual(router.status(), {
+    peers: 0,
+    advertisedKeys: 1,
+    records: 1,
+    bootstrapped: true,
+  });
 });
 
 test('five nodes find the keys of each other', async () => {
@@ -90,7 +95,7 @@ test('a node that joins later is given the records that are there already', asyn
   const a = await network.start();
   await a.advertise(Array.from({ length: 1200 }, (_, k) => `key ${String(k)}`));
   const b = await network.start([a]);
-  await until(() => b.recordCount === 1200);
+  await until(() => b.status().records === 1200);
   assert.deepEqual(
     (await found(b, 'key 0')).map(({ origins }) => origins),
     [['http://127.0.0.1:5001']],
@@ -235,9 +240,9 @@ test('a node that stops takes its records back', async () => {
   const [a, b] = await network.startMany(3);
   assert.ok(a && b);
   await a.advertise(['key']);
-  await until(() => b.recordCount === 1);
+  await until(() => b.status().records === 1);
   await a.stop();
-  await until(() => b.recordCount === 0);
+  await until(() => b.status().records === 0);
 });
 
 test('a look-up finds nobody before the start and after the end', async () => {

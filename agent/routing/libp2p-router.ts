@@ -4,22 +4,26 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
+import { AddressBook } from './address-book.ts';
 import { isRegistryAddress } from './announced-addresses.ts';
 import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
 import { DhtClient } from './dht-client.ts';
+import { DhtServer } from './dht-server.ts';
 import { routingKey } from './key.ts';
 import { createNode } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
-import { Membership } from './membership.ts';
+import { dhtPeer, Membership } from './membership.ts';
 import { OwnAddresses } from './own-addresses.ts';
-import { prunePeerStore } from './peer-store-pruning.ts';
+import { prunePeers } from './peer-store-pruning.ts';
 import { Placement } from './placement.ts';
 import { ProviderLookup } from './provider-lookup.ts';
+import { ProviderQuery } from './provider-query.ts';
 import { ProviderRecords } from './provider-records.ts';
+import { ProviderView } from './provider-view.ts';
+import { RequestBudget } from './request-budget.ts';
 import type { Provider, Router, RouterStatus } from './router.ts';
-import { RoutingDatastore } from './routing-datastore.ts';
 import type { RoutingObserver } from './routing-observer.ts';
 import { Suppressions } from './suppressions.ts';
 import { WithdrawProtocol } from './withdraw-protocol.ts';
@@ -71,6 +75,7 @@ export class Libp2pRouter implements Router {
       ...(init.validityMs !== undefined && { validityMs: init.validityMs }),
       onPlaced: (recordKey, peerId) => {
         this.#suppressions.lift(recordKey, peerId);
+        this.#parts?.lookup.noticePlaced(recordKey);
       },
     });
   }
@@ -86,38 +91,56 @@ export class Libp2pRouter implements Router {
     const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = this.#init;
     const { metricsRegistry } = this.#init;
     const records = this.#records;
-    const datastore = new RoutingDatastore(records);
+    const addressBook = new AddressBook();
     const { node, start } = await createNode({
       privateKey,
-      datastore,
+      serveDht: (stream, connection) => server.serve(stream, connection),
       listen,
       registryPort,
       verbose: logger.isLevelEnabled('trace'),
       ...(metricsRegistry !== undefined && { metricsRegistry }),
+    });
+    node.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
+      const multiaddrs = listenAddrs.map(({ bytes }) => bytes);
+      addressBook.set(peerId.toString(), peerId.toMultihash().bytes, multiaddrs);
     });
     const withdrawals = new WithdrawProtocol({ node, records, logger });
     const membership = new Membership(node);
     const addresses = new OwnAddresses(node, () => {
       placement.replaceAll();
     });
+    const server = new DhtServer({
+      ownPeerId: node.peerId,
+      records,
+      membership,
+      addressBook,
+      addresses,
+      budget: new RequestBudget(),
+      observer,
+      logger,
+    });
     const client = new DhtClient(node, addresses);
     const placement = new Placement(
       { client, membership, records, withdrawals, logger, observer },
       { ownPeerId: this.peerId, ...(refreshMs !== undefined && { refreshMs }) },
     );
-    const lookup = new ProviderLookup(
-      {
-        node,
-        client,
-        membership,
-        records,
-        suppressions: this.#suppressions,
-        addresses,
-        logger,
-        observer,
-      },
-      { registryPort, ...(peerTimeoutMs !== undefined && { peerTimeoutMs }) },
+    const view = new ProviderView(
+      { records, addressBook, membership, addresses },
+      { ownPeerId: this.peerId, registryPort },
     );
+    const self = dhtPeer(node.peerId);
+    const query = new ProviderQuery(
+      { ownBytes: self.bytes, client, membership, logger },
+      peerTimeoutMs === undefined ? {} : { peerTimeoutMs },
+    );
+    const lookup = new ProviderLookup({
+      self,
+      membership,
+      query,
+      view,
+      suppressions: this.#suppressions,
+      observer,
+    });
     const bootstrap = new BootstrapLoop({ node, bootstrapper, logger });
 
     await withdrawals.start();
@@ -128,12 +151,13 @@ export class Libp2pRouter implements Router {
     bootstrap.start();
     const clearing = setInterval(() => {
       records.sweep();
-      prunePeerStore(node, records).catch((err: unknown) => {
+      prunePeers(node, records, addressBook).catch((err: unknown) => {
         logger.debug({ err }, 'departed peers not cleared away');
       });
     }, CLEARING_MS);
     this.#parts = {
       node,
+      server,
       client,
       withdrawals,
       membership,
@@ -156,6 +180,7 @@ export class Libp2pRouter implements Router {
     await parts.placement.leave();
     parts.placement.stop();
     parts.client.stop();
+    parts.server.stop();
     parts.addresses.stop();
     parts.membership.stop();
     await parts.bootstrap.stop();
@@ -187,12 +212,16 @@ export class Libp2pRouter implements Router {
   }
 
   status(): RouterStatus {
-    if (this.#parts === undefined) return { peers: 0, advertisedKeys: 0, bootstrapped: false };
+    const records = this.#records.size;
+    if (this.#parts === undefined) {
+      return { peers: 0, advertisedKeys: 0, records, bootstrapped: false };
+    }
     const { membership, placement, bootstrap } = this.#parts;
     const { bootstrapped, error } = bootstrap.status;
     return {
       peers: membership.members().length,
       advertisedKeys: placement.size,
+      records,
       bootstrapped,
       ...(error !== undefined && { bootstrapError: error }),
     };
@@ -201,11 +230,6 @@ export class Libp2pRouter implements Router {
   /** The addresses that it listens on at present, wildcards resolved, without the peer ID. */
   get listening(): readonly Multiaddr[] {
     return this.#parts?.node.services.listening.addresses() ?? [];
-  }
-
-  /** Provider records kept for others and ourselves. */
-  get recordCount(): number {
-    return this.#records.size;
   }
 
   /** The answer to `GET /id`, by which other nodes bootstrap. */
@@ -224,6 +248,7 @@ export class Libp2pRouter implements Router {
 
 interface RouterParts {
   readonly node: RoutingNode;
+  readonly server: DhtServer;
   readonly client: DhtClient;
   readonly withdrawals: WithdrawProtocol;
   readonly membership: Membership;

@@ -1,7 +1,8 @@
 import type { PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-import { kadIdOf, peerBytes } from './kademlia.ts';
+import { tcpAddress } from './announced-addresses.ts';
+import { kadIdOf, peerBytes, prefixOf } from './kademlia.ts';
 import type { Placed } from './kademlia.ts';
 import { DHT_PROTOCOL, routingTableOf } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
@@ -26,7 +27,7 @@ const MAX_SUSPECTS = 10_000;
 /** A member of the DHT as this node sees it. */
 export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer {
   const bytes = peerBytes(id.toMultihash().bytes);
-  const peer = { id, text: id.toString(), bytes, kadId: kadIdOf(id) };
+  const peer = { id, text: id.toString(), bytes, prefix: prefixOf(kadIdOf(id)) };
   return multiaddrs === undefined ? peer : { ...peer, multiaddrs };
 }
 
@@ -106,8 +107,15 @@ export class Membership {
     this.#suspects.delete(peer.text);
   }
 
-  isSuspect(peer: Pick<DhtPeer, 'text'>): boolean {
-    const until = this.#suspects.get(peer.text);
+  /** The IP at which the node is connected with a peer of the DHT; undefined when it is not. */
+  connectedIp(peerId: string): string | undefined {
+    const peer = this.#connected.get(peerId);
+    const [connection] = peer === undefined ? [] : this.#node.getConnections(peer.id);
+    return connection && tcpAddress(connection.remoteAddr)?.ip;
+  }
+
+  isSuspect(peerId: string): boolean {
+    const until = this.#suspects.get(peerId);
     return until !== undefined && until > performance.now();
   }
 

@@ -97,6 +97,7 @@ export class MemoryRouter implements Router {
     return {
       peers: this.#directory.size - 1,
       advertisedKeys: this.#advertised.size,
+      records: this.#advertised.size,
       bootstrapped: true,
     };
   }

@@ -1,5 +1,6 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 
+import { encodePeer } from './dht-messages.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 
 /** How often it is looked whether the host has other addresses now. */
@@ -13,6 +14,7 @@ export class OwnAddresses {
   readonly #node: RoutingNode;
   readonly #onChange: () => void;
   #current: readonly Multiaddr[] = [];
+  #wire: Uint8Array = new Uint8Array(0);
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onChange called when they have changed after the start */
@@ -41,12 +43,21 @@ export class OwnAddresses {
     return this.#current;
   }
 
+  /** This node as it stands in the lists of DHT messages. */
+  get wire(): Uint8Array {
+    return this.#wire;
+  }
+
   async #read(): Promise<boolean> {
     const addresses = this.#node.getMultiaddrs();
     if (addresses.map(String).join() === this.#current.map(String).join()) return false;
     this.#current = addresses;
-    // Our own provider records are answered to others with what the peer store has of ourselves, where
-    // libp2p would put it a second after the start, and never again.
+    this.#wire = encodePeer({
+      id: this.#node.peerId.toMultihash().bytes,
+      multiaddrs: addresses.map(({ bytes }) => bytes),
+    });
+    // What identify tells our peers comes from there, where libp2p would put it a second after the start,
+    // and never again.
     await this.#node.peerStore.patch(this.#node.peerId, { multiaddrs: addresses });
     return true;
   }

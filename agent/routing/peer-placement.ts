@@ -26,8 +26,10 @@ export interface PeerPlacementComponents {
   readonly withdrawals: WithdrawProtocol;
   /** Runs an exchange when there is room for one. */
   readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
-  /** Told of each chunk that a peer has confirmed. */
-  readonly onPlaced: (records: number, seconds: number) => void;
+  /** Told of each chunk that a peer has confirmed, the bytes it took and the time. */
+  readonly onPlaced: (records: number, bytes: number, seconds: number) => void;
+  /** Told of records that the peer has forgotten. */
+  readonly onWithdrawn: (records: number) => void;
   readonly onFailure: (peer: DhtPeer, error: unknown) => void;
 }
 
@@ -156,8 +158,9 @@ export class PeerPlacement {
     for (const key of chunk) this.#toPlace.delete(key);
     this.#sending = chunk;
     const started = performance.now();
+    let bytes: number;
     try {
-      await this.#components.client.addProviders(
+      bytes = await this.#components.client.addProviders(
         this.#peer,
         Array.from(chunk, ({ multihash }) => multihash),
         CHUNK_TIMEOUT_MS,
@@ -179,7 +182,7 @@ export class PeerPlacement {
     // interval, or the records might be gone before the refresh is through.
     const refreshAt = started + this.#refreshMs * (1 - Math.random() * REFRESH_SPREAD);
     this.#refreshAt = Math.min(this.#refreshAt, refreshAt);
-    this.#components.onPlaced(chunk.size, (performance.now() - started) / 1000);
+    this.#components.onPlaced(chunk.size, bytes, (performance.now() - started) / 1000);
   }
 
   async #withdrawChunk(signal: AbortSignal): Promise<void> {
@@ -187,8 +190,9 @@ export class PeerPlacement {
     const multihashes = chunk.map(({ multihash }) => multihash);
     this.#withdrawAttempts++;
     try {
-      const { withdrawals } = this.#components;
-      await withdrawals.send(this.#peer, multihashes, CHUNK_TIMEOUT_MS, signal);
+      const { withdrawals, onWithdrawn } = this.#components;
+      const understood = await withdrawals.send(this.#peer, multihashes, CHUNK_TIMEOUT_MS, signal);
+      if (understood) onWithdrawn(chunk.length);
     } catch (error) {
       if (signal.aborted || this.#withdrawAttempts < MAX_WITHDRAW_ATTEMPTS) throw error;
     }

@@ -4,14 +4,14 @@ import { test } from 'node:test';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
-import { MemoryDatastore } from 'datastore-core';
 
 import { createNode } from './libp2p-node.ts';
 import { MAX_STORED_ADDRESSES } from './peer-store-bounds.ts';
 
 test('a node keeps a bounded number of addresses of a peer, however they come', async () => {
   const privateKey = await generateKeyPair('Ed25519');
-  const { node } = await createNode({ privateKey, datastore: new MemoryDatastore(), listen: [] });
+  const serveDht = (): void => undefined;
+  const { node } = await createNode({ privateKey, serveDht, listen: [] });
   const peerId = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
   const addresses = (batch: number, count: number) =>
     Array.from({ length: count }, (_, i) =>

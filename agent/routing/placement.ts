@@ -185,7 +185,8 @@ export class Placement {
           client,
           withdrawals,
           limit: (task) => this.#limit(task),
-          onPlaced: (records, seconds) => observer.onPlacement?.(records, seconds),
+          onPlaced: (records, bytes, seconds) => observer.onPlacement?.(records, bytes, seconds),
+          onWithdrawn: (records) => observer.onWithdrawal?.(records),
           onFailure: ({ text }, err) => {
             observer.onPlacementFailure?.();
             logger.debug({ peerId: text, err }, 'records not placed, trying again later');

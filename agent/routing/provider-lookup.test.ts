@@ -6,13 +6,16 @@ import type { PeerId } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
+import { AddressBook } from './address-book.ts';
 import type { ProvidersAnswer } from './dht-client.ts';
+import { REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
 import { dhtPeer, Membership } from './membership.ts';
 import type { DhtPeer } from './membership.ts';
 import { ProviderLookup } from './provider-lookup.ts';
-import type { ProviderLookupComponents } from './provider-lookup.ts';
+import { ProviderQuery } from './provider-query.ts';
 import { ProviderRecords } from './provider-records.ts';
+import { ProviderView } from './provider-view.ts';
 import type { Provider } from './router.ts';
 import { Suppressions } from './suppressions.ts';
 import { silent } from './test-network.ts';
@@ -26,8 +29,11 @@ let live: DhtPeer;
 let gone: DhtPeer;
 let members: DhtPeer[] = [];
 let membership: Membership;
+let addressBook: AddressBook;
 let records: ProviderRecords;
+let suppressions: Suppressions;
 let answers: Map<DhtPeer, Promise<ProvidersAnswer>>;
+let asked: DhtPeer[];
 let lookup: ProviderLookup;
 
 /** What a peer says itself, and with another address what others say about it. */
@@ -40,34 +46,53 @@ beforeEach(async () => {
   [self, live, gone] = await Promise.all([newPeer(), newPeer(), newPeer()]);
   members = [live];
   answers = new Map();
-  records = new ProviderRecords({ ownPeerId: self.text });
+  asked = [];
+  suppressions = new Suppressions();
+  records = new ProviderRecords({
+    ownPeerId: self.text,
+    onPlaced: (key) => {
+      lookup.noticePlaced(key);
+    },
+  });
   const node = {
     peerId: self.id,
     getConnections: (id: PeerId) =>
       id.equals(live.id) ? [{ remoteAddr: multiaddr('/ip4/10.0.0.7/tcp/5001') }] : [],
-    peerStore: {
-      get: () => Promise.resolve({ addresses: [{ multiaddr: addressed(live).multiaddrs[0] }] }),
-    },
   };
   membership = new Membership(node as never);
   membership.members = () => members;
-  const components = {
-    node,
-    membership,
-    client: {
-      getProviders: (peer: DhtPeer) =>
-        answers.get(peer) ?? Promise.resolve({ providers: [], closer: [] }),
+  membership.connectedIp = (peerId) => (peerId === live.text ? '10.0.0.7' : undefined);
+  addressBook = new AddressBook();
+  for (const peer of [live, gone]) tellAddress(peer);
+  const client = {
+    getProviders: (peer: DhtPeer) => {
+      asked.push(peer);
+      return answers.get(peer) ?? Promise.resolve({ providers: [], closer: [] });
     },
-    records,
-    suppressions: new Suppressions(),
-    addresses: { current: () => [] },
-    logger: silent,
-    observer: {},
   };
-  lookup = new ProviderLookup(components as unknown as ProviderLookupComponents, {
-    registryPort: 5000,
+  const addresses = { current: () => [] };
+  lookup = new ProviderLookup({
+    self,
+    membership,
+    query: new ProviderQuery({
+      ownBytes: self.bytes,
+      client: client as never,
+      membership,
+      logger: silent,
+    }),
+    view: new ProviderView(
+      { records, addressBook, membership, addresses: addresses as never },
+      { ownPeerId: self.text, registryPort: 5000 },
+    ),
+    suppressions,
+    observer: {},
   });
 });
+
+function tellAddress(peer: DhtPeer): void {
+  const multiaddrs = addressed(peer).multiaddrs.map(({ bytes }) => bytes);
+  addressBook.set(peer.text, peer.id.toMultihash().bytes, multiaddrs);
+}
 
 async function find(): Promise<Provider[]> {
   const found: Provider[] = [];
@@ -111,4 +136,53 @@ test('what a peer says of itself counts more than what others say of it', async 
   answers.set(liar, Promise.resolve({ providers: [addressed(live, '10.6.6.6')], closer: [] }));
   answers.set(live, Promise.resolve({ providers: [addressed(live)], closer: [] }));
   assert.deepEqual(await find(), [{ peerId: live.text, origins: ['http://10.0.0.7:5000'] }]);
+});
+
+test('a no is remembered, until somebody announces the key', async () => {
+  assert.deepEqual(await find(), []);
+  assert.deepEqual(await find(), []);
+  assert.deepEqual(asked, [live], 'asked once');
+  records.add(recordKey, live.text);
+  assert.deepEqual(idsOf(await find()), [live.text]);
+  records.delete(recordKey, live.text);
+  answers.set(live, Promise.resolve({ providers: [addressed(gone)], closer: [] }));
+  assert.deepEqual(idsOf(await find()), [gone.text], 'the announcement has ended the no');
+});
+
+test('a no is not remembered when somebody did not answer', async () => {
+  const silentPeer = await newPeer();
+  members = [live, silentPeer];
+  answers.set(silentPeer, Promise.reject(new Error('no answer')));
+  assert.deepEqual(await find(), []);
+  answers.set(live, Promise.resolve({ providers: [addressed(gone)], closer: [] }));
+  assert.deepEqual(idsOf(await find()), [gone.text]);
+});
+
+test('a no of a key whose records others keep is believed for an instant only', async (t) => {
+  const { target } = routingKey('key');
+  members = await Promise.all(
+    Array.from({ length: REPLICATION }, async (_, i) => {
+      return { ...(await newPeer()), prefix: (target ^ i) >>> 0 };
+    }),
+  );
+  t.mock.method(performance, 'now', () => now);
+  let now = 0;
+  assert.deepEqual(await find(), []);
+  const first = asked.length;
+  assert.deepEqual(await find(), []);
+  assert.equal(asked.length, first, 'not asked again');
+  now = 60;
+  assert.deepEqual(await find(), []);
+  assert.ok(asked.length > first);
+});
+
+test('a record that is placed while others are asked is found by those who wait', async () => {
+  const answer = Promise.withResolvers<ProvidersAnswer>();
+  answers.set(live, answer.promise);
+  const first = lookup.find('key').next();
+  await new Promise(setImmediate);
+  records.add(recordKey, live.text);
+  const { value } = await first;
+  assert.equal(value?.peerId, live.text);
+  answer.resolve({ providers: [], closer: [] });
 });

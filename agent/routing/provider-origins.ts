@@ -1,18 +1,11 @@
 import { isIPv6 } from 'node:net';
 
-import type { Multiaddr } from '@multiformats/multiaddr';
-
+import type { AddressedPeer } from './address-book.ts';
 import { isRegistryAddress, leadsToNode, tcpAddress } from './announced-addresses.ts';
 import type { Provider } from './router.ts';
 
 /** Origins kept of one provider. */
 const MAX_ORIGINS = 4;
-
-/** A peer and the addresses that it has announced. */
-export interface AddressedPeer {
-  readonly peerId: string;
-  readonly multiaddrs: readonly Multiaddr[];
-}
 
 /** Options of {@link providerFromPeer}. */
 export interface ProviderFromPeerOptions {

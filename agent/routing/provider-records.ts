@@ -1,25 +1,27 @@
+import { Holders } from './holders.ts';
+import type { Holder } from './holders.ts';
+
 /** How long a record is believed after it was last placed: Spegel's 19 minutes. */
 const DEFAULT_VALIDITY_MS = 19 * 60_000;
-/**
- * Records kept for all peers together: five times what 1,000 nodes of 1,000 keys put on each of them. When
- * each has a key of its own they take 45 MB of heap (measured with Node.js 24).
- */
+/** Records kept for all peers together: five times what 1,000 nodes of 1,000 keys put on each of them. */
 const MAX_RECORDS = 100_000;
 /** Records that one peer may place with us: it holds that many keys and we are close to all of them. */
 const MAX_RECORDS_PER_PEER = 10_000;
-/** Providers named for one key, the most recently placed ones: some keys are held by every node. */
-const MAX_PROVIDERS_PER_READ = 100;
 
 /** Looking for expired records when the store is full is done at most this often. */
 const SWEEP_PAUSE_MS = 10_000;
 /** Part of its records that the peer with the most of them loses when there is no room for another's. */
 const EVICTED_SHARE = 0.1;
 
+/** Unit of the times in memory: with it they are small integers for 248 days (see {@link Holders}). */
+const TICK_MS = 10;
+const NEVER = 2 ** 31 - 1;
+
 /** Options of {@link ProviderRecords}. */
 export interface ProviderRecordsInit {
   /** Whose records neither expire nor count: they live as long as the node advertises the key. */
   readonly ownPeerId: string;
-  /** Default {@link DEFAULT_VALIDITY_MS}. */
+  /** Milliseconds; default {@link DEFAULT_VALIDITY_MS}. */
   readonly validityMs?: number;
   /** Default {@link MAX_RECORDS}. */
   readonly maxRecords?: number;
@@ -36,6 +38,8 @@ export interface ProviderRecordsInit {
  * costs as much as there are providers of that key, and never returning a record past its validity. When it
  * is full, peers with many records make room for those with few, so that some that fill it do not shut out
  * the others; what finds no room is refused, and counted.
+ *
+ * Keys are those of `recordKeyOf`. `e2e/bench/record-memory.ts` measures the bytes a record takes.
  */
 export class ProviderRecords {
   readonly #ownPeerId: string;
@@ -44,10 +48,9 @@ export class ProviderRecords {
   readonly #maxRecordsPerPeer: number;
   readonly #onPlaced: (recordKey: string, peerId: string) => void;
   readonly #now: () => number;
-  /** Record key -> peer ID -> when the record expires; the most recently placed last. */
-  readonly #keys = new Map<string, Map<string, number>>();
-  /** Peer ID -> number of its records. */
-  readonly #perPeer = new Map<string, number>();
+  readonly #keys = new Map<string, Holders>();
+  /** Peers with records, one object for all records of a peer. */
+  readonly #peers = new Map<string, Holder>();
   #size = 0;
   #refused = 0;
   #lastSweep = Number.NEGATIVE_INFINITY;
@@ -74,68 +77,80 @@ export class ProviderRecords {
   /** Adds or renews a record. False when there is no room for it. */
   add(recordKey: string, peerId: string): boolean {
     const own = peerId === this.#ownPeerId;
-    let peers = this.#keys.get(recordKey);
-    if (peers?.delete(peerId) !== true) {
+    const expires = own ? NEVER : Math.ceil((this.#now() + this.#validityMs) / TICK_MS);
+    if (!this.#renew(recordKey, peerId, expires)) {
       if (!own && !this.#hasRoom(peerId)) {
         this.#refused++;
         return false;
       }
+      const holder = this.#peers.get(peerId) ?? { peerId, records: 0 };
+      this.#peers.set(peerId, holder);
       // The room may have been made by clearing away the last record of this very key.
-      peers = this.#keys.get(recordKey);
-      if (peers === undefined) {
-        peers = new Map<string, number>();
-        this.#keys.set(recordKey, peers);
-      }
-      this.#count(peerId, 1);
+      const holders = this.#keys.get(recordKey);
+      if (holders === undefined) this.#keys.set(recordKey, new Holders(holder, expires));
+      else holders.add(holder, expires);
+      holder.records++;
+      this.#size++;
     }
-    peers.set(peerId, own ? Number.POSITIVE_INFINITY : this.#now() + this.#validityMs);
     this.#onPlaced(recordKey, peerId);
     return true;
   }
 
   delete(recordKey: string, peerId: string): void {
-    const peers = this.#keys.get(recordKey);
-    if (peers?.delete(peerId) !== true) return;
-    if (peers.size === 0) this.#keys.delete(recordKey);
-    this.#count(peerId, -1);
+    const holder = this.#peers.get(peerId);
+    const holders = this.#keys.get(recordKey);
+    if (holder === undefined || holders?.delete(holder) !== true) return;
+    this.#forget(recordKey, holders, holder);
   }
 
   /** Whether the record is there and valid. */
   has(recordKey: string, peerId: string): boolean {
-    return (this.#keys.get(recordKey)?.get(peerId) ?? 0) > this.#now();
+    const holder = this.#peers.get(peerId);
+    if (holder === undefined) return false;
+    return (this.#keys.get(recordKey)?.expiryOf(holder) ?? 0) > this.#now() / TICK_MS;
   }
 
   /** Whether the peer has any record here. */
   hasPeer(peerId: string): boolean {
-    return this.#perPeer.has(peerId);
+    return this.#peers.has(peerId);
   }
 
-  /** The peers with a valid record of the key, most recently placed first, bounded. */
-  providers(recordKey: string): string[] {
-    const peers = this.#keys.get(recordKey);
-    if (peers === undefined) return [];
-    const now = this.#now();
-    const valid: string[] = [];
-    for (const [peerId, expires] of peers) {
-      if (expires > now) valid.push(peerId);
-    }
-    return valid.slice(-MAX_PROVIDERS_PER_READ).reverse();
+  /**
+   * The peers with a valid record of the key, most recently placed first. When there are more than `limit`,
+   * others each time: the one that still holds the content must not be hidden behind those that do not.
+   */
+  providers(recordKey: string, limit: number): string[] {
+    const valid = this.#keys.get(recordKey)?.valid(this.#now() / TICK_MS) ?? [];
+    if (valid.length <= limit) return valid;
+    const from = Math.floor(Math.random() * valid.length);
+    return [...valid.slice(from), ...valid.slice(0, from)].slice(0, limit);
   }
 
   /** Clears expired records away. Reads do not need it; memory does. */
   sweep(): void {
     const now = this.#now();
     this.#lastSweep = now;
-    for (const [recordKey, peers] of this.#keys) {
-      for (const [peerId, expires] of peers) {
-        if (expires <= now) this.delete(recordKey, peerId);
-      }
+    for (const [recordKey, holders] of this.#keys) {
+      for (const holder of holders.removeExpired(now / TICK_MS))
+        this.#forget(recordKey, holders, holder);
     }
+  }
+
+  #renew(recordKey: string, peerId: string, expires: number): boolean {
+    const holder = this.#peers.get(peerId);
+    return holder !== undefined && this.#keys.get(recordKey)?.renew(holder, expires) === true;
+  }
+
+  #forget(recordKey: string, holders: Holders, holder: Holder): void {
+    if (holders.size === 0) this.#keys.delete(recordKey);
+    this.#size--;
+    if (--holder.records === 0) this.#peers.delete(holder.peerId);
   }
 
   #hasRoom(peerId: string): boolean {
     const fits = (): boolean =>
-      this.#size < this.#maxRecords && (this.#perPeer.get(peerId) ?? 0) < this.#maxRecordsPerPeer;
+      this.#size < this.#maxRecords &&
+      (this.#peers.get(peerId)?.records ?? 0) < this.#maxRecordsPerPeer;
     if (!fits() && this.#now() - this.#lastSweep >= SWEEP_PAUSE_MS) this.sweep();
     if (this.#size >= this.#maxRecords) this.#evictFor(peerId);
     return fits();
@@ -143,24 +158,18 @@ export class ProviderRecords {
 
   /** Takes the oldest keys from the peer with the most records, several at once as finding them is dear. */
   #evictFor(peerId: string): void {
-    let largest: string | undefined;
-    let most = (this.#perPeer.get(peerId) ?? 0) + 1;
-    for (const [other, records] of this.#perPeer) {
-      if (records > most && other !== this.#ownPeerId) [largest, most] = [other, records];
+    let largest: Holder | undefined;
+    let most = (this.#peers.get(peerId)?.records ?? 0) + 1;
+    for (const holder of this.#peers.values()) {
+      if (holder.records <= most || holder.peerId === this.#ownPeerId) continue;
+      [largest, most] = [holder, holder.records];
     }
     if (largest === undefined) return;
     let surplus = Math.ceil(most * EVICTED_SHARE);
-    for (const [recordKey, peers] of this.#keys) {
-      if (!peers.has(largest)) continue;
-      this.delete(recordKey, largest);
+    for (const [recordKey, holders] of this.#keys) {
+      if (!holders.delete(largest)) continue;
+      this.#forget(recordKey, holders, largest);
       if (--surplus === 0) return;
     }
-  }
-
-  #count(peerId: string, change: 1 | -1): void {
-    this.#size += change;
-    const records = (this.#perPeer.get(peerId) ?? 0) + change;
-    if (records === 0) this.#perPeer.delete(peerId);
-    else this.#perPeer.set(peerId, records);
   }
 }

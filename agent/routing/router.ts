@@ -12,6 +12,8 @@ export interface RouterStatus {
   readonly peers: number;
   /** Keys this node has advertised and not withdrawn. */
   readonly advertisedKeys: number;
+  /** Records kept for others and for ourselves. */
+  readonly records: number;
   /** Whether a bootstrap round has reached at least one peer, or found that there is none but ourselves. */
   readonly bootstrapped: boolean;
   /** Why the last bootstrap round failed, for people. */

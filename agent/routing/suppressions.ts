@@ -1,3 +1,5 @@
+import { ExpiringSet } from './expiring-set.ts';
+
 /** How long a provider is not named for a key that it turned out not to have. */
 export const SUPPRESSION_MS = 60_000;
 /** Pairs remembered; the oldest is forgotten first. */
@@ -8,30 +10,23 @@ export const MAX_SUPPRESSIONS = 10_000;
  * record expires; here they are left out until they place the record anew with us, or a minute has passed.
  */
 export class Suppressions {
-  readonly #until = new Map<string, number>();
-  readonly #now: () => number;
+  readonly #pairs: ExpiringSet;
 
   /** @param now milliseconds on a clock that never jumps */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  constructor(now?: () => number) {
+    this.#pairs = new ExpiringSet(MAX_SUPPRESSIONS, now);
   }
 
   add(recordKey: string, peerId: string): void {
-    const pair = toPair(recordKey, peerId);
-    this.#until.delete(pair);
-    this.#until.set(pair, this.#now() + SUPPRESSION_MS);
-    const [oldest] = this.#until.keys();
-    if (this.#until.size > MAX_SUPPRESSIONS && oldest !== undefined) this.#until.delete(oldest);
+    this.#pairs.add(toPair(recordKey, peerId), SUPPRESSION_MS);
   }
 
   lift(recordKey: string, peerId: string): void {
-    if (this.#until.size > 0) this.#until.delete(toPair(recordKey, peerId));
+    if (!this.#pairs.empty) this.#pairs.delete(toPair(recordKey, peerId));
   }
 
   has(recordKey: string, peerId: string): boolean {
-    if (this.#until.size === 0) return false;
-    const until = this.#until.get(toPair(recordKey, peerId));
-    return until !== undefined && until > this.#now();
+    return !this.#pairs.empty && this.#pairs.has(toPair(recordKey, peerId));
   }
 }
 

@@ -104,7 +104,8 @@ export class WithdrawProtocol {
           const multihash = await reader.next();
           if (multihash === undefined) break;
           if (++count > MAX_WITHDRAWALS_PER_STREAM) throw new FrameError('too many withdrawals');
-          this.#records.delete(recordKeyOf(multihash), peerId);
+          const recordKey = recordKeyOf(multihash);
+          if (recordKey !== undefined) this.#records.delete(recordKey, peerId);
         }
         await stream.close({ signal: deadline.signal });
       });

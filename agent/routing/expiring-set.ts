@@ -1,0 +1,37 @@
+/** Remembers strings for a while each; a bounded number of them, of which the oldest is forgotten first. */
+export class ExpiringSet {
+  readonly #until = new Map<string, number>();
+  readonly #max: number;
+  readonly #now: () => number;
+
+  /**
+   * @param max strings remembered at most
+   * @param now milliseconds on a clock that never jumps
+   */
+  constructor(max: number, now: () => number = () => performance.now()) {
+    this.#max = max;
+    this.#now = now;
+  }
+
+  /** Remembers the string for so many milliseconds from now. */
+  add(value: string, milliseconds: number): void {
+    this.#until.delete(value);
+    this.#until.set(value, this.#now() + milliseconds);
+    const [oldest] = this.#until.keys();
+    if (this.#until.size > this.#max && oldest !== undefined) this.#until.delete(oldest);
+  }
+
+  delete(value: string): void {
+    this.#until.delete(value);
+  }
+
+  has(value: string): boolean {
+    const until = this.#until.get(value);
+    return until !== undefined && until > this.#now();
+  }
+
+  /** Whether it remembers nothing, so that nothing needs to be asked. */
+  get empty(): boolean {
+    return this.#until.size === 0;
+  }
+}
