@@ -23,14 +23,19 @@ test('each routable address is announced, with the registry beside it', () => {
         '/ip6/fe80::1/tcp/5001',
         '/ip4/169.254.3.4/tcp/5001',
       ],
-      5000,
+      6000,
     ),
     [
       '/ip4/10.0.0.7/tcp/5001',
-      '/ip4/10.0.0.7/tcp/5000/http',
+      '/ip4/10.0.0.7/tcp/6000/http',
       '/ip6/fd00::7/tcp/5001',
-      '/ip6/fd00::7/tcp/5000/http',
+      '/ip6/fd00::7/tcp/6000/http',
     ],
+  );
+  assert.deepEqual(
+    announce(['/ip4/10.0.0.7/tcp/5001'], 5000),
+    ['/ip4/10.0.0.7/tcp/5001'],
+    'the default port goes without saying: another address would cost Spegel 15 ms',
   );
 });
 
@@ -44,7 +49,7 @@ test('loopback is announced when there is nothing else', () => {
 
 test('a node of many addresses announces a bounded number', () => {
   const many = Array.from({ length: 50 }, (_, i) => `/ip4/10.0.0.${String(i)}/tcp/5001`);
-  assert.equal(announce(many, 5000).length, 16);
+  assert.equal(announce(many, 6000).length, 16);
 });
 
 function origins(
@@ -74,6 +79,13 @@ test('a peer that does not is assumed to use our port', () => {
     origins(['/ip6/fd00::7/tcp/5001', '/ip4/10.0.0.7/tcp/5001', '/ip4/10.0.0.7/udp/5001/quic-v1']),
     ['http://[fd00::7]:5000', 'http://10.0.0.7:5000'],
   );
+});
+
+test('a peer that does not may also be one that uses the default port, when we do not', () => {
+  assert.deepEqual(origins(['/ip4/10.0.0.7/tcp/5001'], { registryPort: 6000 }), [
+    'http://10.0.0.7:6000',
+    'http://10.0.0.7:5000',
+  ]);
 });
 
 test('the address that we are connected with comes first', () => {

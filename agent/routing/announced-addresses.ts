@@ -22,6 +22,9 @@ NO_NODE_6.addSubnet('::ffff:0:0', 96, 'ipv6');
 NO_NODE_6.addSubnet('fe80::', 10, 'ipv6');
 NO_NODE_6.addSubnet('ff00::', 8, 'ipv6');
 
+/** The port of a registry that is not announced: Spegel's default and ours. */
+export const DEFAULT_REGISTRY_PORT = 5000;
+
 /** An IP address and a TCP port. */
 export interface SocketAddress {
   readonly ip: string;
@@ -31,8 +34,9 @@ export interface SocketAddress {
 /**
  * What a node tells others about where it is, from the addresses that it listens on at present: those that
  * can lead to it from elsewhere (loopback only when there is nothing else, link-local never), and for each
- * IP its registry as `/ip4/<ip>/tcp/<port>/http`. Spegel takes the IP out of any address and assumes its own
- * registry port, so that addresses of this form tell it nothing new, and libp2p does not dial them.
+ * IP its registry as `/ip4/<ip>/tcp/<port>/http` when that is not at {@link DEFAULT_REGISTRY_PORT}. Spegel
+ * takes the IP out of any address and assumes its own registry port: addresses of this form tell it nothing,
+ * and each further address that it knows of us makes it wait 15 ms more before it believes the first.
  */
 export function announcedAddresses(
   listening: readonly Multiaddr[],
@@ -45,7 +49,9 @@ export function announcedAddresses(
   const texts = new Set<string>();
   for (const { ip, port } of announced.slice(0, MAX_ANNOUNCED_ADDRESSES)) {
     texts.add(toText(ip, port));
-    if (registryPort !== undefined) texts.add(`${toText(ip, registryPort)}/http`);
+    if (registryPort !== undefined && registryPort !== DEFAULT_REGISTRY_PORT) {
+      texts.add(`${toText(ip, registryPort)}/http`);
+    }
   }
   return [...texts].map((text) => multiaddr(text));
 }

@@ -20,8 +20,11 @@ const MAX_REQUEST_BYTES = 8 * 1024;
 const MAX_KEY_BYTES = 80;
 /** Providers named in one answer. */
 const MAX_PROVIDERS_PER_ANSWER = 100;
-/** How long a stream may be quiet between two messages; Go's nodes end theirs after a minute as well. */
-const IDLE_MS = 60_000;
+/**
+ * How long a stream may be quiet between two messages. go-libp2p-kad-dht keeps one stream to a peer for all
+ * its requests, and after a few that were ended under it opens a new one for each.
+ */
+const IDLE_MS = 20 * 60_000;
 /** How long a message may take from its first byte to its last, or an answer to be taken. */
 const MESSAGE_MS = 10_000;
 /** What a request costs of the peer's budget: putting an answer together is ten times storing a record. */
@@ -72,7 +75,13 @@ export class DhtServer {
         messageMs: MESSAGE_MS,
       });
       await this.#answerAll(stream, reader, remotePeer);
-      await stream.close();
+      if (stream.remoteWriteStatus === 'writable') {
+        // Ended by us. After a mere close Go's node would go on writing records to it, and never know that
+        // nobody reads them.
+        stream.abort(new Error('the stream was quiet for too long'));
+      } else {
+        await stream.close();
+      }
     } catch (err) {
       if (err instanceof FrameError) this.#refuse('malformed');
       logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of the directory broke off');

@@ -28,8 +28,22 @@ const MAX_INCOMING_PENDING_CONNECTIONS = 500;
 const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
 const MAX_DIAL_QUEUE_LENGTH = 5000;
 const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
+/**
+ * A host that is gone without a word is noticed by the kernel: after 5 s without traffic it asks, and once a
+ * second ten times more (libuv's values), at no cost to us.
+ */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 5000 };
+/**
+ * What the kernel does not notice (a process that hangs, a link that went down with bytes in flight) is for
+ * libp2p's ping, which is dear: an exchange on a stream of its own with each peer.
+ */
+const PING_INTERVAL_MS = 30_000;
+/** A busy node may be late; look-ups do not wait for it meanwhile. */
+const PING_TIMEOUT = { minTimeout: 10_000, maxTimeout: 20_000 };
+/** Bytes that a peer may send on a stream before we have read those before: yamux's least. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
 /** Look-ups of all the layers of several images at once, each of them a stream to the same peer. */
-const MAX_DHT_STREAMS_PER_CONNECTION = 512;
+const MAX_DHT_STREAMS_PER_CONNECTION = 256;
 
 /** What the node is made of beyond libp2p itself. */
 interface NodeServices extends Record<string, unknown> {
@@ -112,11 +126,25 @@ export async function createNode(
       // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.
       announceFilter: () => announcedAddresses(listening(), init.registryPort),
     },
-    transports: [(components) => reportingListenFailures(tcp()(components), failures)],
+    transports: [
+      (components) =>
+        reportingListenFailures(
+          tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components),
+          failures,
+        ),
+    ],
     // Which failure is fatal we decide ourselves: libp2p forgives an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [
+      yamux({
+        streamOptions: {
+          initialStreamWindowSize: STREAM_WINDOW_BYTES,
+          maxStreamWindowSize: STREAM_WINDOW_BYTES,
+        },
+      }),
+    ],
+    connectionMonitor: { pingInterval: PING_INTERVAL_MS, pingTimeout: PING_TIMEOUT },
     // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
     // and a provider without address is left out of answers. Identify replaces the addresses at each new
     // connection, and peers that are gone are cleared away by us (`peer-store-pruning.ts`).

@@ -173,7 +173,10 @@ test('a node that speaks the DHT protocol only finds our keys, and we find its',
     await peer.contentRouting.provide(keyToCid('theirs'));
     await until(async () => (await found(a, 'theirs')).length > 0);
     assert.deepEqual(await found(a, 'theirs'), [
-      { peerId: peer.peerId.toString(), origins: ['http://127.0.0.99:5001'] },
+      {
+        peerId: peer.peerId.toString(),
+        origins: ['http://127.0.0.99:5001', 'http://127.0.0.99:5000'],
+      },
     ]);
     await a.withdraw(['ours']);
     assert.deepEqual(await idsOf(a, 'ours'), []);

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
@@ -28,6 +30,8 @@ import type { RoutingObserver } from './routing-observer.ts';
 import { Suppressions } from './suppressions.ts';
 import { WithdrawProtocol } from './withdraw-protocol.ts';
 
+/** How long the first records wait for the first peers, however many of those do not answer. */
+const JOINING_MS = 1500;
 /** How often expired records and departed peers are cleared from memory. */
 const CLEARING_MS = 60_000;
 
@@ -147,8 +151,10 @@ export class Libp2pRouter implements Router {
     await membership.start();
     await start();
     await addresses.start();
-    placement.start();
     bootstrap.start();
+    placement.start(
+      Promise.race([bootstrap.firstRound, delay(JOINING_MS, undefined, { ref: false })]),
+    );
     const clearing = setInterval(() => {
       records.sweep();
       prunePeers(node, records, addressBook).catch((err: unknown) => {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 
 import { Deadline } from '../timing/deadline.ts';
+import { Settling } from '../timing/settling.ts';
 import type { DhtClient } from './dht-client.ts';
 import { closest, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
@@ -18,8 +19,8 @@ import type { WithdrawProtocol } from './withdraw-protocol.ts';
 const DEFAULT_REFRESH_MS = 15 * 60_000;
 /** Peers served at a time. */
 const CONCURRENCY = 16;
-/** How long changes of the membership are gathered; a random part of it is added. */
-const SETTLE_MS = 100;
+/** How long changes of the membership are gathered: all nodes of a cluster may come at once. */
+const SETTLING = { quietMs: 100, mostMs: 1000 };
 /** How often it is looked whose records are due for a refresh. */
 const REFRESH_CHECK_MS = 5000;
 /** How long a call waits for the peers concerned: one that says nothing must not hold up the others. */
@@ -64,9 +65,14 @@ export class Placement {
   readonly #away = new Map<string, PeerPlacement>();
   readonly #limit = pLimit(CONCURRENCY);
   readonly #stopped = new AbortController();
+  readonly #settling = new Settling(SETTLING, () => {
+    this.#followMembers();
+    void this.#sweep();
+  });
+  /** Until it is open, records are with this node only. */
+  #open = false;
   #sweeping = false;
   #stale = false;
-  #settling: NodeJS.Timeout | undefined;
   #refreshCheck: NodeJS.Timeout | undefined;
 
   constructor(components: PlacementComponents, init: PlacementInit) {
@@ -75,8 +81,20 @@ export class Placement {
     this.#refreshMs = init.refreshMs ?? DEFAULT_REFRESH_MS;
   }
 
-  start(): void {
-    this.#components.membership.onChange(this.#onMembershipChange);
+  /**
+   * Begins to follow the members.
+   *
+   * @param joined when it resolves the first records are placed: at the start of a node peers become known
+   *   one by one, and the 20 closest of the first few would not be those that are to keep a record
+   */
+  start(joined: Promise<void> = Promise.resolve()): void {
+    this.#components.membership.onChange(() => {
+      if (this.#open) this.#settling.call();
+    });
+    void joined.then(() => {
+      this.#open = true;
+      void this.#sweep();
+    });
     this.#refreshCheck = setInterval(
       () => {
         const now = performance.now();
@@ -88,7 +106,7 @@ export class Placement {
 
   stop(): void {
     this.#stopped.abort();
-    clearTimeout(this.#settling);
+    this.#settling.stop();
     clearInterval(this.#refreshCheck);
     for (const peer of this.#peers.values()) peer.stop();
     this.#peers.clear();
@@ -97,7 +115,7 @@ export class Placement {
 
   /** Takes all records back before the node stops, as far as {@link LEAVE_MS} allow it. */
   async leave(): Promise<void> {
-    clearTimeout(this.#settling);
+    this.#settling.stop();
     await this.#withdraw([...this.#keys.keys()], LEAVE_MS);
   }
 
@@ -120,7 +138,7 @@ export class Placement {
       this.#components.records.add(key.recordKey, this.#ownPeerId);
       added.push(key);
     }
-    await this.#run(await this.#assign(added), PLACEMENT_WAIT_MS, signal);
+    if (this.#open) await this.#run(await this.#assign(added), PLACEMENT_WAIT_MS, signal);
   }
 
   /** Stops advertising keys. Resolves like {@link advertise}. */
@@ -223,17 +241,6 @@ export class Placement {
       void peer.run();
     }
   }
-
-  readonly #onMembershipChange = (): void => {
-    this.#settling ??= setTimeout(
-      () => {
-        this.#settling = undefined;
-        this.#followMembers();
-        void this.#sweep();
-      },
-      SETTLE_MS * (1 + Math.random()),
-    );
-  };
 
   /** One at a time: members that change meanwhile are what the next round is for. */
   async #sweep(): Promise<void> {

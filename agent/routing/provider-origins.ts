@@ -1,7 +1,12 @@
 import { isIPv6 } from 'node:net';
 
 import type { AddressedPeer } from './address-book.ts';
-import { isRegistryAddress, leadsToNode, tcpAddress } from './announced-addresses.ts';
+import {
+  DEFAULT_REGISTRY_PORT,
+  isRegistryAddress,
+  leadsToNode,
+  tcpAddress,
+} from './announced-addresses.ts';
 import type { Provider } from './router.ts';
 
 /** Origins kept of one provider. */
@@ -9,7 +14,7 @@ const MAX_ORIGINS = 4;
 
 /** Options of {@link providerFromPeer}. */
 export interface ProviderFromPeerOptions {
-  /** The registry port of peers that do not announce theirs (Spegel's do not): our own. */
+  /** Our own registry port: that of a peer of Spegel, which announces none, unless it is the default. */
   readonly registryPort: number;
   /** Whether a loopback address can lead to another node; so when we announce one ourselves. */
   readonly loopback: boolean;
@@ -19,7 +24,7 @@ export interface ProviderFromPeerOptions {
 
 /**
  * Where a provider's registry is: as its `/http` addresses say, or else at each of its IPs with the port
- * that we use ourselves. Undefined when no address of it is of use.
+ * that we use ourselves, then with the default one. Undefined when no address of it is of use.
  */
 export function providerFromPeer(
   peer: AddressedPeer,
@@ -27,10 +32,14 @@ export function providerFromPeer(
 ): Provider | undefined {
   const { registryPort, loopback, connectedIp } = options;
   const announced = peer.multiaddrs.filter(isRegistryAddress);
-  const origins = (announced.length > 0 ? announced : peer.multiaddrs)
-    .map(tcpAddress)
+  const sockets =
+    announced.length > 0
+      ? announced.map(tcpAddress)
+      : [registryPort, DEFAULT_REGISTRY_PORT].flatMap((port) =>
+          peer.multiaddrs.map(tcpAddress).map((socket) => socket && { ...socket, port }),
+        );
+  const origins = sockets
     .filter((socket) => socket !== undefined)
-    .map((socket) => (announced.length > 0 ? socket : { ...socket, port: registryPort }))
     .filter((socket) => leadsToNode(socket, loopback))
     .sort((a, b) => Number(b.ip === connectedIp) - Number(a.ip === connectedIp))
     .map(({ ip, port }) => `http://${isIPv6(ip) ? `[${ip}]` : ip}:${String(port)}`);

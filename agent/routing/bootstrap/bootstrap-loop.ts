@@ -51,6 +51,7 @@ export class BootstrapLoop {
   readonly #limit = pLimit(CONCURRENCY);
   readonly #aloneRetry = new Backoff(ALONE_RETRY);
   readonly #partialRetry = new Backoff(PARTIAL_RETRY);
+  readonly #firstRound = Promise.withResolvers<undefined>();
   #timer: NodeJS.Timeout | undefined;
   #nextAt = Number.POSITIVE_INFINITY;
   #round: Promise<void> | undefined;
@@ -63,6 +64,11 @@ export class BootstrapLoop {
 
   get status(): BootstrapStatus {
     return this.#status;
+  }
+
+  /** Resolves when all peers that are known at the start have been dialled once, whatever came of it. */
+  get firstRound(): Promise<void> {
+    return this.#firstRound.promise;
   }
 
   start(): void {
@@ -90,6 +96,7 @@ export class BootstrapLoop {
     this.#timer = setTimeout(() => {
       this.#round = this.#run().finally(() => {
         this.#round = undefined;
+        this.#firstRound.resolve(undefined);
       });
     }, delay);
   }
