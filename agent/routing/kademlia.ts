@@ -37,16 +37,14 @@ export function peerBytes(multihash: Uint8Array): string {
 }
 
 /**
- * The `count` candidates closest to the target by XOR distance, closest first; when there are no more than
- * `count` of them, all of them in no particular order. One pass: most candidates are farther than the
- * `count` closest so far, and cost a comparison.
+ * The `count` candidates closest to the target by XOR distance, closest first. One pass: most candidates are
+ * farther than the `count` closest so far, and cost a comparison.
  */
 export function closest<T extends Placed>(
   target: number,
   candidates: readonly T[],
   count: number,
 ): readonly T[] {
-  if (candidates.length <= count) return candidates;
   const nearest: T[] = [];
   const distances: number[] = [];
   for (const candidate of candidates) {

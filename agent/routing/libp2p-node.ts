@@ -1,5 +1,4 @@
 import { noise } from '@chainsafe/libp2p-noise';
-import { yamux } from '@chainsafe/libp2p-yamux';
 import { identify } from '@libp2p/identify';
 import type { Identify } from '@libp2p/identify';
 import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp2p/interface';
@@ -17,6 +16,7 @@ import type { Registry } from 'prom-client';
 import { announcedAddresses, tcpAddress } from './announced-addresses.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
+import { thriftyYamux } from './thrifty-yamux.ts';
 
 /** The protocol of Spegel's DHT. */
 export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
@@ -137,7 +137,9 @@ export async function createNode(
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     connectionEncrypters: [noise()],
     streamMuxers: [
-      yamux({
+      thriftyYamux({
+        // The kernel asks whether the peer is there, and libp2p's own ping does.
+        enableKeepAlive: false,
         streamOptions: {
           initialStreamWindowSize: STREAM_WINDOW_BYTES,
           maxStreamWindowSize: STREAM_WINDOW_BYTES,

@@ -21,7 +21,6 @@ import { OwnAddresses } from './own-addresses.ts';
 import { prunePeers } from './peer-store-pruning.ts';
 import { Placement } from './placement.ts';
 import { ProviderLookup } from './provider-lookup.ts';
-import { ProviderQuery } from './provider-query.ts';
 import { ProviderRecords } from './provider-records.ts';
 import { ProviderView } from './provider-view.ts';
 import { RequestBudget } from './request-budget.ts';
@@ -133,18 +132,19 @@ export class Libp2pRouter implements Router {
       { ownPeerId: this.peerId, registryPort },
     );
     const self = dhtPeer(node.peerId);
-    const query = new ProviderQuery(
-      { ownBytes: self.bytes, client, membership, logger },
+    const lookup = new ProviderLookup(
+      {
+        self,
+        ownBytes: self.bytes,
+        client,
+        membership,
+        view,
+        suppressions: this.#suppressions,
+        observer,
+        logger,
+      },
       peerTimeoutMs === undefined ? {} : { peerTimeoutMs },
     );
-    const lookup = new ProviderLookup({
-      self,
-      membership,
-      query,
-      view,
-      suppressions: this.#suppressions,
-      observer,
-    });
     const bootstrap = new BootstrapLoop({ node, bootstrapper, logger });
 
     await withdrawals.start();

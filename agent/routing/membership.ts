@@ -21,6 +21,11 @@ export interface DhtPeer extends Placed {
 const GRACE_MS = 3000;
 /** How long a peer that did not answer in time is not waited for, unless it answers meanwhile. */
 const SUSPICION_MS = 30_000;
+/**
+ * How long a peer is a member before it can be expected to have the records that it is to keep: others give
+ * them to it as soon as they know of it, which takes a busy cluster that starts anew some seconds.
+ */
+const ESTABLISHED_MS = 30_000;
 /** Peers under suspicion at most; the oldest is forgotten. */
 const MAX_SUSPECTS = 10_000;
 
@@ -41,13 +46,18 @@ export class Membership {
   readonly #node: RoutingNode;
   readonly #onChange = new Set<() => void>();
   readonly #connected = new Map<string, DhtPeer>();
+  /** When they came. */
+  readonly #since = new Map<string, number>();
+  readonly #establishedMs: number;
   readonly #departures = new Map<string, NodeJS.Timeout>();
   readonly #suspects = new Map<string, number>();
   #members: DhtPeer[] | undefined;
   #topologyId: string | undefined;
 
-  constructor(node: RoutingNode) {
+  /** @param establishedMs default {@link ESTABLISHED_MS} */
+  constructor(node: RoutingNode, establishedMs = ESTABLISHED_MS) {
     this.#node = node;
+    this.#establishedMs = establishedMs;
   }
 
   async start(): Promise<void> {
@@ -107,6 +117,12 @@ export class Membership {
     this.#suspects.delete(peer.text);
   }
 
+  /** Whether the peer has been connected for so long that it has all records that it is to keep. */
+  isEstablished(peerId: string): boolean {
+    const since = this.#since.get(peerId);
+    return since !== undefined && performance.now() - since >= this.#establishedMs;
+  }
+
   /** The IP at which the node is connected with a peer of the DHT; undefined when it is not. */
   connectedIp(peerId: string): string | undefined {
     const peer = this.#connected.get(peerId);
@@ -124,6 +140,7 @@ export class Membership {
     clearTimeout(this.#departures.get(peer.text));
     this.#departures.delete(peer.text);
     this.trust(peer);
+    if (!this.#since.has(peer.text)) this.#since.set(peer.text, performance.now());
     if (this.#connected.has(peer.text)) return;
     this.#connected.set(peer.text, peer);
     this.#changed();
@@ -132,6 +149,8 @@ export class Membership {
   #left(id: PeerId): void {
     const peer = dhtPeer(id);
     this.suspect(peer);
+    // It may have lost its records, and hears of no new ones meanwhile.
+    this.#since.delete(peer.text);
     clearTimeout(this.#departures.get(peer.text));
     const timer = setTimeout(() => {
       this.#departures.delete(peer.text);

@@ -26,7 +26,7 @@ const REFRESH_CHECK_MS = 5000;
 /** How long a call waits for the peers concerned: one that says nothing must not hold up the others. */
 const PLACEMENT_WAIT_MS = 250;
 /** How long the withdrawal of everything may take when the node stops. */
-const LEAVE_MS = 500;
+const LEAVE_MS = 2000;
 /** Peers that are gone of which it is remembered what they have of us, in case they come back. */
 const MAX_AWAY = 100;
 /** How long the sweep may keep the event loop from other work. */

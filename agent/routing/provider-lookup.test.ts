@@ -8,12 +8,11 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import { AddressBook } from './address-book.ts';
 import type { ProvidersAnswer } from './dht-client.ts';
-import { REPLICATION } from './kademlia.ts';
+import { closest, REPLICATION } from './kademlia.ts';
 import { routingKey } from './key.ts';
 import { dhtPeer, Membership } from './membership.ts';
 import type { DhtPeer } from './membership.ts';
 import { ProviderLookup } from './provider-lookup.ts';
-import { ProviderQuery } from './provider-query.ts';
 import { ProviderRecords } from './provider-records.ts';
 import { ProviderView } from './provider-view.ts';
 import type { Provider } from './router.ts';
@@ -73,13 +72,10 @@ beforeEach(async () => {
   const addresses = { current: () => [] };
   lookup = new ProviderLookup({
     self,
+    ownBytes: self.bytes,
+    client: client,
     membership,
-    query: new ProviderQuery({
-      ownBytes: self.bytes,
-      client: client as never,
-      membership,
-      logger: silent,
-    }),
+    logger: silent,
     view: new ProviderView(
       { records, addressBook, membership, addresses: addresses as never },
       { ownPeerId: self.text, registryPort: 5000 },
@@ -99,6 +95,9 @@ async function find(): Promise<Provider[]> {
   for await (const provider of lookup.find('key')) found.push(provider);
   return found;
 }
+
+/** The members in the order in which they are asked. */
+const byDistance = () => closest(routingKey('key').target, members, members.length);
 
 const idsOf = (providers: readonly Provider[]) => providers.map(({ peerId }) => peerId);
 
@@ -185,4 +184,48 @@ test('a record that is placed while others are asked is found by those who wait'
   const { value } = await first;
   assert.equal(value?.peerId, live.text);
   answer.resolve({ providers: [], closer: [] });
+});
+
+test('of many peers that have been there for a while a few are asked, and their no is a no', async () => {
+  members = await Promise.all(Array.from({ length: REPLICATION }, newPeer));
+  membership.isEstablished = () => true;
+  assert.deepEqual(await find(), []);
+  assert.equal(asked.length, 5);
+  assert.deepEqual(await find(), []);
+  assert.equal(asked.length, 5, 'remembered');
+});
+
+test('one of the few that does not answer is not waited for, two are made up for by the others', async () => {
+  members = await Promise.all(Array.from({ length: REPLICATION }, newPeer));
+  membership.isEstablished = () => true;
+  const [first, second] = byDistance();
+  assert.ok(first && second);
+  answers.set(first, Promise.withResolvers<never>().promise);
+  assert.deepEqual(await find(), []);
+  assert.equal(asked.length, 5);
+
+  lookup.noticePlaced(recordKey);
+  asked = [];
+  answers.set(first, Promise.reject(new Error('no answer')));
+  answers.set(second, Promise.reject(new Error('no answer')));
+  const last = byDistance().at(-1);
+  assert.ok(last);
+  answers.set(last, Promise.resolve({ providers: [addressed(live)], closer: [] }));
+  assert.deepEqual(idsOf(await find()), [live.text]);
+  assert.equal(asked.length, REPLICATION, 'all have been asked');
+});
+
+test('when what a few have named is of no use, all others are asked', async () => {
+  members = await Promise.all(Array.from({ length: REPLICATION }, newPeer));
+  membership.isEstablished = () => true;
+  const [first] = byDistance();
+  const last = byDistance().at(-1);
+  assert.ok(first && last);
+  answers.set(first, Promise.resolve({ providers: [addressed(gone)], closer: [] }));
+  answers.set(last, Promise.resolve({ providers: [addressed(live)], closer: [] }));
+  for await (const { peerId } of lookup.find('key')) {
+    assert.equal(peerId, live.text, 'the one that is connected is named first');
+    break;
+  }
+  assert.equal(asked.length, REPLICATION);
 });

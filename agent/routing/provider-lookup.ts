@@ -3,11 +3,13 @@ import { ExpiringSet } from './expiring-set.ts';
 import { routingKey } from './key.ts';
 import type { RoutingKey } from './key.ts';
 import type { DhtPeer, Membership } from './membership.ts';
-import type { ProviderQuery } from './provider-query.ts';
+import { ProviderQuery } from './provider-query.ts';
+import type { OnFound, ProviderQueryComponents, ProviderQueryInit } from './provider-query.ts';
 import type { ProviderView } from './provider-view.ts';
 import type { Provider } from './router.ts';
 import type { LookupResult, RoutingObserver } from './routing-observer.ts';
 import { SharedQuery } from './shared-query.ts';
+import type { QueryStep } from './shared-query.ts';
 import type { Suppressions } from './suppressions.ts';
 
 /** Providers found in one look-up at most. */
@@ -20,10 +22,9 @@ const FOREIGN_NO_MS = 50;
 const MAX_NOES = 10_000;
 
 /** What {@link ProviderLookup} works with. */
-export interface ProviderLookupComponents {
+export interface ProviderLookupComponents extends ProviderQueryComponents {
   readonly self: DhtPeer;
-  readonly membership: Pick<Membership, 'members'>;
-  readonly query: Pick<ProviderQuery, 'run'>;
+  readonly membership: Membership;
   readonly view: ProviderView;
   readonly suppressions: Suppressions;
   readonly observer: RoutingObserver;
@@ -37,11 +38,13 @@ export interface ProviderLookupComponents {
  */
 export class ProviderLookup {
   readonly #components: ProviderLookupComponents;
+  readonly #init: ProviderQueryInit;
   readonly #queries = new Map<string, SharedQuery>();
   readonly #noes = new ExpiringSet(MAX_NOES);
 
-  constructor(components: ProviderLookupComponents) {
+  constructor(components: ProviderLookupComponents, init: ProviderQueryInit = {}) {
     this.#components = components;
+    this.#init = init;
   }
 
   /** See `Router.lookup`. */
@@ -89,42 +92,46 @@ export class ProviderLookup {
       return running;
     }
     const absent = known.filter((provider) => !present.includes(provider));
-    const query = new SharedQuery(
-      present,
-      (found, signal) => this.#search(key, absent, found, signal),
-      () => {
-        this.#queries.delete(key.recordKey);
-      },
-    );
+    const query = new SharedQuery(present, this.#steps(key, absent), () => {
+      this.#queries.delete(key.recordKey);
+    });
     this.#queries.set(key.recordKey, query);
     return query;
   }
 
-  /** @param absent providers known already that are not expected to be there */
-  async #search(
-    key: RoutingKey,
-    absent: Provider[],
-    found: (provider: Provider) => void,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { view, query } = this.#components;
+  /**
+   * The peers that are sure to know are asked first, then all others; providers that are not expected to be
+   * there are named at the end.
+   *
+   * @param absent those of them that are known already
+   */
+  #steps(key: RoutingKey, absent: Provider[]): QueryStep[] {
+    const { view } = this.#components;
+    const query = new ProviderQuery(this.#components, key, this.#init);
     let providers = absent.length;
-    const certain = await query.run(
-      key,
+    const taking =
+      (found: (provider: Provider) => void): OnFound =>
       (peers) => {
         for (const provider of this.#trusted(key, view.named(peers))) {
           if (providers++ >= MAX_PROVIDERS) return;
           if (view.isPresent(provider)) found(provider);
           else absent.push(provider);
         }
+      };
+    const conclude = (certain: boolean): boolean => {
+      // A record may have come while we asked.
+      const no = certain && providers === 0 && view.recorded(key.recordKey).length === 0;
+      if (no) this.#noes.add(key.recordKey, this.#isOurs(key) ? NO_MS : FOREIGN_NO_MS);
+      return no;
+    };
+    return [
+      async (found, signal) => conclude(await query.askFirst(taking(found), signal)),
+      async (found, signal) => {
+        const certain = await query.askOthers(taking(found), signal);
+        for (const provider of absent) found(provider);
+        return conclude(certain);
       },
-      signal,
-    );
-    for (const provider of absent) found(provider);
-    // A record may have come while we asked.
-    if (certain && providers === 0 && view.recorded(key.recordKey).length === 0) {
-      this.#noes.add(key.recordKey, this.#isOurs(key) ? NO_MS : FOREIGN_NO_MS);
-    }
+    ];
   }
 
   /** Without those that turned out not to have the content. */

@@ -18,116 +18,138 @@ const SUSPECT_WAIT_MS = 250;
 const QUERY_TIMEOUT_MS = 5000;
 /** Peers asked in one query at most. */
 const MAX_PEERS_ASKED = 3 * REPLICATION;
+/** Peers asked first, when so many of those that keep the record have kept records for a while. */
+const ASKED_FIRST = 5;
+/** Answers of theirs that are enough: the slowest need not be waited for, and so many noes are a no. */
+const QUORUM = 4;
 
-/** What {@link ProviderQuery} works with. */
+/** What a {@link ProviderQuery} works with. */
 export interface ProviderQueryComponents {
   /** Of this node, see `DhtPeer`. */
   readonly ownBytes: string;
-  readonly client: DhtClient;
+  readonly client: Pick<DhtClient, 'getProviders'>;
   readonly membership: Membership;
   readonly logger: Logger;
 }
 
-/** Options of {@link ProviderQuery}. */
+/** Options of a {@link ProviderQuery}. */
 export interface ProviderQueryInit {
   /** Milliseconds; default {@link DEFAULT_PEER_TIMEOUT_MS}. */
   readonly peerTimeoutMs?: number;
 }
 
+/** Takes the providers that a peer has named. */
+export type OnFound = (peers: readonly AddressedPeer[]) => void;
+
 /**
- * Asks all the peers that should have a record at once, by the membership known here, and closer ones that
- * they name. A hit takes one round trip, and a miss is certain after the slowest of them; peers that did not
- * answer lately are asked too, but hardly waited for.
+ * Asks peers who has one key. Everybody who holds it has placed its record with all of the 20 peers closest to
+ * the key, so a few of them that have been there for a while know as much as all, and cost a quarter: they are
+ * asked first, all at once. The others are asked when there are too few of those, when they do not answer, or
+ * when what they named was of no use.
  */
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
+  readonly #key: RoutingKey;
   readonly #peerTimeoutMs: number;
+  readonly #asked = new Set<string>();
+  readonly #candidates = new Map<string, DhtPeer>();
+  #ranking: readonly DhtPeer[];
+  #found = 0;
+  #noes = 0;
+  #failures = 0;
 
-  constructor(components: ProviderQueryComponents, init: ProviderQueryInit = {}) {
+  constructor(components: ProviderQueryComponents, key: RoutingKey, init: ProviderQueryInit = {}) {
     this.#components = components;
+    this.#key = key;
     this.#peerTimeoutMs = init.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS;
+    this.#ranking = components.membership.members();
+    for (const peer of this.#ranking) this.#candidates.set(peer.bytes, peer);
+  }
+
+  /** Asks those that are sure to know; whether there is certainly no provider. Never rejects. */
+  async askFirst(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
+    const { membership } = this.#components;
+    const sure = closest(this.#key.target, this.#ranking, REPLICATION)
+      .filter(({ text }) => membership.isEstablished(text) && !membership.isSuspect(text))
+      .slice(0, ASKED_FIRST);
+    if (sure.length < ASKED_FIRST) return false;
+    using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
+    const pending = new Set<Promise<void>>();
+    for (const peer of sure) this.#track(pending, this.#ask(peer, onFound, deadline.signal));
+    while (pending.size > 0 && this.#noes + this.#found < QUORUM) await Promise.race(pending);
+    return this.#noes >= QUORUM;
   }
 
   /**
-   * Hands over what each peer names as it answers. Resolves when there is nobody left to ask, with whether
-   * somebody has answered and all that were waited for have; never rejects.
+   * Asks all others that should have the record, and closer ones that they name. Peers that did not answer
+   * lately are asked too, but hardly waited for.
+   *
+   * @returns whether it is certain that there are no other providers: somebody has answered, and all that were
+   *   waited for have. Never rejects.
    */
-  async run(
-    key: RoutingKey,
-    found: (peers: readonly AddressedPeer[]) => void,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async askOthers(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
-    const { membership, ownBytes } = this.#components;
-    const candidates = new Map<string, DhtPeer>();
-    const asked = new Set<string>();
+    const { membership } = this.#components;
     const pending = new Set<Promise<void>>();
     const suspects: Promise<void>[] = [];
-    let answers = 0;
-    let failures = 0;
-    for (const peer of membership.members()) candidates.set(peer.bytes, peer);
-    let ranking: readonly DhtPeer[] = membership.members();
-
-    const isKnown = (bytes: string): boolean => bytes === ownBytes || candidates.has(bytes);
-    const onAnswer = (answer: ProvidersAnswer): void => {
-      answers++;
-      if (answer.providers.length > 0) found(answer.providers);
-      for (const { peerId, multiaddrs } of answer.closer) {
-        if (multiaddrs.length === 0) continue;
-        const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
-        candidates.set(peer.bytes, peer);
-      }
-      if (answer.closer.length > 0) ranking = [...candidates.values()];
-    };
     const askClosest = (): void => {
-      for (const peer of closest(key.target, ranking, REPLICATION)) {
-        if (asked.has(peer.text) || asked.size >= MAX_PEERS_ASKED) continue;
-        asked.add(peer.text);
+      for (const peer of closest(this.#key.target, this.#ranking, REPLICATION)) {
+        if (this.#asked.has(peer.text) || this.#asked.size >= MAX_PEERS_ASKED) continue;
         const suspect = membership.isSuspect(peer.text);
-        const request = this.#ask(peer, key, isKnown, deadline.signal).then((answer) => {
-          if (answer !== undefined) onAnswer(answer);
-          else if (!suspect) failures++;
-        });
-        if (suspect) {
-          suspects.push(request);
-          continue;
-        }
-        pending.add(request);
-        void request.finally(() => pending.delete(request));
+        const request = this.#ask(peer, onFound, deadline.signal);
+        if (suspect) suspects.push(request);
+        else this.#track(pending, request);
       }
     };
     askClosest();
     while (pending.size > 0 && !deadline.signal.aborted) {
-      const before = ranking;
+      const ranking = this.#ranking;
       await Promise.race(pending);
-      if (ranking !== before) askClosest();
+      if (this.#ranking !== ranking) askClosest();
     }
-    if (answers === 0 && suspects.length > 0) {
+    const answers = (): number => this.#noes + this.#found;
+    if (answers() === 0 && suspects.length > 0) {
       const enough = new AbortController();
       await Promise.race([Promise.all(suspects), pause(SUSPECT_WAIT_MS, enough.signal)]);
       enough.abort();
     }
-    return answers > 0 && failures === 0 && !deadline.signal.aborted;
+    return answers() > 0 && this.#failures === 0 && !deadline.signal.aborted;
+  }
+
+  #track(pending: Set<Promise<void>>, request: Promise<void>): void {
+    pending.add(request);
+    void request.finally(() => pending.delete(request));
   }
 
   /** Never rejects: a peer that fails has nothing to say. */
-  async #ask(
-    peer: DhtPeer,
-    key: RoutingKey,
-    isKnown: (bytes: string) => boolean,
-    signal: AbortSignal,
-  ): Promise<ProvidersAnswer | undefined> {
-    const { client, membership, logger } = this.#components;
+  async #ask(peer: DhtPeer, onFound: OnFound, signal: AbortSignal): Promise<void> {
+    const { client, membership, ownBytes, logger } = this.#components;
+    this.#asked.add(peer.text);
+    const isKnown = (bytes: string): boolean => bytes === ownBytes || this.#candidates.has(bytes);
     try {
       const timeoutMs = this.#peerTimeoutMs;
-      const answer = await client.getProviders(peer, key.multihash, isKnown, timeoutMs, signal);
+      const { multihash } = this.#key;
+      const answer = await client.getProviders(peer, multihash, isKnown, timeoutMs, signal);
       membership.trust(peer);
-      return answer;
+      this.#take(answer, onFound);
     } catch (err) {
-      if (signal.aborted) return undefined;
+      if (signal.aborted) return;
+      if (!membership.isSuspect(peer.text)) this.#failures++;
       membership.suspect(peer);
       logger.debug({ peerId: peer.text, err }, 'peer did not answer a look-up');
-      return undefined;
     }
+  }
+
+  #take({ providers, closer }: ProvidersAnswer, onFound: OnFound): void {
+    if (providers.length > 0) {
+      this.#found++;
+      onFound(providers);
+    } else this.#noes++;
+    for (const { peerId, multiaddrs } of closer) {
+      if (multiaddrs.length === 0) continue;
+      const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
+      this.#candidates.set(peer.bytes, peer);
+    }
+    if (closer.length > 0) this.#ranking = [...this.#candidates.values()];
   }
 }

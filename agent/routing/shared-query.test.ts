@@ -15,14 +15,17 @@ function controlled(initial: readonly Provider[] = []) {
   let emit: (provider: Provider) => void = () => undefined;
   const query = new SharedQuery(
     initial,
-    async (found, signal) => {
-      state.started++;
-      emit = found;
-      signal.addEventListener('abort', () => {
-        state.aborted = true;
-      });
-      await end.promise;
-    },
+    [
+      async (found, signal) => {
+        state.started++;
+        emit = found;
+        signal.addEventListener('abort', () => {
+          state.aborted = true;
+        });
+        await end.promise;
+        return false;
+      },
+    ],
     () => {
       state.ended++;
     },
@@ -91,4 +94,44 @@ test('what is said later about a provider is added to what is known of it', asyn
   const providers: Provider[] = [];
   for await (const found of query.read()) providers.push(found);
   assert.deepEqual(providers, [{ peerId: 'a', origins: ['http://a:5000', 'http://right:5000'] }]);
+});
+
+test('a further step is taken only when what the one before has found is not enough', async () => {
+  const taken: string[] = [];
+  const step = (peerId: string) => (found: (it: Provider) => void) => {
+    taken.push(peerId);
+    found(provider(peerId));
+    return Promise.resolve(false);
+  };
+  const query = new SharedQuery(
+    [provider('known')],
+    [step('first'), step('second')],
+    () => undefined,
+  );
+  const reader = query.read();
+  const next = async () => (await reader.next()).value?.peerId;
+  assert.equal(await next(), 'known');
+  assert.deepEqual(taken, []);
+  assert.equal(await next(), 'first');
+  await setImmediate();
+  assert.deepEqual(taken, ['first']);
+  assert.equal(await next(), 'second');
+  assert.equal(await next(), undefined);
+});
+
+test('a step that is sure that there are no more is the last', async () => {
+  let further = 0;
+  const query = new SharedQuery(
+    [],
+    [
+      () => Promise.resolve(true),
+      () => {
+        further++;
+        return Promise.resolve(true);
+      },
+    ],
+    () => undefined,
+  );
+  assert.deepEqual(await ids(query.read()), []);
+  assert.equal(further, 0);
 });

@@ -1,36 +1,43 @@
 import type { Provider } from './router.ts';
 
-/** Finds providers and hands each over as it is found; resolves when there are no more. */
-export type RunQuery = (found: (provider: Provider) => void, signal: AbortSignal) => Promise<void>;
+/**
+ * Finds providers and hands each over as it is found. Resolves when there are no more, with whether steps that
+ * come after it would find none either.
+ */
+export type QueryStep = (
+  found: (provider: Provider) => void,
+  signal: AbortSignal,
+) => Promise<boolean>;
 
 /** Origins kept of one provider, of all that several peers have said about it. */
 const MAX_ORIGINS = 8;
 
 /**
- * One query whose results several callers read, each at its own pace and all of them from the beginning. The
- * query starts when somebody waits for more than `initial` offers, and is aborted when the last reader leaves.
+ * One query whose results several callers read, each at its own pace and all of them from the beginning. Its
+ * steps are taken one after another, each when somebody has read all that is there and waits for more; it is
+ * aborted when the last reader leaves.
  */
 export class SharedQuery {
-  readonly #run: RunQuery;
+  readonly #steps: QueryStep[];
   readonly #onEnd: () => void;
   readonly #abort = new AbortController();
   readonly #providers: Provider[];
   /** Peer ID -> where it is among the providers. */
   readonly #places: Map<string, number>;
   #readers = 0;
-  #started = false;
+  #stepping = false;
   #ended = false;
   #wake = Promise.withResolvers<undefined>();
 
   /**
    * @param initial what is known already
-   * @param run never rejects for a reason that a reader could do something about
+   * @param steps never reject for a reason that a reader could do something about
    * @param onEnd called once, when nobody is to join any more
    */
-  constructor(initial: readonly Provider[], run: RunQuery, onEnd: () => void) {
+  constructor(initial: readonly Provider[], steps: readonly QueryStep[], onEnd: () => void) {
     this.#providers = [...initial];
     this.#places = new Map(initial.map(({ peerId }, place) => [peerId, place]));
-    this.#run = run;
+    this.#steps = [...steps];
     this.#onEnd = onEnd;
   }
 
@@ -50,8 +57,9 @@ export class SharedQuery {
           yield provider;
         } else if (this.#ended) return;
         else {
-          this.#start();
-          await Promise.race([this.#wake.promise, left.promise]);
+          const woken = this.#wake.promise;
+          this.#takeStep();
+          await Promise.race([woken, left.promise]);
         }
       }
     } finally {
@@ -74,15 +82,23 @@ export class SharedQuery {
     this.#wakeReaders();
   }
 
-  #start(): void {
-    if (this.#started) return;
-    this.#started = true;
-    this.#run((provider) => {
+  #takeStep(): void {
+    if (this.#stepping) return;
+    const step = this.#steps.shift();
+    if (step === undefined) {
+      this.#end();
+      return;
+    }
+    this.#stepping = true;
+    void step((provider) => {
       this.offer(provider);
     }, this.#abort.signal)
-      .catch(() => undefined)
-      .finally(() => {
-        this.#end();
+      .catch(() => false)
+      .then((enough) => {
+        this.#stepping = false;
+        if (enough || this.#steps.length === 0) this.#end();
+        // Who waits for more takes the next step.
+        else this.#wakeReaders();
       });
   }
 
