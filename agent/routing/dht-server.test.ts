@@ -212,6 +212,7 @@ test('an answer with thousands of providers, closer peers and addresses is read 
     stream.addEventListener('message', () => {
       const { multihash } = routingKey('key');
       const type = MESSAGE_TYPE.getProviders;
+      if (stream.writeStatus !== 'writable') return;
       stream.send(frame(encodeAnswer({ type, key: multihash, closer: wires, providers: wires })));
     });
   };
@@ -225,9 +226,10 @@ test('an answer without end is given up', async () => {
   serve = (stream: Stream) => {
     stream.addEventListener('message', () => {
       // A message of 900 KB is announced, and drips.
+      if (stream.writeStatus !== 'writable') return;
       stream.send(Uint8Array.of(0xa0, 0xf7, 0x36));
       const drip = setInterval(() => {
-        if (stream.status === 'open') stream.send(new Uint8Array(100));
+        if (stream.writeStatus === 'writable') stream.send(new Uint8Array(100));
         else clearInterval(drip);
       }, 20);
     });

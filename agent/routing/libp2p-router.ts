@@ -145,7 +145,7 @@ export class Libp2pRouter implements Router {
       },
       peerTimeoutMs === undefined ? {} : { peerTimeoutMs },
     );
-    const bootstrap = new BootstrapLoop({ node, bootstrapper, logger });
+    const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
 
     await withdrawals.start();
     await membership.start();

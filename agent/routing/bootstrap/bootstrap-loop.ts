@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { peerIdFromString } from '@libp2p/peer-id';
 import pLimit from 'p-limit';
 
+import type { AddressBook } from '../address-book.ts';
 import { isLoopback, isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
 import { Backoff, jittered } from '../../timing/backoff.ts';
 import { Deadline } from '../../timing/deadline.ts';
@@ -30,6 +31,8 @@ const CONCURRENCY = 16;
 export interface BootstrapLoopComponents {
   readonly node: RoutingNode;
   readonly bootstrapper: Bootstrapper;
+  /** Tells where the connected peers listen. */
+  readonly addressBook: Pick<AddressBook, 'get'>;
   readonly logger: Logger;
 }
 
@@ -146,7 +149,7 @@ export class BootstrapLoop {
 
   /** Dials those that are not connected; why it failed for each that could not be reached. */
   async #connect(peers: readonly BootstrapPeer[]): Promise<string[]> {
-    const known = await this.#connectedSockets();
+    const known = this.#connectedSockets();
     const failures: string[] = [];
     await Promise.all(
       shuffled(peers).map((peer) =>
@@ -203,12 +206,12 @@ export class BootstrapLoop {
   }
 
   /** Where the connected peers listen, also those that have connected with us from another port. */
-  async #connectedSockets(): Promise<Set<string>> {
-    const { node } = this.#components;
+  #connectedSockets(): Set<string> {
+    const { node, addressBook } = this.#components;
     const sockets = new Set(node.getConnections().map(({ remoteAddr }) => socketOf(remoteAddr)));
     for (const peerId of node.getPeers()) {
-      const peer = await node.peerStore.get(peerId).catch(() => undefined);
-      for (const { multiaddr } of peer?.addresses ?? []) sockets.add(socketOf(multiaddr));
+      const known = addressBook.get(peerId.toString());
+      for (const address of known?.multiaddrs ?? []) sockets.add(socketOf(address));
     }
     return sockets;
   }

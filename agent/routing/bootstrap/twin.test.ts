@@ -5,6 +5,7 @@ import { pino } from 'pino';
 
 import { until } from '../conformance.ts';
 import type { RoutingNode } from '../libp2p-node.ts';
+import { AddressBook } from '../address-book.ts';
 import { BootstrapLoop } from './bootstrap-loop.ts';
 import { StaticBootstrapper } from './static-bootstrapper.ts';
 
@@ -29,6 +30,7 @@ async function warningsFor(addresses: readonly string[]): Promise<string[]> {
     { write: (line) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
   );
   const loop = new BootstrapLoop({
+    addressBook: new AddressBook(),
     node: node as unknown as RoutingNode,
     bootstrapper: new StaticBootstrapper(addresses),
     logger,
