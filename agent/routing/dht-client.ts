@@ -97,6 +97,14 @@ export class DhtClient {
     return bytes.length;
   }
 
+  /** Asks a peer whether it is there (PING); rejects when it does not answer in time. */
+  async ping(peer: DhtPeer, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    await this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
+      stream.send(frame(encodePing()));
+      await answer(reader);
+    });
+  }
+
   /** Ends the streams that are kept open for later. */
   stop(): void {
     this.#streams.stop();

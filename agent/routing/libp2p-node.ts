@@ -33,13 +33,6 @@ const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
  * second ten times more (libuv's values), at no cost to us.
  */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 5000 };
-/**
- * What the kernel does not notice (a process that hangs, a link that went down with bytes in flight) is for
- * libp2p's ping, which is dear: an exchange on a stream of its own with each peer.
- */
-const PING_INTERVAL_MS = 30_000;
-/** A busy node may be late; look-ups do not wait for it meanwhile. */
-const PING_TIMEOUT = { minTimeout: 10_000, maxTimeout: 20_000 };
 /** Bytes that a peer may send on a stream before we have read those before: yamux's least. */
 const STREAM_WINDOW_BYTES = 256 * 1024;
 /** Look-ups of all the layers of several images at once, each of them a stream to the same peer. */
@@ -138,7 +131,7 @@ export async function createNode(
     connectionEncrypters: [noise()],
     streamMuxers: [
       thriftyYamux({
-        // The kernel asks whether the peer is there, and libp2p's own ping does.
+        // The kernel asks whether the peer is there, and `Liveness` does.
         enableKeepAlive: false,
         streamOptions: {
           initialStreamWindowSize: STREAM_WINDOW_BYTES,
@@ -146,7 +139,8 @@ export async function createNode(
         },
       }),
     ],
-    connectionMonitor: { pingInterval: PING_INTERVAL_MS, pingTimeout: PING_TIMEOUT },
+    // `Liveness` does it for less.
+    connectionMonitor: { enabled: false },
     // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
     // and a provider without address is left out of answers. Identify replaces the addresses at each new
     // connection, and peers that are gone are cleared away by us (`peer-store-pruning.ts`).

@@ -146,6 +146,20 @@ test('a peer that takes a question and says nothing delays look-ups by its time-
   }
 });
 
+test('a peer that takes questions and never answers is a member no longer after a while', async () => {
+  const peer = await startForeignNode({ identify: identify() });
+  try {
+    await peer.handle(DHT_PROTOCOL, () => undefined);
+    const a = await network.start([], { peerTimeoutMs: 100 });
+    await peer.dial(a.listening[0] ?? []);
+    await until(() => a.status().peers === 1);
+    assert.deepEqual(await idsOf(a, 'nothing'), []);
+    await until(() => a.status().peers === 0);
+  } finally {
+    await peer.stop();
+  }
+});
+
 test('a node that speaks the DHT protocol only finds our keys, and we find its', async () => {
   // What a node of Spegel is to us: kad-dht as it comes, no registry among its addresses.
   const peer = await startForeignNode<{ identify: Identify; ping: Ping; dht: KadDHT }>({

@@ -16,6 +16,7 @@ import { DhtServer } from './dht-server.ts';
 import { routingKey } from './key.ts';
 import { createNode } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
+import { Liveness } from './liveness.ts';
 import { dhtPeer, Membership } from './membership.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { prunePeers } from './peer-store-pruning.ts';
@@ -123,6 +124,7 @@ export class Libp2pRouter implements Router {
       logger,
     });
     const client = new DhtClient(node, addresses);
+    const liveness = new Liveness({ node, client, membership, logger });
     const placement = new Placement(
       { client, membership, records, withdrawals, logger, observer },
       { ownPeerId: this.peerId, ...(refreshMs !== undefined && { refreshMs }) },
@@ -152,6 +154,7 @@ export class Libp2pRouter implements Router {
     await start();
     await addresses.start();
     bootstrap.start();
+    liveness.start();
     placement.start(
       Promise.race([bootstrap.firstRound, delay(JOINING_MS, undefined, { ref: false })]),
     );
@@ -166,6 +169,7 @@ export class Libp2pRouter implements Router {
       server,
       client,
       withdrawals,
+      liveness,
       membership,
       addresses,
       placement,
@@ -185,6 +189,7 @@ export class Libp2pRouter implements Router {
     // Otherwise others would be sent here until the records expire.
     await parts.placement.leave();
     parts.placement.stop();
+    parts.liveness.stop();
     parts.client.stop();
     parts.server.stop();
     parts.addresses.stop();
@@ -257,6 +262,7 @@ interface RouterParts {
   readonly server: DhtServer;
   readonly client: DhtClient;
   readonly withdrawals: WithdrawProtocol;
+  readonly liveness: Liveness;
   readonly membership: Membership;
   readonly addresses: OwnAddresses;
   readonly placement: Placement;

@@ -45,6 +45,7 @@ export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer 
 export class Membership {
   readonly #node: RoutingNode;
   readonly #onChange = new Set<() => void>();
+  readonly #onSuspect = new Set<(peer: DhtPeer) => void>();
   readonly #connected = new Map<string, DhtPeer>();
   /** When they came. */
   readonly #since = new Map<string, number>();
@@ -82,6 +83,7 @@ export class Membership {
     for (const timer of this.#departures.values()) clearTimeout(timer);
     this.#departures.clear();
     this.#onChange.clear();
+    this.#onSuspect.clear();
   }
 
   /** All members but ourselves; the same array until something changes. */
@@ -104,8 +106,14 @@ export class Membership {
     this.#onChange.add(listener);
   }
 
+  /** Calls back whenever a peer did not answer in time, until {@link stop}. */
+  onSuspect(listener: (peer: DhtPeer) => void): void {
+    this.#onSuspect.add(listener);
+  }
+
   /** Notes that a peer did not answer in time. */
   suspect(peer: DhtPeer): void {
+    for (const listener of this.#onSuspect) listener(peer);
     this.#suspects.delete(peer.text);
     this.#suspects.set(peer.text, performance.now() + SUSPICION_MS);
     const [oldest] = this.#suspects.keys();

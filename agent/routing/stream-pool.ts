@@ -4,8 +4,8 @@ import { FrameReader } from './frames.ts';
 
 /** Streams kept open per peer while nobody uses them. */
 const MAX_IDLE_PER_PEER = 4;
-/** How long they are kept: less than the minute for which our nodes and Go's wait for the next request. */
-const IDLE_MS = 45_000;
+/** How long they are kept: our nodes wait twice as long for the next request, Go's end them after a minute. */
+const IDLE_MS = 10 * 60_000;
 
 /** A stream and what reads it. */
 export interface Channel {
