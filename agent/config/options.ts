@@ -153,7 +153,7 @@ export const REGISTRY_OPTIONS = {
     fallback: '20ms',
     summary: 'how long the directory may take',
     details:
-      'One wait for the next provider of a content. A wait that ends without one is repeated `--mirror-resolve-retries` times while the directory is still asking, so a miss takes at most `timeout x (retries + 1)`, 80 ms by default; it is told at once when everybody responsible has answered. Raise it on slow links between nodes.',
+      'The first wait for the next provider of a content. A wait that ends without one is followed by one three times as long, `--mirror-resolve-retries` times while the directory is still asking: 20, 60, 180 and 540 ms by default, for a cluster that is so busy that its answers are late. When everybody responsible has answered the miss is told at once. Raise it on slow links between nodes.',
     spegel: true,
   }),
   'mirror-resolve-retries': option({

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 
+import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
+import type { OpenBlob } from '../store/content-store.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts';
@@ -212,6 +215,48 @@ describe('the mirror, of what a peer holds', () => {
     await manifest.body?.cancel();
     for (const { body } of slow) await body?.cancel();
   });
+
+  for (const [moment, vanish] of [
+    ['is opened', () => Promise.resolve(undefined)],
+    [
+      'is read',
+      async (open: () => Promise<OpenBlob | undefined>) => {
+        const blob = await open();
+        assert.ok(blob !== undefined);
+        blob.stream = () =>
+          new Readable({
+            read() {
+              this.destroy(new Error('vanished'));
+            },
+          });
+        return blob;
+      },
+    ],
+  ] as const) {
+    it(`goes on to peers when a blob is removed after it was found and before it ${moment}`, async () => {
+      await using holder = await startMirror();
+      const image = makeImage(10, 6_000_000);
+      putImage(holder.store, image, NAME);
+      await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+      putImage(node.store, image, NAME);
+      const open = node.store.open.bind(node.store);
+      node.store.open = (digest, signal) => vanish(() => open(digest, signal));
+      for (const path of [
+        'manifests/1.0',
+        `manifests/${image.manifest.digest}`,
+        ...image.layers.map((digest) => `blobs/${digest}`),
+      ]) {
+        const response = await fetch(`${node.origin}/v2/team/app/${path}${query}`);
+        assert.equal(response.status, 200, path);
+        assert.equal(response.headers.get('x-peerglass-source'), holder.origin);
+        const digest = response.headers.get('docker-content-digest') ?? '';
+        assert.deepEqual(
+          Buffer.from(await response.arrayBuffer()),
+          image.blobs.get(digest as Digest),
+        );
+      }
+    });
+  }
 
   it('goes on to peers when its own store is out of reach', async () => {
     await using holder = await startMirror();

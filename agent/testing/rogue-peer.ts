@@ -7,18 +7,24 @@ export interface RoguePeer extends AsyncDisposable {
   readonly origin: string;
   /** Heads of the requests it got. */
   readonly requests: string[];
+  /** Connections to it that are open now. */
+  readonly open: number;
+  /** Connections to it that there have been. */
+  readonly accepted: number;
 }
 
 /**
- * Starts a server that hands every connection's first request, as text, to `behave`, which then does with
- * the socket what a broken or hostile peer might do.
+ * Starts a server that hands every request, as text, to `behave`, which then does with the socket what a
+ * broken or hostile peer might do.
  */
 export async function startRogue(
   behave: (socket: Socket, request: string) => void,
 ): Promise<RoguePeer> {
   const sockets = new Set<Socket>();
+  let accepted = 0;
   const requests: string[] = [];
   const server = createServer((socket) => {
+    accepted += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
@@ -36,6 +42,12 @@ export async function startRogue(
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    get open() {
+      return sockets.size;
+    },
+    get accepted() {
+      return accepted;
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();

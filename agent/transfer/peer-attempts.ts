@@ -1,57 +1,87 @@
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
-import type { RangeRequest } from '../oci/byte-range.ts';
-import type { Digest } from '../oci/digest.ts';
 import type { Provider, Router } from '../routing/router.ts';
+import type { AttemptSlots } from './attempt-slots.ts';
 import { contentKey, type ContentRequest } from './content-request.ts';
 import type { PeerClient, PeerResponse } from './peer-client.ts';
-import { PeerError, toPeerError } from './peer-error.ts';
+import { PeerError, toPeerError, type PeerFailure } from './peer-error.ts';
+import type { PeerStanding } from './peer-standing.ts';
 import { ProviderSearch } from './provider-search.ts';
 
-/** Most peers that are asked for one body, from first to last. */
-const MAX_SOURCES = 32;
+/**
+ * Peers that may answer a request wrongly, or break off its body, before no more are asked. Those that do not
+ * hold the content or are not there say nothing about the next, however many they are: time alone bounds them.
+ */
+const MAX_FAULTS = 32;
+
+/** What is a fault of the peer, and not only of its record. */
+const FAULTS: ReadonlySet<PeerFailure> = new Set(['status', 'range', 'protocol', 'digest']);
+
+/** What is no answer at all; `body` when the connection ends before it. */
+const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body']);
 
 /** Addresses of one peer that are tried; a dual-stack node has two. */
 const MAX_ORIGINS = 3;
 
-/** What {@link PeerAttempts} work with. */
+/** What {@link PeerAttempts} work with; the last two are shared by all requests. */
 export interface PeerAttemptsComponents {
   readonly router: Pick<Router, 'lookup' | 'forget'>;
   readonly client: PeerClient;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  readonly standing: PeerStanding;
+  readonly slots: AttemptSlots;
 }
 
-/** Bounds of the search for providers; see {@link ProviderSearch}. */
+/** Bounds of the search for providers, see {@link ProviderSearch}, and of what is asked of them. */
 export interface PeerAttemptsInit {
   readonly resolveTimeout: number;
   readonly resolveRetries: number;
+  /** How long a peer has to begin its answer, in milliseconds; less when it was silent the last time. */
+  readonly firstByteBudget: number;
 }
 
-/** The attempts made for one request: whom to ask next, and who has failed it already. */
+/** What one request has learnt of the peers that it asked, and what it tells the directory and the others. */
 export class PeerAttempts {
   readonly request: ContentRequest;
+  readonly slots: AttemptSlots;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
+  readonly #key: string;
   /** Peer IDs of those that are not to be asked again for this request. */
   readonly #failed = new Set<string>();
   /** Those that broke off once after they had delivered, and may be asked once more. */
   readonly #forgiven = new Set<string>();
+  #faults = 0;
+  #anyAsked = false;
+  #unsatisfiable = false;
 
   constructor(request: ContentRequest, components: PeerAttemptsComponents, init: PeerAttemptsInit) {
     this.request = request;
+    this.slots = components.slots;
     this.#components = components;
     this.#init = init;
+    this.#key = contentKey(request);
   }
 
-  /** Whether so many peers have failed that asking more of them makes no sense. */
+  /** Whether so many peers have answered wrongly that asking more of them makes no sense. */
   get exhausted(): boolean {
-    return this.#failed.size >= MAX_SOURCES;
+    return this.#faults >= MAX_FAULTS;
+  }
+
+  /** Whether any peer has been asked. */
+  get anyAsked(): boolean {
+    return this.#anyAsked;
+  }
+
+  /** Whether a holder has said that the range which was asked for does not exist. */
+  get unsatisfiable(): boolean {
+    return this.#unsatisfiable;
   }
 
   /** Begins to look for providers that have not failed yet. */
-  search(signal: AbortSignal): ProviderSearch {
+  search(onArrival: () => void, signal: AbortSignal): ProviderSearch {
     const { router, metrics } = this.#components;
     const onFirst = (seconds: number): void => {
       metrics.resolveDuration.observe({ router: 'libp2p' }, seconds);
@@ -61,27 +91,86 @@ export class PeerAttempts {
       retries: this.#init.resolveRetries,
       excluded: this.#failed,
       onFirst,
+      onArrival,
     };
-    return new ProviderSearch(router, contentKey(this.request), init, signal);
+    return new ProviderSearch(router, this.#key, init, signal);
+  }
+
+  /** Whether others are to be asked before the peer, and nobody is to wait for it. */
+  isDoubtful({ peerId }: Provider): boolean {
+    return this.#components.standing.isDoubtful(peerId, this.#key);
   }
 
   /**
    * Asks a peer at its addresses in turn; another address helps only when the first cannot be reached.
    *
-   * @param digest asked for in place of the request's tag, once it is known
+   * @param request our request, or what is asked of a peer in its place; the range is that of a GET
    * @throws PeerError
    */
   async ask(
     provider: Provider,
-    range: RangeRequest | undefined,
+    request: ContentRequest,
     signal: AbortSignal,
-    digest?: Digest,
   ): Promise<PeerResponse> {
-    const request = digest === undefined ? this.request : { ...this.request, digest };
+    const { peerId } = provider;
+    const { standing } = this.#components;
+    // Nobody is held up by a busy peer, and it may be the only one that has it; but who falls silent time and
+    // again must not cost every request all the time there is.
+    const within = standing.isSilent(peerId) ? undefined : this.#init.firstByteBudget;
+    this.#anyAsked = true;
+    standing.asking(peerId);
+    try {
+      const response = await this.#askAtAddresses(provider, request, within, signal);
+      standing.answered(peerId, this.#key, true);
+      return response;
+    } finally {
+      standing.asked(peerId);
+    }
+  }
+
+  /** Notes that the peer has not answered yet, though it should have: nobody waits for it until it does. */
+  late({ peerId }: Provider): void {
+    this.#components.standing.late(peerId);
+  }
+
+  /** Notes that the peer did not answer well. */
+  missed(provider: Provider, error: unknown): void {
+    const failure = toPeerError(error, 'body');
+    const { standing } = this.#components;
+    if (SILENCE.has(failure.reason)) standing.silent(provider.peerId);
+    else standing.answered(provider.peerId, this.#key, failure.reason !== 'not-found');
+    if (FAULTS.has(failure.reason)) this.#faults += 1;
+    this.#unsatisfiable ||= failure.reason === 'range';
+    this.#failed.add(provider.peerId);
+    this.#report(provider, failure);
+  }
+
+  /**
+   * Notes that what the peer delivered broke off, or was wrong.
+   *
+   * @param delivered whether it had delivered a part: a connection that broke off is forgiven once then
+   */
+  broke(provider: Provider, error: unknown, delivered = false): void {
+    const failure = toPeerError(error, 'body');
+    this.#faults += 1;
+    if (delivered && failure.reason === 'body' && !this.#forgiven.has(provider.peerId)) {
+      this.#forgiven.add(provider.peerId);
+    } else {
+      this.#failed.add(provider.peerId);
+    }
+    this.#report(provider, failure);
+  }
+
+  async #askAtAddresses(
+    { origins }: Provider,
+    request: ContentRequest,
+    within: number | undefined,
+    signal: AbortSignal,
+  ): Promise<PeerResponse> {
     let failure = new PeerError('connect', 'no address');
-    for (const origin of provider.origins.slice(0, MAX_ORIGINS)) {
+    for (const origin of origins.slice(0, MAX_ORIGINS)) {
       try {
-        return await this.#components.client.fetch(origin, request, range, signal);
+        return await this.#components.client.fetch(origin, request, within, signal);
       } catch (error) {
         failure = toPeerError(error, 'connect');
         if (signal.aborted || failure.reason !== 'connect') break;
@@ -90,25 +179,14 @@ export class PeerAttempts {
     throw failure;
   }
 
-  /**
-   * Notes that the peer failed this request, and tells the directory when its record is wrong.
-   *
-   * @param delivered whether it had delivered a part: a connection that broke off is forgiven once then
-   */
-  fail({ peerId }: Provider, error: unknown, delivered = false): PeerError {
+  /** Counts and logs the failure, and tells the directory when its record is wrong. */
+  #report({ peerId }: Provider, failure: PeerError): void {
     const { router, metrics, logger } = this.#components;
-    const failure = toPeerError(error, 'body');
-    const key = contentKey(this.request);
-    if (delivered && failure.reason === 'body' && !this.#forgiven.has(peerId)) {
-      this.#forgiven.add(peerId);
-    } else {
-      this.#failed.add(peerId);
-    }
+    const key = this.#key;
     metrics.peerFailures.inc({ reason: failure.reason });
     if (failure.reason === 'not-found' || failure.reason === 'digest') router.forget(key, peerId);
     const fields = { key, peer: peerId, reason: failure.reason, err: failure };
     if (failure.reason === 'digest') logger.warn(fields, 'peer sent wrong bytes');
     else logger.debug(fields, 'peer did not deliver');
-    return failure;
   }
 }

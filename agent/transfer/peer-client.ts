@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 
 import { Agent, request as send, type Dispatcher } from 'undici';
 
-import { formatRange, rangeLength, type RangeRequest } from '../oci/byte-range.ts';
+import { formatRange, rangeLength } from '../oci/byte-range.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
 import { contentPath, type ContentRequest } from './content-request.ts';
 import { firstBytes } from './first-bytes.ts';
@@ -34,8 +34,8 @@ export interface PeerClientInit {
 }
 
 /**
- * An answer whose head has been checked and whose body has begun to arrive. The body is unread and must be
- * consumed or destroyed.
+ * An answer whose head has been checked and whose body has begun to arrive. The body of a GET is unread and must
+ * be consumed or destroyed.
  */
 export interface PeerResponse extends PeerHead {
   readonly origin: string;
@@ -69,19 +69,21 @@ export class PeerClient {
    * talks to.
    *
    * @param origin base URL of the peer's mirror
-   * @param range sent in place of the request's own, to resume
+   * @param headTimeout in place of the one that all requests have, in milliseconds
    * @throws PeerError for everything that goes wrong; the signal's reason when that is aborted
    */
   async fetch(
     origin: string,
     request: ContentRequest,
-    range: RangeRequest | undefined,
+    headTimeout: number | undefined,
     signal: AbortSignal,
   ): Promise<PeerResponse> {
+    const range = request.method === 'GET' ? request.range : undefined;
+    const within = headTimeout ?? this.#headTimeout;
     const late = new AbortController();
     const timer = setTimeout(() => {
-      late.abort(new PeerError('timeout', `no answer in ${this.#headTimeout} ms`));
-    }, this.#headTimeout);
+      late.abort(new PeerError('timeout', `no answer in ${within} ms`));
+    }, within);
     const given = AbortSignal.any([signal, late.signal]);
     try {
       const exchange = send(new URL(contentPath(request), origin), {
@@ -95,11 +97,13 @@ export class PeerClient {
           ...(range === undefined ? {} : { range: formatRange(range) }),
         },
         signal: given,
+        reset: false, // or undici closes the connection after every HEAD
       });
       const { statusCode, headers, body } = await orAborted(exchange, given);
       try {
         const head = checkHead(request, range, statusCode, headers);
-        if (request.method === 'GET' && rangeLength(head.range) > 0) await firstBytes(body, given);
+        if (request.method === 'HEAD') body.resume();
+        else if (rangeLength(head.range) > 0) await firstBytes(body, given);
         return { ...head, origin, body };
       } catch (error) {
         body.on('error', () => undefined);

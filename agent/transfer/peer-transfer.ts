@@ -4,8 +4,8 @@ import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
-import type { Provider } from '../routing/router.ts';
-import type { ContentRequest } from './content-request.ts';
+import { AttemptSlots } from './attempt-slots.ts';
+import { contentKey, type ContentRequest } from './content-request.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
@@ -13,6 +13,8 @@ import {
 } from './peer-attempts.ts';
 import { Budget } from './budget.ts';
 import { PeerError } from './peer-error.ts';
+import { PeerRace, type Source } from './peer-race.ts';
+import { PeerStanding } from './peer-standing.ts';
 import { resumingBody } from './resuming-body.ts';
 import { readVerified } from './verified-body.ts';
 
@@ -29,7 +31,7 @@ const SMALL_BYTES = 64 * 1024;
 const SMALL_HELD_BACK_AT_ONCE = 256;
 
 /** Bounds of a transfer. */
-export interface PeerTransferInit extends PeerAttemptsInit {
+export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
   /**
    * From the request to the first byte of a good answer, over all peers, in milliseconds; the time in which
    * held-back content arrives is not counted. Default 2500.
@@ -67,20 +69,23 @@ export class PeerTransfer {
   readonly #holdBack = pLimit(HELD_BACK_AT_ONCE);
   readonly #holdBackSmall = pLimit(SMALL_HELD_BACK_AT_ONCE);
 
-  constructor(components: PeerAttemptsComponents, init: PeerTransferInit) {
-    this.#components = components;
+  constructor(
+    components: Omit<PeerAttemptsComponents, 'standing' | 'slots'>,
+    init: PeerTransferInit,
+  ) {
+    this.#components = { ...components, standing: new PeerStanding(), slots: new AttemptSlots() };
     this.#init = { firstByteBudget: 2_500, ...init };
   }
 
   /**
-   * Asks peers in turn until one answers well.
+   * Asks peers until one answers well.
    *
    * @param signal ends everything, the body included
    * @returns `undefined` when no peer has it or none answers in time
    * @throws OciError `RANGE_INVALID` when a holder says that the range is not satisfiable and none delivers
    */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<PeerContent | undefined> {
-    const { metrics } = this.#components;
+    const { metrics, logger } = this.#components;
     const attempts = new PeerAttempts(request, this.#components, this.#init);
     const start = performance.now();
     using budget = new Budget(this.#init.firstByteBudget);
@@ -90,7 +95,9 @@ export class PeerTransfer {
       return content;
     } catch (error) {
       if (!(error instanceof NotDelivered)) throw error;
-      metrics.fallThroughs.inc({ reason: error.reason });
+      const { reason } = error;
+      metrics.fallThroughs.inc({ reason });
+      logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
       return undefined;
     }
   }
@@ -100,53 +107,45 @@ export class PeerTransfer {
     signal: AbortSignal,
     budget: Budget,
   ): Promise<PeerContent> {
+    const { range, ...whole } = attempts.request;
+    // A manifest is always fetched whole: it is small, and only whole it can be verified.
+    const request = range === undefined || whole.kind === 'manifest' ? whole : attempts.request;
     const inTime = AbortSignal.any([signal, budget.signal]);
-    using search = attempts.search(inTime);
-    let failures = 0;
-    let unsatisfiable = false;
-    while (failures <= this.#init.resolveRetries && !attempts.exhausted) {
-      const found = await search.next();
+    using race = new PeerRace(attempts, request, signal, inTime);
+    for (;;) {
+      const result = await race.next();
       signal.throwIfAborted();
-      if (found.kind !== 'provider') {
-        if (failures > 0) break;
-        const late = found.kind === 'timeout' || budget.signal.aborted;
+      if (result.kind !== 'source') {
+        if (attempts.unsatisfiable) {
+          throw new OciError('RANGE_INVALID', 'no byte of the range exists');
+        }
+        if (attempts.anyAsked) throw new NotDelivered('providers-failed');
+        const late = result.kind === 'timeout' || budget.signal.aborted;
         throw new NotDelivered(late ? 'lookup-timeout' : 'no-provider');
       }
       try {
-        return await this.#open(attempts, found.provider, inTime, signal, budget);
+        return await this.#deliver(attempts, result, signal, budget);
       } catch (error) {
         signal.throwIfAborted();
-        const { reason } = attempts.fail(found.provider, error);
-        // A record that is out of date costs one round trip and says nothing about the next peer.
-        if (reason !== 'not-found') failures += 1;
-        unsatisfiable ||= reason === 'range';
-        if (budget.signal.aborted) break;
+        attempts.broke(result.provider, error);
       }
     }
-    if (unsatisfiable) throw new OciError('RANGE_INVALID', 'no byte of the range exists');
-    throw new NotDelivered('providers-failed');
   }
 
-  async #open(
+  async #deliver(
     attempts: PeerAttempts,
-    provider: Provider,
-    inTime: AbortSignal,
+    source: Source,
     signal: AbortSignal,
     budget: Budget,
   ): Promise<PeerContent> {
-    const { kind, method, range: wanted } = attempts.request;
-    // A manifest is always fetched whole: it is small, and only whole it can be verified.
-    const asked = kind === 'manifest' ? undefined : wanted;
-    const response = await attempts.ask(provider, asked, inTime);
+    const { kind, method } = attempts.request;
+    const { response } = source;
     const { descriptor, origin, range, body } = response;
     if (kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
       body.destroy();
       throw new PeerError('protocol', 'a manifest larger than manifests may be');
     }
-    if (method === 'HEAD') {
-      body.resume();
-      return { kind: 'head', descriptor, origin };
-    }
+    if (method === 'HEAD') return { kind: 'head', descriptor, origin };
     const { metrics } = this.#components;
     if (rangeLength(range) === descriptor.size && descriptor.size <= HOLD_BACK_BYTES) {
       const limit = descriptor.size <= SMALL_BYTES ? this.#holdBackSmall : this.#holdBack;
@@ -159,7 +158,7 @@ export class PeerTransfer {
         budget.resume();
       }
     }
-    const tail = resumingBody(attempts, { provider, response }, metrics, signal);
+    const tail = resumingBody(attempts, source, metrics, signal);
     return { kind: 'stream', descriptor, origin, range, body: tail };
   }
 }

@@ -1,40 +1,55 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Provider, Router } from '../routing/router.ts';
+import { Wakeup } from '../timing/wakeup.ts';
 
-/** Most providers remembered for one search; a key with more of them loses nothing by it. */
-const MAX_QUEUED = 64;
+/** Most providers that wait to be taken: a bound on memory, far above what a directory names for one key. */
+const MAX_QUEUED = 1_000;
 
-/** Bounds of a search. */
+/**
+ * Each wait is so many times as long as the one before: 20, 60, 180 and 540 ms with the defaults. Silence of the
+ * directory is rare, since a no is told at once; it is a node that has just died or a cluster under load, and
+ * there a short wait would say 404 to what is there.
+ */
+const WAIT_GROWTH = 3;
+
+/** A timer that is later than this, in milliseconds, shows that this process has been kept from working. */
+const OVERSLEPT_MS = 10;
+
+/** Bounds of a search, and whom it tells. */
 export interface ProviderSearchInit {
-  /** How long to wait for the next provider, in milliseconds, before a wait is over. */
+  /** How long the first wait for a provider is, in milliseconds. */
   readonly timeout: number;
-  /** How many waits may be added to the first while the directory is still being asked. */
+  /** How many waits, each three times as long, may be added while the directory is still being asked. */
   readonly retries: number;
   /** Providers that are not wanted again, by peer ID. Read at each step, so it may grow meanwhile. */
   readonly excluded: ReadonlySet<string>;
   /** Called once, when the first provider is there, with the seconds that took. */
   readonly onFirst?: (seconds: number) => void;
+  /** Called at each provider. */
+  readonly onArrival?: () => void;
 }
 
-/** What came of waiting for a provider. */
-export type SearchResult =
-  | { readonly kind: 'provider'; readonly provider: Provider }
-  /** Everybody responsible has been asked. */
-  | { readonly kind: 'exhausted' }
-  /** The directory still had no answer when the time was up. */
-  | { readonly kind: 'timeout' };
+/**
+ * What came of waiting for a provider: one is there to be taken; everybody responsible has been asked; or the
+ * directory still had no answer when the time was up.
+ */
+export type SearchResult = 'provider' | 'exhausted' | 'timeout';
 
 /**
- * Takes providers of a key one by one as the directory finds them, within a bounded time.
+ * Collects providers of a key as the directory finds them, to be taken one by one.
  *
- * Lookup and transfer overlap: providers that arrive while another is being tried wait in the queue, so
- * that fail-over sees those who came late too.
+ * Lookup and transfer overlap: while one provider is being tried the next may be looked for, and fail-over sees
+ * those who came late too. But the directory is asked for another only when there is none to take: most
+ * requests are served by the first, and what is known without asking others costs them nothing. Time is bounded
+ * only where nothing else is left to wait for.
  */
 export class ProviderSearch implements Disposable {
   readonly #init: ProviderSearchInit;
   readonly #queue: Provider[] = [];
   readonly #stop = new AbortController();
+  /** Called by who finds none to take; a new one for each provider, which ends the want before it. */
+  #wanted = new Wakeup();
   #ended = false;
   #wake: () => void = () => undefined;
 
@@ -48,20 +63,35 @@ export class ProviderSearch implements Disposable {
     void this.#fill(router, key, AbortSignal.any([signal, this.#stop.signal]));
   }
 
-  async next(): Promise<SearchResult> {
+  /** The next provider that is there already and `fits`. */
+  take(fits: (provider: Provider) => boolean = () => true): Provider | undefined {
+    const { excluded } = this.#init;
+    const index = this.#queue.findIndex((it) => !excluded.has(it.peerId) && fits(it));
+    if (index >= 0) return this.#queue.splice(index, 1)[0];
+    this.#wanted.call();
+    return undefined;
+  }
+
+  /** Puts a provider that was taken in front of the others. */
+  putBack(provider: Provider): void {
+    this.#queue.unshift(provider);
+  }
+
+  /** Waits, in bounded time, until there is a provider to take. */
+  async wait(): Promise<SearchResult> {
     const { timeout, retries, excluded } = this.#init;
     for (let wait = 0; ;) {
-      for (let found = this.#queue.shift(); found !== undefined; found = this.#queue.shift()) {
-        if (!excluded.has(found.peerId)) return { kind: 'provider', provider: found };
-      }
-      if (this.#ended) return { kind: 'exhausted' };
-      if (wait > retries) return { kind: 'timeout' };
-      if (!(await this.#arrival(timeout))) {
-        wait += 1;
-        // Under load a timer can run before input that is already there: let that be read first, or a
-        // busy node would say 404 to what its neighbour holds.
-        await nextTurn();
-      }
+      if (this.#queue.some(({ peerId }) => !excluded.has(peerId))) return 'provider';
+      if (this.#ended) return 'exhausted';
+      if (wait > retries) return 'timeout';
+      this.#wanted.call();
+      const within = timeout * WAIT_GROWTH ** wait;
+      const start = performance.now();
+      if (await this.#arrival(within)) continue;
+      // Under load a timer can run before input that is already there: let that be read first, or a busy node
+      // would say 404 to what its neighbour holds. A wait that such load has drawn out has proved nothing.
+      await nextTurn();
+      if (performance.now() - start < within + OVERSLEPT_MS) wait += 1;
     }
   }
 
@@ -77,7 +107,10 @@ export class ProviderSearch implements Disposable {
         if (first) this.#init.onFirst?.((performance.now() - start) / 1000);
         first = false;
         if (this.#queue.length < MAX_QUEUED) this.#queue.push(provider);
+        this.#wanted = new Wakeup();
+        this.#init.onArrival?.();
         this.#wake();
+        await this.#wanted.wait(signal);
       }
     } catch {
       // The port promises that lookups do not reject but for the signal: there is nobody to tell.

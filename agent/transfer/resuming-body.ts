@@ -1,10 +1,9 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
-import type { Provider } from '../routing/router.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
-import type { PeerResponse } from './peer-client.ts';
-import { PeerError, toPeerError } from './peer-error.ts';
+import { PeerError } from './peer-error.ts';
+import { PeerRace, type Source } from './peer-race.ts';
 
 /** No peer delivers any more of a body that has begun. */
 class BodyBrokenError extends Error {
@@ -17,12 +16,6 @@ const LEAST_IN_WINDOW = 64 * 1024;
 
 /** Over how long the rate is looked at, in milliseconds; time spent waiting for the client is not counted. */
 const RATE_WINDOW_MS = 10_000;
-
-/** A peer that is delivering. */
-export interface Source {
-  readonly provider: Provider;
-  readonly response: PeerResponse;
-}
 
 /**
  * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
@@ -68,7 +61,7 @@ export async function* resumingBody(
     } catch (error) {
       signal.throwIfAborted();
       if (position === range.end + 1) return;
-      attempts.fail(source.provider, toPeerError(error, 'body'), position > begun);
+      attempts.broke(source.provider, error, position > begun);
     } finally {
       source.response.body.destroy();
     }
@@ -87,22 +80,17 @@ async function resume(
   rest: ByteRange,
   signal: AbortSignal,
 ): Promise<Source | undefined> {
-  // Asked anew, so that those who have come to hold it since the body began are found.
-  using search = attempts.search(signal);
   const range = { kind: 'between', ...rest } as const;
-  while (!attempts.exhausted) {
-    const found = await search.next();
-    if (found.kind !== 'provider') return undefined;
-    const { provider } = found;
-    try {
-      const response = await attempts.ask(provider, range, signal, descriptor.digest);
-      if (response.descriptor.size === descriptor.size) return { provider, response };
-      response.body.destroy();
-      throw new PeerError('protocol', 'another size than the peer before');
-    } catch (error) {
-      signal.throwIfAborted();
-      attempts.fail(provider, error);
-    }
+  const request = { ...attempts.request, digest: descriptor.digest, range };
+  // The directory is asked anew, so that those who have come to hold it since the body began are found.
+  using race = new PeerRace(attempts, request, signal);
+  for (;;) {
+    const result = await race.next();
+    signal.throwIfAborted();
+    if (result.kind !== 'source') return undefined;
+    const { provider, response } = result;
+    if (response.descriptor.size === descriptor.size) return result;
+    response.body.destroy();
+    attempts.broke(provider, new PeerError('protocol', 'another size than the peer before'));
   }
-  return undefined;
 }

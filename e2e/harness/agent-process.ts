@@ -16,7 +16,7 @@ export const PORTS = { registry: 5000, router: 5001, metrics: 9090 } as const;
  * The program under test: the sources, or another file (the bundle) named by the variable
  * `PEERGLASS_E2E_AGENT`.
  */
-const PROGRAM =
+export const PROGRAM =
   process.env['PEERGLASS_E2E_AGENT'] ??
   fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 

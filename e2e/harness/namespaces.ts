@@ -19,6 +19,7 @@ export class Network implements AsyncDisposable {
   readonly #bridge: string;
   readonly #hosts: Host[] = [];
   #next = 2;
+  #divided = false;
 
   private constructor(bridge: string) {
     this.#bridge = bridge;
@@ -51,6 +52,24 @@ export class Network implements AsyncDisposable {
     const host = new Host({ name, namespace, address, bridge, link });
     this.#hosts.push(host);
     return host;
+  }
+
+  /**
+   * Cuts these machines off from the others, though not from each other. Nobody is told: what one side sends
+   * to the other is lost, as between two switches whose cable is pulled. {@link rejoin} mends it.
+   */
+  async separate(hosts: readonly Host[]): Promise<void> {
+    if (!this.#divided) {
+      await execute(['ip', '-n', this.#bridge, 'link', 'add', 'br1', 'type', 'bridge']);
+      await execute(['ip', '-n', this.#bridge, 'link', 'set', 'br1', 'up']);
+      this.#divided = true;
+    }
+    await Promise.all(hosts.map((host) => host.attachTo('br1')));
+  }
+
+  /** Undoes {@link separate}. */
+  async rejoin(hosts: readonly Host[]): Promise<void> {
+    await Promise.all(hosts.map((host) => host.attachTo('br0')));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,6 +146,17 @@ export class Host implements AsyncDisposable {
     const shape =
       mbit === undefined ? [] : ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'latency', '100ms'];
     await execute(['tc', '-n', this.#bridge, ...queue, ...shape]);
+  }
+
+  /** Plugs its cable into one of the network's bridges. */
+  async attachTo(bridge: string): Promise<void> {
+    await execute(['ip', '-n', this.#bridge, 'link', 'set', this.#link, 'master', bridge]);
+  }
+
+  /** Pulls its cable out of the bridge, or puts it back: it keeps its addresses. */
+  async plug(plugged: boolean): Promise<void> {
+    const state = plugged ? 'up' : 'down';
+    await execute(['ip', '-n', this.#bridge, 'link', 'set', this.#link, state]);
   }
 
   /** Bytes that this machine has sent so far. */

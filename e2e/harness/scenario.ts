@@ -3,10 +3,16 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import type { Cluster } from './cluster.ts';
-
 /** Folder that receives the logs of failed scenarios. */
 export const FAILED_LOGS = fileURLToPath(new URL('../../.e2e-cache/failed/', import.meta.url));
+
+/** Nodes that several scenarios use one after the other. */
+interface SharedNodes {
+  /** Makes them fit for the next scenario, whatever the last one left. */
+  clear(): Promise<void>;
+  /** Puts all logs into the folder; what the agents said last. */
+  saveLogs(folder: string): Promise<string>;
+}
 
 /** Options of {@link scenario}. */
 export interface ScenarioOptions {
@@ -20,10 +26,10 @@ export interface ScenarioOptions {
  *
  * @param cluster called when the test runs, for the cluster is started in a hook
  */
-export function scenario(
+export function scenario<C extends SharedNodes>(
   name: string,
-  cluster: () => Cluster,
-  body: (cluster: Cluster, t: TestContext) => Promise<void>,
+  cluster: () => C,
+  body: (cluster: C, t: TestContext) => Promise<void>,
   { timeoutMs = 120_000 }: ScenarioOptions = {},
 ): void {
   void test(name, { timeout: timeoutMs + 30_000 }, async (t) => {

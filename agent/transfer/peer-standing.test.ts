@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { PeerStanding } from './peer-standing.ts';
+
+describe('PeerStanding', () => {
+  it('doubts a silent peer for a while, and not after it has answered', () => {
+    let now = 0;
+    const standing = new PeerStanding(() => now);
+    standing.silent('a');
+    standing.silent('b');
+    standing.answered('b', 'key', true);
+    assert.ok(standing.isDoubtful('a', 'key'));
+    assert.ok(!standing.isDoubtful('b', 'key'));
+    assert.ok(!standing.isDoubtful('c', 'key'));
+    now = 9_999;
+    assert.ok(standing.isDoubtful('a', 'key'));
+    now = 10_000;
+    assert.ok(!standing.isDoubtful('a', 'key'));
+  });
+
+  it('tells a late peer from a silent one', () => {
+    const standing = new PeerStanding(() => 0);
+    standing.late('a');
+    assert.ok(standing.isDoubtful('a', 'key') && !standing.isSilent('a'));
+    standing.silent('a');
+    assert.ok(standing.isDoubtful('a', 'key') && standing.isSilent('a'));
+    standing.late('a');
+    assert.ok(standing.isSilent('a'), 'it goes on being silent');
+  });
+
+  it('doubts a peer for the key alone that it did not have, until it has it', () => {
+    const standing = new PeerStanding(() => 0);
+    standing.answered('a', 'key', false);
+    assert.ok(standing.isDoubtful('a', 'key'));
+    assert.ok(!standing.isDoubtful('a', 'another'));
+    standing.answered('a', 'key', true);
+    assert.ok(!standing.isDoubtful('a', 'key'));
+  });
+
+  it('doubts a peer that nothing is known about while it is being asked', () => {
+    const standing = new PeerStanding(() => 0);
+    standing.asking('a');
+    standing.asking('a');
+    standing.asked('a');
+    assert.ok(standing.isDoubtful('a', 'key'));
+    standing.answered('a', 'another', true);
+    assert.ok(!standing.isDoubtful('a', 'key'), 'it has answered');
+    standing.asking('b');
+    standing.asked('b');
+    assert.ok(!standing.isDoubtful('b', 'key'), 'it is not being asked');
+  });
+
+  it('forgets the oldest when it has too much to remember', () => {
+    const standing = new PeerStanding(() => 0);
+    for (let index = 0; index < 10_000; index++) standing.silent(`${index}`);
+    standing.silent('0');
+    standing.silent('one more');
+    const doubtful = ['0', '1', 'one more'].map((peerId) => standing.isDoubtful(peerId, 'key'));
+    assert.deepEqual(doubtful, [true, false, true]);
+  });
+});

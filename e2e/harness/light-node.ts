@@ -1,0 +1,144 @@
+import { join } from 'node:path';
+
+import { buildImage } from '../images/image.ts';
+import { PORTS, PROGRAM } from './agent-process.ts';
+import type { Child } from './child.ts';
+import { REGISTRY } from './fixtures.ts';
+import { allPaths } from './mirror.ts';
+import type { NameServer } from './name-server.ts';
+import type { Host } from './namespaces.ts';
+
+/** What {@link LightNode} is made of. */
+export interface LightNodeInit {
+  readonly host: Host;
+  readonly nameServer: NameServer;
+  /** The name behind which the nodes are found. */
+  readonly service: string;
+}
+
+/** What the mirror said to a HEAD. */
+export interface Answer {
+  /** 0 when nobody answered. */
+  readonly status: number;
+  readonly ms: number;
+}
+
+/** The directory as `/debug/status` tells it. */
+export interface DirectoryStatus {
+  readonly peers: number;
+  readonly advertisedKeys: number;
+}
+
+/** The mirror may think as long as it likes below this, which is a limit against hangs. */
+const ANSWER_LIMIT_MS = 20_000;
+
+/** A machine with an agent over an OCI image layout, which takes next to nothing, and no containerd. */
+export class LightNode implements AsyncDisposable {
+  readonly name: string;
+  readonly host: Host;
+  /** Its IPv6 address beside the IPv4 address of the host. */
+  readonly address6: string;
+  /** Paths at a mirror of everything that it holds. */
+  readonly paths: string[] = [];
+  readonly #init: LightNodeInit;
+  #child: Child | undefined;
+
+  private constructor(init: LightNodeInit, address6: string) {
+    this.#init = init;
+    this.host = init.host;
+    this.name = init.host.name;
+    this.address6 = address6;
+  }
+
+  /** Makes the machine ready; the agent is not started yet. */
+  static async create(init: LightNodeInit): Promise<LightNode> {
+    const { host } = init;
+    const address6 = `fd00:214::${host.address.split('.').at(-1) ?? ''}`;
+    const interfaceAddress = [`${address6}/64`, 'dev', 'eth0', 'nodad'] as const;
+    await host.execute(['ip', 'address', 'add', ...interfaceAddress]);
+    // Started now, so that it takes nothing from what is measured later.
+    await host.relay();
+    return new LightNode(init, address6);
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.isRunning === true;
+  }
+
+  /** Puts an image of its own into the layout: so many small layers and three keys more. */
+  async addImage(repository: string, layers: number): Promise<readonly string[]> {
+    const image = await buildImage(this.#layout, {
+      name: `${REGISTRY}/${repository}/${this.name}:1.0`,
+      layers: Array.from({ length: layers }, () => ({ files: 1, bytes: 64 })),
+    });
+    const paths = allPaths(image);
+    this.paths.push(...paths);
+    return paths;
+  }
+
+  /** Starts the agent; its identity stays the same from one start to the next. */
+  start(): void {
+    const { host, nameServer, service } = this.#init;
+    this.#child = host.start('agent', {
+      command: nameServer.within([
+        process.execPath,
+        ...[PROGRAM, 'registry', '--log-level', 'DEBUG', '--oci-layout', this.#layout],
+        ...['--registry-addr', `:${PORTS.registry}`, '--router-addr', `:${PORTS.router}`],
+        ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', join(host.directory, 'agent')],
+        ...['--bootstrap-kind', 'dns', '--dns-bootstrap-domain', service],
+      ]),
+      env: { NODE_ENV: 'production' },
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.signal(signal);
+  }
+
+  /** Ends the agent as a power cut would, except that the kernel says goodbye. */
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#child?.exited;
+  }
+
+  /** Asks the agent for the path as the node's containerd does. */
+  async head(path: string): Promise<Answer> {
+    const started = performance.now();
+    const status = await this.#fetch(PORTS.registry, path, 'HEAD').then(
+      async (response) => {
+        await response.body?.cancel();
+        return response.status;
+      },
+      () => 0,
+    );
+    return { status, ms: performance.now() - started };
+  }
+
+  /** `undefined` while the agent does not answer. */
+  async directory(): Promise<DirectoryStatus | undefined> {
+    try {
+      const response = await this.#fetch(PORTS.metrics, '/debug/status', 'GET');
+      return ((await response.json()) as { directory: DirectoryStatus }).directory;
+    } catch {
+      return undefined;
+    }
+  }
+
+  logTail(lines: number): Promise<string> {
+    return this.#child?.logTail(lines) ?? Promise.resolve('');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.signal('SIGCONT');
+    await this.#child?.stop();
+  }
+
+  get #layout(): string {
+    return join(this.host.directory, 'layout');
+  }
+
+  #fetch(port: number, path: string, method: 'GET' | 'HEAD'): ReturnType<Host['fetch']> {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    return this.host.fetch(`http://127.0.0.1:${port}${path}`, { method, signal });
+  }
+}
