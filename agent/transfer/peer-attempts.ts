@@ -24,6 +24,9 @@ const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body']
 /** Addresses of one peer that are tried; a dual-stack node has two. */
 const MAX_ORIGINS = 3;
 
+/** What a peer has at the least to begin its answer, in milliseconds, however often it was silent. */
+const LEAST_MS = 200;
+
 /** What {@link PeerAttempts} work with; the last two are shared by all requests. */
 export interface PeerAttemptsComponents {
   readonly router: Pick<Router, 'lookup' | 'forget'>;
@@ -115,8 +118,9 @@ export class PeerAttempts {
     const { peerId } = provider;
     const { standing } = this.#components;
     // Nobody is held up by a busy peer, and it may be the only one that has it; but who falls silent time and
-    // again must not cost every request all the time there is.
-    const within = standing.isSilent(peerId) ? undefined : this.#init.firstByteBudget;
+    // again must not cost every layer of an image all the time there is.
+    const silences = standing.silences(peerId);
+    const within = silences === 0 ? this.#init.firstByteBudget : this.#patience(provider, silences);
     this.#anyAsked = true;
     standing.asking(peerId);
     try {
@@ -126,6 +130,13 @@ export class PeerAttempts {
     } finally {
       standing.asked(peerId);
     }
+  }
+
+  /** What a peer that was silent so often has for each of its addresses. */
+  #patience({ origins }: Provider, silences: number): number {
+    const { headTimeout } = this.#components.client;
+    const lessened = Math.max(LEAST_MS, headTimeout / 4 ** (silences - 1));
+    return Math.min(headTimeout, lessened) / Math.min(origins.length, MAX_ORIGINS);
   }
 
   /** Notes that the peer has not answered yet, though it should have: nobody waits for it until it does. */
@@ -164,7 +175,7 @@ export class PeerAttempts {
   async #askAtAddresses(
     { origins }: Provider,
     request: ContentRequest,
-    within: number | undefined,
+    within: number,
     signal: AbortSignal,
   ): Promise<PeerResponse> {
     let failure = new PeerError('connect', 'no address');

@@ -45,11 +45,12 @@ export interface PeerResponse extends PeerHead {
 /** Speaks HTTP to the mirrors of other nodes over pooled connections. */
 export class PeerClient {
   readonly #agent: Agent;
-  readonly #headTimeout: number;
+  /** For an answer to begin, where nothing else is said; milliseconds. */
+  readonly headTimeout: number;
   readonly #userAgent: string;
 
   constructor(init: PeerClientInit) {
-    this.#headTimeout = init.headTimeout ?? 1_000;
+    this.headTimeout = init.headTimeout ?? 1_000;
     this.#userAgent = init.userAgent;
     this.#agent = new Agent({
       connections: MAX_CONNECTIONS_PER_PEER,
@@ -79,7 +80,7 @@ export class PeerClient {
     signal: AbortSignal,
   ): Promise<PeerResponse> {
     const range = request.method === 'GET' ? request.range : undefined;
-    const within = headTimeout ?? this.#headTimeout;
+    const within = headTimeout ?? this.headTimeout;
     const late = new AbortController();
     const timer = setTimeout(() => {
       late.abort(new PeerError('timeout', `no answer in ${within} ms`));

@@ -13,20 +13,25 @@ describe('PeerStanding', () => {
     assert.ok(standing.isDoubtful('a', 'key'));
     assert.ok(!standing.isDoubtful('b', 'key'));
     assert.ok(!standing.isDoubtful('c', 'key'));
-    now = 9_999;
+    now = 59_999;
     assert.ok(standing.isDoubtful('a', 'key'));
-    now = 10_000;
+    now = 60_000;
     assert.ok(!standing.isDoubtful('a', 'key'));
   });
 
   it('tells a late peer from a silent one', () => {
     const standing = new PeerStanding(() => 0);
     standing.late('a');
-    assert.ok(standing.isDoubtful('a', 'key') && !standing.isSilent('a'));
+    assert.ok(standing.isDoubtful('a', 'key'));
+    assert.equal(standing.silences('a'), 0);
     standing.silent('a');
-    assert.ok(standing.isDoubtful('a', 'key') && standing.isSilent('a'));
+    standing.silent('a');
+    assert.ok(standing.isDoubtful('a', 'key'));
+    assert.equal(standing.silences('a'), 2);
     standing.late('a');
-    assert.ok(standing.isSilent('a'), 'it goes on being silent');
+    assert.equal(standing.silences('a'), 2, 'it goes on being silent');
+    standing.answered('a', 'key', true);
+    assert.equal(standing.silences('a'), 0);
   });
 
   it('doubts a peer for the key alone that it did not have, until it has it', () => {

@@ -1,11 +1,21 @@
 /** How long it is remembered how a peer did, in milliseconds. */
 const MEMORY_MS = 10_000;
 
+/** The same for one that did not answer at all: its records may name it for many minutes. */
+const SILENCE_MEMORY_MS = 60_000;
+
 /** Entries remembered; the oldest is forgotten first. */
 const MAX_ENTRIES = 10_000;
 
 /** `late`: has not answered when it should have. `silent`: did not answer at all. `lacks`: has not the content. */
 type Finding = 'good' | 'late' | 'silent' | 'lacks';
+
+interface Note {
+  readonly finding: Finding;
+  readonly until: number;
+  /** How often this was found one after another. */
+  readonly times: number;
+}
 
 /**
  * What the requests of this node have found out about peers in the last seconds, and share with each other.
@@ -16,7 +26,7 @@ type Finding = 'good' | 'late' | 'silent' | 'lacks';
  */
 export class PeerStanding {
   /** A peer, or a peer and a key, with what was last found out and until when that counts. */
-  readonly #known = new Map<string, { readonly finding: Finding; readonly until: number }>();
+  readonly #known = new Map<string, Note>();
   /** Peers that are being asked, and how often. */
   readonly #asking = new Map<string, number>();
   readonly #now: () => number;
@@ -47,7 +57,7 @@ export class PeerStanding {
 
   /** The peer has not answered yet, though others do in that time. */
   late(peerId: string): void {
-    if (!this.isSilent(peerId)) this.#note(peerId, 'late');
+    if (this.silences(peerId) === 0) this.#note(peerId, 'late');
   }
 
   /** The peer cannot be reached, or did not answer in the time that it had. */
@@ -55,26 +65,30 @@ export class PeerStanding {
     this.#note(peerId, 'silent');
   }
 
-  /** Whether the peer did not answer when it was asked last. */
-  isSilent(peerId: string): boolean {
-    return this.#look(peerId) === 'silent';
+  /** How often in a row the peer did not answer when it was asked last. */
+  silences(peerId: string): number {
+    const found = this.#look(peerId);
+    return found?.finding === 'silent' ? found.times : 0;
   }
 
   /** Whether others are to be asked before the peer, and nobody is to wait for it. */
   isDoubtful(peerId: string, key: string): boolean {
-    const finding = this.#look(peerId);
+    const finding = this.#look(peerId)?.finding;
     if (finding === undefined) return this.#asking.has(peerId);
-    return finding !== 'good' || this.#look(pair(peerId, key)) === 'lacks';
+    return finding !== 'good' || this.#look(pair(peerId, key))?.finding === 'lacks';
   }
 
-  #look(entry: string): Finding | undefined {
+  #look(entry: string): Note | undefined {
     const found = this.#known.get(entry);
-    return found !== undefined && found.until > this.#now() ? found.finding : undefined;
+    return found !== undefined && found.until > this.#now() ? found : undefined;
   }
 
   #note(entry: string, finding: Finding): void {
+    const before = this.#look(entry);
+    const times = before?.finding === finding ? before.times + 1 : 1;
+    const memory = finding === 'silent' ? SILENCE_MEMORY_MS : MEMORY_MS;
     this.#known.delete(entry);
-    this.#known.set(entry, { finding, until: this.#now() + MEMORY_MS });
+    this.#known.set(entry, { finding, until: this.#now() + memory, times });
     const [oldest] = this.#known.keys();
     if (this.#known.size > MAX_ENTRIES && oldest !== undefined) this.#known.delete(oldest);
   }
