@@ -44,6 +44,9 @@ export class DhtClient {
   readonly #node: RoutingNode;
   readonly #addresses: OwnAddresses;
   readonly #streams = new StreamPool(MAX_ANSWER_BYTES);
+  /** ADD_PROVIDER by multihash: the same for each of the 20 peers that get it, and at each refresh. */
+  #announcements = new WeakMap<Uint8Array, Uint8Array>();
+  #announced: readonly Multiaddr[] | undefined;
 
   constructor(node: RoutingNode, addresses: OwnAddresses) {
     this.#node = node;
@@ -81,11 +84,7 @@ export class DhtClient {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<number> {
-    const provider = encodeProvider({
-      id: this.#node.peerId.toMultihash().bytes,
-      multiaddrs: this.#addresses.current().map(({ bytes }) => bytes),
-    });
-    const messages = multihashes.map((multihash) => frame(encodeAddProvider(multihash, provider)));
+    const messages = this.#announce(multihashes);
     const bytes = Buffer.concat([...messages, frame(encodePing())]);
     await this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }, deadline) => {
       for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
@@ -95,6 +94,23 @@ export class DhtClient {
       await answer(reader);
     });
     return bytes.length;
+  }
+
+  #announce(multihashes: readonly Uint8Array[]): Uint8Array[] {
+    const addresses = this.#addresses.current();
+    if (addresses !== this.#announced) this.#announcements = new WeakMap();
+    this.#announced = addresses;
+    const provider = encodeProvider({
+      id: this.#node.peerId.toMultihash().bytes,
+      multiaddrs: addresses.map(({ bytes }) => bytes),
+    });
+    return multihashes.map((multihash) => {
+      const known = this.#announcements.get(multihash);
+      if (known !== undefined) return known;
+      const message = frame(encodeAddProvider(multihash, provider));
+      this.#announcements.set(multihash, message);
+      return message;
+    });
   }
 
   /** Asks a peer whether it is there (PING); rejects when it does not answer in time. */

@@ -13,6 +13,7 @@ import {
   encodeGetProviders,
   encodePing,
   encodeProvider,
+  keyOfRepeat,
   MAX_PEERS_PER_LIST,
 } from './dht-messages.ts';
 import { frame, FrameDecoder, FrameError } from './frames.ts';
@@ -119,4 +120,20 @@ test('a frame above the limit is refused by its length alone', () => {
     () => new FrameDecoder(1000).push(Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x80, 0x80)),
     FrameError,
   );
+});
+
+test('a message that differs from the one before in the key only is told by its bytes', () => {
+  const other = routingKey('another').multihash;
+  const own = encodeProvider(provider);
+  const first = encodeAddProvider(multihash, own);
+  assert.deepEqual(keyOfRepeat(encodeAddProvider(other, own), first), Buffer.from(other));
+  const foreign = encodeProvider({ ...provider, id: provider.id.map((byte) => byte ^ 1) });
+  const different = [
+    encodeAddProvider(other, foreign),
+    encodeAddProvider(other.subarray(1), own),
+    encodeGetProviders(other),
+    encodePing(),
+    first.subarray(0, 20),
+  ];
+  for (const message of different) assert.equal(keyOfRepeat(message, first), undefined);
 });

@@ -28,6 +28,10 @@ const PEER_MULTIADDRS = 2;
 const WIRE_BYTES = 2;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
+/** How an ADD_PROVIDER begins whose key is a SHA2-256 multihash, and where what follows the key begins. */
+const REPEAT_HEAD = [FIELD_TYPE << 3, MESSAGE_TYPE.addProvider, (FIELD_KEY << 3) | WIRE_BYTES, 34];
+const REPEAT_TAIL = 4 + 34;
+
 /** A peer as a message names it: nothing in it has been checked. */
 export interface WirePeer {
   /** The multihash of the peer ID. */
@@ -72,6 +76,20 @@ export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): 
     field(FIELD_KEY, multihash),
     provider,
   ]);
+}
+
+/**
+ * The key of an ADD_PROVIDER message that is the same as the one `before` it but for the key, as those of a sweep
+ * are: the dear part of reading thousands of them need not be repeated. Undefined when it is another message, or
+ * its key is no SHA2-256 multihash.
+ */
+export function keyOfRepeat(bytes: Uint8Array, before: Uint8Array): Uint8Array | undefined {
+  if (bytes.length !== before.length || bytes.length <= REPEAT_TAIL) return undefined;
+  for (const [at, byte] of REPEAT_HEAD.entries()) if (bytes[at] !== byte) return undefined;
+  if (Buffer.compare(bytes.subarray(REPEAT_TAIL), before.subarray(REPEAT_TAIL)) !== 0) {
+    return undefined;
+  }
+  return bytes.subarray(REPEAT_HEAD.length, REPEAT_TAIL);
 }
 
 /** GET_PROVIDERS for one key. */

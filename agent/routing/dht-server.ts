@@ -3,7 +3,13 @@ import type { Logger } from 'pino';
 
 import { isAborted, pause } from '../timing/pause.ts';
 import type { AddressBook } from './address-book.ts';
-import { decodeDhtMessage, encodeAnswer, encodePing, MESSAGE_TYPE } from './dht-messages.ts';
+import {
+  decodeDhtMessage,
+  encodeAnswer,
+  encodePing,
+  keyOfRepeat,
+  MESSAGE_TYPE,
+} from './dht-messages.ts';
 import type { DhtMessage } from './dht-messages.ts';
 import { frame, FrameError, FrameReader } from './frames.ts';
 import { closest, peerBytes, REPLICATION } from './kademlia.ts';
@@ -101,16 +107,26 @@ export class DhtServer {
     const { signal } = this.#stopped;
     const text = peer.toString();
     const id = peer.toMultihash().bytes;
+    /** The last message that placed a record: the next ones of a sweep differ from it in the key only. */
+    let placing: Uint8Array | undefined;
     for (;;) {
       const bytes = await reader.next();
       if (bytes === undefined || isAborted(signal)) return;
-      const message = decodeDhtMessage(bytes);
-      const wait = budget.spend(text, isStoring(message) ? COST.store : COST.answer);
+      const repeated = placing && keyOfRepeat(bytes, placing);
+      const message = repeated === undefined ? decodeDhtMessage(bytes) : undefined;
+      const isAnswered = message !== undefined && !isStoring(message);
+      const wait = budget.spend(text, isAnswered ? COST.answer : COST.store);
       if (wait > 0) {
         this.#refuse('too-fast');
         await pause(wait, signal);
       }
+      if (repeated !== undefined) this.#add(repeated, text);
+      if (message === undefined) continue;
       const answer = this.#handle(message, text, id);
+      if (message.type === MESSAGE_TYPE.addProvider && message.providers.length === 1) {
+        // A copy: the bytes are part of all that came with them.
+        placing = this.#isOwn(message, id) ? bytes.slice() : undefined;
+      }
       if (answer === undefined) continue;
       if (!stream.send(frame(answer))) {
         await stream.onDrain({ signal: AbortSignal.timeout(MESSAGE_MS) });
@@ -139,20 +155,24 @@ export class DhtServer {
   }
 
   /** A node places records of its own only: others are left out, as in Go. */
-  #store({ key, providers }: DhtMessage, peerId: string, id: Uint8Array): void {
-    const { records, addressBook } = this.#components;
-    const recordKey = recordKeyOf(key);
-    const own = providers.find((provider) => Buffer.compare(provider.id, id) === 0);
-    if (recordKey === undefined) {
-      this.#refuse('foreign-key');
-      return;
-    }
+  #store(message: DhtMessage, peerId: string, id: Uint8Array): void {
+    const own = message.providers.find((provider) => Buffer.compare(provider.id, id) === 0);
     if (own === undefined) {
       this.#refuse('foreign-provider');
       return;
     }
-    addressBook.set(peerId, id, own.multiaddrs);
-    if (!records.add(recordKey, peerId)) this.#refuse('no-room');
+    this.#components.addressBook.set(peerId, id, own.multiaddrs);
+    this.#add(message.key, peerId);
+  }
+
+  #isOwn({ providers: [provider] }: DhtMessage, id: Uint8Array): boolean {
+    return provider !== undefined && Buffer.compare(provider.id, id) === 0;
+  }
+
+  #add(key: Uint8Array, peerId: string): void {
+    const recordKey = recordKeyOf(key);
+    if (recordKey === undefined) this.#refuse('foreign-key');
+    else if (!this.#components.records.add(recordKey, peerId)) this.#refuse('no-room');
   }
 
   #providers(key: Uint8Array): Uint8Array[] {
