@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { execute } from '../../harness/child.ts';
+import { BenchAgent } from '../support/agent.ts';
+import { memory, settled } from '../support/proc.ts';
+import { Program } from '../support/program.ts';
+import { waitFor } from '../../harness/wait.ts';
+import type { Report } from '../support/report.ts';
+
+const CROWD = new URL('../programs/crowd.ts', import.meta.url);
+const RECORD_MEMORY = fileURLToPath(new URL('../record-memory.ts', import.meta.url));
+const PEERS = 100;
+const RECORDS_PER_PEER = 200;
+/** For garbage to be collected. */
+const PAUSE_MS = 15_000;
+const MIB = 1 << 20;
+
+/** Memory of an agent with its share of 100 nodes of 1,000 keys: 20,000 records of 100 connected peers. */
+export async function measureRecords(report: Report): Promise<void> {
+  await using agent = new BenchAgent(1);
+  await agent.start();
+  await waitFor('the agent answers', () => agent.status());
+  const look = async (): Promise<{ rss: number; anonymous: number }> => {
+    await settled([agent.pid]);
+    await sleep(PAUSE_MS);
+    return await memory(agent.pid);
+  };
+  const show = (what: string, { rss, anonymous }: { rss: number; anonymous: number }): void => {
+    const note = `${(anonymous / MIB).toFixed(1)} MiB of it anonymous`;
+    report.add('records', `RSS, ${what}`, rss / MIB, 'MiB', note);
+  };
+
+  report.progress('records: an agent alone');
+  const alone = await look();
+  show('alone', alone);
+  report.progress(`records: ${PEERS} peers connect`);
+  await using crowd = new Program(CROWD);
+  await crowd.ask('connect', { address: agent.router, count: PEERS });
+  await waitFor('the agent knows all peers', async () => (await agent.status())?.peers === PEERS);
+  const connected = await look();
+  show(`${PEERS} peers connected`, connected);
+  report.progress(`records: they place ${RECORDS_PER_PEER} records each`);
+  await crowd.ask('place', RECORDS_PER_PEER);
+  const records = (await agent.status())?.records ?? 0;
+  const full = await look();
+  show(`${records} records`, full);
+  const perRecord = (full.anonymous - connected.anonymous) / records;
+  report.add('records', 'anonymous memory a record', perRecord, 'bytes', 'garbage included');
+
+  const output = await execute([process.execPath, '--expose-gc', RECORD_MEMORY]);
+  for (const [holders, bytes] of Object.entries(JSON.parse(output) as Record<string, number>)) {
+    const note = `100,000 records, heap after collection`;
+    report.add('records', `heap a record, ${holders} holders a key`, bytes, 'bytes', note);
+  }
+}

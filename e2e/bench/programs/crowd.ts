@@ -1,0 +1,93 @@
+/**
+ * Many light peers in one process that connect with one agent and place records with it. They speak the DHT's
+ * protocol and answer its requests with nothing, as nodes that know nobody else.
+ */
+import { randomBytes } from 'node:crypto';
+
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, Stream } from '@libp2p/interface';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+
+import {
+  decodeDhtMessage,
+  encodeAddProvider,
+  encodeAnswer,
+  encodePing,
+  encodeProvider,
+  MESSAGE_TYPE,
+} from '../../../agent/routing/dht-messages.ts';
+import { frame, FrameReader } from '../../../agent/routing/frames.ts';
+import { routingKey } from '../../../agent/routing/key.ts';
+import { DHT_PROTOCOL } from '../../../agent/routing/libp2p-node.ts';
+import { serve } from './serve.ts';
+
+const MAX_MESSAGE_BYTES = 1 << 20;
+
+const peers: Libp2p[] = [];
+let agent = multiaddr('/ip4/127.0.0.1/tcp/1');
+
+serve({
+  /** Has so many peers connect with the agent at the address. */
+  connect: async (argument) => {
+    const { address, count } = argument as { address: string; count: number };
+    agent = multiaddr(address);
+    while (peers.length < count) peers.push(await startPeer());
+  },
+  /** Has each peer place so many records of keys of its own. */
+  place: async (records) => {
+    for (const peer of peers) await place(peer, Number(records));
+  },
+});
+
+async function startPeer(): Promise<Libp2p> {
+  const peer = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() },
+  });
+  await peer.handle(DHT_PROTOCOL, answerAll, { maxInboundStreams: 100 });
+  await peer.dial(agent);
+  return peer;
+}
+
+async function answerAll(stream: Stream): Promise<void> {
+  using reader = new FrameReader(stream, MAX_MESSAGE_BYTES);
+  try {
+    for (;;) {
+      const bytes = await reader.next();
+      if (bytes === undefined) break;
+      const { type, key } = decodeDhtMessage(bytes);
+      if (type === MESSAGE_TYPE.addProvider) continue;
+      const isPing = type === MESSAGE_TYPE.ping;
+      const answer = isPing ? encodePing() : encodeAnswer({ type, key, closer: [], providers: [] });
+      stream.send(frame(answer));
+    }
+    await stream.close();
+  } catch {
+    // The agent has ended the stream.
+  }
+}
+
+/** As a node does that advertises keys: all records on one stream, and a ping whose answer says that they are kept. */
+async function place(peer: Libp2p, records: number): Promise<void> {
+  const stream = await peer.dialProtocol(agent, DHT_PROTOCOL);
+  using reader = new FrameReader(stream, MAX_MESSAGE_BYTES);
+  const provider = encodeProvider({
+    id: peer.peerId.toMultihash().bytes,
+    multiaddrs: peer.getMultiaddrs().map((address) => address.decapsulate('/p2p').bytes),
+  });
+  const messages = Array.from({ length: records }, () => {
+    const { multihash } = routingKey(`sha256:${randomBytes(32).toString('hex')}`);
+    return frame(encodeAddProvider(multihash, provider));
+  });
+  stream.send(Buffer.concat([...messages, frame(encodePing())]));
+  await reader.next();
+  await stream.close();
+}

@@ -1,0 +1,80 @@
+import { parseArgs } from 'node:util';
+
+/** The figures in the order in which they are taken. */
+const FIGURES = [
+  'naive',
+  'place',
+  'idle',
+  'head',
+  'stream',
+  'memory',
+  'steady',
+  'records',
+] as const;
+
+/** The name of a figure. */
+export type Figure = (typeof FIGURES)[number];
+
+/** What the command line asks for. */
+export interface BenchOptions {
+  readonly figures: readonly Figure[];
+  readonly nodes: number;
+  readonly keys: number;
+  readonly rounds: number;
+  readonly idleSeconds: number;
+  readonly steadyNodes: readonly number[];
+  readonly steadyKeys: number;
+  readonly steadyRefreshSeconds: number;
+}
+
+/** What the command line may say. */
+export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
+  --only FIGURE,...          of ${FIGURES.join(', ')}; default: all
+  --nodes N                  agents in the network (25)
+  --keys N                   keys of the agent that starts (2000)
+  --rounds N                 starts of it whose CPU is taken (2)
+  --idle-seconds N           how long idleness is watched (60)
+  --steady-nodes N,...       sizes of the networks that refresh (10,20,30)
+  --steady-keys N            keys of each agent there (100)
+  --steady-refresh SECONDS   between two refreshes of a record there (4)
+`;
+
+/**
+ * Reads the command line.
+ *
+ * @throws Error that says what is wrong with it
+ */
+export function parseOptions(words: readonly string[]): BenchOptions {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      only: { ...text, default: FIGURES.join(',') },
+      nodes: { ...text, default: '25' },
+      keys: { ...text, default: '2000' },
+      rounds: { ...text, default: '2' },
+      'idle-seconds': { ...text, default: '60' },
+      'steady-nodes': { ...text, default: '10,20,30' },
+      'steady-keys': { ...text, default: '100' },
+      'steady-refresh': { ...text, default: '4' },
+    },
+  });
+  const wanted = values.only.split(',');
+  const unknown = wanted.find((name) => !(FIGURES as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new Error(`no figure ${unknown}`);
+  return {
+    figures: FIGURES.filter((name) => wanted.includes(name)),
+    nodes: whole(values.nodes),
+    keys: whole(values.keys),
+    rounds: whole(values.rounds),
+    idleSeconds: whole(values['idle-seconds']),
+    steadyNodes: values['steady-nodes'].split(',').map(whole),
+    steadyKeys: whole(values['steady-keys']),
+    steadyRefreshSeconds: whole(values['steady-refresh']),
+  };
+}
+
+function whole(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`"${text}" is no whole number above 0`);
+  return Number(text);
+}

@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Linux gives CPU times in hundredths of a second, whatever the kernel's own clock is. */
+const MS_PER_TICK = 10;
+
+/** CPU of a process that is idle, in milliseconds a second: no more than this, and no more falling. */
+const IDLE = 20;
+const FALLING = 0.8;
+const WINDOW_MS = 3000;
+const SETTLED_WITHIN_MS = 120_000;
+
+/** Memory of a process in bytes. */
+export interface Memory {
+  readonly rss: number;
+  /** Of it, what belongs to no file: heap and buffers. */
+  readonly anonymous: number;
+}
+
+/** CPU time that the process has taken since its start, user and system, in milliseconds. */
+export async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The command's name may hold blanks and brackets itself.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+}
+
+/** CPU time of several processes together. */
+export async function totalCpuMs(pids: readonly number[]): Promise<number> {
+  const times = await Promise.all(pids.map(cpuMs));
+  return times.reduce((sum, time) => sum + time, 0);
+}
+
+/** Memory of the process at this moment. */
+export async function memory(pid: number): Promise<Memory> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const bytes = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? NaN) * 1024;
+  return { rss: bytes('Rss'), anonymous: bytes('Anonymous') };
+}
+
+/** Waits until the processes on average take little CPU that does not get less any more, or two minutes. */
+export async function settled(pids: readonly number[]): Promise<void> {
+  const end = performance.now() + SETTLED_WITHIN_MS;
+  let before = await totalCpuMs(pids);
+  let last = Infinity;
+  while (performance.now() < end) {
+    await sleep(WINDOW_MS);
+    const now = await totalCpuMs(pids);
+    const rate = (now - before) / pids.length / (WINDOW_MS / 1000);
+    if (rate < IDLE && rate > last * FALLING) return;
+    before = now;
+    last = rate;
+  }
+}
