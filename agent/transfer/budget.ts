@@ -1,8 +1,14 @@
 import { PeerError } from './peer-error.ts';
 
+/** Longest stretch that is counted at once, in milliseconds. */
+const SLICE_MS = 100;
+
 /**
- * A stretch of time that can be paused: its signal aborts when the time that it ran adds up to the whole.
- * Runs from the start.
+ * A stretch of time that can be paused: its signal aborts when the time that it ran adds up to the whole. Runs
+ * from the start.
+ *
+ * Time is counted in slices, and one that lasts too long counts as one: while this process is kept from working,
+ * by others on the machine or by its CPU limit, peers may have answered, and nobody has looked.
  */
 export class Budget implements Disposable {
   readonly #spent = new AbortController();
@@ -24,17 +30,17 @@ export class Budget implements Disposable {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#left -= performance.now() - this.#since;
+    this.#left -= Math.min(performance.now() - this.#since, SLICE_MS);
   }
 
   resume(): void {
+    const slice = Math.max(0, Math.min(this.#left, SLICE_MS));
     this.#since = performance.now();
-    this.#timer = setTimeout(
-      () => {
-        this.#spent.abort(new PeerError('timeout', 'no peer answered in time'));
-      },
-      Math.max(0, this.#left),
-    );
+    this.#timer = setTimeout(() => {
+      this.#left -= slice;
+      if (this.#left > 0) this.resume();
+      else this.#spent.abort(new PeerError('timeout', 'no peer answered in time'));
+    }, slice);
   }
 
   [Symbol.dispose](): void {
