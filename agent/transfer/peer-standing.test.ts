@@ -20,11 +20,13 @@ describe('PeerStanding', () => {
   });
 
   it('tells a late peer from a silent one', () => {
-    const standing = new PeerStanding(() => 0);
+    let now = 0;
+    const standing = new PeerStanding(() => now);
     standing.late('a');
     assert.ok(standing.isDoubtful('a', 'key'));
     assert.equal(standing.silences('a'), 0);
     standing.silent('a');
+    now = 1_000;
     standing.silent('a');
     assert.ok(standing.isDoubtful('a', 'key'));
     assert.equal(standing.silences('a'), 2);
@@ -32,6 +34,25 @@ describe('PeerStanding', () => {
     assert.equal(standing.silences('a'), 2, 'it goes on being silent');
     standing.answered('a', 'key', true);
     assert.equal(standing.silences('a'), 0);
+  });
+
+  it('counts once what many requests find at the same time', () => {
+    const standing = new PeerStanding(() => 0);
+    for (let request = 0; request < 20; request++) standing.silent('a');
+    assert.equal(standing.silences('a'), 1);
+  });
+
+  it('gives a peer that was silent again and again a chance every ten seconds', () => {
+    let now = 0;
+    const standing = new PeerStanding(() => now);
+    for (; now < 5_000; now += 1_000) standing.silent('a');
+    assert.equal(standing.silences('a'), 5);
+    now = 10_000;
+    assert.deepEqual([standing.silences('a'), standing.silences('a')], [1, 5]);
+    standing.silent('a');
+    assert.equal(standing.silences('a'), 6);
+    now = 20_000;
+    assert.equal(standing.silences('a'), 1);
   });
 
   it('doubts a peer for the key alone that it did not have, until it has it', () => {

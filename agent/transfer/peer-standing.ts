@@ -4,6 +4,9 @@ const MEMORY_MS = 10_000;
 /** The same for one that did not answer at all: its records may name it for many minutes. */
 const SILENCE_MEMORY_MS = 60_000;
 
+/** Requests that wait for a peer at once find it silent together, in as many milliseconds: that counts once. */
+const SAME_SILENCE_MS = 100;
+
 /** Entries remembered; the oldest is forgotten first. */
 const MAX_ENTRIES = 10_000;
 
@@ -15,6 +18,10 @@ interface Note {
   readonly until: number;
   /** How often this was found one after another. */
   readonly times: number;
+  /** When it was found last. */
+  readonly at: number;
+  /** When the peer had the whole of its time last. */
+  readonly chance: number;
 }
 
 /**
@@ -57,7 +64,7 @@ export class PeerStanding {
 
   /** The peer has not answered yet, though others do in that time. */
   late(peerId: string): void {
-    if (this.silences(peerId) === 0) this.#note(peerId, 'late');
+    if (this.#look(peerId)?.finding !== 'silent') this.#note(peerId, 'late');
   }
 
   /** The peer cannot be reached, or did not answer in the time that it had. */
@@ -65,10 +72,17 @@ export class PeerStanding {
     this.#note(peerId, 'silent');
   }
 
-  /** How often in a row the peer did not answer when it was asked last. */
+  /**
+   * How often in a row the peer did not answer. Now and then it is told as once, to one request, lest a peer that
+   * is slow and not dead be never heard.
+   */
   silences(peerId: string): number {
     const found = this.#look(peerId);
-    return found?.finding === 'silent' ? found.times : 0;
+    if (found?.finding !== 'silent') return 0;
+    const now = this.#now();
+    if (now - found.chance < MEMORY_MS) return found.times;
+    this.#known.set(peerId, { ...found, chance: now });
+    return 1;
   }
 
   /** Whether others are to be asked before the peer, and nobody is to wait for it. */
@@ -84,11 +98,14 @@ export class PeerStanding {
   }
 
   #note(entry: string, finding: Finding): void {
+    const now = this.#now();
     const before = this.#look(entry);
-    const times = before?.finding === finding ? before.times + 1 : 1;
-    const memory = finding === 'silent' ? SILENCE_MEMORY_MS : MEMORY_MS;
+    const again = before?.finding === finding ? before : undefined;
+    const isSame = again !== undefined && now - again.at < SAME_SILENCE_MS;
+    const times = (again?.times ?? 0) + (isSame ? 0 : 1);
+    const until = now + (finding === 'silent' ? SILENCE_MEMORY_MS : MEMORY_MS);
     this.#known.delete(entry);
-    this.#known.set(entry, { finding, until: this.#now() + memory, times });
+    this.#known.set(entry, { finding, until, times, at: now, chance: again?.chance ?? now });
     const [oldest] = this.#known.keys();
     if (this.#known.size > MAX_ENTRIES && oldest !== undefined) this.#known.delete(oldest);
   }

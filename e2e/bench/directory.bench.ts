@@ -39,7 +39,7 @@ try {
   process.exitCode = 1;
 }
 process.stdout.write(
-  `\n${options.nodes} agents, ${cpus().length} cores, load average ${before} before and ${loadText()} after.` +
+  `\n${cpus().length} cores, load average ${before} before and ${loadText()} after. Networks of ${options.nodes} agents, unless said.` +
     ' Others may have used the machine: compare within this run only.\n\n',
 );
 process.stdout.write(report.table());
