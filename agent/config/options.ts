@@ -197,7 +197,8 @@ export const REGISTRY_OPTIONS = {
     kind: VALUE.duration,
     fallback: '1s',
     summary: 'for a peer to begin its answer',
-    details: 'Another peer is asked after it. Half of it is allowed for connecting.',
+    details:
+      'That is what a peer has that was silent the last time. Others are asked beside one that is late, and a peer that nothing is known against has up to 2.5 s; half of it is allowed for connecting.',
     spegel: false,
   }),
   'stall-timeout': option({

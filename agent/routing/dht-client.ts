@@ -141,7 +141,21 @@ export class DhtClient {
     );
   }
 
-  async #open({ id, multiaddrs }: DhtPeer, signal: AbortSignal): Promise<Stream> {
+  /** Opens a stream; over a new connection when the one that is there turns out to be dead. */
+  async #open(peer: DhtPeer, signal: AbortSignal): Promise<Stream> {
+    try {
+      return await this.#dial(peer, signal);
+    } catch (error) {
+      if (!isDeadConnection(error) || signal.aborted) throw error;
+      // The peer has said goodbye, and libp2p goes on taking the connection for an open one.
+      for (const connection of this.#node.getConnections(peer.id)) {
+        connection.abort(new Error('the connection is dead'));
+      }
+      return this.#dial(peer, signal);
+    }
+  }
+
+  async #dial({ id, multiaddrs }: DhtPeer, signal: AbortSignal): Promise<Stream> {
     if (multiaddrs === undefined || this.#node.getConnections(id).length > 0) {
       return this.#node.dialProtocol(id, DHT_PROTOCOL, { signal });
     }
@@ -151,6 +165,10 @@ export class DhtClient {
       .map((address) => withPeerId(address, id.toString()));
     return this.#node.dialProtocol(targets, DHT_PROTOCOL, { signal });
   }
+}
+
+function isDeadConnection(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ConnectionClosedError';
 }
 
 /** The address with the peer ID that is to be met there. */
