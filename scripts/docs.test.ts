@@ -38,6 +38,7 @@ describe('the documentation', () => {
     const ours = new Set(Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }));
     // Of other programs: k3s, containerd's ctr, our scripts.
     const theirs = new Set([
+      '--only',
       'embedded-registry',
       'hosts-dir',
       'skip-metadata',
