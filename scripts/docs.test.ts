@@ -39,6 +39,7 @@ describe('the documentation', () => {
     // Of other programs: k3s, containerd's ctr, our scripts.
     const theirs = new Set([
       '--only',
+      'only',
       'embedded-registry',
       'hosts-dir',
       'skip-metadata',
