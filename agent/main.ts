@@ -1,3 +1,4 @@
+import './cli/young-generation.ts';
 import { run } from './cli/program.ts';
 
 process.exitCode = await run(process.argv.slice(2), process.env);
