@@ -9,6 +9,8 @@ import type { DhtPeer, Membership } from './membership.ts';
 const ROUND_MS = 2000;
 /** How long a peer may take; a busy node may be late, and look-ups do not wait for it meanwhile. */
 const PROBE_TIMEOUT_MS = 10_000;
+/** Peers asked at once when one did not answer. */
+const ASKED_AFTER_FAILURE = 32;
 /** Peers asked at a time. */
 const CONCURRENCY = 16;
 
@@ -44,15 +46,21 @@ export class Liveness {
       void this.#probe(peer);
     });
     this.#timer = setInterval(() => {
-      const members = membership.members();
-      const peer = members[this.#turn++ % members.length];
-      if (peer !== undefined) void this.#probe(peer);
+      this.#probeNext(1);
     }, ROUND_MS);
   }
 
   stop(): void {
     this.#stopped.abort();
     clearInterval(this.#timer);
+  }
+
+  #probeNext(count: number): void {
+    const members = this.#components.membership.members();
+    for (let asked = 0; asked < Math.min(count, members.length); asked++) {
+      const peer = members[this.#turn++ % members.length];
+      if (peer !== undefined) void this.#probe(peer);
+    }
   }
 
   async #probe(peer: DhtPeer): Promise<void> {
@@ -69,6 +77,8 @@ export class Liveness {
       for (const connection of node.getConnections(peer.id)) {
         connection.abort(new Error('the peer does not answer'));
       }
+      // It may be our own link that is down.
+      this.#probeNext(ASKED_AFTER_FAILURE);
     } finally {
       this.#probing.delete(peer.text);
     }

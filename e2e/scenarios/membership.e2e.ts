@@ -150,9 +150,10 @@ suite('membership', () => {
       const seconds = (performance.now() - started) / 1000;
       t.diagnostic(`both noticed as gone ${seconds.toFixed(1)} s after they fell silent`);
       await watch('noticed');
-      await waitFor('who is cut off is alone', async () => {
-        return (await unplugged.directory())?.peers === 0;
-      });
+      const isAlone = async (): Promise<boolean> => (await unplugged.directory())?.peers === 0;
+      await waitFor('who is cut off is alone', isAlone, { timeoutMs: 60_000 });
+      const alone = (performance.now() - started) / 1000;
+      t.diagnostic(`who is cut off knows it after ${alone.toFixed(1)} s`);
 
       stopped.signal('SIGCONT');
       await unplugged.host.plug(true);
