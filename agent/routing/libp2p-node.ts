@@ -142,8 +142,8 @@ export async function createNode(
     // `Liveness` does it for less.
     connectionMonitor: { enabled: false },
     // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
-    // and a provider without address is left out of answers. Identify replaces the addresses at each new
-    // connection, and peers that are gone are cleared away by us (`peer-store-pruning.ts`).
+    // and without one a peer cannot be dialled again. Identify replaces the addresses at each new connection,
+    // and peers that are gone are cleared away by us (`peer-store-pruning.ts`).
     peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,

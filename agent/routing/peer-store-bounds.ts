@@ -4,9 +4,9 @@ import type { PeerStore } from '@libp2p/interface';
 export const MAX_STORED_ADDRESSES = 16;
 
 /**
- * Bounds the addresses that the peer store takes of one peer. kad-dht adds those of each ADD_PROVIDER to the
- * ones that are there, each addition reads them all, and ours never get old (see `libp2p-node.ts`): a peer
- * that sent a few thousand would block the event loop for seconds.
+ * Bounds the addresses that the peer store takes of one peer. Each answer to kad-dht's own questions adds those
+ * of the peers that it names to the ones that are there, each addition reads them all, and ours never get old
+ * (see `libp2p-node.ts`): a peer that named a few thousand would block the event loop for seconds.
  */
 export function boundPeerStore(store: PeerStore): void {
   const merge = store.merge.bind(store);

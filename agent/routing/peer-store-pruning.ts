@@ -8,8 +8,9 @@ const KEPT_MS = 60 * 60_000;
 
 /**
  * Forgets what is known of peers that are not connected, are in no routing table and have no records here;
- * in the peer store, an hour after they were last heard of. Every restart of an agent without a data directory is a new peer, and nothing else forgets
- * the old one (see `libp2p-node.ts`). Peers with records must stay: their addresses are in the answers.
+ * in the peer store, an hour after they were last heard of. Every restart of an agent without a data directory
+ * is a new peer, and nothing else forgets the old one (see `libp2p-node.ts`). The addresses of peers with
+ * records must stay: they are in the answers.
  */
 export async function prunePeers(
   node: RoutingNode,
