@@ -32,6 +32,14 @@ const WRITE_BYTES = 64 * 1024;
 /** Addresses of a peer tried at most, when only an answer of another peer has named it. */
 const MAX_DIALLED_ADDRESSES = 4;
 
+/** How a peer is asked about a key. */
+export interface ProvidersQuestion {
+  /** Whether closer peers are of no use. It may name them all the same: other implementations do. */
+  readonly providersOnly: boolean;
+  /** Which closer peers are not worth reading, by the bytes of their IDs (see {@link peerBytes}). */
+  readonly isKnown: (bytes: string) => boolean;
+}
+
 /** What a peer says about a key. */
 export interface ProvidersAnswer {
   readonly providers: readonly AddressedPeer[];
@@ -55,18 +63,17 @@ export class DhtClient {
 
   /**
    * Asks a peer who has a key (GET_PROVIDERS). Rejects when it does not answer in time. It names up to 20
-   * closer peers each time, and reading those is most of the work: `isKnown` tells by the bytes of an ID
-   * (see {@link peerBytes}) which of them are not worth it.
+   * closer peers each time, unless told not to, and reading those is most of the work.
    */
   async getProviders(
     peer: DhtPeer,
     multihash: Uint8Array,
-    isKnown: (bytes: string) => boolean,
+    { providersOnly, isKnown }: ProvidersQuestion,
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<ProvidersAnswer> {
     return this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
-      stream.send(frame(encodeGetProviders(multihash)));
+      stream.send(frame(encodeGetProviders(multihash, providersOnly)));
       const { providers, closer } = decodeDhtMessage(await answer(reader));
       const strangers = closer.filter(({ id }) => !isKnown(peerBytes(id)));
       return { providers: readPeers(providers), closer: readPeers(strangers) };

@@ -29,8 +29,9 @@ const provider = {
   ],
 };
 
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+
 test('ADD_PROVIDER, GET_PROVIDERS and PING are byte for byte what kad-dht writes', () => {
-  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
   const common = { closer: [], providers: [] };
   assert.equal(
     hex(encodeAddProvider(multihash, encodeProvider(provider))),
@@ -120,6 +121,14 @@ test('a frame above the limit is refused by its length alone', () => {
     () => new FrameDecoder(1000).push(Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x80, 0x80)),
     FrameError,
   );
+});
+
+test('a question for providers only is the usual one with a field that others skip', () => {
+  const usual = encodeGetProviders(multihash);
+  const brief = encodeGetProviders(multihash, true);
+  assert.equal(hex(brief), `${hex(usual)}c03e01`);
+  assert.equal(decodeDhtMessage(usual).providersOnly, false);
+  assert.deepEqual(decodeDhtMessage(brief), { ...decodeDhtMessage(usual), providersOnly: true });
 });
 
 test('a message that differs from the one before in the key only is told by its bytes', () => {

@@ -23,10 +23,13 @@ const FIELD_TYPE = 1;
 const FIELD_KEY = 2;
 const FIELD_CLOSER = 8;
 const FIELD_PROVIDERS = 9;
+/** Ours: others skip it, as protobuf asks of fields that are not known. */
+const FIELD_PROVIDERS_ONLY = 1000;
 const PEER_ID = 1;
 const PEER_MULTIADDRS = 2;
 const WIRE_BYTES = 2;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
+const PROVIDERS_ONLY = Uint8Array.from([...encodeVarint(FIELD_PROVIDERS_ONLY * 8), 1]);
 
 /** How an ADD_PROVIDER begins whose key is a SHA2-256 multihash, and where what follows the key begins. */
 const REPEAT_HEAD = [FIELD_TYPE << 3, MESSAGE_TYPE.addProvider, (FIELD_KEY << 3) | WIRE_BYTES, 34];
@@ -46,6 +49,8 @@ export interface DhtMessage {
   readonly key: Uint8Array;
   readonly closer: readonly WirePeer[];
   readonly providers: readonly WirePeer[];
+  /** Whether the asker has no use for closer peers, which are most of an answer. */
+  readonly providersOnly: boolean;
 }
 
 /** What a peer's answer says: {@link encodePeer} makes the peers. */
@@ -92,9 +97,17 @@ export function keyOfRepeat(bytes: Uint8Array, before: Uint8Array): Uint8Array |
   return bytes.subarray(REPEAT_HEAD.length, REPEAT_TAIL);
 }
 
-/** GET_PROVIDERS for one key. */
-export function encodeGetProviders(multihash: Uint8Array): Uint8Array {
-  return Buffer.concat([typeField(MESSAGE_TYPE.getProviders), field(FIELD_KEY, multihash)]);
+/**
+ * GET_PROVIDERS for one key.
+ *
+ * @param providersOnly asks not to be told of closer peers; Peerglass nodes heed it, others answer in full
+ */
+export function encodeGetProviders(multihash: Uint8Array, providersOnly = false): Uint8Array {
+  return Buffer.concat([
+    typeField(MESSAGE_TYPE.getProviders),
+    field(FIELD_KEY, multihash),
+    ...(providersOnly ? [PROVIDERS_ONLY] : []),
+  ]);
 }
 
 /** PING; the answer to it says that all messages before it on the stream have been handled. */
@@ -122,9 +135,11 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
   let key = NO_BYTES;
   const closer: WirePeer[] = [];
   const providers: WirePeer[] = [];
+  let providersOnly = false;
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') {
       if (number === FIELD_TYPE) type = value;
+      else if (number === FIELD_PROVIDERS_ONLY) providersOnly = value !== 0;
     } else if (number === FIELD_KEY) {
       key = value;
     } else if (number === FIELD_CLOSER && closer.length < MAX_PEERS_PER_LIST) {
@@ -133,7 +148,7 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
       providers.push(decodePeer(value));
     }
   }
-  return { type, key, closer, providers };
+  return { type, key, closer, providers, providersOnly };
 }
 
 function decodePeer(bytes: Uint8Array): WirePeer {

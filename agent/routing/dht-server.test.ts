@@ -113,6 +113,18 @@ test('requests on one stream are answered in order', async () => {
   assert.equal(decodeDhtMessage(closer).type, MESSAGE_TYPE.findNode);
 });
 
+test('closer peers are named to whom they are of use', async () => {
+  await network.start([router]);
+  const { multihash } = routingKey('nobody has it');
+  const closer = async (question: Uint8Array): Promise<number> => {
+    const [answer] = await ask([question], 1);
+    assert.ok(answer);
+    return decodeDhtMessage(answer).closer.length;
+  };
+  await until(async () => (await closer(encodeGetProviders(multihash))) === 1);
+  assert.equal(await closer(encodeGetProviders(multihash, true)), 0);
+});
+
 test('a peer places records for itself only, and of keys only', async () => {
   const other = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
   const foreign = encodeProvider({ id: other.toMultihash().bytes, multiaddrs: [ADDRESS] });

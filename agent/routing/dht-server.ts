@@ -190,8 +190,13 @@ export class DhtServer {
     return peerId === this.#ownText ? addresses.wire : addressBook.get(peerId)?.wire;
   }
 
-  /** With the closest peers that we know, but for the one that asks. */
-  #answer({ type, key }: DhtMessage, asker: Uint8Array, providers: Uint8Array[]): Uint8Array {
+  /** With the closest peers that we know, but for the one that asks; it may have no use for them. */
+  #answer(
+    { type, key, providersOnly }: DhtMessage,
+    asker: Uint8Array,
+    providers: Uint8Array[],
+  ): Uint8Array {
+    if (providersOnly) return encodeAnswer({ type, key, closer: [], providers });
     const { membership, addressBook, addresses } = this.#components;
     const askerBytes = peerBytes(asker);
     const closer: Uint8Array[] = [];

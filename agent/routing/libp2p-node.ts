@@ -172,7 +172,9 @@ export async function createNode(
       },
     },
   });
-  boundPeerStore(node.peerStore);
+  boundPeerStore(node.peerStore, {
+    isInUse: (id) => node.getConnections(id).length > 0,
+  });
   return { node, start: () => startNode(node, failures) };
 }
 

@@ -137,7 +137,6 @@ export class Libp2pRouter implements Router {
     const lookup = new ProviderLookup(
       {
         self,
-        ownBytes: self.bytes,
         client,
         membership,
         view,

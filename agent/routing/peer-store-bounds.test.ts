@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { PeerId } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
 import { createNode } from './libp2p-node.ts';
-import { MAX_STORED_ADDRESSES } from './peer-store-bounds.ts';
+import { boundPeerStore, MAX_STORED_ADDRESSES } from './peer-store-bounds.ts';
 
 test('a node keeps a bounded number of addresses of a peer, however they come', async () => {
   const privateKey = await generateKeyPair('Ed25519');
@@ -33,4 +34,28 @@ test('a node keeps a bounded number of addresses of a peer, however they come', 
   assert.equal((await stored()).length, MAX_STORED_ADDRESSES);
   await node.peerStore.patch(peerId, { multiaddrs: addresses(8, 1) });
   assert.deepEqual(await stored(), ['/ip4/10.0.8.0/tcp/1']);
+});
+
+test('of many peers those that came first are forgotten, but for those in use', async () => {
+  const privateKey = await generateKeyPair('Ed25519');
+  const serveDht = (): void => undefined;
+  const { node } = await createNode({ privateKey, serveDht, listen: [] });
+  const peers: PeerId[] = [];
+  boundPeerStore(node.peerStore, { isInUse: (id) => id === peers[1], maxPeers: 4 });
+  const multiaddrs = [multiaddr('/ip4/10.0.0.1/tcp/1')];
+  for (let i = 0; i < 8; i++) {
+    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+    peers.push(id);
+    if (i % 2 === 0) await node.peerStore.merge(id, { multiaddrs });
+    else await node.peerStore.patch(id, { multiaddrs });
+  }
+  const kept = await Promise.all(peers.map((id) => node.peerStore.has(id)));
+  assert.deepEqual(kept, [false, true, false, false, false, true, true, true]);
+
+  const [, , , , , gone] = peers;
+  assert.ok(gone);
+  await node.peerStore.delete(gone);
+  const another = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+  await node.peerStore.save(another, { multiaddrs });
+  assert.equal((await node.peerStore.all()).length, 4, 'what was deleted has left room');
 });

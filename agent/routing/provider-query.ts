@@ -18,15 +18,17 @@ const SUSPECT_WAIT_MS = 250;
 const QUERY_TIMEOUT_MS = 5000;
 /** Peers asked in one query at most. */
 const MAX_PEERS_ASKED = 3 * REPLICATION;
-/** Peers asked first, when so many of those that keep the record have kept records for a while. */
-const ASKED_FIRST = 5;
-/** Answers of theirs that are enough: the slowest need not be waited for, and so many noes are a no. */
-const QUORUM = 4;
+/**
+ * How many of those that keep the record, and have kept records for a while, have to say no for a no. A record is
+ * placed with each of the 20 by itself, so all of these would have to have missed it.
+ */
+const QUORUM = 3;
+/** How many more are asked, so that the slowest need not be waited for. */
+const SPARE = 1;
 
 /** What a {@link ProviderQuery} works with. */
 export interface ProviderQueryComponents {
-  /** Of this node, see `DhtPeer`. */
-  readonly ownBytes: string;
+  readonly self: DhtPeer;
   readonly client: Pick<DhtClient, 'getProviders'>;
   readonly membership: Membership;
   readonly logger: Logger;
@@ -43,9 +45,10 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
 
 /**
  * Asks peers who has one key. Everybody who holds it has placed its record with all of the 20 peers closest to
- * the key, so a few of them that have been there for a while know as much as all, and cost a quarter: they are
- * asked first, all at once. The others are asked when there are too few of those, when they do not answer, or
- * when what they named was of no use.
+ * the key, so a few of them that have been there for a while know as much as all, and cost a fifth: they are
+ * asked first, all at once. This node counts as one of them when it is one: that it has no record of its own is
+ * why anybody is asked. The others are asked when there are too few of those, when they do not answer, or when
+ * what they named was of no use.
  */
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
@@ -68,16 +71,20 @@ export class ProviderQuery {
 
   /** Asks those that are sure to know; whether there is certainly no provider. Never rejects. */
   async askFirst(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
-    const { membership } = this.#components;
-    const sure = closest(this.#key.target, this.#ranking, REPLICATION)
+    const { membership, self } = this.#components;
+    const keepers = closest(this.#key.target, [...this.#ranking, self], REPLICATION);
+    // Those that have known us for so long have told us what we are to keep.
+    const quorum = keepers.includes(self) ? QUORUM - 1 : QUORUM;
+    const sure = keepers
+      .filter((peer) => peer !== self)
       .filter(({ text }) => membership.isEstablished(text) && !membership.isSuspect(text))
-      .slice(0, ASKED_FIRST);
-    if (sure.length < ASKED_FIRST) return false;
+      .slice(0, quorum + SPARE);
+    if (sure.length < quorum + SPARE) return false;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
-    for (const peer of sure) this.#track(pending, this.#ask(peer, onFound, deadline.signal));
-    while (pending.size > 0 && this.#noes + this.#found < QUORUM) await Promise.race(pending);
-    return this.#noes >= QUORUM;
+    for (const peer of sure) this.#track(pending, this.#ask(peer, true, onFound, deadline.signal));
+    while (pending.size > 0 && this.#noes + this.#found < quorum) await Promise.race(pending);
+    return this.#noes >= quorum;
   }
 
   /**
@@ -96,7 +103,7 @@ export class ProviderQuery {
       for (const peer of closest(this.#key.target, this.#ranking, REPLICATION)) {
         if (this.#asked.has(peer.text) || this.#asked.size >= MAX_PEERS_ASKED) continue;
         const suspect = membership.isSuspect(peer.text);
-        const request = this.#ask(peer, onFound, deadline.signal);
+        const request = this.#ask(peer, false, onFound, deadline.signal);
         if (suspect) suspects.push(request);
         else this.#track(pending, request);
       }
@@ -122,14 +129,25 @@ export class ProviderQuery {
   }
 
   /** Never rejects: a peer that fails has nothing to say. */
-  async #ask(peer: DhtPeer, onFound: OnFound, signal: AbortSignal): Promise<void> {
-    const { client, membership, ownBytes, logger } = this.#components;
+  async #ask(
+    peer: DhtPeer,
+    providersOnly: boolean,
+    onFound: OnFound,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { client, membership, self, logger } = this.#components;
     this.#asked.add(peer.text);
-    const isKnown = (bytes: string): boolean => bytes === ownBytes || this.#candidates.has(bytes);
+    const isKnown = (bytes: string): boolean => bytes === self.bytes || this.#candidates.has(bytes);
     try {
       const timeoutMs = this.#peerTimeoutMs;
       const { multihash } = this.#key;
-      const answer = await client.getProviders(peer, multihash, isKnown, timeoutMs, signal);
+      const answer = await client.getProviders(
+        peer,
+        multihash,
+        { providersOnly, isKnown },
+        timeoutMs,
+        signal,
+      );
       membership.trust(peer);
       this.#take(answer, onFound);
     } catch (err) {
