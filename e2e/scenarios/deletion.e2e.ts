@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, suite } from 'node:test';
 
-import { Cluster } from '../harness/cluster.ts';
+import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { SUITES } from '../harness/containerd-versions.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
 import { allPaths, assertHead, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
+import { waitFor } from '../harness/wait.ts';
 
 /** A pull that nobody can serve must fail within this time: a limit against hangs. */
 const FAILURE_LIMIT_MS = 15_000;
@@ -29,10 +30,25 @@ suite('a deleted image is no longer offered', () => {
         const { image, archive } = await makeImage({ name: `${REGISTRY}/gone/${holder}:1.0` });
         const { agent, containerd } = cluster.node(holder);
         const receivers = nodes.filter((node) => node.name !== holder);
+        const recordsBefore = await Promise.all(receivers.map(settledRecords));
         await containerd.importArchive(archive);
         for (const receiver of receivers) await waitUntilVisible(receiver.agent, image);
 
         await containerd.removeImage(image.name);
+        const removed = performance.now();
+        await Promise.all(
+          receivers.map(async (receiver, index) => {
+            await waitFor(
+              `${receiver.name} has no record of it any more`,
+              async () => {
+                return (await recordsOf(receiver)) === recordsBefore[index];
+              },
+              { everyMs: 10 },
+            );
+            const ms = Math.round(performance.now() - removed);
+            t.diagnostic(`withdrawn from ${receiver.name} ${ms} ms after the end of the deletion`);
+          }),
+        );
         // The holder itself knows at once, so nobody who asks it can get anything any more.
         for (const path of allPaths(image)) await assertHead(agent, path, 404);
         for (const receiver of receivers) {
@@ -58,3 +74,21 @@ suite('a deleted image is no longer offered', () => {
     );
   }
 });
+
+const recordsOf = ({ agent }: ClusterNode): Promise<number> =>
+  agent.metric('peerglass_directory_records');
+
+/** How many records the node keeps, once what the scenarios before have brought is all there. */
+async function settledRecords(node: ClusterNode): Promise<number> {
+  let last = -1;
+  await waitFor(
+    `the records of ${node.name} stay the same`,
+    async () => {
+      const before = last;
+      last = await recordsOf(node);
+      return last === before;
+    },
+    { everyMs: 1000 },
+  );
+  return last;
+}

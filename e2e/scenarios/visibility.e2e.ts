@@ -2,13 +2,16 @@ import { after, before, suite } from 'node:test';
 
 import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { SUITES } from '../harness/containerd-versions.ts';
-import { makeImage } from '../harness/fixtures.ts';
+import { makeImage, REGISTRY } from '../harness/fixtures.ts';
 import { writeHostsToml } from '../harness/hosts-toml.ts';
 import { allPaths, headStatus } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import type { Upstream } from '../harness/upstream.ts';
 import { waitFor } from '../harness/wait.ts';
 import type { BuiltImage } from '../images/image.ts';
+
+/** What each node holds already: a thousand keys to keep announced. */
+const OTHER_LAYERS = Array.from({ length: 1000 }, () => ({ bytes: 100 }));
 
 const LAYERS = [{ bytes: 20_000_000 }, { bytes: 5_000_000 }, { bytes: 100_000 }];
 
@@ -26,6 +29,7 @@ suite('what one node gets is soon found by the others', () => {
     for (const { containerd } of cluster.nodes) {
       await writeHostsToml(containerd.certsDir, upstream.registry, upstream.origin);
     }
+    await Promise.all(cluster.nodes.map(bringOthers));
   });
   after(async () => {
     await cluster[Symbol.asyncDispose]();
@@ -58,6 +62,20 @@ suite('what one node gets is soon found by the others', () => {
     }
   }
 });
+
+async function bringOthers({ containerd, agent, name }: ClusterNode): Promise<void> {
+  const { archive } = await makeImage({
+    name: `${REGISTRY}/other/${name}:1`,
+    layers: OTHER_LAYERS,
+  });
+  // Not unpacked: no file system is laid over a thousand others.
+  await containerd.importArchive(archive, '--no-unpack');
+  await waitFor(
+    `${name} announces a thousand keys`,
+    async () => (await agent.metric('peerglass_advertised_keys')) >= OTHER_LAYERS.length,
+    { timeoutMs: 60_000 },
+  );
+}
 
 /** When the tag, and when everything that a pull asks for, was first found through the node's agent. */
 async function watch(
