@@ -20,6 +20,7 @@ import { PeerTransfer } from '../transfer/peer-transfer.ts';
 import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } from './directory.ts';
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
+import { IdleCollection } from './idle-collection.ts';
 import { createStore } from './store.ts';
 import { VERSION } from './version.ts';
 
@@ -155,6 +156,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       }),
     }),
   });
+  parts.use(new IdleCollection());
   parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
   logger.info({ version: VERSION, peerId: router.peerId, registryPort }, 'agent started');
 

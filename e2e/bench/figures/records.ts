@@ -12,8 +12,8 @@ const CROWD = new URL('../programs/crowd.ts', import.meta.url);
 const RECORD_MEMORY = fileURLToPath(new URL('../record-memory.ts', import.meta.url));
 const PEERS = 100;
 const RECORDS_PER_PEER = 200;
-/** For garbage to be collected. */
-const PAUSE_MS = 15_000;
+/** For garbage to be collected: the agent does so after ten idle seconds. */
+const PAUSE_MS = 25_000;
 const MIB = 1 << 20;
 
 /** Memory of an agent with its share of 100 nodes of 1,000 keys: 20,000 records of 100 connected peers. */

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { eventually } from '../testing/eventually.ts';
+import { IdleCollection } from './idle-collection.ts';
+
+const MIB = 1024 * 1024;
+
+test('garbage is collected when the process is idle and the heap has grown, and not else', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let cpuMicroseconds = 0;
+  let heap = 40 * MIB;
+  let collections = 0;
+  const collection = new IdleCollection(
+    {
+      cpuTime: () => cpuMicroseconds,
+      heapBytes: () => heap,
+      collect: () => {
+        collections += 1;
+        return Promise.resolve();
+      },
+    },
+    10_000,
+  );
+  t.after(() => {
+    collection[Symbol.dispose]();
+  });
+  const pass = async (busyShare: number): Promise<number> => {
+    cpuMicroseconds += busyShare * 10_000_000;
+    t.mock.timers.tick(10_000);
+    await new Promise(setImmediate);
+    return collections;
+  };
+  assert.equal(await pass(0.5), 0, 'busy');
+  assert.equal(await pass(0.01), 1, 'idle');
+  assert.equal(await pass(0.01), 1, 'nothing has grown since');
+  heap += 5 * MIB;
+  assert.equal(await pass(0.2), 1, 'grown, but busy');
+  assert.equal(await pass(0.01), 2, 'grown, and idle');
+});
+
+test("V8's collector gives pages back", async (t) => {
+  let garbage: unknown[] | undefined = Array.from({ length: 200_000 }, (_, i) => ({ i }));
+  assert.equal(garbage.length, 200_000);
+  const before = process.memoryUsage().heapTotal;
+  garbage = undefined;
+  const collection = new IdleCollection({ cpuTime: () => 0 }, 10);
+  t.after(() => {
+    collection[Symbol.dispose]();
+  });
+  await eventually(() => {
+    assert.ok(process.memoryUsage().heapTotal < before - 4 * MIB);
+  });
+});
