@@ -67,7 +67,7 @@ describe('HttpListener', () => {
   });
 
   it('closes without an answer when the head does not come: 408 would make containerd repeat', async () => {
-    await using node = await startMirror();
+    await using node = await startMirror({ listener: { headTimeout: 200 } });
     const socket = connect(Number(new URL(node.origin).port), '127.0.0.1');
     socket.write('GET /v2/ HTTP/1.1\r\nhost:');
     assert.equal(await received(socket), '');

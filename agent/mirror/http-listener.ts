@@ -3,17 +3,28 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { OciError } from '../oci/errors.ts';
+import { rawError, writeError } from './respond.ts';
+
 /** Largest request head, in bytes; containerd's stay below 2 KiB. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /** Most connections at once to one listener. */
 const MAX_CONNECTIONS = 4_096;
 
+/** Most of these from one address, so that a single host cannot take them all; a peer opens 512 at most. */
+const MAX_CONNECTIONS_PER_ADDRESS = 1_024;
+
 /** Pipelined requests that may wait on one connection; containerd sends none. */
 const MAX_PIPELINED = 8;
 
+const HEAD_END = '\r\n\r\n';
+
 /** A request head must be complete in this time, in milliseconds: slow-dripped ones are closed. */
 const HEAD_TIMEOUT_MS = 10_000;
+
+/** How often it is looked whether one is late, in milliseconds. */
+const HEAD_CHECK_MS = 1_000;
 
 /** A connection on which nothing moves for so long is closed, in milliseconds. */
 const IDLE_TIMEOUT_MS = 300_000;
@@ -36,6 +47,14 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Bounds of a listener. */
+export interface HttpListenerInit {
+  /** Until a request is complete, in milliseconds. Default 10,000. */
+  readonly headTimeout?: number;
+  /** Connections from one address at once; further ones are closed. Default 1,024. */
+  readonly connectionsPerAddress?: number;
+}
+
 /** The address cannot be listened on. The message names it and says what to do. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
@@ -47,26 +66,47 @@ export class HttpListener {
   readonly #server: Server;
   readonly #address: ListenAddress;
   readonly #option: string;
-  readonly #queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
+  readonly #perAddress: number;
+  readonly #connections = new Map<string, number>();
+  readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
   #stopping = false;
 
   /** @param option name of the option that the address came from, for messages */
-  constructor(address: ListenAddress, option: string, handler: RequestHandler) {
+  constructor(
+    address: ListenAddress,
+    option: string,
+    handler: RequestHandler,
+    init: HttpListenerInit = {},
+  ) {
+    const { headTimeout = HEAD_TIMEOUT_MS } = init;
     this.#address = address;
     this.#option = option;
+    this.#perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
+    const answer = (req: IncomingMessage, res: ServerResponse): void => {
+      void this.#answer(req, res, handler);
+    };
     this.#server = createServer(
       {
         maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: HEAD_TIMEOUT_MS,
-        requestTimeout: HEAD_TIMEOUT_MS,
+        headersTimeout: headTimeout,
+        requestTimeout: headTimeout,
         keepAliveTimeout: KEEP_ALIVE_MS,
-        connectionsCheckingInterval: 1_000,
+        connectionsCheckingInterval: Math.min(HEAD_CHECK_MS, headTimeout),
+        requireHostHeader: false, // it is looked at below: Node's own answer has no body
       },
-      (req, res) => void this.#answer(req, res, handler),
+      answer,
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
-    this.#server.on('clientError', refuseMalformed);
+    this.#server.on('connection', (socket: Socket) => {
+      this.#count(socket);
+      refuseFloods(socket);
+    });
+    // No body is wanted, and no expectation changes the answer.
+    this.#server.on('checkContinue', answer).on('checkExpectation', answer);
+    this.#server.on('clientError', (error, socket) => {
+      this.#refuseMalformed(error, socket);
+    });
   }
 
   /**
@@ -130,6 +170,36 @@ export class HttpListener {
     return listenError(this.#option, `${host}:${port}`, codeOf(error), error);
   }
 
+  #count(socket: Socket): void {
+    const { remoteAddress = '' } = socket;
+    const open = (this.#connections.get(remoteAddress) ?? 0) + 1;
+    this.#connections.set(remoteAddress, open);
+    socket.once('close', () => {
+      const left = (this.#connections.get(remoteAddress) ?? 0) - 1;
+      if (left > 0) this.#connections.set(remoteAddress, left);
+      else this.#connections.delete(remoteAddress);
+    });
+    if (open > this.#perAddress) socket.destroy();
+  }
+
+  /**
+   * Ends a connection whose request cannot be read, after the answers to those before it. A head that came too
+   * late gets no answer: Node's own would be 408, on which containerd repeats the request without pause.
+   */
+  #refuseMalformed(error: Error, socket: Duplex): void {
+    if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT', 'ECONNRESET') || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const queue = this.#queues.get(socket);
+    if (queue !== undefined && queue.waiting > 0) {
+      // Whatever is written now would stand in the middle of another answer.
+      void queue.last.then(() => socket.end());
+      return;
+    }
+    socket.end(rawError(malformed(error)));
+  }
+
   /** Answers the requests of one connection one after the other, as they were pipelined. */
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
     const { socket } = req;
@@ -149,7 +219,8 @@ export class HttpListener {
       queue.waiting -= 1;
     });
     await turn;
-    if (!socket.destroyed) await this.#answerNow(req, res, handler);
+    // One that ended the connection after its answer leaves those behind it without.
+    if (socket.writable) await this.#answerNow(req, res, handler);
   }
 
   async #answerNow(
@@ -171,6 +242,11 @@ export class HttpListener {
       (req.headers['content-length'] ?? '0') !== '0'
     ) {
       res.shouldKeepAlive = false;
+    }
+    if (req.headers.host === undefined && req.httpVersion === '1.1') {
+      res.shouldKeepAlive = false;
+      writeError(res, new OciError('REQUEST_INVALID', 'no Host')); // RFC 9112, section 3.2
+      return;
     }
     await handler(req, res, gone.signal);
   }
@@ -199,18 +275,33 @@ export function listenError(
 }
 
 /**
- * Ends a connection whose request cannot be read. A head that came too late gets no answer: Node's own
- * would be 408, on which containerd repeats the request without pause.
+ * Closes a connection over which more requests come at once than may wait. To be told of each would be too late:
+ * the parser makes all requests of a chunk before anything else happens, a thousand and more of them in 64 KiB,
+ * which is 3 MiB for each connection.
  */
-function refuseMalformed(error: Error, socket: Duplex): void {
-  if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT', 'ECONNRESET') || !socket.writable) {
-    socket.destroy();
-    return;
+function refuseFloods(socket: Socket): void {
+  const [parse] = socket.listeners('data');
+  if (parse === undefined) return;
+  socket.on('data', (chunk: Buffer) => {
+    if (hasFlood(chunk)) socket.destroy();
+    else parse.call(socket, chunk);
+  });
+  socket.off('data', parse as (chunk: Buffer) => void);
+}
+
+function hasFlood(chunk: Buffer): boolean {
+  let ends = 0;
+  for (let at = chunk.indexOf(HEAD_END); at >= 0; at = chunk.indexOf(HEAD_END, at + 1)) {
+    ends += 1;
+    if (ends > MAX_PIPELINED + 1) return true;
   }
-  const status = isCode(error, 'HPE_HEADER_OVERFLOW')
-    ? '431 Request Header Fields Too Large'
-    : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  return false;
+}
+
+function malformed(error: Error): OciError {
+  return isCode(error, 'HPE_HEADER_OVERFLOW')
+    ? new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`)
+    : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
 }
 
 function isCode(error: unknown, ...codes: string[]): boolean {

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import { STATUS_CODES, type ServerResponse } from 'node:http';
 
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -33,16 +33,30 @@ export function writeContentHead(res: ServerResponse, head: ContentHead): void {
   }
 }
 
+const ERROR_TYPE = 'application/json; charset=utf-8';
+
 /** Answers with an error in the form of the specification; of a HEAD only status and headers. */
 export function writeError(res: ServerResponse, error: OciError): void {
   const body = error.toBody();
   const allow = error.code === 'UNSUPPORTED' ? { Allow: 'GET, HEAD' } : {};
   res.writeHead(error.status, {
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': ERROR_TYPE,
     'Content-Length': Buffer.byteLength(body),
     ...allow,
   });
   res.end(body);
+}
+
+/** The same as it goes over the wire, to a client whose request could not be read; the connection is to be closed. */
+export function rawError(error: OciError): string {
+  const body = error.toBody();
+  const head = [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,
+    `Content-Type: ${ERROR_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
 /**

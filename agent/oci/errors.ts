@@ -1,6 +1,6 @@
 /**
  * Every error that the mirror answers with, once: the code of the specification, the HTTP status it goes
- * with, and what it says to people.
+ * with, and what it says to people. The two codes of requests that cannot be read are our own.
  *
  * 408 and 429 are absent on purpose: containerd repeats a request five or six times without pause on
  * either, where any of these sends it on to the next host at once.
@@ -14,6 +14,8 @@ const OCI_ERRORS = {
   NAME_INVALID: { status: 400, message: 'invalid repository or registry name' },
   TAG_INVALID: { status: 400, message: 'invalid tag' },
   DIGEST_INVALID: { status: 400, message: 'invalid digest' },
+  REQUEST_INVALID: { status: 400, message: 'malformed HTTP request' },
+  REQUEST_TOO_LARGE: { status: 431, message: 'HTTP request head too large' },
   UNSUPPORTED: { status: 405, message: 'the operation is unsupported' },
   RANGE_INVALID: { status: 416, message: 'invalid content range' },
   UNAVAILABLE: { status: 503, message: 'the mirror cannot answer at present' },

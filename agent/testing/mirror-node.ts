@@ -1,5 +1,5 @@
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
-import { HttpListener } from '../mirror/http-listener.ts';
+import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -42,6 +42,7 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly sharesDigest?: (digest: Digest) => boolean;
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
+  readonly listener?: HttpListenerInit;
 }
 
 /** Starts a mirror on a port that the system chooses. */
@@ -67,6 +68,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     async (req, res, signal) => {
       await handler.handle(req, res, signal);
     },
+    init.listener,
   );
   const origin = `http://127.0.0.1:${await listener.start()}`;
   return {

@@ -1,0 +1,78 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+/** A connection for bytes that no HTTP client would send. */
+export async function connectTo(origin: string): Promise<Socket> {
+  const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Sends raw bytes and gives back everything that comes until the server closes, by FIN or by reset. */
+export async function exchange(origin: string, ...pieces: readonly string[]): Promise<string> {
+  const socket = await connectTo(origin);
+  const answer = received(socket);
+  for (const piece of pieces) {
+    if (socket.writable) socket.write(piece, 'latin1');
+  }
+  return answer;
+}
+
+/** Everything that comes until the connection is closed, however that happens. */
+export function received(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.on('error', () => undefined);
+  return new Promise((resolve) => {
+    socket.on('close', () => {
+      resolve(Buffer.concat(chunks).toString('latin1'));
+    });
+  });
+}
+
+/** One response, taken apart. */
+export interface RawResponse {
+  readonly status: number;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+const STATUS_LINE = /^HTTP\/1\.1 (\d{3}) [\x20-\x7e]*$/;
+const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\x20-\x7e]*)$/;
+
+/**
+ * Takes apart everything that came over a connection. Each response has a status line, fields of printable
+ * characters and a `Content-Length`; interim ones (1xx) have no body, and whether one without a body is the
+ * answer to a HEAD is told by what follows it.
+ *
+ * @throws Error naming what is not well-formed
+ */
+export function parseResponses(text: string): RawResponse[] {
+  const responses: RawResponse[] = [];
+  let rest = text;
+  while (rest !== '') {
+    const end = rest.indexOf('\r\n\r\n');
+    if (end < 0) throw new Error(`a head without end: ${JSON.stringify(rest.slice(0, 200))}`);
+    const [first = '', ...lines] = rest.slice(0, end).split('\r\n');
+    const status = Number(STATUS_LINE.exec(first)?.[1]);
+    if (Number.isNaN(status)) throw new Error(`no status line: ${JSON.stringify(first)}`);
+    const headers = new Map<string, string>();
+    for (const line of lines) {
+      const [, name, value = ''] = FIELD_LINE.exec(line) ?? [];
+      if (name === undefined) throw new Error(`no header: ${JSON.stringify(line)}`);
+      if (headers.has(name.toLowerCase())) throw new Error(`twice: ${line}`);
+      headers.set(name.toLowerCase(), value);
+    }
+    rest = rest.slice(end + 4);
+    if (status < 200) continue;
+    const length = headers.get('content-length') ?? '';
+    if (!/^\d+$/.test(length)) throw new Error(`no Content-Length: ${first}`);
+    const hasBody = rest !== '' && !rest.startsWith('HTTP/1.1 ');
+    const body = hasBody ? rest.slice(0, Number(length)) : '';
+    if (hasBody && body.length < Number(length)) throw new Error('a body cut short');
+    rest = rest.slice(body.length);
+    responses.push({ status, headers, body });
+  }
+  return responses;
+}
