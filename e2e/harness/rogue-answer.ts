@@ -1,0 +1,123 @@
+import { createReadStream } from 'node:fs';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { parseRange, rangeLength, resolveRange } from '../../agent/oci/byte-range.ts';
+import { responseHead } from '../../agent/testing/rogue-peer.ts';
+import type { RogueBehaviour, RogueContent, RogueEnd } from './rogue-behaviour.ts';
+
+/** What was asked, as far as it matters. */
+interface Asked {
+  readonly method: string;
+  /** The `Range` header, empty if there was none. */
+  readonly range: string;
+}
+
+const PIECE_BYTES = 64 * 1024;
+/** A slow body is sent in so many pieces a second. */
+const PIECES_PER_SECOND = 10;
+/** Between two fields of a head without end, in milliseconds. */
+const FIELD_PAUSE_MS = 5;
+
+/** Answers one request for the content in the given way; resolves when nothing more will be sent. */
+export async function answerAsRogue(
+  socket: Socket,
+  content: RogueContent,
+  asked: Asked,
+  behaviour: RogueBehaviour,
+): Promise<void> {
+  if (behaviour.kind === 'silent') return;
+  if (behaviour.kind === 'status') {
+    const { status, headers } = behaviour;
+    socket.write(responseHead(status, { 'content-length': 0, ...headers }));
+  } else if (behaviour.kind === 'endless-head') {
+    await sendHeadWithoutEnd(socket);
+  } else {
+    await answerWithBody(socket, content, asked, behaviour);
+  }
+}
+
+async function sendHeadWithoutEnd(socket: Socket): Promise<void> {
+  socket.write('HTTP/1.1 200 X\r\n');
+  for (let field = 0; !socket.destroyed; field++) {
+    socket.write(`x-${field}: ${'a'.repeat(100)}\r\n`);
+    await sleep(FIELD_PAUSE_MS);
+  }
+}
+
+async function answerWithBody(
+  socket: Socket,
+  { digest, mediaType, size, file }: RogueContent,
+  { method, range }: Asked,
+  behaviour: RogueBehaviour,
+): Promise<void> {
+  const claimed = size + (behaviour.kind === 'wrong-length' ? behaviour.by : 0);
+  const request = behaviour.kind === 'ignore-range' ? undefined : parseRange(range);
+  const found = request && resolveRange(request, claimed);
+  if (request !== undefined && found === undefined) {
+    socket.write(responseHead(416, { 'content-length': 0, 'content-range': `bytes */${claimed}` }));
+    return;
+  }
+  const { start, end } = found ?? { start: 0, end: claimed - 1 };
+  socket.write(
+    responseHead(found === undefined ? 200 : 206, {
+      'content-type': mediaType,
+      'docker-content-digest': digest,
+      'content-length': rangeLength({ start, end }),
+      ...(found && { 'content-range': `bytes ${start}-${end}/${claimed}` }),
+    }),
+  );
+  if (method === 'HEAD') return;
+  const until = behaviour.kind === 'break' ? Math.min(end + 1, start + behaviour.after) : end + 1;
+  for await (const { piece, position } of pieces(file, start, until, behaviour)) {
+    if (behaviour.kind === 'wrong-bytes') {
+      alter(piece, behaviour.offset - position, behaviour.count);
+    }
+    if (!socket.write(piece)) await drained(socket);
+    if (socket.destroyed) return;
+  }
+  if (behaviour.kind === 'break') breakOff(socket, behaviour.how);
+}
+
+/** The bytes of the interval, zeros behind the end of the file, at the speed that the behaviour allows. */
+async function* pieces(
+  file: string,
+  start: number,
+  until: number,
+  behaviour: RogueBehaviour,
+): AsyncGenerator<{ piece: Buffer; position: number }> {
+  if (until <= start) return;
+  const perSecond = behaviour.kind === 'slow' ? behaviour.bytesPerSecond : Infinity;
+  const highWaterMark = Math.min(PIECE_BYTES, Math.max(1, perSecond / PIECES_PER_SECOND));
+  let position = start;
+  const stream = createReadStream(file, { start, end: until - 1, highWaterMark });
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    yield { piece, position };
+    position += piece.length;
+    if (perSecond < Infinity) await sleep((piece.length / perSecond) * 1000);
+  }
+  if (position < until) yield { piece: Buffer.alloc(until - position), position };
+}
+
+/** Inverts the bytes of the interval as far as they are in the piece; its start is relative to that. */
+function alter(piece: Buffer, start: number, count: number): void {
+  for (let at = Math.max(0, start); at < Math.min(piece.length, start + count); at++) {
+    piece.writeUInt8(piece.readUInt8(at) ^ 0xff, at);
+  }
+}
+
+function breakOff(socket: Socket, how: RogueEnd): void {
+  if (how === 'end') socket.end();
+  else if (how === 'reset') socket.resetAndDestroy();
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+    if (socket.destroyed) done();
+  });
+}
