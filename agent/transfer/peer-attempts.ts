@@ -4,6 +4,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { contentKey, type ContentRequest } from './content-request.ts';
+import type { KnownSizes } from './known-sizes.ts';
 import type { PeerClient, PeerResponse } from './peer-client.ts';
 import { PeerError, toPeerError, type PeerFailure } from './peer-error.ts';
 import type { PeerStanding } from './peer-standing.ts';
@@ -27,7 +28,7 @@ const MAX_ORIGINS = 3;
 /** What a peer has at the least to begin its answer, in milliseconds, however often it was silent. */
 const LEAST_MS = 200;
 
-/** What {@link PeerAttempts} work with; the last two are shared by all requests. */
+/** What {@link PeerAttempts} work with; the last three are shared by all requests. */
 export interface PeerAttemptsComponents {
   readonly router: Pick<Router, 'lookup' | 'forget'>;
   readonly client: PeerClient;
@@ -35,6 +36,7 @@ export interface PeerAttemptsComponents {
   readonly logger: Logger;
   readonly standing: PeerStanding;
   readonly slots: AttemptSlots;
+  readonly sizes: KnownSizes;
 }
 
 /** Bounds of the search for providers, see {@link ProviderSearch}, and of what is asked of them. */
@@ -125,11 +127,19 @@ export class PeerAttempts {
     standing.asking(peerId);
     try {
       const response = await this.#askAtAddresses(provider, request, within, signal);
+      this.#checkSize(response);
       standing.answered(peerId, this.#key, true);
       return response;
     } finally {
       standing.asked(peerId);
     }
+  }
+
+  #checkSize({ descriptor: { digest, size }, body }: PeerResponse): void {
+    const known = this.#components.sizes.of(digest);
+    if (known === undefined || known === size) return;
+    body.on('error', () => undefined).destroy();
+    throw new PeerError('protocol', 'another length than the manifest says');
   }
 
   /** What a peer that was silent so often has for each of its addresses. */

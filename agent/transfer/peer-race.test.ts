@@ -12,6 +12,7 @@ import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts'
 import { quiet } from '../testing/quiet.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
 import { AttemptSlots } from './attempt-slots.ts';
+import { KnownSizes } from './known-sizes.ts';
 import { PeerAttempts } from './peer-attempts.ts';
 import { PeerClient } from './peer-client.ts';
 import { PeerRace } from './peer-race.ts';
@@ -61,6 +62,7 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
       logger: quiet,
       standing,
       slots,
+      sizes: new KnownSizes(),
     },
     { resolveTimeout: NEVER, resolveRetries: 0, firstByteBudget: NEVER },
   );

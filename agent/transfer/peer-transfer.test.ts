@@ -182,6 +182,32 @@ describe('wrong bytes', () => {
   });
 });
 
+describe('a length that the manifest does not say', () => {
+  for (const by of [-1000, 1000]) {
+    it(`has the peer passed over, ${by} bytes`, async () => {
+      await using rogue = await startRogue((socket, request) => {
+        if (!request.includes(large)) {
+          socket.write(responseHead(404, { 'content-length': 0 }));
+          return;
+        }
+        socket.write(responseHead(200, { 'content-length': LARGE + by }));
+        socket.write(largeBytes.subarray(0, LARGE + by));
+      });
+      await using honest = await startMirror();
+      putImage(honest.store, image, NAME);
+      const router = new FixedRouter(providerOf('rogue', rogue), providerOf('honest', honest));
+      await using node = await startMirror({ router });
+      const url = `${node.origin}/v2/team/app`;
+      const manifest = await fetch(`${url}/manifests/${image.manifest.digest}`);
+      assert.equal(manifest.status, 200);
+      await manifest.arrayBuffer();
+      const response = await fetch(`${url}/blobs/${large}`);
+      assert.ok(Buffer.from(await response.arrayBuffer()).equals(largeBytes));
+      assert.ok(rogue.requests.some((it) => it.includes(large)));
+    });
+  }
+});
+
 describe('when no peer delivers', () => {
   it('answers 404 although every provider fails, and counts why', async () => {
     await using rogue = await startRogue((socket) => socket.destroy());

@@ -6,6 +6,7 @@ import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { contentKey, type ContentRequest } from './content-request.ts';
+import { KnownSizes } from './known-sizes.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
@@ -70,10 +71,15 @@ export class PeerTransfer {
   readonly #holdBackSmall = pLimit(SMALL_HELD_BACK_AT_ONCE);
 
   constructor(
-    components: Omit<PeerAttemptsComponents, 'standing' | 'slots'>,
+    components: Omit<PeerAttemptsComponents, 'standing' | 'slots' | 'sizes'>,
     init: PeerTransferInit,
   ) {
-    this.#components = { ...components, standing: new PeerStanding(), slots: new AttemptSlots() };
+    this.#components = {
+      ...components,
+      standing: new PeerStanding(),
+      slots: new AttemptSlots(),
+      sizes: new KnownSizes(),
+    };
     this.#init = { firstByteBudget: 2_500, ...init };
   }
 
@@ -153,6 +159,7 @@ export class PeerTransfer {
       try {
         const bytes = await limit(() => readVerified(response));
         metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
+        if (kind === 'manifest') this.#components.sizes.note(bytes);
         return { kind: 'whole', descriptor, origin, bytes };
       } finally {
         budget.resume();
