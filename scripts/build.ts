@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { copyFileSync, existsSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { build } from 'esbuild';
@@ -27,5 +27,14 @@ await build({
   },
   logLevel: 'warning',
 });
+
+// koffi, without which the agent does the same more slowly (agent/kernel): its binary for this platform, beside
+// the bundle. Its own scripts would look for it in node_modules.
+const { platform, arch } = process;
+const native = `node_modules/@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`;
+const beside = join(root, 'dist/koffi.node');
+rmSync(beside, { force: true });
+if (existsSync(join(root, native))) copyFileSync(join(root, native), beside);
+else process.stderr.write(`no ${native}: blobs will go as streams\n`);
 
 process.stdout.write(`${outfile}: ${Math.round(statSync(outfile).size / 1024)} KiB\n`);

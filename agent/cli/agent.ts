@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { RegistryConfig } from '../config/options.ts';
 import { Inventory } from '../inventory/inventory.ts';
 import { Publisher } from '../inventory/publisher.ts';
+import { DataPlane } from '../kernel/data-plane.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { AdminHandler, sendJson } from '../mirror/admin-handler.ts';
 import { HttpListener, listenError } from '../mirror/http-listener.ts';
@@ -101,6 +102,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   await serveIdentity(config, router, parts);
 
+  const dataPlane = new DataPlane({ logger: named('kernel') }, config['data-plane']);
   const client = new PeerClient({
     userAgent: `peerglass/${VERSION}`,
     connectTimeout: config['peer-timeout'] / 2,
@@ -128,6 +130,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     transfer,
     policy,
     sharesDigest: (digest) => inventory.isShared(digest),
+    dataPlane,
     metrics,
     logger: named('mirror'),
   });
@@ -142,7 +145,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     metrics,
     readiness: () => health.readiness(),
     refresh: () => {
-      refreshGauges(metrics, { inventory, router, health });
+      refreshGauges(metrics, { dataPlane, inventory, router, health });
     },
     ...(config['debug-web-enabled'] && {
       status: () => ({
@@ -158,7 +161,10 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   parts.use(new IdleCollection());
   parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
-  logger.info({ version: VERSION, peerId: router.peerId, registryPort }, 'agent started');
+  logger.info(
+    { version: VERSION, peerId: router.peerId, registryPort, dataPlane: dataPlane.path },
+    'agent started',
+  );
 
   const running = parts.move();
   return {

@@ -1,17 +1,25 @@
 import type { Inventory } from '../inventory/inventory.ts';
+import type { DataPlane } from '../kernel/data-plane.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Router } from '../routing/router.ts';
 import type { Health } from './health.ts';
 
 /** What the gauges are read from. */
 interface GaugeSources {
+  readonly dataPlane: Pick<DataPlane, 'path'>;
   readonly inventory: Pick<Inventory, 'countByRegistry'>;
   readonly router: Pick<Router, 'status'>;
   readonly health: Pick<Health, 'readiness'>;
 }
 
 /** Sets the gauges that are states rather than events; called when they are about to be read. */
-export function refreshGauges(metrics: Metrics, { inventory, router, health }: GaugeSources): void {
+export function refreshGauges(
+  metrics: Metrics,
+  { dataPlane, inventory, router, health }: GaugeSources,
+): void {
+  for (const path of ['kernel', 'stream'] as const) {
+    metrics.dataPlane.set({ path }, dataPlane.path === path ? 1 : 0);
+  }
   metrics.advertisedImages.reset();
   metrics.advertisedImageTags.reset();
   metrics.advertisedImageDigests.reset();

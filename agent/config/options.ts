@@ -208,6 +208,14 @@ export const REGISTRY_OPTIONS = {
     details: 'The body then goes on from another peer. containerd itself waits minutes.',
     spegel: false,
   }),
+  'data-plane': option({
+    kind: choice('auto', 'stream'),
+    fallback: 'auto',
+    summary: 'how the bytes of large blobs go',
+    details:
+      'auto: from the file or the peer to the client within the kernel (sendfile, splice), where that is possible: on Linux, without TLS. stream: always through the process, which takes more CPU.',
+    spegel: false,
+  }),
   'compare-interval': option({
     kind: VALUE.interval,
     fallback: '5m',

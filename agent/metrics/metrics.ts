@@ -33,6 +33,7 @@ export interface Metrics {
   readonly directoryRecords: Gauge;
   readonly routingPeers: Gauge;
   readonly advertisedKeys: Gauge;
+  readonly dataPlane: Gauge<'path'>;
   readonly ready: Gauge;
 }
 
@@ -93,6 +94,7 @@ export function createMetrics(): Metrics {
     directoryRecords: gauge('peerglass_directory_records'),
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
+    dataPlane: gauge('peerglass_data_plane'),
     ready: gauge('peerglass_ready'),
   };
 }

@@ -165,6 +165,11 @@ export const METRICS = {
     labels: [],
     help: 'Keys that this node advertises.',
   },
+  peerglass_data_plane: {
+    type: 'gauge',
+    labels: ['path'],
+    help: '1 for the way that large blobs take at present: kernel (sendfile, splice) or stream.',
+  },
   peerglass_ready: {
     type: 'gauge',
     labels: [],

@@ -1,5 +1,6 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import type { RequestHandler } from './http-listener.ts';
+import { movedBytes } from './moved-bytes.ts';
 
 /** The code under which requests are counted whose client left before the answer; nginx' number. */
 const CLIENT_LEFT = 499;
@@ -28,7 +29,10 @@ export function instrument(
       const code = res.headersSent ? res.statusCode : CLIENT_LEFT;
       const labels = { handler: label, method: methodLabel(req.method), code };
       metrics.httpDuration.observe(labels, (performance.now() - start) / 1000);
-      metrics.httpResponseSize.observe(labels, Math.max(0, socket.bytesWritten - before));
+      metrics.httpResponseSize.observe(
+        labels,
+        Math.max(0, socket.bytesWritten - before) + movedBytes(res),
+      );
       metrics.httpInflight.dec({ handler: listener });
     });
   };

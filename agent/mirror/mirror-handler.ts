@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Logger } from 'pino';
 
+import type { DataPlane } from '../kernel/data-plane.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { resolveRange, type ByteRange } from '../oci/byte-range.ts';
@@ -11,9 +12,9 @@ import { OciError } from '../oci/errors.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
 import type { ContentRequest } from '../transfer/content-request.ts';
-import { firstBytes } from '../transfer/first-bytes.ts';
 import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
 import { findLocal, type LocalContent } from './local-content.ts';
 import { parseTarget } from './request-target.ts';
 import { sendBody, writeContentHead, writeError } from './respond.ts';
@@ -28,6 +29,8 @@ export interface MirrorHandlerComponents {
    * belongs to is left out. Default: it is.
    */
   readonly sharesDigest?: (digest: Digest) => boolean;
+  /** The way for large blobs. Default: they go as streams. */
+  readonly dataPlane?: Pick<DataPlane, 'kernel'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -44,6 +47,7 @@ export class MirrorHandler {
   readonly #transfer: Pick<PeerTransfer, 'fetch'>;
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
+  readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
@@ -53,6 +57,7 @@ export class MirrorHandler {
     this.#transfer = components.transfer;
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
+    this.#dataPlane = components.dataPlane;
     this.#metrics = components.metrics;
     this.#logger = components.logger;
   }
@@ -137,9 +142,10 @@ export class MirrorHandler {
       count(bytes.length);
       return true;
     }
-    const stream = blob.stream(whole, signal);
+    let send: BodySender;
     try {
-      await firstBytes(stream, signal);
+      const kernel = isWorthMoving(blob, whole) ? this.#dataPlane?.kernel() : undefined;
+      send = await openLocalBody(blob, whole, { kernel, socket: res.req.socket }, signal);
     } catch (error) {
       signal.throwIfAborted();
       // Nothing has been sent yet: a peer may have what this disk cannot read.
@@ -147,7 +153,7 @@ export class MirrorHandler {
       return false;
     }
     writeContentHead(res, head);
-    await sendBody(res, stream, signal, count);
+    await send(res, signal, count);
     return true;
   }
 

@@ -1,8 +1,10 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http';
 
+import type { Moved } from '../kernel/kernel.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OciError } from '../oci/errors.ts';
+import { addMovedBytes } from './moved-bytes.ts';
 
 /** The head of an answer with content. */
 export interface ContentHead {
@@ -83,10 +85,69 @@ export async function sendBody(
     res.end();
   } catch (error) {
     if (signal.aborted) return;
-    // Not `res.socket`, which a response that is not the first of its connection may not have yet.
-    res.req.socket.destroySoon();
+    breakOff(res);
     throw error;
   }
+}
+
+/** A body that the kernel moves to the connection. */
+export interface MovableBody {
+  /** What goes before, with the head. */
+  readonly first: Uint8Array;
+  /** Moves the rest; see {@link Moved}. The connection is not to be written to meanwhile. */
+  readonly move: (onMoved: (bytes: number) => void) => Promise<Moved>;
+  /** The rest as a stream, in case that the kernel cannot. */
+  readonly instead: () => AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Like {@link sendBody}, within the kernel.
+ *
+ * @throws what the source failed with, after the connection was ended
+ */
+export async function moveBody(
+  res: ServerResponse,
+  { first, move, instead }: MovableBody,
+  signal: AbortSignal,
+  onSent: (bytes: number) => void,
+): Promise<void> {
+  onSent(first.length);
+  await handedOver(res, first, signal);
+  const { socket } = res.req;
+  let moved: Moved;
+  try {
+    moved = await move((bytes) => {
+      addMovedBytes(res, bytes);
+      // Node.js does not see these bytes: without this it would take the connection for idle.
+      socket.setTimeout(socket.timeout ?? 0);
+      onSent(bytes);
+    });
+  } catch (error) {
+    if (signal.aborted) return;
+    breakOff(res);
+    throw error;
+  }
+  if (moved === 'unsupported') await sendBody(res, instead(), signal, onSent);
+  else if (moved === 'closed') socket.destroy();
+  else if (moved === 'all') res.end();
+}
+
+function breakOff(res: ServerResponse): void {
+  // Not `res.socket`, which a response that is not the first of its connection may not have yet.
+  res.req.socket.destroySoon();
+}
+
+/** Writes, and resolves when all that was ever written has been handed to the system, or the client has left. */
+function handedOver(res: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    signal.addEventListener('abort', done);
+    res.write(bytes, done);
+    if (signal.aborted) done();
+  });
 }
 
 function drained(res: ServerResponse, signal: AbortSignal): Promise<void> {

@@ -55,6 +55,10 @@ export class BlobFile implements OpenBlob {
     return undefined;
   }
 
+  get fd(): number {
+    return this.#handle.fd;
+  }
+
   stream(range: ByteRange, signal?: AbortSignal): Readable {
     this.#once.take(range);
     const stream = new FileRange(this.#handle, range);

@@ -20,6 +20,11 @@ export interface StoredBlob {
 /** A blob that stays readable until it is disposed of, even when the store deletes it meanwhile. */
 export interface OpenBlob extends StoredBlob, AsyncDisposable {
   /**
+   * Descriptor of the file that has the blob's bytes at their places, if it comes from one. Open until the
+   * blob is disposed of, which must wait for calls that use it.
+   */
+  readonly fd?: number;
+  /**
    * Streams the interval, which must lie within the blob. The stream ends after exactly that many bytes
    * or fails. To be called at most once; leaving the stream unread is fine.
    */

@@ -1,9 +1,12 @@
+import type { DataPlane } from '../kernel/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
+import { instrument } from '../mirror/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import type { Provider, Router } from '../routing/router.ts';
+import type { ContentStore } from '../store/content-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
@@ -38,6 +41,9 @@ export interface MirrorNode extends AsyncDisposable {
 /** What a test may choose of a {@link MirrorNode}. */
 export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly router?: Pick<Router, 'lookup' | 'forget'>;
+  /** What the mirror serves from, in the place of the store in memory. */
+  readonly disk?: ContentStore;
+  readonly dataPlane?: DataPlane;
   readonly policy?: SharePolicy;
   readonly sharesDigest?: (digest: Digest) => boolean;
   readonly headTimeout?: number;
@@ -60,14 +66,19 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   );
   const policy = init.policy ?? new SharePolicy();
   const { sharesDigest = () => true } = init;
-  const components = { store, transfer, policy, sharesDigest, metrics, logger: quiet };
-  const handler = new MirrorHandler(components);
+  const handler = new MirrorHandler({
+    store: init.disk ?? store,
+    transfer,
+    policy,
+    sharesDigest,
+    ...(init.dataPlane && { dataPlane: init.dataPlane }),
+    metrics,
+    logger: quiet,
+  });
   const listener = new HttpListener(
     { host: '127.0.0.1', port: 0 },
     '--registry-addr',
-    async (req, res, signal) => {
-      await handler.handle(req, res, signal);
-    },
+    instrument(metrics, 'registry', (req, res, signal) => handler.handle(req, res, signal)),
     init.listener,
   );
   const origin = `http://127.0.0.1:${await listener.start()}`;

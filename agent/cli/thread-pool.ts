@@ -1,0 +1,7 @@
+/**
+ * Gives libuv's thread pool eight threads, where nothing else is said: of the four that it has by default, up to
+ * four may be in calls of agent/kernel, and files are read and names resolved on the others.
+ *
+ * To be imported before everything else: the pool is made at its first use.
+ */
+process.env['UV_THREADPOOL_SIZE'] ??= '8';

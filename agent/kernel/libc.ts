@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { endianness } from 'node:os';
+import { join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+
+import type * as koffi from 'koffi';
+
+/** What `koffi` offers, as far as it is used. */
+type Koffi = Pick<typeof koffi, 'load' | 'errno'>;
+
+/** A C function through koffi; `async` calls it on libuv's thread pool. */
+interface ForeignFunction {
+  (...args: unknown[]): number;
+  async: (...args: unknown[]) => void;
+}
+
+/** Where scripts/build puts koffi's binary: beside the bundle, where there is no node_modules. */
+const BUNDLED = join(import.meta.dirname, 'koffi.node');
+
+// Of linux/fcntl.h, sys/epoll.h and bits/fcntl-linux.h; the same on x64 and arm64.
+const F_DUPFD_CLOEXEC = 1030;
+const F_SETPIPE_SZ = 1031;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const SPLICE_F_NONBLOCK_MOVE = 3;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+const EPOLLONESHOT = 1 << 30;
+
+/** What a descriptor is waited for. */
+export const READY = { toRead: 1, toWrite: 4 } as const;
+
+/** `struct epoll_event` is packed on x64 only: where its `data` lies, and its length, in bytes. */
+const EVENT = process.arch === 'x64' ? { data: 4, size: 12 } : { data: 8, size: 16 };
+
+/** Events that one wait may tell of. */
+const MAX_EVENTS = 64;
+
+/**
+ * The calls of Linux that Node.js does not have. Numbers come back as the kernel gives them: the negative is an
+ * errno. What returns a promise runs on libuv's thread pool and takes a thread as long as it lasts.
+ */
+export class Libc {
+  readonly #errno: () => number;
+  readonly #fcntl: ForeignFunction;
+  readonly #close: ForeignFunction;
+  readonly #pipe: ForeignFunction;
+  readonly #sendfile: ForeignFunction;
+  readonly #splice: ForeignFunction;
+  readonly #epollCreate: ForeignFunction;
+  readonly #epollControl: ForeignFunction;
+  readonly #epollWait: ForeignFunction;
+  readonly #events = Buffer.alloc(MAX_EVENTS * EVENT.size);
+
+  /** @throws Error when koffi or a function is not there, or the platform is not one of those that are known */
+  constructor() {
+    const { platform, arch } = process;
+    if (platform !== 'linux' || !['x64', 'arm64'].includes(arch) || endianness() !== 'LE') {
+      throw new Error(`not on ${platform}-${arch}`);
+    }
+    const library = createRequire(import.meta.url)(
+      existsSync(BUNDLED) ? BUNDLED : 'koffi',
+    ) as Koffi;
+    const libc = library.load(null);
+    const find = (definition: string): ForeignFunction => libc.func(definition) as ForeignFunction;
+    this.#errno = () => library.errno();
+    this.#fcntl = find('int fcntl(int fd, int command, int value)');
+    this.#close = find('int close(int fd)');
+    this.#pipe = find('int pipe2(void *fds, int flags)');
+    this.#sendfile = find('int64_t sendfile(int to, int from, void *offset, size_t length)');
+    this.#splice = find(
+      'int64_t splice(int from, void *a, int to, void *b, size_t length, uint flags)',
+    );
+    this.#epollCreate = find('int epoll_create1(int flags)');
+    this.#epollControl = find('int epoll_ctl(int epoll, int operation, int fd, void *event)');
+    this.#epollWait = find('int epoll_wait(int epoll, void *events, int most, int timeout)');
+  }
+
+  /**
+   * Another number for what the descriptor stands for, to be closed.
+   *
+   * @throws Error when there are too many descriptors
+   */
+  duplicate(fd: number): number {
+    return this.#orThrow('dup', this.#fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  }
+
+  close(fd: number): void {
+    this.#close(fd);
+  }
+
+  /**
+   * A pipe that does not block.
+   *
+   * @param capacity bytes that it is to hold; the system's default where that is not allowed
+   * @throws Error when there are too many descriptors
+   */
+  pipe(capacity: number): { readonly readEnd: number; readonly writeEnd: number } {
+    const ends = Buffer.alloc(8);
+    this.#orThrow('pipe2', this.#pipe(ends, O_CLOEXEC | O_NONBLOCK));
+    const [readEnd, writeEnd] = [ends.readInt32LE(0), ends.readInt32LE(4)];
+    this.#fcntl(writeEnd, F_SETPIPE_SZ, capacity);
+    return { readEnd, writeEnd };
+  }
+
+  /** @throws Error when there are too many descriptors */
+  createEpoll(): number {
+    return this.#orThrow('epoll_create1', this.#epollCreate(O_CLOEXEC));
+  }
+
+  /**
+   * Waits once for the descriptor.
+   *
+   * @param known whether the epoll has it already
+   * @throws Error
+   */
+  watch(epoll: number, fd: number, ready: number, known: boolean): void {
+    const event = Buffer.alloc(EVENT.size);
+    event.writeUInt32LE(ready | EPOLLONESHOT, 0);
+    event.writeUInt32LE(fd, EVENT.data);
+    const operation = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    this.#orThrow('epoll_ctl', this.#epollControl(epoll, operation, fd, event));
+  }
+
+  /** To be called before a watched descriptor is closed: one that was duplicated stays watched otherwise. */
+  unwatch(epoll: number, fd: number): void {
+    this.#epollControl(epoll, EPOLL_CTL_DEL, fd, Buffer.alloc(EVENT.size));
+  }
+
+  /**
+   * The descriptors that have become ready, none when the time is up. One wait at a time.
+   *
+   * @param timeout milliseconds
+   */
+  async ready(epoll: number, timeout: number): Promise<number[]> {
+    const count = await this.#later(this.#epollWait, epoll, this.#events, MAX_EVENTS, timeout);
+    return Array.from({ length: Math.max(0, count) }, (_, index) =>
+      this.#events.readUInt32LE(index * EVENT.size + EVENT.data),
+    );
+  }
+
+  /** sendfile(2); moves `offset` on by what was sent. Its memory must not move: see {@link fileOffset}. */
+  sendfile(to: number, from: number, offset: BigInt64Array, length: number): Promise<number> {
+    return this.#later(this.#sendfile, to, from, offset, length);
+  }
+
+  /** splice(2), without waiting for either side. */
+  splice(from: number, to: number, length: number): Promise<number> {
+    return this.#later(this.#splice, from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
+  }
+
+  #later(call: ForeignFunction, ...args: unknown[]): Promise<number> {
+    return new Promise((resolve, reject) => {
+      call.async(...args, (error: Error | null, result: number) => {
+        if (error === null) resolve(result < 0 ? -this.#errno() : result);
+        else reject(error);
+      });
+    });
+  }
+
+  #orThrow(name: string, result: number): number {
+    if (result >= 0) return result;
+    throw systemError(name, -this.#errno());
+  }
+}
+
+/** An offset in a file for {@link Libc.sendfile}, outside of V8's heap: things in there are moved about. */
+export function fileOffset(position: number): BigInt64Array {
+  const offset = new BigInt64Array(new ArrayBuffer(8));
+  offset[0] = BigInt(position);
+  return offset;
+}
+
+/** @param result the negative number that a call returned */
+export function systemError(call: string, result: number): Error & { readonly code: string } {
+  const code = getSystemErrorName(result);
+  return Object.assign(new Error(`${call}: ${code}`), { code });
+}

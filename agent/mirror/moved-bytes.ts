@@ -1,0 +1,13 @@
+import type { ServerResponse } from 'node:http';
+
+const moved = new WeakMap<ServerResponse, number>();
+
+/** Notes bytes of a response that the kernel has moved: the socket does not count them. */
+export function addMovedBytes(res: ServerResponse, bytes: number): void {
+  moved.set(res, movedBytes(res) + bytes);
+}
+
+/** Bytes of the response that the kernel has moved. */
+export function movedBytes(res: ServerResponse): number {
+  return moved.get(res) ?? 0;
+}
