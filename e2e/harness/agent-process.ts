@@ -28,6 +28,12 @@ export interface AgentInit {
   /** Further words for `registry`. */
   readonly flags?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Another program than {@link PROGRAM}. */
+  readonly program?: string | undefined;
+  /** Words for node itself. */
+  readonly nodeFlags?: readonly string[] | undefined;
+  /** Default `DEBUG`, for the report of a failure. */
+  readonly logLevel?: string | undefined;
 }
 
 /** The agent of a node, run as a process of its own beside the node's containerd. */
@@ -97,6 +103,11 @@ export class AgentProcess implements AsyncDisposable {
     await this.#child.exited;
   }
 
+  /** Asks the process to end, and waits until it is gone. */
+  async stop(): Promise<void> {
+    await this.#child.stop();
+  }
+
   /** Ends the process if it still runs, and starts it again: by default as before, and until it is ready. */
   async restart(
     change: Pick<AgentInit, 'flags' | 'env'> = this.#init,
@@ -147,12 +158,15 @@ export class AgentProcess implements AsyncDisposable {
     await this.#child.stop();
   }
 
-  #spawn({ node, peers, flags = [], env = {} }: AgentInit): Child {
+  #spawn(init: AgentInit): Child {
+    const { node, peers, flags = [], env = {}, nodeFlags = [] } = init;
+    const { program = PROGRAM, logLevel = 'DEBUG' } = init;
     const bootstrap = peers.map((address) => `/ip4/${address}/tcp/${PORTS.router}`);
     return node.host.start('agent', {
       command: [
         process.execPath,
-        ...[PROGRAM, 'registry', '--log-level', 'DEBUG'],
+        ...nodeFlags,
+        ...[program, 'registry', '--log-level', logLevel],
         ...['--containerd-sock', node.socket, '--containerd-content-path', node.contentPath],
         ...['--registry-addr', `:${PORTS.registry}`, '--router-addr', `:${PORTS.router}`],
         ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', dataDirectory({ node })],

@@ -16,6 +16,9 @@ export interface NodeSpec {
   readonly fetchStreams?: number;
   readonly flags?: AgentInit['flags'];
   readonly env?: AgentInit['env'];
+  readonly program?: AgentInit['program'];
+  readonly nodeFlags?: AgentInit['nodeFlags'];
+  readonly logLevel?: AgentInit['logLevel'];
 }
 
 /** A machine of the cluster: a containerd and its agent. */
@@ -55,11 +58,10 @@ export class Cluster implements AsyncDisposable {
     }
     const nodes: ClusterNode[] = [];
     for (const [index, containerd] of daemons.entries()) {
-      const { flags, env } = specs[index] ?? {};
+      const { flags, env, program, nodeFlags, logLevel } = specs[index] ?? {};
       const peers = daemons.filter((it) => it !== containerd).map((it) => it.host.address);
-      const agent = resources.use(
-        await AgentProcess.launch({ node: containerd, peers, flags, env }),
-      );
+      const how = { flags, env, program, nodeFlags, logLevel };
+      const agent = resources.use(await AgentProcess.launch({ node: containerd, peers, ...how }));
       nodes.push({ name: containerd.host.name, host: containerd.host, containerd, agent });
     }
     await Promise.all(nodes.map(({ agent }) => agent.ready()));

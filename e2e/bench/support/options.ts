@@ -59,11 +59,8 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'steady-refresh': { ...text, default: '4' },
     },
   });
-  const wanted = values.only.split(',');
-  const unknown = wanted.find((name) => !(FIGURES as readonly string[]).includes(name));
-  if (unknown !== undefined) throw new Error(`no figure ${unknown}`);
   return {
-    figures: FIGURES.filter((name) => wanted.includes(name)),
+    figures: choose(FIGURES, values.only),
     nodes: whole(values.nodes),
     keys: whole(values.keys),
     rounds: whole(values.rounds),
@@ -74,7 +71,24 @@ export function parseOptions(words: readonly string[]): BenchOptions {
   };
 }
 
-function whole(text: string): number {
+/**
+ * Those that a list with commas names, in their own order.
+ *
+ * @throws Error that says which one does not exist
+ */
+export function choose<T extends string>(figures: readonly T[], list: string): readonly T[] {
+  const wanted = list.split(',');
+  const unknown = wanted.find((name) => !(figures as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new Error(`no figure ${unknown}`);
+  return figures.filter((name) => wanted.includes(name));
+}
+
+/**
+ * Reads a whole number above 0.
+ *
+ * @throws Error when it is none
+ */
+export function whole(text: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`"${text}" is no whole number above 0`);
   return Number(text);
 }

@@ -25,6 +25,24 @@ export async function cpuMs(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
+/** CPU time of the processes and of all that descend from them and still run: nginx works in children. */
+export async function treeCpuMs(pids: readonly number[]): Promise<number> {
+  let total = 0;
+  for (const pid of pids) {
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    const below = children.split(' ').filter(Boolean).map(Number);
+    total += (await cpuMs(pid)) + (await treeCpuMs(below));
+  }
+  return total;
+}
+
+/** Busy time of all processors since the machine's start, in milliseconds, whoever took it. */
+export async function machineBusyMs(): Promise<number> {
+  const [, ...fields] = (await readFile('/proc/stat', 'utf8')).split('\n', 1)[0]?.split(/ +/) ?? [];
+  const [user = NaN, nice = NaN, system = NaN, , , irq = NaN, softirq = NaN] = fields.map(Number);
+  return (user + nice + system + irq + softirq) * MS_PER_TICK;
+}
+
 /** CPU time of several processes together. */
 export async function totalCpuMs(pids: readonly number[]): Promise<number> {
   const times = await Promise.all(pids.map(cpuMs));

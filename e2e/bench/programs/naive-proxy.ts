@@ -1,0 +1,16 @@
+/** The proxy that anybody would write first: `node naive-proxy.ts PORT ORIGIN`. */
+import { createServer, get } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+
+const [port, origin = ''] = process.argv.slice(2);
+
+createServer((req, res) => {
+  get(`${origin}${req.url ?? ''}`, (upstream) => {
+    res.writeHead(upstream.statusCode ?? 502, upstream.headers);
+    pipeline(upstream, res).catch(() => {
+      res.destroy();
+    });
+  }).once('error', () => {
+    res.destroy();
+  });
+}).listen(Number(port));

@@ -1,0 +1,141 @@
+import { Cluster, type ClusterNode } from '../../harness/cluster.ts';
+import { PORTS } from '../../harness/agent-process.ts';
+import { makeImage } from '../../harness/fixtures.ts';
+import { waitUntilVisible } from '../../harness/mirror.ts';
+import type { Host } from '../../harness/namespaces.ts';
+import type { Upstream } from '../../harness/upstream.ts';
+import type { BuiltImage } from '../../images/image.ts';
+import type { Descriptor } from '../../images/oci-layout.ts';
+import { PROGRAM } from './agent.ts';
+import { Nginx } from './nginx.ts';
+
+const MIB = 1 << 20;
+/** Random bytes and no compression: unpacking then costs least. */
+const LAYER = { files: 1, compression: 'none' } as const;
+const LARGE_BYTES = 1024 * MIB;
+const APP_LAYERS = 5;
+const APP_LAYER_BYTES = 90 * MIB;
+
+/** Of containerd 2.1: a layer comes in pieces of so many bytes, so many at a time. */
+const FETCH_BUFFER_BYTES = 8 * MIB;
+const FETCH_STREAMS = 4;
+
+/**
+ * What the figures of the transfer are taken of: nodes with containerd 2.1 and an agent, a registry and a client, each
+ * in a network namespace of its own on one bridge. `a` holds the images, `b` and `chunks` hold nothing, and `chunks`
+ * fetches layers in parallel pieces.
+ */
+export class TransferStage implements AsyncDisposable {
+  readonly a: ClusterNode;
+  readonly b: ClusterNode;
+  readonly chunks: ClusterNode;
+  readonly upstream: Upstream;
+  readonly client: Host;
+  readonly #resources: AsyncDisposableStack;
+  readonly #made = new Map<string, Promise<unknown>>();
+
+  private constructor(
+    cluster: Cluster,
+    upstream: Upstream,
+    client: Host,
+    resources: AsyncDisposableStack,
+  ) {
+    this.a = cluster.node('a');
+    this.b = cluster.node('b');
+    this.chunks = cluster.node('chunks');
+    this.upstream = upstream;
+    this.client = client;
+    this.#resources = resources;
+  }
+
+  /** @param profile folder for CPU profiles of the agents, written when they end */
+  static async open(profile: string | undefined): Promise<TransferStage> {
+    await using resources = new AsyncDisposableStack();
+    const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+    const node = { suite: 'forky', program: PROGRAM, nodeFlags, logLevel: 'INFO' } as const;
+    const fetch = { fetchBufferBytes: FETCH_BUFFER_BYTES, fetchStreams: FETCH_STREAMS };
+    const cluster = resources.use(
+      await Cluster.start([
+        { ...node, name: 'a' },
+        { ...node, name: 'b' },
+        { ...node, name: 'chunks', ...fetch },
+      ]),
+    );
+    const upstream = await cluster.addUpstream();
+    const client = await cluster.network.addHost('client');
+    return new TransferStage(cluster, upstream, client, resources.move());
+  }
+
+  /** An image of one layer of 1 GiB, held by `a` and by the registry. */
+  large(): Promise<BuiltImage> {
+    return this.#once('large', () => this.#image('large', [{ ...LAYER, bytes: LARGE_BYTES }]));
+  }
+
+  /** An image of 450 MiB in five layers, held by `a` and by the registry. */
+  app(): Promise<BuiltImage> {
+    const layers = Array.from({ length: APP_LAYERS }, () => ({ ...LAYER, bytes: APP_LAYER_BYTES }));
+    return this.#once('app', () => this.#image('app', layers));
+  }
+
+  /** nginx on `a` that serves its content store: `/sha256/HEX`. */
+  nginx(): Promise<Nginx> {
+    return this.#once('nginx', async () => {
+      const folder = `${this.a.containerd.contentPath}/blobs`;
+      return this.#resources.use(await Nginx.serve(this.a.host, folder));
+    });
+  }
+
+  /** nginx on `b` that passes on to that of `a`. */
+  nginxProxy(): Promise<Nginx> {
+    return this.#once('nginx proxy', async () => {
+      const { origin } = await this.nginx();
+      return this.#resources.use(await Nginx.proxy(this.b.host, origin));
+    });
+  }
+
+  /** Has a value made, and disposed of at the end, when it is first asked for. */
+  once<T extends AsyncDisposable>(what: string, make: () => Promise<T>): Promise<T> {
+    return this.#once(what, async () => this.#resources.use(await make()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#resources.disposeAsync();
+  }
+
+  #once<T>(what: string, make: () => Promise<T>): Promise<T> {
+    const made = (this.#made.get(what) as Promise<T> | undefined) ?? make();
+    this.#made.set(what, made);
+    return made;
+  }
+
+  async #image(
+    name: string,
+    layers: Parameters<typeof makeImage>[0]['layers'] & object,
+  ): Promise<BuiltImage> {
+    const reference = `${this.upstream.registry}/bench/${name}:1.0`;
+    const { image, archive, layout } = await makeImage({ name: reference, layers });
+    await this.upstream.push(layout, image);
+    await this.a.containerd.importArchive(archive);
+    for (const { agent } of [this.b, this.chunks]) {
+      await waitUntilVisible(agent, image, { timeoutMs: 60_000 });
+    }
+    return image;
+  }
+}
+
+/** The only layer of an image, or the first. */
+export function layerOf(image: BuiltImage): Descriptor {
+  const layer = image.manifests[0]?.layers[0]?.descriptor;
+  if (layer === undefined) throw new Error(`${image.name} has no layer`);
+  return layer;
+}
+
+/** A path at a node's mirror, as another machine asks for it. */
+export function atMirror({ host }: ClusterNode, path: string): string {
+  return `http://${host.address}:${PORTS.registry}${path}`;
+}
+
+/** A path at a node's mirror, as its own containerd asks for it. */
+export function atOwnMirror(path: string): string {
+  return `http://127.0.0.1:${PORTS.registry}${path}`;
+}

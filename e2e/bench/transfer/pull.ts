@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { ClusterNode } from '../../harness/cluster.ts';
+import { writeHostsToml } from '../../harness/hosts-toml.ts';
+import type { BuiltImage } from '../../images/image.ts';
+import { sum } from '../support/samples.ts';
+import type { Report } from '../support/report.ts';
+import { Rounds, type Measured, type Subject } from '../support/rounds.ts';
+import type { TransferStage } from '../support/transfer-stage.ts';
+
+const LOOK_MS = 5;
+const FETCHED = 'fetched';
+const PULLED = 'pulled';
+/** Of the image's bytes, which the holder must have sent at least: not the registry. */
+const FROM_PEER = 0.99;
+
+/** A pull over the CRI of an image of 450 MiB, from a peer and from docker-registry on the same bridge. */
+export async function measurePull(
+  stage: TransferStage,
+  report: Report,
+  { rounds }: { readonly rounds: number },
+): Promise<void> {
+  const image = await stage.app();
+  const direct = { ...stage.b, hosts: [] };
+  const subjects = [
+    pulling('from a peer', stage, stage.b, image),
+    pulling('from docker-registry', stage, direct, image),
+  ];
+  await take(report, 'pull', subjects, rounds, 'goal: at most 0.9');
+}
+
+/** A layer of 1 GiB through two agents, in parallel pieces (containerd 2.1) and whole. */
+export async function measureChunks(
+  stage: TransferStage,
+  report: Report,
+  { rounds }: { readonly rounds: number },
+): Promise<void> {
+  const image = await stage.large();
+  const subjects = [
+    pulling('in parallel pieces', stage, stage.chunks, image),
+    pulling('whole', stage, stage.b, image),
+  ];
+  await take(report, 'chunks', subjects, rounds, 'goal: below 1');
+}
+
+/** A node that pulls, and, where these are not to be its own agent, the mirrors that it asks. */
+type Puller = ClusterNode & { readonly hosts?: readonly string[] };
+
+function pulling(
+  name: string,
+  { a, upstream }: TransferStage,
+  { containerd, hosts }: Puller,
+  image: BuiltImage,
+): Subject {
+  const { registry, origin } = upstream;
+  const bytes = sum(image.blobs.map(({ size }) => size));
+  const measure = async (): Promise<Measured> => {
+    await writeHostsToml(containerd.certsDir, registry, origin, hosts);
+    const sent = await a.host.bytesSent();
+    const started = performance.now();
+    const pull = containerd.pullWithCri(image.name);
+    const fetched = await untilHeld(containerd.contentPath, image, pull);
+    await pull;
+    const pulled = performance.now();
+    if (hosts === undefined && (await a.host.bytesSent()) - sent < bytes * FROM_PEER) {
+      throw new Error(`${name}: not all of it came from the peer`);
+    }
+    await containerd.removeImage();
+    return { [FETCHED]: (fetched - started) / 1000, [PULLED]: (pulled - started) / 1000 };
+  };
+  return { name, measure };
+}
+
+/** When the last blob was committed, by `performance.now()`, or when the pull was over. */
+async function untilHeld(
+  contentPath: string,
+  image: BuiltImage,
+  pull: Promise<unknown>,
+): Promise<number> {
+  const files = image.blobs.map(({ digest }) => join(contentPath, 'blobs', ...digest.split(':')));
+  const pulled = pull.then(
+    () => 'over',
+    () => 'over',
+  );
+  while (!files.every((file) => existsSync(file))) {
+    if ((await Promise.race([pulled, sleep(LOOK_MS, 'on')])) === 'over') break;
+  }
+  return performance.now();
+}
+
+async function take(
+  report: Report,
+  figure: string,
+  subjects: readonly Subject[],
+  rounds: number,
+  goal: string,
+): Promise<void> {
+  const taken = new Rounds();
+  await taken.run(subjects, rounds, (text) => {
+    report.progress(`${figure}: ${text}`);
+  });
+  const [ours = '', peer = ''] = subjects.map(({ name }) => name);
+  for (const [what, note] of [
+    [FETCHED, 'until the last blob was committed'],
+    [PULLED, 'unpacking included'],
+  ] as const) {
+    for (const name of [ours, peer]) {
+      report.add(figure, `${name}, ${what}`, taken.median(name, what), 's', note);
+    }
+    report.add(figure, `${what}, ${ours} to ${peer}`, taken.ratio(ours, peer, what), 'x', goal);
+  }
+}
