@@ -6,44 +6,57 @@ import { tagName } from '../oci/reference.ts';
 import type { ContentStore, OpenBlob } from '../store/content-store.ts';
 import { BlobTooLargeError, readBlob } from '../store/read-blob.ts';
 import type { ContentRequest } from '../transfer/content-request.ts';
+import type { CachedManifest, ManifestCache } from './manifest-cache.ts';
 
 /** Content of this node, held open until it is disposed of. */
-export interface LocalContent extends AsyncDisposable {
-  readonly descriptor: Descriptor;
-  /** The content, when it had to be read anyway; a manifest is, to find its type. */
-  readonly bytes?: Buffer;
-  readonly blob: OpenBlob;
-}
+export type LocalContent = AsyncDisposable & { readonly descriptor: Descriptor } & (
+    | {
+        /** A manifest is read anyway, to find its type. */
+        readonly bytes: Buffer;
+      }
+    | { readonly bytes?: never; readonly blob: OpenBlob }
+  );
 
 /**
  * Finds content in the store of this node.
  *
+ * @param manifests those that were found before
  * @returns `undefined` when it is not here, or is asked for as a manifest and is none
  * @throws StoreUnavailableError when the store cannot be asked
  */
 export async function findLocal(
   store: ContentStore,
+  manifests: ManifestCache,
   request: ContentRequest,
   signal: AbortSignal,
 ): Promise<LocalContent | undefined> {
   const digest = request.digest ?? (await resolveTag(store, request, signal));
   if (digest === undefined) return undefined;
+  if (request.kind === 'manifest') return await findManifest(store, manifests, digest, signal);
   const blob = await store.open(digest, signal);
   if (blob === undefined) return undefined;
-  try {
-    const content =
-      request.kind === 'blob'
-        ? { descriptor: { mediaType: MEDIA_TYPE.binary, digest, size: blob.size } }
-        : await describeManifest(blob, signal);
-    if (content !== undefined) {
-      return { ...content, blob, [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose]() };
-    }
-  } catch (error) {
-    await blob[Symbol.asyncDispose]();
-    throw error;
+  const descriptor = { mediaType: MEDIA_TYPE.binary, digest, size: blob.size };
+  return { descriptor, blob, [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose]() };
+}
+
+async function findManifest(
+  store: ContentStore,
+  manifests: ManifestCache,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<LocalContent | undefined> {
+  let manifest = manifests.get(digest);
+  if (manifest === undefined) {
+    await using blob = await store.open(digest, signal);
+    manifest = blob && (await readManifest(blob, signal));
+    if (manifest !== undefined) manifests.add(digest, manifest);
+  } else if ((await store.stat(digest, signal)) === undefined) {
+    return undefined;
   }
-  await blob[Symbol.asyncDispose]();
-  return undefined;
+  if (manifest === undefined) return undefined;
+  const { mediaType, bytes } = manifest;
+  const descriptor = { mediaType, digest, size: bytes.length };
+  return { descriptor, bytes, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 async function resolveTag(
@@ -56,15 +69,14 @@ async function resolveTag(
   return image?.target.digest;
 }
 
-async function describeManifest(
+async function readManifest(
   blob: OpenBlob,
   signal: AbortSignal,
-): Promise<{ descriptor: Descriptor; bytes: Buffer } | undefined> {
+): Promise<CachedManifest | undefined> {
   try {
     const bytes = await readBlob(blob, MAX_MANIFEST_BYTES, signal);
     const { mediaType } = parseManifest(bytes);
-    if (!isManifestType(mediaType)) return undefined;
-    return { descriptor: { mediaType, digest: blob.digest, size: blob.size }, bytes };
+    return isManifestType(mediaType) ? { mediaType, bytes } : undefined;
   } catch (error) {
     if (error instanceof ManifestError || error instanceof BlobTooLargeError) return undefined;
     throw error;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -97,6 +97,25 @@ describe('the mirror, of what its node holds', () => {
       assert.equal(response.status, status, path);
       const body = (await response.json()) as { errors: { code: string }[] };
       assert.equal(body.errors[0]?.code, code);
+    }
+  });
+
+  it('opens a manifest once, and goes on asking whether it is still held', async () => {
+    await using node = await startMirror();
+    const image = makeImage(1000);
+    putImage(node.store, image, NAME);
+    const { digest } = image.manifest;
+    const open = mock.method(node.store, 'open');
+    for (const reference of ['1.0', digest, '1.0', digest]) {
+      const response = await fetch(`${node.origin}/v2/team/app/manifests/${reference}${query}`);
+      assert.deepEqual(Buffer.from(await response.arrayBuffer()), image.blobs.get(digest));
+    }
+    assert.equal(open.mock.callCount(), 1);
+    node.store.deleteBlob(digest);
+    for (const reference of ['1.0', digest]) {
+      const response = await fetch(`${node.origin}/v2/team/app/manifests/${reference}${query}`);
+      assert.equal(response.status, 404);
+      await response.body?.cancel();
     }
   });
 

@@ -16,6 +16,7 @@ import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
 import { findLocal, type LocalContent } from './local-content.ts';
+import { ManifestCache } from './manifest-cache.ts';
 import { parseTarget } from './request-target.ts';
 import { sendBody, writeContentHead, writeError } from './respond.ts';
 
@@ -50,6 +51,7 @@ export class MirrorHandler {
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
+  readonly #manifests = new ManifestCache();
   readonly #registries = new BoundedLabels();
 
   constructor(components: MirrorHandlerComponents) {
@@ -115,7 +117,7 @@ export class MirrorHandler {
   ): Promise<boolean> {
     await using local = await this.#findLocal(request, toPeer, signal);
     if (local === undefined) return false;
-    const { descriptor, blob } = local;
+    const { descriptor } = local;
     if (!this.#sharesDigest(descriptor.digest)) {
       throw unknown(request, 'left out by the configuration of this mirror');
     }
@@ -135,8 +137,8 @@ export class MirrorHandler {
       if (toPeer) this.#metrics.peerBytes.inc({ direction: 'sent' }, bytes);
     };
     const whole = range ?? { start: 0, end: descriptor.size - 1 };
-    const bytes = local.bytes?.subarray(whole.start, whole.end + 1);
-    if (bytes !== undefined) {
+    if (local.bytes !== undefined) {
+      const bytes = local.bytes.subarray(whole.start, whole.end + 1);
       writeContentHead(res, head);
       res.end(bytes);
       count(bytes.length);
@@ -144,8 +146,8 @@ export class MirrorHandler {
     }
     let send: BodySender;
     try {
-      const kernel = isWorthMoving(blob, whole) ? this.#dataPlane?.kernel() : undefined;
-      send = await openLocalBody(blob, whole, { kernel, socket: res.req.socket }, signal);
+      const kernel = isWorthMoving(local.blob, whole) ? this.#dataPlane?.kernel() : undefined;
+      send = await openLocalBody(local.blob, whole, { kernel, socket: res.req.socket }, signal);
     } catch (error) {
       signal.throwIfAborted();
       // Nothing has been sent yet: a peer may have what this disk cannot read.
@@ -163,7 +165,7 @@ export class MirrorHandler {
     signal: AbortSignal,
   ): Promise<LocalContent | undefined> {
     try {
-      return await findLocal(this.#store, request, signal);
+      return await findLocal(this.#store, this.#manifests, request, signal);
     } catch (error) {
       signal.throwIfAborted();
       const unavailable = error instanceof StoreUnavailableError;

@@ -94,6 +94,22 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
     assert.equal(follower.relists, relists);
   });
 
+  it('never tells an image record that is older than the question, however many ask', async () => {
+    await using test = await ContainerdUnderTest.start();
+    const name = 'docker.io/library/demo:1.0';
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const stop = new AbortController();
+    const asking = Array.from({ length: 32 }, async () => {
+      while (!stop.signal.aborted) await test.store.image(name);
+    });
+    for (let size = 1; size <= 50; size += 1) {
+      await test.putImage(name, { mediaType, digest: ABSENT, size });
+      assert.equal((await test.store.image(name))?.target.size, size);
+    }
+    stop.abort();
+    await Promise.all(asking);
+  });
+
   it('tells blobs that garbage collection removes', async () => {
     await using test = await ContainerdUnderTest.start();
     await test.putBlob(Buffer.from('first'));

@@ -2,6 +2,8 @@ import type { Logger } from 'pino';
 
 import type { Image } from '../../proto/generated/containerd/services/images/v1/images.ts';
 import { parseDigest, type Digest } from '../oci/digest.ts';
+import { FreshCalls } from '../timing/fresh-calls.ts';
+import { orAborted } from '../timing/or-aborted.ts';
 import { ChangeHub } from './change-hub.ts';
 import type { BlobFile } from './blob-file.ts';
 import { ContainerdClient } from './containerd/client.ts';
@@ -57,6 +59,8 @@ export class ContainerdStore implements ContentStore, Disposable {
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
   readonly #logger: Logger;
+  /** Every node of a cluster may ask for the same tag at the same moment. */
+  readonly #imageCalls = new FreshCalls<Image | undefined>();
 
   constructor(init: ContainerdStoreInit) {
     const { logger, contentPath, namespace } = init;
@@ -85,7 +89,9 @@ export class ContainerdStore implements ContentStore, Disposable {
   }
 
   async image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined> {
-    const image = await this.#client.image(name, signal);
+    signal?.throwIfAborted();
+    const call = this.#imageCalls.ask(name, () => this.#client.image(name));
+    const image = await orAborted(call, signal);
     return image && this.#toStored(image);
   }
 
