@@ -18,6 +18,7 @@ import { ListenError as RouterListenError } from '../routing/libp2p-node.ts';
 import { Libp2pRouter } from '../routing/libp2p-router.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { SharedManifests } from '../transfer/shared-manifests.ts';
 import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } from './directory.ts';
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
@@ -127,7 +128,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   serving.mirror = new MirrorHandler({
     store,
-    transfer,
+    transfer: new SharedManifests({ transfer }),
     policy,
     sharesDigest: (digest) => inventory.isShared(digest),
     dataPlane,

@@ -10,6 +10,7 @@ import type { ContentStore } from '../store/content-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
+import { SharedManifests } from '../transfer/shared-manifests.ts';
 import { quiet } from './quiet.ts';
 
 /** Names the given providers for every key, in their order, and remembers who was forgotten. */
@@ -68,7 +69,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   const { sharesDigest = () => true } = init;
   const handler = new MirrorHandler({
     store: init.disk ?? store,
-    transfer,
+    transfer: new SharedManifests({ transfer }),
     policy,
     sharesDigest,
     ...(init.dataPlane && { dataPlane: init.dataPlane }),
