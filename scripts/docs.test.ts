@@ -43,6 +43,7 @@ describe('the documentation', () => {
       'embedded-registry',
       'hosts-dir',
       'skip-metadata',
+      'sync',
       'keep',
       'check',
       'help',

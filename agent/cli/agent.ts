@@ -23,6 +23,7 @@ import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } fro
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { IdleCollection } from './idle-collection.ts';
+import { guardStore } from './integrity.ts';
 import { createStore } from './store.ts';
 import { VERSION } from './version.ts';
 
@@ -57,7 +58,17 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     filters: config['registry-filters'],
     latest: config['enable-latest'],
   });
-  const store = createStore(config, parts, named('store'));
+  const guard = await guardStore(
+    {
+      store: createStore(config, parts, named('store')),
+      metrics,
+      imagesOf: (digest) => inventory.imagesOf(digest),
+      logger: named('integrity'),
+    },
+    config,
+    parts,
+  );
+  const { store } = guard;
   const privateKey = await loadIdentity(config['data-dir']);
 
   let admin = new AdminHandler({ metrics, readiness: () => health.readiness() });
@@ -135,7 +146,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     metrics,
     logger: named('mirror'),
   });
-  const following = Promise.all([publisher.run(stopping.signal), inventory.run(stopping.signal)]);
+  const following = Promise.all([
+    publisher.run(stopping.signal),
+    inventory.run(stopping.signal),
+    guard.run(stopping.signal),
+  ]);
   parts.defer(async () => {
     stopping.abort();
     await following;
@@ -155,6 +170,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
         listening: router.listening.map(String),
         ...health.readiness(),
         store: inventory.status(),
+        integrity: guard.status(),
         directory: router.status(),
         advertised: Object.fromEntries(inventory.countByRegistry()),
       }),

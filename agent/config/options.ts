@@ -97,7 +97,8 @@ export const REGISTRY_OPTIONS = {
     kind: VALUE.path,
     fallback: '',
     summary: 'keep the identity of this node here',
-    details: 'An ed25519 key, `private.key`. Without it every start makes a new identity.',
+    details:
+      'An ed25519 key, `private.key`, and `verdicts`, what is known of blobs that had to be read to be known. Without it every start makes a new identity.',
     spegel: true,
   }),
   'bootstrap-kind': option({
@@ -221,6 +222,21 @@ export const REGISTRY_OPTIONS = {
     fallback: '5m',
     summary: 'between full comparisons with the store',
     details: 'Changes are followed as they happen; the comparison repairs what was missed.',
+    spegel: false,
+  }),
+  'scrub-rate': option({
+    kind: VALUE.size,
+    fallback: '10MiB',
+    summary: 'bytes a second to verify anew',
+    details:
+      'Disks lie, and whoever gets wrong bytes loses a pull. With 0 nothing is verified before somebody asks for it, and then only what containerd does not vouch for.',
+    spegel: false,
+  }),
+  'scrub-interval': option({
+    kind: VALUE.interval,
+    fallback: '168h',
+    summary: 'after which a blob is verified anew',
+    details: 'Each blob is read once in this time, as far as `--scrub-rate` goes.',
     spegel: false,
   }),
   'shutdown-timeout': option({

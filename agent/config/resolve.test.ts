@@ -54,7 +54,10 @@ describe('resolveOptions', () => {
       'peer-timeout': ['.5s'],
       'shutdown-timeout': ['0'],
       'registry-filters': [''],
+      'scrub-rate': ['1.5KiB'],
     });
+    assert.equal(odd['scrub-rate'], 1_536);
+    assert.equal(values['scrub-rate'], 10_485_760);
     assert.equal(odd['stall-timeout'], 3_960_000);
     assert.equal(odd['peer-timeout'], 500);
     assert.equal(odd['shutdown-timeout'], 0);
@@ -73,6 +76,9 @@ describe('resolveOptions', () => {
     ['compare-interval', '10ms', /too short/],
     ['mirror-resolve-timeout', '-1s', /duration/],
     ['mirror-resolve-retries', 'many', /whole number/],
+    ['scrub-rate', '10MB', /10MiB/],
+    ['scrub-rate', '-1', /size/],
+    ['scrub-rate', '999999999999GiB', /size/],
     ['registry-filters', '(', /Invalid regular expression/],
     ['mirrored-registries', 'docker.io/library', /registry/],
     ['http-bootstrap-peer', 'ftp://x', /http/],

@@ -79,6 +79,18 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
+const SIZE_UNITS: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** As Kubernetes writes them, binary units only; in bytes. */
+function parseSize(text: string): number {
+  const [, amount, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)(KiB|MiB|GiB)?$/.exec(text) ?? [];
+  const bytes = Math.round(Number(amount) * (SIZE_UNITS[unit] ?? Number.NaN));
+  if (!Number.isSafeInteger(bytes)) {
+    throw new Error(`"${text}" is no size; write for example 500KiB, 10MiB or 0`);
+  }
+  return bytes;
+}
+
 function parseBoolean(text: string): boolean {
   if (/^(true|1|yes)$/i.test(text)) return true;
   if (/^(false|0|no)$/i.test(text)) return false;
@@ -149,6 +161,7 @@ export const VALUE = {
   durationOrZero: one('DURATION', (text) => parseDuration(text, 0)),
   interval: one('DURATION', (text) => parseDuration(text, 1_000)),
   count: one('NUMBER', parseCount),
+  size: one('SIZE', parseSize),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),
   regexes: many('REGEX', parseRegex),

@@ -298,6 +298,11 @@ export class Inventory {
     this.#publisher.set(tagKey, this.#held.has(root) && !tree.broken.has(root));
   }
 
+  /** Names of the images that the blob belongs to. */
+  imagesOf(digest: Digest): string[] {
+    return [...(this.#claims.get(digest) ?? [])].map(({ name }) => name);
+  }
+
   /** Whether the content is shared: not when every image that it belongs to is left out. */
   isShared(digest: Digest): boolean {
     const claims = this.#claims.get(digest);

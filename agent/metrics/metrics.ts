@@ -22,6 +22,8 @@ export interface Metrics {
   readonly firstByte: Histogram;
   readonly storeChanges: Counter<'kind'>;
   readonly storeProblems: Counter<'reason'>;
+  readonly blobsCorrupt: Gauge;
+  readonly blobsVerified: Counter<'result'>;
   readonly advertiseLag: Histogram;
   readonly lookupDuration: Histogram<'result'>;
   readonly placementDuration: Histogram;
@@ -83,6 +85,8 @@ export function createMetrics(): Metrics {
     firstByte: histogram('peerglass_first_byte_seconds'),
     storeChanges: counter('peerglass_store_changes_total'),
     storeProblems: counter('peerglass_store_problems_total'),
+    blobsCorrupt: gauge('peerglass_blobs_corrupt'),
+    blobsVerified: counter('peerglass_blobs_verified_total'),
     advertiseLag: histogram('peerglass_advertise_lag_seconds'),
     lookupDuration: histogram('peerglass_lookup_duration_seconds'),
     placementDuration: histogram('peerglass_placement_duration_seconds'),

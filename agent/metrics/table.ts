@@ -107,6 +107,16 @@ export const METRICS = {
     labels: ['reason'],
     help: 'Things in the content store that are left out: unparsable-name, broken-manifest.',
   },
+  peerglass_blobs_corrupt: {
+    type: 'gauge',
+    labels: [],
+    help: 'Blobs of the content store whose bytes are wrong or unreadable; neither served nor advertised. The log says what to do.',
+  },
+  peerglass_blobs_verified_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Blobs read to compare them with their digest: right, wrong, unreadable; gone or unsettled (being written) meanwhile.',
+  },
   peerglass_advertise_lag_seconds: {
     type: 'histogram',
     labels: [],

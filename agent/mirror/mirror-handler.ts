@@ -171,7 +171,9 @@ export class MirrorHandler {
       const unavailable = error instanceof StoreUnavailableError;
       // A peer that heard "not found" would take the directory's record for wrong and forget it.
       if (unavailable && toPeer) {
-        throw new OciError('UNAVAILABLE', 'the content store cannot be reached', { cause: error });
+        throw new OciError('UNAVAILABLE', 'the content cannot be read at present', {
+          cause: error,
+        });
       }
       // Another peer may have it, and containerd goes upstream otherwise: the pull must go on.
       const level = unavailable ? 'debug' : 'warn';

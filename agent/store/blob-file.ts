@@ -7,6 +7,7 @@ import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts';
 import { RangeOnce } from './range-once.ts';
 import type { OpenBlob, StoredBlob } from './content-store.ts';
 import { unlessMissing } from './file-errors.ts';
+import { fileState, type BlobOnDisk } from './file-state.ts';
 
 /**
  * Bytes that one read asks for. Smaller reads cost throughput, larger ones memory per connection and, where
@@ -29,12 +30,14 @@ export async function blobFileSize(root: string, digest: Digest): Promise<number
 export class BlobFile implements OpenBlob {
   readonly digest: Digest;
   readonly size: number;
+  readonly file: BlobOnDisk;
   readonly #handle: FileHandle;
   readonly #once: RangeOnce;
   #stream: Readable | undefined;
 
-  private constructor(handle: FileHandle, blob: StoredBlob) {
+  private constructor(handle: FileHandle, blob: StoredBlob, file: BlobOnDisk) {
     this.#handle = handle;
+    this.file = file;
     this.digest = blob.digest;
     this.size = blob.size;
     this.#once = new RangeOnce(blob.size);
@@ -42,11 +45,16 @@ export class BlobFile implements OpenBlob {
 
   /** Opens the blob's file below `root`; `undefined` when there is no such file. */
   static async open(root: string, digest: Digest): Promise<BlobFile | undefined> {
-    const handle = await unlessMissing(open(blobPath(root, digest), 'r'));
+    const path = blobPath(root, digest);
+    const handle = await unlessMissing(open(path, 'r'));
     if (handle === undefined) return undefined;
     try {
-      const found = await handle.stat();
-      if (found.isFile()) return new BlobFile(handle, { digest, size: found.size });
+      // Of the open file, not of the path: it tells of the very bytes that are going to be read.
+      const found = await handle.stat({ bigint: true });
+      if (found.isFile()) {
+        const blob = { digest, size: Number(found.size) };
+        return new BlobFile(handle, blob, { path, state: fileState(found) });
+      }
     } catch (error) {
       await handle.close();
       throw error;

@@ -7,6 +7,7 @@ import { orAborted } from '../timing/or-aborted.ts';
 import { ChangeHub } from './change-hub.ts';
 import type { BlobFile } from './blob-file.ts';
 import { ContainerdClient } from './containerd/client.ts';
+import { isAsCommitted } from './containerd/commit-vouching.ts';
 import { ContainerdFeed } from './containerd/containerd-feed.ts';
 import { ContentFolder } from './containerd/content-folder.ts';
 import { KnownBlobs } from './containerd/known-blobs.ts';
@@ -99,10 +100,10 @@ export class ContainerdStore implements ContentStore, Disposable {
     const listing = this.#known.beginListing();
     for await (const infos of this.#client.list(signal)) {
       const blobs: StoredBlob[] = [];
-      for (const { digest: text, size } of infos) {
+      for (const { digest: text, size, createdAt } of infos) {
         const digest = parseDigest(text);
         if (digest === undefined) continue;
-        this.#known.add(digest, size);
+        this.#known.add(digest, size, createdAt);
         blobs.push({ digest, size });
       }
       yield blobs;
@@ -118,7 +119,7 @@ export class ContainerdStore implements ContentStore, Disposable {
       return undefined;
     }
     if (found === 'unreadable') return await this.#ask(digest, signal);
-    return this.#sound(await this.#ours(digest, signal), found);
+    return await this.#ours(digest, signal);
   }
 
   async open(digest: Digest, signal?: AbortSignal): Promise<OpenBlob | undefined> {
@@ -139,6 +140,19 @@ export class ContainerdStore implements ContentStore, Disposable {
     return this.#hub.follow(signal);
   }
 
+  async vouches({ digest, size, file }: OpenBlob, signal?: AbortSignal): Promise<boolean> {
+    if (file === undefined) return false;
+    const committed = (): boolean => {
+      const committedAt = this.#known.committedAt(digest);
+      if (committedAt === undefined || this.#known.size(digest) !== size) return false;
+      return isAsCommitted(file.state, committedAt);
+    };
+    if (committed()) return true;
+    // Events do not tell the time, and what is remembered may be from before the blob went and came back.
+    await this.#ask(digest, signal);
+    return committed();
+  }
+
   /** Closes the connection to containerd. Open blobs that come from disk stay readable. */
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
@@ -147,7 +161,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   async #keepIfOurs(file: BlobFile, signal?: AbortSignal): Promise<OpenBlob | undefined> {
     let keep = false;
     try {
-      const blob = this.#sound(await this.#ours(file.digest, signal), file.size);
+      const blob = await this.#ours(file.digest, signal);
       signal?.throwIfAborted();
       keep = blob !== undefined;
     } finally {
@@ -165,18 +179,8 @@ export class ContainerdStore implements ContentStore, Disposable {
   async #ask(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
     const info = await this.#client.info(digest, signal);
     if (info === undefined) return undefined;
-    this.#known.add(digest, info.size);
+    this.#known.add(digest, info.size, info.createdAt);
     return { digest, size: info.size };
-  }
-
-  /** A file that is not as long as the blob that containerd committed is damaged, and as good as not there. */
-  #sound(blob: StoredBlob | undefined, fileSize: number): StoredBlob | undefined {
-    if (blob === undefined || blob.size === fileSize) return blob;
-    this.#logger.warn(
-      { digest: blob.digest, size: blob.size, fileSize },
-      'blob ignored: its file does not have the length that containerd recorded',
-    );
-    return undefined;
   }
 
   #toStored({ name, target }: Image): StoredImage | undefined {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { BlobOnDisk } from './file-state.ts';
 
 /** An image record: a name, exactly as the store holds it, and what it points to. */
 export interface StoredImage {
@@ -19,6 +20,8 @@ export interface StoredBlob {
 
 /** A blob that stays readable until it is disposed of, even when the store deletes it meanwhile. */
 export interface OpenBlob extends StoredBlob, AsyncDisposable {
+  /** Absent when the bytes do not come from a file that can be looked at from here. */
+  readonly file?: BlobOnDisk;
   /**
    * Descriptor of the file that has the blob's bytes at their places, if it comes from one. Open until the
    * blob is disposed of, which must wait for calls that use it.
@@ -65,6 +68,11 @@ export interface ContentStore {
    * after `relist` was given out is told, so listing on it leaves no gap.
    */
   changes(signal: AbortSignal): AsyncIterable<StoreChange>;
+  /**
+   * Whether who put the blob there verified its digest then, and its file is untouched since. Absent where
+   * nobody verifies.
+   */
+  vouches?(blob: OpenBlob, signal?: AbortSignal): Promise<boolean>;
 }
 
 /** The store cannot be reached at present: containerd is not up, or the folder is gone. */

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {
   mkdir,
-  mkdtemp,
   readdir,
   readlink,
   rename,
@@ -12,95 +11,21 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { it } from 'node:test';
 
 import { pino } from 'pino';
 
-import type { Descriptor } from '../oci/descriptor.ts';
-import type { Digest } from '../oci/digest.ts';
 import { blobPath } from './blob-file.ts';
-import { ABSENT, contentStoreConformance, digestOf, type StoreUnderTest } from './conformance.ts';
+import { ABSENT, contentStoreConformance } from './conformance.ts';
 import { StoreUnavailableError } from './content-store.ts';
 import { Follower } from './follower.ts';
+import { LayoutUnderTest } from './oci-layout/layout-fixture.ts';
 import { OciLayoutStore } from './oci-layout-store.ts';
 
 const PATIENCE = 30_000;
 const MEDIA_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-
-/** A layout folder, written as a careful tool writes it: whole files, renamed into place. */
-class LayoutUnderTest implements StoreUnderTest {
-  readonly store: OciLayoutStore;
-  readonly path: string;
-  readonly #parent: string;
-  readonly #images = new Map<string, Descriptor>();
-
-  private constructor(parent: string, comparisonInterval?: number) {
-    this.#parent = parent;
-    this.path = join(parent, 'layout');
-    const logger = pino({ level: 'silent' });
-    this.store = new OciLayoutStore({
-      path: this.path,
-      logger,
-      ...(comparisonInterval === undefined ? {} : { comparisonInterval }),
-    });
-  }
-
-  static async create(comparisonInterval?: number): Promise<LayoutUnderTest> {
-    const parent = await mkdtemp(join(tmpdir(), 'peerglass-layout-'));
-    return new LayoutUnderTest(parent, comparisonInterval);
-  }
-
-  async begin(): Promise<this> {
-    await mkdir(join(this.path, 'blobs', 'sha256'), { recursive: true });
-    await this.writeIndex();
-    return this;
-  }
-
-  async putBlob(bytes: Buffer): Promise<Digest> {
-    const digest = digestOf(bytes);
-    await this.#replace(blobPath(this.path, digest), bytes);
-    return digest;
-  }
-
-  async deleteBlob(digest: Digest): Promise<void> {
-    await rm(blobPath(this.path, digest));
-  }
-
-  async putImage(name: string, target: Descriptor): Promise<void> {
-    this.#images.set(name, target);
-    await this.writeIndex();
-  }
-
-  async deleteImage(name: string): Promise<void> {
-    this.#images.delete(name);
-    await this.writeIndex();
-  }
-
-  async writeIndex(): Promise<void> {
-    const manifests = [...this.#images].map(([name, target]) => ({
-      ...target,
-      annotations: { 'org.opencontainers.image.ref.name': name },
-    }));
-    await this.#replace(this.index, JSON.stringify({ schemaVersion: 2, manifests }));
-  }
-
-  get index(): string {
-    return join(this.path, 'index.json');
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#parent, { recursive: true, force: true });
-  }
-
-  async #replace(path: string, content: string | Buffer): Promise<void> {
-    const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
-    await writeFile(temporary, content);
-    await rename(temporary, path);
-  }
-}
 
 contentStoreConformance('OciLayoutStore', async () => (await LayoutUnderTest.create()).begin());
 

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 
 import type { Digest } from '../../oci/digest.ts';
 import { BlobFile, blobFileSize } from '../blob-file.ts';
+import { isMissing } from '../file-errors.ts';
 
 /** What the folder says of a blob; `unreadable` when it says nothing and containerd has to be asked. */
 export type OnDisk<T> = T | 'missing' | 'unreadable';
@@ -70,7 +71,8 @@ export class ContentFolder {
       this.#logger.info({ path }, 'content folder readable again');
     }
     this.#readable = readable;
-    this.#looked = performance.now();
+    // containerd makes the folder for its first blob: what is not there may be there the next moment.
+    this.#looked = isMissing(error) ? -Infinity : performance.now();
     return readable;
   }
 }

@@ -8,6 +8,7 @@ export interface Listing {
 
 interface Entry {
   readonly size: number;
+  readonly committedAt: number | undefined;
   /** Number of the latest listing that had begun when the entry was confirmed. */
   readonly listing: number;
 }
@@ -31,10 +32,16 @@ export class KnownBlobs {
     return this.#entries.get(digest)?.size;
   }
 
+  /** When it was committed to the namespace, in milliseconds since 1970, or `undefined` when that is not known. */
+  committedAt(digest: Digest): number | undefined {
+    return this.#entries.get(digest)?.committedAt;
+  }
+
   /** containerd said just now that the blob is ours. */
-  add(digest: Digest, size: number): void {
+  add(digest: Digest, size: number, committedAt?: Date): void {
     this.#entries.delete(digest);
-    this.#entries.set(digest, { size, listing: this.#listing });
+    const entry = { size, committedAt: committedAt?.getTime(), listing: this.#listing };
+    this.#entries.set(digest, entry);
     if (this.#entries.size <= this.#limit) return;
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined) this.#entries.delete(oldest);

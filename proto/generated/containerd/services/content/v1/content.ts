@@ -20,6 +20,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Empty } from "../../../../google/protobuf/empty.ts";
+import { Timestamp } from "../../../../google/protobuf/timestamp.ts";
 
 export const WriteAction = { STAT: 0, WRITE: 1, COMMIT: 2, UNRECOGNIZED: -1 } as const;
 
@@ -32,11 +33,15 @@ export namespace WriteAction {
   export type UNRECOGNIZED = typeof WriteAction.UNRECOGNIZED;
 }
 
-/** A finished blob. The times (fields 3 and 4) are left out. */
+/** A finished blob. When its labels were last changed (field 4) is left out. */
 export interface Info {
   digest: string;
   /** Length in bytes. */
   size: number;
+  /** When containerd committed it to the namespace, having verified its digest; of shared content the later namespace's. */
+  createdAt:
+    | Date
+    | undefined;
   /** Among them `containerd.io/distribution.source.<host>`: the repositories it was pulled from. */
   labels: { [key: string]: string };
 }
@@ -137,7 +142,7 @@ export interface AbortRequest {
 }
 
 function createBaseInfo(): Info {
-  return { digest: "", size: 0, labels: {} };
+  return { digest: "", size: 0, createdAt: undefined, labels: {} };
 }
 
 export const Info: MessageFns<Info> = {
@@ -147,6 +152,9 @@ export const Info: MessageFns<Info> = {
     }
     if (message.size !== 0) {
       writer.uint32(16).int64(message.size);
+    }
+    if (message.createdAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.createdAt), writer.uint32(26).fork()).join();
     }
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Info_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
@@ -183,6 +191,14 @@ export const Info: MessageFns<Info> = {
             message.size = longToNumber(reader.int64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.createdAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -213,6 +229,7 @@ export const Info: MessageFns<Info> = {
     const message = createBaseInfo();
     message.digest = object.digest ?? "";
     message.size = object.size ?? 0;
+    message.createdAt = object.createdAt ?? undefined;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
@@ -1595,6 +1612,18 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = Math.trunc(date.getTime() / 1_000);
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (t.seconds || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
