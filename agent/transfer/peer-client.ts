@@ -18,6 +18,9 @@ const MAX_HEADER_BYTES = 16 * 1024;
 /** Bytes of an error's body that are read to keep the connection, rather than close it. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
+/** And for how long, in milliseconds. */
+const ERROR_BODY_MS = 1_000;
+
 /** Connections to one peer; more requests than that wait for a free one, and time out like any other. */
 const MAX_CONNECTIONS_PER_PEER = 512;
 
@@ -101,14 +104,16 @@ export class PeerClient {
         reset: false, // or undici closes the connection after every HEAD
       });
       const { statusCode, headers, body } = await orAborted(exchange, given);
+      // Whoever gives up a body destroys it, and undici then has it fail: unheard, that would end the process.
+      body.on('error', () => undefined);
       try {
         const head = checkHead(request, range, statusCode, headers);
         if (request.method === 'HEAD') body.resume();
         else if (rangeLength(head.range) > 0) await firstBytes(body, given);
         return { ...head, origin, body };
       } catch (error) {
-        body.on('error', () => undefined);
-        void body.dump({ limit: MAX_ERROR_BODY_BYTES }).catch(() => undefined);
+        const within = AbortSignal.timeout(ERROR_BODY_MS);
+        void body.dump({ limit: MAX_ERROR_BODY_BYTES, signal: within }).catch(() => undefined);
         throw error;
       }
     } catch (error) {
