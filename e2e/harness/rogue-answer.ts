@@ -88,7 +88,10 @@ async function* pieces(
 ): AsyncGenerator<{ piece: Buffer; position: number }> {
   if (until <= start) return;
   const perSecond = behaviour.kind === 'slow' ? behaviour.bytesPerSecond : Infinity;
-  const highWaterMark = Math.min(PIECE_BYTES, Math.max(1, perSecond / PIECES_PER_SECOND));
+  const highWaterMark = Math.min(
+    PIECE_BYTES,
+    Math.max(1, Math.floor(perSecond / PIECES_PER_SECOND)),
+  );
   let position = start;
   const stream = createReadStream(file, { start, end: until - 1, highWaterMark });
   for await (const piece of stream as AsyncIterable<Buffer>) {

@@ -37,6 +37,8 @@ export interface RogueOrders {
 
 /** A request for content that a rogue node got. */
 export interface RogueRequest {
+  /** IPv4 address of who asked. */
+  readonly from: string;
   readonly method: string;
   readonly path: string;
   /** The `Range` header, empty if there was none. */

@@ -92,7 +92,8 @@ async function answer(socket: Socket, head: string): Promise<void> {
     return;
   }
   const behaviour = behaviourFor(content, method);
-  requests.push({ method, path, range, behaviour: behaviour.kind });
+  const from = socket.remoteAddress?.replace('::ffff:', '') ?? '';
+  requests.push({ from, method, path, range, behaviour: behaviour.kind });
   await answerAsRogue(socket, content, { method, range }, behaviour);
 }
 

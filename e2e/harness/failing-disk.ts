@@ -1,0 +1,54 @@
+import { copyFile, mkdir, rename, symlink, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { execute } from './child.ts';
+
+const MIB = 1 << 20;
+/** Room for the file system's own blocks, which lie before the file's. */
+const OVERHEAD_BYTES = 24 * MIB;
+
+/** A file on a disk that cannot be read from some point on: `read(2)` gives EIO there. */
+export interface FailingFile extends AsyncDisposable {
+  readonly path: string;
+}
+
+/**
+ * Puts a copy of the file on a disk that breaks in the middle of it: an ext4 on a loop device, whose backing file
+ * is cut off after it was mounted. A link to the copy then takes the place of the file.
+ *
+ * @param folder to keep the disk in; must not exist
+ */
+export async function putOnFailingDisk(
+  file: string,
+  size: number,
+  folder: string,
+): Promise<FailingFile> {
+  const [disk, mountPoint] = [join(folder, 'disk'), join(folder, 'mount')];
+  const copy = join(mountPoint, 'file');
+  await mkdir(mountPoint, { recursive: true });
+  await execute(['truncate', '-s', String(size + OVERHEAD_BYTES), disk]);
+  await execute(['mkfs.ext4', '-q', '-F', '-O', '^has_journal', disk]);
+  await execute(['mount', '-o', 'loop', disk, mountPoint]);
+  await copyFile(file, copy);
+  // Mounted anew, nothing of it is in the page cache.
+  await execute(['umount', mountPoint]);
+  const firstBlock = await firstBlockOf(disk);
+  await execute(['mount', '-o', 'loop,ro', disk, mountPoint]);
+  await truncate(disk, firstBlock + size / 2);
+  await symlink(copy, `${file}.link`);
+  await rename(`${file}.link`, file);
+  return {
+    path: file,
+    [Symbol.asyncDispose]: async () => {
+      await execute(['umount', '--lazy', mountPoint]);
+    },
+  };
+}
+
+/** Where the file begins on the disk, in bytes. */
+async function firstBlockOf(disk: string): Promise<number> {
+  const show = (request: string): Promise<string> => execute(['debugfs', '-R', request, disk]);
+  const block = Number((await show('bmap /file 0')).trim());
+  const blockSize = Number(/^Block size:\s+(\d+)/m.exec(await show('stats -h'))?.[1]);
+  return block * blockSize;
+}
