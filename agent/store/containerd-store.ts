@@ -10,6 +10,7 @@ import { ContainerdClient } from './containerd/client.ts';
 import { isAsCommitted } from './containerd/commit-vouching.ts';
 import { ContainerdFeed } from './containerd/containerd-feed.ts';
 import { ContentFolder } from './containerd/content-folder.ts';
+import { IngestFolder } from './containerd/ingest-folder.ts';
 import { KnownBlobs } from './containerd/known-blobs.ts';
 import { RemoteBlob } from './containerd/remote-blob.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
   StoredBlob,
   StoredImage,
 } from './content-store.ts';
+import type { Ingests } from './ingests.ts';
 
 export interface ContainerdStoreInit {
   /** Path of containerd's gRPC socket. */
@@ -55,6 +57,7 @@ export interface ContainerdStoreInit {
  * containerd is down, blobs that were known before stay readable. Works with containerd 1.6 to 2.x.
  */
 export class ContainerdStore implements ContentStore, Disposable {
+  readonly ingests: Ingests;
   readonly #client: ContainerdClient;
   readonly #folder: ContentFolder;
   readonly #known: KnownBlobs;
@@ -68,6 +71,11 @@ export class ContainerdStore implements ContentStore, Disposable {
     this.#logger = logger;
     this.#client = new ContainerdClient(init);
     this.#folder = new ContentFolder(contentPath, logger);
+    this.ingests = new IngestFolder({
+      namespace,
+      contentPath,
+      abort: (ref, signal) => this.#client.abort(ref, signal),
+    });
     this.#known = new KnownBlobs(init.maxKnownBlobs ?? 200_000);
     this.#hub = new ChangeHub({
       produce: (signal) =>

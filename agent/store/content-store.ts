@@ -4,6 +4,7 @@ import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobOnDisk } from './file-state.ts';
+import type { Ingests } from './ingests.ts';
 
 /** An image record: a name, exactly as the store holds it, and what it points to. */
 export interface StoredImage {
@@ -52,6 +53,8 @@ export type StoreChange =
  * signal's reason when that is aborted.
  */
 export interface ContentStore {
+  /** Absent when what comes into the store does not come through unfinished downloads that can be looked at. */
+  readonly ingests?: Ingests;
   /** All image records, in no order. */
   images(signal?: AbortSignal): Promise<StoredImage[]>;
   /** The record of exactly this name, or `undefined`. */

@@ -110,6 +110,14 @@ export class ContainerdClient implements Disposable {
     for await (const { data } of serverStream(start, signal)) yield data;
   }
 
+  /** Gives an unfinished download up and removes its bytes, whatever is being done with it. */
+  async abort(ref: string, signal?: AbortSignal): Promise<void> {
+    await unary<object>(
+      (done) => this.#content.abort({ ref }, this.#metadata, this.#within(), done),
+      signal,
+    );
+  }
+
   /** Events that match one of the filters, of all namespaces. */
   events(filters: string[], signal: AbortSignal): AsyncGenerator<Envelope, void, undefined> {
     return serverStream(() => this.#events.subscribe({ filters }, this.#metadata), signal);
