@@ -22,6 +22,7 @@ import { SharedManifests } from '../transfer/shared-manifests.ts';
 import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } from './directory.ts';
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
+import { holdBackOf } from './hold-back.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { createStore } from './store.ts';
@@ -123,12 +124,16 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   parts.defer(() => client.close());
   const transfer = new PeerTransfer(
-    { router, client, metrics, logger: named('transfer') },
+    { router, client, store, metrics, logger: named('transfer') },
     {
       resolveTimeout: config['mirror-resolve-timeout'],
       resolveRetries: config['mirror-resolve-retries'],
+      holdBack: holdBackOf(config),
     },
   );
+  parts.defer(() => {
+    transfer.stop();
+  });
   const publisher = new Publisher({ router, metrics, logger: named('inventory') });
   const inventory = new Inventory({
     store,
@@ -161,7 +166,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     metrics,
     readiness: () => health.readiness(),
     refresh: () => {
-      refreshGauges(metrics, { dataPlane, inventory, router, health });
+      refreshGauges(metrics, { dataPlane, inventory, router, transfer, health });
     },
     ...(config['debug-web-enabled'] && {
       status: () => ({
@@ -172,6 +177,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
         store: inventory.status(),
         integrity: guard.status(),
         directory: router.status(),
+        banned: transfer.bans.status(),
         advertised: Object.fromEntries(inventory.countByRegistry()),
       }),
     }),

@@ -2,6 +2,7 @@ import type { Inventory } from '../inventory/inventory.ts';
 import type { DataPlane } from '../kernel/data-plane.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Router } from '../routing/router.ts';
+import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import type { Health } from './health.ts';
 
 /** What the gauges are read from. */
@@ -9,13 +10,14 @@ interface GaugeSources {
   readonly dataPlane: Pick<DataPlane, 'path'>;
   readonly inventory: Pick<Inventory, 'countByRegistry'>;
   readonly router: Pick<Router, 'status'>;
+  readonly transfer: Pick<PeerTransfer, 'bans'>;
   readonly health: Pick<Health, 'readiness'>;
 }
 
 /** Sets the gauges that are states rather than events; called when they are about to be read. */
 export function refreshGauges(
   metrics: Metrics,
-  { dataPlane, inventory, router, health }: GaugeSources,
+  { dataPlane, inventory, router, transfer, health }: GaugeSources,
 ): void {
   for (const path of ['kernel', 'stream'] as const) {
     metrics.dataPlane.set({ path }, dataPlane.path === path ? 1 : 0);
@@ -36,4 +38,7 @@ export function refreshGauges(
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
   metrics.directoryRecords.set(records);
+  const banned = transfer.bans.count();
+  metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
+  metrics.bannedPeers.set({ from: 'content' }, banned.keys);
 }

@@ -209,6 +209,22 @@ export const REGISTRY_OPTIONS = {
     details: 'The body then goes on from another peer. containerd itself waits minutes.',
     spegel: false,
   }),
+  'hold-back-size': option({
+    kind: VALUE.memory,
+    fallback: '4MiB',
+    summary: 'blobs up to this size are verified before they are passed on',
+    details:
+      'So they are right at the first try, whoever sends them; larger ones are passed on at once, and the client verifies them. Manifests are always verified first.',
+    spegel: false,
+  }),
+  'hold-back-memory': option({
+    kind: VALUE.memory,
+    fallback: '64MiB',
+    summary: 'memory for blobs that are being verified',
+    details:
+      'Whatever does not find room waits. At least `--hold-back-size`; up to 16 MiB come on top for manifests and configs.',
+    spegel: false,
+  }),
   'data-plane': option({
     kind: choice('auto', 'stream'),
     fallback: 'auto',

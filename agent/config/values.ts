@@ -79,15 +79,24 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
-const SIZE_UNITS: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+/** Largest amount of memory that an option takes, in bytes. */
+const MAX_MEMORY = 2 ** 30;
 
-/** As Kubernetes writes them, binary units only; in bytes. */
+const SIZE_UNITS: Record<string, number> = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 };
+
+/** Binary units only, as people write them or as Kubernetes does; in bytes. */
 function parseSize(text: string): number {
-  const [, amount, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)(KiB|MiB|GiB)?$/.exec(text) ?? [];
+  const [, amount, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)(?:(Ki|Mi|Gi)B?)?$/.exec(text) ?? [];
   const bytes = Math.round(Number(amount) * (SIZE_UNITS[unit] ?? Number.NaN));
   if (!Number.isSafeInteger(bytes)) {
     throw new Error(`"${text}" is no size; write for example 500KiB, 10MiB or 0`);
   }
+  return bytes;
+}
+
+function parseMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes > MAX_MEMORY) throw new Error(`"${text}" is too much; at most 1GiB`);
   return bytes;
 }
 
@@ -162,6 +171,7 @@ export const VALUE = {
   interval: one('DURATION', (text) => parseDuration(text, 1_000)),
   count: one('NUMBER', parseCount),
   size: one('SIZE', parseSize),
+  memory: one('SIZE', parseMemory),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),
   regexes: many('REGEX', parseRegex),

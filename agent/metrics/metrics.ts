@@ -18,6 +18,9 @@ export interface Metrics {
   readonly peerBytes: Counter<'direction'>;
   readonly fallThroughs: Counter<'reason'>;
   readonly peerFailures: Counter<'reason'>;
+  readonly peerOffences: Counter<'peer' | 'noticed'>;
+  readonly bannedPeers: Gauge<'from'>;
+  readonly verdicts: Counter<'result'>;
   readonly resumes: Counter<'result'>;
   readonly firstByte: Histogram;
   readonly storeChanges: Counter<'kind'>;
@@ -81,6 +84,9 @@ export function createMetrics(): Metrics {
     peerBytes: counter('peerglass_peer_bytes_total'),
     fallThroughs: counter('peerglass_fall_throughs_total'),
     peerFailures: counter('peerglass_peer_failures_total'),
+    peerOffences: counter('peerglass_peer_offences_total'),
+    bannedPeers: gauge('peerglass_banned_peers'),
+    verdicts: counter('peerglass_verdicts_total'),
     resumes: counter('peerglass_resumes_total'),
     firstByte: histogram('peerglass_first_byte_seconds'),
     storeChanges: counter('peerglass_store_changes_total'),

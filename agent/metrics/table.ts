@@ -86,6 +86,21 @@ export const METRICS = {
     labels: ['reason'],
     help: 'Requests to a peer that failed: connect, timeout, not-found, status, range, protocol, digest, body.',
   },
+  peerglass_peer_offences_total: {
+    type: 'counter',
+    labels: ['peer', 'noticed'],
+    help: 'Blobs for which a peer sent wrong bytes, by its peer ID (`other` beyond 200); noticed is held-back when none of them was passed on, else passed-on.',
+  },
+  peerglass_banned_peers: {
+    type: 'gauge',
+    labels: ['from'],
+    help: 'Peers that are not asked because of wrong bytes; from is everything, or content when it is about some blobs alone.',
+  },
+  peerglass_verdicts_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Large blobs passed on unverified, by what became of them: committed by the client, right or wrong when they were hashed, unknown when neither was possible.',
+  },
   peerglass_resumes_total: {
     type: 'counter',
     labels: ['result'],

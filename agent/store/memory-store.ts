@@ -14,6 +14,7 @@ import {
   type StoredBlob,
   type StoredImage,
 } from './content-store.ts';
+import type { Ingests } from './ingests.ts';
 import { RangeOnce } from './range-once.ts';
 
 /** Bytes a chunk of a stream has at most. */
@@ -23,12 +24,15 @@ const BATCH = 100;
 
 /** A store for tests: what was put into it, and an outage at the flick of a switch. */
 export class MemoryStore implements ContentStore {
+  readonly ingests?: Ingests;
   readonly #images = new Map<string, StoredImage>();
   readonly #blobs = new Map<Digest, Buffer>();
   readonly #hub: ChangeHub;
   #available = true;
 
-  constructor() {
+  /** @param ingests unfinished downloads of its client; none by default */
+  constructor(ingests?: Ingests) {
+    if (ingests !== undefined) this.ingests = ingests;
     this.#hub = new ChangeHub({
       produce: async (signal) => {
         if (this.#available) this.#hub.reached();

@@ -7,6 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import type { ContentStore } from '../store/content-store.ts';
+import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
@@ -50,11 +51,13 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
   readonly listener?: HttpListenerInit;
+  /** Unfinished downloads of the client, as of a node with containerd. */
+  readonly ingests?: Ingests;
 }
 
 /** Starts a mirror on a port that the system chooses. */
 export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode> {
-  const store = new MemoryStore();
+  const store = new MemoryStore(init.ingests);
   const metrics = createMetrics();
   const client = new PeerClient({
     userAgent: 'peerglass/test',
@@ -62,7 +65,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     stallTimeout: init.stallTimeout ?? 5_000,
   });
   const transfer = new PeerTransfer(
-    { router: init.router ?? new FixedRouter(), client, metrics, logger: quiet },
+    { router: init.router ?? new FixedRouter(), client, store, metrics, logger: quiet },
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   const policy = init.policy ?? new SharePolicy();
@@ -88,6 +91,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     store,
     metrics,
     async [Symbol.asyncDispose]() {
+      transfer.stop();
       await client.close();
       await listener.stop(0);
     },

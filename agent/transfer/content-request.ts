@@ -16,6 +16,12 @@ export interface ContentRequest {
   readonly range?: RangeRequest;
 }
 
+/** The same request for all of the content. */
+export function wholeOf(request: ContentRequest): ContentRequest {
+  const { range, ...whole } = request;
+  return range === undefined ? request : whole;
+}
+
 /** The key of the content in the directory: the digest, or the tag's full name. */
 export function contentKey({ registry, repository, tag, digest }: ContentRequest): string {
   return digest ?? tagName(registry, repository, tag ?? '');

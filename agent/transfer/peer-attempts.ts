@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
+import type { Bans } from './bans.ts';
 import { contentKey, type ContentRequest } from './content-request.ts';
 import type { KnownSizes } from './known-sizes.ts';
 import type { PeerClient, PeerResponse } from './peer-client.ts';
@@ -28,12 +29,13 @@ const MAX_ORIGINS = 3;
 /** What a peer has at the least to begin its answer, in milliseconds, however often it was silent. */
 const LEAST_MS = 200;
 
-/** What {@link PeerAttempts} work with; the last three are shared by all requests. */
+/** What {@link PeerAttempts} work with; the last four are shared by all requests. */
 export interface PeerAttemptsComponents {
   readonly router: Pick<Router, 'lookup' | 'forget'>;
   readonly client: PeerClient;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  readonly bans: Bans;
   readonly standing: PeerStanding;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
@@ -94,7 +96,7 @@ export class PeerAttempts {
     const init = {
       timeout: this.#init.resolveTimeout,
       retries: this.#init.resolveRetries,
-      excluded: this.#failed,
+      excluded: { has: (peerId: string) => this.#isExcluded(peerId) },
       onFirst,
       onArrival,
     };
@@ -200,14 +202,19 @@ export class PeerAttempts {
     throw failure;
   }
 
+  #isExcluded(peerId: string): boolean {
+    return this.#failed.has(peerId) || this.#components.bans.has(peerId, this.#key);
+  }
+
   /** Counts and logs the failure, and tells the directory when its record is wrong. */
-  #report({ peerId }: Provider, failure: PeerError): void {
-    const { router, metrics, logger } = this.#components;
+  #report(provider: Provider, failure: PeerError): void {
+    const { router, metrics, bans, logger } = this.#components;
+    const { peerId } = provider;
     const key = this.#key;
     metrics.peerFailures.inc({ reason: failure.reason });
     if (failure.reason === 'not-found' || failure.reason === 'digest') router.forget(key, peerId);
     const fields = { key, peer: peerId, reason: failure.reason, err: failure };
-    if (failure.reason === 'digest') logger.warn(fields, 'peer sent wrong bytes');
-    else logger.debug(fields, 'peer did not deliver');
+    if (failure.reason === 'digest') bans.offence(provider, key, 'held-back');
+    logger.debug(fields, 'peer did not deliver');
   }
 }

@@ -11,6 +11,7 @@ import { makeImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts';
 import { quiet } from '../testing/quiet.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
+import { Bans } from './bans.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { KnownSizes } from './known-sizes.ts';
 import { PeerAttempts } from './peer-attempts.ts';
@@ -53,13 +54,15 @@ interface Bench extends AsyncDisposable {
 function startRace(providers: readonly Provider[], slots = new AttemptSlots()): Bench {
   const client = new PeerClient({ userAgent: 'peerglass/test', headTimeout: NEVER });
   const standing = new PeerStanding();
+  const metrics = createMetrics();
   const attempts = new PeerAttempts(
     { kind: 'blob', method: 'GET', registry: '', repository: 'team/app', digest },
     {
       router: new FixedRouter(...providers),
       client,
-      metrics: createMetrics(),
+      metrics,
       logger: quiet,
+      bans: new Bans({ metrics, logger: quiet }),
       standing,
       slots,
       sizes: new KnownSizes(),

@@ -1,11 +1,14 @@
-import pLimit from 'p-limit';
-
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import type { Provider } from '../routing/router.ts';
 import { AttemptSlots } from './attempt-slots.ts';
-import { contentKey, type ContentRequest } from './content-request.ts';
+import { Bans } from './bans.ts';
+import { contentKey, wholeOf, type ContentRequest } from './content-request.ts';
+import { Deliveries, type DeliveriesComponents } from './deliveries.ts';
+import { Delivery } from './delivery.ts';
+import { HoldBack, type HoldBackInit } from './hold-back.ts';
 import { KnownSizes } from './known-sizes.ts';
 import {
   PeerAttempts,
@@ -13,23 +16,12 @@ import {
   type PeerAttemptsInit,
 } from './peer-attempts.ts';
 import { Budget } from './budget.ts';
+import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerRace, type Source } from './peer-race.ts';
 import { PeerStanding } from './peer-standing.ts';
 import { resumingBody } from './resuming-body.ts';
-import { readVerified } from './verified-body.ts';
-
-/** Content up to this many bytes is held back until its digest is verified. */
-const HOLD_BACK_BYTES = MAX_MANIFEST_BYTES;
-
-/** Larger bodies held back at once: with the above it bounds the memory that this takes, at 64 MiB. */
-const HELD_BACK_AT_ONCE = 16;
-
-/** Manifests and configs are smaller than this, in bytes, and do not queue behind layers. */
-const SMALL_BYTES = 64 * 1024;
-
-/** Small bodies held back at once: 16 MiB. */
-const SMALL_HELD_BACK_AT_ONCE = 256;
+import { checkedInPassing } from './verified-body.ts';
 
 /** Bounds of a transfer. */
 export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
@@ -38,7 +30,15 @@ export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudge
    * held-back content arrives is not counted. Default 2500.
    */
   readonly firstByteBudget?: number;
+  /** What is held back until it is verified. */
+  readonly holdBack?: HoldBackInit;
 }
+
+/** What a {@link PeerTransfer} works with. */
+export interface PeerTransferComponents
+  extends
+    Omit<PeerAttemptsComponents, 'bans' | 'standing' | 'slots' | 'sizes'>,
+    Pick<DeliveriesComponents, 'store'> {}
 
 /** Content from a peer. */
 export type PeerContent = {
@@ -59,6 +59,11 @@ export type PeerContent = {
       /** The bytes of `range`, which go on from another peer when one fails. */
       readonly kind: 'stream';
       readonly range: ByteRange;
+      /**
+       * Whether the bytes have to pass through this process, which hashes them, as the client is not known to
+       * verify them itself.
+       */
+      readonly checked: boolean;
       readonly body: AsyncIterable<Uint8Array>;
     }
 );
@@ -66,21 +71,32 @@ export type PeerContent = {
 /** Gets content from whichever peer delivers it. */
 export class PeerTransfer {
   readonly #components: PeerAttemptsComponents;
-  readonly #init: Required<PeerTransferInit>;
-  readonly #holdBack = pLimit(HELD_BACK_AT_ONCE);
-  readonly #holdBackSmall = pLimit(SMALL_HELD_BACK_AT_ONCE);
+  readonly #init: PeerAttemptsInit;
+  readonly #holdBack: HoldBack;
+  readonly #deliveries: Deliveries;
 
-  constructor(
-    components: Omit<PeerAttemptsComponents, 'standing' | 'slots' | 'sizes'>,
-    init: PeerTransferInit,
-  ) {
+  constructor(components: PeerTransferComponents, init: PeerTransferInit) {
+    const bans = new Bans(components);
     this.#components = {
       ...components,
+      bans,
       standing: new PeerStanding(),
       slots: new AttemptSlots(),
       sizes: new KnownSizes(),
     };
     this.#init = { firstByteBudget: 2_500, ...init };
+    this.#holdBack = new HoldBack(init.holdBack);
+    this.#deliveries = new Deliveries({ ...components, bans });
+  }
+
+  /** The peers that sent wrong bytes and are not asked. */
+  get bans(): Pick<Bans, 'count' | 'status'> {
+    return this.#components.bans;
+  }
+
+  /** Ends what goes on behind the requests. */
+  stop(): void {
+    this.#deliveries.stop();
   }
 
   /**
@@ -93,6 +109,7 @@ export class PeerTransfer {
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<PeerContent | undefined> {
     const { metrics, logger } = this.#components;
     const attempts = new PeerAttempts(request, this.#components, this.#init);
+    await this.#deliveries.settled(contentKey(request), signal);
     const start = performance.now();
     using budget = new Budget(this.#init.firstByteBudget);
     try {
@@ -113,9 +130,9 @@ export class PeerTransfer {
     signal: AbortSignal,
     budget: Budget,
   ): Promise<PeerContent> {
-    const { range, ...whole } = attempts.request;
     // A manifest is always fetched whole: it is small, and only whole it can be verified.
-    const request = range === undefined || whole.kind === 'manifest' ? whole : attempts.request;
+    const isManifest = attempts.request.kind === 'manifest';
+    const request = isManifest ? wholeOf(attempts.request) : attempts.request;
     const inTime = AbortSignal.any([signal, budget.signal]);
     using race = new PeerRace(attempts, request, signal, inTime);
     for (;;) {
@@ -145,28 +162,95 @@ export class PeerTransfer {
     budget: Budget,
   ): Promise<PeerContent> {
     const { kind, method } = attempts.request;
-    const { response } = source;
-    const { descriptor, origin, range, body } = response;
+    const { provider, response } = source;
+    const { descriptor, origin, body } = response;
     if (kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
       body.destroy();
       throw new PeerError('protocol', 'a manifest larger than manifests may be');
     }
     if (method === 'HEAD') return { kind: 'head', descriptor, origin };
-    const { metrics } = this.#components;
-    if (rangeLength(range) === descriptor.size && descriptor.size <= HOLD_BACK_BYTES) {
-      const limit = descriptor.size <= SMALL_BYTES ? this.#holdBackSmall : this.#holdBack;
-      budget.pause();
-      try {
-        const bytes = await limit(() => readVerified(response));
-        metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
-        if (kind === 'manifest') this.#components.sizes.note(bytes);
-        return { kind: 'whole', descriptor, origin, bytes };
-      } finally {
-        budget.resume();
-      }
+    if (!this.#holdBack.takes(kind, descriptor))
+      return await this.#stream(attempts, source, signal);
+    budget.pause();
+    try {
+      const whole = await this.#whole(attempts, provider, response, signal);
+      const bytes = await this.#holdBack.read(whole);
+      this.#components.metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
+      if (kind === 'manifest') this.#components.sizes.note(bytes);
+      return { kind: 'whole', descriptor: whole.descriptor, origin, bytes };
+    } finally {
+      budget.resume();
     }
-    const tail = resumingBody(attempts, source, metrics, signal);
-    return { kind: 'stream', descriptor, origin, range, body: tail };
+  }
+
+  /** The answer, or another to a request for all of the content where it is a part: only a whole can be verified. */
+  async #whole(
+    attempts: PeerAttempts,
+    provider: Provider,
+    response: PeerResponse,
+    signal: AbortSignal,
+  ): Promise<PeerResponse> {
+    const { descriptor, range, body } = response;
+    if (rangeLength(range) === descriptor.size) return response;
+    body.on('error', () => undefined).destroy();
+    const whole = await attempts.ask(provider, wholeOf(attempts.request), signal);
+    if (whole.descriptor.size === descriptor.size) return whole;
+    whole.body.on('error', () => undefined).destroy();
+    throw new PeerError('protocol', 'another size than a moment before');
+  }
+
+  async #stream(attempts: PeerAttempts, source: Source, signal: AbortSignal): Promise<PeerContent> {
+    const { descriptor, origin, range } = source.response;
+    const content = { kind: 'stream', descriptor, origin, range } as const;
+    if (await this.#deliveries.isVerifiedByClient(descriptor)) {
+      return { ...content, checked: false, body: this.#followed(attempts, source, signal) };
+    }
+    if (rangeLength(range) === descriptor.size) {
+      return { ...content, checked: true, body: this.#checked(attempts, source, signal) };
+    }
+    // A part cannot be verified by anybody but who has the rest.
+    const delivery = new Delivery(attempts.request, descriptor);
+    const { metrics } = this.#components;
+    const body = resumingBody(attempts, source, delivery, metrics, signal);
+    return { ...content, checked: false, body };
+  }
+
+  /** For a client that verifies the blob: what becomes of it there is followed. */
+  async *#followed(
+    attempts: PeerAttempts,
+    source: Source,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const { metrics } = this.#components;
+    const delivery = this.#deliveries.begin(attempts.request, source.response.descriptor);
+    try {
+      yield* resumingBody(attempts, source, delivery, metrics, signal);
+    } finally {
+      this.#deliveries.ended(delivery);
+    }
+  }
+
+  /** For any other client: it is hashed in passing. */
+  async *#checked(
+    attempts: PeerAttempts,
+    source: Source,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const { metrics } = this.#components;
+    const { descriptor } = source.response;
+    const delivery = new Delivery(attempts.request, descriptor);
+    try {
+      yield* checkedInPassing(
+        resumingBody(attempts, source, delivery, metrics, signal),
+        descriptor,
+      );
+      metrics.verdicts.inc({ result: 'right' });
+    } catch (error) {
+      if (error instanceof PeerError && error.reason === 'digest') {
+        void this.#deliveries.foundWrong(delivery);
+      }
+      throw error;
+    }
   }
 }
 

@@ -23,7 +23,7 @@ export interface ProviderSearchInit {
   /** How many waits, each three times as long, may be added while the directory is still being asked. */
   readonly retries: number;
   /** Providers that are not wanted again, by peer ID. Read at each step, so it may grow meanwhile. */
-  readonly excluded: ReadonlySet<string>;
+  readonly excluded: Pick<ReadonlySet<string>, 'has'>;
   /** Called once, when the first provider is there, with the seconds that took. */
   readonly onFirst?: (seconds: number) => void;
   /** Called at each provider. */

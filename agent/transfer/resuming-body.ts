@@ -1,6 +1,7 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { Delivery } from './delivery.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerRace, type Source } from './peer-race.ts';
@@ -21,11 +22,13 @@ const RATE_WINDOW_MS = 10_000;
  * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
  * one fails.
  *
+ * @param delivery is told who delivers, and what has been passed on
  * @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted
  */
 export async function* resumingBody(
   attempts: PeerAttempts,
   first: Source,
+  delivery: Delivery,
   metrics: Metrics,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
@@ -36,6 +39,7 @@ export async function* resumingBody(
     const begun = position;
     let waited = 0;
     let arrived = 0;
+    delivery.from(source.provider);
     try {
       let asked = performance.now();
       for await (const chunk of source.response.body as AsyncIterable<Buffer>) {
@@ -63,6 +67,7 @@ export async function* resumingBody(
       if (position === range.end + 1) return;
       attempts.broke(source.provider, error, position > begun);
     } finally {
+      delivery.passed({ start: begun, end: position - 1 });
       source.response.body.destroy();
     }
     const next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
