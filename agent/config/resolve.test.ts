@@ -61,6 +61,7 @@ describe('resolveOptions', () => {
     assert.equal(odd['stall-timeout'], 3_960_000);
     assert.equal(odd['peer-timeout'], 500);
     assert.equal(odd['shutdown-timeout'], 0);
+    assert.equal(resolve({ 'hold-back-size': ['8Mi'] })['hold-back-size'], 8 * 1024 ** 2);
     assert.deepEqual(odd['registry-filters'], []);
     assert.deepEqual(values['registry-filters'].map(String), ['/a{1,2}/', '/:dev$/']);
     assert.deepEqual(values['mirrored-registries'], ['docker.io', 'ghcr.io']);
@@ -79,6 +80,8 @@ describe('resolveOptions', () => {
     ['scrub-rate', '10MB', /10MiB/],
     ['scrub-rate', '-1', /size/],
     ['scrub-rate', '999999999999GiB', /size/],
+    ['hold-back-size', '4MB', /10MiB/],
+    ['hold-back-size', '2Gi', /at most 1GiB/],
     ['registry-filters', '(', /Invalid regular expression/],
     ['mirrored-registries', 'docker.io/library', /registry/],
     ['http-bootstrap-peer', 'ftp://x', /http/],

@@ -120,6 +120,25 @@ export class ContainerdFixture implements AsyncDisposable {
     return digest;
   }
 
+  /** Leaves an unfinished download of a blob behind, as a client does that went away before it committed. */
+  async leaveIngest(digest: Digest, bytes: Buffer, total = bytes.length): Promise<void> {
+    const call = this.#content.write(metadata(this.namespace));
+    const ended = Promise.withResolvers<undefined>();
+    call.on('data', () => undefined);
+    call.on('end', ended.resolve);
+    call.on('error', ended.reject);
+    call.end({
+      action: WriteAction.WRITE,
+      ref: `layer-${digest}`,
+      total,
+      expected: '',
+      offset: 0,
+      data: bytes,
+      labels: {},
+    });
+    await ended.promise;
+  }
+
   async deleteBlob(digest: Digest): Promise<void> {
     await unary((done) => this.#content.delete({ digest }, metadata(this.namespace), done));
   }
