@@ -212,7 +212,7 @@ export const REGISTRY_OPTIONS = {
   'hold-back-size': option({
     kind: VALUE.memory,
     fallback: '4MiB',
-    summary: 'blobs up to this size are verified before they are passed on',
+    summary: 'blobs up to this size are verified first',
     details:
       'So they are right at the first try, whoever sends them; larger ones are passed on at once, and the client verifies them. Manifests are always verified first.',
     spegel: false,
