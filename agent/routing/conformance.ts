@@ -92,6 +92,26 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.deepEqual(byPeer(all), byPeer([a.self, b.self]));
     });
 
+    test('what is known without asking is what a look-up names, without ourselves and the forgotten', async () => {
+      await Promise.all([a.router.advertise(['nine']), b.router.advertise(['nine'])]);
+      // Of three nodes each keeps all records; they may still be on their way to it.
+      await until(() => c.router.known('nine').length === 2);
+      assert.deepEqual(byPeer(c.router.known('nine')), byPeer([a.self, b.self]));
+      await until(() => a.router.known('nine').length === 1);
+      assert.deepEqual(a.router.known('nine'), [b.self]);
+      c.router.forget('nine', a.self.peerId);
+      assert.deepEqual(c.router.known('nine'), [b.self]);
+      assert.deepEqual(c.router.known('nobody has it'), []);
+    });
+
+    test('where a peer is is known of those who are there, and of nobody else', async () => {
+      await until(() => c.router.locate(a.self.peerId) !== undefined);
+      assert.deepEqual(c.router.locate(a.self.peerId), a.self);
+      assert.equal(c.router.locate(c.self.peerId), undefined);
+      assert.equal(c.router.locate('12D3KooWStranger'), undefined);
+      assert.equal(c.router.locate('http://10.0.0.1:5000'), undefined);
+    });
+
     test('an aborted look-up ends, without an error', async () => {
       const abort = new AbortController();
       abort.abort();

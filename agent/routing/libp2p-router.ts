@@ -172,6 +172,7 @@ export class Libp2pRouter implements Router {
       membership,
       addresses,
       placement,
+      view,
       lookup,
       bootstrap,
       clearing,
@@ -221,6 +222,14 @@ export class Libp2pRouter implements Router {
     this.#suppressions.add(recordKey, peerId);
   }
 
+  known(key: string): readonly Provider[] {
+    return this.#parts?.lookup.known(key) ?? [];
+  }
+
+  locate(peerId: string): Provider | undefined {
+    return this.#parts?.view.locate(peerId);
+  }
+
   status(): RouterStatus {
     const records = this.#records.size;
     if (this.#parts === undefined) {
@@ -265,6 +274,7 @@ interface RouterParts {
   readonly membership: Membership;
   readonly addresses: OwnAddresses;
   readonly placement: Placement;
+  readonly view: ProviderView;
   readonly lookup: ProviderLookup;
   readonly bootstrap: BootstrapLoop;
   readonly clearing: NodeJS.Timeout;

@@ -9,11 +9,11 @@ interface Announcement {
 /** The network of {@link MemoryRouter}s that share it: who holds which key. */
 export class MemoryDirectory {
   readonly #keys = new Map<string, Map<string, Announcement>>();
-  readonly #members = new Set<string>();
+  readonly #members = new Map<string, Provider>();
   #count = 0;
 
-  join(peerId: string): void {
-    this.#members.add(peerId);
+  join(provider: Provider): void {
+    this.#members.set(provider.peerId, provider);
   }
 
   get size(): number {
@@ -31,6 +31,10 @@ export class MemoryDirectory {
 
   retract(key: string, peerId: string): void {
     this.#keys.get(key)?.delete(peerId);
+  }
+
+  member(peerId: string): Provider | undefined {
+    return this.#members.get(peerId);
   }
 
   announcements(key: string): readonly Announcement[] {
@@ -54,7 +58,7 @@ export class MemoryRouter implements Router {
   constructor({ directory }: MemoryRouterComponents, self: Provider) {
     this.#directory = directory;
     this.#self = self;
-    directory.join(self.peerId);
+    directory.join(self);
   }
 
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -79,11 +83,19 @@ export class MemoryRouter implements Router {
     for (const { provider, number } of this.#directory.announcements(key)) {
       await Promise.resolve();
       if (signal?.aborted === true) return;
-      const { peerId } = provider;
-      if (peerId === this.#self.peerId || this.#forgotten.get(`${key} ${peerId}`) === number)
-        continue;
-      yield provider;
+      if (this.#isNamed(key, provider, number)) yield provider;
     }
+  }
+
+  known(key: string): readonly Provider[] {
+    return this.#directory
+      .announcements(key)
+      .filter(({ provider, number }) => this.#isNamed(key, provider, number))
+      .map(({ provider }) => provider);
+  }
+
+  locate(peerId: string): Provider | undefined {
+    return peerId === this.#self.peerId ? undefined : this.#directory.member(peerId);
   }
 
   forget(key: string, peerId: string): void {
@@ -100,5 +112,9 @@ export class MemoryRouter implements Router {
       records: this.#advertised.size,
       bootstrapped: true,
     };
+  }
+
+  #isNamed(key: string, { peerId }: Provider, number: number): boolean {
+    return peerId !== this.#self.peerId && this.#forgotten.get(`${key} ${peerId}`) !== number;
   }
 }

@@ -75,6 +75,21 @@ export class ProviderLookup {
     }
   }
 
+  /** See `Router.known`. */
+  known(name: string): readonly Provider[] {
+    const { view } = this.#components;
+    const key = routingKey(name);
+    const present = this.#trusted(key, view.recorded(key.recordKey)).filter((it) =>
+      view.isPresent(it),
+    );
+    const found = this.#queries.get(key.recordKey)?.found ?? [];
+    const named = new Set(present.map(({ peerId }) => peerId));
+    return [
+      ...present,
+      ...this.#trusted(key, found).filter((it) => !named.has(it.peerId) && view.isPresent(it)),
+    ];
+  }
+
   /** A peer has placed a record with us: who is looking for the key just now hears of it. */
   noticePlaced(recordKey: string): void {
     if (!this.#noes.empty) this.#noes.delete(recordKey);

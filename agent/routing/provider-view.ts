@@ -64,6 +64,13 @@ export class ProviderView {
     return providers;
   }
 
+  /** Where the registry of a peer is that we are connected with, by what it says of itself; undefined of others. */
+  locate(peerId: string): Provider | undefined {
+    const peer = this.#components.addressBook.get(peerId);
+    const provider = peer === undefined ? undefined : this.#rememberedProvider(peer);
+    return provider !== undefined && this.isPresent(provider) ? provider : undefined;
+  }
+
   /** Whether the provider can be expected to be there. */
   isPresent({ peerId }: Provider): boolean {
     const { membership } = this.#components;

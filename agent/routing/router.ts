@@ -44,5 +44,12 @@ export interface Router {
    * places the record with this node anew.
    */
   forget(key: string, peerId: string): void;
+  /**
+   * The providers that {@link lookup} names without asking anybody, those alone that are expected to be there. In
+   * a large network it may be none, for a key that others keep the records of.
+   */
+  known(key: string): readonly Provider[];
+  /** Where the mirror of a peer is, when this node itself knows that peer to be there. */
+  locate(peerId: string): Provider | undefined;
   status(): RouterStatus;
 }

@@ -68,6 +68,11 @@ export class SharedQuery {
     }
   }
 
+  /** The providers that have been found so far. */
+  get found(): readonly Provider[] {
+    return this.#providers;
+  }
+
   /** Adds a provider; of one that is known already, the origins that readers to come are to hear of too. */
   offer(provider: Provider): void {
     const { peerId, origins } = provider;
