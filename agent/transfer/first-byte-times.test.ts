@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { FirstByteTimes } from './first-byte-times.ts';
+
+function after(...times: readonly number[]): number {
+  const firstBytes = new FirstByteTimes();
+  for (const time of times) firstBytes.note(time);
+  return firstBytes.lateAfter;
+}
+
+const repeat = (count: number, time: number): number[] => Array<number>(count).fill(time);
+
+describe('a peer is late', () => {
+  it('after a tenth of a second while little is known', () => {
+    assert.equal(after(), 100);
+    assert.equal(after(...repeat(19, 500)), 100);
+  });
+
+  it('after twice the time that 95 of 100 answers took', () => {
+    assert.equal(after(...repeat(20, 200)), 400);
+    assert.equal(after(...repeat(96, 30), ...repeat(4, 900)), 60);
+  });
+
+  it('within bounds', () => {
+    assert.equal(after(...repeat(20, 1)), 20);
+    assert.equal(after(...repeat(20, 60_000)), 1_000);
+  });
+
+  it('by what was seen lately', () => {
+    assert.equal(after(...repeat(500, 400), ...repeat(256, 20)), 40);
+  });
+});
