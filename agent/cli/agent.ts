@@ -9,6 +9,7 @@ import { AdminHandler, sendJson } from '../mirror/admin-handler.ts';
 import { HttpListener, listenError } from '../mirror/http-listener.ts';
 import { instrument } from '../mirror/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import { PeerUploads } from '../mirror/peer-uploads.ts';
 import { writeError } from '../mirror/respond.ts';
 import { OciError } from '../oci/errors.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -129,6 +130,17 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       resolveTimeout: config['mirror-resolve-timeout'],
       resolveRetries: config['mirror-resolve-retries'],
       holdBack: holdBackOf(config),
+      zone: config.zone,
+      downloadLimit: config['download-limit'],
+    },
+  );
+  const uploads = new PeerUploads(
+    { metrics, holders: (digest) => router.known(digest).map(({ peerId }) => peerId) },
+    {
+      zone: config.zone,
+      most: config['max-uploads'],
+      mostPerBlob: config['max-uploads-per-blob'],
+      limit: config['upload-limit'],
     },
   );
   parts.defer(() => {
@@ -148,6 +160,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     policy,
     sharesDigest: (digest) => inventory.isShared(digest),
     dataPlane,
+    uploads,
     metrics,
     logger: named('mirror'),
   });

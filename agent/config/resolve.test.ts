@@ -40,6 +40,29 @@ describe('resolveOptions', () => {
     assert.deepEqual(resolve({}, env)['metrics-addr'], { host: '', port: 9090 });
   });
 
+  it('reads rates and zones, and says what is none', () => {
+    for (const [text, rate] of [
+      ['', 0],
+      ['0', 0],
+      ['10MiB', 10_485_760],
+      ['10MB', 10_000_000],
+      ['2048KiB', 2_097_152],
+      ['2000kB', 2_000_000],
+      ['1GiB', 1_073_741_824],
+      ['2000000', 2_000_000],
+      ['2000000B', 2_000_000],
+    ] as const) {
+      assert.equal(resolve({ 'upload-limit': [text] })['upload-limit'], rate, text);
+    }
+    for (const text of ['10', '512KiB', '10M', '10iB', '-1MiB', '1.5MiB', 'fast', '10 MiB']) {
+      assert.throws(() => resolve({ 'download-limit': [text] }), UsageError, text);
+    }
+    assert.equal(resolve({}, { ZONE: 'eu-central-1a' }).zone, 'eu-central-1a');
+    for (const text of ['a b', '-a', 'ä', 'a'.repeat(64)]) {
+      assert.throws(() => resolve({ zone: [text] }), UsageError, text);
+    }
+  });
+
   it('reads durations, lists, registries and the variable of k3s', () => {
     const values = resolve(
       { 'mirror-resolve-timeout': ['1m1.5s'], 'registry-filters': ['a{1,2}', ':dev$'] },

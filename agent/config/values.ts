@@ -100,6 +100,26 @@ function parseMemory(text: string): number {
   return bytes;
 }
 
+/** Least rate that an option takes, in bytes a second: with less, bodies would count as stalled. */
+const MIN_RATE = 2 ** 20;
+
+/** Bytes a second; empty or 0 for no limit. */
+function parseRate(text: string): number {
+  const rate = text === '' ? 0 : parseSize(text);
+  if (rate > 0 && rate < MIN_RATE) {
+    throw new Error(`"${text}" is too little; at least 1MiB a second, or 0`);
+  }
+  return rate;
+}
+
+/** A value of a Kubernetes label. */
+function parseZone(text: string): string {
+  if (text !== '' && !/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(text)) {
+    throw new Error(`"${text}" is no zone; letters, digits, "-", "_" and ".", 63 at most`);
+  }
+  return text;
+}
+
 function parseBoolean(text: string): boolean {
   if (/^(true|1|yes)$/i.test(text)) return true;
   if (/^(false|0|no)$/i.test(text)) return false;
@@ -172,6 +192,8 @@ export const VALUE = {
   count: one('NUMBER', parseCount),
   size: one('SIZE', parseSize),
   memory: one('SIZE', parseMemory),
+  rate: one('SIZE', parseRate),
+  zone: one('ZONE', parseZone),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),
   regexes: many('REGEX', parseRegex),

@@ -21,6 +21,9 @@ export interface Metrics {
   readonly peerOffences: Counter<'peer' | 'noticed'>;
   readonly bannedPeers: Gauge<'from'>;
   readonly verdicts: Counter<'result'>;
+  readonly hedges: Counter<'result'>;
+  readonly uploads: Gauge;
+  readonly uploadsRefused: Counter<'reason'>;
   readonly resumes: Counter<'result'>;
   readonly firstByte: Histogram;
   readonly storeChanges: Counter<'kind'>;
@@ -87,6 +90,9 @@ export function createMetrics(): Metrics {
     peerOffences: counter('peerglass_peer_offences_total'),
     bannedPeers: gauge('peerglass_banned_peers'),
     verdicts: counter('peerglass_verdicts_total'),
+    hedges: counter('peerglass_hedges_total'),
+    uploads: gauge('peerglass_uploads_inflight'),
+    uploadsRefused: counter('peerglass_uploads_refused_total'),
     resumes: counter('peerglass_resumes_total'),
     firstByte: histogram('peerglass_first_byte_seconds'),
     storeChanges: counter('peerglass_store_changes_total'),

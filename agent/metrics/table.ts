@@ -79,12 +79,27 @@ export const METRICS = {
   peerglass_fall_throughs_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Requests left to the upstream registry: no-provider, lookup-timeout, providers-failed, not-shared.',
+    help: 'Requests left to the upstream registry: no-provider, lookup-timeout, providers-failed, providers-busy, not-shared.',
   },
   peerglass_peer_failures_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Requests to a peer that failed: connect, timeout, not-found, status, range, protocol, digest, body.',
+    help: 'Requests to a peer that failed: connect, timeout, not-found, busy, status, range, protocol, digest, body.',
+  },
+  peerglass_hedges_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Requests for which a peer was late and others were asked beside it; result is won when one of those delivered, lost when the late one did.',
+  },
+  peerglass_uploads_inflight: {
+    type: 'gauge',
+    labels: [],
+    help: 'Bodies being sent to peers.',
+  },
+  peerglass_uploads_refused_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests of peers answered with 503 because too many bodies were being sent: of this node, or of this blob.',
   },
   peerglass_peer_offences_total: {
     type: 'counter',

@@ -7,6 +7,7 @@ import { socketDescriptor, type Kernel } from '../kernel/kernel.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { OpenBlob } from '../store/content-store.ts';
 import { firstBytes } from '../transfer/first-bytes.ts';
+import type { Pace } from './peer-uploads.ts';
 import { moveBody, sendBody } from './respond.ts';
 
 /**
@@ -25,6 +26,14 @@ export type BodySender = (
   onSent: (bytes: number) => void,
 ) => Promise<void>;
 
+/** How a body may go. */
+interface LocalBodyWay {
+  /** Undefined where bytes are to go as a stream; a body that is paced does. */
+  readonly kernel: Kernel | undefined;
+  readonly socket: Socket;
+  readonly pace?: Pace;
+}
+
 /** Whether the kernel is to be asked to move the bytes: a long part of a file. */
 export function isWorthMoving(blob: OpenBlob, range: ByteRange): boolean {
   return blob.fd !== undefined && rangeLength(range) >= LEAST_TO_MOVE;
@@ -39,14 +48,14 @@ export function isWorthMoving(blob: OpenBlob, range: ByteRange): boolean {
 export async function openLocalBody(
   blob: OpenBlob,
   range: ByteRange,
-  { kernel, socket }: { readonly kernel: Kernel | undefined; readonly socket: Socket },
+  { kernel, socket, pace = (body) => body }: LocalBodyWay,
   signal: AbortSignal,
 ): Promise<BodySender> {
   const { fd } = blob;
   if (fd === undefined || kernel === undefined || socketDescriptor(socket) === undefined) {
     const stream = blob.stream(range, signal);
     await firstBytes(stream, signal);
-    return (res, aborted, onSent) => sendBody(res, stream, aborted, onSent);
+    return (res, aborted, onSent) => sendBody(res, pace(stream, aborted), aborted, onSent);
   }
   const first = await readSome(fd, range.start, Math.min(FIRST_BYTES, rangeLength(range)));
   signal.throwIfAborted();

@@ -17,6 +17,7 @@ import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
 import { findLocal, type LocalContent } from './local-content.ts';
 import { ManifestCache } from './manifest-cache.ts';
+import { PeerUploads } from './peer-uploads.ts';
 import { parseTarget } from './request-target.ts';
 import { sendBody, writeContentHead, writeError } from './respond.ts';
 
@@ -32,6 +33,8 @@ export interface MirrorHandlerComponents {
   readonly sharesDigest?: (digest: Digest) => boolean;
   /** The way for large blobs. Default: they go as streams. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'>;
+  /** What is sent to peers; without bounds when absent. */
+  readonly uploads?: PeerUploads;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -49,6 +52,7 @@ export class MirrorHandler {
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
+  readonly #uploads: PeerUploads;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #manifests = new ManifestCache();
@@ -60,6 +64,7 @@ export class MirrorHandler {
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
     this.#dataPlane = components.dataPlane;
+    this.#uploads = components.uploads ?? new PeerUploads(components);
     this.#metrics = components.metrics;
     this.#logger = components.logger;
   }
@@ -86,8 +91,9 @@ export class MirrorHandler {
         return label;
       }
       ({ request } = target);
-      this.#refuseUnshared(request);
       const fromPeer = req.headers[MIRRORED_HEADER] === 'true';
+      if (fromPeer) this.#uploads.report(res);
+      this.#refuseUnshared(request);
       if (await this.#serveLocal(request, fromPeer, res, signal)) return label;
       if (fromPeer) throw unknown(request, 'not held by this node');
       label = 'mirror';
@@ -142,12 +148,16 @@ export class MirrorHandler {
       writeContentHead(res, head);
       res.end(bytes);
       count(bytes.length);
+      if (toPeer) this.#uploads.charge(bytes.length);
       return true;
     }
+    using upload = toPeer ? this.#uploads.begin(descriptor.digest, res) : undefined;
     let send: BodySender;
     try {
-      const kernel = isWorthMoving(local.blob, whole) ? this.#dataPlane?.kernel() : undefined;
-      send = await openLocalBody(local.blob, whole, { kernel, socket: res.req.socket }, signal);
+      const moved = upload?.pace === undefined && isWorthMoving(local.blob, whole);
+      const kernel = moved ? this.#dataPlane?.kernel() : undefined;
+      const way = { kernel, socket: res.req.socket, ...(upload?.pace && { pace: upload.pace }) };
+      send = await openLocalBody(local.blob, whole, way, signal);
     } catch (error) {
       signal.throwIfAborted();
       // Nothing has been sent yet: a peer may have what this disk cannot read.

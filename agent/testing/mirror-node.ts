@@ -3,12 +3,14 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
 import { instrument } from '../mirror/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import { PeerUploads, type PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
+import type { TransferRouter } from '../transfer/peer-attempts.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
 import { SharedManifests } from '../transfer/shared-manifests.ts';
@@ -33,6 +35,27 @@ export class FixedRouter implements Pick<Router, 'lookup' | 'forget'> {
   }
 }
 
+/** Like {@link FixedRouter}, and knows all of them without asking, as in a network of a few nodes. */
+export class KnownRouter extends FixedRouter {
+  readonly #members: readonly Provider[];
+  readonly #holders: readonly Provider[];
+
+  /** @param members those that are there, and hold nothing as far as the directory knows */
+  constructor(holders: readonly Provider[], members: readonly Provider[] = []) {
+    super(...holders);
+    this.#holders = holders;
+    this.#members = [...holders, ...members];
+  }
+
+  known(): readonly Provider[] {
+    return this.#holders;
+  }
+
+  locate(peerId: string): Provider | undefined {
+    return this.#members.find((member) => member.peerId === peerId);
+  }
+}
+
 /** A node's mirror on a real port, over a store in memory. */
 export interface MirrorNode extends AsyncDisposable {
   readonly origin: string;
@@ -42,10 +65,10 @@ export interface MirrorNode extends AsyncDisposable {
 
 /** What a test may choose of a {@link MirrorNode}. */
 export interface MirrorNodeInit extends Partial<PeerTransferInit> {
-  readonly router?: Pick<Router, 'lookup' | 'forget'>;
   /** What the mirror serves from, in the place of the store in memory. */
   readonly disk?: ContentStore;
   readonly dataPlane?: DataPlane;
+  readonly router?: TransferRouter;
   readonly policy?: SharePolicy;
   readonly sharesDigest?: (digest: Digest) => boolean;
   readonly headTimeout?: number;
@@ -53,6 +76,9 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly listener?: HttpListenerInit;
   /** Unfinished downloads of the client, as of a node with containerd. */
   readonly ingests?: Ingests;
+  readonly uploads?: PeerUploadsInit;
+  /** Peer IDs that the node names when it is busy. */
+  readonly holders?: readonly string[];
 }
 
 /** Starts a mirror on a port that the system chooses. */
@@ -70,11 +96,13 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   );
   const policy = init.policy ?? new SharePolicy();
   const { sharesDigest = () => true } = init;
+  const uploads = new PeerUploads({ metrics, holders: () => init.holders ?? [] }, init.uploads);
   const handler = new MirrorHandler({
     store: init.disk ?? store,
     transfer: new SharedManifests({ transfer }),
     policy,
     sharesDigest,
+    uploads,
     ...(init.dataPlane && { dataPlane: init.dataPlane }),
     metrics,
     logger: quiet,

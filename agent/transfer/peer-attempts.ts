@@ -4,12 +4,15 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Provider, Router } from '../routing/router.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import type { Bans } from './bans.ts';
+import { chooseSource } from './choose-source.ts';
 import { contentKey, type ContentRequest } from './content-request.ts';
 import type { KnownSizes } from './known-sizes.ts';
+import type { FirstByteTimes } from './first-byte-times.ts';
 import type { PeerClient, PeerResponse } from './peer-client.ts';
 import { PeerError, toPeerError, type PeerFailure } from './peer-error.ts';
+import type { PeerProfiles } from './peer-profiles.ts';
 import type { PeerStanding } from './peer-standing.ts';
-import { ProviderSearch } from './provider-search.ts';
+import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 
 /**
  * Peers that may answer a request wrongly, or break off its body, before no more are asked. Those that do not
@@ -29,9 +32,14 @@ const MAX_ORIGINS = 3;
 /** What a peer has at the least to begin its answer, in milliseconds, however often it was silent. */
 const LEAST_MS = 200;
 
-/** What {@link PeerAttempts} work with; the last four are shared by all requests. */
+/** What transfers ask of the directory; one that cannot tell where a peer is has no `locate`. */
+export type TransferRouter = SearchRouter &
+  Pick<Router, 'forget'> &
+  Partial<Pick<Router, 'locate'>>;
+
+/** What {@link PeerAttempts} work with; the last six are shared by all requests. */
 export interface PeerAttemptsComponents {
-  readonly router: Pick<Router, 'lookup' | 'forget'>;
+  readonly router: TransferRouter;
   readonly client: PeerClient;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -39,6 +47,8 @@ export interface PeerAttemptsComponents {
   readonly standing: PeerStanding;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
+  readonly profiles: PeerProfiles;
+  readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
 }
 
 /** Bounds of the search for providers, see {@link ProviderSearch}, and of what is asked of them. */
@@ -62,6 +72,7 @@ export class PeerAttempts {
   readonly #forgiven = new Set<string>();
   #faults = 0;
   #anyAsked = false;
+  #anyBusy = false;
   #unsatisfiable = false;
 
   constructor(request: ContentRequest, components: PeerAttemptsComponents, init: PeerAttemptsInit) {
@@ -82,6 +93,11 @@ export class PeerAttempts {
     return this.#anyAsked;
   }
 
+  /** Whether any peer has said that it has the content and too much to do. */
+  get anyBusy(): boolean {
+    return this.#anyBusy;
+  }
+
   /** Whether a holder has said that the range which was asked for does not exist. */
   get unsatisfiable(): boolean {
     return this.#unsatisfiable;
@@ -97,10 +113,26 @@ export class PeerAttempts {
       timeout: this.#init.resolveTimeout,
       retries: this.#init.resolveRetries,
       excluded: { has: (peerId: string) => this.#isExcluded(peerId) },
+      choose: (candidates: readonly Provider[]) => this.choose(candidates),
       onFirst,
       onArrival,
     };
     return new ProviderSearch(router, this.#key, init, signal);
+  }
+
+  /** The best of them to ask. */
+  choose(candidates: readonly Provider[]): Provider | undefined {
+    return chooseSource(candidates, this.#components.profiles);
+  }
+
+  /** A peer without an answer for so many milliseconds is late, by what others took lately. */
+  lateAfter(method: ContentRequest['method']): number {
+    return this.#components.firstBytes[method].lateAfter;
+  }
+
+  /** Counts what became of the peers that were asked beside a late one. */
+  hedged(result: 'won' | 'lost'): void {
+    this.#components.metrics.hedges.inc({ result });
   }
 
   /** Whether others are to be asked before the peer, and nobody is to wait for it. */
@@ -120,18 +152,30 @@ export class PeerAttempts {
     signal: AbortSignal,
   ): Promise<PeerResponse> {
     const { peerId } = provider;
-    const { standing } = this.#components;
+    const { standing, profiles, firstBytes } = this.#components;
     // Nobody is held up by a busy peer, and it may be the only one that has it; but who falls silent time and
     // again must not cost every layer of an image all the time there is.
     const silences = standing.silences(peerId);
     const within = silences === 0 ? this.#init.firstByteBudget : this.#patience(provider, silences);
     this.#anyAsked = true;
     standing.asking(peerId);
+    profiles.begins(peerId);
+    const ends = (): void => {
+      profiles.ends(peerId);
+    };
+    const start = performance.now();
     try {
       const response = await this.#askAtAddresses(provider, request, within, signal);
       this.#checkSize(response);
+      firstBytes[request.method].note(performance.now() - start);
       standing.answered(peerId, this.#key, true);
+      profiles.reported(peerId, response.report);
+      if (request.method === 'GET' && !response.body.closed) response.body.once('close', ends);
+      else ends();
       return response;
+    } catch (error) {
+      ends();
+      throw error;
     } finally {
       standing.asked(peerId);
     }
@@ -156,13 +200,38 @@ export class PeerAttempts {
     this.#components.standing.late(peerId);
   }
 
+  /** Notes that the peer has the content and too much to do; it may be asked again. */
+  busy(provider: Provider, failure: PeerError): void {
+    const { standing, profiles } = this.#components;
+    standing.answered(provider.peerId, this.#key, true);
+    if (failure.report !== undefined) profiles.reported(provider.peerId, failure.report);
+    profiles.refused(provider.peerId);
+    this.#anyBusy = true;
+    this.#report(provider, failure);
+  }
+
+  /**
+   * The peers that a busy one names as holders. A name is taken as a hint and nothing else: where the peer is, and
+   * whether it is one, comes from our own directory.
+   */
+  alternatives({ report }: PeerError): Provider[] {
+    return (report?.alternatives ?? [])
+      .filter((peerId) => !this.#isExcluded(peerId))
+      .map((peerId) => this.#components.router.locate?.(peerId))
+      .filter((provider) => provider !== undefined);
+  }
+
   /** Notes that the peer did not answer well. */
   missed(provider: Provider, error: unknown): void {
     const failure = toPeerError(error, 'body');
-    const { standing } = this.#components;
+    const { standing, profiles } = this.#components;
+    if (failure.report !== undefined) profiles.reported(provider.peerId, failure.report);
     if (SILENCE.has(failure.reason)) standing.silent(provider.peerId);
     else standing.answered(provider.peerId, this.#key, failure.reason !== 'not-found');
-    if (FAULTS.has(failure.reason)) this.#faults += 1;
+    if (FAULTS.has(failure.reason)) {
+      this.#faults += 1;
+      if (failure.reason !== 'range') standing.failed(provider.peerId, this.#key);
+    }
     this.#unsatisfiable ||= failure.reason === 'range';
     this.#failed.add(provider.peerId);
     this.#report(provider, failure);
@@ -176,12 +245,18 @@ export class PeerAttempts {
   broke(provider: Provider, error: unknown, delivered = false): void {
     const failure = toPeerError(error, 'body');
     this.#faults += 1;
+    this.#components.standing.failed(provider.peerId, this.#key);
     if (delivered && failure.reason === 'body' && !this.#forgiven.has(provider.peerId)) {
       this.#forgiven.add(provider.peerId);
     } else {
       this.#failed.add(provider.peerId);
     }
     this.#report(provider, failure);
+  }
+
+  /** Notes how fast a body came, of which so many bytes arrived while it was waited for. */
+  delivered({ peerId }: Provider, bytes: number, milliseconds: number): void {
+    this.#components.profiles.delivered(peerId, bytes, milliseconds);
   }
 
   async #askAtAddresses(

@@ -7,6 +7,7 @@ import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
 import { contentPath, type ContentRequest } from './content-request.ts';
 import { firstBytes } from './first-bytes.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
+import { parseReport, type PeerReport } from './peer-report.ts';
 import { checkHead, type PeerHead } from './peer-response.ts';
 
 /** Marks a request of a peer: local answers only, which is what keeps requests from going in circles. */
@@ -42,6 +43,8 @@ export interface PeerClientInit {
  */
 export interface PeerResponse extends PeerHead {
   readonly origin: string;
+  /** What the peer says of itself. */
+  readonly report: PeerReport;
   readonly body: Readable;
 }
 
@@ -110,10 +113,11 @@ export class PeerClient {
         const head = checkHead(request, range, statusCode, headers);
         if (request.method === 'HEAD') body.resume();
         else if (rangeLength(head.range) > 0) await firstBytes(body, given);
-        return { ...head, origin, body };
+        return { ...head, origin, report: parseReport(headers), body };
       } catch (error) {
         const within = AbortSignal.timeout(ERROR_BODY_MS);
         void body.dump({ limit: MAX_ERROR_BODY_BYTES, signal: within }).catch(() => undefined);
+        if (error instanceof PeerError) error.report = parseReport(headers);
         throw error;
       }
     } catch (error) {

@@ -1,7 +1,18 @@
+import type { PeerReport } from './peer-report.ts';
+
 /** Why a peer did not deliver; the label of `peerglass_peer_failures_total`. */
 export type PeerFailure =
   /** No connection came about: another address of the peer may do. */
-  'connect' | 'timeout' | 'not-found' | 'status' | 'range' | 'protocol' | 'digest' | 'body';
+  | 'connect'
+  | 'timeout'
+  | 'not-found'
+  /** It has the content, and too much to do: no fault, and it may be asked again in a while. */
+  | 'busy'
+  | 'status'
+  | 'range'
+  | 'protocol'
+  | 'digest'
+  | 'body';
 
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
@@ -17,6 +28,8 @@ export class PeerError extends Error {
   override readonly name = 'PeerError';
   readonly code = 'ERR_PEER';
   readonly reason: PeerFailure;
+  /** What the peer said of itself in an answer that was not good. */
+  report?: PeerReport;
 
   constructor(reason: PeerFailure, message: string, options?: ErrorOptions) {
     super(message, options);

@@ -15,7 +15,9 @@ import { Bans } from './bans.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { KnownSizes } from './known-sizes.ts';
 import { PeerAttempts } from './peer-attempts.ts';
+import { FirstByteTimes } from './first-byte-times.ts';
 import { PeerClient } from './peer-client.ts';
+import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace } from './peer-race.ts';
 import { PeerStanding } from './peer-standing.ts';
 
@@ -48,6 +50,7 @@ interface Bench extends AsyncDisposable {
   readonly race: PeerRace;
   readonly attempts: PeerAttempts;
   readonly standing: PeerStanding;
+  readonly firstBytes: FirstByteTimes;
 }
 
 /** A race for the blob by itself, with nothing around it. */
@@ -55,6 +58,7 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
   const client = new PeerClient({ userAgent: 'peerglass/test', headTimeout: NEVER });
   const standing = new PeerStanding();
   const metrics = createMetrics();
+  const firstBytes = new FirstByteTimes();
   const attempts = new PeerAttempts(
     { kind: 'blob', method: 'GET', registry: '', repository: 'team/app', digest },
     {
@@ -66,6 +70,8 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
       standing,
       slots,
       sizes: new KnownSizes(),
+      profiles: new PeerProfiles(),
+      firstBytes: { GET: firstBytes, HEAD: new FirstByteTimes() },
     },
     { resolveTimeout: NEVER, resolveRetries: 0, firstByteBudget: NEVER },
   );
@@ -75,6 +81,7 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
     race,
     attempts,
     standing,
+    firstBytes,
     async [Symbol.asyncDispose]() {
       race[Symbol.dispose]();
       stop.abort();
@@ -101,6 +108,25 @@ describe('PeerRace', PATIENCE, () => {
     const result = await bench.race.next();
     assert.ok(result.kind === 'source');
     assert.equal(holders.requests.filter(isGet).length, 1);
+  });
+
+  it('takes for late who is so by what the answers of others took lately', async (t) => {
+    await using late = await startCrowd(1, STALE.hangs, 'late');
+    await using good = await startRogue(holds);
+    await using bench = startRace([...late.providers, providerOf('good', good)]);
+    for (let answer = 0; answer < 20; answer++) bench.firstBytes.note(300);
+    stopTime(t);
+    const next = bench.race.next();
+    const turns = async (done: () => boolean): Promise<void> => {
+      for (let turn = 0; turn < 100_000 && !done(); turn++) await new Promise(setImmediate);
+    };
+    await turns(() => late.requests.length === 1);
+    t.mock.timers.tick(599);
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+    assert.equal(good.requests.length, 0);
+    t.mock.timers.tick(1);
+    const result = await next;
+    assert.equal(result.kind === 'source' && result.provider.peerId, 'good');
   });
 
   it('turns from a late peer to the next, and takes the late one when no other has it', async () => {

@@ -1,12 +1,13 @@
 import type { Provider } from '../routing/router.ts';
+import { Backoff } from '../timing/backoff.ts';
+import { pause } from '../timing/pause.ts';
 import { Wakeup } from '../timing/wakeup.ts';
 import type { ContentRequest } from './content-request.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
 import type { PeerResponse } from './peer-client.ts';
-import type { ProviderSearch } from './provider-search.ts';
-
-/** A peer without an answer for so long, in milliseconds, is late: others are asked beside it. */
-const LATE_MS = 100;
+import { PeerError } from './peer-error.ts';
+import { isFull } from './peer-report.ts';
+import type { ProviderSearch, SearchResult } from './provider-search.ts';
 
 /** Peers that are waited for at once, those apart that are late. */
 const MAX_WIDTH = 32;
@@ -17,10 +18,21 @@ const MAX_AT_ONCE = 128;
 /** Peers that are asked for the content itself at once; the others only say whether they have it. */
 const MAX_FETCHES = 3;
 
+/** How often holders are asked again when all of them are busy: some five seconds, where no budget ends it before. */
+const MAX_RETURNS = 16;
+
+/** The waits before that, in milliseconds. */
+const RETURN_BACKOFF = { first: 25, most: 500 };
+
 /** A peer that is delivering. */
 export interface Source {
   readonly provider: Provider;
   readonly response: PeerResponse;
+}
+
+interface Winner extends Source {
+  /** Whether it was asked because another was late. */
+  readonly hedge: boolean;
 }
 
 /** What came of a race; see {@link ProviderSearch} for the two ways to find nobody. */
@@ -33,6 +45,8 @@ interface Attempt {
   readonly fetches: boolean;
   /** Whether it has one of the slots that all requests share. */
   readonly slot: boolean;
+  /** Whether it is asked because another is late. */
+  readonly hedge: boolean;
   readonly cancel: AbortController;
   /** Nobody waits for it any longer; it may win all the same. */
   late: boolean;
@@ -44,20 +58,28 @@ interface Attempt {
  * The first is asked for the content. With each that fails or is late, one more is asked at the same time: 1,
  * 2, 4, 8. These are asked by HEAD whether they have it, which costs a holder next to nothing and does not
  * cost the connection, and the content is then asked of the first that has. So however many records are out of
- * date, and whatever dead nodes stand between, the request gets to whoever does hold the content.
+ * date, and whatever dead nodes stand between, the request gets to whoever does hold the content. When all holders
+ * are busy they are asked again after a while, and so is the directory, since others may hold it by then.
  */
 export class PeerRace implements Disposable {
   readonly #attempts: PeerAttempts;
   readonly #request: ContentRequest;
   readonly #signal: AbortSignal;
   readonly #inTime: AbortSignal;
-  readonly #search: ProviderSearch;
+  #search: ProviderSearch;
   readonly #wakeup = new Wakeup();
   readonly #running = new Set<Attempt>();
   /** Those that said that they have the content, and have not been asked for it yet. */
   readonly #holders: Provider[] = [];
-  readonly #winners: Source[] = [];
+  readonly #winners: Winner[] = [];
+  /** Those that have the content and too much to do. */
+  readonly #busy: Provider[] = [];
+  readonly #return = new Backoff(RETURN_BACKOFF);
+  #returns = 0;
   #width = 1;
+  /** Whether a peer is late, and those asked since are hedges. */
+  #hedging = false;
+  #hedged = false;
 
   /**
    * @param request what the peers are asked, with the range that is wanted of them
@@ -74,9 +96,7 @@ export class PeerRace implements Disposable {
     this.#request = request;
     this.#signal = signal;
     this.#inTime = inTime;
-    this.#search = attempts.search(() => {
-      this.#wakeup.call();
-    }, inTime);
+    this.#search = this.#newSearch();
   }
 
   /**
@@ -88,9 +108,11 @@ export class PeerRace implements Disposable {
       const winner = this.#winners.shift();
       if (winner !== undefined) {
         this.#cancelAll();
+        this.#countHedges(winner);
         // Whoever comes back for another one has found this one bad.
         this.#widen();
-        return { kind: 'source', ...winner };
+        const { provider, response } = winner;
+        return { kind: 'source', provider, response };
       }
       if (this.#inTime.aborted) {
         if (!this.#signal.aborted) this.#giveUpLate();
@@ -102,7 +124,7 @@ export class PeerRace implements Disposable {
       if (this.#running.size > 0) {
         await this.#wakeup.wait(this.#inTime);
       } else {
-        const found = this.#attempts.exhausted ? 'exhausted' : await this.#search.wait();
+        const found = this.#attempts.exhausted ? 'exhausted' : await this.#findMore();
         if (found !== 'provider') return { kind: found };
       }
     }
@@ -113,6 +135,37 @@ export class PeerRace implements Disposable {
     this.#search[Symbol.dispose]();
   }
 
+  #newSearch(): ProviderSearch {
+    return this.#attempts.search(() => {
+      this.#wakeup.call();
+    }, this.#inTime);
+  }
+
+  /** Waits for another provider, or until those that were busy may be asked again. */
+  async #findMore(): Promise<SearchResult> {
+    if (this.#busy.length === 0 || this.#returns >= MAX_RETURNS) return this.#search.wait();
+    const found = new AbortController();
+    const waited = pause(this.#return.next(), AbortSignal.any([this.#inTime, found.signal]));
+    const search = this.#search;
+    const first = await Promise.race([search.wait(), waited]);
+    if (first === 'provider') {
+      found.abort();
+      return first;
+    }
+    await waited;
+    this.#returns += 1;
+    search[Symbol.dispose]();
+    this.#search = this.#newSearch();
+    for (const provider of this.#busy.splice(0)) this.#search.offer(provider);
+    return 'provider';
+  }
+
+  #countHedges({ hedge }: Winner): void {
+    if (this.#hedged) this.#attempts.hedged(hedge ? 'won' : 'lost');
+    this.#hedging = false;
+    this.#hedged = false;
+  }
+
   #askMore(): void {
     while (this.#running.size < MAX_AT_ONCE && !this.#attempts.exhausted) {
       const fetching = [...this.#running].filter(({ fetches }) => fetches);
@@ -121,7 +174,7 @@ export class PeerRace implements Disposable {
 
       const slot = this.#running.size > 0;
       if (slot && !this.#attempts.slots.take()) return;
-      const holder = this.#holders.shift();
+      const holder = this.#takeHolder();
       const provider = holder ?? this.#takeCandidate();
       if (provider === undefined) {
         if (slot) this.#attempts.slots.giveBack();
@@ -130,8 +183,16 @@ export class PeerRace implements Disposable {
       const first = this.#width === 1 && this.#running.size === 0;
       const fetches = this.#request.method === 'GET' && (first || holder !== undefined);
       const late = this.#attempts.isDoubtful(provider);
-      void this.#run({ provider, fetches, slot, cancel: new AbortController(), late });
+      const hedge = this.#hedging;
+      this.#hedged ||= hedge;
+      void this.#run({ provider, fetches, slot, hedge, cancel: new AbortController(), late });
     }
+  }
+
+  #takeHolder(): Provider | undefined {
+    const holder = this.#attempts.choose(this.#holders);
+    if (holder !== undefined) this.#holders.splice(this.#holders.indexOf(holder), 1);
+    return holder;
   }
 
   /** Doubtful peers come last, and nobody waits for them. */
@@ -144,29 +205,43 @@ export class PeerRace implements Disposable {
 
   /** Never rejects. */
   async #run(attempt: Attempt): Promise<void> {
-    const { provider, fetches, cancel } = attempt;
+    const { provider, fetches, hedge, cancel } = attempt;
+    const request = fetches ? this.#request : ({ ...this.#request, method: 'HEAD' } as const);
     this.#running.add(attempt);
     const signal = AbortSignal.any([this.#signal, cancel.signal]);
     const timer = setTimeout(() => {
+      this.#hedging ||= !attempt.late;
       attempt.late = true;
       this.#attempts.late(provider);
       this.#widen();
-    }, LATE_MS);
+    }, this.#attempts.lateAfter(request.method));
     try {
-      const request = fetches ? this.#request : ({ ...this.#request, method: 'HEAD' } as const);
       const response = await this.#attempts.ask(provider, request, signal);
       if (signal.aborted) response.body.on('error', () => undefined).destroy();
-      else if (request.method === this.#request.method) this.#winners.push({ provider, response });
+      else if (request.method === this.#request.method) {
+        this.#winners.push({ provider, response, hedge });
+      } else if (isFull(response.report)) this.#turnedAway(provider, busyHolder(response));
       else this.#holders.push(provider);
     } catch (error) {
       if (signal.aborted) return;
-      this.#attempts.missed(provider, error);
-      this.#widen();
+      if (error instanceof PeerError && error.reason === 'busy') {
+        this.#turnedAway(provider, error);
+      } else {
+        this.#attempts.missed(provider, error);
+        this.#widen();
+      }
     } finally {
       clearTimeout(timer);
       this.#remove(attempt);
       this.#wakeup.call();
     }
+  }
+
+  /** Whom a busy peer names is asked too; it may be asked itself again. */
+  #turnedAway(provider: Provider, failure: PeerError): void {
+    this.#attempts.busy(provider, failure);
+    this.#busy.push(provider);
+    for (const other of this.#attempts.alternatives(failure)) this.#search.offer(other);
   }
 
   #widen(): void {
@@ -199,6 +274,13 @@ export class PeerRace implements Disposable {
       this.#holders.push(provider);
     }
   }
+}
+
+/** A peer that has the content, and says by the way that it would refuse to send it. */
+function busyHolder({ report }: PeerResponse): PeerError {
+  const failure = new PeerError('busy', 'peer has it and is busy');
+  failure.report = report;
+  return failure;
 }
 
 function isAwaited({ late }: Attempt): boolean {

@@ -12,6 +12,7 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE, isManifestType } from '../oci/media-type.ts';
 import type { ContentRequest } from './content-request.ts';
 import { PeerError } from './peer-error.ts';
+import { parseReport } from './peer-report.ts';
 
 /** What a peer's answer says, once all of it was found to agree with what was asked. */
 export interface PeerHead {
@@ -34,6 +35,9 @@ export function checkHead(
 ): PeerHead {
   if (status === 404) throw new PeerError('not-found', 'peer does not hold it');
   if (status === 416) throw refusedRange(asked, headers);
+  // Without Retry-After it is a peer that cannot reach its containerd, or one that is not ours.
+  if (status === 503 && parseReport(headers).retryLater)
+    throw new PeerError('busy', 'peer is busy');
   if (status !== 200 && status !== 206) throw new PeerError('status', `status ${status}`);
 
   const encoding = single(headers['content-encoding']) ?? 'identity';

@@ -64,6 +64,17 @@ describe('PeerStanding', () => {
     assert.ok(!standing.isDoubtful('a', 'key'));
   });
 
+  it('doubts a peer for the key alone that it did not deliver well, for ten seconds', () => {
+    let now = 0;
+    const standing = new PeerStanding(() => now);
+    standing.answered('a', 'key', true);
+    standing.failed('a', 'key');
+    assert.ok(standing.isDoubtful('a', 'key'));
+    assert.ok(!standing.isDoubtful('a', 'another'));
+    now = 10_000;
+    assert.ok(!standing.isDoubtful('a', 'key'));
+  });
+
   it('doubts a peer that nothing is known about while it is being asked', () => {
     const standing = new PeerStanding(() => 0);
     standing.asking('a');

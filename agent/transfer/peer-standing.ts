@@ -10,8 +10,11 @@ const SAME_SILENCE_MS = 100;
 /** Entries remembered; the oldest is forgotten first. */
 const MAX_ENTRIES = 10_000;
 
-/** `late`: has not answered when it should have. `silent`: did not answer at all. `lacks`: has not the content. */
-type Finding = 'good' | 'late' | 'silent' | 'lacks';
+/**
+ * `late`: has not answered when it should have. `silent`: did not answer at all. `lacks`: has not the content.
+ * `failed`: has it, and did not deliver it well.
+ */
+type Finding = 'good' | 'late' | 'silent' | 'lacks' | 'failed';
 
 interface Note {
   readonly finding: Finding;
@@ -62,6 +65,11 @@ export class PeerStanding {
     else this.#note(pair(peerId, key), 'lacks');
   }
 
+  /** The peer did not deliver the content of the key well: the others are asked for it before this one. */
+  failed(peerId: string, key: string): void {
+    this.#note(pair(peerId, key), 'failed');
+  }
+
   /** The peer has not answered yet, though others do in that time. */
   late(peerId: string): void {
     if (this.#look(peerId)?.finding !== 'silent') this.#note(peerId, 'late');
@@ -87,9 +95,10 @@ export class PeerStanding {
 
   /** Whether others are to be asked before the peer, and nobody is to wait for it. */
   isDoubtful(peerId: string, key: string): boolean {
+    if (this.#look(pair(peerId, key)) !== undefined) return true;
     const finding = this.#look(peerId)?.finding;
     if (finding === undefined) return this.#asking.has(peerId);
-    return finding !== 'good' || this.#look(pair(peerId, key))?.finding === 'lacks';
+    return finding !== 'good';
   }
 
   #look(entry: string): Note | undefined {

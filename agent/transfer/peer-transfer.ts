@@ -4,12 +4,14 @@ import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Provider } from '../routing/router.ts';
 import { AttemptSlots } from './attempt-slots.ts';
+import { Bandwidth } from './bandwidth.ts';
 import { Bans } from './bans.ts';
 import { contentKey, wholeOf, type ContentRequest } from './content-request.ts';
 import { Deliveries, type DeliveriesComponents } from './deliveries.ts';
 import { Delivery } from './delivery.ts';
 import { HoldBack, type HoldBackInit } from './hold-back.ts';
 import { KnownSizes } from './known-sizes.ts';
+import { FirstByteTimes } from './first-byte-times.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
@@ -18,6 +20,7 @@ import {
 import { Budget } from './budget.ts';
 import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
+import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace, type Source } from './peer-race.ts';
 import { PeerStanding } from './peer-standing.ts';
 import { resumingBody } from './resuming-body.ts';
@@ -32,12 +35,19 @@ export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudge
   readonly firstByteBudget?: number;
   /** What is held back until it is verified. */
   readonly holdBack?: HoldBackInit;
+  /** The zone of this node; empty, which is the default, when it has none. */
+  readonly zone?: string;
+  /** Bytes per second that bodies from peers may take in all; 0, the default, for no limit. */
+  readonly downloadLimit?: number;
 }
 
 /** What a {@link PeerTransfer} works with. */
 export interface PeerTransferComponents
   extends
-    Omit<PeerAttemptsComponents, 'bans' | 'standing' | 'slots' | 'sizes'>,
+    Omit<
+      PeerAttemptsComponents,
+      'bans' | 'standing' | 'slots' | 'sizes' | 'profiles' | 'firstBytes'
+    >,
     Pick<DeliveriesComponents, 'store'> {}
 
 /** Content from a peer. */
@@ -74,8 +84,10 @@ export class PeerTransfer {
   readonly #init: PeerAttemptsInit;
   readonly #holdBack: HoldBack;
   readonly #deliveries: Deliveries;
+  readonly #download: Bandwidth | undefined;
 
   constructor(components: PeerTransferComponents, init: PeerTransferInit) {
+    const { zone = '', downloadLimit = 0 } = init;
     const bans = new Bans(components);
     this.#components = {
       ...components,
@@ -83,10 +95,13 @@ export class PeerTransfer {
       standing: new PeerStanding(),
       slots: new AttemptSlots(),
       sizes: new KnownSizes(),
+      profiles: new PeerProfiles({ zone }),
+      firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
     };
     this.#init = { firstByteBudget: 2_500, ...init };
     this.#holdBack = new HoldBack(init.holdBack);
     this.#deliveries = new Deliveries({ ...components, bans });
+    this.#download = downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined;
   }
 
   /** The peers that sent wrong bytes and are not asked. */
@@ -142,6 +157,7 @@ export class PeerTransfer {
         if (attempts.unsatisfiable) {
           throw new OciError('RANGE_INVALID', 'no byte of the range exists');
         }
+        if (attempts.anyBusy) throw new NotDelivered('providers-busy');
         if (attempts.anyAsked) throw new NotDelivered('providers-failed');
         const late = result.kind === 'timeout' || budget.signal.aborted;
         throw new NotDelivered(late ? 'lookup-timeout' : 'no-provider');
@@ -175,6 +191,8 @@ export class PeerTransfer {
     try {
       const whole = await this.#whole(attempts, provider, response, signal);
       const bytes = await this.#holdBack.read(whole);
+      // Whoever comes next pays for it: what is held back is small, and others wait for it.
+      this.#download?.charge(bytes.length);
       this.#components.metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
       if (kind === 'manifest') this.#components.sizes.note(bytes);
       return { kind: 'whole', descriptor: whole.descriptor, origin, bytes };
@@ -211,7 +229,7 @@ export class PeerTransfer {
     // A part cannot be verified by anybody but who has the rest.
     const delivery = new Delivery(attempts.request, descriptor);
     const { metrics } = this.#components;
-    const body = resumingBody(attempts, source, delivery, metrics, signal);
+    const body = resumingBody(attempts, source, delivery, metrics, signal, this.#download);
     return { ...content, checked: false, body };
   }
 
@@ -224,7 +242,7 @@ export class PeerTransfer {
     const { metrics } = this.#components;
     const delivery = this.#deliveries.begin(attempts.request, source.response.descriptor);
     try {
-      yield* resumingBody(attempts, source, delivery, metrics, signal);
+      yield* resumingBody(attempts, source, delivery, metrics, signal, this.#download);
     } finally {
       this.#deliveries.ended(delivery);
     }
@@ -241,7 +259,7 @@ export class PeerTransfer {
     const delivery = new Delivery(attempts.request, descriptor);
     try {
       yield* checkedInPassing(
-        resumingBody(attempts, source, delivery, metrics, signal),
+        resumingBody(attempts, source, delivery, metrics, signal, this.#download),
         descriptor,
       );
       metrics.verdicts.inc({ result: 'right' });
@@ -256,7 +274,7 @@ export class PeerTransfer {
 
 /** Why a request is left to the upstream registry; the label of `peerglass_fall_throughs_total`. */
 class NotDelivered extends Error {
-  readonly reason: 'no-provider' | 'lookup-timeout' | 'providers-failed';
+  readonly reason: 'no-provider' | 'lookup-timeout' | 'providers-failed' | 'providers-busy';
 
   constructor(reason: NotDelivered['reason']) {
     super(reason);

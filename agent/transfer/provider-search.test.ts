@@ -63,3 +63,37 @@ test('a search that is given up leaves the directory', async () => {
     assert.equal(state.ended, true);
   });
 });
+
+test('all that are known without asking are there to choose from when the first comes', async () => {
+  const router = {
+    async *lookup() {
+      await Promise.resolve();
+      yield provider('a');
+      yield provider('b');
+      yield provider('c');
+    },
+    known: () => [provider('a'), provider('b')],
+  };
+  const offered: string[][] = [];
+  const init = {
+    timeout: 1000,
+    retries: 0,
+    excluded: new Set(['a']),
+    choose: (candidates: readonly Provider[]) => {
+      offered.push(candidates.map(({ peerId }) => peerId));
+      return candidates.at(-1);
+    },
+  };
+  const search = new ProviderSearch(router, 'key', init, new AbortController().signal);
+  assert.equal(await search.wait(), 'provider');
+  search.offer(provider('d'));
+  search.offer(provider('b'));
+  assert.equal(search.take()?.peerId, 'd');
+  assert.equal(search.take()?.peerId, 'b');
+  assert.deepEqual(offered, [['b', 'd'], ['b']]);
+  assert.equal(search.take(), undefined);
+  await eventually(() => {
+    assert.equal(search.take()?.peerId, 'c', 'and the others are looked for');
+  });
+  search[Symbol.dispose]();
+});

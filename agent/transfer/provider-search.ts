@@ -16,6 +16,9 @@ const WAIT_GROWTH = 3;
 /** A timer that is later than this, in milliseconds, shows that this process has been kept from working. */
 const OVERSLEPT_MS = 10;
 
+/** What a search asks; a directory that knows nothing without asking has no `known`. */
+export type SearchRouter = Pick<Router, 'lookup'> & Partial<Pick<Router, 'known'>>;
+
 /** Bounds of a search, and whom it tells. */
 export interface ProviderSearchInit {
   /** How long the first wait for a provider is, in milliseconds. */
@@ -24,6 +27,8 @@ export interface ProviderSearchInit {
   readonly retries: number;
   /** Providers that are not wanted again, by peer ID. Read at each step, so it may grow meanwhile. */
   readonly excluded: Pick<ReadonlySet<string>, 'has'>;
+  /** Chooses one of several that are there; the first when absent. */
+  readonly choose?: (candidates: readonly Provider[]) => Provider | undefined;
   /** Called once, when the first provider is there, with the seconds that took. */
   readonly onFirst?: (seconds: number) => void;
   /** Called at each provider. */
@@ -46,30 +51,39 @@ export type SearchResult = 'provider' | 'exhausted' | 'timeout';
  */
 export class ProviderSearch implements Disposable {
   readonly #init: ProviderSearchInit;
+  readonly #router: SearchRouter;
+  readonly #key: string;
   readonly #queue: Provider[] = [];
+  /** Peer IDs of all that have been in the queue. */
+  readonly #seen = new Set<string>();
   readonly #stop = new AbortController();
   /** Called by who finds none to take; a new one for each provider, which ends the want before it. */
   #wanted = new Wakeup();
   #ended = false;
   #wake: () => void = () => undefined;
 
-  constructor(
-    router: Pick<Router, 'lookup'>,
-    key: string,
-    init: ProviderSearchInit,
-    signal: AbortSignal,
-  ) {
+  constructor(router: SearchRouter, key: string, init: ProviderSearchInit, signal: AbortSignal) {
     this.#init = init;
-    void this.#fill(router, key, AbortSignal.any([signal, this.#stop.signal]));
+    this.#router = router;
+    this.#key = key;
+    void this.#fill(AbortSignal.any([signal, this.#stop.signal]));
   }
 
-  /** The next provider that is there already and `fits`. */
+  /** The best of the providers that are there already and `fit`. */
   take(fits: (provider: Provider) => boolean = () => true): Provider | undefined {
-    const { excluded } = this.#init;
-    const index = this.#queue.findIndex((it) => !excluded.has(it.peerId) && fits(it));
-    if (index >= 0) return this.#queue.splice(index, 1)[0];
-    this.#wanted.call();
-    return undefined;
+    const { excluded, choose } = this.#init;
+    const candidates = this.#queue.filter((it) => !excluded.has(it.peerId) && fits(it));
+    const chosen = choose === undefined ? candidates[0] : choose(candidates);
+    if (chosen === undefined) this.#wanted.call();
+    else this.#queue.splice(this.#queue.indexOf(chosen), 1);
+    return chosen;
+  }
+
+  /** Adds a provider of which another way than the directory has told; nothing when it is known already. */
+  offer(provider: Provider): void {
+    this.#add(provider);
+    this.#init.onArrival?.();
+    this.#wake();
   }
 
   /** Puts a provider that was taken in front of the others. */
@@ -99,15 +113,19 @@ export class ProviderSearch implements Disposable {
     this.#stop.abort();
   }
 
-  async #fill(router: Pick<Router, 'lookup'>, key: string, signal: AbortSignal): Promise<void> {
+  async #fill(signal: AbortSignal): Promise<void> {
+    const key = this.#key;
     const start = performance.now();
     let first = true;
     try {
-      for await (const provider of router.lookup(key, signal)) {
+      for await (const provider of this.#router.lookup(key, signal)) {
         if (first) this.#init.onFirst?.((performance.now() - start) / 1000);
         first = false;
-        if (this.#queue.length < MAX_QUEUED) this.#queue.push(provider);
+        if (this.#seen.has(provider.peerId)) continue;
         this.#wanted = new Wakeup();
+        // All that are known without asking anybody are there to choose from, and not only the first.
+        for (const known of this.#router.known?.(key) ?? []) this.#add(known);
+        this.#add(provider);
         this.#init.onArrival?.();
         this.#wake();
         await this.#wanted.wait(signal);
@@ -118,6 +136,12 @@ export class ProviderSearch implements Disposable {
       this.#ended = true;
       this.#wake();
     }
+  }
+
+  #add(provider: Provider): void {
+    if (this.#seen.has(provider.peerId) || this.#queue.length >= MAX_QUEUED) return;
+    this.#seen.add(provider.peerId);
+    this.#queue.push(provider);
   }
 
   /** Whether something came before `milliseconds` were over. */

@@ -1,7 +1,9 @@
 import type { Metrics } from '../metrics/metrics.ts';
+import { Backoff } from '../timing/backoff.ts';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Delivery } from './delivery.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerRace, type Source } from './peer-race.ts';
@@ -18,11 +20,19 @@ const LEAST_IN_WINDOW = 64 * 1024;
 /** Over how long the rate is looked at, in milliseconds; time spent waiting for the client is not counted. */
 const RATE_WINDOW_MS = 10_000;
 
+/** How often in a row it is tried to go on without a byte of progress. */
+const MAX_VAIN_TRIES = 4;
+
+/** The waits between those, in milliseconds: about a second in all. */
+const RESUME_BACKOFF = { first: 100, most: 800 };
+
 /**
  * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
- * one fails.
+ * one fails. Where the next fails without a byte of progress, or there is none, it is looked for again after a
+ * while, a bounded number of times.
  *
  * @param delivery is told who delivers, and what has been passed on
+ * @param download what all bodies from peers share, where that is limited
  * @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted
  */
 export async function* resumingBody(
@@ -31,8 +41,11 @@ export async function* resumingBody(
   delivery: Delivery,
   metrics: Metrics,
   signal: AbortSignal,
+  download?: Bandwidth,
 ): AsyncGenerator<Uint8Array> {
   const { descriptor, range } = first.response;
+  const backoff = new Backoff(RESUME_BACKOFF);
+  let vainTries = 0;
   let source = first;
   let position = range.start;
   for (;;) {
@@ -40,6 +53,7 @@ export async function* resumingBody(
     let waited = 0;
     let arrived = 0;
     delivery.from(source.provider);
+    let waitedInAll = 0;
     try {
       let asked = performance.now();
       for await (const chunk of source.response.body as AsyncIterable<Buffer>) {
@@ -48,8 +62,11 @@ export async function* resumingBody(
         }
         position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
-        waited += performance.now() - asked;
+        const took = performance.now() - asked;
+        waited += took;
+        waitedInAll += took;
         arrived += chunk.length;
+        await download?.take(chunk.length, signal);
         yield chunk;
         if (waited > RATE_WINDOW_MS) {
           if (arrived < LEAST_IN_WINDOW && position <= range.end) {
@@ -69,8 +86,19 @@ export async function* resumingBody(
     } finally {
       delivery.passed({ start: begun, end: position - 1 });
       source.response.body.destroy();
+      attempts.delivered(source.provider, position - begun, waitedInAll);
     }
-    const next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
+    if (position > begun) {
+      vainTries = 0;
+      backoff.reset();
+    }
+    let next: Source | undefined;
+    while (next === undefined && vainTries < MAX_VAIN_TRIES && !attempts.exhausted) {
+      if (vainTries > 0) await backoff.wait(signal);
+      signal.throwIfAborted();
+      vainTries += 1;
+      next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
+    }
     metrics.resumes.inc({ result: next === undefined ? 'broken' : 'resumed' });
     if (next === undefined) {
       throw new BodyBrokenError(`no peer left at byte ${position} of ${descriptor.size}`);
