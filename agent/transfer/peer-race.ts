@@ -1,13 +1,13 @@
 import type { Provider } from '../routing/router.ts';
 import { Backoff } from '../timing/backoff.ts';
-import { pause } from '../timing/pause.ts';
+import { Deadline } from '../timing/deadline.ts';
 import { Wakeup } from '../timing/wakeup.ts';
 import type { ContentRequest } from './content-request.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
 import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
 import { isFull } from './peer-report.ts';
-import type { ProviderSearch, SearchResult } from './provider-search.ts';
+import type { ProviderSearch } from './provider-search.ts';
 
 /** Peers that are waited for at once, those apart that are late. */
 const MAX_WIDTH = 32;
@@ -66,7 +66,7 @@ export class PeerRace implements Disposable {
   readonly #request: ContentRequest;
   readonly #signal: AbortSignal;
   readonly #inTime: AbortSignal;
-  #search: ProviderSearch;
+  readonly #search: ProviderSearch;
   readonly #wakeup = new Wakeup();
   readonly #running = new Set<Attempt>();
   /** Those that said that they have the content, and have not been asked for it yet. */
@@ -96,7 +96,9 @@ export class PeerRace implements Disposable {
     this.#request = request;
     this.#signal = signal;
     this.#inTime = inTime;
-    this.#search = this.#newSearch();
+    this.#search = attempts.search(() => {
+      this.#wakeup.call();
+    }, inTime);
   }
 
   /**
@@ -121,10 +123,12 @@ export class PeerRace implements Disposable {
       }
 
       this.#askMore();
-      if (this.#running.size > 0) {
+      if (this.#mayReturn() && ![...this.#running].some(isAwaited)) {
+        await this.#returnToBusy();
+      } else if (this.#running.size > 0) {
         await this.#wakeup.wait(this.#inTime);
       } else {
-        const found = this.#attempts.exhausted ? 'exhausted' : await this.#findMore();
+        const found = this.#attempts.exhausted ? 'exhausted' : await this.#search.wait();
         if (found !== 'provider') return { kind: found };
       }
     }
@@ -135,29 +139,18 @@ export class PeerRace implements Disposable {
     this.#search[Symbol.dispose]();
   }
 
-  #newSearch(): ProviderSearch {
-    return this.#attempts.search(() => {
-      this.#wakeup.call();
-    }, this.#inTime);
+  #mayReturn(): boolean {
+    return this.#busy.length > 0 && this.#returns < MAX_RETURNS && !this.#attempts.exhausted;
   }
 
-  /** Waits for another provider, or until those that were busy may be asked again. */
-  async #findMore(): Promise<SearchResult> {
-    if (this.#busy.length === 0 || this.#returns >= MAX_RETURNS) return this.#search.wait();
-    const found = new AbortController();
-    const waited = pause(this.#return.next(), AbortSignal.any([this.#inTime, found.signal]));
-    const search = this.#search;
-    const first = await Promise.race([search.wait(), waited]);
-    if (first === 'provider') {
-      found.abort();
-      return first;
-    }
-    await waited;
+  /** Waits for news, and when there are none for a while those that were busy may be asked again. */
+  async #returnToBusy(): Promise<void> {
+    using due = new Deadline(this.#return.next(), this.#inTime);
+    await this.#wakeup.wait(due.signal);
+    if (!due.signal.aborted || this.#inTime.aborted) return;
     this.#returns += 1;
-    search[Symbol.dispose]();
-    this.#search = this.#newSearch();
-    for (const provider of this.#busy.splice(0)) this.#search.offer(provider);
-    return 'provider';
+    for (const provider of this.#busy.splice(0)) this.#search.putBack(provider);
+    this.#search.again();
   }
 
   #countHedges({ hedge }: Winner): void {

@@ -55,6 +55,27 @@ test('another provider is looked for only when there is none to take', async () 
   search[Symbol.dispose]();
 });
 
+test('the directory can be asked again, and names only those who are new', async () => {
+  const holders = ['a'];
+  const router = {
+    async *lookup() {
+      await Promise.resolve();
+      yield* holders.map(provider);
+    },
+  };
+  const init = { timeout: 1000, retries: 0, excluded: new Set<string>() };
+  const search = new ProviderSearch(router, 'key', init, new AbortController().signal);
+  assert.equal(await search.wait(), 'provider');
+  assert.equal(search.take()?.peerId, 'a');
+  assert.equal(await search.wait(), 'exhausted');
+  holders.push('b');
+  search.again();
+  assert.equal(await search.wait(), 'provider');
+  assert.equal(search.take()?.peerId, 'b');
+  assert.equal(await search.wait(), 'exhausted');
+  search[Symbol.dispose]();
+});
+
 test('a search that is given up leaves the directory', async () => {
   const { search, state } = searching('a', 'b');
   await search.wait();

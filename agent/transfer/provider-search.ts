@@ -57,16 +57,26 @@ export class ProviderSearch implements Disposable {
   /** Peer IDs of all that have been in the queue. */
   readonly #seen = new Set<string>();
   readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
   /** Called by who finds none to take; a new one for each provider, which ends the want before it. */
   #wanted = new Wakeup();
   #ended = false;
+  #anyCame = false;
   #wake: () => void = () => undefined;
 
   constructor(router: SearchRouter, key: string, init: ProviderSearchInit, signal: AbortSignal) {
     this.#init = init;
     this.#router = router;
     this.#key = key;
-    void this.#fill(AbortSignal.any([signal, this.#stop.signal]));
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
+    void this.#fill();
+  }
+
+  /** Asks the directory once more when it has named all that it knew: others may hold the content by now. */
+  again(): void {
+    if (!this.#ended || this.#signal.aborted) return;
+    this.#ended = false;
+    void this.#fill();
   }
 
   /** The best of the providers that are there already and `fit`. */
@@ -113,14 +123,14 @@ export class ProviderSearch implements Disposable {
     this.#stop.abort();
   }
 
-  async #fill(signal: AbortSignal): Promise<void> {
+  async #fill(): Promise<void> {
     const key = this.#key;
+    const signal = this.#signal;
     const start = performance.now();
-    let first = true;
     try {
       for await (const provider of this.#router.lookup(key, signal)) {
-        if (first) this.#init.onFirst?.((performance.now() - start) / 1000);
-        first = false;
+        if (!this.#anyCame) this.#init.onFirst?.((performance.now() - start) / 1000);
+        this.#anyCame = true;
         if (this.#seen.has(provider.peerId)) continue;
         this.#wanted = new Wakeup();
         // All that are known without asking anybody are there to choose from, and not only the first.

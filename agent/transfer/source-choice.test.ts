@@ -73,7 +73,7 @@ describe('many requests for one blob are spread over its holders:', PATIENCE, ()
     const holders = await startHolders(resources, {}, {}, {});
     const router = new KnownRouter(holders.map(({ provider }) => provider));
     await using node = await startMirror({ router, firstByteBudget: NEVER });
-    const sources = await Promise.all(Array.from({ length: 30 }, () => pull(node)));
+    const sources = await Promise.all(Array.from({ length: 30 }, () => pull(node, [0, 599_999])));
     const counts = countBy(sources);
     assert.equal(counts.length, 3);
     assert.ok(Math.max(...counts) <= 16, counts.join());
@@ -186,6 +186,20 @@ describe('a busy holder', PATIENCE, () => {
     await slots[1]?.cancel();
     assert.equal(await pulled, holders[1].origin);
     await slots[0]?.cancel();
+  });
+
+  it('is asked again although another peer hangs', async () => {
+    await using resources = new AsyncDisposableStack();
+    await using hanging = await startRogue(STALE.hangs);
+    const [busy] = (await startHolders(resources, { uploads: { most: 1 } })) as [Holder];
+    const slot = await occupy(busy);
+    const router = new FixedRouter(providerOf('hanging', hanging), busy.provider);
+    await using node = await startMirror({ router, headTimeout: NEVER, firstByteBudget: NEVER });
+    const pulled = pull(node);
+    await eventually(() => metric(node, 'peerglass_peer_failures_total{reason="busy"} '));
+    await slot.cancel();
+    assert.equal(await pulled, busy.origin);
+    assert.equal(hanging.requests.length, 1);
   });
 
   it('is outwaited by a new holder that the directory names meanwhile', async () => {
