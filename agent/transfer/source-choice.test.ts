@@ -180,9 +180,11 @@ describe('a busy holder', PATIENCE, () => {
     const router = new KnownRouter(holders.map(({ provider }) => provider));
     await using node = await startMirror({ router, firstByteBudget: NEVER });
     const pulled = pull(node);
-    for (const holder of holders) {
-      await eventually(() => metric(holder, 'peerglass_uploads_refused_total{reason="node"} '));
-    }
+    await eventually(async () => {
+      const text = await node.metrics.registry.metrics();
+      const [, busy] = /peerglass_peer_failures_total\{reason="busy"\} (\d+)/.exec(text) ?? [];
+      assert.ok(Number(busy) > 2, 'both are busy, and one of them is asked a second time');
+    });
     await slots[1]?.cancel();
     assert.equal(await pulled, holders[1].origin);
     await slots[0]?.cancel();
