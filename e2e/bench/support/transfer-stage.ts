@@ -1,6 +1,6 @@
 import { Cluster, type ClusterNode } from '../../harness/cluster.ts';
 import { PORTS } from '../../harness/agent-process.ts';
-import { makeImage } from '../../harness/fixtures.ts';
+import { makeImage, REGISTRY } from '../../harness/fixtures.ts';
 import { waitUntilVisible } from '../../harness/mirror.ts';
 import type { Host } from '../../harness/namespaces.ts';
 import type { Upstream } from '../../harness/upstream.ts';
@@ -22,7 +22,7 @@ const FETCH_STREAMS = 4;
 
 /**
  * What the figures of the transfer are taken of: nodes with containerd 2.1 and an agent, a registry and a client, each
- * in a network namespace of its own on one bridge. `a` holds the images, `b` and `chunks` hold nothing, and `chunks`
+ * in a network namespace of its own on one bridge. `a` holds the images, `b` and `chunks` do not, and `chunks`
  * fetches layers in parallel pieces.
  */
 export class TransferStage implements AsyncDisposable {
@@ -61,6 +61,7 @@ export class TransferStage implements AsyncDisposable {
         { ...node, name: 'chunks', ...fetch },
       ]),
     );
+    await holdSomething([cluster.node('b'), cluster.node('chunks')]);
     const upstream = await cluster.addUpstream();
     const client = await cluster.network.addHost('client');
     return new TransferStage(cluster, upstream, client, resources.move());
@@ -121,6 +122,16 @@ export class TransferStage implements AsyncDisposable {
     }
     return image;
   }
+}
+
+/**
+ * Gives nodes a small image, as every node in use has some: containerd makes the folder of its blobs with the first
+ * of them, and until then an agent has to ask it by gRPC for each.
+ */
+async function holdSomething(nodes: readonly ClusterNode[]): Promise<void> {
+  const name = `${REGISTRY}/bench/other:1.0`;
+  const { archive } = await makeImage({ name, layers: [{ files: 1 }] });
+  for (const { containerd } of nodes) await containerd.importArchive(archive);
 }
 
 /** The only layer of an image, or the first. */
