@@ -262,7 +262,7 @@ export const REGISTRY_OPTIONS = {
     fallback: '',
     summary: 'bytes a second sent to peers',
     details:
-      'Of the whole node, as `10MiB` or `10MB`; at least 1 MiB, empty or 0 for no limit. Shared evenly; manifests pass at once and are counted. What goes to the containerd of this node is not limited.',
+      'Of the whole node, as `10MiB`; at least 1 MiB, empty or 0 for no limit. Shared evenly; manifests pass at once and are counted. What goes to the containerd of this node is not limited.',
     spegel: false,
   }),
   'download-limit': option({

@@ -45,16 +45,14 @@ describe('resolveOptions', () => {
       ['', 0],
       ['0', 0],
       ['10MiB', 10_485_760],
-      ['10MB', 10_000_000],
+      ['10Mi', 10_485_760],
       ['2048KiB', 2_097_152],
-      ['2000kB', 2_000_000],
       ['1GiB', 1_073_741_824],
       ['2000000', 2_000_000],
-      ['2000000B', 2_000_000],
     ] as const) {
       assert.equal(resolve({ 'upload-limit': [text] })['upload-limit'], rate, text);
     }
-    for (const text of ['10', '512KiB', '10M', '10iB', '-1MiB', '1.5MiB', 'fast', '10 MiB']) {
+    for (const text of ['10', '512KiB', '10M', '10MB', '10iB', '-1MiB', 'fast', '10 MiB']) {
       assert.throws(() => resolve({ 'download-limit': [text] }), UsageError, text);
     }
     assert.equal(resolve({}, { ZONE: 'eu-central-1a' }).zone, 'eu-central-1a');
