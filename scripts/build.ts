@@ -34,7 +34,9 @@ const { platform, arch } = process;
 const native = `node_modules/@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`;
 const beside = join(root, 'dist/koffi.node');
 rmSync(beside, { force: true });
-if (existsSync(join(root, native))) copyFileSync(join(root, native), beside);
-else process.stderr.write(`no ${native}: blobs will go as streams\n`);
+if (existsSync(join(root, native))) {
+  copyFileSync(join(root, native), beside);
+  copyFileSync(join(root, 'node_modules/koffi/LICENSE.txt'), `${beside}.LEGAL.txt`);
+} else process.stderr.write(`no ${native}: blobs will go as streams\n`);
 
 process.stdout.write(`${outfile}: ${Math.round(statSync(outfile).size / 1024)} KiB\n`);

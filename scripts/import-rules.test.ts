@@ -29,6 +29,8 @@ describe('imports run one way', () => {
     ['agent/mirror/respond.ts', "import '../testing/quiet.ts';", false],
     ['agent/mirror/respond.ts', "import '../transfer/peer-client.ts';", true],
     ['agent/store/content-store.ts', "import '../oci/digest.ts';", true],
+    ['agent/kernel/kernel.ts', "import '../store/content-store.ts';", false],
+    ['agent/transfer/moving-body.ts', "import '../kernel/kernel.ts';", true],
     ['agent/cli/agent.ts', "import '../mirror/respond.ts';", true],
   ] as const) {
     it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {

@@ -122,6 +122,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     connectTimeout: config['peer-timeout'] / 2,
     headTimeout: config['peer-timeout'],
     stallTimeout: config['stall-timeout'],
+    dataPlane,
   });
   parts.defer(() => client.close());
   const transfer = new PeerTransfer(

@@ -1,6 +1,6 @@
 /**
- * Gives libuv's thread pool eight threads, where nothing else is said: of the four that it has by default, up to
- * four may be in calls of agent/kernel, and files are read and names resolved on the others.
+ * Gives libuv's thread pool eight threads in the place of four, where nothing else is said: up to six may be in calls
+ * of agent/kernel, and files are read and names resolved on the others.
  *
  * To be imported before everything else: the pool is made at its first use.
  */

@@ -5,12 +5,16 @@ import pLimit from 'p-limit';
 
 import { fileOffset, READY, systemError, type Libc } from './libc.ts';
 import { Readiness } from './readiness.ts';
+import { ReceiverError, SenderError, splice, type MovedPiece } from './splice.ts';
 
 /** Most bytes that one call moves; the disk may be slow, and others wait for the thread. */
 const SLICE = 4 * 1024 * 1024;
 
 /** Calls at once that may wait for a disk. The thread pool has more threads: reading files needs it too. */
 const CALLS_AT_ONCE = 3;
+
+/** Calls at once that move bytes between connections, which never wait. */
+const SPLICES_AT_ONCE = 2;
 
 const { EAGAIN, EINTR, EINVAL, ENOSYS, EOPNOTSUPP } = constants.errno;
 
@@ -50,6 +54,7 @@ export class Kernel {
   readonly #libc: Libc;
   readonly #readiness: Readiness;
   readonly #slots = pLimit(CALLS_AT_ONCE);
+  readonly #spliceSlots = pLimit(SPLICES_AT_ONCE);
 
   /** @throws Error when there are too many descriptors */
   constructor(libc: Libc) {
@@ -99,6 +104,36 @@ export class Kernel {
     } finally {
       this.#readiness.forget(to);
       this.#libc.close(to);
+    }
+  }
+
+  /**
+   * Moves a body from one socket to another by splice(2), as {@link sendFile} does from a file. The sender's socket
+   * must not be read meanwhile.
+   *
+   * @param stallTimeout longest that the sender may be silent while the receiver is ready, in milliseconds
+   * @throws SenderError, ReceiverError; the signal's reason when that is aborted
+   */
+  async *splice(
+    { from, to, length }: { readonly from: Socket; readonly to: Socket; readonly length: number },
+    stallTimeout: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<MovedPiece> {
+    const [sender, receiver] = [socketDescriptor(from), socketDescriptor(to)];
+    if (sender === undefined) throw new SenderError('ended', 'connection is closed');
+    if (receiver === undefined) throw new ReceiverError('connection is closed');
+    const components = { libc: this.#libc, readiness: this.#readiness, slot: this.#spliceSlots };
+    const open: number[] = [];
+    try {
+      for (const descriptor of [sender, receiver]) open.push(this.#libc.duplicate(descriptor));
+      const [ours = -1, theirs = -1] = open;
+      const init = { from: ours, to: theirs, length, stallTimeout };
+      yield* splice(components, init, signal);
+    } finally {
+      for (const descriptor of open) {
+        this.#readiness.forget(descriptor);
+        this.#libc.close(descriptor);
+      }
     }
   }
 }

@@ -18,7 +18,7 @@ import type { Digest } from '../oci/digest.ts';
 import { startDiskMirror, type DiskMirror } from '../testing/disk-mirror.ts';
 import { eventually } from '../testing/eventually.ts';
 import { movedBytes } from './moved-bytes.ts';
-import { moveBody } from './respond.ts';
+import { moveFileBody } from './respond.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -232,7 +232,7 @@ describe('a body that the kernel is to move', () => {
         move: () => Promise.resolve('unsupported' as const),
         instead: () => Readable.from([Buffer.from('56789')]),
       };
-      void moveBody(res, body, new AbortController().signal, () => undefined).then(() => {
+      void moveFileBody(res, body, new AbortController().signal, () => undefined).then(() => {
         assert.equal(movedBytes(res), 0);
       });
     });

@@ -8,7 +8,7 @@ import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { OpenBlob } from '../store/content-store.ts';
 import { firstBytes } from '../transfer/first-bytes.ts';
 import type { Pace } from './peer-uploads.ts';
-import { moveBody, sendBody } from './respond.ts';
+import { moveFileBody, sendBody } from './respond.ts';
 
 /**
  * Bodies below this length, in bytes, go as streams: they are one read and one write, and calling the kernel
@@ -62,7 +62,7 @@ export async function openLocalBody(
   const rest = { start: range.start + first.length, end: range.end };
   const part = { fd, position: rest.start, length: rangeLength(rest) };
   return (res, aborted, onSent) =>
-    moveBody(
+    moveFileBody(
       res,
       {
         first,

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 
 import type { DataPlane } from '../kernel/data-plane.ts';
+import { socketDescriptor } from '../kernel/kernel.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { resolveRange, type ByteRange } from '../oci/byte-range.ts';
@@ -19,7 +20,7 @@ import { findLocal, type LocalContent } from './local-content.ts';
 import { ManifestCache } from './manifest-cache.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { parseTarget } from './request-target.ts';
-import { sendBody, writeContentHead, writeError } from './respond.ts';
+import { moveBody, sendBody, writeContentHead, writeError } from './respond.ts';
 
 /** What a {@link MirrorHandler} works with. */
 export interface MirrorHandlerComponents {
@@ -219,7 +220,12 @@ export class MirrorHandler {
       case 'stream': {
         const partial = request.range === undefined ? {} : { range: content.range };
         writeContentHead(res, { ...head, ...partial });
-        await sendBody(res, content.body, signal, () => undefined);
+        const { moveTo } = content;
+        if (moveTo !== undefined && socketDescriptor(res.req.socket) !== undefined) {
+          await moveBody(res, moveTo, signal);
+        } else {
+          await sendBody(res, content.body, signal, () => undefined);
+        }
       }
     }
   }

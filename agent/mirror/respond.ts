@@ -1,6 +1,7 @@
 import { STATUS_CODES, type ServerResponse } from 'node:http';
 
 import type { Moved } from '../kernel/kernel.ts';
+import type { Sink } from '../kernel/sink.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OciError } from '../oci/errors.ts';
@@ -90,8 +91,8 @@ export async function sendBody(
   }
 }
 
-/** A body that the kernel moves to the connection. */
-export interface MovableBody {
+/** A body that the kernel sends from a file. */
+export interface FileBody {
   /** What goes before, with the head. */
   readonly first: Uint8Array;
   /** Moves the rest; see {@link Moved}. The connection is not to be written to meanwhile. */
@@ -105,9 +106,9 @@ export interface MovableBody {
  *
  * @throws what the source failed with, after the connection was ended
  */
-export async function moveBody(
+export async function moveFileBody(
   res: ServerResponse,
-  { first, move, instead }: MovableBody,
+  { first, move, instead }: FileBody,
   signal: AbortSignal,
   onSent: (bytes: number) => void,
 ): Promise<void> {
@@ -117,9 +118,7 @@ export async function moveBody(
   let moved: Moved;
   try {
     moved = await move((bytes) => {
-      addMovedBytes(res, bytes);
-      // Node.js does not see these bytes: without this it would take the connection for idle.
-      socket.setTimeout(socket.timeout ?? 0);
+      noteMoved(res, bytes);
       onSent(bytes);
     });
   } catch (error) {
@@ -130,6 +129,39 @@ export async function moveBody(
   if (moved === 'unsupported') await sendBody(res, instead(), signal, onSent);
   else if (moved === 'closed') socket.destroy();
   else if (moved === 'all') res.end();
+}
+
+/**
+ * Has a body moved to the client, like {@link sendBody}.
+ *
+ * @throws what the source failed with, after the connection was ended
+ */
+export async function moveBody(
+  res: ServerResponse,
+  moveTo: (sink: Sink) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await moveTo({
+      socket: res.req.socket,
+      write: (bytes) => handedOver(res, bytes, signal),
+      moved: (bytes) => {
+        noteMoved(res, bytes);
+      },
+    });
+    res.end();
+  } catch (error) {
+    if (signal.aborted) return;
+    breakOff(res);
+    throw error;
+  }
+}
+
+function noteMoved(res: ServerResponse, bytes: number): void {
+  const { socket } = res.req;
+  addMovedBytes(res, bytes);
+  // Node.js does not see these bytes: without this it would take the connection for idle.
+  socket.setTimeout(socket.timeout ?? 0);
 }
 
 function breakOff(res: ServerResponse): void {

@@ -1,10 +1,14 @@
 import type { Readable } from 'node:stream';
 
-import { Agent, request as send, type Dispatcher } from 'undici';
+import { Agent, request as send } from 'undici';
+import type { IncomingHttpHeaders } from 'undici/types/header.js';
 
+import type { DataPlane } from '../kernel/data-plane.ts';
+import type { Kernel } from '../kernel/kernel.ts';
 import { formatRange, rangeLength } from '../oci/byte-range.ts';
 import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
 import { contentPath, type ContentRequest } from './content-request.ts';
+import { DirectClient } from './direct/direct-client.ts';
 import { firstBytes } from './first-bytes.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { parseReport, type PeerReport } from './peer-report.ts';
@@ -35,6 +39,8 @@ export interface PeerClientInit {
   readonly stallTimeout?: number;
   /** `User-Agent` to send. */
   readonly userAgent: string;
+  /** With it, blobs come over connections whose bytes the kernel can move. Default: none do. */
+  readonly dataPlane?: Pick<DataPlane, 'kernel'>;
 }
 
 /**
@@ -48,9 +54,20 @@ export interface PeerResponse extends PeerHead {
   readonly body: Readable;
 }
 
+/** An answer of either client. */
+interface Answer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Readable & {
+    dump(options: { readonly limit: number; readonly signal: AbortSignal }): Promise<void>;
+  };
+}
+
 /** Speaks HTTP to the mirrors of other nodes over pooled connections. */
 export class PeerClient {
   readonly #agent: Agent;
+  readonly #direct: DirectClient;
+  readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
   /** For an answer to begin, where nothing else is said; milliseconds. */
   readonly headTimeout: number;
   readonly #userAgent: string;
@@ -58,11 +75,14 @@ export class PeerClient {
   constructor(init: PeerClientInit) {
     this.headTimeout = init.headTimeout ?? 1_000;
     this.#userAgent = init.userAgent;
+    this.#dataPlane = init.dataPlane;
+    const { connectTimeout = 500, stallTimeout = 5_000 } = init;
+    this.#direct = new DirectClient({ connectTimeout, stallTimeout });
     this.#agent = new Agent({
       connections: MAX_CONNECTIONS_PER_PEER,
       pipelining: 1,
-      connect: { timeout: init.connectTimeout ?? 500 },
-      bodyTimeout: init.stallTimeout ?? 5_000,
+      connect: { timeout: connectTimeout },
+      bodyTimeout: stallTimeout,
       headersTimeout: 0, // the timer below covers connecting too
       maxHeaderSize: MAX_HEADER_BYTES,
       keepAliveTimeout: 30_000,
@@ -93,19 +113,23 @@ export class PeerClient {
     }, within);
     const given = AbortSignal.any([signal, late.signal]);
     try {
-      const exchange = send(new URL(contentPath(request), origin), {
-        dispatcher: this.#agent,
-        method: request.method,
-        headers: {
-          accept: request.kind === 'manifest' ? MANIFEST_ACCEPT : '*/*',
-          'accept-encoding': 'identity',
-          'user-agent': this.#userAgent,
-          [MIRRORED_HEADER]: 'true',
-          ...(range === undefined ? {} : { range: formatRange(range) }),
-        },
-        signal: given,
-        reset: false, // or undici closes the connection after every HEAD
-      });
+      const url = new URL(contentPath(request), origin);
+      const fields = {
+        accept: request.kind === 'manifest' ? MANIFEST_ACCEPT : '*/*',
+        'accept-encoding': 'identity',
+        'user-agent': this.#userAgent,
+        [MIRRORED_HEADER]: 'true',
+        ...(range === undefined ? {} : { range: formatRange(range) }),
+      };
+      const exchange: Promise<Answer> = this.#isDirect(request, url)
+        ? this.#direct.get(url, fields, given)
+        : send(url, {
+            dispatcher: this.#agent,
+            method: request.method,
+            headers: fields,
+            signal: given,
+            reset: false, // or undici closes the connection after every HEAD
+          });
       const { statusCode, headers, body } = await orAborted(exchange, given);
       // Whoever gives up a body destroys it, and undici then has it fail: unheard, that would end the process.
       body.on('error', () => undefined);
@@ -128,17 +152,25 @@ export class PeerClient {
     }
   }
 
+  /** What can move bodies of blobs; loaded by the first of them. */
+  get kernel(): Kernel | undefined {
+    return this.#dataPlane?.kernel();
+  }
+
+  #isDirect({ kind, method }: ContentRequest, url: URL): boolean {
+    if (kind !== 'blob' || method !== 'GET' || url.protocol !== 'http:') return false;
+    return this.kernel !== undefined && this.#direct.hasRoom(url.origin);
+  }
+
   /** Ends every connection, requests in progress included. */
   async close(): Promise<void> {
+    this.#direct.close();
     await this.#agent.destroy();
   }
 }
 
 /** A request that waits for a connection does not look at its signal: this gives it up all the same. */
-async function orAborted(
-  exchange: Promise<Dispatcher.ResponseData>,
-  signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
+async function orAborted(exchange: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => {
     exchange.then(

@@ -1,3 +1,4 @@
+import type { Sink } from '../kernel/sink.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
@@ -18,12 +19,13 @@ import {
   type PeerAttemptsInit,
 } from './peer-attempts.ts';
 import { Budget } from './budget.ts';
+import { moveTo } from './moving-body.ts';
 import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace, type Source } from './peer-race.ts';
 import { PeerStanding } from './peer-standing.ts';
-import { resumingBody } from './resuming-body.ts';
+import { resumingBody, type Piece, type ReadBody } from './resuming-body.ts';
 import { checkedInPassing } from './verified-body.ts';
 
 /** Bounds of a transfer. */
@@ -75,6 +77,8 @@ export type PeerContent = {
        */
       readonly checked: boolean;
       readonly body: AsyncIterable<Uint8Array>;
+      /** Moves the bytes to a connection within the kernel, in the place of reading `body`. */
+      readonly moveTo?: (sink: Sink) => Promise<void>;
     }
 );
 
@@ -221,7 +225,9 @@ export class PeerTransfer {
     const { descriptor, origin, range } = source.response;
     const content = { kind: 'stream', descriptor, origin, range } as const;
     if (await this.#deliveries.isVerifiedByClient(descriptor)) {
-      return { ...content, checked: false, body: this.#followed(attempts, source, signal) };
+      const followed = <T extends Piece>(read: ReadBody<T>): AsyncGenerator<T> =>
+        this.#followed(attempts, source, read, signal);
+      return { ...content, checked: false, ...this.#ways(followed, signal) };
     }
     if (rangeLength(range) === descriptor.size) {
       return { ...content, checked: true, body: this.#checked(attempts, source, signal) };
@@ -229,20 +235,39 @@ export class PeerTransfer {
     // A part cannot be verified by anybody but who has the rest.
     const delivery = new Delivery(attempts.request, descriptor);
     const { metrics } = this.#components;
-    const body = resumingBody(attempts, source, delivery, metrics, signal, this.#download);
-    return { ...content, checked: false, body };
+    const part = <T extends Piece>(read: ReadBody<T>): AsyncGenerator<T> =>
+      resumingBody(attempts, source, delivery, read, metrics, signal, this.#download);
+    return { ...content, checked: false, ...this.#ways(part, signal) };
+  }
+
+  /** The body as a stream and, where there is that way, moved within the kernel; one of the two is to be taken. */
+  #ways(
+    deliver: <T extends Piece>(read: ReadBody<T>) => AsyncGenerator<T>,
+    signal: AbortSignal,
+  ): Pick<PeerContent & { kind: 'stream' }, 'body' | 'moveTo'> {
+    const { kernel } = this.#components.client;
+    const body = deliver(asStream);
+    if (kernel === undefined) return { body };
+    return {
+      body,
+      async moveTo(sink) {
+        const pieces = deliver((answer) => moveTo(answer, sink, kernel, signal));
+        while ((await pieces.next()).done !== true);
+      },
+    };
   }
 
   /** For a client that verifies the blob: what becomes of it there is followed. */
-  async *#followed(
+  async *#followed<T extends Piece>(
     attempts: PeerAttempts,
     source: Source,
+    read: ReadBody<T>,
     signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  ): AsyncGenerator<T> {
     const { metrics } = this.#components;
     const delivery = this.#deliveries.begin(attempts.request, source.response.descriptor);
     try {
-      yield* resumingBody(attempts, source, delivery, metrics, signal, this.#download);
+      yield* resumingBody(attempts, source, delivery, read, metrics, signal, this.#download);
     } finally {
       this.#deliveries.ended(delivery);
     }
@@ -259,7 +284,7 @@ export class PeerTransfer {
     const delivery = new Delivery(attempts.request, descriptor);
     try {
       yield* checkedInPassing(
-        resumingBody(attempts, source, delivery, metrics, signal, this.#download),
+        resumingBody(attempts, source, delivery, asStream, metrics, signal, this.#download),
         descriptor,
       );
       metrics.verdicts.inc({ result: 'right' });
@@ -280,4 +305,8 @@ class NotDelivered extends Error {
     super(reason);
     this.reason = reason;
   }
+}
+
+function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {
+  return body as AsyncIterable<Buffer>;
 }

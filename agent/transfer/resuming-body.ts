@@ -1,3 +1,4 @@
+import type { MovedPiece } from '../kernel/splice.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { Backoff } from '../timing/backoff.ts';
 import type { ByteRange } from '../oci/byte-range.ts';
@@ -5,6 +6,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Delivery } from './delivery.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
+import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerRace, type Source } from './peer-race.ts';
 
@@ -26,23 +28,31 @@ const MAX_VAIN_TRIES = 4;
 /** The waits between those, in milliseconds: about a second in all. */
 const RESUME_BACKOFF = { first: 100, most: 800 };
 
+/** A part of a body: its bytes, or what is told of bytes that the kernel has moved. */
+export type Piece = Uint8Array | MovedPiece;
+
+/** Takes the body of an answer, in pieces. */
+export type ReadBody<T extends Piece> = (response: PeerResponse) => AsyncIterable<T>;
+
 /**
  * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
  * one fails. Where the next fails without a byte of progress, or there is none, it is looked for again after a
  * while, a bounded number of times.
  *
  * @param delivery is told who delivers, and what has been passed on
+ * @param read takes the body of an answer, in pieces
  * @param download what all bodies from peers share, where that is limited
  * @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted
  */
-export async function* resumingBody(
+export async function* resumingBody<T extends Piece>(
   attempts: PeerAttempts,
   first: Source,
   delivery: Delivery,
+  read: ReadBody<T>,
   metrics: Metrics,
   signal: AbortSignal,
   download?: Bandwidth,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<T> {
   const { descriptor, range } = first.response;
   const backoff = new Backoff(RESUME_BACKOFF);
   let vainTries = 0;
@@ -56,13 +66,13 @@ export async function* resumingBody(
     let waitedInAll = 0;
     try {
       let asked = performance.now();
-      for await (const chunk of source.response.body as AsyncIterable<Buffer>) {
+      for await (const chunk of read(source.response)) {
         if (position + chunk.length > range.end + 1) {
           throw new PeerError('protocol', 'more bytes than declared');
         }
         position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
-        const took = performance.now() - asked;
+        const took = 'waited' in chunk ? chunk.waited : performance.now() - asked;
         waited += took;
         waitedInAll += took;
         arrived += chunk.length;

@@ -1,0 +1,136 @@
+import { DirectConnection, type DirectResponse } from './direct-connection.ts';
+
+/** Connections to one peer; beyond it the other client is to be used. */
+const MAX_CONNECTIONS_PER_PEER = 256;
+
+/** Idle connections to one peer, and in all. */
+const MAX_IDLE_PER_PEER = 16;
+const MAX_IDLE = 64;
+
+/** An idle connection is closed after this, in milliseconds: before the peer does it. */
+const KEEP_ALIVE_MS = 30_000;
+
+/** Bounds in milliseconds; see `PeerClientInit`. */
+export interface DirectClientInit {
+  readonly connectTimeout: number;
+  readonly stallTimeout: number;
+}
+
+interface Pool {
+  open: number;
+  readonly idle: Map<DirectConnection, NodeJS.Timeout>;
+}
+
+/**
+ * A client for HTTP/1.1 that does one thing: it gets bodies of a stated length over connections whose bytes the kernel
+ * can move. Heads are checked by whoever asks.
+ */
+export class DirectClient {
+  readonly #init: DirectClientInit;
+  readonly #pools = new Map<string, Pool>();
+  readonly #connections = new Set<DirectConnection>();
+  #idle = 0;
+
+  constructor(init: DirectClientInit) {
+    this.#init = init;
+  }
+
+  /** Whether one more request may be sent to the peer now. */
+  hasRoom(origin: string): boolean {
+    const pool = this.#pools.get(origin);
+    return pool === undefined || pool.idle.size > 0 || pool.open < MAX_CONNECTIONS_PER_PEER;
+  }
+
+  /**
+   * Sends a GET.
+   *
+   * @param url `http:` only
+   * @param headers to send, beside `Host`
+   * @param signal ends it, the body included
+   */
+  async get(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<DirectResponse> {
+    const fields = Object.entries({ host: url.host, ...headers });
+    const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const text = `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines}\r\n`;
+    for (;;) {
+      signal.throwIfAborted();
+      const connection = this.#take(url);
+      const abort = (): void => {
+        connection.destroy(signal.reason as Error);
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        const response = await connection.request(text);
+        const { body } = response;
+        signal.removeEventListener('abort', abort);
+        const destroy = (): void => {
+          body.destroy(signal.reason as Error);
+        };
+        signal.addEventListener('abort', destroy, { once: true });
+        body.once('close', () => {
+          signal.removeEventListener('abort', destroy);
+        });
+        if (signal.aborted) destroy();
+        return response;
+      } catch (error) {
+        signal.removeEventListener('abort', abort);
+        // The peer may close an idle connection just as it is used again: that says nothing about the peer.
+        if (signal.aborted || !connection.reused || !connection.silent) throw error;
+      }
+    }
+  }
+
+  /** Ends every connection, requests in progress included. */
+  close(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #take(url: URL): DirectConnection {
+    const pool: Pool = this.#pools.get(url.origin) ?? { open: 0, idle: new Map() };
+    this.#pools.set(url.origin, pool);
+    const [last] = [...pool.idle.keys()].slice(-1);
+    if (last !== undefined) {
+      this.#wake(pool, last);
+      return last;
+    }
+    pool.open += 1;
+    const connection = new DirectConnection({
+      ...this.#init,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: url.port === '' ? 80 : Number(url.port),
+      onFree: () => {
+        this.#rest(pool, connection);
+      },
+      onClose: () => {
+        this.#wake(pool, connection);
+        this.#connections.delete(connection);
+        pool.open -= 1;
+        if (pool.open === 0) this.#pools.delete(url.origin);
+      },
+    });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  #rest(pool: Pool, connection: DirectConnection): void {
+    if (pool.idle.size >= MAX_IDLE_PER_PEER || this.#idle >= MAX_IDLE) {
+      connection.destroy();
+      return;
+    }
+    const timer = setTimeout(() => {
+      connection.destroy();
+    }, KEEP_ALIVE_MS).unref();
+    pool.idle.set(connection, timer);
+    this.#idle += 1;
+    connection.rest();
+  }
+
+  #wake(pool: Pool, connection: DirectConnection): void {
+    clearTimeout(pool.idle.get(connection));
+    if (pool.idle.delete(connection)) this.#idle -= 1;
+  }
+}

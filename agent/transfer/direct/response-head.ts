@@ -1,0 +1,58 @@
+import type { IncomingHttpHeaders } from 'undici/types/header.js';
+
+import { PeerError } from '../peer-error.ts';
+
+/** What the head of an HTTP/1.1 response says. */
+export interface ResponseHead {
+  readonly statusCode: number;
+  /** By name in lower case; what comes several times is a list. */
+  readonly headers: IncomingHttpHeaders;
+  /** Whether the connection can be used again after the body. */
+  readonly keepAlive: boolean;
+  /** Bytes of the body; `undefined` when they are not stated in the one plain way, which ends the connection. */
+  readonly length: number | undefined;
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
+
+/**
+ * Parses a head strictly: what is not plainly well-formed may be understood in two ways.
+ *
+ * @param text without the empty line that ends it
+ * @throws PeerError `protocol`
+ * @see RFC 9112, sections 4 to 6
+ */
+export function parseResponseHead(text: string): ResponseHead {
+  const [first = '', ...lines] = text.split('\r\n');
+  const [, minor, status] = STATUS_LINE.exec(first) ?? [];
+  if (status === undefined) throw new PeerError('protocol', 'no status line of HTTP/1');
+  const headers: Record<string, string | string[]> = Object.create(null) as Record<string, string>;
+  for (const line of lines) {
+    const [, name, value] = FIELD_LINE.exec(line) ?? [];
+    if (name === undefined || value === undefined) {
+      throw new PeerError('protocol', 'malformed header');
+    }
+    const key = name.toLowerCase();
+    const before = headers[key];
+    headers[key] = before === undefined ? value : [before, value].flat();
+  }
+  const statusCode = Number(status);
+  const stated = headers['content-length'];
+  const plain =
+    headers['transfer-encoding'] === undefined &&
+    typeof stated === 'string' &&
+    /^\d{1,15}$/.test(stated) &&
+    statusCode >= 200 &&
+    ![204, 304].includes(statusCode);
+  if (headers['transfer-encoding'] !== undefined && statusCode < 300) {
+    throw new PeerError('protocol', 'transfer encoding');
+  }
+  const connection = [headers['connection'] ?? ''].flat().join().toLowerCase();
+  return {
+    statusCode,
+    headers,
+    keepAlive: minor === '1' && !/\bclose\b/.test(connection),
+    length: plain ? Number(stated) : undefined,
+  };
+}

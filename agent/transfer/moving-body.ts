@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Sink } from '../kernel/sink.ts';
+import { ReceiverError, SenderError, type MovedPiece } from '../kernel/splice.ts';
+import { DirectBody } from './direct/direct-body.ts';
+import { PeerError } from './peer-error.ts';
+import type { PeerResponse } from './peer-client.ts';
+
+/**
+ * Moves the body of one answer to the sink, within the kernel where it comes over a connection that allows it; tells
+ * of each piece once the sink has it.
+ *
+ * @throws what the body fails with; the signal's reason when that is aborted, or when the receiver has left
+ */
+export async function* moveTo(
+  { body, range }: PeerResponse,
+  sink: Sink,
+  kernel: Kernel,
+  signal: AbortSignal,
+): AsyncGenerator<MovedPiece> {
+  if (!(body instanceof DirectBody)) {
+    let asked = performance.now();
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      const waited = performance.now() - asked;
+      await sink.write(chunk);
+      yield { length: chunk.length, waited };
+      asked = performance.now();
+    }
+    return;
+  }
+  const { socket, read, left, stallTimeout, finished } = body.takeOver();
+  if (read.length + left > range.end - range.start + 1) {
+    throw new PeerError('protocol', 'more bytes than declared');
+  }
+  if (read.length > 0) {
+    await sink.write(read);
+    yield { length: read.length, waited: 0 };
+  }
+  if (left === 0) return;
+  try {
+    const parts = { from: socket, to: sink.socket, length: left };
+    for await (const piece of kernel.splice(parts, stallTimeout, signal)) {
+      sink.moved(piece.length);
+      yield piece;
+    }
+    finished();
+  } catch (error) {
+    if (error instanceof SenderError) {
+      throw new PeerError(error.reason === 'silent' ? 'timeout' : 'body', error.message, {
+        cause: error,
+      });
+    }
+    if (error instanceof ReceiverError) {
+      // The client has left, which the signal is about to say: no peer is to blame.
+      sink.socket.destroy();
+      if (!signal.aborted) await once(signal, 'abort');
+    }
+    throw error;
+  }
+}
