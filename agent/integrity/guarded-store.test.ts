@@ -10,9 +10,13 @@ import type { Digest } from '../oci/digest.ts';
 import { blobPath } from '../store/blob-file.ts';
 import { contentStoreConformance } from '../store/conformance.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
+import type { Ingests } from '../store/ingests.ts';
+import { MemoryStore } from '../store/memory-store.ts';
 import { Follower } from '../store/follower.ts';
 import { eventually } from '../testing/eventually.ts';
 import { damage, Guarding, makeFolders, type GuardingInit } from '../testing/guarded-layout.ts';
+import { GuardedStore } from './guarded-store.ts';
+import type { Judge } from './judge.ts';
 import { stateOf } from './verdicts.ts';
 
 const PATIENCE = 30_000;
@@ -59,6 +63,18 @@ async function withheld(store: ContentStore, digest: Digest): Promise<void> {
 }
 
 describe('GuardedStore', () => {
+  it('leaves the unfinished downloads of its client to whoever follows them', () => {
+    const ingests: Ingests = {
+      has: () => Promise.resolve(true),
+      open: () => Promise.resolve(undefined),
+    };
+    const judge = { listen: () => undefined } as unknown as Judge;
+    const patrol = { newcomer: () => undefined, lookSoon: () => undefined };
+    const guarded = (store: ContentStore) => new GuardedStore({ store, judge, patrol });
+    assert.equal(guarded(new MemoryStore(ingests)).ingests, ingests);
+    assert.equal(guarded(new MemoryStore()).ingests, undefined);
+  });
+
   for (const [name, bytes] of [
     ['small', SMALL],
     ['large', LARGE],

@@ -8,6 +8,7 @@ import {
   type StoredBlob,
   type StoredImage,
 } from '../store/content-store.ts';
+import type { Ingests } from '../store/ingests.ts';
 import { Deadline } from '../timing/deadline.ts';
 import type { Judge } from './judge.ts';
 import type { Outcome } from './verifier.ts';
@@ -36,6 +37,7 @@ export interface GuardedStoreComponents {
  * `open` rejects with `StoreUnavailableError`, and verifying goes on.
  */
 export class GuardedStore implements ContentStore {
+  readonly ingests?: Ingests;
   readonly #store: ContentStore;
   readonly #judge: Judge;
   readonly #patrol: GuardedStoreComponents['patrol'];
@@ -45,6 +47,7 @@ export class GuardedStore implements ContentStore {
   /** @param patience milliseconds, by default {@link PATIENCE_MS} */
   constructor({ store, judge, patrol }: GuardedStoreComponents, patience = PATIENCE_MS) {
     this.#store = store;
+    if (store.ingests !== undefined) this.ingests = store.ingests;
     this.#judge = judge;
     this.#patrol = patrol;
     this.#patience = patience;
