@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 
 import { serve } from './serve.ts';
+import { PART } from '../support/part.ts';
 
 let bytes = 0;
 
@@ -29,7 +30,9 @@ function repeat(host: string, port: number, path: string): void {
       },
     },
   });
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nConnection: close\r\n\r\n`);
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\n${PART}\r\nConnection: close\r\n\r\n`,
+  );
   socket.once('error', () => {
     process.exit(1);
   });

@@ -5,6 +5,7 @@
 import { connect } from 'node:net';
 
 import type { Downloaded, Downloads } from '../support/load.ts';
+import { PART } from '../support/part.ts';
 
 const READ_BYTES = 1 << 20;
 /** A slow client takes its share so often. */
@@ -57,7 +58,7 @@ function download(client: number): void {
     },
   });
   socket.write(
-    `GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: close\r\n\r\n`,
+    `GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\n${PART}\r\nConnection: close\r\n\r\n`,
   );
   socket.once('error', () => {
     statuses['error'] = (statuses['error'] ?? 0) + 1;

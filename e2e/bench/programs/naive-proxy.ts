@@ -5,12 +5,17 @@ import { pipeline } from 'node:stream/promises';
 const [port, origin = ''] = process.argv.slice(2);
 
 createServer((req, res) => {
-  get(`${origin}${req.url ?? ''}`, (upstream) => {
-    res.writeHead(upstream.statusCode ?? 502, upstream.headers);
-    pipeline(upstream, res).catch(() => {
-      res.destroy();
-    });
-  }).once('error', () => {
+  const { range } = req.headers;
+  get(
+    `${origin}${req.url ?? ''}`,
+    { headers: range === undefined ? {} : { range } },
+    (upstream) => {
+      res.writeHead(upstream.statusCode ?? 502, upstream.headers);
+      pipeline(upstream, res).catch(() => {
+        res.destroy();
+      });
+    },
+  ).once('error', () => {
     res.destroy();
   });
 }).listen(Number(port));

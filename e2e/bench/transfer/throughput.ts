@@ -8,6 +8,7 @@ import { machineBusyMs, treeCpuMs } from '../support/proc.ts';
 import type { Report } from '../support/report.ts';
 import { Rounds, type Measured, type Subject } from '../support/rounds.ts';
 import { atMirror, atOwnMirror, layerOf, type TransferStage } from '../support/transfer-stage.ts';
+import { PART } from '../support/part.ts';
 
 const MIB = 1 << 20;
 const GIB = 1 << 30;
@@ -139,7 +140,17 @@ function byCurl({ name, url, pids }: Server, from: Host): Subject {
   const format = '%{size_download} %{time_total}';
   const measure = async (): Promise<Measured> => {
     const meter = await CpuMeter.start(pids);
-    const told = await from.execute(['curl', '-sSf', '-o', '/dev/null', '-w', format, url]);
+    const told = await from.execute([
+      'curl',
+      '-sSf',
+      '-H',
+      PART,
+      '-o',
+      '/dev/null',
+      '-w',
+      format,
+      url,
+    ]);
     const [bytes = NaN, seconds = NaN] = told.split(' ').map(Number);
     return { [RATE]: bytes / MIB / seconds, ...(await meter.perGib(bytes)) };
   };
