@@ -40,9 +40,8 @@ suite('a deleted image is no longer offered', () => {
           receivers.map(async (receiver, index) => {
             await waitFor(
               `${receiver.name} has no record of it any more`,
-              async () => {
-                return (await recordsOf(receiver)) === recordsBefore[index];
-              },
+              // Fewer when records of the scenarios before vanish meanwhile.
+              async () => (await recordsOf(receiver)) <= (recordsBefore[index] ?? 0),
               { everyMs: 10 },
             );
             const ms = Math.round(performance.now() - removed);
