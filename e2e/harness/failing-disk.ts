@@ -7,14 +7,16 @@ const MIB = 1 << 20;
 /** Room for the file system's own blocks, which lie before the file's. */
 const OVERHEAD_BYTES = 24 * MIB;
 
-/** A file on a disk that cannot be read from some point on: `read(2)` gives EIO there. */
+/** A file on a disk that is good until it is told to break. */
 export interface FailingFile extends AsyncDisposable {
   readonly path: string;
+  /** From now on the file cannot be read from its middle on: `read(2)` gives EIO there. */
+  readonly break: () => Promise<void>;
 }
 
 /**
- * Puts a copy of the file on a disk that breaks in the middle of it: an ext4 on a loop device, whose backing file
- * is cut off after it was mounted. A link to the copy then takes the place of the file.
+ * Puts a copy of the file on a disk that can break in the middle of it: an ext4 on a loop device, whose backing
+ * file is cut off while it is mounted. A link to the copy then takes the place of the file.
  *
  * @param folder to keep the disk in; must not exist
  */
@@ -30,15 +32,19 @@ export async function putOnFailingDisk(
   await execute(['mkfs.ext4', '-q', '-F', '-O', '^has_journal', disk]);
   await execute(['mount', '-o', 'loop', disk, mountPoint]);
   await copyFile(file, copy);
-  // Mounted anew, nothing of it is in the page cache.
+  // All of it is on the disk then.
   await execute(['umount', mountPoint]);
   const firstBlock = await firstBlockOf(disk);
   await execute(['mount', '-o', 'loop,ro', disk, mountPoint]);
-  await truncate(disk, firstBlock + size / 2);
   await symlink(copy, `${file}.link`);
   await rename(`${file}.link`, file);
   return {
     path: file,
+    break: async () => {
+      await truncate(disk, firstBlock + size / 2);
+      // Nothing of it stays in the page cache.
+      await execute(['dd', `if=${copy}`, 'iflag=nocache', 'count=0', 'status=none']);
+    },
     [Symbol.asyncDispose]: async () => {
       await execute(['umount', '--lazy', mountPoint]);
     },

@@ -23,9 +23,13 @@ const POLL_MS = 50;
 /** Of the containerd that fetches layers in parallel chunks; all of an image at once. */
 const CHUNKS = { fetchBufferBytes: 2 * MIB, fetchStreams: 8 } as const;
 
+/** A zone that nobody is in. */
+const FAR = 'far';
+
 /**
  * Where faults are played: a good holder, a rogue, an upstream that shall not be asked, and one node for each
- * containerd that pulls: all versions, the newest also with parallel chunk fetch.
+ * containerd that pulls: all versions, the newest also with parallel chunk fetch. Each of these is in a zone of its
+ * own and the holder in none, so that what the rogue claims decides which of the two is asked first.
  */
 export class FaultStage implements AsyncDisposable {
   readonly upstream: Upstream;
@@ -43,8 +47,8 @@ export class FaultStage implements AsyncDisposable {
   static async start(): Promise<FaultStage> {
     const cluster = await Cluster.start([
       { suite: 'bookworm', name: 'holder' },
-      ...SUITES.map((suite) => ({ suite })),
-      { suite: 'forky', name: 'chunks', ...CHUNKS },
+      ...SUITES.map((suite) => ({ suite, flags: ['--zone', suite] })),
+      { suite: 'forky', name: 'chunks', flags: ['--zone', 'chunks'], ...CHUNKS },
     ]);
     const upstream = await cluster.addUpstream();
     for (const { containerd } of cluster.nodes) {
@@ -74,7 +78,30 @@ export class FaultStage implements AsyncDisposable {
     return this.#rogue;
   }
 
-  /** Ends the rogue, which has fallen silent and has a bad name now. */
+  /**
+   * A new image that the honest rogue and the good holder have. All that pull have heard the rogue before the holder
+   * has it, and so know its zone and that it does answer.
+   *
+   * @param first which of the two is asked before the other
+   */
+  async imageOfBoth(first: 'rogue' | 'holder'): Promise<{ rogue: RogueNode; image: BuiltImage }> {
+    const rogue = await this.rogue();
+    const fixture = await this.makeImage();
+    const zones = this.pullers.map(({ host, name }) => [
+      host.address,
+      first === 'rogue' ? name : FAR,
+    ]);
+    await rogue.order({
+      behaviour: { kind: 'honest' },
+      zones: Object.fromEntries(zones) as Record<string, string>,
+    });
+    await rogue.hold(fixture);
+    await this.waitUntilVisible(fixture.image);
+    await this.importAtHolder(fixture);
+    return { rogue, image: fixture.image };
+  }
+
+  /** Ends the rogue, which has a bad name now: it has fallen silent, or was late. */
   async dropRogue(): Promise<void> {
     await this.#rogue?.[Symbol.asyncDispose]();
     this.#rogue = undefined;
@@ -139,39 +166,25 @@ export class FaultStage implements AsyncDisposable {
   }
 
   /**
-   * Waits until the rogue has been asked for a layer by all of the nodes, and has misbehaved so.
+   * Waits until the rogue has been asked for one of these by all of the nodes, and has misbehaved so.
    *
    * @param signal ends the wait
    * @returns the nodes that never asked
    */
   async untilAsked(
     rogue: RogueNode,
-    image: BuiltImage,
+    digests: readonly string[],
     kind: RogueBehaviour['kind'],
     nodes: readonly ClusterNode[],
     signal: AbortSignal,
   ): Promise<readonly ClusterNode[]> {
     for (;;) {
       const { aborted } = signal;
-      const asked = this.#whoAsked(await rogue.requests(), image, kind);
+      const asked = whoAsked(await rogue.requests(), digests, kind);
       const left = nodes.filter(({ host }) => !asked.has(host.address));
       if (left.length === 0 || aborted) return left;
       await sleep(POLL_MS);
     }
-  }
-
-  /** Addresses of those that met the fault at a layer. */
-  #whoAsked(
-    requests: readonly RogueRequest[],
-    image: BuiltImage,
-    kind: RogueBehaviour['kind'],
-  ): Set<string> {
-    const digests = this.layersOf(image).map(({ digest }) => digest);
-    const met = requests.filter(
-      ({ method, path, behaviour }) =>
-        method === 'GET' && behaviour === kind && digests.some((it) => path.includes(it)),
-    );
-    return new Set(met.map(({ from }) => from));
   }
 
   /** Bodies that began at one peer and went on at another. */
@@ -201,6 +214,19 @@ export class FaultStage implements AsyncDisposable {
     await this.dropRogue();
     await this.#cluster[Symbol.asyncDispose]();
   }
+}
+
+/** Addresses of those that met the fault at one of these. */
+function whoAsked(
+  requests: readonly RogueRequest[],
+  digests: readonly string[],
+  kind: RogueBehaviour['kind'],
+): Set<string> {
+  const met = requests.filter(
+    ({ method, path, behaviour }) =>
+      method === 'GET' && behaviour === kind && digests.some((it) => path.includes(it)),
+  );
+  return new Set(met.map(({ from }) => from));
 }
 
 /** The image's name and bytes are right; that it can be unpacked and mounted is for other scenarios. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { parseRange, rangeLength, resolveRange } from '../../agent/oci/byte-range.ts';
+import { ZONE_HEADER } from '../../agent/transfer/peer-report.ts';
 import { responseHead } from '../../agent/testing/rogue-peer.ts';
 import type { RogueBehaviour, RogueContent, RogueEnd } from './rogue-behaviour.ts';
 
@@ -11,6 +12,8 @@ interface Asked {
   readonly method: string;
   /** The `Range` header, empty if there was none. */
   readonly range: string;
+  /** The zone to claim, if any. */
+  readonly zone: string | undefined;
 }
 
 const PIECE_BYTES = 64 * 1024;
@@ -48,7 +51,7 @@ async function sendHeadWithoutEnd(socket: Socket): Promise<void> {
 async function answerWithBody(
   socket: Socket,
   { digest, mediaType, size, file }: RogueContent,
-  { method, range }: Asked,
+  { method, range, zone }: Asked,
   behaviour: RogueBehaviour,
 ): Promise<void> {
   const claimed = size + (behaviour.kind === 'wrong-length' ? behaviour.by : 0);
@@ -64,6 +67,7 @@ async function answerWithBody(
       'content-type': mediaType,
       'docker-content-digest': digest,
       'content-length': rangeLength({ start, end }),
+      ...(zone !== undefined && { [ZONE_HEADER]: zone }),
       ...(found && { 'content-range': `bytes ${start}-${end}/${claimed}` }),
     }),
   );

@@ -33,6 +33,8 @@ export interface RogueOrders {
   readonly digests?: readonly string[];
   /** Whether a HEAD is answered so too, and not only a GET. Default: no. */
   readonly head?: boolean;
+  /** The zone that its honest answers claim, by the IPv4 address of who asks; none by default. */
+  readonly zones?: Readonly<Record<string, string>>;
 }
 
 /** A request for content that a rogue node got. */

@@ -94,7 +94,8 @@ async function answer(socket: Socket, head: string): Promise<void> {
   const behaviour = behaviourFor(content, method);
   const from = socket.remoteAddress?.replace('::ffff:', '') ?? '';
   requests.push({ from, method, path, range, behaviour: behaviour.kind });
-  await answerAsRogue(socket, content, { method, range }, behaviour);
+  const zone = orders.zones?.[from];
+  await answerAsRogue(socket, content, { method, range, zone }, behaviour);
 }
 
 /** By `/v2/REPOSITORY/manifests|blobs/DIGEST-OR-TAG?ns=REGISTRY`. */
