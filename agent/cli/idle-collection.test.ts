@@ -6,15 +6,15 @@ import { IdleCollection } from './idle-collection.ts';
 
 const MIB = 1024 * 1024;
 
-test('garbage is collected when the process is idle and the heap has grown, and not else', async (t) => {
+test('garbage is collected when the process is idle and has grown, and not else', async (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let cpuMicroseconds = 0;
-  let heap = 40 * MIB;
+  let memory = 40 * MIB;
   let collections = 0;
   const collection = new IdleCollection(
     {
       cpuTime: () => cpuMicroseconds,
-      heapBytes: () => heap,
+      memoryBytes: () => memory,
       collect: () => {
         collections += 1;
         return Promise.resolve();
@@ -34,7 +34,7 @@ test('garbage is collected when the process is idle and the heap has grown, and 
   assert.equal(await pass(0.5), 0, 'busy');
   assert.equal(await pass(0.01), 1, 'idle');
   assert.equal(await pass(0.01), 1, 'nothing has grown since');
-  heap += 5 * MIB;
+  memory += 5 * MIB;
   assert.equal(await pass(0.2), 1, 'grown, but busy');
   assert.equal(await pass(0.01), 2, 'grown, and idle');
 });

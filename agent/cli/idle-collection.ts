@@ -5,8 +5,8 @@ import { runInNewContext } from 'node:vm';
 const INTERVAL_MS = 10_000;
 /** Share of a processor up to which the process counts as idle. */
 const IDLE_SHARE = 0.03;
-/** By how much the heap has to have grown since the last collection to make another one worth it, in bytes. */
-const WORTH_BYTES = 4 * 1024 * 1024;
+/** By how much the process has to have grown since the last collection to make another one worth it, in bytes. */
+const WORTH_BYTES = 2 * 1024 * 1024;
 
 /** V8's own, see {@link garbageCollector}. */
 type Collect = (options: {
@@ -19,8 +19,8 @@ type Collect = (options: {
 export interface IdleCollectionComponents {
   /** Microseconds of processor time since the start. Default: those of this process. */
   readonly cpuTime?: () => number;
-  /** Bytes that the heap takes of the system. Default: that of this process. */
-  readonly heapBytes?: () => number;
+  /** Bytes of memory, buffers outside of the heap included. Default: the resident ones of this process. */
+  readonly memoryBytes?: () => number;
   /** Default: V8's collector. */
   readonly collect?: Collect;
 }
@@ -29,21 +29,21 @@ export interface IdleCollectionComponents {
  * Gives memory back while nothing is going on. V8 collects when a heap has grown by its share, not when there is
  * time, and its pages stay half empty afterwards: of an agent with 100 peers and their records that is 20 of 120 MiB
  * (docs/BENCHMARKS.md). The collection blocks the event loop for some tens of milliseconds, which is why it waits
- * for ten seconds of idleness, and is not repeated before the heap has grown again.
+ * for ten seconds of idleness, and is not repeated before the process has grown again.
  */
 export class IdleCollection implements Disposable {
   readonly #cpuTime: () => number;
-  readonly #heapBytes: () => number;
+  readonly #memoryBytes: () => number;
   readonly #collect: Collect;
   readonly #timer: NodeJS.Timeout;
   readonly #intervalMs: number;
   #lastCpuTime: number;
-  #heapAfter = 0;
+  #bytesAfter = 0;
 
   /** @param intervalMs default {@link INTERVAL_MS} */
   constructor(components: IdleCollectionComponents = {}, intervalMs = INTERVAL_MS) {
     this.#cpuTime = components.cpuTime ?? processCpuTime;
-    this.#heapBytes = components.heapBytes ?? (() => process.memoryUsage().heapTotal);
+    this.#memoryBytes = components.memoryBytes ?? (() => process.memoryUsage.rss());
     this.#collect = components.collect ?? garbageCollector();
     this.#intervalMs = intervalMs;
     this.#lastCpuTime = this.#cpuTime();
@@ -58,9 +58,9 @@ export class IdleCollection implements Disposable {
     const cpuTime = this.#cpuTime();
     const share = (cpuTime - this.#lastCpuTime) / 1000 / this.#intervalMs;
     this.#lastCpuTime = cpuTime;
-    if (share > IDLE_SHARE || this.#heapBytes() < this.#heapAfter + WORTH_BYTES) return;
+    if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + WORTH_BYTES) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
-    this.#heapAfter = this.#heapBytes();
+    this.#bytesAfter = this.#memoryBytes();
     // What it cost itself is not to count as work.
     this.#lastCpuTime = this.#cpuTime();
   }

@@ -73,6 +73,8 @@ export class BenchAgent implements AsyncDisposable {
         process.execPath,
         ...nodeFlags,
         ...[PROGRAM, 'registry', '--oci-layout', this.layout],
+        // containerd vouches for its blobs, nobody for a layout's: they would all be read at the start.
+        ...['--scrub-rate', '0'],
         ...Object.entries(addresses).flatMap(([what, flag]) => [
           flag,
           `${this.#host}:${PORTS[what as keyof typeof PORTS]}`,
