@@ -48,6 +48,8 @@ export interface Agent {
  * @throws ListenError, IdentityError and StoreConfigError, with nothing left running
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
+  // What contradicts itself ends it before anything has begun.
+  const holdBack = holdBackOf(config);
   const named = (component: string): Logger => logger.child({ component });
   const metrics = createMetrics();
   const health = new Health();
@@ -130,7 +132,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     {
       resolveTimeout: config['mirror-resolve-timeout'],
       resolveRetries: config['mirror-resolve-retries'],
-      holdBack: holdBackOf(config),
+      holdBack,
       zone: config.zone,
       downloadLimit: config['download-limit'],
     },

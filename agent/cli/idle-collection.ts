@@ -27,8 +27,8 @@ export interface IdleCollectionComponents {
 
 /**
  * Gives memory back while nothing is going on. V8 collects when a heap has grown by its share, not when there is
- * time, and its pages stay half empty afterwards: of an agent with 100 peers and their records that is 20 of 120 MiB
- * (docs/BENCHMARKS.md). The collection blocks the event loop for some tens of milliseconds, which is why it waits
+ * time, and its pages stay half empty afterwards: with 100 peers and their records 18 of 38 MiB of the old generation
+ * were. The collection blocks the event loop for some tens of milliseconds, which is why it waits
  * for ten seconds of idleness, and is not repeated before the process has grown again.
  */
 export class IdleCollection implements Disposable {

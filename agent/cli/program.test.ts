@@ -56,6 +56,11 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
         /unknown option '--regsitry-addr'.*registry-addr/s,
       ],
       [['registry', 'extra'], {}, /too many arguments/],
+      [
+        ['registry', '--hold-back-size', '128MiB'],
+        {},
+        /^peerglass: --hold-back-size must not be more/,
+      ],
       [['registry', '--registry-addr', 'nonsense'], {}, /--registry-addr: .*HOST:PORT/],
       [['registry', '--registry-addr'], {}, /argument missing/],
       [['registry'], { METRICS_ADDR: '9090' }, /METRICS_ADDR: .*HOST:PORT/],
