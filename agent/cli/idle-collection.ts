@@ -1,6 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+import { giveFreedMemoryBack } from '../kernel/malloc.ts';
+
 /** Between two looks, in milliseconds. */
 const INTERVAL_MS = 10_000;
 /** Share of a processor up to which the process counts as idle. */
@@ -60,6 +62,7 @@ export class IdleCollection implements Disposable {
     this.#lastCpuTime = cpuTime;
     if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + WORTH_BYTES) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
+    giveFreedMemoryBack();
     this.#bytesAfter = this.#memoryBytes();
     // What it cost itself is not to count as work.
     this.#lastCpuTime = this.#cpuTime();

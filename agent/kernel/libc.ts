@@ -1,22 +1,7 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
-import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 
-import type * as koffi from 'koffi';
-
-/** What `koffi` offers, as far as it is used. */
-type Koffi = Pick<typeof koffi, 'load' | 'errno'>;
-
-/** A C function through koffi; `async` calls it on libuv's thread pool. */
-interface ForeignFunction {
-  (...args: unknown[]): number;
-  async: (...args: unknown[]) => void;
-}
-
-/** Where scripts/build puts koffi's binary: beside the bundle, where there is no node_modules. */
-const BUNDLED = join(import.meta.dirname, 'koffi.node');
+import { openLibc, type ForeignFunction } from './foreign.ts';
 
 // Of linux/fcntl.h, sys/epoll.h and bits/fcntl-linux.h; the same on x64 and arm64.
 const F_DUPFD_CLOEXEC = 1030;
@@ -60,12 +45,8 @@ export class Libc {
     if (platform !== 'linux' || !['x64', 'arm64'].includes(arch) || endianness() !== 'LE') {
       throw new Error(`not on ${platform}-${arch}`);
     }
-    const library = createRequire(import.meta.url)(
-      existsSync(BUNDLED) ? BUNDLED : 'koffi',
-    ) as Koffi;
-    const libc = library.load(null);
-    const find = (definition: string): ForeignFunction => libc.func(definition) as ForeignFunction;
-    this.#errno = () => library.errno();
+    const { find, errno } = openLibc();
+    this.#errno = errno;
     this.#fcntl = find('int fcntl(int fd, int command, int value)');
     this.#close = find('int close(int fd)');
     this.#pipe = find('int pipe2(void *fds, int flags)');

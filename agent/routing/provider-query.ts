@@ -23,8 +23,8 @@ const MAX_PEERS_ASKED = 3 * REPLICATION;
  * placed with each of the 20 by itself, so all of these would have to have missed it.
  */
 const QUORUM = 3;
-/** How many more are asked, so that the slowest need not be waited for. */
-const SPARE = 1;
+/** After which time one more is asked, so that the slowest need not be waited for. Most answer in one or two. */
+const SPARE_AFTER_MS = 5;
 
 /** What a {@link ProviderQuery} works with. */
 export interface ProviderQueryComponents {
@@ -45,8 +45,8 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
 
 /**
  * Asks peers who has one key. Everybody who holds it has placed its record with all of the 20 peers closest to
- * the key, so a few of them that have been there for a while know as much as all, and cost a fifth: they are
- * asked first, all at once. This node counts as one of them when it is one: that it has no record of its own is
+ * the key, so a few of them that have been there for a while know as much as all, and cost a tenth: they are
+ * asked first, all at once, and one more when one of them is late or fails. This node counts as one of them when it is one: that it has no record of its own is
  * why anybody is asked. The others are asked when there are too few of those, when they do not answer, or when
  * what they named was of no use.
  */
@@ -78,12 +78,24 @@ export class ProviderQuery {
     const sure = keepers
       .filter((peer) => peer !== self)
       .filter(({ text }) => membership.isEstablished(text) && !membership.isSuspect(text))
-      .slice(0, quorum + SPARE);
-    if (sure.length < quorum + SPARE) return false;
+      .slice(0, quorum + 1);
+    const spare = sure[quorum];
+    if (spare === undefined) return false;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
-    for (const peer of sure) this.#track(pending, this.#ask(peer, true, onFound, deadline.signal));
-    while (pending.size > 0 && this.#noes + this.#found < quorum) await Promise.race(pending);
+    const ask = (peer: DhtPeer): void => {
+      this.#track(pending, this.#ask(peer, true, onFound, deadline.signal));
+    };
+    for (const peer of sure.slice(0, quorum)) ask(peer);
+    const enough = new AbortController();
+    const late = pause(SPARE_AFTER_MS, enough.signal);
+    this.#track(pending, late);
+    while (pending.size > 0 && this.#noes + this.#found < quorum) {
+      await Promise.race(pending);
+      const isLate = this.#failures > 0 || !pending.has(late);
+      if (isLate && !this.#asked.has(spare.text)) ask(spare);
+    }
+    enough.abort();
     return this.#noes >= quorum;
   }
 

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 
-import { Agent, request as send } from 'undici';
+import { Agent } from 'undici';
 import type { IncomingHttpHeaders } from 'undici/types/header.js';
 
 import type { DataPlane } from '../kernel/data-plane.ts';
@@ -123,8 +123,9 @@ export class PeerClient {
       };
       const exchange: Promise<Answer> = this.#isDirect(request, url)
         ? this.#direct.get(url, fields, given)
-        : send(url, {
-            dispatcher: this.#agent,
+        : this.#agent.request({
+            origin: url.origin,
+            path: url.pathname + url.search,
             method: request.method,
             headers: fields,
             signal: given,

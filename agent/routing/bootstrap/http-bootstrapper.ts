@@ -1,7 +1,7 @@
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
-import { request } from 'undici';
+import { Agent } from 'undici';
 
 import { BootstrapError, MAX_BOOTSTRAP_PEERS } from './bootstrapper.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
@@ -39,26 +39,37 @@ export class HttpBootstrapper implements Bootstrapper {
   }
 
   async #get(signal: AbortSignal): Promise<unknown> {
-    const { statusCode, body } = await request(this.#url, {
-      signal,
-      headersTimeout: TIMEOUT_MS,
-      bodyTimeout: TIMEOUT_MS,
-      reset: true,
-    });
-    const chunks: Buffer[] = [];
-    let length = 0;
-    // Leaving the loop closes the connection.
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > MAX_BODY_BYTES) throw new Error('the answer is too long');
-      chunks.push(chunk);
-    }
-    if (statusCode !== 200) throw new Error(`status ${String(statusCode)}`);
+    const agent = new Agent({ headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
     try {
-      return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
-    } catch {
-      throw new Error('the answer is not JSON');
+      const { origin, pathname, search } = new URL(this.#url);
+      const path = pathname + search;
+      const { statusCode, body } = await agent.request({ origin, path, method: 'GET', signal });
+      const text = await readText(body as AsyncIterable<Buffer>);
+      if (statusCode !== 200) throw new Error(`status ${String(statusCode)}`);
+      return parseJson(text);
+    } finally {
+      await agent.destroy();
     }
+  }
+}
+
+/** @throws Error when it is too long */
+async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new Error('the answer is not JSON');
   }
 }
 

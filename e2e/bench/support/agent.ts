@@ -83,7 +83,8 @@ export class BenchAgent implements AsyncDisposable {
         ...flags,
       ],
       logFile: join(this.folder, 'agent.log'),
-      env: { NODE_ENV: 'production' },
+      // The arena is as the wrappers of the agent have it (docs/ARCHITECTURE.md, "What a node pays").
+      env: { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' },
     });
   }
 
