@@ -4,13 +4,20 @@ import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
-import { COMMON_OPTIONS, REGISTRY_OPTIONS, environmentName } from '../agent/config/options.ts';
+import { environmentName, type OptionTable } from '../agent/config/options.ts';
+import { SUBCOMMANDS } from '../agent/config/subcommands.ts';
 import { METRICS } from '../agent/metrics/table.ts';
 
 const root = join(import.meta.dirname, '..');
 const pages = globSync('{*.md,docs/*.md,charts/*.md}', { cwd: root });
 const read = (page: string): string => readFileSync(join(root, page), 'utf8');
 const everything = pages.map(read).join('\n');
+
+/** The options of all subcommands. */
+const OPTIONS: OptionTable = Object.assign(
+  {},
+  ...Object.values(SUBCOMMANDS).map(({ options }) => options),
+) as OptionTable;
 
 describe('the documentation', () => {
   for (const page of pages) {
@@ -35,7 +42,7 @@ describe('the documentation', () => {
   }
 
   it('names only flags that exist', () => {
-    const ours = new Set(Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }));
+    const ours = new Set(Object.keys(OPTIONS));
     // Of other programs: k3s, containerd's ctr, our scripts.
     const theirs = new Set([
       '--only',
@@ -64,7 +71,7 @@ describe('the documentation', () => {
   });
 
   it('has every option and variable in CONFIGURATION.md', () => {
-    for (const [flag, option] of Object.entries({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS })) {
+    for (const [flag, option] of Object.entries(OPTIONS)) {
       assert.match(read('docs/CONFIGURATION.md'), new RegExp(`\`--${flag}\``));
       assert.match(
         read('docs/CONFIGURATION.md'),

@@ -1,13 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import {
-  COMMON_OPTIONS,
-  REGISTRY_OPTIONS,
-  VERSION_OPTIONS,
-  environmentName,
-  type OptionTable,
-} from '../agent/config/options.ts';
+import { environmentName, type OptionTable } from '../agent/config/options.ts';
+import { SUBCOMMANDS } from '../agent/config/subcommands.ts';
 import { METRICS } from '../agent/metrics/table.ts';
 
 const NOTE =
@@ -47,10 +42,11 @@ function configuration(): string {
     'counts as not set. Lists are given as several values (`--registry-filters A B`) and in the environment',
     'separated by commas, a value with a comma in double quotes. Durations are written `20ms`, `5s`, `1m30s`.\n',
     'Options marked **S** are those of Spegel, with its names, variables and defaults.\n',
-    '## `peerglass registry`\n',
-    optionTable({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }),
-    '## `peerglass version`\n',
-    optionTable(VERSION_OPTIONS),
+    ...Object.entries(SUBCOMMANDS).flatMap(([name, { summary, options }]) => [
+      `## \`peerglass ${name}\`\n`,
+      `To ${summary}.\n`,
+      optionTable(options),
+    ]),
     '## Variables without a flag\n',
     '| variable | meaning |',
     '|---|---|',

@@ -24,6 +24,7 @@ import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } fro
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { holdBackOf } from './hold-back.ts';
+import { sharedRegistries } from './hosts.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { createStore } from './store.ts';
@@ -58,7 +59,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   await using parts = new AsyncDisposableStack();
 
   const policy = new SharePolicy({
-    registries: config['mirrored-registries'].includes('*') ? [] : config['mirrored-registries'],
+    registries: sharedRegistries(config),
     filters: config['registry-filters'],
     latest: config['enable-latest'],
   });

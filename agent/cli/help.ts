@@ -4,9 +4,12 @@ import { environmentName, type OptionTable } from '../config/options.ts';
 const SUMMARY_COLUMN = 45;
 
 /** The text of `peerglass --help`. */
-export function renderOverview(summaries: Readonly<Record<string, string>>): string {
-  const rows = Object.entries(summaries).map(
-    ([name, summary]) => `  ${name.padEnd(12)}${summary}\n`,
+export function renderOverview(
+  subcommands: Readonly<Record<string, { readonly summary: string }>>,
+): string {
+  const column = 2 + Math.max(...Object.keys(subcommands).map(({ length }) => length));
+  const rows = Object.entries(subcommands).map(
+    ([name, { summary }]) => `  ${name.padEnd(column)}${summary}\n`,
   );
   return [
     'Peerglass: images from the nodes next door, not from the registry.\n\n',

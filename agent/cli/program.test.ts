@@ -44,7 +44,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.ok(lines.length <= 50, `${lines.length} lines`);
       for (const line of lines) assert.ok(line.length <= 100, line);
       const overview = await runProgram(program, ['--help']);
-      assert.match(overview.stdout, /registry {4}.*\n {2}version/);
+      assert.match(overview.stdout, /registry {4,}run the agent.*\n {2}configuration /);
     });
 
     for (const [args, env, says] of [

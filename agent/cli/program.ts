@@ -1,20 +1,17 @@
 import { Command, CommanderError, Option } from 'commander';
 
-import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from '../config/options.ts';
 import type { OptionTable, OptionValues } from '../config/options.ts';
 import { UsageError, resolveOptions, type WrittenFlags } from '../config/resolve.ts';
+import { SUBCOMMANDS } from '../config/subcommands.ts';
+import { runCleanupWait } from './cleanup-wait.ts';
+import { runCleanup } from './cleanup.ts';
+import { runConfiguration } from './configuration.ts';
 import { renderHelp, renderOverview } from './help.ts';
 import { runRegistry } from './registry.ts';
 import { printVersion } from './version.ts';
 
 /** Exit codes: everything well, failed at run time, called in the wrong way. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
-
-/** Subcommands in the order of the overview, one line each. */
-const SUMMARIES = {
-  registry: 'run the agent: mirror, directory and metrics of this node',
-  version: 'print the version',
-} as const;
 
 /**
  * Runs the command line.
@@ -28,10 +25,13 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     .exitOverride()
     .helpCommand(false)
     .configureOutput({ writeErr: () => undefined });
-  program.helpInformation = () => renderOverview(SUMMARIES);
+  program.helpInformation = () => renderOverview(SUBCOMMANDS);
 
-  addSubcommand(program, 'registry', { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS }, env, runRegistry);
-  addSubcommand(program, 'version', VERSION_OPTIONS, env, (values) => {
+  addSubcommand(program, 'registry', env, runRegistry);
+  addSubcommand(program, 'configuration', env, runConfiguration);
+  addSubcommand(program, 'cleanup', env, runCleanup);
+  addSubcommand(program, 'cleanup-wait', env, runCleanupWait);
+  addSubcommand(program, 'version', env, (values) => {
     printVersion(values.format);
   });
 
@@ -52,15 +52,17 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   }
 }
 
-function addSubcommand<T extends OptionTable>(
+function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
   program: Command,
-  name: keyof typeof SUMMARIES,
-  table: T,
+  name: N,
   env: NodeJS.ProcessEnv,
-  action: (values: OptionValues<T>) => Promise<void> | void,
+  action: (values: OptionValues<(typeof SUBCOMMANDS)[N]['options']>) => Promise<void> | void,
 ): void {
+  const { summary } = SUBCOMMANDS[name];
+  const own: (typeof SUBCOMMANDS)[N]['options'] = SUBCOMMANDS[name].options;
+  const table: OptionTable = own;
   const command = program.command(name).allowExcessArguments(false);
-  command.helpInformation = () => renderHelp(name, SUMMARIES[name], table);
+  command.helpInformation = () => renderHelp(name, summary, table);
   for (const [flag, { kind }] of Object.entries(table)) {
     const value = kind.list
       ? '<values...>'
@@ -79,7 +81,7 @@ function addSubcommand<T extends OptionTable>(
       written[option.name()] = value === true ? ['true'] : (value as WrittenFlags[string]);
     }
     const variables = 'router-addr' in table ? withK3sPort(env) : env;
-    await action(resolveOptions(table, written, variables));
+    await action(resolveOptions(own, written, variables));
   });
 }
 

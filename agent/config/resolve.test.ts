@@ -85,7 +85,10 @@ describe('resolveOptions', () => {
     assert.equal(resolve({ 'hold-back-size': ['8Mi'] })['hold-back-size'], 8 * 1024 ** 2);
     assert.deepEqual(odd['registry-filters'], []);
     assert.deepEqual(values['registry-filters'].map(String), ['/a{1,2}/', '/:dev$/']);
-    assert.deepEqual(values['mirrored-registries'], ['docker.io', 'ghcr.io']);
+    assert.deepEqual(values['mirrored-registries'], [
+      { registry: 'docker.io', server: 'https://registry-1.docker.io' },
+      { registry: 'ghcr.io', server: 'https://ghcr.io' },
+    ]);
     assert.equal(values['enable-latest'], true);
   });
 

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
-import { canonicalRegistry } from '../oci/reference.ts';
+import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
 
 /** A kind of option value: how it is written, and what becomes of it. */
 export interface ValueKind<T> {
@@ -148,16 +148,6 @@ function parseHttpUrl(text: string): string {
   return text;
 }
 
-/** A registry as users name it, `https://docker.io` or `docker.io`, becomes the host; `*` becomes nothing. */
-function parseRegistry(text: string): string {
-  const host = text.replace(/^https?:\/\//, '').replace(/\/$/, '');
-  if (host === '*' || host === '_default') return '*';
-  if (host === '' || /[/?#@\s]/.test(host)) {
-    throw new Error(`"${text}" is no registry; write docker.io or https://HOST:PORT`);
-  }
-  return canonicalRegistry(host);
-}
-
 function parseMultiaddr(text: string): string {
   if (!/^\/(ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+(\/p2p\/[A-Za-z0-9]+)?$/.test(text)) {
     throw new Error(`"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001/p2p/ID`);
@@ -197,7 +187,8 @@ export const VALUE = {
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),
   regexes: many('REGEX', parseRegex),
-  registries: many('REGISTRY', parseRegistry),
+  registries: many('REGISTRY', parseRegistryName),
+  targets: many('URL', parseMirrorTarget),
   multiaddrs: many('MULTIADDR', parseMultiaddr),
 } as const;
 

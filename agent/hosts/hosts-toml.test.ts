@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
+import { HostsConfigError } from './hosts-error.ts';
 import {
   HostsTomlError,
   parseHostsToml,
@@ -172,7 +173,7 @@ describe('registryFolder', () => {
 
   for (const name of ['', '.', '..', '../etc', '/etc', 'a/b', '_backup', 'a:b', '[::x]', 'a\0b']) {
     it(`refuses ${JSON.stringify(name)}`, () => {
-      assert.throws(() => registryFolder(name), HostsTomlError);
+      assert.throws(() => registryFolder(name), HostsConfigError);
     });
   }
 

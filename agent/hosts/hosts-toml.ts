@@ -3,12 +3,13 @@ import { isIP } from 'node:net';
 import { TomlError, parse } from 'smol-toml';
 
 import { isRegistry } from '../oci/reference.ts';
+import { HostsConfigError } from './hosts-error.ts';
 
 /**
  * What containerd may ask a host for. `referrers` is known from 2.2; before that it makes containerd ignore the
  * whole file, as any word that it does not know.
  */
-export type Capability = 'pull' | 'resolve' | 'push' | 'referrers';
+type Capability = 'pull' | 'resolve' | 'push' | 'referrers';
 
 /** How containerd talks to a host: the keys of a `[host."URL"]` table, and those above all tables for `server`. */
 export interface HostOptions {
@@ -296,13 +297,13 @@ function renderString(text: string): string {
  * {@link registryFolders}, and takes the first that exists.
  *
  * @param registry host with optional port, or `_default`
- * @throws HostsTomlError for what is no registry, and could lead out of the folder
+ * @throws HostsConfigError for what is no registry, and could lead out of the folder
  */
 export function registryFolder(registry: string): string {
   if (registry === DEFAULT_FOLDER) return registry;
   const address = /^\[([^\]]*)\]/.exec(registry)?.[1];
   if (!isRegistry(registry) || (address !== undefined && isIP(address) !== 6)) {
-    throw new HostsTomlError(`"${registry}" is no registry; write HOST, HOST:PORT or _default`);
+    throw new HostsConfigError(`"${registry}" is no registry; write HOST, HOST:PORT or _default`);
   }
   return registry;
 }

@@ -1,0 +1,67 @@
+import { lookup } from 'node:dns/promises';
+
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+
+import type { OptionValues } from '../config/options.ts';
+import { UsageError } from '../config/resolve.ts';
+import type { SUBCOMMANDS } from '../config/subcommands.ts';
+import type { HostPort } from '../config/values.ts';
+import { pause } from '../timing/pause.ts';
+import { createLogger } from './logger.ts';
+import { endSignal } from './signals.ts';
+
+/** For a node to answer, in milliseconds. */
+const PROBE_TIMEOUT_MS = 1_000;
+/** Nodes asked at once. */
+const MAX_PROBES = 10;
+
+/**
+ * Waits until `cleanup --addr` answers on all nodes, some times in a row: a node whose address is not in the name yet
+ * has to have the time to appear.
+ *
+ * @throws UsageError; the reason of the signal that ended it
+ */
+export async function runCleanupWait(
+  config: OptionValues<(typeof SUBCOMMANDS)['cleanup-wait']['options']>,
+): Promise<void> {
+  const { threshold, period } = config;
+  const endpoint = config['probe-endpoint'];
+  if (endpoint === undefined || endpoint.host === '') {
+    throw new UsageError('--probe-endpoint NAME:PORT is needed: where the cleanups serve /readyz');
+  }
+  if (threshold === 0) throw new UsageError('--threshold must be at least 1');
+  const logger = createLogger(config['log-level']);
+  const signal = endSignal();
+  for (let inARow = 0; ;) {
+    inARow = (await allAnswer(endpoint, logger)) ? inARow + 1 : 0;
+    if (inARow >= threshold) return;
+    await pause(period, signal);
+    signal.throwIfAborted();
+  }
+}
+
+async function allAnswer({ host, port }: HostPort, logger: Logger): Promise<boolean> {
+  try {
+    const addresses = await lookup(host, { all: true });
+    const atOnce = pLimit(MAX_PROBES);
+    await Promise.all(
+      addresses.map(({ address, family }) =>
+        atOnce(() => probe(`http://${family === 6 ? `[${address}]` : address}:${port}/readyz`)),
+      ),
+    );
+    logger.info({ nodes: addresses.length }, 'all nodes answered');
+    return true;
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    logger.info({ host, reason }, 'not all nodes have answered');
+    return false;
+  }
+}
+
+async function probe(url: string): Promise<void> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+  await response.body?.cancel();
+  if (response.status !== 200) throw new Error(`${url}: ${response.status}`);
+}

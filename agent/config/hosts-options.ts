@@ -1,0 +1,89 @@
+import { option } from './option.ts';
+import { VALUE } from './values.ts';
+
+/** Where the files are that tell containerd of mirrors. */
+const CONFIG_PATH = {
+  'containerd-registry-config-path': option({
+    kind: VALUE.path,
+    fallback: '/etc/containerd/certs.d',
+    summary: "containerd's folder of hosts.toml",
+    details:
+      'The `config_path` of its `registry` section. k3s: `/var/lib/rancher/k3s/agent/etc/containerd/certs.d`, RKE2 the same below `rke2`.',
+    spegel: true,
+  }),
+} as const;
+
+/** How containerd is told of the mirror. */
+const MIRROR_OPTIONS = {
+  'mirror-targets': option({
+    kind: VALUE.targets,
+    fallback: '',
+    summary: 'mirrors that containerd is to ask',
+    details: 'In this order, as URL: `http://127.0.0.1:5000`.',
+    spegel: true,
+  }),
+  'resolve-tags': option({
+    kind: VALUE.boolean,
+    fallback: 'true',
+    summary: 'the mirror may say what a tag is',
+    details: 'Otherwise containerd asks the registry for that, and the mirror for content only.',
+    spegel: true,
+  }),
+  'prepend-existing': option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'keep the hosts that are configured',
+    details:
+      'They are asked after the mirror, and their file stays as it is written, comments and all. Otherwise a file that is there is set aside until `cleanup`.',
+    spegel: true,
+  }),
+  ...CONFIG_PATH,
+} as const;
+
+/** Options of `configuration`. */
+export const CONFIGURATION_OPTIONS = {
+  'mirrored-registries': option({
+    kind: VALUE.registries,
+    fallback: '',
+    summary: 'configure these; none: all',
+    details:
+      'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. None, or `*`: all that have no folder of their own (`_default`).',
+    spegel: true,
+  }),
+  ...MIRROR_OPTIONS,
+} as const;
+
+/** Options of `cleanup`. */
+export const CLEANUP_OPTIONS = {
+  addr: option({
+    kind: VALUE.optionalAddress,
+    fallback: '',
+    summary: 'when done, serve /readyz here',
+    details: 'Until SIGTERM, for `cleanup-wait`. Without it the command ends when it is done.',
+    spegel: true,
+  }),
+  ...CONFIG_PATH,
+} as const;
+
+/** Options of `cleanup-wait`. */
+export const CLEANUP_WAIT_OPTIONS = {
+  'probe-endpoint': option({
+    kind: VALUE.optionalAddress,
+    fallback: '',
+    summary: 'where the cleanups serve /readyz',
+    details: 'A name with a port; all addresses of the name are asked.',
+    spegel: true,
+  }),
+  threshold: option({
+    kind: VALUE.count,
+    fallback: '3',
+    summary: 'rounds in a row that all must answer',
+    spegel: true,
+  }),
+  period: option({
+    kind: VALUE.duration,
+    fallback: '2s',
+    summary: 'between rounds',
+    spegel: true,
+  }),
+} as const;

@@ -1,0 +1,23 @@
+import { CLEANUP_OPTIONS, CLEANUP_WAIT_OPTIONS, CONFIGURATION_OPTIONS } from './hosts-options.ts';
+import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from './options.ts';
+
+/** Every subcommand with its options, in the order of the overview. A summary continues "to". */
+export const SUBCOMMANDS = {
+  registry: {
+    summary: 'run the agent: mirror, directory and metrics of this node',
+    options: { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS },
+  },
+  configuration: {
+    summary: 'tell containerd of the mirror: write its hosts.toml files',
+    options: { ...CONFIGURATION_OPTIONS, ...COMMON_OPTIONS },
+  },
+  cleanup: {
+    summary: 'give containerd back what it was told before',
+    options: { ...CLEANUP_OPTIONS, ...COMMON_OPTIONS },
+  },
+  'cleanup-wait': {
+    summary: 'wait until the cleanups of all nodes are done',
+    options: { ...CLEANUP_WAIT_OPTIONS, ...COMMON_OPTIONS },
+  },
+  version: { summary: 'print the version', options: VERSION_OPTIONS },
+} as const;

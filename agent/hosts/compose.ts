@@ -1,0 +1,162 @@
+import { isDeepStrictEqual } from 'node:util';
+
+import { HostsConfigError } from './hosts-error.ts';
+import {
+  HostsTomlError,
+  parseHostsToml,
+  renderHost,
+  renderHostsToml,
+  type HostOptions,
+  type HostsFile,
+} from './hosts-toml.ts';
+import { K3S_HEADER } from './marker.ts';
+
+/** Places in a file at which our hosts are tried, at most. */
+const MAX_PLACES = 100;
+
+/** Begins our hosts in a file that is not ours otherwise. */
+const OURS = '# Of peerglass, before the hosts that were here:\n';
+
+/** The content of a file of ours, without its marker. */
+export interface Composed {
+  readonly content: string;
+  /** Whether it is a file that k3s wrote, with our hosts in it. */
+  readonly k3s: boolean;
+}
+
+/** What is in the folder already. */
+export interface Existing {
+  /** The `hosts.toml` that is not ours. */
+  readonly theirs: Buffer | undefined;
+  /** Names of the other files. */
+  readonly files: readonly string[];
+}
+
+/**
+ * What the file is to be when theirs is set aside.
+ *
+ * Without a `hosts.toml` that it can read, containerd uses the certificates in the folder for the server, and with
+ * one it does not: then ours names them, and they stay in use.
+ */
+export function composeAnew(wanted: HostsFile, { theirs, files }: Existing): Composed {
+  const certificates = theirs === undefined || !isValid(theirs) ? certificatesOf(files) : {};
+  const serverOptions = { ...certificates, ...wanted.serverOptions };
+  return { content: renderHostsToml({ ...wanted, serverOptions }), k3s: false };
+}
+
+/**
+ * What the file is to be with the wanted hosts before theirs, and all of theirs kept as it is written: comments,
+ * order, options.
+ *
+ * @returns undefined when theirs names the wanted hosts already and is to be left alone
+ * @throws HostsConfigError when theirs cannot be understood, rather than guess
+ */
+export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | undefined {
+  const text = decode(theirs);
+  const existing = parse(text);
+  const named = new Set(existing.hosts.map(({ url }) => normalized(url)));
+  const hosts = wanted.hosts.filter(({ url }) => !named.has(normalized(url)));
+  if (hosts.length === 0) return undefined;
+
+  const server = existing.server ?? wanted.server;
+  const meant: HostsFile = {
+    ...existing,
+    ...(server !== undefined && { server }),
+    hosts: [...hosts, ...existing.hosts],
+  };
+  const head =
+    existing.server === undefined
+      ? renderHostsToml({ ...wanted, serverOptions: {}, hosts: [] })
+      : '';
+  const block = `${OURS}${hosts.map(renderHost).join('\n')}\n`;
+  const k3s = text.startsWith(K3S_HEADER);
+  const body = k3s ? text.slice(K3S_HEADER.length) : text;
+  for (const place of places(body)) {
+    const before = body.slice(0, place);
+    const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+    const content = `${head}${before}${gap}${block}${body.slice(place)}`;
+    if (means(content, meant)) return { content, k3s };
+  }
+  throw new HostsConfigError(
+    'no place was found for the mirror before the hosts that are there; put [host."URL"] tables below all other keys, or leave out --prepend-existing',
+  );
+}
+
+/**
+ * Where our tables may go: before each line that may begin a table, with the comments above it, and at the end. Within
+ * strings and lists there are such lines too, which the reader of the result tells.
+ */
+function* places(text: string): Generator<number> {
+  let offset = 0;
+  let comments: number | undefined;
+  let count = 0;
+  for (const line of text.split(/(?<=\n)/)) {
+    if (/^\s*\[/.test(line)) {
+      yield comments ?? offset;
+      count += 1;
+      if (count >= MAX_PLACES) return;
+    }
+    comments = /^\s*#/.test(line) ? (comments ?? offset) : undefined;
+    offset += line.length;
+  }
+  yield text.length;
+}
+
+function means(text: string, meant: HostsFile): boolean {
+  try {
+    return isDeepStrictEqual(parseHostsToml(text), meant);
+  } catch (error) {
+    if (error instanceof HostsTomlError) return false;
+    throw error;
+  }
+}
+
+function parse(text: string): HostsFile {
+  try {
+    return parseHostsToml(text);
+  } catch (error) {
+    if (!(error instanceof HostsTomlError)) throw error;
+    throw new HostsConfigError(
+      `${error.message}; mend the file, or leave out --prepend-existing to set it aside`,
+      { cause: error },
+    );
+  }
+}
+
+function isValid(file: Buffer): boolean {
+  if (file.length === 0) return false;
+  try {
+    parseHostsToml(decode(file));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function decode(file: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file);
+  } catch (error) {
+    throw new HostsConfigError('no text in UTF-8; mend the file, or leave out --prepend-existing', {
+      cause: error,
+    });
+  }
+}
+
+function normalized(url: string): string {
+  const whole = url.startsWith('http') ? url : `https://${url}`;
+  return URL.canParse(whole) ? new URL(whole).href : whole;
+}
+
+/** As containerd takes them: `*.crt` are CAs, `*.cert` with `*.key` client certificates. */
+function certificatesOf(files: readonly string[]): HostOptions {
+  const sorted = files.toSorted();
+  const ca = sorted.filter((name) => name.endsWith('.crt'));
+  const client = sorted
+    .filter((name) => name.endsWith('.cert'))
+    .map((certificate): [string, string?] => {
+      const key = `${certificate.slice(0, -'.cert'.length)}.key`;
+      return files.includes(key) ? [certificate, key] : [certificate];
+    });
+  return { ...(ca.length > 0 && { ca }), ...(client.length > 0 && { client }) };
+}

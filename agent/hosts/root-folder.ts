@@ -1,0 +1,86 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+import { temporaryName } from './folder-change.ts';
+import { LOCK } from './folder-lock.ts';
+import type { FileOperations } from './file-operations.ts';
+import { HostsConfigError, isCode } from './hosts-error.ts';
+import { TEMPORARY } from './registry-folder.ts';
+
+/** Stands in the folder of all registries when that was made by us, so that it goes when all else has gone. */
+export const MADE_ROOT = '.peerglass-made';
+
+/** Whether there is a folder at the path; links are followed. */
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return true;
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+  throw new HostsConfigError(`${path} is not a folder`);
+}
+
+/**
+ * Makes the folder of all registries.
+ *
+ * @throws HostsConfigError when the folder above it is not there: then containerd would hardly look into this one
+ */
+export async function makeRoot(files: FileOperations, path: string): Promise<void> {
+  const parent = dirname(path);
+  if (!(await isFolder(parent))) {
+    throw new HostsConfigError(
+      `${parent} does not exist; see what containerd's config_path is, and give that as --containerd-registry-config-path`,
+    );
+  }
+  await clearRootLeftovers(files, path);
+  const made = join(parent, `${basename(path)}${temporaryName()}`);
+  await files.makeFolder(made, 0o755);
+  try {
+    const owner = { mode: 0o644, uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+    await files.create(join(made, MADE_ROOT), Buffer.alloc(0), owner);
+    await files.rename(made, path);
+  } catch (error) {
+    await removeMade(files, made);
+    // Another agent was faster.
+    if (!isCode(error, 'EEXIST', 'ENOTEMPTY')) throw error;
+  }
+  await files.sync(parent);
+}
+
+/** Removes the folder when nothing of others is in it, else only forgets that it was made. */
+export async function removeRoot(files: FileOperations, path: string): Promise<void> {
+  const names = await readdir(path);
+  if (names.some((name) => name !== MADE_ROOT && !name.startsWith(LOCK))) {
+    await files.removeFile(join(path, MADE_ROOT));
+    await files.sync(path);
+    return;
+  }
+  // At once, so that no crash leaves a folder of which nobody knows whose it is.
+  const away = `${path}${temporaryName()}`;
+  await files.rename(path, away);
+  await removeMade(files, away);
+  await files.sync(dirname(path));
+}
+
+/** Removes what crashes left beside the folder. */
+export async function clearRootLeftovers(files: FileOperations, path: string): Promise<void> {
+  const parent = dirname(path);
+  const names = await readdir(parent).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(`${basename(path)}${TEMPORARY}`))) {
+    await removeMade(files, join(parent, name));
+  }
+}
+
+async function removeMade(files: FileOperations, path: string): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  for (const name of names.filter((each) => each === MADE_ROOT || each.startsWith(LOCK))) {
+    await files.removeFile(join(path, name)).catch(ignoreMissing);
+  }
+  await files.removeFolder(path).catch(ignoreMissing);
+}
+
+function ignoreMissing(error: unknown): void {
+  // What somebody put there in between is not ours to remove.
+  if (!isCode(error, 'ENOENT', 'ENOTEMPTY')) throw error;
+}
