@@ -153,10 +153,10 @@ export class RestoreChange extends Change {
     const { path, current, setAside } = this.folder;
     if (current !== undefined && current.origin !== 'ours') {
       if (setAside === undefined) return;
-      if (current.origin === 'edited') {
+      if (current.origin === 'edited' && !isSame(current, setAside)) {
         await this.files.rename(this.path(SET_ASIDE), this.path(earlierName(this.folder)));
       } else {
-        // Whoever put theirs in the place of ours has replaced what ours stood for.
+        // The same file, left by a crash. Or another: whoever put theirs in the place of ours has replaced what ours stood for.
         await this.files.removeFile(this.path(SET_ASIDE));
       }
     } else if (setAside !== undefined) {

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 
 import { composeAnew, composeBefore, type Composed } from './compose.ts';
 import { entryAt, type FileOperations, type FileOwner } from './file-operations.ts';
-import { lockFolder, type FolderLockInit } from './folder-lock.ts';
+import { LOCK, lockFolder, type FolderLockInit } from './folder-lock.ts';
 import {
   ChangedMeanwhileError,
   RestoreChange,
@@ -225,7 +225,12 @@ export class HostsConfigurator {
       const change = this.#restore(folder);
       if (change !== undefined) changes.push(change);
     }
-    return { changes, leftovers, removesRoot: wanted === undefined && names.includes(MADE_ROOT) };
+    return {
+      changes,
+      leftovers,
+      removesRoot: wanted === undefined && names.includes(MADE_ROOT),
+      isLocked: names.some((name) => name.startsWith(LOCK)),
+    };
   }
 
   /** A folder that nobody told us to configure may be whatever it is. */
@@ -315,10 +320,12 @@ interface Plan {
   /** Paths of what crashes left. */
   readonly leftovers: readonly string[];
   readonly removesRoot: boolean;
+  /** Somebody is at work, or died at it; taking the lock waits for the one and clears away the other. */
+  readonly isLocked: boolean;
 }
 
-function isEmpty({ changes, leftovers, removesRoot }: Plan): boolean {
-  return changes.length === 0 && leftovers.length === 0 && !removesRoot;
+function isEmpty({ changes, leftovers, removesRoot, isLocked }: Plan): boolean {
+  return changes.length === 0 && leftovers.length === 0 && !removesRoot && !isLocked;
 }
 
 /** The folder that containerd reads for a registry: the first that is there, else the plain name. */
