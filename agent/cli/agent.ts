@@ -24,7 +24,7 @@ import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } fro
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { holdBackOf } from './hold-back.ts';
-import { sharedRegistries } from './hosts.ts';
+import { keepConfigured, sharedRegistries } from './hosts.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { createStore } from './store.ts';
@@ -201,6 +201,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   parts.use(new IdleCollection());
   parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
+  keepConfigured(config, { port: registryPort, metrics, logger: named('hosts') }, parts);
   logger.info(
     { version: VERSION, peerId: router.peerId, registryPort, dataPlane: dataPlane.path },
     'agent started',

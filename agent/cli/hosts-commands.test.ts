@@ -112,6 +112,36 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       });
     }
 
+    it('is kept by a running agent once its mirror listens, and given back at its end', async (t) => {
+      const tree = fileTree(certs);
+      const [metricsPort, registryPort] = [await freePort(), await freePort()];
+      const agent = spawnProgram(program, [
+        'registry',
+        ...['--oci-layout', join(folder, 'layout'), '--router-addr', '127.0.0.1:0'],
+        ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+        ...['--registry-addr', `:${registryPort}`, '--mirrored-registries', '*', 'quay.io'],
+        ...[...where(), '--configure', '--configure-remove-on-exit'],
+      ]);
+      agent.stderr.resume();
+      t.after(() => agent.kill('SIGKILL'));
+      const hosts = [mirror(`http://127.0.0.1:${registryPort}`)];
+      const configured = (): Promise<void> =>
+        eventually(() => {
+          assert.deepEqual(parsed('_default'), { hosts });
+          assert.deepEqual(parsed('quay.io'), { server: 'https://quay.io', hosts });
+        });
+      await configured();
+      const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
+      assert.equal(answer.status, 200, 'it listens when a file names it');
+      await answer.body?.cancel();
+      const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+      assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
+      agent.kill('SIGTERM');
+      const [code] = (await once(agent, 'exit')) as [number];
+      assert.equal(code, 0);
+      assert.deepEqual(fileTree(certs), tree);
+    });
+
     it('waits until every cleanup has said that it is done, several times in a row', async (t) => {
       const port = await freePort();
       const wait = spawnProgram(program, [

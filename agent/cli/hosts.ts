@@ -1,12 +1,14 @@
 import type { Logger } from 'pino';
 
 import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
-import type { OptionValues } from '../config/options.ts';
+import type { OptionValues, RegistryConfig } from '../config/options.ts';
 import type { MirroredRegistry } from '../config/registry-names.ts';
 import { UsageError } from '../config/resolve.ts';
 import { nodeFileOperations } from '../hosts/file-operations.ts';
 import { HostsConfigurator } from '../hosts/hosts-configurator.ts';
+import { HostsKeeper } from '../hosts/hosts-keeper.ts';
 import { DEFAULT_FOLDER, type HostEntry, type RegistryHosts } from '../hosts/hosts-toml.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 
 /** What `configuration` and `registry --configure` go by. */
 type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
@@ -63,4 +65,43 @@ export function createConfigurator(
   const path = config['containerd-registry-config-path'];
   if (path === '') throw new UsageError('--containerd-registry-config-path: no folder given');
   return new HostsConfigurator({ files: nodeFileOperations, logger }, { path });
+}
+
+/**
+ * Configures containerd and keeps it so, when the options say so. Called when the mirror listens: a port that a file
+ * names has to answer.
+ *
+ * @param port where the mirror listens
+ * @param parts takes what is to be ended with the agent
+ */
+export function keepConfigured(
+  config: RegistryConfig,
+  { port, metrics, logger }: { port: number; metrics: Metrics; logger: Logger },
+  parts: AsyncDisposableStack,
+): void {
+  if (!config.configure) return;
+  const { host } = config['registry-addr'];
+  const targets = config['mirror-targets'];
+  const own = `http://${ownHost(host)}:${port}`;
+  const keeper = new HostsKeeper(
+    { configurator: createConfigurator(config, logger), metrics, logger },
+    {
+      path: config['containerd-registry-config-path'],
+      wanted: wantedHosts({ ...config, 'mirror-targets': targets.length > 0 ? targets : [own] }),
+      prependExisting: config['prepend-existing'],
+    },
+  );
+  const stopping = new AbortController();
+  const running = keeper.run(stopping.signal);
+  parts.defer(async () => {
+    stopping.abort();
+    await running;
+    if (config['configure-remove-on-exit']) await keeper.remove();
+  });
+}
+
+/** Where containerd of this node reaches a listener. */
+function ownHost(host: string): string {
+  if (['', '0.0.0.0', '::'].includes(host)) return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }

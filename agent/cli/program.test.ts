@@ -41,7 +41,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
         assert.match(stdout, new RegExp(`^  --${flag} `, 'm'));
       }
       const lines = stdout.split('\n');
-      assert.ok(lines.length <= 50, `${lines.length} lines`);
+      assert.ok(lines.length <= 60, `${lines.length} lines`);
       for (const line of lines) assert.ok(line.length <= 100, line);
       const overview = await runProgram(program, ['--help']);
       assert.match(overview.stdout, /registry {4,}run the agent.*\n {2}configuration /);

@@ -13,13 +13,14 @@ const CONFIG_PATH = {
   }),
 } as const;
 
-/** How containerd is told of the mirror. */
-const MIRROR_OPTIONS = {
+/** How containerd is told of the mirror: options that `configuration` and `registry` share. */
+export const MIRROR_OPTIONS = {
   'mirror-targets': option({
     kind: VALUE.targets,
     fallback: '',
     summary: 'mirrors that containerd is to ask',
-    details: 'In this order, as URL: `http://127.0.0.1:5000`.',
+    details:
+      'In this order, as URL: `http://127.0.0.1:5000`. `registry --configure` names itself when none is given.',
     spegel: true,
   }),
   'resolve-tags': option({

@@ -1,3 +1,4 @@
+import { MIRROR_OPTIONS } from './hosts-options.ts';
 import { option, type OptionValues } from './option.ts';
 import { VALUE, choice } from './values.ts';
 
@@ -154,6 +155,22 @@ export const REGISTRY_OPTIONS = {
     details: 'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.',
     spegel: true,
   }),
+  configure: option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'configure containerd, and keep it so',
+    details:
+      'As the subcommand `configuration`, once the mirror listens, and again when somebody rewrites the files, as k3s does at each start.',
+    spegel: false,
+  }),
+  'configure-remove-on-exit': option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'give containerd its files back at the end',
+    details: 'As the subcommand `cleanup`, before the mirror stops to listen.',
+    spegel: false,
+  }),
+  ...MIRROR_OPTIONS,
   'enable-latest': option({
     kind: VALUE.boolean,
     fallback: 'false',

@@ -42,6 +42,8 @@ export interface Metrics {
   readonly routingPeers: Gauge;
   readonly advertisedKeys: Gauge;
   readonly dataPlane: Gauge<'path'>;
+  readonly hostsFilesWritten: Counter;
+  readonly hostsFailures: Counter;
   readonly ready: Gauge;
 }
 
@@ -111,6 +113,8 @@ export function createMetrics(): Metrics {
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
     dataPlane: gauge('peerglass_data_plane'),
+    hostsFilesWritten: counter('peerglass_hosts_files_written_total'),
+    hostsFailures: counter('peerglass_hosts_failures_total'),
     ready: gauge('peerglass_ready'),
   };
 }

@@ -210,6 +210,16 @@ export const METRICS = {
     labels: ['path'],
     help: '1 for the way that large blobs take at present: kernel (sendfile, splice) or stream.',
   },
+  peerglass_hosts_files_written_total: {
+    type: 'counter',
+    labels: [],
+    help: 'With --configure: hosts.toml files of containerd that were written, at the start or because somebody had changed them.',
+  },
+  peerglass_hosts_failures_total: {
+    type: 'counter',
+    labels: [],
+    help: 'With --configure: times that containerd could not be configured. The log says why.',
+  },
   peerglass_ready: {
     type: 'gauge',
     labels: [],
