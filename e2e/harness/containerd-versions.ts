@@ -1,9 +1,14 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import {
+  debianCodename,
+  downloadPackages,
+  unpackPackages,
+} from '../../scripts/image/debian-suite.ts';
 import { execute } from './child.ts';
-import { debianCodename, unpackFromSuite, withLock } from './debian.ts';
+import { withLock } from './debian.ts';
 
 /** A Debian suite that a containerd is taken from, oldest first: 1.6, 1.7 and 2.1 at the time of writing. */
 export type Suite = 'bookworm' | 'trixie' | 'forky';
@@ -39,9 +44,9 @@ export async function containerdRelease(suite: Suite): Promise<ContainerdRelease
     }
     // A name of its own: a lock whose owner died may be taken over by two at once.
     const incoming = `${root}.${process.pid}`;
-    await mkdir(incoming, { recursive: true });
     const cache = `${incoming}.apt`;
-    await unpackFromSuite({ suite, packages: ['containerd'], into: incoming, cache });
+    const debs = await downloadPackages({ suite, cache }, ['containerd'], `${cache}/debs`);
+    await unpackPackages(debs, incoming);
     await describeRelease(suite, incoming);
     await rm(root, { recursive: true, force: true });
     await rename(incoming, root);

@@ -2,8 +2,9 @@ import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { debianCodename } from '../../scripts/image/debian-suite.ts';
 import { execute } from './child.ts';
-import { debianCodename, installPackages, missingPackages } from './debian.ts';
+import { installPackages, missingPackages } from './debian.ts';
 import { allContainerdReleases, type ContainerdRelease } from './containerd-versions.ts';
 
 /** What the machine can do for the e2e tests. */

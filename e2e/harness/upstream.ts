@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { BuiltImage } from '../images/image.ts';
-import { blobPath, type Descriptor } from '../images/oci-layout.ts';
+import { blobPath, type Descriptor } from '../../scripts/image/oci-layout.ts';
 import type { Child } from './child.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';

@@ -8,7 +8,7 @@ import {
   REF_NAME,
   type Descriptor,
   type Platform,
-} from './oci-layout.ts';
+} from '../../scripts/image/oci-layout.ts';
 
 /** One platform of an image to generate. */
 interface PlatformSpec extends Platform {

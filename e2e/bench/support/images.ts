@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { addToIndex, IMAGE_NAME, initLayout, putBlob, putJson } from '../../images/oci-layout.ts';
+import {
+  addToIndex,
+  IMAGE_NAME,
+  initLayout,
+  putBlob,
+  putJson,
+} from '../../../scripts/image/oci-layout.ts';
 
 const REGISTRY = 'registry.example';
 const LAYER_BYTES = 64;

@@ -12,6 +12,8 @@ export interface Descriptor {
   /** Length in bytes. */
   readonly size: number;
   readonly platform?: Platform;
+  /** What a manifest that is no image says it is, its SBOM for instance. */
+  readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -28,6 +30,9 @@ export interface Manifest {
   readonly config?: Descriptor;
   readonly layers?: readonly Descriptor[];
   readonly manifests?: readonly Descriptor[];
+  /** What this is about, when it is no image itself. */
+  readonly subject?: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /** Where a layout keeps the blob. */
@@ -107,13 +112,18 @@ export async function readIndex(layout: string): Promise<readonly Descriptor[]> 
   return index.manifests ?? [];
 }
 
+/** Lists these in `index.json` and nothing else. */
+export async function writeIndex(layout: string, entries: readonly Descriptor[]): Promise<void> {
+  const temporary = join(layout, `.index-${randomUUID()}.json`);
+  await writeFile(temporary, formatIndex(entries));
+  await rename(temporary, join(layout, 'index.json'));
+}
+
 /** Lists an image in `index.json`, in place of one of the same name, at once as a reader sees it. */
 export async function addToIndex(layout: string, entry: Descriptor): Promise<void> {
   const name = entry.annotations?.[IMAGE_NAME];
   const others = (await readIndex(layout)).filter((it) => it.annotations?.[IMAGE_NAME] !== name);
-  const temporary = join(layout, `.index-${randomUUID()}.json`);
-  await writeFile(temporary, formatIndex([...others, entry]));
-  await rename(temporary, join(layout, 'index.json'));
+  await writeIndex(layout, [...others, entry]);
 }
 
 /** The annotation with the whole reference, as containerd's importer prefers it. */

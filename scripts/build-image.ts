@@ -1,0 +1,66 @@
+/**
+ * Builds the image: `scripts/build-image [--platform linux/amd64]... [--name NAME] [--output FOLDER]`. See
+ * docs/IMAGE.md.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { buildImage, downloadSize } from './image/build-image.ts';
+import { readMetadata } from './image/metadata.ts';
+import { parsePlatform, PLATFORMS } from './image/platform.ts';
+
+const root = join(import.meta.dirname, '..');
+const { values } = parseArgs({
+  options: {
+    platform: { type: 'string', multiple: true },
+    name: { type: 'string', default: `localhost/peerglass:${packageJson.version}` },
+    output: { type: 'string', default: join(root, 'dist/image') },
+  },
+});
+
+const asked = values.platform?.map((text) => {
+  const platform = parsePlatform(text);
+  if (platform === undefined) throw new Error(`no image can be built for ${text}`);
+  return platform;
+});
+const metadata = await readMetadata(root, process.env);
+if (metadata.source === undefined)
+  say('package.json names no repository: no label tells the source');
+const built = await buildImage({
+  root,
+  output: values.output,
+  cache: join(root, 'dist/cache'),
+  name: values.name,
+  platforms: asked ?? PLATFORMS,
+  metadata,
+});
+
+for (const it of built.images) {
+  const { base, node, agent } = it.sizes;
+  const parts = `base ${megabytes(base)}, node ${megabytes(node)}, agent ${megabytes(agent)}`;
+  const platform = `linux/${it.image.platform?.architecture ?? ''}`;
+  print(`${platform}  ${it.image.digest}  ${megabytes(downloadSize(it))} MB (${parts})`);
+}
+for (const { platform, reason } of built.leftOut) {
+  say('*'.repeat(80));
+  say(`LEFT OUT: linux/${platform.architecture}: ${String(reason)}`);
+  say('*'.repeat(80));
+}
+print(`index        ${built.target.digest}  ${values.name}`);
+print(built.layout);
+print(built.archive);
+// Who names a platform wants that one.
+if (asked !== undefined && built.leftOut.length > 0) process.exitCode = 1;
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`build-image: ${line}\n`);
+}

@@ -1,0 +1,49 @@
+import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Options of {@link runCommand}. */
+export interface CommandOptions {
+  readonly cwd?: string;
+  /** Added to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds until it is killed and the call rejects; default ten minutes. */
+  readonly timeoutMs?: number;
+}
+
+/** Most that a command may print, in bytes. */
+const OUTPUT_LIMIT = 64 << 20;
+
+/** Runs a command to its end and gives its standard output; rejects with all it said when it fails. */
+export function runCommand(
+  [command, ...args]: readonly [string, ...string[]],
+  { cwd, env, timeoutMs = 600_000 }: CommandOptions = {},
+): Promise<string> {
+  const options = {
+    env: { ...process.env, ...env },
+    timeout: timeoutMs,
+    maxBuffer: OUTPUT_LIMIT,
+    ...(cwd === undefined ? {} : { cwd }),
+  };
+  return new Promise((resolve, reject) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
+      if (error === null) {
+        resolve(stdout);
+        return;
+      }
+      const said = [stderr, stdout].filter(Boolean).join('\n').trim();
+      reject(new Error(`${[command, ...args].join(' ')} failed: ${said}`, { cause: error }));
+    });
+  });
+}
+
+/** Mirrors and networks hiccup: three tries, 2 and 4 seconds apart. */
+export async function retry<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === 3) throw error;
+      await sleep(attempt * 2000);
+    }
+  }
+}

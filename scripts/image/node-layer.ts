@@ -1,0 +1,23 @@
+import { FileTree } from './file-tree.ts';
+import { readNpmPackage } from './npm-package.ts';
+import type { Platform } from './platform.ts';
+
+/** Where Node.js is in the image. */
+export const NODE_PATH = 'usr/bin/node';
+
+/**
+ * Node.js as its package has it, with its licence. It is not stripped: that would save a tenth of the download, and what
+ * is in the image would depend on the binutils of the machine and no longer be what the Node.js project released.
+ */
+export async function nodeTree(
+  root: string,
+  { node }: Platform,
+  cache: string,
+): Promise<{ readonly tree: FileTree; readonly program: Buffer }> {
+  const files = await readNpmPackage(root, `node-linux-${node}`, ['bin/node', 'LICENSE'], cache);
+  const program = files.get('bin/node') ?? Buffer.alloc(0);
+  const tree = new FileTree();
+  tree.addFile(NODE_PATH, program, 0o755);
+  tree.addFile('usr/share/doc/nodejs/copyright', files.get('LICENSE') ?? '');
+  return { tree, program };
+}
