@@ -56,6 +56,11 @@ describe('the documentation', () => {
       'help',
       'format',
       'test',
+      'platform',
+      'name',
+      'output',
+      'from-oci-layout',
+      'max-old-space-size',
     ]);
     for (const [, flag = ''] of everything.matchAll(/(?<![\w-])--([a-z][a-z-]+[a-z])/g)) {
       assert.ok(ours.has(flag) || theirs.has(flag), `--${flag}`);

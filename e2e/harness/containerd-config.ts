@@ -16,6 +16,9 @@ export interface ContainerdConfigInit {
   readonly fetchStreams?: number | undefined;
 }
 
+/** What holds a pod's namespaces open: made by pause-image.ts, and imported before the first pod. */
+export const PAUSE_IMAGE = 'registry.example.test/pause:1';
+
 /** Paths that follow from the folder. */
 export function containerdPaths(directory: string): {
   readonly socket: string;
@@ -64,9 +67,10 @@ function criVersion2({ directory, configPath }: ContainerdConfigInit): string {
   return `[${cri}]
   stream_server_address = "127.0.0.1"
   restrict_oom_score_adj = true
+  sandbox_image = "${PAUSE_IMAGE}"
 [${cri}.containerd]
   snapshotter = "overlayfs"
-[${cri}.registry]
+${runtime(cri, directory)}[${cri}.registry]
   config_path = "${configPath}"
 [${cri}.cni]
   conf_dir = "${directory}/cni"
@@ -83,14 +87,25 @@ function criVersion3(init: ContainerdConfigInit): string {
 ${parallel}
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "${configPath}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "${PAUSE_IMAGE}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
-[plugins."io.containerd.cri.v1.runtime".cni]
+${runtime('plugins."io.containerd.cri.v1.runtime"', directory)}[plugins."io.containerd.cri.v1.runtime".cni]
   conf_dir = "${directory}/cni"
 [plugins."io.containerd.grpc.v1.cri"]
   stream_server_address = "127.0.0.1"
 [plugins."io.containerd.transfer.v1.local"]
 ${parallel}
   config_path = "${configPath}"
+`;
+}
+
+/** runc with its state in the daemon's folder: by default all daemons of the machine share one. */
+function runtime(section: string, directory: string): string {
+  return `[${section}.containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[${section}.containerd.runtimes.runc.options]
+  Root = "${directory}/runc"
 `;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { execute, type Child } from './child.ts';
 import { containerdConfig, containerdPaths } from './containerd-config.ts';
@@ -195,6 +195,8 @@ export class ContainerdNode implements AsyncDisposable {
   async #boot(): Promise<void> {
     const daemon = this.host.start('containerd', {
       command: [this.release.containerd, '--config', join(this.#directory, 'config.toml')],
+      // Its own shim comes before that of the machine's containerd.
+      env: { PATH: `${dirname(this.release.containerd)}:${process.env['PATH'] ?? ''}` },
     });
     this.#daemon = daemon;
     await waitFor(`${String(this)} is up`, async () => {

@@ -1,14 +1,24 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 
 import {
+  type ContainerConfig,
+  type ContainerStatusResponse,
+  type CreateContainerResponse,
+  type ExecSyncResponse,
   ImageServiceClient,
+  type PodSandboxConfig,
+  type PodSandboxStatusResponse,
   PullImageRequest,
   type PullImageResponse,
   RuntimeServiceClient,
+  type RunPodSandboxResponse,
   VersionRequest,
 } from '../../proto/generated/cri/runtime/v1/api.ts';
 
-/** What the kubelet calls on a node to pull an image: the CRI over containerd's socket. */
+/** Limit on each call but pulls, in milliseconds: against hangs. */
+const CALL_LIMIT_MS = 60_000;
+
+/** What the kubelet calls on a node, to pull images and to run pods: the CRI over containerd's socket. */
 export class CriClient implements Disposable {
   readonly #images: ImageServiceClient;
   readonly #runtime: RuntimeServiceClient;
@@ -21,20 +31,78 @@ export class CriClient implements Disposable {
 
   /** `RuntimeService/Version`: rejects until the plugin is ready. */
   async version(): Promise<void> {
-    const options = { deadline: Date.now() + 5000 };
-    await unary((done) =>
-      this.#runtime.version(VersionRequest.create(), new Metadata(), options, done),
-    );
+    await unary((...rest) => this.#runtime.version(VersionRequest.create(), ...rest), 5000);
   }
 
   /** `ImageService/PullImage`; gives the image's ID, the digest of its config. */
   async pullImage(image: string, timeoutMs: number): Promise<string> {
     const request = PullImageRequest.create({ image: { image } });
-    const options = { deadline: Date.now() + timeoutMs };
-    const { imageRef } = await unary<PullImageResponse>((done) =>
-      this.#images.pullImage(request, new Metadata(), options, done),
+    const { imageRef } = await unary<PullImageResponse>(
+      (...rest) => this.#images.pullImage(request, ...rest),
+      timeoutMs,
     );
     return imageRef;
+  }
+
+  /** `RunPodSandbox`; gives its ID. */
+  async runPodSandbox(config: PodSandboxConfig): Promise<string> {
+    const { podSandboxId } = await unary<RunPodSandboxResponse>((...rest) =>
+      this.#runtime.runPodSandbox({ config }, ...rest),
+    );
+    return podSandboxId;
+  }
+
+  /** Address in the pod network; empty for a pod on the network of the node. */
+  async podAddress(podSandboxId: string): Promise<string> {
+    const { status } = await unary<PodSandboxStatusResponse>((...rest) =>
+      this.#runtime.podSandboxStatus({ podSandboxId }, ...rest),
+    );
+    return status?.network?.ip ?? '';
+  }
+
+  /** `StopPodSandbox` and `RemovePodSandbox`: ends and removes its containers too. */
+  async removePodSandbox(podSandboxId: string): Promise<void> {
+    await unary((...rest) => this.#runtime.stopPodSandbox({ podSandboxId }, ...rest));
+    await unary((...rest) => this.#runtime.removePodSandbox({ podSandboxId }, ...rest));
+  }
+
+  /** `CreateContainer`; gives its ID. */
+  async createContainer(
+    podSandboxId: string,
+    config: ContainerConfig,
+    sandboxConfig: PodSandboxConfig,
+  ): Promise<string> {
+    const { containerId } = await unary<CreateContainerResponse>((...rest) =>
+      this.#runtime.createContainer({ podSandboxId, config, sandboxConfig }, ...rest),
+    );
+    return containerId;
+  }
+
+  async startContainer(containerId: string): Promise<void> {
+    await unary((...rest) => this.#runtime.startContainer({ containerId }, ...rest));
+  }
+
+  /** Sends the image's stop signal, and SIGKILL after so many seconds. */
+  async stopContainer(containerId: string, graceSeconds: number): Promise<void> {
+    const request = { containerId, timeout: graceSeconds };
+    await unary((...rest) => this.#runtime.stopContainer(request, ...rest));
+  }
+
+  async removeContainer(containerId: string): Promise<void> {
+    await unary((...rest) => this.#runtime.removeContainer({ containerId }, ...rest));
+  }
+
+  /** Its state, and in `info` what containerd knows of it. */
+  async containerStatus(containerId: string): Promise<ContainerStatusResponse> {
+    return unary<ContainerStatusResponse>((...rest) =>
+      this.#runtime.containerStatus({ containerId, verbose: true }, ...rest),
+    );
+  }
+
+  /** Runs a command in the container to its end. */
+  async execSync(containerId: string, cmd: string[]): Promise<ExecSyncResponse> {
+    const request = { containerId, cmd, timeout: CALL_LIMIT_MS / 1000 };
+    return unary<ExecSyncResponse>((...rest) => this.#runtime.execSync(request, ...rest));
   }
 
   [Symbol.dispose](): void {
@@ -43,11 +111,16 @@ export class CriClient implements Disposable {
   }
 }
 
-function unary<T>(
-  call: (done: (error: ServiceError | null, response: T) => void) => unknown,
-): Promise<T> {
+/** What every method of a generated client takes behind the request. */
+type Rest<T> = [
+  metadata: Metadata,
+  options: { readonly deadline: number },
+  done: (error: ServiceError | null, response: T) => void,
+];
+
+function unary<T>(call: (...rest: Rest<T>) => unknown, timeoutMs = CALL_LIMIT_MS): Promise<T> {
   return new Promise((resolve, reject) => {
-    call((error, response) => {
+    call(new Metadata(), { deadline: Date.now() + timeoutMs }, (error, response) => {
       if (error === null) resolve(response);
       else reject(error);
     });

@@ -44,8 +44,11 @@ export function allPaths(image: BuiltImage): string[] {
   return [manifestPath(image), ...paths];
 }
 
+/** Whoever answers for a node: its agent, as a process or in a pod. */
+export type NodeMirror = Pick<AgentProcess, 'node' | 'fetch'>;
+
 /** Status of a HEAD at the agent, which must not take longer than a mirror may. */
-export async function headStatus(agent: AgentProcess, path: string): Promise<number> {
+export async function headStatus(agent: NodeMirror, path: string): Promise<number> {
   const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
   const response = await agent.fetch(path, { method: 'HEAD', signal });
   await response.body?.cancel();
@@ -54,7 +57,7 @@ export async function headStatus(agent: AgentProcess, path: string): Promise<num
 
 /** Asks until the mirror has everything that a pull asks for. */
 export async function waitUntilVisible(
-  agent: AgentProcess,
+  agent: NodeMirror,
   image: BuiltImage,
   options?: WaitOptions,
 ): Promise<void> {
@@ -65,6 +68,6 @@ export async function waitUntilVisible(
 }
 
 /** Asserts what the mirror answers to a HEAD. */
-export async function assertHead(agent: AgentProcess, path: string, status: number): Promise<void> {
+export async function assertHead(agent: NodeMirror, path: string, status: number): Promise<void> {
   assert.equal(await headStatus(agent, path), status, `${agent.node.host.name}: HEAD ${path}`);
 }

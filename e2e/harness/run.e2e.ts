@@ -6,6 +6,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { controlGroups, processesInGroup } from './control-groups.ts';
 import { sweepStale } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -24,6 +25,8 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGKILL'] as const) {
     const run = JSON.parse(line.toString()) as Run;
     assert.ok((await processesOf(run)).length >= 2, 'containerd and the relay run');
     assert.equal((await namespacesOf(run)).length, 2);
+    const inGroups = controlGroups(run.name).flatMap(processesInGroup);
+    assert.ok(inGroups.length > 0, 'the pod runs');
 
     child.kill(signal);
     await once(child, 'exit');
@@ -32,6 +35,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGKILL'] as const) {
 
     await waitFor('its processes end', async () => (await processesOf(run)).length === 0);
     assert.deepEqual(await namespacesOf(run), []);
+    assert.deepEqual(controlGroups(run.name), [], 'no process of the pod keeps its group');
     assert.ok(!existsSync(run.directory), 'its folder is gone');
     assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(run.directory));
   });

@@ -10,10 +10,17 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import {
+  controlGroupNames,
+  controlGroups,
+  processesInGroup,
+  removeGroup,
+} from './control-groups.ts';
+
 /**
  * A run is one process that uses the harness. Everything it makes outside itself carries its name:
- * one folder (short, because Unix socket paths end at 108 bytes), network namespaces, and a list of the
- * processes it started. So whatever is left can be found and removed: when the process ends, on a signal,
+ * one folder (short, because Unix socket paths end at 108 bytes), network namespaces, control groups of pods,
+ * and a list of the processes it started. So whatever is left can be found and removed: when the process ends, on a signal,
  * or, when it was killed outright, by the next run.
  */
 const PREFIX = 'pge2e';
@@ -58,7 +65,7 @@ export function recordChild(pid: number): void {
 /** Removes what runs left behind whose process is no more. */
 export function sweepStale(): void {
   const names = new Set<string>();
-  for (const entry of [...list(tmpdir()), ...list('/run/netns')]) {
+  for (const entry of [...list(tmpdir()), ...list('/run/netns'), ...controlGroupNames(PREFIX)]) {
     const match = new RegExp(`^${PREFIX}-(\\d+)`).exec(entry);
     if (match !== null) names.add(match[0]);
   }
@@ -72,11 +79,14 @@ function sweep(name: string): void {
   const pids = recordedChildren(folder);
   // A process in our own namespace is ours or a child of ours, containerd's shims for instance.
   for (const namespace of namespaces) pids.push(...processesIn(namespace));
+  const groups = controlGroups(name);
+  for (const group of groups) pids.push(...processesInGroup(group));
   for (const pid of pids) kill(pid);
   waitForEnd(pids);
   // Deepest first; lazily, because a mount that is still busy must not keep all the others.
   for (const target of mountsBelow(folder)) spawnSync('umount', ['--lazy', target]);
   for (const namespace of namespaces) spawnSync('ip', ['netns', 'delete', namespace]);
+  for (const group of groups) removeGroup(group);
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
