@@ -27,7 +27,7 @@ export function containerdPaths(directory: string): {
 } {
   const root = `${directory}/root`;
   return {
-    socket: `${directory}/c.sock`,
+    socket: `${directory}/run/c.sock`,
     root,
     content: `${root}/io.containerd.content.v1.content`,
   };

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import type { RequestInit, Response } from 'undici';
 
@@ -87,7 +87,8 @@ function agentContainer({ node, image, peers }: PodAgentInit, data: string): Con
       ...bootstrap.flatMap((address) => ['--static-bootstrap-peers', address]),
     ],
     mounts: [
-      readonly(node.socket),
+      // Its folder: a restarted daemon makes another socket, and one that is mounted itself stays the old one.
+      readonly(dirname(node.socket)),
       readonly(node.contentPath),
       { hostPath: data, containerPath: DATA },
     ],

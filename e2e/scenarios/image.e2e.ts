@@ -88,6 +88,22 @@ suite('the image, as a pod on every node', () => {
   }
 
   scenario(
+    'goes on when the containerd that runs it is restarted',
+    () => cluster,
+    async ({ agents }) => {
+      const [agent, other] = agents;
+      assert.ok(agent !== undefined && other !== undefined);
+      await agent.node.restart();
+      assert.ok(await agent.container.isRunning());
+      const { image, archive } = await makeImage({ name: `${REGISTRY}/team/restart:1.0` });
+      await agent.node.importArchive(archive);
+      await waitUntilVisible(other, image, { timeoutMs: 60_000 });
+      await other.node.pull('cri', image.name);
+      await assertHoldsImage(other.node, image);
+    },
+  );
+
+  scenario(
     'ends in order when it is told to, and is the same node when it comes back',
     () => cluster,
     async () => {
