@@ -21,6 +21,9 @@ export const PROGRAM =
   fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 
 /** What an {@link AgentProcess} is made of. */
+/** What agents are started with, as the image has it (scripts/image/platform-image.ts). */
+export const AGENT_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' } as const;
+
 export interface AgentInit {
   readonly node: ContainerdNode;
   /** Addresses of the nodes whose agents it is told of. */
@@ -174,7 +177,7 @@ export class AgentProcess implements AsyncDisposable {
         ...bootstrap.flatMap((address) => ['--static-bootstrap-peers', address]),
         ...flags,
       ],
-      env: { NODE_ENV: 'production', ...env },
+      env: { ...AGENT_ENVIRONMENT, ...env },
     });
   }
 }

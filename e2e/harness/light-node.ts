@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import { buildImage } from '../images/image.ts';
-import { PORTS, PROGRAM } from './agent-process.ts';
+import { AGENT_ENVIRONMENT, PORTS, PROGRAM } from './agent-process.ts';
 import type { Child } from './child.ts';
 import { REGISTRY } from './fixtures.ts';
 import { allPaths } from './mirror.ts';
@@ -87,7 +87,7 @@ export class LightNode implements AsyncDisposable {
         ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', join(host.directory, 'agent')],
         ...['--bootstrap-kind', 'dns', '--dns-bootstrap-domain', service],
       ]),
-      env: { NODE_ENV: 'production' },
+      env: AGENT_ENVIRONMENT,
     });
   }
 

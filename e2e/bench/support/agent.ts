@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { AGENT_ENVIRONMENT } from '../../harness/agent-process.ts';
 import { Child } from '../../harness/child.ts';
 import { runDirectory } from '../../harness/run.ts';
 import { initLayout } from '../../../scripts/image/oci-layout.ts';
@@ -83,8 +84,7 @@ export class BenchAgent implements AsyncDisposable {
         ...flags,
       ],
       logFile: join(this.folder, 'agent.log'),
-      // The arena is as the wrappers of the agent have it (docs/ARCHITECTURE.md, "What a node pays").
-      env: { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' },
+      env: AGENT_ENVIRONMENT,
     });
   }
 
