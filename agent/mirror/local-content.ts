@@ -50,7 +50,7 @@ async function findManifest(
     await using blob = await store.open(digest, signal);
     manifest = blob && (await readManifest(blob, signal));
     if (manifest !== undefined) manifests.add(digest, manifest);
-  } else if ((await store.stat(digest, signal)) === undefined) {
+  } else if (!(await manifests.isHeld(digest, store, signal))) {
     return undefined;
   }
   if (manifest === undefined) return undefined;

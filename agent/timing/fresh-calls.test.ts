@@ -55,4 +55,35 @@ describe('FreshCalls', () => {
     await assert.rejects(first, /no/);
     assert.equal(await second, 'yes');
   });
+
+  it('answers by a call that has begun less than the given time before the question', async (t) => {
+    let now = 0;
+    t.mock.method(performance, 'now', () => now);
+    const shared = new FreshCalls<string>(10);
+    const calls = new Calls();
+    const asked = [shared.ask('key', calls.make)];
+    now = 9;
+    asked.push(shared.ask('key', calls.make));
+    now = 10;
+    asked.push(shared.ask('key', calls.make));
+    assert.equal(calls.begun.length, 1, 'one at a time');
+    calls.answer(0, 'old');
+    assert.deepEqual(await Promise.all(asked.slice(0, 2)), ['old', 'old']);
+    calls.answer(1, 'new');
+    assert.equal(await asked[2], 'new');
+    assert.equal(await shared.ask('key', calls.make), 'new', 'kept when it has ended');
+    now = 20;
+    const last = shared.ask('key', calls.make);
+    calls.answer(2, 'newest');
+    assert.equal(await last, 'newest');
+  });
+
+  it('does not keep a failure', async () => {
+    const shared = new FreshCalls<string>(1000);
+    await assert.rejects(
+      shared.ask('key', () => Promise.reject(new Error('no'))),
+      /no/,
+    );
+    assert.equal(await shared.ask('key', () => Promise.resolve('yes')), 'yes');
+  });
 });
