@@ -28,6 +28,7 @@ import { keepConfigured, sharedRegistries } from './hosts.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { createStore } from './store.ts';
+import { createTls } from './tls.ts';
 import { VERSION } from './version.ts';
 
 /** How long monitoring may take to read the last numbers at the end, in milliseconds. */
@@ -46,7 +47,7 @@ export interface Agent {
  * The composition root: makes every part of the agent, gives it what it needs, and starts it. Resolves when
  * the ports are open, which is before the node is ready.
  *
- * @throws ListenError, IdentityError and StoreConfigError, with nothing left running
+ * @throws ListenError, IdentityError, StoreConfigError and TlsConfigError, with nothing left running
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
   // What contradicts itself ends it before anything has begun.
@@ -55,6 +56,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const metrics = createMetrics();
   const health = new Health();
   const stopping = new AbortController();
+  const tls = await createTls(config, metrics, named('tls'));
   // Parts are put on the stack in the order in which they end, last first.
   await using parts = new AsyncDisposableStack();
 
@@ -98,6 +100,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       writeError(res, new OciError('UNAVAILABLE', 'starting'));
       return 'registry';
     }),
+    tls.listener && { tls: tls.listener },
   );
   parts.defer(() => mirrorListener.stop(0));
   const registryPort = await mirrorListener.start();
@@ -107,6 +110,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     {
       listen: listenMultiaddrs(config['router-addr']),
       registryPort,
+      registryTls: tls.listener !== undefined,
+      tlsPeersOnly: config['registry-tls-peers-only'],
       ...recordTimes(config),
       observer: countDirectory(metrics),
       metricsRegistry: metrics.registry,
@@ -126,6 +131,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     headTimeout: config['peer-timeout'],
     stallTimeout: config['stall-timeout'],
     dataPlane,
+    ...(tls.peers && { tls: tls.peers }),
   });
   parts.defer(() => client.close());
   const transfer = new PeerTransfer(
@@ -172,6 +178,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     publisher.run(stopping.signal),
     inventory.run(stopping.signal),
     guard.run(stopping.signal),
+    tls.keeper?.run(stopping.signal),
   ]);
   parts.defer(async () => {
     stopping.abort();

@@ -69,6 +69,8 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       [['registry', '--bootstrap-kind', 'dns'], {}, /--dns-bootstrap-domain/],
       [['registry', '--bootstrap-kind', 'http'], {}, /--http-bootstrap-peer/],
       [['registry', '--oci-layout', '/dev/null'], {}, /not a folder/],
+      [['registry', '--registry-tls-cert', '/a'], {}, /--registry-tls-key go together/],
+      [['registry', '--registry-tls-client-auth', 'require'], {}, /needs --registry-tls-cert/],
     ] as const) {
       it(`ends with 2 and one line: ${args.join(' ')} ${Object.keys(env).join(' ')}`, async () => {
         const words =

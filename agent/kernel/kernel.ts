@@ -139,8 +139,8 @@ export class Kernel {
 }
 
 /** The descriptor of a plain connection; `undefined` of one with TLS, whose bytes must pass through the process. */
-export function socketDescriptor(socket: Socket): number | undefined {
-  if ('encrypted' in socket || socket.destroyed) return undefined;
+export function socketDescriptor(socket: Socket | undefined): number | undefined {
+  if (socket === undefined || 'encrypted' in socket || socket.destroyed) return undefined;
   // Not a public interface, but the only way to it; what is not there is the stream path's.
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } };
   const fd = handle?.fd;

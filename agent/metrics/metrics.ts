@@ -44,6 +44,10 @@ export interface Metrics {
   readonly dataPlane: Gauge<'path'>;
   readonly hostsFilesWritten: Counter;
   readonly hostsFailures: Counter;
+  readonly httpProtocols: Counter<'handler' | 'protocol'>;
+  readonly tlsCertificateExpiry: Gauge;
+  readonly tlsReloads: Counter<'result'>;
+  readonly tlsHandshakeFailures: Counter<'reason'>;
   readonly ready: Gauge;
 }
 
@@ -115,6 +119,10 @@ export function createMetrics(): Metrics {
     dataPlane: gauge('peerglass_data_plane'),
     hostsFilesWritten: counter('peerglass_hosts_files_written_total'),
     hostsFailures: counter('peerglass_hosts_failures_total'),
+    httpProtocols: counter('peerglass_http_requests_total'),
+    tlsCertificateExpiry: gauge('peerglass_tls_certificate_expiry_timestamp_seconds'),
+    tlsReloads: counter('peerglass_tls_reloads_total'),
+    tlsHandshakeFailures: counter('peerglass_tls_handshake_failures_total'),
     ready: gauge('peerglass_ready'),
   };
 }

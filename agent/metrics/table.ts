@@ -84,7 +84,7 @@ export const METRICS = {
   peerglass_peer_failures_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Requests to a peer that failed: connect, timeout, not-found, busy, status, range, protocol, digest, body.',
+    help: 'Requests to a peer that failed: connect, timeout, not-found, busy, status, range, protocol, digest, body, tls.',
   },
   peerglass_hedges_total: {
     type: 'counter',
@@ -219,6 +219,26 @@ export const METRICS = {
     type: 'counter',
     labels: [],
     help: 'With --configure: times that containerd could not be configured. The log says why.',
+  },
+  peerglass_http_requests_total: {
+    type: 'counter',
+    labels: ['handler', 'protocol'],
+    help: 'HTTP requests by how they came: http, https (HTTP/1.1 over TLS) or h2 (HTTP/2 over TLS).',
+  },
+  peerglass_tls_certificate_expiry_timestamp_seconds: {
+    type: 'gauge',
+    labels: [],
+    help: 'Unix time at which the certificate that is being served expires; 0 without TLS.',
+  },
+  peerglass_tls_reloads_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Changes of the files of `--registry-tls-*`; result is loaded, or refused when the new ones cannot be used and the old ones serve on.',
+  },
+  peerglass_tls_handshake_failures_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Connections to the registry that came to nothing: plain-http (a client that speaks http), distrust (it does not accept our certificate), client-certificate (it showed none, or none that we accept), other.',
   },
   peerglass_ready: {
     type: 'gauge',

@@ -1,9 +1,20 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
+import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { OciError } from '../oci/errors.ts';
+import { asHttp1, isSent } from './http2-response.ts';
+import { Http2Sessions } from './http2-sessions.ts';
+import { createTlsServer, type ListenerTls } from './tls-server.ts';
 import { rawError, writeError } from './respond.ts';
 
 /** Largest request head, in bytes; containerd's stay below 2 KiB. */
@@ -51,8 +62,10 @@ export interface ListenAddress {
 export interface HttpListenerInit {
   /** Until a request is complete, in milliseconds. Default 10,000. */
   readonly headTimeout?: number;
-  /** Connections from one address at once; further ones are closed. Default 1,024. */
+  /** Connections from one address at once, and requests by HTTP/2; further ones are refused. Default 1,024. */
   readonly connectionsPerAddress?: number;
+  /** To speak TLS, and HTTP/2 with whoever can. Default: plain HTTP/1.1. */
+  readonly tls?: ListenerTls;
 }
 
 /** The address cannot be listened on. The message names it and says what to do. */
@@ -63,11 +76,13 @@ export class ListenError extends Error {
 
 /** An HTTP server with bounds on what clients may cost, and an orderly end. */
 export class HttpListener {
-  readonly #server: Server;
+  readonly #server: Server | TlsServer;
+  readonly #http2: Http2Sessions;
   readonly #address: ListenAddress;
   readonly #option: string;
   readonly #perAddress: number;
   readonly #connections = new Map<string, number>();
+  readonly #sockets = new Set<Socket>();
   readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
   #stopping = false;
 
@@ -85,22 +100,39 @@ export class HttpListener {
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       void this.#answer(req, res, handler);
     };
-    this.#server = createServer(
-      {
-        maxHeaderSize: MAX_HEADER_BYTES,
-        headersTimeout: headTimeout,
-        requestTimeout: headTimeout,
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        connectionsCheckingInterval: Math.min(HEAD_CHECK_MS, headTimeout),
-        requireHostHeader: false, // it is looked at below: Node's own answer has no body
+    const bounds: ServerOptions = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: headTimeout,
+      requestTimeout: headTimeout,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(HEAD_CHECK_MS, headTimeout),
+      requireHostHeader: false, // it is looked at below: Node's own answer has no body
+    };
+    this.#http2 = new Http2Sessions(
+      (req, res) => {
+        // Node.js itself takes up to 64 KiB there, whatever it says to the client.
+        if (!isTooLarge(req)) return this.#answerNow(asHttp1(req), res.asHttp1, handler);
+        writeError(res.asHttp1, headTooLarge());
+        return Promise.resolve();
       },
-      answer,
+      {
+        headTimeout,
+        idleTimeout: IDLE_TIMEOUT_MS,
+        keepAlive: KEEP_ALIVE_MS,
+        requestsPerAddress: this.#perAddress,
+      },
     );
+    const onHttp2 = this.#http2.accept.bind(this.#http2);
+    const { tls } = init;
+    this.#server =
+      tls === undefined
+        ? createServer(bounds, answer)
+        : createTlsServer(bounds, tls, headTimeout, { answer, onHttp1: refuseFloods, onHttp2 });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
     this.#server.on('connection', (socket: Socket) => {
       this.#count(socket);
-      refuseFloods(socket);
+      if (tls === undefined) refuseFloods(socket);
     });
     // No body is wanted, and no expectation changes the answer.
     this.#server.on('checkContinue', answer).on('checkExpectation', answer);
@@ -143,10 +175,14 @@ export class HttpListener {
         resolve();
       });
     });
+    this.#http2.close();
     const timer = new AbortController();
     const cut = delay(grace, undefined, { signal: timer.signal }).then(
       () => {
         this.#server.closeAllConnections();
+        this.#http2.destroy();
+        // Those that are still at their handshake are known to nobody else.
+        for (const socket of this.#sockets) socket.destroy();
       },
       () => undefined,
     );
@@ -174,7 +210,9 @@ export class HttpListener {
     const { remoteAddress = '' } = socket;
     const open = (this.#connections.get(remoteAddress) ?? 0) + 1;
     this.#connections.set(remoteAddress, open);
+    this.#sockets.add(socket);
     socket.once('close', () => {
+      this.#sockets.delete(socket);
       const left = (this.#connections.get(remoteAddress) ?? 0) - 1;
       if (left > 0) this.#connections.set(remoteAddress, left);
       else this.#connections.delete(remoteAddress);
@@ -230,7 +268,7 @@ export class HttpListener {
   ): Promise<void> {
     const gone = new AbortController();
     res.on('close', () => {
-      if (!res.writableFinished) gone.abort();
+      if (!isSent(res)) gone.abort();
       // A connection that falls idle after the others were closed would hold the end up.
       if (this.#stopping) this.#server.closeIdleConnections();
     });
@@ -298,9 +336,17 @@ function hasFlood(chunk: Buffer): boolean {
   return false;
 }
 
+function isTooLarge({ rawHeaders }: Http2ServerRequest): boolean {
+  return rawHeaders.reduce((sum, text) => sum + text.length, 0) > MAX_HEADER_BYTES;
+}
+
+function headTooLarge(): OciError {
+  return new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`);
+}
+
 function malformed(error: Error): OciError {
   return isCode(error, 'HPE_HEADER_OVERFLOW')
-    ? new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`)
+    ? headTooLarge()
     : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
 }
 

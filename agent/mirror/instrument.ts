@@ -1,5 +1,6 @@
 import type { Metrics } from '../metrics/metrics.ts';
 import type { RequestHandler } from './http-listener.ts';
+import { ownConnection, protocolOf, streamBytes } from './http2-response.ts';
 import { movedBytes } from './moved-bytes.ts';
 
 /** The code under which requests are counted whose client left before the answer; nginx' number. */
@@ -16,9 +17,12 @@ export function instrument(
 ): RequestHandler {
   return async (req, res, signal) => {
     const start = performance.now();
-    const { socket } = req;
+    const protocol = protocolOf(req);
+    metrics.httpProtocols.inc({ handler: listener, protocol });
+    const connection = ownConnection(res);
     // The counter is the socket's: what it holds from requests before this one is not ours.
-    const before = socket.bytesWritten;
+    const before = connection?.bytesWritten ?? 0;
+    const written = (): number => Math.max(0, (connection?.bytesWritten ?? 0) - before);
     metrics.httpInflight.inc({ handler: listener });
     const closed = new Promise<void>((resolve) => {
       res.once('close', resolve);
@@ -29,10 +33,7 @@ export function instrument(
       const code = res.headersSent ? res.statusCode : CLIENT_LEFT;
       const labels = { handler: label, method: methodLabel(req.method), code };
       metrics.httpDuration.observe(labels, (performance.now() - start) / 1000);
-      metrics.httpResponseSize.observe(
-        labels,
-        Math.max(0, socket.bytesWritten - before) + movedBytes(res),
-      );
+      metrics.httpResponseSize.observe(labels, streamBytes(res) ?? written() + movedBytes(res));
       metrics.httpInflight.dec({ handler: listener });
     });
   };

@@ -30,7 +30,8 @@ export type BodySender = (
 interface LocalBodyWay {
   /** Undefined where bytes are to go as a stream; a body that is paced does. */
   readonly kernel: Kernel | undefined;
-  readonly socket: Socket;
+  /** Undefined where the body has no connection for itself. */
+  readonly socket: Socket | undefined;
   readonly pace?: Pace;
 }
 
@@ -52,7 +53,8 @@ export async function openLocalBody(
   signal: AbortSignal,
 ): Promise<BodySender> {
   const { fd } = blob;
-  if (fd === undefined || kernel === undefined || socketDescriptor(socket) === undefined) {
+  const movable = kernel !== undefined && socketDescriptor(socket) !== undefined;
+  if (fd === undefined || socket === undefined || !movable) {
     const stream = blob.stream(range, signal);
     await firstBytes(stream, signal);
     return (res, aborted, onSent) => sendBody(res, pace(stream, aborted), aborted, onSent);

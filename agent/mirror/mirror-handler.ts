@@ -15,6 +15,7 @@ import { StoreUnavailableError, type ContentStore } from '../store/content-store
 import type { ContentRequest } from '../transfer/content-request.ts';
 import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { ownConnection } from './http2-response.ts';
 import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
 import { findLocal, type LocalContent } from './local-content.ts';
 import { ManifestCache } from './manifest-cache.ts';
@@ -157,7 +158,8 @@ export class MirrorHandler {
     try {
       const moved = upload?.pace === undefined && isWorthMoving(local.blob, whole);
       const kernel = moved ? this.#dataPlane?.kernel() : undefined;
-      const way = { kernel, socket: res.req.socket, ...(upload?.pace && { pace: upload.pace }) };
+      const socket = ownConnection(res);
+      const way = { kernel, socket, ...(upload?.pace && { pace: upload.pace }) };
       send = await openLocalBody(local.blob, whole, way, signal);
     } catch (error) {
       signal.throwIfAborted();
@@ -221,7 +223,7 @@ export class MirrorHandler {
         const partial = request.range === undefined ? {} : { range: content.range };
         writeContentHead(res, { ...head, ...partial });
         const { moveTo } = content;
-        if (moveTo !== undefined && socketDescriptor(res.req.socket) !== undefined) {
+        if (moveTo !== undefined && socketDescriptor(ownConnection(res)) !== undefined) {
           await moveBody(res, moveTo, signal);
         } else {
           await sendBody(res, content.body, signal, () => undefined);

@@ -5,6 +5,7 @@ import type { Sink } from '../kernel/sink.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { OciError } from '../oci/errors.ts';
+import { breakOff } from './http2-response.ts';
 import { addMovedBytes } from './moved-bytes.ts';
 
 /** The head of an answer with content. */
@@ -65,8 +66,8 @@ export function rawError(error: OciError): string {
 /**
  * Sends a body, at the client's pace.
  *
- * When the source fails the connection is ended by FIN after what was sent: containerd takes a reset as
- * the end of the whole pull, and resumes after a FIN that comes before the declared length.
+ * When the source fails the body is ended after what was sent, in the way that containerd resumes from; see
+ * {@link breakOff}.
  *
  * @param onSent told of each piece handed to the connection
  * @throws what the source threw, after the connection was ended
@@ -162,11 +163,6 @@ function noteMoved(res: ServerResponse, bytes: number): void {
   addMovedBytes(res, bytes);
   // Node.js does not see these bytes: without this it would take the connection for idle.
   socket.setTimeout(socket.timeout ?? 0);
-}
-
-function breakOff(res: ServerResponse): void {
-  // Not `res.socket`, which a response that is not the first of its connection may not have yet.
-  res.req.socket.destroySoon();
 }
 
 /** Writes, and resolves when all that was ever written has been handed to the system, or the client has left. */

@@ -7,9 +7,10 @@ import { announcedAddresses } from './announced-addresses.ts';
 import { providerFromPeer } from './provider-origins.ts';
 import type { ProviderFromPeerOptions } from './provider-origins.ts';
 
-function announce(listening: string[], registryPort?: number): string[] {
+function announce(listening: string[], port?: number, tls = false): string[] {
   const addresses = listening.map((text) => multiaddr(text));
-  return announcedAddresses(addresses, registryPort).map((address) => address.toString());
+  const registry = port === undefined ? undefined : { port, tls };
+  return announcedAddresses(addresses, registry).map((address) => address.toString());
 }
 
 test('each routable address is announced, with the registry beside it', () => {
@@ -37,6 +38,15 @@ test('each routable address is announced, with the registry beside it', () => {
     ['/ip4/10.0.0.7/tcp/5001'],
     'the default port goes without saying: another address would cost Spegel 15 ms',
   );
+});
+
+test('a registry with TLS is announced as such, at the default port too', () => {
+  assert.deepEqual(announce(['/ip4/10.0.0.7/tcp/5001', '/ip6/fd00::7/tcp/5001'], 5000, true), [
+    '/ip4/10.0.0.7/tcp/5001',
+    '/ip4/10.0.0.7/tcp/5000/tls/http',
+    '/ip6/fd00::7/tcp/5001',
+    '/ip6/fd00::7/tcp/5000/tls/http',
+  ]);
 });
 
 test('loopback is announced when there is nothing else', () => {
@@ -71,6 +81,28 @@ test('a peer that announces its registry is asked there', () => {
       '/ip4/10.0.0.7/tcp/30020/http',
     ]),
     ['http://10.0.0.7:30020', 'http://[fd00::7]:30020'],
+  );
+});
+
+test('a peer with TLS is asked by https, in whichever form it says so', () => {
+  assert.deepEqual(
+    origins([
+      '/ip4/10.0.0.7/tcp/5001',
+      '/ip4/10.0.0.7/tcp/5000/tls/http',
+      '/ip6/fd00::7/tcp/5000/https',
+      '/ip4/10.0.0.8/tcp/5000/tls',
+    ]),
+    ['https://10.0.0.7:5000', 'https://[fd00::7]:5000'],
+  );
+  const both = ['/ip4/10.0.0.7/tcp/5000/http', '/ip4/10.0.0.7/tcp/5443/tls/http'];
+  assert.deepEqual(origins(both), ['https://10.0.0.7:5443', 'http://10.0.0.7:5000']);
+});
+
+test('peers without TLS can be left out', () => {
+  assert.equal(origins(['/ip4/10.0.0.7/tcp/5001'], { tlsOnly: true }), undefined);
+  assert.deepEqual(
+    origins(['/ip4/10.0.0.7/tcp/6000/http', '/ip4/10.0.0.7/tcp/5000/tls/http'], { tlsOnly: true }),
+    ['https://10.0.0.7:5000'],
   );
 });
 

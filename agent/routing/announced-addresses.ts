@@ -25,6 +25,13 @@ NO_NODE_6.addSubnet('ff00::', 8, 'ipv6');
 /** The port of a registry that is not announced: Spegel's default and ours. */
 export const DEFAULT_REGISTRY_PORT = 5000;
 
+/** Where a node's registry is. */
+export interface RegistryPlace {
+  readonly port: number;
+  /** Whether it speaks TLS there. */
+  readonly tls: boolean;
+}
+
 /** An IP address and a TCP port. */
 export interface SocketAddress {
   readonly ip: string;
@@ -34,13 +41,13 @@ export interface SocketAddress {
 /**
  * What a node tells others about where it is, from the addresses that it listens on at present: those that
  * can lead to it from elsewhere (loopback only when there is nothing else, link-local never), and for each
- * IP its registry as `/ip4/<ip>/tcp/<port>/http` when that is not at {@link DEFAULT_REGISTRY_PORT}. Spegel
- * takes the IP out of any address and assumes its own registry port: addresses of this form tell it nothing,
+ * IP its registry as `/ip4/<ip>/tcp/<port>/http` when that is not at {@link DEFAULT_REGISTRY_PORT}, or as
+ * `/ip4/<ip>/tcp/<port>/tls/http`, which tells a node of ours to ask by https. Spegel takes the IP out of any address and assumes its own registry port: addresses of this form tell it nothing,
  * and each further address that it knows of us makes it wait 15 ms more before it believes the first.
  */
 export function announcedAddresses(
   listening: readonly Multiaddr[],
-  registryPort?: number,
+  registry?: RegistryPlace,
 ): Multiaddr[] {
   const sockets = listening.map(tcpAddress).filter((socket) => socket !== undefined);
   const routable = sockets.filter((socket) => leadsToNode(socket, false));
@@ -49,8 +56,9 @@ export function announcedAddresses(
   const texts = new Set<string>();
   for (const { ip, port } of announced.slice(0, MAX_ANNOUNCED_ADDRESSES)) {
     texts.add(toText(ip, port));
-    if (registryPort !== undefined && registryPort !== DEFAULT_REGISTRY_PORT) {
-      texts.add(`${toText(ip, registryPort)}/http`);
+    if (registry?.tls === true) texts.add(`${toText(ip, registry.port)}/tls/http`);
+    else if (registry !== undefined && registry.port !== DEFAULT_REGISTRY_PORT) {
+      texts.add(`${toText(ip, registry.port)}/http`);
     }
   }
   return [...texts].map((text) => multiaddr(text));
@@ -66,7 +74,16 @@ export function tcpAddress(address: Multiaddr): SocketAddress | undefined {
 
 /** Whether the address says where a peer's registry is. */
 export function isRegistryAddress(address: Multiaddr): boolean {
-  return address.getComponents()[2]?.name === 'http';
+  return registryScheme(address) !== undefined;
+}
+
+/** How a peer's registry is to be asked at the address; `undefined` when none is there. */
+export function registryScheme(address: Multiaddr): 'http' | 'https' | undefined {
+  const [, , first, second] = address.getComponents();
+  if (first?.name === 'http') return 'http';
+  // `/https` is the older way to write `/tls/http`.
+  if (first?.name === 'https') return 'https';
+  return first?.name === 'tls' && second?.name === 'http' ? 'https' : undefined;
 }
 
 export function isLoopback(ip: string): boolean {

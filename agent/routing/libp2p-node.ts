@@ -13,7 +13,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
-import { announcedAddresses, tcpAddress } from './announced-addresses.ts';
+import { announcedAddresses, tcpAddress, type RegistryPlace } from './announced-addresses.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -57,8 +57,8 @@ export interface NodeInit {
   readonly serveDht: StreamHandler;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
-  /** The port at which our registry is announced. */
-  readonly registryPort?: number;
+  /** Where our registry is announced. */
+  readonly registry?: RegistryPlace;
   /** Lets libp2p write its own log, when the environment variable `DEBUG` asks for it. */
   readonly verbose?: boolean;
   /** Where libp2p's own metrics go, `libp2p_*`; none are kept without it. */
@@ -117,7 +117,7 @@ export async function createNode(
     addresses: {
       listen: [...init.listen],
       // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.
-      announceFilter: () => announcedAddresses(listening(), init.registryPort),
+      announceFilter: () => announcedAddresses(listening(), init.registry),
     },
     transports: [
       (components) =>

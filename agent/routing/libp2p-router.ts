@@ -49,6 +49,10 @@ export interface Libp2pRouterInit {
   readonly listen: readonly string[];
   /** The port of this node's registry: announced, and assumed of peers that do not announce theirs. */
   readonly registryPort: number;
+  /** Whether this node's registry speaks TLS. Default: no. */
+  readonly registryTls?: boolean;
+  /** Whether peers without TLS are not to be asked. Default: they are. */
+  readonly tlsPeersOnly?: boolean;
   /** Milliseconds between placements of a record; default 15 minutes. */
   readonly refreshMs?: number;
   /** Milliseconds for which a record is believed; default 19 minutes. */
@@ -93,14 +97,14 @@ export class Libp2pRouter implements Router {
     if (this.#parts !== undefined) return;
     const { privateKey, bootstrapper, logger } = this.#components;
     const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = this.#init;
-    const { metricsRegistry } = this.#init;
+    const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = this.#init;
     const records = this.#records;
     const addressBook = new AddressBook();
     const { node, start } = await createNode({
       privateKey,
       serveDht: (stream, connection) => server.serve(stream, connection),
       listen,
-      registryPort,
+      registry: { port: registryPort, tls: registryTls },
       verbose: logger.isLevelEnabled('trace'),
       ...(metricsRegistry !== undefined && { metricsRegistry }),
     });
@@ -131,7 +135,7 @@ export class Libp2pRouter implements Router {
     );
     const view = new ProviderView(
       { records, addressBook, membership, addresses },
-      { ownPeerId: this.peerId, registryPort },
+      { ownPeerId: this.peerId, registryPort, tlsOnly: tlsPeersOnly },
     );
     const self = dhtPeer(node.peerId);
     const lookup = new ProviderLookup(

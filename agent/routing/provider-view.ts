@@ -22,6 +22,8 @@ export interface ProviderViewInit {
   readonly ownPeerId: string;
   /** The registry port of peers that do not announce theirs. */
   readonly registryPort: number;
+  /** See `ProviderFromPeerOptions`. */
+  readonly tlsOnly?: boolean;
 }
 
 interface Remembered {
@@ -94,6 +96,7 @@ export class ProviderView {
     const connectedIp = membership.connectedIp(peer.peerId);
     return providerFromPeer(peer, {
       registryPort: this.#init.registryPort,
+      tlsOnly: this.#init.tlsOnly ?? false,
       loopback: addresses.current().some((address) => isLoopback(tcpAddress(address)?.ip ?? '')),
       ...(connectedIp !== undefined && { connectedIp }),
     });

@@ -1,8 +1,11 @@
+import { isIPv6 } from 'node:net';
+
 import { DataPlane, type DataPlaneMode } from '../kernel/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
 import { instrument } from '../mirror/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
+import type { ListenerTls } from '../mirror/tls-server.ts';
 import { PeerUploads, type PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -11,10 +14,12 @@ import type { ContentStore } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { TransferRouter } from '../transfer/peer-attempts.ts';
+import type { PeerTls } from '../transfer/peer-agents.ts';
 import { PeerClient } from '../transfer/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
 import { SharedManifests } from '../transfer/shared-manifests.ts';
 import { quiet } from './quiet.ts';
+import { testTls } from './test-tls.ts';
 
 /** Names the given providers for every key, in their order, and remembers who was forgotten. */
 export class FixedRouter implements Pick<Router, 'lookup' | 'forget'> {
@@ -74,6 +79,11 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
   readonly listener?: HttpListenerInit;
+  /** IP to listen on. Default 127.0.0.1. */
+  readonly host?: string;
+  /** How it is served, and how certificates of peers are checked. Default: see `testTls`. */
+  readonly tls?: ListenerTls;
+  readonly peerTls?: PeerTls;
   /** Unfinished downloads of the client, as of a node with containerd. */
   readonly ingests?: Ingests;
   readonly uploads?: PeerUploadsInit;
@@ -83,14 +93,17 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
 
 /** Starts a mirror on a port that the system chooses. */
 export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode> {
+  const { host = '127.0.0.1' } = init;
   const store = new MemoryStore(init.ingests);
   const { dataPlane = new DataPlane({ logger: quiet }, dataPlaneMode()) } = init;
   const metrics = createMetrics();
+  const { tls = testTls, peerTls = testTls } = init;
   const client = new PeerClient({
     userAgent: 'peerglass/test',
     headTimeout: init.headTimeout ?? 1_000,
     stallTimeout: init.stallTimeout ?? 5_000,
     dataPlane,
+    ...(peerTls && { tls: peerTls }),
   });
   const transfer = new PeerTransfer(
     { router: init.router ?? new FixedRouter(), client, store, metrics, logger: quiet },
@@ -110,12 +123,13 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     logger: quiet,
   });
   const listener = new HttpListener(
-    { host: '127.0.0.1', port: 0 },
+    { host, port: 0 },
     '--registry-addr',
     instrument(metrics, 'registry', (req, res, signal) => handler.handle(req, res, signal)),
-    init.listener,
+    { ...init.listener, ...(tls && { tls }) },
   );
-  const origin = `http://127.0.0.1:${await listener.start()}`;
+  const address = isIPv6(host) ? `[${host}]` : host;
+  const origin = `${tls ? 'https' : 'http'}://${address}:${await listener.start()}`;
   return {
     origin,
     store,

@@ -1,9 +1,22 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 /** A connection for bytes that no HTTP client would send. */
 export async function connectTo(origin: string): Promise<Socket> {
-  const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+  const { protocol, port } = new URL(origin);
+  if (protocol === 'https:') {
+    const socket = connectTls({ port: Number(port), host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    // One connection too many is closed before it is secure.
+    await new Promise<void>((resolve) => {
+      socket.once('secureConnect', resolve).once('close', () => {
+        resolve();
+      });
+    });
+    return socket;
+  }
+  const socket = connect(Number(port), '127.0.0.1');
   await once(socket, 'connect');
   return socket;
 }

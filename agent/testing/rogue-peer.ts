@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+
+import { testTls } from './test-tls.ts';
 
 /** A peer that misbehaves on a real socket. */
 export interface RoguePeer extends AsyncDisposable {
@@ -15,7 +17,7 @@ export interface RoguePeer extends AsyncDisposable {
 
 /**
  * Starts a server that hands every request, as text, to `behave`, which then does with the socket what a
- * broken or hostile peer might do.
+ * broken or hostile peer might do. It speaks TLS where {@link testTls} says so.
  */
 export async function startRogue(
   behave: (socket: Socket, request: string) => void,
@@ -23,7 +25,7 @@ export async function startRogue(
   const sockets = new Set<Socket>();
   let accepted = 0;
   const requests: string[] = [];
-  const server = createServer((socket) => {
+  const serve = (socket: Socket): void => {
     accepted += 1;
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -36,11 +38,14 @@ export async function startRogue(
       behave(socket, text);
       text = '';
     });
-  });
+  };
+  const { cert, key } = testTls?.material.identity ?? {};
+  const server =
+    testTls === undefined ? createServer(serve) : withResets(createTlsServer({ cert, key }), serve);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
-    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    origin: `${testTls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     get open() {
       return sockets.size;
@@ -54,6 +59,25 @@ export async function startRogue(
       await once(server, 'close');
     },
   };
+}
+
+/** A reset is one of the connection below TLS, which Node.js does not let through. */
+function withResets(server: Server, serve: (socket: Socket) => void): Server {
+  const below = new Map<number | undefined, Socket>();
+  server.on('connection', (socket: Socket) => {
+    const { remotePort } = socket;
+    below.set(remotePort, socket);
+    socket.once('close', () => below.delete(remotePort));
+  });
+  server.on('secureConnection', (socket: Socket) => {
+    const connection = below.get(socket.remotePort);
+    socket.resetAndDestroy = () => {
+      connection?.resetAndDestroy();
+      return socket;
+    };
+    serve(socket);
+  });
+  return server;
 }
 
 /** The head of an HTTP response, ready to be sent. */

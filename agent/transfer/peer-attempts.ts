@@ -24,7 +24,10 @@ const MAX_FAULTS = 32;
 const FAULTS: ReadonlySet<PeerFailure> = new Set(['status', 'range', 'protocol', 'digest']);
 
 /** What is no answer at all; `body` when the connection ends before it. */
-const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body']);
+const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body', 'tls']);
+
+/** Failures of an address rather than of the peer; its certificate may be for another one. */
+const OF_ADDRESS: ReadonlySet<PeerFailure> = new Set(['connect', 'tls']);
 
 /** Addresses of one peer that are tried; a dual-stack node has two. */
 const MAX_ORIGINS = 3;
@@ -271,7 +274,7 @@ export class PeerAttempts {
         return await this.#components.client.fetch(origin, request, within, signal);
       } catch (error) {
         failure = toPeerError(error, 'connect');
-        if (signal.aborted || failure.reason !== 'connect') break;
+        if (signal.aborted || !OF_ADDRESS.has(failure.reason)) break;
       }
     }
     throw failure;

@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
 
-import { Agent } from 'undici';
 import type { IncomingHttpHeaders } from 'undici/types/header.js';
 
 import type { DataPlane } from '../kernel/data-plane.ts';
@@ -10,6 +9,7 @@ import { MANIFEST_ACCEPT } from '../oci/media-type.ts';
 import { contentPath, type ContentRequest } from './content-request.ts';
 import { DirectClient } from './direct/direct-client.ts';
 import { firstBytes } from './first-bytes.ts';
+import { PeerAgents, type PeerTls } from './peer-agents.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { parseReport, type PeerReport } from './peer-report.ts';
 import { checkHead, type PeerHead } from './peer-response.ts';
@@ -17,17 +17,11 @@ import { checkHead, type PeerHead } from './peer-response.ts';
 /** Marks a request of a peer: local answers only, which is what keeps requests from going in circles. */
 export const MIRRORED_HEADER = 'x-spegel-mirrored';
 
-/** Largest response head that a peer may send, in bytes. */
-const MAX_HEADER_BYTES = 16 * 1024;
-
 /** Bytes of an error's body that are read to keep the connection, rather than close it. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
 /** And for how long, in milliseconds. */
 const ERROR_BODY_MS = 1_000;
-
-/** Connections to one peer; more requests than that wait for a free one, and time out like any other. */
-const MAX_CONNECTIONS_PER_PEER = 512;
 
 /** Bounds on what a peer may take, in milliseconds. */
 export interface PeerClientInit {
@@ -41,6 +35,8 @@ export interface PeerClientInit {
   readonly userAgent: string;
   /** With it, blobs come over connections whose bytes the kernel can move. Default: none do. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'>;
+  /** How certificates of peers are checked. Default: they are not, as nothing is that a peer says by http. */
+  readonly tls?: PeerTls;
 }
 
 /**
@@ -65,7 +61,7 @@ interface Answer {
 
 /** Speaks HTTP to the mirrors of other nodes over pooled connections. */
 export class PeerClient {
-  readonly #agent: Agent;
+  readonly #agents: PeerAgents;
   readonly #direct: DirectClient;
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
   /** For an answer to begin, where nothing else is said; milliseconds. */
@@ -78,14 +74,10 @@ export class PeerClient {
     this.#dataPlane = init.dataPlane;
     const { connectTimeout = 500, stallTimeout = 5_000 } = init;
     this.#direct = new DirectClient({ connectTimeout, stallTimeout });
-    this.#agent = new Agent({
-      connections: MAX_CONNECTIONS_PER_PEER,
-      pipelining: 1,
-      connect: { timeout: connectTimeout },
-      bodyTimeout: stallTimeout,
-      headersTimeout: 0, // the timer below covers connecting too
-      maxHeaderSize: MAX_HEADER_BYTES,
-      keepAliveTimeout: 30_000,
+    this.#agents = new PeerAgents({
+      connectTimeout,
+      stallTimeout,
+      ...(init.tls && { tls: init.tls }),
     });
   }
 
@@ -123,7 +115,7 @@ export class PeerClient {
       };
       const exchange: Promise<Answer> = this.#isDirect(request, url)
         ? this.#direct.get(url, fields, given)
-        : this.#agent.request({
+        : this.#agents.for(url, request.kind === 'blob' && request.method === 'GET').request({
             origin: url.origin,
             path: url.pathname + url.search,
             method: request.method,
@@ -166,7 +158,7 @@ export class PeerClient {
   /** Ends every connection, requests in progress included. */
   async close(): Promise<void> {
     this.#direct.close();
-    await this.#agent.destroy();
+    await this.#agents.close();
   }
 }
 

@@ -12,7 +12,9 @@ export type PeerFailure =
   | 'range'
   | 'protocol'
   | 'digest'
-  | 'body';
+  | 'body'
+  /** Its certificate is not accepted, or ours is not; or it has no TLS where it said so. */
+  | 'tls';
 
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
@@ -22,6 +24,10 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
   'EADDRNOTAVAIL',
 ]);
+
+/** Codes of OpenSSL, of Node's checks and of the alerts that a peer sends. */
+const TLS_FAILURE =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|HOSTNAME_|EPROTO)/;
 
 /** A peer failed in a way that another peer may not. The message is for logs and holds no peer's free text. */
 export class PeerError extends Error {
@@ -43,6 +49,7 @@ export function toPeerError(error: unknown, fallback: PeerFailure): PeerError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   let reason = fallback;
   if (NOT_CONNECTED.has(code)) reason = 'connect';
+  else if (TLS_FAILURE.test(code)) reason = 'tls';
   else if (code.includes('TIMEOUT')) reason = 'timeout';
   else if (code.startsWith('HPE_')) reason = 'protocol';
   return new PeerError(reason, code === '' ? 'exchange failed' : code, { cause: error });

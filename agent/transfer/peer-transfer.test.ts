@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { Digest } from '../oci/digest.ts';
 import { makeImage, putImage, type TestImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
+import { connectTo } from '../testing/raw-http.ts';
 import { responseHead, startRogue, type RoguePeer } from '../testing/rogue-peer.ts';
 
 const NAME = 'registry.example/team/app:1.0';
@@ -131,9 +132,7 @@ describe('a body that breaks goes on from another peer at the right byte:', () =
     });
     const router = new FixedRouter(providerOf('rogue', rogue));
     await using node = await startMirror({ router });
-    const { port } = new URL(node.origin);
-    const { connect } = await import('node:net');
-    const socket = connect(Number(port), '127.0.0.1');
+    const socket = await connectTo(node.origin);
     socket.write(`GET /v2/team/app/blobs/${large} HTTP/1.1\r\nhost: x\r\n\r\n`);
     const chunks: Buffer[] = [];
     // A reset would make the loop throw.

@@ -1,0 +1,99 @@
+import type { RequestListener, ServerOptions } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
+
+import type { TlsMaterial } from '../tls/tls-material.ts';
+import type { TlsSource } from '../tls/tls-keeper.ts';
+
+/** How a listener speaks TLS. */
+export interface ListenerTls {
+  readonly source: TlsSource;
+  /** Whether clients must show a certificate that our authorities vouch for. */
+  readonly clientAuth: 'none' | 'require';
+  /** Told why a connection came to nothing. */
+  readonly onFailure?: (reason: HandshakeFailure, error: Error) => void;
+}
+
+/** Why a handshake failed; the label of `peerglass_tls_handshake_failures_total`. */
+export type HandshakeFailure = 'plain-http' | 'distrust' | 'client-certificate' | 'other';
+
+/** What OpenSSL says of a client that does not accept our certificate: its alert. */
+const DISTRUST = /ALERT_(?:BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_|UNSUPPORTED_CERTIFICATE)/;
+
+/** And of one that shows no certificate. */
+const NO_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
+
+/** What serves a connection once its handshake is done. */
+export interface TlsServerHandlers {
+  /** Answers a request by HTTP/1.1. */
+  readonly answer: RequestListener;
+  /** A connection for HTTP/1.1 is being served. */
+  readonly onHttp1: (socket: TLSSocket) => void;
+  /** Takes a connection for HTTP/2. */
+  readonly onHttp2: (socket: TLSSocket) => void;
+}
+
+/**
+ * Makes a server that speaks HTTP/2 and HTTP/1.1 by TLS, as its clients choose. It is that of `node:https`, so that
+ * all bounds on HTTP/1.1 are those of the plain one; the server of `node:http2` has but some of them.
+ *
+ * @param http bounds on HTTP/1.1
+ * @param handshakeTimeout milliseconds
+ */
+export function createTlsServer(
+  http: ServerOptions,
+  { source, clientAuth, onFailure }: ListenerTls,
+  handshakeTimeout: number,
+  { answer, onHttp1, onHttp2 }: TlsServerHandlers,
+): Server {
+  const required = clientAuth === 'require';
+  const server = createServer(
+    {
+      ...http,
+      ...toContext(source.current),
+      noDelay: true,
+      ALPNProtocols: ['h2', 'http/1.1'],
+      handshakeTimeout,
+      requestCert: required,
+      rejectUnauthorized: required,
+    },
+    answer,
+  );
+  const serveHttp1 = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol === 'h2') {
+      onHttp2(socket);
+      return;
+    }
+    for (const listener of serveHttp1) listener.call(server, socket);
+    onHttp1(socket);
+  });
+  // The one of Node.js has HTTP answer what is no HTTP.
+  server.removeAllListeners('tlsClientError');
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    onFailure?.(failureOf(error, socket), error);
+    socket.destroy();
+  });
+  source.onChange((material) => {
+    server.setSecureContext(toContext(material));
+  });
+  return server;
+}
+
+function toContext({ identity, ca }: TlsMaterial): SecureContextOptions {
+  return { ...(identity && { cert: identity.cert, key: identity.key }), ...(ca && { ca }) };
+}
+
+function failureOf(error: Error, socket: TLSSocket): HandshakeFailure {
+  const code = 'code' in error ? String(error.code) : '';
+  if (code === 'ERR_SSL_HTTP_REQUEST') return 'plain-http';
+  if (DISTRUST.test(code)) return 'distrust';
+  // Node.js looks at a certificate that was shown after the handshake, and then ends the connection.
+  const refused = code === NO_CERTIFICATE || isRefused(socket);
+  return refused ? 'client-certificate' : 'other';
+}
+
+function isRefused({ authorizationError }: { readonly authorizationError?: unknown }): boolean {
+  return authorizationError !== undefined && authorizationError !== null;
+}

@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { readMaterial, type TlsMaterial } from '../tls/tls-material.ts';
+
+const run = promisify(execFile);
+
+/** Why tests with certificates cannot run here; `false` where they can. */
+export const noOpenssl: string | false = await run('openssl', ['version']).then(
+  () => false,
+  () => 'NOT TESTED: the program openssl, which makes the certificates, is not there',
+);
+
+/** What a certificate is to say. */
+export interface CertificateSpec {
+  /** subjectAltName, as openssl writes it; none when empty. Default: `localhost` and both loopback addresses. */
+  readonly names?: string;
+  /** Days from now; a negative number is past. Default 2. */
+  readonly days?: number;
+  /** Days from now at which it begins. Default: a day ago. */
+  readonly from?: number;
+}
+
+const EVERYWHERE = 'DNS:localhost,IP:127.0.0.1,IP:::1';
+const DAY_MS = 24 * 3_600_000;
+
+/** A certification authority with a folder for what it issues, removed at the end. */
+export class Authority implements AsyncDisposable {
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async create(name = 'test'): Promise<Authority> {
+    const authority = new Authority(await mkdtemp(join(tmpdir(), 'peerglass-ca-')));
+    const key = authority.file('ca.key');
+    await makeKey(key);
+    await run('openssl', [
+      ...['req', '-x509', '-new', '-key', key, '-subj', `/CN=${name}`, '-days', '2'],
+      ...['-addext', 'basicConstraints=critical,CA:TRUE', '-out', authority.file('ca.crt')],
+    ]);
+    return authority;
+  }
+
+  file(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** The certificate of the authority itself. */
+  get ca(): string {
+    return this.file('ca.crt');
+  }
+
+  /** Writes `<name>.crt` and `<name>.key`. */
+  async issue(name: string, spec: CertificateSpec = {}): Promise<{ cert: string; key: string }> {
+    const { names = EVERYWHERE, days = 2, from = Math.min(-1, days - 1) } = spec;
+    const [cert, key, request] = ['crt', 'key', 'csr'].map((ending) =>
+      this.file(`${name}.${ending}`),
+    ) as [string, string, string];
+    await makeKey(key);
+    const extension = names === '' ? [] : ['-addext', `subjectAltName=${names}`];
+    await run('openssl', [
+      ...['req', '-new', '-key', key, '-subj', `/CN=${name}`, '-out', request],
+      ...extension,
+    ]);
+    // `openssl ca`, for it alone takes dates that lie in the past.
+    await writeFile(this.file('index.txt'), '');
+    await run('openssl', [
+      ...['ca', '-batch', '-config', await this.#config(), '-notext'],
+      ...['-cert', this.ca, '-keyfile', this.file('ca.key'), '-outdir', this.folder],
+      ...['-startdate', toDate(from), '-enddate', toDate(days), '-in', request, '-out', cert],
+    ]);
+    return { cert, key };
+  }
+
+  /** What an agent with this certificate has read, with the authority. */
+  async material(name: string, spec?: CertificateSpec): Promise<TlsMaterial> {
+    const files = await this.issue(name, spec);
+    return await readMaterial({ ...files, ca: this.ca });
+  }
+
+  async read(name: string): Promise<Buffer> {
+    return await readFile(this.file(name));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #config(): Promise<string> {
+    const path = this.file('ca.cnf');
+    await writeFile(
+      path,
+      `[ca]\ndefault_ca=c\n[c]\ndatabase=${this.file('index.txt')}\npolicy=p\ncopy_extensions=copy\n` +
+        'default_md=sha256\nunique_subject=no\nrand_serial=yes\n[p]\ncommonName=supplied\n',
+    );
+    return path;
+  }
+}
+
+async function makeKey(path: string): Promise<void> {
+  await run('openssl', [
+    ...['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', path],
+  ]);
+}
+
+/** As openssl writes it: YYYYMMDDHHMMSSZ. */
+function toDate(days: number): string {
+  const text = new Date(Date.now() + days * DAY_MS).toISOString();
+  return `${text.slice(0, 19).replace(/[-:T]/g, '')}Z`;
+}

@@ -1,0 +1,31 @@
+import { setDefaultCACertificates } from 'node:tls';
+
+import { Agent, setGlobalDispatcher } from 'undici';
+
+import type { ListenerTls } from '../mirror/tls-server.ts';
+import type { PeerTls } from '../transfer/peer-agents.ts';
+import type { TlsSource } from '../tls/tls-keeper.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
+import { Authority } from './certificates.ts';
+
+/**
+ * How mirrors and peers of the tests speak, by `PEERGLASS_TEST_TLS`: `https` for TLS with clients of HTTP/1.1, `h2`
+ * for TLS with clients of HTTP/2. Undefined, the default, for plain HTTP.
+ */
+export const testTls: (ListenerTls & PeerTls & { readonly material: TlsMaterial }) | undefined =
+  await make(process.env['PEERGLASS_TEST_TLS']);
+
+async function make(protocol: string | undefined): Promise<typeof testTls> {
+  if (protocol === undefined) return undefined;
+  await using authority = await Authority.create();
+  const material = await authority.material('node');
+  const ca = (await authority.read('ca.crt')).toString();
+  setDefaultCACertificates([ca]);
+  setGlobalDispatcher(new Agent({ connect: { ca }, allowH2: protocol === 'h2' }));
+  return { material, source: fixedSource(material), clientAuth: 'none', serverName: '' };
+}
+
+/** Certificates that nobody renews. */
+export function fixedSource(current: TlsMaterial): TlsSource {
+  return { current, onChange: () => undefined };
+}
