@@ -43,6 +43,7 @@ export interface AgentInit {
 export class AgentProcess implements AsyncDisposable {
   readonly node: ContainerdNode;
   readonly #init: AgentInit;
+  #scheme: 'http' | 'https' = 'http';
   #child: Child;
 
   private constructor(init: AgentInit) {
@@ -123,7 +124,7 @@ export class AgentProcess implements AsyncDisposable {
 
   /** Asks the mirror as the node's containerd does: from the node itself, over loopback. */
   fetch(path: string, init?: RequestInit): Promise<Response> {
-    return this.node.host.fetch(`http://127.0.0.1:${PORTS.registry}${path}`, init);
+    return this.node.host.fetch(`${this.#scheme}://127.0.0.1:${PORTS.registry}${path}`, init);
   }
 
   /** Asks the server of `/metrics`, `/readyz` and `/livez`. */
@@ -164,6 +165,7 @@ export class AgentProcess implements AsyncDisposable {
   #spawn(init: AgentInit): Child {
     const { node, peers, flags = [], env = {}, nodeFlags = [] } = init;
     const { program = PROGRAM, logLevel = 'DEBUG' } = init;
+    this.#scheme = flags.includes('--registry-tls-cert') ? 'https' : 'http';
     const bootstrap = peers.map((address) => `/ip4/${address}/tcp/${PORTS.router}`);
     return node.host.start('agent', {
       command: [

@@ -10,12 +10,14 @@ const AGENT_ORIGIN = 'http://127.0.0.1:5000';
  * @param registry folder below certs.d: `_default` for all without one of their own, or `HOST:PORT`
  * @param server where containerd goes on to; default: the registry that the image's name tells
  * @param mirrors asked before that; default: the agent
+ * @param ca file with the authority of their certificates, where they speak TLS
  */
 export async function writeHostsToml(
   certsDir: string,
   registry: string,
   server?: string,
   mirrors: readonly string[] = [AGENT_ORIGIN],
+  ca?: string,
 ): Promise<void> {
   const folder = join(certsDir, registry);
   await mkdir(folder, { recursive: true });
@@ -26,7 +28,7 @@ export async function writeHostsToml(
 [host.'${mirror}']
 capabilities = ['pull', 'resolve']
 dial_timeout = '200ms'
-`,
+${ca === undefined ? '' : `ca = '${ca}'\n`}`,
   );
   await writeFile(join(folder, 'hosts.toml'), upstream + hosts.join(''));
 }

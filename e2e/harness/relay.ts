@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 
 import { Agent, fetch, type RequestInit, type Response } from 'undici';
@@ -23,11 +24,14 @@ export class Relay implements AsyncDisposable {
     this.#dispatcher = new Agent({
       // The relay answers at once, so undici sees a dead target as a closed socket, never as a time-out.
       connect: (options, callback) => {
-        const socket = this.connect(options.hostname, Number(options.port || 80));
-        socket.once('error', (error) => {
+        const plain = this.connect(options.hostname, Number(options.port || 80));
+        const secure = options.protocol === 'https:';
+        // Whether a certificate is good is for containerd and the agents to find out.
+        const socket = secure ? connectTls({ socket: plain, rejectUnauthorized: false }) : plain;
+        socket.once('error', (error: Error) => {
           callback(error, null);
         });
-        socket.once('connect', () => {
+        socket.once(secure ? 'secureConnect' : 'connect', () => {
           callback(null, socket);
         });
       },
