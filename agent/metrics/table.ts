@@ -233,7 +233,7 @@ export const METRICS = {
   peerglass_tls_reloads_total: {
     type: 'counter',
     labels: ['result'],
-    help: 'Changes of the files of `--registry-tls-*`; result is loaded, or refused when the new ones cannot be used and the old ones serve on.',
+    help: 'Changes of the files of certificate, key and authorities; result is loaded, or refused when the new ones cannot be used and the old ones serve on.',
   },
   peerglass_tls_handshake_failures_total: {
     type: 'counter',

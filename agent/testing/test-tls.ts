@@ -8,6 +8,9 @@ import type { TlsSource } from '../tls/tls-keeper.ts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import { Authority } from './certificates.ts';
 
+/** For the handshakes of clients of the tests, in milliseconds. */
+const HANDSHAKE_MS = 60_000;
+
 /**
  * How mirrors and peers of the tests speak, by `PEERGLASS_TEST_TLS`: `https` for TLS with clients of HTTP/1.1, `h2`
  * for TLS with clients of HTTP/2. Undefined, the default, for plain HTTP.
@@ -21,7 +24,9 @@ async function make(protocol: string | undefined): Promise<typeof testTls> {
   const material = await authority.material('node');
   const ca = (await authority.read('ca.crt')).toString();
   setDefaultCACertificates([ca]);
-  setGlobalDispatcher(new Agent({ connect: { ca }, allowH2: protocol === 'h2' }));
+  // Hundreds of handshakes at once, with both of their ends in one process, take their time.
+  const connect = { ca, timeout: HANDSHAKE_MS };
+  setGlobalDispatcher(new Agent({ connect, allowH2: protocol === 'h2' }));
   return { material, source: fixedSource(material), clientAuth: 'none', serverName: '' };
 }
 
