@@ -10,6 +10,7 @@ import { pino } from 'pino';
 
 import { fileTree } from '../testing/file-tree.ts';
 import { nodeFileOperations } from './file-operations.ts';
+import { lockFolder } from './folder-lock.ts';
 import { HostsConfigurator } from './hosts-configurator.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import { parseHostsToml, type RegistryHosts } from './hosts-toml.ts';
@@ -102,6 +103,37 @@ describe('the configuration of containerd where the disk does not play along', (
     await refuses(configurator().cleanup(never), /read-only/);
     const same = await configurator().configure(WANTED.slice(1), { prependExisting: false }, never);
     assert.deepEqual(same.written, [], 'what is as it should be needs no writing');
+  });
+});
+
+describe('the configuration of containerd by two at once', () => {
+  it('waits for the other, and is refused while that does not end', async () => {
+    const held = await lockFolder(root, {}, never);
+    const impatient = new HostsConfigurator(
+      { files: nodeFileOperations, logger: pino({ level: 'silent' }) },
+      { path: root, lock: { waitMs: 50 } },
+    );
+    const run = impatient.configure(WANTED, { prependExisting: false }, never);
+    await refuses(run, /another process is configuring/);
+    await refuses(impatient.cleanup(never), /another process is configuring/);
+    const waiting = configurator().configure(WANTED, { prependExisting: false }, never);
+    await held[Symbol.asyncDispose]();
+    assert.equal((await waiting).written.length, WANTED.length);
+  });
+
+  it('ends well for both that want the same', async () => {
+    const before = fileTree(root);
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(
+        [1, 2, 3].map(() => configurator().configure(WANTED, { prependExisting: true }, never)),
+      );
+      const tree = fileTree(root);
+      for (const { registry } of WANTED) {
+        assert.match(tree[`${registry}/hosts.toml`] ?? '', /# peerglass/);
+      }
+      await Promise.all([1, 2, 3].map(() => configurator().cleanup(never)));
+      assert.deepEqual(fileTree(root), before);
+    }
   });
 });
 
