@@ -324,7 +324,14 @@ describe('what was there before', () => {
     write('_backup/docker.io/hosts.toml', THEIRS);
     write('_default/hosts.toml', "[host.'http://10.0.0.1:30020']\ncapabilities = ['pull']\n");
     const before = fileTree(root);
-    await configure();
+    const said: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line: string) => said.push(line) });
+    const agent = new HostsConfigurator({ files: nodeFileOperations, logger }, { path: root });
+    for (let look = 0; look < 3; look++) {
+      await agent.configure([DEFAULT], { prependExisting: false }, never);
+    }
+    assert.equal(said.length, 1, said.join(''));
+    assert.match(said[0] ?? '', /_backup.*Spegel/);
     assert.equal(read('_backup/docker.io/hosts.toml'), THEIRS);
     await cleanup();
     assert.deepEqual(fileTree(root), before);

@@ -36,6 +36,8 @@ import {
 const SPEGEL_BACKUP = '_backup';
 /** Mode of our files; there are no secrets in them. */
 const FILE_MODE = 0o644;
+/** Remarks remembered, so that they are not made again. */
+const MAX_SAID = 1_000;
 /** How often a change is thought over when others write at the same time. */
 const MAX_ATTEMPTS = 5;
 
@@ -73,6 +75,7 @@ export class HostsConfigurator {
   readonly #logger: Logger;
   readonly #path: string;
   readonly #lock: FolderLockInit;
+  readonly #said = new Set<string>();
 
   constructor(
     { files, logger }: HostsConfiguratorComponents,
@@ -111,8 +114,8 @@ export class HostsConfigurator {
   async #lookForSpegel(): Promise<void> {
     const backup = join(this.#path, SPEGEL_BACKUP);
     if ((await entryAt(backup).catch(() => undefined)) === undefined) return;
-    this.#logger.warn(
-      { path: backup },
+    this.#sayOnce(
+      backup,
       'Spegel keeps here what was there before it, and its cleanup removes all else; let that run first',
     );
   }
@@ -240,7 +243,7 @@ export class HostsConfigurator {
       return await readRegistryFolder(root, name);
     } catch (error) {
       if (!(error instanceof HostsConfigError)) throw error;
-      this.#logger.warn({ reason: error.message }, 'a folder is left as it is');
+      this.#sayOnce(join(root, name), `left as it is: ${error.message}`);
       return undefined;
     }
   }
@@ -265,10 +268,7 @@ export class HostsConfigurator {
       });
     }
     if (composed === undefined) {
-      this.#logger.info(
-        { path: folder.path },
-        'the file names the mirror already and is left alone',
-      );
+      this.#sayOnce(folder.path, 'the file names the mirror already and is left alone');
       return this.#restore(folder);
     }
     const madeFolder = !exists || current?.madeFolder === true;
@@ -283,6 +283,15 @@ export class HostsConfigurator {
     const isOurs = folder.current?.origin === 'ours';
     if (!isOurs && folder.setAside === undefined) return undefined;
     return new RestoreChange(this.#files, folder);
+  }
+
+  /** What is found at each look is told at the first. */
+  #sayOnce(path: string, message: string): void {
+    const key = `${path} ${message}`;
+    if (this.#said.has(key)) return;
+    if (this.#said.size >= MAX_SAID) this.#said.clear();
+    this.#said.add(key);
+    this.#logger.warn({ path }, message);
   }
 
   async #abandon(changes: readonly FolderChange[]): Promise<void> {
