@@ -24,9 +24,10 @@ import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } fro
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { holdBackOf } from './hold-back.ts';
-import { keepConfigured, sharedRegistries } from './hosts.ts';
+import { keepConfigured } from './hosts.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
+import { registriesToShare } from './registries.ts';
 import { createStore } from './store.ts';
 import { createTls } from './tls.ts';
 import { VERSION } from './version.ts';
@@ -61,7 +62,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   await using parts = new AsyncDisposableStack();
 
   const policy = new SharePolicy({
-    registries: sharedRegistries(config),
+    registries: await registriesToShare(config, named('registries')),
     filters: config['registry-filters'],
     latest: config['enable-latest'],
   });

@@ -2,18 +2,19 @@ import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { createConfigurator, wantedHosts } from './hosts.ts';
 import { createLogger } from './logger.ts';
+import { hostsOfRegistries } from './registries.ts';
 import { endSignal } from './signals.ts';
 
 /**
  * Tells containerd of the mirror.
  *
- * @throws UsageError and HostsConfigError, their messages fit for the user
+ * @throws UsageError, RegistriesError and HostsConfigError, their messages fit for the user
  */
 export async function runConfiguration(
   config: OptionValues<typeof SUBCOMMANDS.configuration.options>,
 ): Promise<void> {
   const logger = createLogger(config['log-level']);
-  const wanted = wantedHosts(config);
+  const wanted = (await hostsOfRegistries(config, logger)) ?? wantedHosts(config);
   const { written, restored } = await createConfigurator(config, logger).configure(
     wanted,
     { prependExisting: config['prepend-existing'] },

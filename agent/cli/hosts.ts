@@ -34,15 +34,7 @@ export function sharedRegistries(
 export function wantedHosts(
   config: Pick<MirrorConfig, 'mirrored-registries' | 'mirror-targets' | 'resolve-tags'>,
 ): RegistryHosts[] {
-  const targets = [...new Set(config['mirror-targets'])];
-  if (targets.length === 0) {
-    throw new UsageError('--mirror-targets is needed: where the mirror is, http://127.0.0.1:5000');
-  }
-  const hosts = targets.map((url): HostEntry => ({
-    url,
-    capabilities: config['resolve-tags'] ? ['pull', 'resolve'] : ['pull'],
-    dialTimeout: DIAL_TIMEOUT,
-  }));
+  const hosts = mirrorEntries(config);
   const given = config['mirrored-registries'];
   const all: readonly (MirroredRegistry | undefined)[] = given.length === 0 ? [undefined] : given;
   const wanted = new Map<string, RegistryHosts>();
@@ -55,6 +47,25 @@ export function wantedHosts(
     wanted.set(registry, { registry, file: { ...(server !== undefined && { server }), hosts } });
   }
   return [...wanted.values()];
+}
+
+/**
+ * The mirrors as containerd is told of them.
+ *
+ * @throws UsageError without any
+ */
+export function mirrorEntries(
+  config: Pick<MirrorConfig, 'mirror-targets' | 'resolve-tags'>,
+): HostEntry[] {
+  const targets = [...new Set(config['mirror-targets'])];
+  if (targets.length === 0) {
+    throw new UsageError('--mirror-targets is needed: where the mirror is, http://127.0.0.1:5000');
+  }
+  return targets.map((url) => ({
+    url,
+    capabilities: config['resolve-tags'] ? ['pull', 'resolve'] : ['pull'],
+    dialTimeout: DIAL_TIMEOUT,
+  }));
 }
 
 /** Makes the configurator of the folder that the options name. */

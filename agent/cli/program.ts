@@ -31,6 +31,12 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   addSubcommand(program, 'configuration', env, runConfiguration);
   addSubcommand(program, 'cleanup', env, runCleanup);
   addSubcommand(program, 'cleanup-wait', env, runCleanupWait);
+  let exitCode: number = EXIT.ok;
+  addSubcommand(program, 'check-registries', env, async (values, file = '') => {
+    // Only then: the agent has no use for it.
+    const { runCheckRegistries } = await import('./check-registries.ts');
+    exitCode = runCheckRegistries(values, file);
+  });
   addSubcommand(program, 'version', env, (values) => {
     printVersion(values.format);
   });
@@ -40,7 +46,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     // The word that people try first.
     const words = args[0] === '--version' ? ['version', ...args.slice(1)] : args;
     await program.parseAsync(words, { from: 'user' });
-    return EXIT.ok;
+    return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok; // --help
@@ -56,13 +62,18 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
   program: Command,
   name: N,
   env: NodeJS.ProcessEnv,
-  action: (values: OptionValues<(typeof SUBCOMMANDS)[N]['options']>) => Promise<void> | void,
+  action: (
+    values: OptionValues<(typeof SUBCOMMANDS)[N]['options']>,
+    ...operands: readonly string[]
+  ) => Promise<void> | void,
 ): void {
-  const { summary } = SUBCOMMANDS[name];
+  const { summary, operand }: { summary: string; operand?: string } = SUBCOMMANDS[name];
   const own: (typeof SUBCOMMANDS)[N]['options'] = SUBCOMMANDS[name].options;
   const table: OptionTable = own;
   const command = program.command(name).allowExcessArguments(false);
-  command.helpInformation = () => renderHelp(name, summary, table);
+  if (operand !== undefined) command.argument(`<${operand}>`);
+  const usage = operand === undefined ? name : `${name} ${operand}`;
+  command.helpInformation = () => renderHelp(usage, summary, table);
   for (const [flag, { kind }] of Object.entries(table)) {
     const value = kind.list
       ? '<values...>'
@@ -73,15 +84,15 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
     option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);
     command.addOption(option);
   }
-  command.action(async (_options: unknown, { options }: { options: readonly Option[] }) => {
+  command.action(async () => {
     const written: Record<string, readonly string[] | undefined> = {};
-    for (const option of options) {
+    for (const option of command.options) {
       const value: unknown = command.getOptionValue(option.attributeName());
       // A bare boolean flag has no text of its own.
       written[option.name()] = value === true ? ['true'] : (value as WrittenFlags[string]);
     }
     const variables = 'router-addr' in table ? withK3sPort(env) : env;
-    await action(resolveOptions(own, written, variables));
+    await action(resolveOptions(own, written, variables), ...command.args);
   });
 }
 

@@ -1,4 +1,5 @@
 import { option } from './option.ts';
+import { RENDERED_REGISTRIES } from './registries-options.ts';
 import { VALUE } from './values.ts';
 
 /** Where the files are that tell containerd of mirrors. */
@@ -51,6 +52,7 @@ export const CONFIGURATION_OPTIONS = {
       'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. None, or `*`: all that have no folder of their own (`_default`).',
     spegel: true,
   }),
+  ...RENDERED_REGISTRIES,
   ...MIRROR_OPTIONS,
 } as const;
 

@@ -1,5 +1,6 @@
 import { MIRROR_OPTIONS } from './hosts-options.ts';
 import { option, type OptionValues } from './option.ts';
+import { SHARED_BY_REGISTRIES } from './registries-options.ts';
 import { VALUE, choice } from './values.ts';
 
 export { environmentName, type OptionTable, type OptionValues } from './option.ts';
@@ -202,6 +203,7 @@ export const REGISTRY_OPTIONS = {
     details: 'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.',
     spegel: true,
   }),
+  ...SHARED_BY_REGISTRIES,
   configure: option({
     kind: VALUE.boolean,
     fallback: 'false',

@@ -1,4 +1,5 @@
 import { CLEANUP_OPTIONS, CLEANUP_WAIT_OPTIONS, CONFIGURATION_OPTIONS } from './hosts-options.ts';
+import { CHECK_REGISTRIES_OPTIONS } from './registries-options.ts';
 import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from './options.ts';
 
 /** Every subcommand with its options, in the order of the overview. A summary continues "to". */
@@ -18,6 +19,11 @@ export const SUBCOMMANDS = {
   'cleanup-wait': {
     summary: 'wait until the cleanups of all nodes are done',
     options: { ...CLEANUP_WAIT_OPTIONS, ...COMMON_OPTIONS },
+  },
+  'check-registries': {
+    summary: 'say what is wrong with a registries.yaml of k3s',
+    operand: 'FILE',
+    options: CHECK_REGISTRIES_OPTIONS,
   },
   version: { summary: 'print the version', options: VERSION_OPTIONS },
 } as const;

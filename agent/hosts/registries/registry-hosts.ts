@@ -1,0 +1,124 @@
+import {
+  DEFAULT_FOLDER,
+  type HostEntry,
+  type HostOptions,
+  type RegistryHosts,
+} from '../hosts-toml.ts';
+import {
+  DOCKER_HUB_HOST,
+  configOf,
+  isLocalRegistry,
+  type Endpoint,
+  type Registries,
+} from './registries.ts';
+
+/** What {@link registryHosts} goes by. */
+export interface RegistryHostsInit {
+  /** The mirrors of this project, at least one; asked first. */
+  readonly mirrors: readonly HostEntry[];
+  /** Whether the registry itself is asked last. Default: true. */
+  readonly defaultEndpoint?: boolean;
+}
+
+/** The files of a registries.yaml, and what of it they cannot say. */
+export interface RenderedRegistries {
+  readonly hosts: readonly RegistryHosts[];
+  /** One line each, without credentials. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Says a registries.yaml in `hosts.toml` files, as k3s does it for its own containerd: the mirror first, then
+ * the endpoints in their order with their TLS settings, then the registry itself. A registry with nothing but
+ * TLS settings gets a file for these. Registries of the node itself are not mirrored.
+ *
+ * Credentials are never written, since everybody on the node may read the files; k3s gives them to containerd
+ * by its main configuration. A rewrite is something that only the containerd inside k3s has.
+ */
+export function registryHosts(
+  registries: Registries,
+  { mirrors: ours, defaultEndpoint = true }: RegistryHostsInit,
+): RenderedRegistries {
+  const { mirrors, configs } = registries;
+  const withTls = [...configs].filter(([, { tls }]) => tls !== undefined).map(([host]) => host);
+  const names = new Set([...mirrors.keys(), ...withTls]);
+  const hosts: RegistryHosts[] = [];
+  for (const name of names) {
+    const isLocal = isLocalRegistry(name);
+    const mirror = mirrors.get(name) ?? (isLocal ? undefined : mirrors.get('*'));
+    const own = isLocal || mirror === undefined ? [] : ours;
+    const endpoints = (mirror?.endpoints ?? [])
+      .filter(({ url }) => !own.some((each) => each.url === url))
+      .map((endpoint) => hostEntry(registries, endpoint));
+    const server = serverOf(name);
+    // Asked last in any case.
+    if (defaultEndpoint && endpoints.at(-1)?.url === server) endpoints.pop();
+    const all = [...own, ...endpoints];
+    const last = all[0];
+    const options = tlsOptions(registries, name);
+    const noDefault = !defaultEndpoint && mirror !== undefined && last !== undefined;
+    if (all.length === 0 && Object.keys(options).length === 0) continue;
+    hosts.push({
+      registry: name === '*' ? DEFAULT_FOLDER : name,
+      file: {
+        ...(noDefault
+          ? serverFrom(last)
+          : { ...(server !== undefined && { server }), serverOptions: options }),
+        hosts: all,
+      },
+    });
+  }
+  return { hosts, warnings: warningsOf(registries) };
+}
+
+/** The server is one that was asked before: containerd takes a file without any as leave to ask the registry. */
+function serverFrom({
+  url,
+  ...options
+}: HostEntry): Pick<RegistryHosts['file'], 'server' | 'serverOptions'> {
+  return { server: url, serverOptions: options };
+}
+
+/** Where the registry itself is; undefined where containerd knows better (any; localhost, plain or not). */
+function serverOf(registry: string): string | undefined {
+  if (registry === '*' || isLocalRegistry(registry)) return undefined;
+  return `https://${registry === 'docker.io' ? DOCKER_HUB_HOST : registry}`;
+}
+
+function hostEntry(registries: Registries, { url, host, overridesPath }: Endpoint): HostEntry {
+  // With TLS settings containerd tries https before it asks the way that the URL says.
+  const options = url.startsWith('https:') ? tlsOptions(registries, host) : {};
+  return {
+    url,
+    capabilities: ['pull', 'resolve'],
+    ...options,
+    ...(overridesPath && { overridePath: true }),
+  };
+}
+
+function tlsOptions(registries: Registries, host: string): HostOptions {
+  const { tls } = configOf(registries, host);
+  if (tls === undefined) return {};
+  const { caFile, certFile, keyFile, insecureSkipVerify } = tls;
+  return {
+    ...(caFile !== undefined && { ca: [caFile] }),
+    ...(certFile !== undefined && keyFile !== undefined && { client: [[certFile, keyFile]] }),
+    ...(insecureSkipVerify && { skipVerify: true }),
+  };
+}
+
+function warningsOf({ mirrors, configs }: Registries): string[] {
+  const auth = [...configs]
+    .filter(([, config]) => config.auth !== undefined)
+    .map(
+      ([host]) =>
+        `the credentials for ${host} are not written to hosts.toml, which others can read: give them as image pull secret, or in containerd's own configuration`,
+    );
+  const rewrites = [...mirrors]
+    .filter(([, mirror]) => mirror.rewrites.length > 0)
+    .map(
+      ([registry]) =>
+        `the rewrite of ${registry} is left out: only the containerd of k3s and RKE2 can rewrite`,
+    );
+  return [...auth, ...rewrites];
+}
