@@ -28,12 +28,16 @@ import { keepConfigured } from './hosts.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { registriesToShare } from './registries.ts';
+import { sharedSettings } from './settings.ts';
 import { createStore } from './store.ts';
 import { createTls } from './tls.ts';
 import { VERSION } from './version.ts';
 
 /** How long monitoring may take to read the last numbers at the end, in milliseconds. */
 const ADMIN_GRACE_MS = 500;
+
+/** Peers that `/debug/peers` names. */
+const MAX_PEERS_TOLD = 100;
 
 /** The running agent of one node. */
 export interface Agent {
@@ -61,8 +65,9 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   // Parts are put on the stack in the order in which they end, last first.
   await using parts = new AsyncDisposableStack();
 
+  const registries = await registriesToShare(config, named('registries'));
   const policy = new SharePolicy({
-    registries: await registriesToShare(config, named('registries')),
+    registries,
     filters: config['registry-filters'],
     latest: config['enable-latest'],
   });
@@ -194,17 +199,22 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       refreshGauges(metrics, { dataPlane, inventory, router, transfer, health });
     },
     ...(config['debug-web-enabled'] && {
-      status: () => ({
-        version: VERSION,
-        peerId: router.peerId,
-        listening: router.listening.map(String),
-        ...health.readiness(),
-        store: inventory.status(),
-        integrity: guard.status(),
-        directory: router.status(),
-        banned: transfer.bans.status(),
-        advertised: Object.fromEntries(inventory.countByRegistry()),
-      }),
+      debug: {
+        status: () => ({
+          version: VERSION,
+          peerId: router.peerId,
+          listening: router.listening.map(String),
+          settings: sharedSettings(config, { registries, registryPort }),
+          ...health.readiness(),
+          store: inventory.status(),
+          integrity: guard.status(),
+          directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
+          banned: transfer.bans.status(),
+          advertised: Object.fromEntries(inventory.countByRegistry()),
+        }),
+        peers: () => router.peers(MAX_PEERS_TOLD),
+        lookup: (key, signal) => router.lookup(key, signal),
+      },
     }),
   });
   parts.use(new IdleCollection());

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Provider } from '../routing/router.ts';
+import { Deadline } from '../timing/deadline.ts';
 
 /** One thing that has to be in order for the node to be ready. */
 export interface ReadinessCheck {
@@ -15,19 +17,39 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, ReadinessCheck>>;
 }
 
+/** What is served below `/debug/`, for people and for `doctor`. */
+export interface DebugSources {
+  /** The state of the agent in numbers. */
+  readonly status: () => Record<string, unknown>;
+  /** Peers that the node is connected with. */
+  readonly peers: () => readonly Provider[];
+  /** Asks the directory who holds the key. */
+  readonly lookup: (key: string, signal: AbortSignal) => AsyncIterable<Provider>;
+}
+
 /** What an {@link AdminHandler} tells. */
 export interface AdminHandlerComponents {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   /** Brings gauges up to date before they are read. */
   readonly refresh?: () => void;
-  /** The state of the agent in numbers, for people; absent to leave `/debug/status` out. */
-  readonly status?: () => Record<string, unknown>;
+  /** Absent to leave all of `/debug/` out. */
+  readonly debug?: DebugSources;
 }
 
-/** Answers `/livez`, `/readyz`, `/metrics` and `/debug/status` on `--metrics-addr`. */
+/** Longest key that is looked up, in characters: the longest name with its tag. */
+const MAX_KEY = 384;
+/** Look-ups at once for `/debug/providers`; further ones are refused. */
+const MAX_LOOKUPS = 4;
+/** How long such a look-up may take, in milliseconds. */
+const LOOKUP_MS = 1_500;
+/** Providers that it names. */
+const MAX_PROVIDERS = 50;
+
+/** Answers `/livez`, `/readyz`, `/metrics` and what is below `/debug/` on `--metrics-addr`. */
 export class AdminHandler {
   readonly #components: AdminHandlerComponents;
+  #lookups = 0;
 
   constructor(components: AdminHandlerComponents) {
     this.#components = components;
@@ -35,7 +57,7 @@ export class AdminHandler {
 
   /** Answers one request; never rejects. */
   async handle(req: IncomingMessage, res: ServerResponse): Promise<string> {
-    const [path = ''] = (req.url ?? '').split('?');
+    const [path = '', query = ''] = (req.url ?? '').split('?', 2);
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD');
       sendJson(res, 405, { error: 'only GET and HEAD' });
@@ -57,13 +79,56 @@ export class AdminHandler {
         res.writeHead(200, { 'Content-Type': registry.contentType }).end(text);
         return 'metrics';
       }
-      case '/debug/status':
-        if (this.#components.status === undefined) break;
-        sendJson(res, 200, this.#components.status());
-        return 'debug';
+    }
+    const { debug } = this.#components;
+    if (debug !== undefined && path.startsWith('/debug/')) {
+      if (await this.#debug(debug, path, query, res)) return 'debug';
     }
     sendJson(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
     return 'admin';
+  }
+
+  async #debug(
+    sources: DebugSources,
+    path: string,
+    query: string,
+    res: ServerResponse,
+  ): Promise<boolean> {
+    switch (path) {
+      case '/debug/status':
+        sendJson(res, 200, sources.status());
+        return true;
+      case '/debug/peers':
+        sendJson(res, 200, { peers: sources.peers() });
+        return true;
+      case '/debug/providers': {
+        const key = new URLSearchParams(query).get('key') ?? '';
+        if (key === '' || key.length > MAX_KEY) {
+          sendJson(res, 400, { error: 'add ?key=<digest>, or the full name of a tag' });
+        } else if (this.#lookups >= MAX_LOOKUPS) {
+          sendJson(res, 503, { error: 'too many look-ups at once' });
+        } else {
+          sendJson(res, 200, { key, peers: await this.#providers(sources, key) });
+        }
+        return true;
+      }
+    }
+    return false;
+  }
+
+  async #providers(sources: DebugSources, key: string): Promise<Provider[]> {
+    const found: Provider[] = [];
+    this.#lookups += 1;
+    try {
+      using deadline = new Deadline(LOOKUP_MS);
+      for await (const provider of sources.lookup(key, deadline.signal)) {
+        found.push(provider);
+        if (found.length >= MAX_PROVIDERS) break;
+      }
+    } finally {
+      this.#lookups -= 1;
+    }
+    return found;
   }
 }
 

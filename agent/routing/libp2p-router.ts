@@ -250,6 +250,27 @@ export class Libp2pRouter implements Router {
     };
   }
 
+  /** Whom the last bootstrap round was told of: how many, and those that could not be reached, with the reason. */
+  bootstrapAddresses(): { readonly named: number; readonly unreached: readonly string[] } {
+    const { named, unreached } = this.#parts?.bootstrap.status ?? { named: 0, unreached: [] };
+    return { named, unreached };
+  }
+
+  /**
+   * Peers that this node is connected with, and where their mirrors are.
+   *
+   * @param most how many at most
+   */
+  peers(most: number): Provider[] {
+    const { membership, view } = this.#parts ?? {};
+    const found: Provider[] = [];
+    for (const { text } of membership?.members() ?? []) {
+      const provider = found.length < most ? view?.locate(text) : undefined;
+      if (provider !== undefined) found.push(provider);
+    }
+    return found;
+  }
+
   /** The addresses that it listens on at present, wildcards resolved, without the peer ID. */
   get listening(): readonly Multiaddr[] {
     return this.#parts?.node.services.listening.addresses() ?? [];

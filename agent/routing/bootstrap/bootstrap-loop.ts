@@ -26,6 +26,8 @@ const FIND_TIMEOUT_MS = 10_000;
 const DIAL_TIMEOUT_MS = 10_000;
 /** Dials at a time. */
 const CONCURRENCY = 16;
+/** Addresses that the status names. */
+const MAX_TOLD = 100;
 
 /** What {@link BootstrapLoop} works with. */
 export interface BootstrapLoopComponents {
@@ -42,6 +44,10 @@ export interface BootstrapStatus {
   readonly bootstrapped: boolean;
   /** Why the last round failed. */
   readonly error?: string;
+  /** Peers that the last round was told of, this node apart. */
+  readonly named: number;
+  /** Those of them that could not be reached, with the reason; the first {@link MAX_TOLD}. */
+  readonly unreached: readonly string[];
 }
 
 /**
@@ -58,7 +64,7 @@ export class BootstrapLoop {
   #timer: NodeJS.Timeout | undefined;
   #nextAt = Number.POSITIVE_INFINITY;
   #round: Promise<void> | undefined;
-  #status: BootstrapStatus = { bootstrapped: false };
+  #status: BootstrapStatus = { bootstrapped: false, named: 0, unreached: [] };
   #warnedOfTwin = false;
 
   constructor(components: BootstrapLoopComponents) {
@@ -107,23 +113,22 @@ export class BootstrapLoop {
   async #run(): Promise<void> {
     let others = 0;
     let failure: string | undefined;
-    let unreached = 0;
+    let unreached: readonly string[] = [];
     try {
       using deadline = new Deadline(FIND_TIMEOUT_MS, this.#stopped.signal);
       const peers = await this.#components.bootstrapper.find(deadline.signal);
       const candidates = peers.filter((peer) => !this.#isSelf(peer));
       others = candidates.length;
-      const failures = await this.#connect(candidates);
-      unreached = failures.length;
-      if (others > 0 && unreached === others) {
-        failure = `none of ${String(others)} peers can be reached, ${failures[0] ?? ''}`;
+      unreached = await this.#connect(candidates);
+      if (others > 0 && unreached.length === others) {
+        failure = `none of ${String(others)} peers can be reached, ${unreached[0] ?? ''}`;
       }
     } catch (error) {
       failure = messageOf(error);
     }
     if (this.#stopped.signal.aborted) return;
-    this.#tell(failure);
-    this.#schedule(this.#pause(failure !== undefined || others === 0, unreached > 0));
+    this.#tell(failure, others, unreached.slice(0, MAX_TOLD));
+    this.#schedule(this.#pause(failure !== undefined || others === 0, unreached.length > 0));
   }
 
   #pause(alone: boolean, partial: boolean): number {
@@ -134,9 +139,9 @@ export class BootstrapLoop {
     return jittered(HEALTHY_INTERVAL_MS);
   }
 
-  #tell(failure: string | undefined): void {
+  #tell(failure: string | undefined, named: number, unreached: readonly string[]): void {
     if (failure === undefined) {
-      this.#status = { bootstrapped: true };
+      this.#status = { bootstrapped: true, named, unreached };
       return;
     }
     const { logger } = this.#components;
@@ -144,7 +149,8 @@ export class BootstrapLoop {
       logger.warn('the bootstrap reaches nobody, going on trying');
     }
     logger.debug({ reason: failure }, 'the bootstrap has reached nobody');
-    this.#status = { bootstrapped: this.#status.bootstrapped, error: failure };
+    const { bootstrapped } = this.#status;
+    this.#status = { bootstrapped, error: failure, named, unreached };
   }
 
   /** Dials those that are not connected; why it failed for each that could not be reached. */
