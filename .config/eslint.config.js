@@ -22,6 +22,7 @@ const LAYERS = {
   inventory: ['oci', 'timing', 'metrics', 'store', 'routing'],
   tls: ['timing', 'metrics'],
   transfer: ['oci', 'timing', 'metrics', 'kernel', 'tls', 'store', 'routing'],
+  doctor: ['oci', 'timing', 'config', 'kernel', 'store', 'hosts'],
   mirror: ['oci', 'timing', 'metrics', 'kernel', 'tls', 'store', 'routing', 'transfer'],
   cli: [
     'oci',
@@ -37,6 +38,7 @@ const LAYERS = {
     'inventory',
     'transfer',
     'mirror',
+    'doctor',
   ],
 };
 

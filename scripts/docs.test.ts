@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import packageJson from '../package.json' with { type: 'json' };
 import { environmentName, type OptionTable } from '../agent/config/options.ts';
 import { SUBCOMMANDS } from '../agent/config/subcommands.ts';
+import { CHECKS } from '../agent/doctor/checks.ts';
 import { METRICS } from '../agent/metrics/table.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -73,6 +74,16 @@ describe('the documentation', () => {
       assert.ok(names.has(name), name);
     }
     for (const name of names) assert.match(read('docs/METRICS.md'), new RegExp(`\`${name}\``));
+  });
+
+  it('has a section for everything that doctor checks, and for nothing else', () => {
+    const [, section = ''] = read('docs/TROUBLESHOOTING.md').split('## What `doctor` checks\n');
+    const [checks = ''] = section.split('\n## ');
+    const sections = [...checks.matchAll(/^### `([a-z0-9-]+)`$/gm)].map(([, id]) => id);
+    assert.deepEqual(
+      sections,
+      CHECKS.map(({ id }) => id),
+    );
   });
 
   it('has every option and variable in CONFIGURATION.md', () => {

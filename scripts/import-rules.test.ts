@@ -31,6 +31,8 @@ describe('imports run one way', () => {
     ['agent/store/content-store.ts', "import '../oci/digest.ts';", true],
     ['agent/kernel/kernel.ts', "import '../store/content-store.ts';", false],
     ['agent/transfer/moving-body.ts', "import '../kernel/kernel.ts';", true],
+    ['agent/doctor/facts.ts', "import '../mirror/respond.ts';", false],
+    ['agent/doctor/facts.ts', "import '../hosts/hosts-toml.ts';", true],
     ['agent/cli/agent.ts', "import '../mirror/respond.ts';", true],
   ] as const) {
     it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {

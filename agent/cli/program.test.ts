@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { COMMON_OPTIONS, REGISTRY_OPTIONS } from '../config/options.ts';
+import { CHECKS } from '../doctor/checks.ts';
 import { PROGRAMS, freePort, runProgram, spawnProgram } from '../testing/agent-program.ts';
 import { eventually } from '../testing/eventually.ts';
 import { sha256 } from '../testing/image.ts';
@@ -71,6 +72,8 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       [['registry', '--oci-layout', '/dev/null'], {}, /not a folder/],
       [['registry', '--registry-tls-cert', '/a'], {}, /--registry-tls-key go together/],
       [['registry', '--registry-tls-client-auth', 'require'], {}, /needs --registry-tls-cert/],
+      [['doctor', '--image', 'UPPER'], {}, /--image: "UPPER" is no image/],
+      [['doctor', '--output', 'yaml'], {}, /--output: .*text, json/],
     ] as const) {
       it(`ends with 2 and one line: ${args.join(' ')} ${Object.keys(env).join(' ')}`, async () => {
         const words =
@@ -83,6 +86,17 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
         assert.ok(stderr.startsWith('peerglass: '), stderr);
       });
     }
+
+    it('examines a node where nothing runs, and ends with 1', async () => {
+      const words = ['doctor', '--output', 'json', '--metrics-addr', '127.0.0.1:1'];
+      const socket = ['--containerd-sock', join(folder, 'none.sock')];
+      const { code, stdout, stderr } = await runProgram(program, [...words, ...socket]);
+      assert.equal(code, 1, stderr);
+      const report = JSON.parse(stdout) as { schema: number; result: string; checks: unknown[] };
+      assert.deepEqual([report.schema, report.result], [1, 'failure']);
+      assert.deepEqual(Object.keys(report), ['schema', 'version', 'result', 'counts', 'checks']);
+      assert.equal(report.checks.length, CHECKS.length);
+    });
 
     it('ends with 1 and a line that names the option, when a port is in use', async (t) => {
       const holder = createServer().listen(0, '127.0.0.1');

@@ -37,6 +37,11 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     const { runCheckRegistries } = await import('./check-registries.ts');
     exitCode = runCheckRegistries(values, file);
   });
+  addSubcommand(program, 'doctor', env, async (values) => {
+    // Only then: the agent has no use for it.
+    const { runDoctor } = await import('./doctor.ts');
+    await runDoctor(values, env);
+  });
   addSubcommand(program, 'version', env, (values) => {
     printVersion(values.format);
   });

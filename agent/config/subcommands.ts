@@ -1,3 +1,4 @@
+import { DOCTOR_OPTIONS } from './doctor-options.ts';
 import { CLEANUP_OPTIONS, CLEANUP_WAIT_OPTIONS, CONFIGURATION_OPTIONS } from './hosts-options.ts';
 import { CHECK_REGISTRIES_OPTIONS } from './registries-options.ts';
 import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from './options.ts';
@@ -24,6 +25,10 @@ export const SUBCOMMANDS = {
     summary: 'say what is wrong with a registries.yaml of k3s',
     operand: 'FILE',
     options: CHECK_REGISTRIES_OPTIONS,
+  },
+  doctor: {
+    summary: 'say what is wrong on this node, or follow an image',
+    options: DOCTOR_OPTIONS,
   },
   version: { summary: 'print the version', options: VERSION_OPTIONS },
 } as const;

@@ -13,6 +13,8 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const EPOLLONESHOT = 1 << 30;
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
 
 /** What a descriptor is waited for. */
 export const READY = { toRead: 1, toWrite: 4 } as const;
@@ -37,6 +39,7 @@ export class Libc {
   readonly #epollCreate: ForeignFunction;
   readonly #epollControl: ForeignFunction;
   readonly #epollWait: ForeignFunction;
+  readonly #getsockopt: ForeignFunction;
   readonly #events = Buffer.alloc(MAX_EVENTS * EVENT.size);
 
   /** @throws Error when koffi or a function is not there, or the platform is not one of those that are known */
@@ -57,6 +60,9 @@ export class Libc {
     this.#epollCreate = find('int epoll_create1(int flags)');
     this.#epollControl = find('int epoll_ctl(int epoll, int operation, int fd, void *event)');
     this.#epollWait = find('int epoll_wait(int epoll, void *events, int most, int timeout)');
+    this.#getsockopt = find(
+      'int getsockopt(int fd, int level, int name, void *value, void *length)',
+    );
   }
 
   /**
@@ -70,6 +76,19 @@ export class Libc {
 
   close(fd: number): void {
     this.#close(fd);
+  }
+
+  /**
+   * The process that listens at the other end of a Unix socket; 0 when it is not visible from here.
+   *
+   * @throws Error when the descriptor is no such socket
+   */
+  peerProcess(fd: number): number {
+    // `struct ucred`: pid, uid, gid.
+    const credentials = Buffer.alloc(12);
+    const length = Buffer.from(Int32Array.of(credentials.length).buffer);
+    this.#orThrow('getsockopt', this.#getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length));
+    return credentials.readInt32LE(0);
   }
 
   /**

@@ -1,0 +1,100 @@
+import { requestHere } from '../kernel/network-namespace.ts';
+import { at, isRecord, textAt } from './json.ts';
+import { CouldNotLook } from './report.ts';
+
+/** What the agent says of its readiness. */
+export interface AgentReadiness {
+  readonly ready: boolean;
+  /** What is not in order, and why. */
+  readonly reasons: readonly string[];
+}
+
+/** A peer as the agent knows it. */
+export interface AgentPeer {
+  readonly peerId: string;
+  /** Base URLs of its mirror. */
+  readonly origins: readonly string[];
+}
+
+/** How long one of its endpoints may take, in milliseconds. */
+const TIMEOUT_MS = 2_000;
+
+/** Asks the agent of this node at its own endpoints. */
+export class AgentFacts {
+  /** Base URL of `--metrics-addr`. */
+  readonly origin: string;
+
+  /** @param address of `--metrics-addr`; without a host, on this machine */
+  constructor({ host, port }: { readonly host: string; readonly port: number }) {
+    const name = host === '' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+    this.origin = `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+  }
+
+  /**
+   * @throws CouldNotLook when nobody answers, or somebody else does
+   */
+  async readiness(): Promise<AgentReadiness> {
+    const { status, json } = await this.#get('/readyz');
+    const checks = at(json, 'checks');
+    if (!isRecord(checks)) {
+      throw new CouldNotLook(`${this.origin}/readyz answers ${status}, and is not our agent`);
+    }
+    const reasons = Object.entries(checks)
+      .filter(([, check]) => at(check, 'ok') !== true)
+      .map(([name, check]) => `${name}: ${textAt(check, 'reason') ?? 'not ok'}`);
+    return { ready: status === 200, reasons };
+  }
+
+  /**
+   * `/debug/status`.
+   *
+   * @throws CouldNotLook when the agent does not answer, or does not serve it
+   */
+  async status(): Promise<unknown> {
+    return await this.#debug('/debug/status');
+  }
+
+  /** Peers that the agent is connected with, the first hundred. */
+  async peers(): Promise<AgentPeer[]> {
+    return peersIn(await this.#debug('/debug/peers'));
+  }
+
+  /** Who holds the key, by the directory. */
+  async providers(key: string): Promise<AgentPeer[]> {
+    return peersIn(await this.#debug(`/debug/providers?key=${encodeURIComponent(key)}`));
+  }
+
+  async #debug(path: string): Promise<unknown> {
+    const { status, json } = await this.#get(path);
+    if (status === 200) return json;
+    throw new CouldNotLook(
+      status === 404
+        ? `the agent does not serve ${path.split('?')[0] ?? ''}: it runs with --debug-web-enabled=false, or is older`
+        : `the agent answers ${status} to ${path.split('?')[0] ?? ''}`,
+    );
+  }
+
+  async #get(path: string): Promise<{ status: number; json: unknown }> {
+    const url = `${this.origin}${path}`;
+    const answer = await requestHere({ url, method: 'GET', timeoutMs: TIMEOUT_MS });
+    if ('error' in answer) {
+      throw new CouldNotLook(`the agent does not answer at ${this.origin} (${answer.error})`);
+    }
+    try {
+      return { status: answer.status, json: JSON.parse(answer.body) as unknown };
+    } catch {
+      return { status: answer.status, json: undefined };
+    }
+  }
+}
+
+function peersIn(json: unknown): AgentPeer[] {
+  const list = at(json, 'peers');
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry: unknown) => {
+    const peerId = textAt(entry, 'peerId');
+    const origins = at(entry, 'origins');
+    if (peerId === undefined || !Array.isArray(origins)) return [];
+    return [{ peerId, origins: origins.filter((it) => typeof it === 'string') }];
+  });
+}

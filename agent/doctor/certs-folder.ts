@@ -1,0 +1,112 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import {
+  HostsTomlError,
+  MAX_HOSTS_TOML_BYTES,
+  parseHostsToml,
+  type HostEntry,
+  type HostsFile,
+} from '../hosts/hosts-toml.ts';
+import { provenanceOf } from '../hosts/marker.ts';
+import { CouldNotLook } from './report.ts';
+
+/** Folders of registries that are looked at. */
+const MAX_FOLDERS = 1_000;
+
+/** The hosts.toml of one registry. */
+export interface RegistryFile {
+  /** Name of its folder: `_default`, `docker.io`, `10.0.0.1:5000`. */
+  readonly folder: string;
+  readonly path: string;
+  /** Absent when there is no hosts.toml in the folder. */
+  readonly text?: string;
+  /** Absent when it is not there or not valid. */
+  readonly hosts?: HostsFile;
+  /** Why containerd ignores it. */
+  readonly problem?: string;
+}
+
+/**
+ * Reads every hosts.toml below the folder.
+ *
+ * @returns none when the folder is not there
+ * @throws CouldNotLook without the right to read it
+ */
+export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
+  let names: string[];
+  try {
+    names = (await readdir(folder)).sort();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'ENOENT') return [];
+    throw new CouldNotLook(`${folder} cannot be read (${code}); run doctor as root`, {
+      cause: error,
+    });
+  }
+  const files: RegistryFile[] = [];
+  for (const name of names.slice(0, MAX_FOLDERS)) {
+    const entry = await stat(join(folder, name)).catch(() => undefined);
+    if (entry?.isDirectory() === true) files.push(await readRegistryFile(folder, name));
+  }
+  return files;
+}
+
+async function readRegistryFile(folder: string, name: string): Promise<RegistryFile> {
+  const path = join(folder, name, 'hosts.toml');
+  let text: string;
+  try {
+    const { size } = await stat(path);
+    if (size > MAX_HOSTS_TOML_BYTES) {
+      return { folder: name, path, problem: `${size} bytes, more than a hosts.toml can have` };
+    }
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (code === 'ENOENT') return { folder: name, path };
+    throw new CouldNotLook(`${path} cannot be read (${code}); run doctor as root`, {
+      cause: error,
+    });
+  }
+  try {
+    return { folder: name, path, text, hosts: parseHostsToml(text) };
+  } catch (error) {
+    if (!(error instanceof HostsTomlError)) throw error;
+    return { folder: name, path, text, problem: error.message };
+  }
+}
+
+/**
+ * Which of the file's hosts are the mirror: those that are named, or, when none are, what is on this machine, and the
+ * first of a file that `configuration` wrote.
+ *
+ * @param targets URLs under which containerd knows the mirror
+ * @returns their places, from 0
+ */
+export function mirrorPlaces(
+  { folder, text = '', hosts }: RegistryFile,
+  targets: readonly string[],
+): number[] {
+  const written = targets.length === 0 && provenanceOf(text, folder).origin !== 'theirs';
+  return (hosts?.hosts ?? []).flatMap((host, place) =>
+    (written && place === 0) || isMirror(host, targets) ? [place] : [],
+  );
+}
+
+/** Whether the host is an agent: one of the targets, or, when none are named, something on this machine. */
+export function isMirror(entry: Pick<HostEntry, 'url'>, targets: readonly string[]): boolean {
+  if (targets.length > 0) return targets.some((target) => sameOrigin(target, entry.url));
+  const url = urlOf(entry.url);
+  return url !== undefined && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
+}
+
+/** The URL of a host as containerd takes it: https without a scheme. */
+export function urlOf(text: string): URL | undefined {
+  const whole = text.startsWith('http') ? text : `https://${text}`;
+  return URL.canParse(whole) ? new URL(whole) : undefined;
+}
+
+function sameOrigin(a: string, b: string): boolean {
+  const [left, right] = [urlOf(a), urlOf(b)];
+  return left !== undefined && left.origin === right?.origin;
+}

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { describe, it } from 'node:test';
+
+import { doctorStage, type DoctorStage } from '../../testing/doctor-facts.ts';
+import { judgeCertificates } from './certificate-checks.ts';
+
+/** Whether certificates can be made here. */
+const OPENSSL = spawnSync('openssl', ['version']).status === 0;
+const DAY_MS = 86_400_000;
+
+/** Makes a certificate that ends after so many days. */
+function makeCertificate(stage: DoctorStage, name: string, days: number): string {
+  const file = stage.write(name, '');
+  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const rest = ['-subj', '/CN=test', '-days', String(days), '-keyout', `${file}.key`, '-out', file];
+  const { status, stderr } = spawnSync('openssl', [...words, ...rest]);
+  assert.equal(status, 0, String(stderr));
+  return file;
+}
+
+describe('certificates', () => {
+  it('is ok when none is named', async (t) => {
+    const { find } = await doctorStage(t, {});
+    assert.equal((await find('certificates')).outcome, 'ok');
+  });
+
+  it('fails for a file that is not there or no certificate', async (t) => {
+    const stage = await doctorStage(t, {});
+    stage.write('certs.d/a.example/hosts.toml', "[host.'https://a.example']\nca = 'ca.crt'\n");
+    const absent = await stage.find('certificates');
+    assert.equal(absent.outcome, 'failure');
+    assert.match(absent.details?.join() ?? '', /a\.example\/ca\.crt: is not there/);
+    stage.write('certs.d/a.example/ca.crt', 'nonsense');
+    assert.match((await stage.find('certificates')).details?.join() ?? '', /no certificate in PEM/);
+  });
+
+  it('warns before the end, and fails after it', { skip: !OPENSSL }, async (t) => {
+    const stage = await doctorStage(t, {});
+    const long = makeCertificate(stage, 'long.crt', 60);
+    const short = makeCertificate(stage, 'short.crt', 5);
+    const now = Date.now();
+    assert.equal((await judgeCertificates([long], now)).outcome, 'ok');
+    assert.equal((await judgeCertificates([long, short], now)).outcome, 'warning');
+    assert.equal((await judgeCertificates([short], now + 6 * DAY_MS)).outcome, 'failure');
+  });
+
+  it('looks at client certificates, the server, and the agent', { skip: !OPENSSL }, async (t) => {
+    const stage = await doctorStage(t, {});
+    makeCertificate(stage, 'certs.d/a.example/client.crt', 5);
+    const client = "client = [['client.crt', 'client.key']]\n";
+    stage.write('certs.d/a.example/hosts.toml', `[host.'https://a.example']\n${client}`);
+    assert.equal((await stage.find('certificates')).outcome, 'warning');
+    stage.write('certs.d/a.example/hosts.toml', `server = 'https://a.example'\n${client}`);
+    assert.equal((await stage.find('certificates')).outcome, 'warning');
+
+    const cert = makeCertificate(stage, 'agent.crt', 5);
+    const agent = await doctorStage(t, {}, { tls: { cert, key: '', ca: '' } });
+    assert.match(
+      (await agent.find('certificates')).details?.join() ?? '',
+      /agent\.crt: expires on/,
+    );
+  });
+});

@@ -1,0 +1,76 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+import type { HostOptions } from '../../hosts/hosts-toml.ts';
+import type { Facts } from '../facts.ts';
+import { failure, ok, warning, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+
+/** Certificates that end within so many days are told of. */
+const SOON_DAYS = 30;
+const DAY_MS = 86_400_000;
+/** Largest file of certificates that is read, in bytes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+/** Files that are looked at. */
+const MAX_FILES = 200;
+
+/** What has an end. */
+export const CERTIFICATE_CHECKS: readonly Check<Facts>[] = [
+  { id: 'certificates', group: 'certificates', run: certificates },
+];
+
+async function certificates(facts: Facts): Promise<Verdict> {
+  const { cert, ca } = facts.init.tls;
+  const named = new Set([cert, ca].filter((file) => file !== ''));
+  for (const { path, hosts } of await facts.files()) {
+    const options: HostOptions[] = [...(hosts?.hosts ?? []), hosts?.serverOptions ?? {}];
+    for (const { ca = [], client = [] } of options) {
+      const files = [...ca, ...client.map(([certificate]) => certificate)];
+      for (const file of files) named.add(resolve(dirname(path), file));
+    }
+  }
+  return await judgeCertificates([...named].slice(0, MAX_FILES), Date.now());
+}
+
+/** @param now milliseconds since 1970 */
+export async function judgeCertificates(files: readonly string[], now: number): Promise<Verdict> {
+  if (files.length === 0) return ok('neither hosts.toml nor the agent names a certificate');
+  const bad: string[] = [];
+  const soon: string[] = [];
+  for (const file of files) {
+    const end = await endOf(file);
+    if (typeof end === 'string') bad.push(`${file}: ${end}`);
+    else if (end < now) bad.push(`${file}: expired on ${dayOf(end)}`);
+    else if (end < now + SOON_DAYS * DAY_MS) soon.push(`${file}: expires on ${dayOf(end)}`);
+  }
+  if (bad.length > 0) {
+    return failure(
+      'certificates that are named cannot be used',
+      'renew them, or mend the path; containerd and the agent read them anew without a restart',
+      [...bad, ...soon],
+    );
+  }
+  if (soon.length > 0) {
+    return warning(`certificates expire within ${SOON_DAYS} days`, 'renew them', soon);
+  }
+  return ok(`${files.length} files of certificates are valid for more than ${SOON_DAYS} days`);
+}
+
+/** When the first certificate of the file ends, in milliseconds since 1970; or what is wrong with the file. */
+async function endOf(file: string): Promise<number | string> {
+  try {
+    if ((await stat(file)).size > MAX_BYTES) return 'too large for a certificate';
+    const text = await readFile(file, 'utf8');
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
+    if (blocks === null) return 'has no certificate in PEM form';
+    return Math.min(...blocks.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not readable';
+    return code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
+  }
+}
+
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
+}

@@ -1,0 +1,99 @@
+import { resolve } from 'node:path';
+
+import { contentFolder } from '../containerd/effective-config.ts';
+import type { Facts } from '../facts.ts';
+import { textAt } from '../json.ts';
+import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+import { versionOf } from './containerd-checks.ts';
+
+const GROUP = "containerd's configuration";
+
+/** What containerd is told in its config.toml. */
+export const CONFIG_CHECKS: readonly Check<Facts>[] = [
+  { id: 'config-path', group: GROUP, run: configPath },
+  { id: 'discard-unpacked-layers', group: GROUP, run: discardUnpackedLayers },
+  { id: 'snapshotter', group: GROUP, run: snapshotter },
+  { id: 'content-path', group: GROUP, run: contentPath },
+];
+
+/** The section of config.toml that the images of the CRI are configured in. */
+async function imagesSection(facts: Facts): Promise<string> {
+  const [major = 2] = versionOf(await facts.version()) ?? [];
+  return major >= 2 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri';
+}
+
+async function configPath(facts: Facts): Promise<Verdict> {
+  const { configPath: path, file } = await facts.config();
+  const remedy = `in ${file}:\n[plugins."${await imagesSection(facts)}".registry]\n  config_path = "${facts.certsFolder}"\nthen systemctl restart containerd`;
+  if (path === '') {
+    return failure(
+      'config_path is not set, so containerd reads no hosts.toml and never asks the mirror',
+      remedy,
+    );
+  }
+  if (path.includes(':')) {
+    const [major = 2] = versionOf(await facts.version()) ?? [];
+    const reason = `config_path names several folders, "${path}"`;
+    return major >= 2
+      ? failure(
+          `${reason}; from containerd 2.1 on they are taken as one that does not exist, and every hosts.toml is ignored`,
+          remedy,
+        )
+      : warning(`${reason}; containerd 2.x ignores every hosts.toml then`, remedy);
+  }
+  if (resolve(path) !== resolve(facts.certsFolder)) {
+    return failure(
+      `config_path is ${path}, and the mirror is configured in ${facts.certsFolder}`,
+      `${remedy}\nor: --containerd-registry-config-path ${path}`,
+    );
+  }
+  return ok(`containerd reads the hosts.toml files in ${path}`);
+}
+
+async function discardUnpackedLayers(facts: Facts): Promise<Verdict> {
+  const { discardUnpackedLayers: discards, file } = await facts.config();
+  if (!discards) return ok('layers stay after they are unpacked');
+  const section = await imagesSection(facts);
+  const table = section.includes('grpc') ? `"${section}".containerd` : `"${section}"`;
+  return failure(
+    'discard_unpacked_layers is true: containerd throws layers away once they are unpacked, and there is nothing to share',
+    `in ${file}:\n[plugins.${table}]\n  discard_unpacked_layers = false\nthen systemctl restart containerd, and pull the images again`,
+  );
+}
+
+/** Snapshotters that unpack layers which were downloaded whole. */
+const LOCAL_SNAPSHOTTERS: ReadonlySet<string> = new Set([
+  'aufs',
+  'blockfile',
+  'btrfs',
+  'devmapper',
+  'erofs',
+  'fuse-overlayfs',
+  'native',
+  'overlayfs',
+  'zfs',
+]);
+
+async function snapshotter(facts: Facts): Promise<Verdict> {
+  const { snapshotter: name, file } = await facts.config();
+  if (name === '') return skipped('containerd does not tell which snapshotter it uses');
+  if (LOCAL_SNAPSHOTTERS.has(name)) return ok(`${name} keeps whole layers`);
+  return warning(
+    `the snapshotter ${name} is not one of containerd's own: remote snapshotters (stargz, soci, nydus, overlaybd) fetch parts of layers straight from the registry, past the mirror, and what they never downloaded cannot be shared`,
+    `in ${file}: snapshotter = "overlayfs"\nor leave it, knowing that its images come from the registry`,
+  );
+}
+
+async function contentPath(facts: Facts): Promise<Verdict> {
+  const real = contentFolder(await facts.cri());
+  const used = textAt(await facts.status(), 'settings', 'contentPath');
+  if (real === undefined || used === undefined) {
+    return skipped('containerd or the agent does not tell its folder');
+  }
+  if (resolve(real) === resolve(used)) return ok(`the agent reads blobs from ${used}`);
+  return warning(
+    `the agent looks for blobs in ${used}, and containerd has them in ${real}; unless the one is mounted as the other, all bytes go through containerd's socket, which is slow`,
+    `peerglass registry --containerd-content-path ${real}`,
+  );
+}

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { describe, it } from 'node:test';
+
+import { doctorStage } from '../../testing/doctor-facts.ts';
+import { judgeVersion } from './containerd-checks.ts';
+
+describe('containerd-reachable', () => {
+  it('is ok when containerd answers', async (t) => {
+    const { find } = await doctorStage(t, { version: '1.7.24' });
+    const { outcome, reason } = await find('containerd-reachable');
+    assert.equal(outcome, 'ok');
+    assert.match(reason, /1\.7\.24/);
+  });
+
+  it('fails without a socket, and names those that are looked for', async (t) => {
+    const { find } = await doctorStage(t, undefined);
+    const { outcome, reason, remedy } = await find('containerd-reachable');
+    assert.equal(outcome, 'failure');
+    assert.match(reason, /none\.sock is not there/);
+    assert.match(remedy ?? '', /\/run\/k3s\/containerd\/containerd\.sock/);
+  });
+
+  it('fails when something listens that never answers', async (t) => {
+    const stage = await doctorStage(t, undefined);
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => sockets.add(socket)).listen(stage.init.socketPath);
+    await once(silent, 'listening');
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    assert.equal((await stage.find('containerd-reachable')).outcome, 'failure');
+    assert.equal((await stage.find('config-path')).outcome, 'skipped');
+  });
+});
+
+describe('containerd-version', () => {
+  for (const [version, outcome] of [
+    ['1.6.20~ds1', 'ok'],
+    ['v2.1.9', 'ok'],
+    ['1.5.18', 'failure'],
+    ['3.0.0', 'warning'],
+    ['a1b2c3', 'warning'],
+  ] as const) {
+    it(`${version}: ${outcome}`, async (t) => {
+      assert.equal(judgeVersion(version).outcome, outcome);
+      const { find } = await doctorStage(t, { version });
+      assert.equal((await find('containerd-version')).outcome, outcome);
+    });
+  }
+});
+
+describe('cri-plugin', () => {
+  it('is ok when it answers', async (t) => {
+    const { find } = await doctorStage(t, { cri: {} });
+    assert.equal((await find('cri-plugin')).outcome, 'ok');
+  });
+
+  it('fails when containerd has none', async (t) => {
+    const { find } = await doctorStage(t, {});
+    const { outcome, remedy } = await find('cri-plugin');
+    assert.equal(outcome, 'failure');
+    assert.match(remedy ?? '', /disabled_plugins/);
+  });
+});

@@ -1,0 +1,102 @@
+import { stat } from 'node:fs/promises';
+
+import { KNOWN_SOCKETS } from '../containerd/places.ts';
+import { NoCriError } from '../containerd/cri-client.ts';
+import type { Facts } from '../facts.ts';
+import { failure, ok, warning, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+
+const GROUP = 'containerd';
+
+/** containerd itself: whether it answers, its version, its CRI plugin. */
+export const CONTAINERD_CHECKS: readonly Check<Facts>[] = [
+  { id: 'containerd-reachable', group: GROUP, run: reachable },
+  { id: 'containerd-version', group: GROUP, run: supportedVersion },
+  { id: 'cri-plugin', group: GROUP, run: criPlugin },
+];
+
+async function reachable(facts: Facts): Promise<Verdict> {
+  const { socketPath } = facts;
+  const entry = await stat(socketPath).catch((error: unknown) => error);
+  if (entry instanceof Error) {
+    const missing = 'code' in entry && entry.code === 'ENOENT';
+    const reason = missing ? 'is not there' : `cannot be looked at (${entry.message})`;
+    return failure(
+      `the socket ${socketPath} ${reason}`,
+      'systemctl start containerd\nor name the socket: --containerd-sock PATH (looked for at ' +
+        `${KNOWN_SOCKETS.join(', ')})`,
+    );
+  }
+  try {
+    return ok(`containerd ${await facts.version()} answers at ${socketPath}`);
+  } catch (error) {
+    const why = reasonOf(error);
+    const denied = /EACCES|permission denied/i.test(why);
+    return failure(
+      `nothing answers at ${socketPath}: ${why}`,
+      denied ? 'run doctor as root' : 'systemctl status containerd; journalctl -u containerd',
+    );
+  }
+}
+
+/** The innermost message tells what the system said. */
+function reasonOf(error: unknown): string {
+  let message = '';
+  for (let it = error; it instanceof Error; it = it.cause) ({ message } = it);
+  return message || String(error);
+}
+
+async function supportedVersion(facts: Facts): Promise<Verdict> {
+  await facts.reachable();
+  return judgeVersion(await facts.version());
+}
+
+/** Versions that were tested or read: 1.6 to 2.x. */
+export function judgeVersion(version: string): Verdict {
+  const parts = versionOf(version);
+  if (parts === undefined) {
+    return warning(
+      `"${version}" is a version of containerd that is not known`,
+      'it may work; 1.6 to 2.x are supported',
+    );
+  }
+  const [major, minor] = parts;
+  if (major === 0 || (major === 1 && minor < 6)) {
+    return failure(
+      `containerd ${version} is too old: it has no usable hosts.toml or content events`,
+      'upgrade containerd to 1.7 or 2.x',
+    );
+  }
+  if (major > 2) {
+    return warning(
+      `containerd ${version} is newer than what was tested`,
+      'look for a newer version of peerglass; 1.6 to 2.x are supported',
+    );
+  }
+  return ok(`containerd ${version} is supported`);
+}
+
+/** Major and minor of `1.6.20` or `v2.1.9`. */
+export function versionOf(version: string): readonly [number, number] | undefined {
+  const match = /^v?(\d+)\.(\d+)(?:[.+~-]|$)/.exec(version);
+  return match === null ? undefined : [Number(match[1]), Number(match[2])];
+}
+
+async function criPlugin(facts: Facts): Promise<Verdict> {
+  await facts.reachable();
+  try {
+    await facts.cri();
+    return ok('the CRI plugin answers, as the kubelet needs it');
+  } catch (error) {
+    if (error instanceof NoCriError) {
+      return failure(
+        'containerd has no CRI plugin: it is disabled, as in the file that comes with Docker, or could not be loaded because of an error in its configuration',
+        'remove "cri" from disabled_plugins in config.toml, look for the reason with\nctr plugins ls | grep -i cri; journalctl -u containerd | grep -i cri\nand systemctl restart containerd',
+      );
+    }
+    return failure(
+      `the CRI plugin does not answer: ${reasonOf(error)}`,
+      'journalctl -u containerd',
+    );
+  }
+}

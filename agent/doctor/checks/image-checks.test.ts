@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { doctorStage } from '../../testing/doctor-facts.ts';
+import { makeImage } from '../../testing/image.ts';
+
+const NAME = 'registry.example/team/app:1.0';
+
+describe('missing-layers', () => {
+  it('is ok when every image has its layers', async (t) => {
+    const images = { 'k8s.io': { [NAME]: makeImage(100, 200) } };
+    const { find } = await doctorStage(t, { images });
+    assert.equal((await find('missing-layers')).outcome, 'ok');
+  });
+
+  it('fails for images whose layers are gone', async (t) => {
+    const image = makeImage(100, 200);
+    const images = { 'k8s.io': { [NAME]: image, 'registry.example/whole:1': makeImage(10) } };
+    const { find } = await doctorStage(t, { images, gone: image.layers.slice(0, 1) });
+    const { outcome, details } = await find('missing-layers');
+    assert.equal(outcome, 'failure');
+    assert.deepEqual(details, [`${NAME}: 1 of 2 layers are gone`]);
+  });
+
+  it('does not mind an image of which there is a manifest alone', async (t) => {
+    const image = makeImage(100);
+    const images = { 'k8s.io': { [NAME]: image } };
+    const { find } = await doctorStage(t, { images, gone: [image.config, ...image.layers] });
+    assert.equal((await find('missing-layers')).outcome, 'ok');
+  });
+});
+
+describe('image-namespace', () => {
+  it('is ok when what is in default is in k8s.io too', async (t) => {
+    const image = makeImage(10);
+    const images = { 'k8s.io': { [NAME]: image }, default: { [NAME]: image } };
+    const { find } = await doctorStage(t, { images });
+    assert.equal((await find('image-namespace')).outcome, 'ok');
+  });
+
+  it('warns of images in default alone, and how to move them', async (t) => {
+    const { find } = await doctorStage(t, { images: { default: { [NAME]: makeImage(10) } } });
+    const { outcome, remedy, details } = await find('image-namespace');
+    assert.equal(outcome, 'warning');
+    assert.deepEqual(details, [NAME]);
+    assert.match(
+      remedy ?? '',
+      /ctr -n default images export - 'registry\.example\/team\/app:1\.0'/,
+    );
+  });
+});
+
+describe('image-names', () => {
+  it('warns of names that no pull can ask for', async (t) => {
+    const image = makeImage(10);
+    const alias = `sha256:${'a'.repeat(64)}`;
+    const whole = await doctorStage(t, { images: { 'k8s.io': { [NAME]: image, [alias]: image } } });
+    assert.equal((await whole.find('image-names')).outcome, 'ok');
+    const bare = await doctorStage(t, { images: { 'k8s.io': { 'app:1.0': image } } });
+    const { outcome, details } = await bare.find('image-names');
+    assert.equal(outcome, 'warning');
+    assert.deepEqual(details, ['app:1.0']);
+  });
+});

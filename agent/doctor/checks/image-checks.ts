@@ -1,0 +1,65 @@
+import { parseReference } from '../../oci/reference.ts';
+import type { Facts } from '../facts.ts';
+import { findMissingLayers, type ImageNames } from '../images.ts';
+import { ok, warning, failure, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+
+const GROUP = 'images on this node';
+
+/** What is in containerd's store. */
+export const IMAGE_CHECKS: readonly Check<Facts>[] = [
+  { id: 'missing-layers', group: GROUP, run: missingLayers },
+  { id: 'image-namespace', group: GROUP, run: imageNamespace },
+  { id: 'image-names', group: GROUP, run: imageNames },
+];
+
+async function missingLayers(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+  await facts.reachable();
+  const { looked, missing, all } = await findMissingLayers(facts.containerd, signal);
+  const scope = looked < all ? `the first ${looked} of ${all} images` : `${all} images`;
+  if (missing.length === 0) return ok(`${scope}: every image that was pulled has its layers`);
+  return failure(
+    `${missing.length} of ${scope} have lost layers: they run here, and cannot be shared`,
+    `crictl rmi IMAGE && crictl pull IMAGE, once discard_unpacked_layers is false`,
+    missing,
+  );
+}
+
+/** Names in another namespace that are named; the rest is counted. */
+const MAX_NAMED = 50;
+
+async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+  await facts.reachable();
+  const { namespace } = facts.init;
+  if (namespace === 'default') return ok('the agent shares the namespace default');
+  using other = facts.clientOf('default');
+  const [ours, theirs] = await Promise.all([facts.containerd.images(signal), other.images(signal)]);
+  const known = new Set(ours.map(({ name }) => name));
+  const stray = theirs.map(({ name }) => name).filter((name) => !known.has(name));
+  if (stray.length === 0) return ok(`no image is in "default" alone; ${namespace} is shared`);
+  const [first = ''] = stray;
+  return warning(
+    `${stray.length} images are in containerd's namespace "default" and not in ${namespace}: neither the kubelet nor the mirror sees them`,
+    `ctr -n default images export - '${first}' | ctr -n ${namespace} images import -\nand import with ctr -n ${namespace} next time`,
+    stray.slice(0, MAX_NAMED),
+  );
+}
+
+async function imageNames(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+  await facts.reachable();
+  const images: ImageNames = await facts.containerd.images(signal);
+  const nameless = namesWithoutRegistry(images);
+  if (nameless.length === 0) return ok('every image has a name with a registry');
+  return warning(
+    `${nameless.length} images have names without a registry, so no pull can ask for them`,
+    `ctr -n ${facts.init.namespace} images tag NAME registry.example/team/NAME`,
+    nameless.slice(0, MAX_NAMED),
+  );
+}
+
+/** Those that cannot be pulled by their name; the CRI's own aliases (`sha256:...`) are none of ours. */
+function namesWithoutRegistry(images: ImageNames): string[] {
+  return images
+    .map(({ name }) => name)
+    .filter((name) => !/^sha256:[a-f0-9]{64}$/.test(name) && parseReference(name) === undefined);
+}

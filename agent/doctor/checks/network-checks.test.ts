@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, it } from 'node:test';
+
+import { freePort } from '../../testing/agent-program.ts';
+import { doctorStage, serve, serveAgent } from '../../testing/doctor-facts.ts';
+
+const mirrorAt = (port: number): string => `[host.'http://127.0.0.1:${port}']\n`;
+
+describe('mirror-port', () => {
+  it('is ok when the mirror answers where containerd stands', async (t) => {
+    const stage = await doctorStage(t, {});
+    const port = await serve(t, (req, res) => res.writeHead(req.url === '/v2/' ? 200 : 404).end());
+    stage.write('certs.d/_default/hosts.toml', mirrorAt(port));
+    const { outcome, reason } = await stage.find('mirror-port');
+    assert.equal(outcome, 'ok');
+    assert.match(reason, /answers where containerd stands/);
+  });
+
+  it('fails when nobody answers, or somebody else does', async (t) => {
+    const stage = await doctorStage(t, {});
+    const free = await freePort();
+    stage.write('certs.d/_default/hosts.toml', mirrorAt(free));
+    const closed = await stage.find('mirror-port');
+    assert.equal(closed.outcome, 'failure');
+    assert.deepEqual(closed.details, [`http://127.0.0.1:${free}: ECONNREFUSED`]);
+    const port = await serve(t, (_req, res) => res.writeHead(404).end());
+    stage.write('certs.d/_default/hosts.toml', mirrorAt(port));
+    assert.match((await stage.find('mirror-port')).details?.join() ?? '', /answers 404/);
+  });
+
+  it('could not look without hosts.toml, or without containerd when the mirror is silent', async (t) => {
+    const stage = await doctorStage(t, undefined);
+    assert.match((await stage.find('mirror-port')).reason, /see hosts-file/);
+    stage.write('certs.d/_default/hosts.toml', mirrorAt(await freePort()));
+    const { outcome, reason } = await stage.find('mirror-port');
+    assert.equal(outcome, 'skipped');
+    assert.match(reason, /which says nothing/);
+  });
+});
+
+describe('router-port', () => {
+  it('is ok when the agent says that it listens there', async (t) => {
+    const status = { listening: ['/ip4/10.0.0.1/tcp/5001'] };
+    const metricsAddress = await serveAgent(t, { '/debug/status': status });
+    const { find } = await doctorStage(t, {}, { metricsAddress, routerPort: 5001 });
+    assert.equal((await find('router-port')).outcome, 'ok');
+  });
+
+  it('could not look when nobody listens and the agent is away', async (t) => {
+    const { find } = await doctorStage(t, {});
+    assert.equal((await find('router-port')).outcome, 'skipped');
+  });
+
+  it('fails when another program holds the port, and names it', async (t) => {
+    const holder = createServer().listen(0);
+    await once(holder, 'listening');
+    t.after(() => holder.close());
+    const { port } = holder.address() as AddressInfo;
+    const { find } = await doctorStage(t, {}, { routerPort: port });
+    const { outcome, reason, remedy } = await find('router-port');
+    assert.equal(outcome, 'failure');
+    assert.match(reason, new RegExp(`node, process ${process.pid}`));
+    assert.match(remedy ?? '', /--router-addr/);
+  });
+
+  it('knows an agent of ours by its command line', async (t) => {
+    const port = await freePort();
+    const code = `require('net').createServer().listen(${port}, () => console.log('up'))`;
+    const words = ['-e', code, 'peerglass', 'registry'];
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.after(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const { find } = await doctorStage(t, {}, { routerPort: port });
+    assert.equal((await find('router-port')).outcome, 'ok');
+  });
+});
+
+describe('embedded-mirror', () => {
+  it('is ok without k3s, or with the mirror off', async (t) => {
+    const stage = await doctorStage(t, {});
+    assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
+    stage.write('k3s.yaml', '# embedded-registry: true\nembedded-registry: false\n');
+    assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
+  });
+
+  it('fails when it is on, in a drop-in too', async (t) => {
+    const stage = await doctorStage(t, {});
+    stage.write('k3s.yaml', 'token: secret\nembedded-registry: true\n');
+    const finding = await stage.find('embedded-mirror');
+    assert.equal(finding.outcome, 'failure');
+    assert.doesNotMatch(JSON.stringify(finding), /secret/);
+    stage.write('k3s.yaml', '');
+    stage.write('k3s.yaml.d/10-mirror.yaml', '"embedded-registry": "true"\n');
+    assert.match((await stage.find('embedded-mirror')).reason, /10-mirror\.yaml/);
+  });
+});

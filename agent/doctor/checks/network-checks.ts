@@ -1,0 +1,194 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+import { requestFrom, requestHere, type NamespaceAnswer } from '../../kernel/network-namespace.ts';
+import { mirrorPlaces, urlOf } from '../certs-folder.ts';
+import { sharesNamespace } from '../containerd/process.ts';
+import type { Facts } from '../facts.ts';
+import { at } from '../json.ts';
+import { listenersAt, ownerOf } from '../network/listeners.ts';
+import { CouldNotLook, failure, ok, skipped, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+
+const GROUP = 'ports of this node';
+
+/** The ports of the agent, as containerd and others see them. */
+export const NETWORK_CHECKS: readonly Check<Facts>[] = [
+  { id: 'mirror-port', group: GROUP, run: mirrorPort },
+  { id: 'router-port', group: GROUP, run: routerPort },
+  { id: 'embedded-mirror', group: GROUP, run: embeddedMirror },
+];
+
+/** How long the mirror may take to answer the simplest question, in milliseconds. */
+const MIRROR_MS = 2_000;
+/** Targets that are asked. */
+const MAX_TARGETS = 8;
+
+async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+  const targets = await mirrorTargets(facts);
+  if (targets.length === 0) return skipped('no hosts.toml names the mirror: see hosts-file');
+  const { from, note } = await containerdNetwork(facts);
+  const results = await Promise.all(
+    targets.map(async (target) => ({
+      origin: target.origin,
+      answer: await ask(from, target, signal),
+    })),
+  );
+  const silent = results.flatMap(({ origin, answer }) =>
+    'error' in answer
+      ? [`${origin}: ${answer.error}`]
+      : answer.status === 200
+        ? []
+        : [`${origin}: answers ${answer.status}, which our mirror does not`],
+  );
+  const all = results.map(({ origin }) => origin).join(', ');
+  if (silent.length === 0) return ok(`${all} answers${note ?? ' where containerd stands'}`);
+  if (note !== undefined) {
+    throw new CouldNotLook(
+      `${all} does not answer where doctor stands, which says nothing:${note}`,
+    );
+  }
+  return failure(
+    'the mirror does not answer where containerd stands, though hosts.toml names it: every pull waits for it, and then goes on to the registry',
+    'is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si URL/v2/',
+    silent,
+  );
+}
+
+/** A URL under which containerd knows the mirror. */
+interface Target {
+  readonly origin: string;
+  /** Certificate and key that containerd shows there. */
+  readonly client?: readonly [certificate: string, key: string];
+}
+
+async function mirrorTargets(facts: Facts): Promise<Target[]> {
+  const told = facts.init.mirrorTargets;
+  const targets = new Map<string, Target>();
+  for (const url of told) addTarget(targets, url);
+  for (const file of await facts.files()) {
+    const { path, hosts } = file;
+    for (const place of mirrorPlaces(file, told)) {
+      const host = hosts?.hosts[place];
+      if (host === undefined) continue;
+      const [[certificate, key] = []] = host.client ?? [];
+      const folder = dirname(path);
+      addTarget(
+        targets,
+        host.url,
+        certificate && [resolve(folder, certificate), resolve(folder, key ?? certificate)],
+      );
+    }
+  }
+  return [...targets.values()].slice(0, MAX_TARGETS);
+}
+
+function addTarget(
+  targets: Map<string, Target>,
+  url: string,
+  client?: Target['client'] | '',
+): void {
+  const origin = urlOf(url)?.origin;
+  if (origin !== undefined) targets.set(origin, client ? { origin, client } : { origin });
+}
+
+/** The network namespace of containerd; when it cannot be told whether it is this one, why. */
+async function containerdNetwork(facts: Facts): Promise<{ from?: string; note?: string }> {
+  try {
+    const { pid } = await facts.process();
+    const same = await sharesNamespace(pid, 'net');
+    return same === true ? {} : { from: `/proc/${pid}/ns/net` };
+  } catch (error) {
+    if (!(error instanceof CouldNotLook)) throw error;
+    return { note: ` (asked from where doctor stands: ${error.message})` };
+  }
+}
+
+async function ask(
+  from: string | undefined,
+  { origin, client }: Target,
+  signal: AbortSignal,
+): Promise<NamespaceAnswer> {
+  const [cert, key] = await Promise.all(
+    (client ?? []).map((file) => readFile(file, 'utf8').catch(() => undefined)),
+  );
+  const identity = cert === undefined || key === undefined ? {} : { cert, key };
+  const request = {
+    url: `${origin}/v2/`,
+    method: 'GET',
+    timeoutMs: MIRROR_MS,
+    ...identity,
+  } as const;
+  if (from === undefined) return await requestHere(request);
+  try {
+    return await requestFrom(from, request, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CouldNotLook(
+      `containerd has a network of its own, and it cannot be entered (${why}); run doctor as root`,
+      { cause: error },
+    );
+  }
+}
+
+async function routerPort(facts: Facts): Promise<Verdict> {
+  const port = facts.init.routerPort;
+  const listeners = await listenersAt(port);
+  const [listener] = listeners;
+  const listening = at(await facts.status().catch(() => undefined), 'listening');
+  const ours =
+    Array.isArray(listening) && listening.some((it) => String(it).includes(`/tcp/${port}`));
+  if (ours) return ok(`the agent listens at ${port} for its peers`);
+  if (listener === undefined) {
+    const other = Array.isArray(listening) ? `, but at ${listening.join(', ')}` : '';
+    return other === ''
+      ? skipped(`nobody listens at ${port}, and the agent does not answer: see agent`)
+      : ok(`the agent does not listen at ${port}${other}`);
+  }
+  const owner = await ownerOf(listener.inode);
+  if (owner?.isAgent === true) return ok(`an agent, process ${owner.pid}, listens at ${port}`);
+  const remedy = `end that program, or give the agent another port on every node: --router-addr :5011`;
+  if (owner === undefined) {
+    return failure(
+      `somebody else than our agent listens at ${port}; who, only root may see`,
+      `ss -ltnp 'sport = :${port}'\n${remedy}`,
+    );
+  }
+  const k3s = /^(k3s|rke2)/.test(owner.name);
+  return failure(
+    `port ${port} is held by ${owner.name}, process ${owner.pid}: our agent cannot start${k3s ? '; it is the mirror embedded in k3s' : ''}`,
+    k3s ? EMBEDDED_REMEDY : remedy,
+  );
+}
+
+const EMBEDDED_REMEDY =
+  'remove embedded-registry from /etc/rancher/k3s/config.yaml on the servers (or --embedded-registry from their unit), and restart k3s\nor move ours on every node: K3S_P2P_PORT is read by both, --router-addr :5011 by ours alone';
+
+async function embeddedMirror(facts: Facts): Promise<Verdict> {
+  const file = facts.init.k3sConfig;
+  const files = [file, ...(await dropIns(`${file}.d`))];
+  let readable = 0;
+  for (const each of files) {
+    const text = await readFile(each, 'utf8').catch((error: unknown) => error);
+    if (text instanceof Error) {
+      if ('code' in text && text.code === 'ENOENT') continue;
+      throw new CouldNotLook(`${each} cannot be read (${text.message}); run doctor as root`);
+    }
+    readable += 1;
+    if (/^\s*["']?embedded-registry["']?\s*:\s*["']?true\b/m.test(String(text))) {
+      return failure(
+        `${each} switches the mirror embedded in k3s on: it takes port 5001, and names itself in hosts.toml`,
+        EMBEDDED_REMEDY,
+      );
+    }
+  }
+  return readable === 0
+    ? ok('there is no configuration of k3s here')
+    : ok('the mirror embedded in k3s is off in the configuration of this node');
+}
+
+async function dropIns(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => name.endsWith('.yaml')).map((name) => join(folder, name));
+}

@@ -1,0 +1,104 @@
+import type { Facts } from '../facts.ts';
+import { at, textAt } from '../json.ts';
+import { askPeers, type PeerAnswer } from '../network/peer-answers.ts';
+import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import type { Check } from '../run-checks.ts';
+
+const GROUP = 'peers';
+
+/** Others. */
+export const PEER_CHECKS: readonly Check<Facts>[] = [
+  { id: 'peers', group: GROUP, run: peers },
+  { id: 'bootstrap-addresses', group: GROUP, run: bootstrapAddresses },
+  { id: 'peer-registry', group: GROUP, run: peerRegistry },
+  { id: 'clock-skew', group: GROUP, run: clockSkew },
+];
+
+async function peers(facts: Facts): Promise<Verdict> {
+  const status = await facts.status();
+  const count = at(status, 'directory', 'peers');
+  if (typeof count !== 'number') return skipped('the agent does not tell of its peers');
+  if (count > 0) return ok(`${count} peers`);
+  const why = textAt(status, 'directory', 'bootstrapError') ?? 'the bootstrap names nobody else';
+  return warning(
+    `no peers: the agent serves its own node alone (${why})`,
+    'open TCP 5001 between the nodes, and look at --bootstrap-kind and what belongs to it: --dns-bootstrap-domain, --static-bootstrap-peers or --http-bootstrap-peer',
+  );
+}
+
+async function bootstrapAddresses(facts: Facts): Promise<Verdict> {
+  const bootstrap = at(await facts.status(), 'directory', 'bootstrap');
+  const named = at(bootstrap, 'named');
+  const unreached = at(bootstrap, 'unreached');
+  if (typeof named !== 'number' || !Array.isArray(unreached)) {
+    return skipped('the agent does not tell whom it bootstraps from');
+  }
+  if (unreached.length === 0) return ok(`all of ${named} addresses of the bootstrap answer`);
+  return warning(
+    `${unreached.length} of ${named} addresses that the bootstrap names do not answer`,
+    'are there agents at these addresses, and is TCP 5001 open? nc -zv ADDRESS 5001',
+    unreached.map(String),
+  );
+}
+
+/** Asked once for both checks. */
+const answers = new WeakMap<Facts, Promise<PeerAnswer[]>>();
+
+async function answersOf(facts: Facts): Promise<PeerAnswer[]> {
+  let asked = answers.get(facts);
+  if (asked === undefined) {
+    asked = facts.peers().then(async (all) => await askPeers(all, await facts.identity()));
+    answers.set(facts, asked);
+  }
+  return await asked;
+}
+
+async function peerRegistry(facts: Facts): Promise<Verdict> {
+  const all = await answersOf(facts);
+  if (all.length === 0) return skipped('no peers to ask');
+  const closed = all.flatMap(({ origin, unreachable }) =>
+    unreachable === undefined ? [] : [`${origin}: ${unreachable}`],
+  );
+  if (closed.length === 0) return ok(`the mirrors of ${all.length} peers answer`);
+  return failure(
+    `${closed.length} of ${all.length} peers are in the directory, and their mirrors cannot be reached: a firewall lets TCP 5001 pass and not the port of the registry, or they listen on loopback only`,
+    'open TCP 5000 (--registry-addr) between the nodes\nnft list ruleset | grep -nE "drop|reject"; iptables-save | grep -E "DROP|REJECT"',
+    closed,
+  );
+}
+
+/** Differences from which the clocks are told of, in milliseconds. */
+const SKEW = { warning: 30_000, failure: 300_000 };
+
+async function clockSkew(facts: Facts): Promise<Verdict> {
+  const known = (await answersOf(facts)).flatMap(({ origin, aheadMs }) =>
+    aheadMs === undefined ? [] : [{ origin, aheadMs }],
+  );
+  return judgeSkew(known);
+}
+
+/** @param known by how much the clocks of peers are ahead of ours, in milliseconds */
+export function judgeSkew(
+  known: readonly { readonly origin: string; readonly aheadMs: number }[],
+): Verdict {
+  if (known.length === 0) return skipped('no peer told its time');
+  const off = known.filter(({ aheadMs }) => Math.abs(aheadMs) > SKEW.warning);
+  if (off.length === 0) return ok(`the clocks of ${known.length} peers agree with this one`);
+  const whose =
+    off.length === known.length
+      ? 'the clock of this node differs from those of all peers'
+      : `the clocks of ${off.length} of ${known.length} peers differ from this one`;
+  const details = off.map(({ origin, aheadMs }) => {
+    const seconds = Math.round(Math.abs(aheadMs) / 1000);
+    return `${origin}: ${seconds} s ${aheadMs > 0 ? 'ahead' : 'behind'}`;
+  });
+  const remedy = 'chronyc makestep, or timedatectl set-ntp true, where the clock is wrong';
+  const worst = Math.max(...off.map(({ aheadMs }) => Math.abs(aheadMs)));
+  return worst > SKEW.failure
+    ? failure(
+        `${whose}, so that certificates may not be valid and logs do not fit`,
+        remedy,
+        details,
+      )
+    : warning(whose, remedy, details);
+}

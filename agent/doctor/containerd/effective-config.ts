@@ -1,0 +1,143 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+
+import { parse } from 'smol-toml';
+
+import { at, isRecord, textAt } from '../json.ts';
+import { CouldNotLook } from '../report.ts';
+import type { CriStatus } from './cri-client.ts';
+import { sharesNamespace, type RunningProcess } from './process.ts';
+
+/** What is of interest of containerd's configuration, as it is in force. */
+export interface EffectiveConfig {
+  /** `config_path` of the registries; empty when it is not set. */
+  readonly configPath: string;
+  readonly discardUnpackedLayers: boolean;
+  /** Empty when it is not known. */
+  readonly snapshotter: string;
+  /** The file to change, as far as it is known. */
+  readonly file: string;
+}
+
+/** Where containerd looks when it is not told. */
+const DEFAULT_FILE = '/etc/containerd/config.toml';
+/** Largest file that is read, in bytes. */
+const MAX_BYTES = 1024 * 1024;
+/** How long containerd's program may take to print its configuration, in milliseconds. */
+const DUMP_MS = 2_000;
+
+const IMAGES = 'io.containerd.cri.v1.images';
+const CRI = 'io.containerd.grpc.v1.cri';
+
+/** What {@link effectiveConfig} looks at. */
+export interface ConfigSources {
+  readonly cri: CriStatus;
+  /** containerd's process; called only when the CRI does not tell enough. */
+  readonly process: () => Promise<RunningProcess>;
+  /** The file to read in the place of the one that containerd was started with. */
+  readonly file?: string;
+}
+
+/**
+ * The configuration in force. Before 2.0 the CRI tells it; since then only containerd's own program, called
+ * with the configuration file of the running one (`containerd config dump`), or the file itself.
+ *
+ * @throws CouldNotLook with what is missing
+ */
+export async function effectiveConfig(sources: ConfigSources): Promise<EffectiveConfig> {
+  const { config, imageFolder } = sources.cri;
+  const snapshotter = /^io\.containerd\.snapshotter\.v1\.(.+)$/.exec(basename(imageFolder))?.[1];
+  if (isRecord(config['registry'])) {
+    return {
+      configPath: textAt(config, 'registry', 'configPath') ?? '',
+      discardUnpackedLayers: at(config, 'containerd', 'discardUnpackedLayers') === true,
+      snapshotter: textAt(config, 'containerd', 'snapshotter') ?? snapshotter ?? '',
+      file: sources.file ?? (await fileOf(sources.process).catch(() => DEFAULT_FILE)),
+    };
+  }
+  const { file, tree } = await configTree(sources);
+  const images = at(tree, 'plugins', IMAGES);
+  const old = at(tree, 'version') === 3 ? undefined : at(tree, 'plugins', CRI);
+  const read = (key: string): unknown =>
+    at(images, key) ?? at(old, 'containerd', key) ?? at(old, key);
+  return {
+    configPath:
+      textAt(images, 'registry', 'config_path') ?? textAt(old, 'registry', 'config_path') ?? '',
+    discardUnpackedLayers: read('discard_unpacked_layers') === true,
+    snapshotter: textAt({ it: read('snapshotter') }, 'it') ?? snapshotter ?? '',
+    file,
+  };
+}
+
+async function configTree(sources: ConfigSources): Promise<{ file: string; tree: unknown }> {
+  if (sources.file !== undefined) return { file: sources.file, tree: await readTree(sources.file) };
+  const running = await sources.process();
+  const file = configFile(running.command);
+  const here = await sharesNamespace(running.pid, 'mnt');
+  if (here !== false) {
+    const dumped = await dump(running, file).catch(() => undefined);
+    if (dumped !== undefined) return { file, tree: dumped };
+  }
+  const seen = here === false ? `/proc/${running.pid}/root${resolve('/', file)}` : file;
+  const tree = await readTree(seen);
+  if (at(tree, 'imports') !== undefined) {
+    throw new CouldNotLook(
+      `${file} imports others, and \`containerd config dump\` cannot be run from here; run doctor as root on the node itself`,
+    );
+  }
+  return { file, tree };
+}
+
+/** What containerd itself makes of its files: imports, defaults of its version, older forms of the file. */
+async function dump({ pid, command }: RunningProcess, file: string): Promise<unknown> {
+  const child = spawn(`/proc/${pid}/exe`, ['--config', file, 'config', 'dump'], {
+    // k3s' program is several in one, told apart by its name.
+    argv0: command[0] ?? 'containerd',
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: DUMP_MS,
+    killSignal: 'SIGKILL',
+  });
+  const [printed] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  if (child.exitCode !== 0) throw new Error('containerd config dump failed');
+  return parse(printed);
+}
+
+async function readTree(file: string): Promise<unknown> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_BYTES) throw new CouldNotLook(`${file} has ${size} bytes, too many`);
+    return parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    if (error instanceof CouldNotLook) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    // Without a file containerd goes by its defaults.
+    if (code === 'ENOENT' && file.endsWith(DEFAULT_FILE)) return {};
+    const why =
+      code === 'EACCES' || code === 'EPERM' ? 'it may be read by root only' : code || 'not TOML';
+    throw new CouldNotLook(`${file} cannot be read: ${why}`, { cause: error });
+  }
+}
+
+async function fileOf(running: () => Promise<RunningProcess>): Promise<string> {
+  return configFile((await running()).command);
+}
+
+/** The file that the command line names: `--config FILE`, `-c FILE` or with `=`. */
+export function configFile(command: readonly string[]): string {
+  for (const [index, word] of command.entries()) {
+    const match = /^(?:-c|--?config)(?:=(.*))?$/.exec(word);
+    const file = match === null ? undefined : (match[1] ?? command[index + 1]);
+    if (file !== undefined && file !== '') return resolve('/', file);
+  }
+  return DEFAULT_FILE;
+}
+
+/** Where the daemon keeps what it has, when the CRI tells it. */
+export function contentFolder({ config }: CriStatus): string | undefined {
+  const root = textAt(config, 'containerdRootDir');
+  return root === undefined ? undefined : `${root}/io.containerd.content.v1.content`;
+}

@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { readFile, readlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+
+import { socketDescriptor } from '../../kernel/kernel.ts';
+import { Libc } from '../../kernel/libc.ts';
+import { CouldNotLook } from '../report.ts';
+
+/** A process as seen from here. */
+export interface RunningProcess {
+  readonly pid: number;
+  /** Its command line, word by word. */
+  readonly command: readonly string[];
+}
+
+/**
+ * The process that listens at a Unix socket; the kernel tells it without any rights.
+ *
+ * @throws CouldNotLook when it runs where this process cannot see it
+ */
+export async function processBehind(
+  socketPath: string,
+  signal?: AbortSignal,
+): Promise<RunningProcess> {
+  const socket = connect(socketPath);
+  let pid: number;
+  try {
+    await once(socket, 'connect', { ...(signal && { signal }) });
+    pid = new Libc().peerProcess(socketDescriptor(socket) ?? -1);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CouldNotLook(`the process of containerd cannot be found: ${why}`, { cause: error });
+  } finally {
+    socket.destroy();
+  }
+  if (pid <= 0) {
+    throw new CouldNotLook(
+      'the process of containerd is not visible from here; run doctor on the node itself, or in a container with hostPID',
+    );
+  }
+  const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+  return { pid, command: command.filter((word) => word !== '') };
+}
+
+/**
+ * Whether another process sees the same namespace as this one.
+ *
+ * @returns `undefined` when this process may not know
+ */
+export async function sharesNamespace(
+  pid: number,
+  kind: 'net' | 'mnt',
+): Promise<boolean | undefined> {
+  try {
+    const [theirs, ours] = await Promise.all([
+      readlink(`/proc/${pid}/ns/${kind}`),
+      readlink(`/proc/self/ns/${kind}`),
+    ]);
+    return theirs === ours;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { SharePolicy } from '../../oci/share-policy.ts';
+import { doctorStage, serve } from '../../testing/doctor-facts.ts';
+import { makeImage, putImage, type TestImage } from '../../testing/image.ts';
+import {
+  FixedRouter,
+  providerOf,
+  startMirror,
+  type MirrorNode,
+} from '../../testing/mirror-node.ts';
+import { Facts } from '../facts.ts';
+import { ImageFollower } from './follow-image.ts';
+import { renderImage, type ImageReport } from './image-report.ts';
+import { qualify } from './qualify.ts';
+
+const NAME = 'registry.example/team/app:1.0';
+
+describe('qualify', () => {
+  for (const [text, registry, repository, tag] of [
+    ['nginx', 'docker.io', 'library/nginx', 'latest'],
+    ['nginx:1.27', 'docker.io', 'library/nginx', '1.27'],
+    ['team/app', 'docker.io', 'team/app', 'latest'],
+    ['docker.io/nginx:1', 'docker.io', 'library/nginx', '1'],
+    ['10.0.0.1:5000/app:1', '10.0.0.1:5000', 'app', '1'],
+  ] as const) {
+    it(text, () => {
+      assert.deepEqual(qualify(text), { registry, repository, tag });
+    });
+  }
+
+  it('takes no nonsense', () => {
+    for (const text of ['', 'UPPER', 'a b', '../x', 'x:']) assert.equal(qualify(text), undefined);
+  });
+});
+
+/** A node whose agent serves through this mirror, knows these peers as holders, and has these settings. */
+async function follow(
+  t: TestContext,
+  mirror: MirrorNode,
+  peers: readonly MirrorNode[],
+  {
+    name = NAME,
+    settings = {},
+    held,
+    gone = [] as readonly string[],
+  }: {
+    name?: string;
+    settings?: Record<string, unknown>;
+    held?: TestImage;
+    gone?: readonly string[];
+  } = {},
+): Promise<ImageReport> {
+  const registryPort = Number(new URL(mirror.origin).port);
+  const port = await serve(t, (req, res) => {
+    const status = { settings: { registryPort, ...settings }, integrity: { bad: {} } };
+    const named = peers.map(({ origin }, index) => ({ peerId: `p${index}`, origins: [origin] }));
+    res.end(JSON.stringify(req.url === '/debug/status' ? status : { peers: named }));
+  });
+  const images = { 'k8s.io': held === undefined ? {} : { [name]: held } };
+  const { init } = await doctorStage(
+    t,
+    { images, gone },
+    {
+      metricsAddress: { host: '127.0.0.1', port },
+    },
+  );
+  using facts = new Facts(init);
+  const reference = qualify(name);
+  assert.ok(reference !== undefined);
+  return await new ImageFollower(facts, '1.0.0').follow(reference);
+}
+
+describe('an image is followed', () => {
+  it('to the peer that has it', async (t) => {
+    await using holder = await startMirror();
+    const image = makeImage(100, 200);
+    putImage(holder.store, image, NAME);
+    const router = new FixedRouter(providerOf('holder', holder));
+    await using mirror = await startMirror({ router });
+    const report = await follow(t, mirror, [holder]);
+    assert.equal(report.result, 'ok', JSON.stringify(report));
+    assert.deepEqual(
+      report.parts.map(({ kind }) => kind),
+      ['tag', 'manifest', 'config', 'layer', 'layer'],
+    );
+    for (const part of report.parts) {
+      assert.equal(part.here, false);
+      assert.equal(part.servedBy, holder.origin);
+      assert.equal(part.holders[0]?.answer, 'has it');
+    }
+    const text = renderImage(report);
+    assert.match(text, /^ {2}layer +sha256:[0-9a-f]{12} +\d+ B +no +1 +http:/m);
+    assert.match(text, /0 pieces from this node, 5 from peers/);
+  });
+
+  it('to nobody, with what those said that are named', async (t) => {
+    await using empty = await startMirror();
+    const router = new FixedRouter(providerOf('empty', empty));
+    await using mirror = await startMirror({ router });
+    const report = await follow(t, mirror, [empty]);
+    assert.equal(report.result, 'failure');
+    assert.match(report.parts[0]?.why ?? '', /no node that is named as a holder serves it/);
+    assert.match(renderImage(report), /named as holders, and not serving:\n.*does not have it/);
+    const alone = await follow(t, mirror, []);
+    assert.equal(alone.parts[0]?.why, 'no node has it');
+  });
+
+  it('and says why the tag latest, or a registry, is left out', async (t) => {
+    const image = makeImage(10);
+    const name = 'registry.example/team/app:latest';
+    await using mirror = await startMirror({ policy: new SharePolicy() });
+    putImage(mirror.store, image, name);
+    const latest = await follow(t, mirror, [], { name, held: image });
+    assert.match(latest.parts[0]?.why ?? '', /latest is not shared/);
+    assert.deepEqual(
+      new Set(latest.parts.slice(1).map(({ servedBy }) => servedBy)),
+      new Set(['local']),
+    );
+
+    await using closed = await startMirror({
+      policy: new SharePolicy({ registries: ['ghcr.io'] }),
+    });
+    const settings = { registries: ['ghcr.io'] };
+    const left = await follow(t, closed, [], { held: image, settings });
+    assert.match(left.parts[1]?.why ?? '', /registry\.example is not mirrored/);
+    const filters = { filters: ['^registry\\.example/team/'] };
+    await using filtered = await startMirror({ policy: new SharePolicy({ filters: [/team/] }) });
+    const out = await follow(t, filtered, [], { held: image, settings: filters });
+    assert.match(out.parts[0]?.why ?? '', /--registry-filters/);
+  });
+
+  it('and says that layers were thrown away', async (t) => {
+    const image = makeImage(10, 20);
+    await using mirror = await startMirror();
+    for (const digest of [image.manifest.digest, image.config]) {
+      mirror.store.putBlob(image.blobs.get(digest) ?? Buffer.alloc(0), digest);
+    }
+    const report = await follow(t, mirror, [], { held: image, gone: image.layers });
+    const layers = report.parts.filter(({ kind }) => kind === 'layer');
+    assert.equal(layers.length, 2);
+    for (const { here, why } of layers) {
+      assert.equal(here, false);
+      assert.match(why ?? '', /thrown away here after unpacking/);
+    }
+  });
+
+  it('as far as can be seen when neither agent nor containerd answers', async (t) => {
+    const { init } = await doctorStage(t, undefined);
+    using facts = new Facts(init);
+    const reference = qualify(NAME);
+    assert.ok(reference !== undefined);
+    const report = await new ImageFollower(facts, '1.0.0').follow(reference);
+    assert.equal(report.result, 'failure');
+    assert.match(report.notes.join(), /the agent does not answer/);
+    assert.equal(report.parts[0]?.here, undefined);
+  });
+});

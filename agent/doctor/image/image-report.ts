@@ -1,0 +1,88 @@
+/** A node that the directory names as a holder, and what it said to being asked. */
+export interface Holder {
+  readonly peerId: string;
+  /** Base URL of its mirror. */
+  readonly origin: string;
+  /** `has it`, `does not have it`, `busy`, or why it does not answer. */
+  readonly answer: string;
+}
+
+/** One piece of an image: who has it, and who would serve it. */
+export interface ImagePart {
+  readonly kind: 'tag' | 'index' | 'manifest' | 'config' | 'layer';
+  /** The full name of a tag, or a digest. */
+  readonly key: string;
+  /** In bytes, when it is known. */
+  readonly size?: number;
+  /** Whether containerd of this node has it; absent when that cannot be told. */
+  readonly here?: boolean;
+  readonly holders: readonly Holder[];
+  /** `local`, or the mirror of a peer; absent when containerd is sent on to the registry. */
+  readonly servedBy?: string;
+  /** Why it is not served. */
+  readonly why?: string;
+}
+
+/** What `doctor --image --output json` prints; as stable as {@link Report}. */
+export interface ImageReport {
+  readonly schema: 1;
+  readonly version: string;
+  /** The full name. */
+  readonly image: string;
+  /** `failure` when a piece would come from the registry. */
+  readonly result: 'ok' | 'failure';
+  /** One sentence. */
+  readonly reason: string;
+  readonly parts: readonly ImagePart[];
+  /** What could not be looked at, and why. */
+  readonly notes: readonly string[];
+}
+
+/** The report as a table for people. */
+export function renderImage(report: ImageReport): string {
+  const head = ['what', 'digest', 'size', 'here', 'peers', 'served by', 'why not'];
+  const rows = report.parts.map((part) => [
+    part.kind,
+    part.kind === 'tag' ? (part.key.split(':').at(-1) ?? '') : part.key.slice(0, 19),
+    part.size === undefined ? '' : sizeOf(part.size),
+    part.here === undefined ? '?' : part.here ? 'yes' : 'no',
+    peersOf(part.holders),
+    part.servedBy ?? '-',
+    part.why ?? '',
+  ]);
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const lines = [head, ...rows].map((row) =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+  );
+  const silent = report.parts.flatMap(({ key, holders }) =>
+    holders
+      .filter(({ answer }) => answer !== HAS_IT)
+      .map(({ origin, answer }) => `  ${origin}, ${key.slice(0, 19)}: ${answer}`),
+  );
+  return [
+    report.image,
+    '',
+    ...(report.parts.length > 0 ? [...lines, ''] : []),
+    ...(silent.length > 0 ? ['named as holders, and not serving:', ...silent, ''] : []),
+    ...report.notes.map((note) => `note: ${note}`),
+    report.reason,
+    '',
+  ].join('\n');
+}
+
+/** The answer of a holder that serves it. */
+export const HAS_IT = 'has it';
+
+function peersOf(holders: readonly Holder[]): string {
+  if (holders.length === 0) return '0';
+  const serving = holders.filter(({ answer }) => answer === HAS_IT).length;
+  return serving === holders.length ? String(serving) : `${serving} of ${holders.length}`;
+}
+
+function sizeOf(bytes: number): string {
+  if (bytes < 10_240) return `${bytes} B`;
+  if (bytes < 10 * 1024 * 1024) return `${Math.round(bytes / 1024)} KiB`;
+  return `${Math.round(bytes / (1024 * 1024))} MiB`;
+}

@@ -1,0 +1,101 @@
+import { parseDigest, type Digest } from '../oci/digest.ts';
+import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from '../oci/manifest.ts';
+import { isManifestType } from '../oci/media-type.ts';
+import type { ContainerdClient } from '../store/containerd/client.ts';
+
+/** Image records, as far as their names go. */
+export type ImageNames = readonly { readonly name: string }[];
+
+/** Images that are looked at. */
+const MAX_IMAGES = 500;
+/** Manifests of one image that are read. */
+const MAX_MANIFESTS = 64;
+
+/** What {@link findMissingLayers} found. */
+export interface MissingLayers {
+  /** How many images there are, and how many were looked at. */
+  readonly all: number;
+  readonly looked: number;
+  /** Each image that lacks layers, `NAME: 2 of 5 layers are gone`. */
+  readonly missing: readonly string[];
+}
+
+/**
+ * Looks for images that were unpacked and whose layers are gone: a manifest and its config are there, and not all
+ * that the manifest lists. An image with one whole platform is well; what it has of others may be incomplete.
+ */
+export async function findMissingLayers(
+  containerd: ContainerdClient,
+  signal: AbortSignal,
+): Promise<MissingLayers> {
+  const held = new Set<string>();
+  for await (const infos of containerd.list(signal))
+    for (const { digest } of infos) held.add(digest);
+  const images = (await containerd.images(signal)).filter(
+    ({ name }) => !name.startsWith('sha256:'),
+  );
+  const looked = images.slice(0, MAX_IMAGES);
+  const missing: string[] = [];
+  const known = new Map<string, string | undefined>();
+  for (const { name, target } of looked) {
+    const root = parseDigest(target?.digest ?? '');
+    if (root === undefined) continue;
+    if (!known.has(root)) known.set(root, await lossOf(containerd, root, held, signal));
+    const loss = known.get(root);
+    if (loss !== undefined) missing.push(`${name}: ${loss}`);
+  }
+  return { all: images.length, looked: looked.length, missing };
+}
+
+async function lossOf(
+  containerd: ContainerdClient,
+  root: Digest,
+  held: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  let loss: string | undefined;
+  const queue = [root];
+  const seen = new Set<Digest>();
+  for (let digest = queue.pop(); digest !== undefined; digest = queue.pop()) {
+    if (seen.has(digest) || !held.has(digest) || seen.size >= MAX_MANIFESTS) continue;
+    seen.add(digest);
+    const children = await childrenOf(containerd, digest, signal);
+    const manifests = children.filter(({ mediaType }) => isManifestType(mediaType));
+    queue.push(...manifests.map((child) => child.digest));
+    const [config, ...layers] = children.filter((child) => !manifests.includes(child));
+    if (config === undefined || !held.has(config.digest)) continue;
+    const gone = layers.filter((layer) => !held.has(layer.digest)).length;
+    if (gone === 0) return undefined;
+    loss = `${gone} of ${layers.length} layers are gone`;
+  }
+  return loss;
+}
+
+async function childrenOf(
+  containerd: ContainerdClient,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<ReturnType<typeof parseManifest>['children']> {
+  const bytes = await readManifest(containerd, digest, signal);
+  try {
+    return bytes === undefined ? [] : parseManifest(bytes).children;
+  } catch (error) {
+    if (error instanceof ManifestError) return [];
+    throw error;
+  }
+}
+
+/** The bytes of a manifest in the store, or `undefined` of what is not there or too large to be one. */
+export async function readManifest(
+  containerd: ContainerdClient,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  const size = (await containerd.info(digest, signal))?.size;
+  if (size === undefined || size > MAX_MANIFEST_BYTES) return undefined;
+  const chunks: Buffer[] = [];
+  for await (const chunk of containerd.read(digest, { start: 0, end: size - 1 }, signal)) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

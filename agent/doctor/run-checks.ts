@@ -1,0 +1,72 @@
+import pLimit from 'p-limit';
+
+import { Deadline } from '../timing/deadline.ts';
+import { orAborted } from '../timing/or-aborted.ts';
+import { CouldNotLook, skipped, warning, type Finding, type Verdict } from './report.ts';
+
+/** Something that is looked at. */
+export interface Check<Facts> {
+  /** Stable name, in kebab case. */
+  readonly id: string;
+  readonly group: string;
+  /**
+   * Looks.
+   *
+   * @param signal aborted when the time of the check is up
+   * @throws CouldNotLook where the facts cannot be had
+   */
+  run(facts: Facts, signal: AbortSignal): Promise<Verdict> | Verdict;
+}
+
+/** Checks at a time: most of them wait. */
+const CONCURRENCY = 8;
+/** Longest that one check may take, in milliseconds. */
+const CHECK_MS = 4_000;
+/** Longest that all of them may take, in milliseconds. */
+const ALL_MS = 8_500;
+
+/** Bounds on time; the defaults are those of the constants. */
+export interface RunChecksInit {
+  /** Milliseconds a check. Default 4,000. */
+  readonly checkMs?: number;
+  /** Milliseconds for all. Default 8,500. */
+  readonly allMs?: number;
+}
+
+/** Runs the checks, a few at a time, and gives what they found in the order of the table. Never rejects. */
+export async function runChecks<Facts>(
+  checks: readonly Check<Facts>[],
+  facts: Facts,
+  { checkMs = CHECK_MS, allMs = ALL_MS }: RunChecksInit = {},
+): Promise<Finding[]> {
+  using all = new Deadline(allMs);
+  const limit = pLimit(CONCURRENCY);
+  return await Promise.all(
+    checks.map((check) =>
+      limit(async () => {
+        using deadline = new Deadline(checkMs, all.signal);
+        const verdict = await verdictOf(check, facts, deadline.signal);
+        return { id: check.id, group: check.group, ...verdict };
+      }),
+    ),
+  );
+}
+
+async function verdictOf<Facts>(
+  check: Check<Facts>,
+  facts: Facts,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  try {
+    signal.throwIfAborted();
+    return await orAborted(
+      Promise.resolve().then(() => check.run(facts, signal)),
+      signal,
+    );
+  } catch (error) {
+    if (error instanceof CouldNotLook) return skipped(error.message);
+    if (signal.aborted) return skipped('not done in time: something that it asks does not answer');
+    const why = error instanceof Error ? error.message : String(error);
+    return warning(`the check itself failed: ${why}`, 'please report it, with this line');
+  }
+}

@@ -1,0 +1,152 @@
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+
+import type * as koffiLibrary from 'koffi';
+
+/** As in `libc.ts`. */
+const BUNDLED = join(import.meta.dirname, 'koffi.node');
+
+/** A request that is made with the network of another process. */
+export interface NamespaceRequest {
+  /** `http:` or `https:`; certificates are not verified, since whether somebody answers is what is asked. */
+  readonly url: string;
+  readonly method: 'GET' | 'HEAD';
+  readonly headers?: Readonly<Record<string, string>>;
+  /** PEM of a client's certificate and key, where the other side wants one. */
+  readonly cert?: string;
+  readonly key?: string;
+  /** Milliseconds until the head of the answer. */
+  readonly timeoutMs: number;
+}
+
+/** The answer, or what kept it from coming. */
+export type NamespaceAnswer =
+  | {
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      /** At most 4 MiB of it. */
+      readonly body: string;
+    }
+  /** A system error (`ECONNREFUSED`), `TIMEOUT`, or one of TLS. */
+  | { readonly error: string };
+
+/** What the thread is given. */
+interface ThreadData {
+  /** Where koffi is. */
+  readonly koffi: string;
+  /** Descriptor of the namespace. */
+  readonly namespace: number;
+  readonly request: NamespaceRequest;
+}
+
+/** Makes the request with the network of this process. */
+export function requestHere(request: NamespaceRequest): Promise<NamespaceAnswer> {
+  return send(request);
+}
+
+/**
+ * Makes the request with the network namespace that the file stands for, `/proc/PID/ns/net`: on a thread of its own,
+ * since a namespace belongs to a thread, and sockets to the one that they were made in.
+ *
+ * @throws Error with the system's `code`: `EPERM` and `EACCES` without the right to enter, `ENOENT` without the process
+ */
+export async function requestFrom(
+  namespaceFile: string,
+  request: NamespaceRequest,
+  signal?: AbortSignal,
+): Promise<NamespaceAnswer> {
+  const koffi = existsSync(BUNDLED) ? BUNDLED : createRequire(import.meta.url).resolve('koffi');
+  const namespace = openSync(namespaceFile, 'r');
+  const worker = new Worker(`(${enterAndSend.toString()})(${send.toString()})`, {
+    eval: true,
+    workerData: { koffi, namespace, request } satisfies ThreadData,
+  });
+  const { promise, resolve, reject } = Promise.withResolvers<NamespaceAnswer>();
+  const onAbort = (): void => {
+    reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  worker.once('error', reject);
+  worker.once('exit', () => {
+    reject(new Error('the thread ended without an answer'));
+  });
+  worker.once('message', (message: { answer: NamespaceAnswer } | { code: string }) => {
+    if ('answer' in message) resolve(message.answer);
+    else reject(Object.assign(new Error(`setns: ${message.code}`), { code: message.code }));
+  });
+  try {
+    return await promise;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    await worker.terminate();
+    closeSync(namespace);
+  }
+}
+
+/** Runs on the thread: nothing of this file but what it is given may be used in it. */
+async function enterAndSend(sendThere: typeof send): Promise<void> {
+  const threads = process.getBuiltinModule('node:worker_threads');
+  const { createRequire: requireOf } = process.getBuiltinModule('node:module');
+  const { getSystemErrorName } = process.getBuiltinModule('node:util');
+  const { koffi: file, namespace, request } = threads.workerData as ThreadData;
+  const koffi = requireOf(file)(file) as Pick<typeof koffiLibrary, 'load' | 'errno'>;
+  const setns = koffi.load(null).func('int setns(int fd, int type)') as (
+    fd: number,
+    type: number,
+  ) => number;
+  const CLONE_NEWNET = 0x40000000;
+  if (setns(namespace, CLONE_NEWNET) !== 0) {
+    threads.parentPort?.postMessage({ code: getSystemErrorName(-koffi.errno()) });
+    return;
+  }
+  threads.parentPort?.postMessage({ answer: await sendThere(request) });
+}
+
+/** Is run here, or on the thread, where nothing else of this file is. */
+function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
+  const MAX_BODY = 4 * 1024 * 1024;
+  const { url, method, headers = {}, cert, key, timeoutMs } = request;
+  const secure = url.startsWith('https:');
+  const http = process.getBuiltinModule('node:http');
+  const https = process.getBuiltinModule('node:https');
+  return new Promise((resolve) => {
+    const options = {
+      method,
+      headers,
+      agent: false as const,
+      ...(secure && { rejectUnauthorized: false, ...(cert && { cert }), ...(key && { key }) }),
+    };
+    const req = (secure ? https : http).request(url, options, (res) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      const done = (): void => {
+        clearTimeout(timer);
+        const flat = Object.entries(res.headers).map(([name, value]) => [name, String(value)]);
+        resolve({
+          status: res.statusCode ?? 0,
+          headers: Object.fromEntries(flat) as Record<string, string>,
+          body: Buffer.concat(chunks).toString('utf8'),
+        });
+        req.destroy();
+      };
+      res.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        length += chunk.length;
+        if (length > MAX_BODY) done();
+      });
+      res.on('end', done);
+      res.on('error', done);
+    });
+    const timer = setTimeout(() => {
+      resolve({ error: 'TIMEOUT' });
+      req.destroy();
+    }, timeoutMs);
+    req.on('error', (error: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
+      resolve({ error: error.code ?? error.message });
+    });
+    req.end();
+  });
+}
