@@ -1,0 +1,70 @@
+import { execute } from './child.ts';
+import type { ClusterNode } from './cluster.ts';
+import { PROGRAM } from './agent-process.ts';
+
+/** One check of the doctor, as its JSON tells it. */
+export interface DoctorFinding {
+  readonly id: string;
+  readonly outcome: 'ok' | 'warning' | 'failure' | 'skipped';
+  readonly reason: string;
+  readonly details?: readonly string[];
+}
+
+/** What an examination gave. */
+export interface Diagnosis {
+  readonly code: number;
+  /** Every check that is not ok. */
+  readonly findings: readonly DoctorFinding[];
+  readonly all: readonly DoctorFinding[];
+}
+
+/** One piece of an image that was followed. */
+export interface FollowedPart {
+  readonly kind: string;
+  readonly here?: boolean;
+  readonly holders: readonly { readonly origin: string; readonly answer: string }[];
+  readonly servedBy?: string;
+  readonly why?: string;
+}
+
+/** Where the doctor is called: on the node, or on the machine of the test, which is another network. */
+export type Standpoint = 'node' | 'outside';
+
+/** Examines a node of a cluster. */
+export async function examine(
+  node: ClusterNode,
+  flags: readonly string[] = [],
+  from: Standpoint = 'node',
+): Promise<Diagnosis> {
+  const { code, json } = await run(node, flags, from);
+  const { checks } = json as { checks: readonly DoctorFinding[] };
+  return { code, all: checks, findings: checks.filter(({ outcome }) => outcome !== 'ok') };
+}
+
+/** Follows an image from a node of a cluster. */
+export async function followImage(
+  node: ClusterNode,
+  image: string,
+): Promise<{ code: number; parts: readonly FollowedPart[] }> {
+  const { code, json } = await run(node, ['--image', image], 'node');
+  return { code, parts: (json as { parts: readonly FollowedPart[] }).parts };
+}
+
+async function run(
+  { host, containerd }: ClusterNode,
+  flags: readonly string[],
+  from: Standpoint,
+): Promise<{ code: number; json: unknown }> {
+  // Its exit code is a result, not a failure of the test.
+  const script = '"$@"; echo "exit $?"';
+  const command = [
+    ...['sh', '-c', script, 'sh', process.execPath, PROGRAM, 'doctor', '--output', 'json'],
+    ...['--containerd-sock', containerd.socket],
+    ...['--containerd-registry-config-path', containerd.certsDir],
+    ...flags,
+  ] as [string, ...string[]];
+  const text = from === 'node' ? await host.execute(command) : await execute(command);
+  const match = /^([^]*)\nexit (\d+)\n$/.exec(text);
+  if (match === null) throw new Error(`the doctor printed:\n${text}`);
+  return { code: Number(match[2]), json: JSON.parse(match[1] ?? '') as unknown };
+}
