@@ -35,6 +35,8 @@ interface Folder {
   theirs: string | undefined;
   /** An edit of ours that no run has come across yet. */
   edit: string | undefined;
+  /** What is still set aside, for no run has seen that somebody replaced ours; it comes back when that is removed. */
+  aside: string | undefined;
   readonly others: Map<string, string>;
 }
 
@@ -92,7 +94,8 @@ class World {
     const folder = this.#touch(registry);
     unlinkSync(this.#file(registry));
     if (visible === folder.edit) folder.edit = undefined;
-    else if (visible === folder.theirs) folder.theirs = undefined;
+    else if (visible === folder.theirs) folder.theirs = folder.aside;
+    folder.aside = undefined;
   }
 
   removeAll(registry: string): void {
@@ -188,11 +191,18 @@ class World {
     mkdirSync(join(this.root, registry));
     rmSync(join(this.root, registry), { recursive: true });
     mkdirSync(join(this.root, registry), { mode });
-    this.#folders.set(registry, { mode, theirs: undefined, edit: undefined, others: new Map() });
+    this.#folders.set(registry, {
+      mode,
+      theirs: undefined,
+      edit: undefined,
+      aside: undefined,
+      others: new Map(),
+    });
   }
 
   #put(registry: string, text: string): void {
     const folder = this.#touch(registry);
+    if (this.#visible(registry) !== folder.theirs) folder.aside ??= folder.theirs;
     writeFileSync(join(this.root, 'new'), text);
     renameSync(join(this.root, 'new'), this.#file(registry));
     this.#written.add(text);
@@ -207,6 +217,7 @@ class World {
       mode,
       theirs: undefined,
       edit: undefined,
+      aside: undefined,
       others: new Map(),
     };
     this.#folders.set(registry, folder);
@@ -216,6 +227,7 @@ class World {
   /** A run to its end has dealt with every edit. */
   #pass(): void {
     for (const folder of this.#folders.values()) {
+      folder.aside = undefined;
       if (folder.edit === undefined) continue;
       if (folder.theirs !== undefined) this.#earlier.must.add(folder.theirs);
       folder.theirs = folder.edit;
