@@ -9,7 +9,7 @@ import { readCertsFolder, type RegistryFile } from './certs-folder.ts';
 import { criStatus, type CriStatus } from './containerd/cri-client.ts';
 import { effectiveConfig, type EffectiveConfig } from './containerd/effective-config.ts';
 import { certsOf, findSocket } from './containerd/places.ts';
-import { processBehind, type RunningProcess } from './containerd/process.ts';
+import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at } from './json.ts';
 import { CouldNotLook } from './report.ts';
 
@@ -73,6 +73,7 @@ export class Facts implements Disposable {
     this.containerd = this.clientOf(init.namespace);
     this.version = once(async () => {
       using deadline = new Deadline(CALL_MS);
+      await mayOpen(this.socketPath, deadline.signal);
       return await this.containerd.version(deadline.signal);
     });
     this.cri = once(async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { doctorStage } from '../../testing/doctor-facts.ts';
@@ -20,6 +22,22 @@ describe('containerd-reachable', () => {
     assert.equal(outcome, 'failure');
     assert.match(reason, /none\.sock is not there/);
     assert.match(remedy ?? '', /\/run\/k3s\/containerd\/containerd\.sock/);
+  });
+
+  const root = process.getuid?.() === 0 ? false : 'needs root, to give rights up';
+  it('could not look without the rights, and says so', { skip: root }, async (t) => {
+    const { init, find } = await doctorStage(t, {});
+    chmodSync(init.socketPath, 0o600);
+    for (const [folder, says] of [
+      [0o755, /may be opened by root only/],
+      [0o700, /is visible to root only/],
+    ] as const) {
+      chmodSync(dirname(init.socketPath), folder);
+      process.seteuid?.(65_534);
+      const finding = await find('containerd-reachable').finally(() => process.seteuid?.(0));
+      assert.equal(finding.outcome, 'skipped');
+      assert.match(finding.reason, says);
+    }
   });
 
   it('fails when something listens that never answers', async (t) => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { KNOWN_SOCKETS } from '../containerd/places.ts';
 import { NoCriError } from '../containerd/cri-client.ts';
 import type { Facts } from '../facts.ts';
-import { failure, ok, warning, type Verdict } from '../report.ts';
+import { CouldNotLook, failure, ok, skipped, warning, type Verdict } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'containerd';
@@ -19,8 +19,10 @@ async function reachable(facts: Facts): Promise<Verdict> {
   const { socketPath } = facts;
   const entry = await stat(socketPath).catch((error: unknown) => error);
   if (entry instanceof Error) {
-    const missing = 'code' in entry && entry.code === 'ENOENT';
-    const reason = missing ? 'is not there' : `cannot be looked at (${entry.message})`;
+    const code = 'code' in entry ? String(entry.code) : entry.message;
+    if (code === 'EACCES')
+      return skipped(`${socketPath} is visible to root only; run doctor as root`);
+    const reason = code === 'ENOENT' ? 'is not there' : `cannot be looked at (${code})`;
     return failure(
       `the socket ${socketPath} ${reason}`,
       'systemctl start containerd\nor name the socket: --containerd-sock PATH (looked for at ' +
@@ -30,11 +32,10 @@ async function reachable(facts: Facts): Promise<Verdict> {
   try {
     return ok(`containerd ${await facts.version()} answers at ${socketPath}`);
   } catch (error) {
-    const why = reasonOf(error);
-    const denied = /EACCES|permission denied/i.test(why);
+    if (error instanceof CouldNotLook) throw error;
     return failure(
-      `nothing answers at ${socketPath}: ${why}`,
-      denied ? 'run doctor as root' : 'systemctl status containerd; journalctl -u containerd',
+      `nothing answers at ${socketPath}: ${reasonOf(error)}`,
+      'systemctl status containerd; journalctl -u containerd',
     );
   }
 }

@@ -14,6 +14,26 @@ export interface RunningProcess {
 }
 
 /**
+ * Makes sure that rights are not what keeps this process from the socket.
+ *
+ * @throws CouldNotLook when it may not be opened; Error with the system's `code` when nobody listens
+ */
+export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise<void> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, 'connect', { ...(signal && { signal }) });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    throw new CouldNotLook(`${socketPath} may be opened by root only; run doctor as root`, {
+      cause: error,
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/**
  * The process that listens at a Unix socket; the kernel tells it without any rights.
  *
  * @throws CouldNotLook when it runs where this process cannot see it
