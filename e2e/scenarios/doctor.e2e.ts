@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
-import { PORTS } from '../harness/agent-process.ts';
+import { PORTS, PROGRAM } from '../harness/agent-process.ts';
 import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { SUITES } from '../harness/containerd-versions.ts';
 import { examine, followImage, type Diagnosis, type DoctorFinding } from '../harness/doctor.ts';
@@ -72,6 +72,15 @@ suite('the doctor', () => {
 
   before(async () => {
     cluster = await Cluster.start(SUITES.map((name) => ({ suite: name })));
+    for (const { host, containerd } of cluster.nodes) {
+      // The doctor is to be content with what `configuration` writes.
+      await rm(containerd.certsDir, { recursive: true });
+      await host.execute([
+        ...([process.execPath, PROGRAM, 'configuration'] as const),
+        ...['--mirror-targets', `http://127.0.0.1:${PORTS.registry}`],
+        ...['--containerd-registry-config-path', containerd.certsDir],
+      ]);
+    }
   });
   after(async () => {
     await cluster[Symbol.asyncDispose]();
