@@ -113,9 +113,12 @@ describe('the mirror, of what its node holds', () => {
     assert.equal(open.mock.callCount(), 1);
     node.store.deleteBlob(digest);
     for (const reference of ['1.0', digest]) {
-      const response = await fetch(`${node.origin}/v2/team/app/manifests/${reference}${query}`);
-      assert.equal(response.status, 404);
-      await response.body?.cancel();
+      // What was seen a few milliseconds ago may still be told.
+      await eventually(async () => {
+        const response = await fetch(`${node.origin}/v2/team/app/manifests/${reference}${query}`);
+        await response.body?.cancel();
+        assert.equal(response.status, 404);
+      });
     }
   });
 
