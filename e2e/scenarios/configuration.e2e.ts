@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
@@ -133,10 +133,14 @@ suite('containerd is configured by the program alone', () => {
             (await readFile(join(folder, 'hosts.toml'), 'utf8')).includes(MIRROR),
           );
         await configured();
+        // Made elsewhere: the agent is at once with whatever changes in its folder.
+        const written = `${containerd.certsDir}.k3s`;
+        await mkdir(join(written, '_default'), { recursive: true });
+        await chmod(join(written, '_default'), 0o700);
+        await writeFile(join(written, '_default/hosts.toml'), k3sHosts(`http://${REGISTRY}`));
+        const tree = fileTree(written);
         await rm(folder, { recursive: true });
-        await mkdir(folder, { mode: 0o700 });
-        await writeFile(join(folder, 'hosts.toml'), k3sHosts(`http://${REGISTRY}`));
-        const tree = fileTree(containerd.certsDir);
+        await rename(join(written, '_default'), folder);
         await configured();
         await pulls(node, await onAnother(release, `${REGISTRY}/${release}/k3s:1`));
 
