@@ -1,0 +1,121 @@
+{{- define "peerglass.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 50 characters: what is added for the names of objects is up to 13. */}}
+{{- define "peerglass.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "peerglass.name" . -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "peerglass.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{- define "peerglass.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "peerglass.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "peerglass.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "peerglass.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of the pods of a hook: those of the agent's would put them behind its Services. Takes root and component. */}}
+{{- define "peerglass.hookLabels" -}}
+app.kubernetes.io/name: {{ include "peerglass.name" .root }}-{{ .component }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end -}}
+
+{{- define "peerglass.serviceAccountName" -}}
+{{- default (include "peerglass.fullname" .) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{/* A values file of Spegel's may name Spegel's image, its tag and digest. */}}
+{{- define "peerglass.isSpegelImage" -}}
+{{- if regexMatch "(^|/)spegel$" .Values.image.repository }}true{{ end -}}
+{{- end -}}
+
+{{- define "peerglass.image" -}}
+{{- $image := .Values.image -}}
+{{- if include "peerglass.isSpegelImage" . -}}
+{{- printf "localhost/peerglass:%s" .Chart.AppVersion -}}
+{{- else if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What Services have in common. */}}
+{{- define "peerglass.ipFamilies" -}}
+ipFamilyPolicy: {{ .Values.peerglass.ipFamilyPolicy }}
+{{- with .Values.peerglass.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end -}}
+
+{{/* A Kubernetes quantity of memory in whole mebibytes. */}}
+{{- define "peerglass.mebibytes" -}}
+{{- $text := toString . -}}
+{{- if kindIs "float64" . }}{{ $text = int64 . | toString }}{{ end -}}
+{{- if not (regexMatch "^[0-9]+(\\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$" $text) -}}
+{{- fail (printf "resources.limits.memory: %q cannot be understood; write for example 256Mi" $text) -}}
+{{- end -}}
+{{- $amount := regexFind "^[0-9.]+" $text | float64 -}}
+{{- $factors := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 -}}
+{{- $factor := get $factors (regexFind "[A-Za-z]*$" $text) -}}
+{{- divf (mulf $amount $factor) 1048576 | floor | int64 -}}
+{{- end -}}
+
+{{/*
+NODE_OPTIONS. The heap gets half of the memory limit: the rest is for code, threads, buffers of transfers
+(holdBackMemory) and the page tables. V8 then collects before the kernel kills.
+*/}}
+{{- define "peerglass.nodeOptions" -}}
+{{- $words := list -}}
+{{- with .Values.resources -}}
+{{- with dig "limits" "memory" nil . -}}
+{{- $words = append $words (printf "--max-old-space-size=%d" (div (include "peerglass.mebibytes" . | int64) 2)) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.peerglass.nodeOptions }}{{ $words = append $words . }}{{ end -}}
+{{- join " " $words -}}
+{{- end -}}
+
+{{/*
+Variables of every container of the agent's. The zone comes from the label that Kubernetes copies from the node to the
+pod (1.35, and 1.33 with the feature gate PodTopologyLabelsAdmission); without it the variable is empty, which counts as
+not set. Reading the node's own labels would take the API and a ClusterRole.
+*/}}
+{{- define "peerglass.env" -}}
+- name: NODE_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.hostIP
+- name: ZONE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['topology.kubernetes.io/zone']
+- name: MALLOC_ARENA_MAX
+  value: '1'
+{{- with include "peerglass.nodeOptions" . }}
+- name: NODE_OPTIONS
+  value: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether Kubernetes knows trafficDistribution: PreferSameNode. It refuses the Service otherwise. */}}
+{{- define "peerglass.knowsSameNode" -}}
+{{- if semverCompare ">=1.34-0" .Capabilities.KubeVersion.Version }}true{{ end -}}
+{{- end -}}

@@ -1,0 +1,124 @@
+{{/*
+The options of the agent that the values give, by the name of the value, as JSON: from `peerglass`, else from `spegel`,
+else from the preset. Which options there are says files/options.json, generated from the agent's own table.
+*/}}
+{{- define "peerglass.settings" -}}
+{{- $table := .Files.Get "files/options.json" | fromJson -}}
+{{- $preset := include "peerglass.preset" . | fromYaml -}}
+{{- $settings := dict -}}
+{{- range $name, $_ := $table.fallbacks -}}
+{{- range $source := list $preset $.Values.spegel $.Values.peerglass -}}
+{{- $value := get $source $name -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
+{{- $_ := set $settings $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not .Values.spegel.containerdMirrorAdd }}{{ $_ := unset $settings "configure" }}{{ end -}}
+{{- toJson $settings -}}
+{{- end -}}
+
+{{/* An option's value, the agent's default included. Takes root and name. */}}
+{{- define "peerglass.setting" -}}
+{{- $table := .root.Files.Get "files/options.json" | fromJson -}}
+{{- $settings := include "peerglass.settings" .root | fromJson -}}
+{{- get (hasKey $settings .name | ternary $settings $table.fallbacks) .name -}}
+{{- end -}}
+
+{{/*
+The flags of a subcommand for the options that the values give. `$(` is what Kubernetes puts variables in for, and may
+stand in a regular expression. Takes root and subcommand.
+*/}}
+{{- define "peerglass.flags" -}}
+{{- $table := .root.Files.Get "files/options.json" | fromJson -}}
+{{- $settings := include "peerglass.settings" .root | fromJson -}}
+{{- range $flag, $name := get $table.subcommands .subcommand -}}
+{{- if hasKey $settings $name -}}
+{{- $value := get $settings $name -}}
+{{- range (kindIs "slice" $value | ternary $value (list $value)) }}
+{{- $text := kindIs "float64" . | ternary (. | toJson) (toString .) }}
+- {{ printf "--%s=%s" $flag ($text | replace "$(" "$$(") | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Where distributions have what a containerd of its own has elsewhere. k3s and RKE2 write their own files into certs.d at each
+start, so the running agent looks after them.
+*/}}
+{{- define "peerglass.preset" -}}
+{{- $preset := .Values.peerglass.preset -}}
+{{- if has $preset (list "k3s" "rke2") -}}
+containerdSock: /run/k3s/containerd/containerd.sock
+containerdContentPath: /var/lib/rancher/{{ $preset }}/agent/containerd/io.containerd.content.v1.content
+containerdRegistryConfigPath: /var/lib/rancher/{{ $preset }}/agent/etc/containerd/certs.d
+configure: true
+{{- else if eq $preset "k0s" -}}
+containerdSock: /run/k0s/containerd.sock
+containerdContentPath: /var/lib/k0s/containerd/io.containerd.content.v1.content
+{{- else if eq $preset "microk8s" -}}
+containerdSock: /var/snap/microk8s/common/run/containerd.sock
+containerdContentPath: /var/snap/microk8s/common/var/lib/containerd/io.containerd.content.v1.content
+containerdRegistryConfigPath: /var/snap/microk8s/current/args/certs.d
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* The IP of the node as it stands in a URL. */}}
+{{- define "peerglass.nodeHost" -}}
+{{- $ip := default "$(NODE_IP)" .Values.service.registry.nodeIp -}}
+{{- if or (contains ":" $ip) (and (not .Values.service.registry.nodeIp) (eq (first (append .Values.peerglass.ipFamilies "")) "IPv6")) -}}
+{{- printf "[%s]" $ip -}}
+{{- else -}}
+{{- $ip -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The mirrors that containerd is told of, in their order. */}}
+{{- define "peerglass.mirrorTargets" -}}
+{{- $registry := .Values.service.registry -}}
+{{- $host := include "peerglass.nodeHost" . -}}
+{{- $targets := list -}}
+{{- if .Values.peerglass.hostNetwork -}}
+{{- $targets = append $targets (printf "http://127.0.0.1:%d" (int $registry.port)) -}}
+{{- else if $registry.hostPort -}}
+{{- $local := eq .Values.peerglass.hostIP "127.0.0.1" | ternary "127.0.0.1" $host -}}
+{{- $targets = append $targets (printf "http://%s:%d" $local (int $registry.hostPort)) -}}
+{{- end -}}
+{{- if $registry.nodePort -}}
+{{- $targets = append $targets (printf "http://%s:%d" $host (int $registry.nodePort)) -}}
+{{- end -}}
+{{- range concat $targets .Values.spegel.additionalMirrorTargets }}
+- {{ printf "--mirror-targets=%s" . | quote }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The folder of containerd's socket rather than the socket: a containerd that is restarted makes a new one, and what is
+mounted is the old one. It is no more than the socket gives: who has that is root on the node.
+*/}}
+{{- define "peerglass.socketFolder" -}}
+{{- dir (include "peerglass.setting" (dict "root" . "name" "containerdSock")) -}}
+{{- end -}}
+
+{{/* Whether the agent itself configures containerd, in the place of the init container. */}}
+{{- define "peerglass.configures" -}}
+{{- if get (include "peerglass.settings" . | fromJson) "configure" }}true{{ end -}}
+{{- end -}}
+
+{{/* What no values file may say. */}}
+{{- define "peerglass.validate" -}}
+{{- $registry := .Values.service.registry -}}
+{{- if and .Values.spegel.containerdMirrorAdd (eq (include "peerglass.mirrorTargets" .) "") -}}
+{{- fail "containerd has no way to the mirror: set service.registry.hostPort, service.registry.nodePort or peerglass.hostNetwork" -}}
+{{- end -}}
+{{- if and (has .Values.peerglass.preset (list "k3s" "rke2")) .Values.peerglass.checkEmbeddedRegistry -}}
+{{- range (lookup "v1" "Node" "" "").items -}}
+{{- if eq (dig "metadata" "labels" "p2p.k3s.cattle.io/enabled" "" .) "true" -}}
+{{- fail (printf "the embedded mirror of k3s is on at node %s, and would configure containerd as well: set embedded-registry to false in its config.yaml and restart it, or set peerglass.checkEmbeddedRegistry to false" .metadata.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

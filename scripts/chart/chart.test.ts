@@ -1,0 +1,343 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+import type { OptionTable } from '../../agent/config/options.ts';
+import { SUBCOMMANDS } from '../../agent/config/subcommands.ts';
+import { CHART } from './generate.ts';
+import { helm, runTool, template } from './helm.ts';
+import { type Container, type Manifest, podSpecs, splitFlag } from './manifest.ts';
+import { ALL_OPTIONS, MATRIX } from './matrix.ts';
+import { flagTable, NOT_VALUES } from './option-values.ts';
+import { missing, TOOLS } from './tools.ts';
+
+/** The oldest and the newest Kubernetes that the chart is for. */
+const KUBERNETES = ['1.25', '1.37'];
+/** Kinds that Kubernetes itself does not know. */
+const CUSTOM = /^(monitoring\.coreos\.com|autoscaling\.k8s\.io)\//;
+/** Kinds that give rights. */
+const RIGHTS = /^(Cluster)?Role(Binding)?$/;
+
+const reason = missing('helm');
+const skip = reason ?? false;
+if (reason !== undefined) {
+  process.stderr.write(`chart: SKIPPED: ${reason}. The chart was NOT tested.\n`);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'peerglass-chart-'));
+after(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** Everything that is rendered, once. */
+const rendered = new Map<string, Promise<Manifest[]>>();
+function render(name: string, kubernetes = '1.37'): Promise<Manifest[]> {
+  const key = `${name} ${kubernetes}`;
+  const manifests = rendered.get(key) ?? template(MATRIX[name], kubernetes);
+  rendered.set(key, manifests);
+  return manifests;
+}
+
+/** The one object with this kind and name. */
+function find(manifests: readonly Manifest[], kind: string, name = 'test-peerglass'): Manifest {
+  const [found, ...more] = manifests.filter((it) => it.kind === kind && it.metadata.name === name);
+  assert.ok(found !== undefined && more.length === 0, `${kind} ${name}`);
+  return found;
+}
+
+async function agent(name: string): Promise<{ init: readonly Container[]; registry: Container }> {
+  const pod = find(await render(name), 'DaemonSet').spec.template.spec;
+  return { init: pod.initContainers ?? [], registry: pod.containers[0] };
+}
+
+/** The agent's container with other values than those of the matrix. */
+async function agentWith(values: unknown): Promise<Container> {
+  return find(await template(values, '1.37'), 'DaemonSet').spec.template.spec.containers[0];
+}
+
+describe('the chart', { skip }, () => {
+  it('passes helm lint --strict', async () => {
+    await helm(['lint', '--strict', '--kube-version', '1.37', CHART]);
+  });
+
+  for (const kubernetes of KUBERNETES) {
+    it(
+      `renders what Kubernetes ${kubernetes} takes, with all values of the matrix`,
+      { skip: missing('kubernetesValidate') ?? false },
+      async () => {
+        const files: string[] = [];
+        for (const name of Object.keys(MATRIX)) {
+          const manifests = await render(name, kubernetes);
+          const own = manifests.filter(({ apiVersion }) => !CUSTOM.test(apiVersion));
+          const file = join(folder, `${name.replaceAll(/\W/g, '-')}-${kubernetes}.yaml`);
+          writeFileSync(file, own.map((manifest) => JSON.stringify(manifest)).join('\n---\n'));
+          files.push(file);
+        }
+        const args = ['-k', kubernetes, '--strict', '--quiet', ...files];
+        await runTool(TOOLS.kubernetesValidate, args, '');
+      },
+    );
+  }
+
+  for (const name of Object.keys(MATRIX)) {
+    it(`gives commands that the agent takes: ${name}`, async () => {
+      for (const { spec } of podSpecs(await render(name))) {
+        for (const { args } of [...(spec.initContainers ?? []), ...spec.containers]) {
+          const [subcommand = '', ...flags] = args ?? [];
+          if (!(subcommand in SUBCOMMANDS)) continue;
+          const table: OptionTable = SUBCOMMANDS[subcommand as keyof typeof SUBCOMMANDS].options;
+          for (const { flag, value } of flags.map(splitFlag)) {
+            const option = table[flag];
+            assert.ok(option !== undefined, `${subcommand} ${flag}`);
+            option.kind.parse([value]);
+          }
+        }
+      }
+    });
+
+    it(`keeps pods to what Pod Security "restricted" asks for, but for root: ${name}`, async () => {
+      const manifests = await render(name);
+      for (const { kind, spec } of podSpecs(manifests)) {
+        assert.equal(spec.automountServiceAccountToken, false);
+        assert.equal(spec.hostPID ?? spec.hostIPC ?? false, false);
+        assert.deepEqual(spec.securityContext['seccompProfile'], { type: 'RuntimeDefault' });
+        const ours = [...(spec.initContainers ?? []), ...spec.containers];
+        for (const { name: container, securityContext } of ours) {
+          if (container === 'wait') continue; // an init container of the user's own
+          assert.equal(securityContext['privileged'], false);
+          assert.equal(securityContext['allowPrivilegeEscalation'], false);
+          assert.deepEqual(securityContext['capabilities'], { drop: ['ALL'] });
+        }
+        if (kind === 'Job') {
+          assert.equal(spec.securityContext['runAsNonRoot'], true);
+          assert.equal(spec.volumes, undefined);
+        }
+      }
+      assert.deepEqual(
+        manifests.filter(({ kind }) => RIGHTS.test(kind)),
+        [],
+        'rights that nothing needs',
+      );
+    });
+
+    it(`cleans up what it configures, on the same nodes: ${name}`, async () => {
+      const manifests = await render(name);
+      const [main, cleanup] = manifests
+        .filter(({ kind }) => kind === 'DaemonSet')
+        .map(({ spec }) => spec.template.spec);
+      assert.ok(main !== undefined);
+      // With `peerglass.configure` the agent does it itself.
+      const configuration = [...(main.initContainers ?? []), ...main.containers].find(
+        ({ volumeMounts = [] }) => volumeMounts.some((it) => it.name === 'registry-config'),
+      );
+      if (configuration === undefined || cleanup === undefined) {
+        assert.equal(configuration, cleanup);
+        return;
+      }
+      for (const field of [
+        'nodeSelector',
+        'affinity',
+        'tolerations',
+        'imagePullSecrets',
+      ] as const) {
+        assert.deepEqual(cleanup[field], main[field], field);
+      }
+      const [container] = cleanup.containers;
+      assert.deepEqual(
+        container.volumeMounts,
+        configuration.volumeMounts?.filter((it) => it.name === 'registry-config'),
+      );
+      const path = (it: Container): string | undefined =>
+        it.args?.find((arg) => arg.startsWith('--containerd-registry-config-path='));
+      assert.equal(path(container), path(configuration));
+    });
+
+    it(`keeps hooks apart from the agents: ${name}`, async () => {
+      const manifests = await render(name);
+      const services = manifests.filter(({ kind }) => kind === 'Service');
+      for (const { manifest, labels } of podSpecs(manifests)) {
+        const hook = manifest.metadata.annotations?.['helm.sh/hook'] !== undefined;
+        for (const { metadata, spec } of services) {
+          const selector = Object.entries(spec.selector);
+          const selected = selector.every(([key, value]) => labels[key] === value);
+          const cleanup = metadata.name.endsWith('-cleanup');
+          const expected = cleanup ? manifest.metadata.name === metadata.name : !hook;
+          assert.equal(selected, expected, `${manifest.metadata.name} behind ${metadata.name}`);
+        }
+      }
+    });
+  }
+
+  it('gives every option of the agent to the subcommands that have it', async () => {
+    for (const configure of [true, false]) {
+      const name = configure ? 'every option, configured by the agent' : 'every option';
+      const { init, registry } = await agent(name);
+      const cleanup = find(await render(name), 'DaemonSet', 'test-peerglass-cleanup');
+      const containers = [registry, ...init, ...cleanup.spec.template.spec.containers];
+      // Otherwise it is not run.
+      assert.equal(init.length, configure ? 0 : 1);
+      for (const { args = [] } of containers) {
+        const [subcommand = '', ...flags] = args;
+        const given = flags.map(splitFlag);
+        for (const [flag, option] of Object.entries(flagTable()[subcommand] ?? {})) {
+          const sample = option === 'configure' ? configure : ALL_OPTIONS[option];
+          assert.deepEqual(
+            given.filter((it) => it.flag === flag).map(({ value }) => value),
+            (Array.isArray(sample) ? sample : [sample]).map(String),
+            `${subcommand} ${flag}`,
+          );
+        }
+      }
+    }
+  });
+
+  it('lets the agent of k3s and RKE2 look after what they rewrite', async () => {
+    for (const preset of ['k3s', 'rke2']) {
+      const { init, registry } = await agent(preset);
+      assert.deepEqual(init, []);
+      const { args = [] } = registry;
+      assert.ok(args.includes('--configure=true'));
+      assert.ok(args.includes('--mirror-targets=http://$(NODE_IP):30020'));
+      assert.ok(registry.volumeMounts?.some(({ name }) => name === 'registry-config'));
+    }
+    const { init, registry } = await agent('containerd left alone');
+    assert.deepEqual(init, []);
+    assert.ok(registry.args?.every((arg) => !/configure|mirror-targets/.test(arg)));
+    assert.ok(registry.volumeMounts?.every(({ name }) => name !== 'registry-config'));
+  });
+
+  it('has a value for every option, or a reason', () => {
+    assert.ok(Object.keys(ALL_OPTIONS).length > 30);
+    for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
+  });
+
+  it('leaves options that are not given to the agent', async () => {
+    const { init, registry } = await agent('defaults');
+    assert.deepEqual(registry.args, [
+      'registry',
+      '--registry-addr=:5000',
+      '--router-addr=:5001',
+      '--metrics-addr=:9090',
+      '--data-dir=/var/lib/peerglass',
+      '--bootstrap-kind=dns',
+      '--dns-bootstrap-domain=test-peerglass-bootstrap.peerglass.svc.cluster.local.',
+    ]);
+    assert.deepEqual(init[0]?.args, [
+      'configuration',
+      '--mirror-targets=http://$(NODE_IP):30020',
+      '--mirror-targets=http://$(NODE_IP):30021',
+    ]);
+  });
+
+  for (const [name, targets] of [
+    ['host port only', ['http://$(NODE_IP):30020']],
+    ['host port on loopback', ['http://127.0.0.1:30020', 'http://$(NODE_IP):30021']],
+    ['NodePort only', ['http://$(NODE_IP):30021']],
+    ['network of the node', ['http://127.0.0.1:5000']],
+    ['IPv6 first', ['http://[$(NODE_IP)]:30020', 'http://[$(NODE_IP)]:30021']],
+  ] as const) {
+    it(`tells containerd where the mirror is: ${name}`, async () => {
+      const [configuration] = (await agent(name)).init;
+      const given = configuration?.args?.map(splitFlag) ?? [];
+      assert.deepEqual(
+        given.filter(({ flag }) => flag === 'mirror-targets').map(({ raw }) => raw),
+        targets,
+      );
+    });
+  }
+
+  it('opens the ports that it tells of', async () => {
+    const port = (it: Container): Record<string, unknown> | undefined => it.ports?.[0];
+    assert.equal(port((await agent('defaults')).registry)?.['hostPort'], 30020);
+    assert.equal(port((await agent('NodePort only')).registry)?.['hostPort'], undefined);
+    assert.equal(port((await agent('host port on loopback')).registry)?.['hostIP'], '127.0.0.1');
+    const service = async (name: string): Promise<Manifest['spec']> =>
+      find(await render(name), 'Service', 'test-peerglass-registry').spec;
+    assert.equal((await service('defaults')).ports[0]?.['nodePort'], 30021);
+    assert.equal((await service('defaults')).type, 'NodePort');
+    assert.equal((await service('host port only')).type, 'ClusterIP');
+    assert.deepEqual((await service('IPv6 first')).ipFamilies, ['IPv6', 'IPv4']);
+    assert.equal((await service('defaults')).ipFamilyPolicy, 'PreferDualStack');
+  });
+
+  it('names agents that are not ready yet to their peers', async () => {
+    const { spec } = find(await render('defaults'), 'Service', 'test-peerglass-bootstrap');
+    assert.equal(spec.clusterIP, 'None');
+    assert.equal(spec.publishNotReadyAddresses, true);
+  });
+
+  for (const [memory, heap] of [
+    ['256Mi', 128],
+    ['1Gi', 512],
+    ['1.5Gi', 768],
+    ['300M', 143],
+    [134_217_728, 64],
+  ] as const) {
+    it(`bounds the heap by half of ${memory}`, async () => {
+      const { env } = await agentWith({ resources: { limits: { memory } } });
+      const options = env?.find(({ name }) => name === 'NODE_OPTIONS');
+      assert.equal(options?.value, `--max-old-space-size=${heap}`);
+    });
+  }
+
+  it('sets no bound without a limit', async () => {
+    const { registry } = await agent('no limits');
+    assert.equal(
+      registry.env?.find(({ name }) => name === 'NODE_OPTIONS'),
+      undefined,
+    );
+  });
+
+  for (const [preset, socket, store] of [
+    ['k3s', '/run/k3s/containerd', '/var/lib/rancher/k3s/agent/'],
+    ['rke2', '/run/k3s/containerd', '/var/lib/rancher/rke2/agent/'],
+    ['k0s', '/run/k0s', '/var/lib/k0s/'],
+    ['microk8s', '/var/snap/microk8s/common/run', '/var/snap/microk8s/'],
+  ] as const) {
+    it(`finds containerd of ${preset}`, async () => {
+      const { init, registry } = await agent(preset);
+      const args = registry.args ?? [];
+      assert.ok(args.some((it) => it.startsWith(`--containerd-sock=${socket}/containerd.sock`)));
+      assert.ok(args.some((it) => it.startsWith(`--containerd-content-path=${store}`)));
+      const [containerd, content] = registry.volumeMounts ?? [];
+      assert.deepEqual(containerd, { name: 'containerd', mountPath: socket, readOnly: true });
+      assert.ok(content?.mountPath.startsWith(store) === true && content.readOnly === true);
+      const configurer = init[0] ?? registry;
+      const mount = configurer.volumeMounts?.find(({ name }) => name === 'registry-config');
+      const path = mount?.mountPath ?? '';
+      assert.match(path, new RegExp(`${preset}/`));
+      assert.ok(configurer.args?.includes(`--containerd-registry-config-path=${path}`));
+    });
+  }
+
+  it('lets what is given win over the preset, and peerglass over spegel', async () => {
+    const { args = [] } = await agentWith({
+      spegel: { containerdSock: '/run/b/containerd.sock', logLevel: 'ERROR' },
+      peerglass: { preset: 'k3s', logLevel: 'DEBUG' },
+    });
+    assert.ok(args.includes('--containerd-sock=/run/b/containerd.sock'));
+    assert.ok(args.includes('--log-level=DEBUG'));
+  });
+
+  for (const [values, problem] of [
+    [{ peerglass: { logLevle: 'DEBUG' } }, /logLevle/],
+    [{ peerglass: { peerTimeout: '5 seconds' } }, /peerTimeout/],
+    [{ peerglass: { uploadLimit: '5 MB' } }, /uploadLimit/],
+    [{ peerglass: { preset: 'k4s' } }, /preset/],
+    [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
+    [{ service: { registry: { port: '5000' } } }, /port/],
+    [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],
+    [{ resources: { limits: { memory: 'much' } } }, /cannot be understood/],
+  ] as const) {
+    it(`refuses ${JSON.stringify(values)}`, async () => {
+      await assert.rejects(template(values, '1.37'), problem);
+    });
+  }
+
+  it('keeps names within bounds', async () => {
+    const manifests = await template({ fullnameOverride: 'x'.repeat(63) }, '1.37');
+    for (const { metadata } of manifests) assert.ok(metadata.name.length <= 63, metadata.name);
+  });
+});

@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parse } from 'yaml';
+
+import { type OptionValue, optionValues } from './option-values.ts';
+
+/** What a user of Spegel's chart may have written. */
+export const SPEGEL_FILE = parse(
+  readFileSync(join(import.meta.dirname, 'testdata/spegel-values.yaml'), 'utf8'),
+) as Record<string, unknown>;
+
+/** A list has something that Kubernetes would put a variable in for. */
+const SAMPLES: Readonly<Record<string, unknown>> = {
+  REGEX: ['^a$(b)', ':dev$'],
+  REGISTRY: ['docker.io', 'ghcr.io'],
+  MULTIADDR: ['/ip4/10.0.0.2/tcp/5001'],
+  DURATION: '7m',
+  SIZE: '11MiB',
+  NUMBER: 1_234_567,
+  PATH: '/some/folder/file',
+  URL: 'http://10.0.0.2:8080',
+  ZONE: 'zone-1',
+  TEXT: 'some.text.',
+  'HOST:PORT': ':8081',
+};
+
+/** A value for the option that is not its default. */
+function sampleOf({ kind, fallback }: OptionValue['option']): unknown {
+  if (kind.placeholder === 'true|false') return fallback !== 'true';
+  if (kind.placeholder in SAMPLES) return SAMPLES[kind.placeholder];
+  return kind.placeholder.split('|').find((word) => word !== fallback);
+}
+
+/** Every option of the agent, given. */
+export const ALL_OPTIONS = Object.fromEntries(
+  optionValues().map(({ name, option }) => [name, sampleOf(option)]),
+);
+
+/** Values to render with, by what is peculiar about them. */
+export const MATRIX: Readonly<Record<string, unknown>> = {
+  defaults: {},
+  k3s: { peerglass: { preset: 'k3s' } },
+  rke2: { peerglass: { preset: 'rke2' } },
+  k0s: { peerglass: { preset: 'k0s', containerdRegistryConfigPath: '/etc/k0s/certs.d' } },
+  microk8s: { peerglass: { preset: 'microk8s' } },
+  'every option': { peerglass: { ...ALL_OPTIONS, configure: false } },
+  'every option, configured by the agent': { peerglass: ALL_OPTIONS },
+  "Spegel's file": SPEGEL_FILE,
+  'host port only': { service: { registry: { nodePort: 0 } } },
+  'host port on loopback': { peerglass: { hostIP: '127.0.0.1' } },
+  'NodePort only': { service: { registry: { hostPort: null } } },
+  'network of the node': {
+    peerglass: { hostNetwork: true },
+    service: { registry: { nodePort: 0 } },
+  },
+  'IPv6 first': { peerglass: { ipFamilies: ['IPv6', 'IPv4'] } },
+  'containerd left alone': { peerglass: { preset: 'k3s' }, spegel: { containerdMirrorAdd: false } },
+  'no limits': { resources: null },
+  'everything optional': {
+    networkPolicy: { enabled: true },
+    serviceMonitor: { enabled: true },
+    verticalPodAutoscaler: { enabled: true },
+    spegel: { persistence: { enabled: true } },
+    extraVolumes: [{ name: 'more', emptyDir: {} }],
+    peerglass: {
+      podMonitor: { enabled: true, labels: { release: 'prometheus' } },
+      networkPolicy: {
+        nodeCIDRs: ['192.0.2.0/24', '2001:db8::/32'],
+        metricsFrom: [
+          { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+        ],
+        extraIngress: [{ ports: [{ port: 5001 }] }],
+        extraEgress: [{ ports: [{ port: 5001 }] }],
+      },
+      nodeOptions: '--trace-warnings',
+      extraArgs: ['--log-level=DEBUG'],
+      extraEnv: [{ name: 'NO_COLOR', value: '1' }],
+      extraVolumeMounts: [{ name: 'more', mountPath: '/more' }],
+    },
+  },
+};

@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+/** Pinned, so that the checks of a day are those of another. */
+const HELM = '3.19.4';
+const KUBERNETES_VALIDATE = '1.37.0';
+
+/** Outside of the tree: both are of no use to anything but these checks, and survive a fresh clone. */
+const CACHE = join(
+  process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
+  'peerglass/chart-tools',
+);
+const HELM_FOLDER = join(CACHE, `helm-${HELM}`);
+const VALIDATE_FOLDER = join(CACHE, `kubernetes-validate-${KUBERNETES_VALIDATE}`);
+
+/** The programs that check the chart. */
+export const TOOLS = {
+  helm: join(HELM_FOLDER, 'helm'),
+  kubernetesValidate: join(VALIDATE_FOLDER, 'bin/kubernetes-validate'),
+} as const;
+
+/** Why a program is not there, or undefined when it is. */
+export function missing(tool: keyof typeof TOOLS): string | undefined {
+  return existsSync(TOOLS[tool])
+    ? undefined
+    : `${tool} is not there; run scripts/install-chart-tools`;
+}
+
+/**
+ * Installs what is missing: helm by Go, kubernetes-validate by pip.
+ *
+ * @returns what could not be had, a line each
+ */
+export function installTools(): string[] {
+  const problems: string[] = [];
+  if (missing('helm') !== undefined) problems.push(...installHelm());
+  if (missing('kubernetesValidate') !== undefined) problems.push(...installValidator());
+  return problems;
+}
+
+function installHelm(): string[] {
+  const go = find('go', ['/usr/local/go/bin', '/usr/lib/go/bin']);
+  if (go === undefined) return ['helm: there is no Go on this machine to build it'];
+  mkdirSync(HELM_FOLDER, { recursive: true });
+  return attempt('helm', go, ['install', '-p', '1', `helm.sh/helm/v3/cmd/helm@v${HELM}`]);
+}
+
+function installValidator(): string[] {
+  const python = find('python3', []);
+  if (python === undefined) return ['kubernetes-validate: there is no python3 on this machine'];
+  const problems = attempt('kubernetes-validate', python, ['-m', 'venv', VALIDATE_FOLDER]);
+  if (problems.length === 0) {
+    problems.push(
+      ...attempt('kubernetes-validate', join(VALIDATE_FOLDER, 'bin/pip'), [
+        ...['install', '--quiet', '--disable-pip-version-check'],
+        `kubernetes-validate==${KUBERNETES_VALIDATE}`,
+      ]),
+    );
+  }
+  // Half of it would be taken for the whole the next time.
+  if (problems.length > 0) rmSync(VALIDATE_FOLDER, { recursive: true, force: true });
+  return problems;
+}
+
+function attempt(what: string, program: string, args: readonly string[]): string[] {
+  const { status, stderr, error } = spawnSync(program, args, {
+    encoding: 'utf8',
+    env: { ...process.env, GOBIN: HELM_FOLDER, GOTOOLCHAIN: 'local' },
+  });
+  if (status === 0) return [];
+  const reason = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';
+  return [`${what}: ${program} ${args[0] ?? ''}: ${reason}`];
+}
+
+function find(name: string, besides: readonly string[]): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...besides];
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+}

@@ -1,0 +1,14 @@
+/** Installs helm and kubernetes-validate for the tests of the chart: `scripts/install-chart-tools`. */
+import { installTools } from './chart/tools.ts';
+
+const problems = installTools();
+if (problems.length > 0) {
+  say('*'.repeat(80));
+  for (const problem of problems) say(`SKIPPED: ${problem}`);
+  say('The chart is NOT checked with what is missing.');
+  say('*'.repeat(80));
+}
+
+function say(line: string): void {
+  process.stderr.write(`chart: ${line}\n`);
+}
