@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 
+import { parse } from 'yaml';
+
 import type { OptionTable } from '../../agent/config/options.ts';
 import { SUBCOMMANDS } from '../../agent/config/subcommands.ts';
 import { CHART } from './generate.ts';
 import { helm, runTool, template } from './helm.ts';
 import { type Container, type Manifest, podSpecs, splitFlag } from './manifest.ts';
-import { ALL_OPTIONS, MATRIX } from './matrix.ts';
+import { ALL_OPTIONS, MATRIX, REGISTRIES } from './matrix.ts';
 import { flagTable, NOT_VALUES } from './option-values.ts';
 import { missing, TOOLS } from './tools.ts';
 
@@ -178,7 +180,8 @@ describe('the chart', { skip }, () => {
       const containers = [registry, ...init, ...cleanup.spec.template.spec.containers];
       // Otherwise it is not run.
       assert.equal(init.length, configure ? 0 : 1);
-      for (const { args = [] } of containers) {
+      const doctor = find(await render(name), 'Pod', 'test-peerglass-doctor').spec.containers[0];
+      for (const { args = [] } of [...containers, doctor]) {
         const [subcommand = '', ...flags] = args;
         const given = flags.map(splitFlag);
         for (const [flag, option] of Object.entries(flagTable()[subcommand] ?? {})) {
@@ -199,6 +202,8 @@ describe('the chart', { skip }, () => {
       assert.deepEqual(init, []);
       const { args = [] } = registry;
       assert.ok(args.includes('--configure=true'));
+      // Else an agent that has not ended yet puts back what `helm uninstall` takes away.
+      assert.ok(args.includes('--configure-remove-on-exit=true'));
       assert.ok(args.includes('--mirror-targets=http://$(NODE_IP):30020'));
       assert.ok(registry.volumeMounts?.some(({ name }) => name === 'registry-config'));
     }
@@ -236,6 +241,7 @@ describe('the chart', { skip }, () => {
     ['host port on loopback', ['http://127.0.0.1:30020', 'http://$(NODE_IP):30021']],
     ['NodePort only', ['http://$(NODE_IP):30021']],
     ['network of the node', ['http://127.0.0.1:5000']],
+    ['TLS', ['https://$(NODE_IP):30020', 'https://$(NODE_IP):30021']],
     ['IPv6 first', ['http://[$(NODE_IP)]:30020', 'http://[$(NODE_IP)]:30021']],
   ] as const) {
     it(`tells containerd where the mirror is: ${name}`, async () => {
@@ -260,6 +266,17 @@ describe('the chart', { skip }, () => {
     assert.equal((await service('host port only')).type, 'ClusterIP');
     assert.deepEqual((await service('IPv6 first')).ipFamilies, ['IPv6', 'IPv4']);
     assert.equal((await service('defaults')).ipFamilyPolicy, 'PreferDualStack');
+  });
+
+  it('gives a registries.yaml to those who read it, as a Secret', async () => {
+    const manifests = await render('registries');
+    const { stringData } = find(manifests, 'Secret', 'test-peerglass-registries');
+    assert.deepEqual(parse(stringData?.['registries.yaml'] ?? ''), REGISTRIES);
+    const { init, registry } = await agent('registries');
+    for (const { args, volumeMounts } of [registry, ...init]) {
+      assert.ok(args?.includes('--registries-yaml=/etc/peerglass/registries.yaml'));
+      assert.ok(volumeMounts?.some(({ mountPath }) => mountPath === '/etc/peerglass'));
+    }
   });
 
   it('names agents that are not ready yet to their peers', async () => {

@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net';
 
 /** Kinds that `helm install --dry-run` looks up, by the version of their API. */
 const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  v1: { Service: 'services', ServiceAccount: 'serviceaccounts', Node: 'nodes', Pod: 'pods' },
+  v1: {
+    Service: 'services',
+    ServiceAccount: 'serviceaccounts',
+    Node: 'nodes',
+    Pod: 'pods',
+    Secret: 'secrets',
+  },
   'apps/v1': { DaemonSet: 'daemonsets' },
   'networking.k8s.io/v1': { NetworkPolicy: 'networkpolicies' },
   'monitoring.coreos.com/v1': { ServiceMonitor: 'servicemonitors', PodMonitor: 'podmonitors' },

@@ -7,6 +7,8 @@ export interface Manifest {
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
+  /** Of Secrets. */
+  readonly stringData?: Readonly<Record<string, string>>;
   /** Which of these it is, the kind says. */
   readonly spec: ServiceSpec & WorkloadSpec & PodSpec;
 }

@@ -37,6 +37,12 @@ export const ALL_OPTIONS = Object.fromEntries(
   optionValues().map(({ name, option }) => [name, sampleOf(option)]),
 );
 
+/** As k3s has it. */
+export const REGISTRIES = {
+  mirrors: { 'docker.io': { endpoint: ['https://mirror.example'] }, 'ghcr.io': null },
+  configs: { 'mirror.example': { auth: { username: 'u', password: 'p' } } },
+};
+
 /** Values to render with, by what is peculiar about them. */
 export const MATRIX: Readonly<Record<string, unknown>> = {
   defaults: {},
@@ -56,6 +62,8 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   },
   'IPv6 first': { peerglass: { ipFamilies: ['IPv6', 'IPv4'] } },
   'containerd left alone': { peerglass: { preset: 'k3s' }, spegel: { containerdMirrorAdd: false } },
+  registries: { peerglass: { registries: REGISTRIES } },
+  TLS: { peerglass: { registryTlsCert: '/tls/tls.crt', registryTlsKey: '/tls/tls.key' } },
   'no limits': { resources: null },
   'everything optional': {
     networkPolicy: { enabled: true },

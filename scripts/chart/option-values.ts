@@ -12,13 +12,16 @@ export interface OptionValue {
 /** Subcommands whose options are values. */
 const CONFIGURED = ['registry', 'configuration', 'cleanup'];
 
-/** Subcommands whose options are not values, and why. What they share with those above they are given all the same. */
+/** Subcommands whose options are not values, and why. */
 const NOT_CONFIGURED: Readonly<Record<string, string>> = {
   'cleanup-wait': 'the hook after `helm uninstall` knows where to ask',
   doctor: '`helm test` tells it where the agent is',
   'check-registries': 'looks at a file, not at a cluster',
   version: 'for people',
 };
+
+/** Subcommands of which a pod is given what it shares with those above. */
+const GIVEN = [...CONFIGURED, 'doctor'];
 
 /** Options that are no values of their own, and why: the one place where that is said. */
 export const NOT_VALUES: Readonly<Record<string, string>> = {
@@ -90,6 +93,6 @@ export function flagTable(): Record<string, Record<string, string>> {
           }),
         ),
       ])
-      .filter(([subcommand]) => CONFIGURED.includes(subcommand)),
+      .filter(([subcommand]) => GIVEN.includes(subcommand)),
   );
 }

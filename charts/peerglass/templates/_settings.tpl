@@ -5,9 +5,10 @@ else from the preset. Which options there are says files/options.json, generated
 {{- define "peerglass.settings" -}}
 {{- $table := .Files.Get "files/options.json" | fromJson -}}
 {{- $preset := include "peerglass.preset" . | fromYaml -}}
+{{- $registries := $.Values.peerglass.registries | empty | ternary dict (dict "registriesYaml" "/etc/peerglass/registries.yaml") -}}
 {{- $settings := dict -}}
 {{- range $name, $_ := $table.fallbacks -}}
-{{- range $source := list $preset $.Values.spegel $.Values.peerglass -}}
+{{- range $source := list $preset $registries $.Values.spegel $.Values.peerglass -}}
 {{- $value := get $source $name -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
 {{- $_ := set $settings $name $value -}}
@@ -15,6 +16,8 @@ else from the preset. Which options there are says files/options.json, generated
 {{- end -}}
 {{- end -}}
 {{- if not .Values.spegel.containerdMirrorAdd }}{{ $_ := unset $settings "configure" }}{{ end -}}
+{{- /* While `helm uninstall` cleans up, an agent that has not ended yet would put back what is taken away. */}}
+{{- if and (get $settings "configure") (not (hasKey $settings "configureRemoveOnExit")) }}{{ $_ := set $settings "configureRemoveOnExit" true }}{{ end -}}
 {{- toJson $settings -}}
 {{- end -}}
 
@@ -80,15 +83,16 @@ containerdRegistryConfigPath: /var/snap/microk8s/current/args/certs.d
 {{- define "peerglass.mirrorTargets" -}}
 {{- $registry := .Values.service.registry -}}
 {{- $host := include "peerglass.nodeHost" . -}}
+{{- $scheme := hasKey (include "peerglass.settings" . | fromJson) "registryTlsCert" | ternary "https" "http" -}}
 {{- $targets := list -}}
 {{- if .Values.peerglass.hostNetwork -}}
-{{- $targets = append $targets (printf "http://127.0.0.1:%d" (int $registry.port)) -}}
+{{- $targets = append $targets (printf "%s://127.0.0.1:%d" $scheme (int $registry.port)) -}}
 {{- else if $registry.hostPort -}}
 {{- $local := eq .Values.peerglass.hostIP "127.0.0.1" | ternary "127.0.0.1" $host -}}
-{{- $targets = append $targets (printf "http://%s:%d" $local (int $registry.hostPort)) -}}
+{{- $targets = append $targets (printf "%s://%s:%d" $scheme $local (int $registry.hostPort)) -}}
 {{- end -}}
 {{- if $registry.nodePort -}}
-{{- $targets = append $targets (printf "http://%s:%d" $host (int $registry.nodePort)) -}}
+{{- $targets = append $targets (printf "%s://%s:%d" $scheme $host (int $registry.nodePort)) -}}
 {{- end -}}
 {{- range concat $targets .Values.spegel.additionalMirrorTargets }}
 - {{ printf "--mirror-targets=%s" . | quote }}
