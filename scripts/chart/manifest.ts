@@ -83,9 +83,9 @@ export function splitFlag(arg: string): {
   readonly value: string;
 } {
   const [, flag = '', raw = ''] = /^--([a-z-]+)=(.*)$/s.exec(arg) ?? [];
-  const value = raw
-    .replaceAll('[$(NODE_IP)]', '[2001:db8::1]')
-    .replaceAll('$(NODE_IP)', '192.0.2.1')
-    .replaceAll('$$(', '$(');
+  const value = raw.replaceAll(/\[\$\(NODE_IP\)\]|\$\$\(|\$\(\w+\)/g, (found) => {
+    if (found === '$$(') return '$(';
+    return found.startsWith('[') ? '[2001:db8::1]' : '192.0.2.1';
+  });
   return { flag, raw, value };
 }
