@@ -4,6 +4,8 @@ import { Agent, type Dispatcher } from 'undici';
 
 import type { TlsSource } from '../tls/tls-keeper.ts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
+import { tlsConnector } from './tls-connector.ts';
+import { UnaskedBytes } from './unasked-bytes.ts';
 
 /** Largest response head that a peer may send, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -29,7 +31,7 @@ export interface PeerTls {
 
 /** Options of {@link PeerAgents}. */
 export interface PeerAgentsInit {
-  /** Until the connection stands, in milliseconds. */
+  /** Until the peer is reached, in milliseconds; a handshake has its own time. */
   readonly connectTimeout: number;
   /** Between two pieces of a body, in milliseconds. */
   readonly stallTimeout: number;
@@ -52,10 +54,15 @@ export class PeerAgents {
   /** HTTP/2, with peers that can. */
   #small: Agent;
   readonly #retired = new Set<Agent>();
+  readonly #unasked = new UnaskedBytes({ isIdle: (origin) => this.#isIdle(origin) });
 
   constructor(init: PeerAgentsInit) {
     this.#init = init;
-    this.#plain = this.#create(MAX_CONNECTIONS_PER_PEER, {});
+    this.#plain = this.#create({
+      connections: MAX_CONNECTIONS_PER_PEER,
+      connect: { timeout: init.connectTimeout },
+      allowH2: false,
+    });
     const connect = tlsOptions(init.tls?.source.current, init.tls?.serverName);
     this.#bodies = this.#secure(connect, false);
     this.#small = this.#secure(connect, true);
@@ -70,15 +77,21 @@ export class PeerAgents {
    * @param large whether the body may be one. Those have a connection for themselves: over a shared one all bodies
    * wait for the one that is read slowest, and a peer would seem to stall that does not.
    */
-  for({ protocol }: URL, large: boolean): Dispatcher {
+  for({ protocol, origin }: URL, large: boolean): Dispatcher {
     if (protocol === 'http:') return this.#plain;
-    return large ? this.#bodies : this.#small;
+    if (large) return this.#bodies;
+    this.#unasked.ask(origin);
+    return this.#small;
   }
 
   /** Ends every connection, requests in progress included. */
   async close(): Promise<void> {
     const all = [this.#plain, this.#bodies, this.#small, ...this.#retired];
     await Promise.all(all.map((agent) => agent.destroy()));
+  }
+
+  #isIdle(origin: string): boolean {
+    return [this.#small, ...this.#retired].every(({ stats }) => (stats[origin]?.size ?? 0) === 0);
   }
 
   /** Further requests go over connections that use the new certificates; those in progress end as they began. */
@@ -93,20 +106,12 @@ export class PeerAgents {
     this.#small = this.#secure(connect, true);
   }
 
-  #secure(connect: TlsOptions, http2: boolean): Agent {
-    return this.#create(http2 ? MAX_SESSIONS_PER_PEER : MAX_CONNECTIONS_PER_PEER, connect, http2);
-  }
-
-  #create(connections: number, tls: TlsOptions, http2 = false): Agent {
-    const { connectTimeout, stallTimeout } = this.#init;
-    return new Agent({
-      connections,
-      pipelining: 1,
-      connect: { ...tls, timeout: connectTimeout, ...(http2 && { preferH2: true }) },
-      bodyTimeout: stallTimeout,
-      headersTimeout: 0, // the caller's timer covers connecting too
-      maxHeaderSize: MAX_HEADER_BYTES,
-      keepAliveTimeout: 30_000,
+  #secure(tls: TlsOptions, http2: boolean): Agent {
+    const { connectTimeout } = this.#init;
+    const onHttp2 = this.#unasked.watch.bind(this.#unasked);
+    return this.#create({
+      connections: http2 ? MAX_SESSIONS_PER_PEER : MAX_CONNECTIONS_PER_PEER,
+      connect: tlsConnector({ tls, connectTimeout, http2, onHttp2 }),
       allowH2: http2,
       ...(http2 && {
         h2Options: {
@@ -115,6 +120,17 @@ export class PeerAgents {
           settings: { initialWindowSize: STREAM_WINDOW },
         },
       }),
+    });
+  }
+
+  #create(options: Agent.Options): Agent {
+    return new Agent({
+      pipelining: 1,
+      bodyTimeout: this.#init.stallTimeout,
+      headersTimeout: 0, // the caller's timer covers connecting too
+      maxHeaderSize: MAX_HEADER_BYTES,
+      keepAliveTimeout: 30_000,
+      ...options,
     });
   }
 }

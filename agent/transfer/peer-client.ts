@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 
+import { errors } from 'undici';
 import type { IncomingHttpHeaders } from 'undici/types/header.js';
 
 import type { DataPlane } from '../kernel/data-plane.ts';
@@ -139,7 +140,8 @@ export class PeerClient {
       }
     } catch (error) {
       signal.throwIfAborted();
-      throw toPeerError(late.signal.aborted ? late.signal.reason : error, 'body');
+      const reason: unknown = late.signal.aborted ? late.signal.reason : error;
+      throw toPeerError(reason, isRefusedByTls(origin, error) ? 'tls' : 'body');
     } finally {
       clearTimeout(timer);
     }
@@ -179,4 +181,10 @@ async function orAborted(exchange: Promise<Answer>, signal: AbortSignal): Promis
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Whether the peer ended a connection by TLS before it had sent one byte over it. */
+function isRefusedByTls(origin: string, error: unknown): boolean {
+  if (!origin.startsWith('https:') || !(error instanceof errors.SocketError)) return false;
+  return error.socket?.bytesRead === 0;
 }

@@ -13,7 +13,10 @@ export type PeerFailure =
   | 'protocol'
   | 'digest'
   | 'body'
-  /** Its certificate is not accepted, or ours is not; or it has no TLS where it said so. */
+  /**
+   * Its certificate is not accepted, or ours is not; or it has no TLS where it said so. By TLS 1.3 a client has sent its
+   * request before it is refused: a connection that ends before its first byte is taken for that.
+   */
   | 'tls';
 
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
