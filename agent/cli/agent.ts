@@ -106,7 +106,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       writeError(res, new OciError('UNAVAILABLE', 'starting'));
       return 'registry';
     }),
-    tls.listener && { tls: tls.listener },
+    tls.listener,
   );
   parts.defer(() => mirrorListener.stop(0));
   const registryPort = await mirrorListener.start();
@@ -116,7 +116,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     {
       listen: listenMultiaddrs(config['router-addr']),
       registryPort,
-      registryTls: tls.listener !== undefined,
+      registryTls: tls.listener.tls !== undefined,
       tlsPeersOnly: config['registry-tls-peers-only'],
       ...recordTimes(config),
       observer: countDirectory(metrics),

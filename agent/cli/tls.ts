@@ -3,15 +3,16 @@ import type { Logger } from 'pino';
 import type { RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ListenerTls } from '../mirror/tls-server.ts';
+import type { HttpListenerInit } from '../mirror/http-listener.ts';
 import { TlsKeeper } from '../tls/tls-keeper.ts';
 import type { PeerTls } from '../transfer/peer-agents.ts';
+import { HandshakeLog } from './handshake-log.ts';
 
-/** What the options say of TLS; all absent where they say nothing. */
+/** What the options say of TLS; keeper and peers are absent where they say nothing. */
 export interface AgentTls {
   readonly keeper?: TlsKeeper;
-  /** Absent where the mirror speaks plain HTTP. */
-  readonly listener?: ListenerTls;
+  /** For the mirror. */
+  readonly listener: Pick<HttpListenerInit, 'tls' | 'onForeignTls'>;
   readonly peers?: PeerTls;
 }
 
@@ -39,15 +40,17 @@ export async function createTls(
       '--registry-tls-client-auth require needs --registry-tls-cert, --registry-tls-key and --registry-tls-ca FILE',
     );
   }
-  if (files.cert === '' && files.ca === '') return {};
-  const keeper = await TlsKeeper.load({ metrics, logger }, files);
-  const onFailure: ListenerTls['onFailure'] = (reason, error) => {
-    metrics.tlsHandshakeFailures.inc({ reason });
-    logger.debug({ reason, err: error }, 'handshake failed');
+  const failures = new HandshakeLog({ metrics, logger });
+  const onForeignTls = (): void => {
+    failures.failed('no-tls-here');
   };
+  if (files.cert === '' && files.ca === '') return { listener: { onForeignTls } };
+  const keeper = await TlsKeeper.load({ metrics, logger }, files);
+  const onFailure = failures.failed.bind(failures);
   return {
     keeper,
-    ...(files.cert !== '' && { listener: { source: keeper, clientAuth, onFailure } }),
+    listener:
+      files.cert === '' ? { onForeignTls } : { tls: { source: keeper, clientAuth, onFailure } },
     peers: { source: keeper, serverName: config['registry-tls-server-name'] },
   };
 }

@@ -238,7 +238,7 @@ export const METRICS = {
   peerglass_tls_handshake_failures_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Connections to the registry that came to nothing: plain-http (a client that speaks http), distrust (it does not accept our certificate), client-certificate (it showed none, or none that we accept), other.',
+    help: 'Connections to the registry that came to nothing: plain-http (a client that speaks http), distrust (it does not accept our certificate), client-certificate (it showed none, or none that we accept), no-tls-here (a client that speaks TLS to a mirror without), other.',
   },
   peerglass_ready: {
     type: 'gauge',

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 
 import { createMetrics } from '../metrics/metrics.ts';
 import { eventually } from '../testing/eventually.ts';
@@ -33,6 +34,45 @@ describe('HttpListener', () => {
     const large = await exchange(node.origin, get('/v2/', `x: ${'a'.repeat(20_000)}`));
     assert.match(large, /^HTTP\/1.1 431 /);
     assert.match(await exchange(node.origin, 'SSH-2.0-x\r\n\r\n'), /^HTTP\/1.1 400 /);
+  });
+
+  it('lets an answer end although the next head is late', async () => {
+    const late = Promise.withResolvers<undefined>();
+    const listener = new HttpListener(
+      { host: '127.0.0.1', port: 0 },
+      '--x',
+      async (_req, res) => {
+        res.writeHead(200, { 'content-length': 2 }).write('o');
+        await late.promise;
+        res.end('k');
+      },
+      { headTimeout: 100 },
+    );
+    const origin = `http://127.0.0.1:${await listener.start()}`;
+    const answer = exchange(origin, `${get('/')}GET /next HTTP/1.1\r\n`);
+    // At the least: later than the head may be, and than it is looked for.
+    await delay(500);
+    late.resolve(undefined);
+    assert.match(await answer, /\r\n\r\nok$/);
+    await listener.stop(0);
+  });
+
+  it('tells of a client that speaks TLS to it', async () => {
+    let told = 0;
+    const listener = new HttpListener(
+      { host: '127.0.0.1', port: 0 },
+      '--x',
+      () => Promise.resolve(),
+      { onForeignTls: () => (told += 1) },
+    );
+    const origin = `http://127.0.0.1:${await listener.start()}`;
+    assert.match(await exchange(origin, 'SSH-2.0-x\r\n\r\n'), /^HTTP\/1.1 400 /);
+    assert.equal(told, 0);
+    const client = connectTls({ port: Number(new URL(origin).port), host: '127.0.0.1' });
+    const [error] = (await once(client, 'error')) as [NodeJS.ErrnoException];
+    assert.match(error.code ?? '', /^ERR_SSL_/);
+    assert.equal(told, 1);
+    await listener.stop(0);
   });
 
   it('refuses shapes that smuggle requests', async () => {

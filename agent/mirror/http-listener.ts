@@ -66,6 +66,8 @@ export interface HttpListenerInit {
   readonly connectionsPerAddress?: number;
   /** To speak TLS, and HTTP/2 with whoever can. Default: plain HTTP/1.1. */
   readonly tls?: ListenerTls;
+  /** Told of clients that speak TLS where it is not spoken. */
+  readonly onForeignTls?: () => void;
 }
 
 /** The address cannot be listened on. The message names it and says what to do. */
@@ -81,6 +83,7 @@ export class HttpListener {
   readonly #address: ListenAddress;
   readonly #option: string;
   readonly #perAddress: number;
+  readonly #onForeignTls: (() => void) | undefined;
   readonly #connections = new Map<string, number>();
   readonly #sockets = new Set<Socket>();
   readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
@@ -97,6 +100,7 @@ export class HttpListener {
     this.#address = address;
     this.#option = option;
     this.#perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
+    this.#onForeignTls = init.onForeignTls;
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       void this.#answer(req, res, handler);
     };
@@ -225,7 +229,7 @@ export class HttpListener {
    * late gets no answer: Node's own would be 408, on which containerd repeats the request without pause.
    */
   #refuseMalformed(error: Error, socket: Duplex): void {
-    if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT', 'ECONNRESET') || !socket.writable) {
+    if (isCode(error, 'ECONNRESET') || !socket.writable) {
       socket.destroy();
       return;
     }
@@ -235,6 +239,11 @@ export class HttpListener {
       void queue.last.then(() => socket.end());
       return;
     }
+    if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
+      socket.destroy();
+      return;
+    }
+    if (isHandshake(error)) this.#onForeignTls?.();
     socket.end(rawError(malformed(error)));
   }
 
@@ -348,6 +357,12 @@ function malformed(error: Error): OciError {
   return isCode(error, 'HPE_HEADER_OVERFLOW')
     ? headTooLarge()
     : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
+}
+
+/** Whether what could not be read is how a handshake of TLS begins (RFC 8446, section 5.1). */
+function isHandshake(error: Error & { readonly rawPacket?: unknown }): boolean {
+  const { rawPacket } = error;
+  return Buffer.isBuffer(rawPacket) && rawPacket[0] === 22 && rawPacket[1] === 3;
 }
 
 function isCode(error: unknown, ...codes: string[]): boolean {

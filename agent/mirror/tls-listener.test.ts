@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
@@ -135,6 +136,53 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     await eventually(() => {
       assert.deepEqual(reasons.splice(0), ['plain-http']);
     });
+  });
+
+  it('does not repeat a handshake for a client of TLS 1.2', async () => {
+    await using node = await start();
+    const { host } = new URL(node.origin);
+    const client = spawn('openssl', ['s_client', '-connect', host, '-tls1_2'], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const said = text(client.stderr);
+    // What it is told before it is connected it would take for a part of that.
+    client.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.includes('---\n')) client.stdin.end('R\n');
+    });
+    client.stdin.on('error', () => undefined);
+    await once(client, 'close');
+    assert.match(await said, /no renegotiation/i);
+  });
+
+  it('closes a connection that speaks another protocol than was agreed on', async () => {
+    await using node = await start();
+    const http2 = await shake(node.origin, { ALPNProtocols: ['h2'] });
+    http2.write('GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n');
+    assert.doesNotMatch(await received(http2), /HTTP\/1\.1/);
+    for (const ALPNProtocols of [['http/1.1'], []]) {
+      const http1 = await shake(node.origin, { ALPNProtocols });
+      http1.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+      assert.match(await received(http1), /^HTTP\/1.1 400 /);
+    }
+  });
+
+  it('takes no ticket of a session from before a renewal, of which the client may be no more welcome', async () => {
+    let renew: (next: TlsMaterial) => void = () => undefined;
+    const source = { current: material, onChange: (it: typeof renew) => void (renew = it) };
+    await using node = await start(plainTls({ source, clientAuth: 'require' }));
+    const { cert, key } = material.identity ?? {};
+    const first = await shake(node.origin, { cert, key });
+    first.write('GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n');
+    const [session] = (await once(first, 'session')) as [Buffer];
+    first.destroy();
+    const again = await shake(node.origin, { cert, key, session });
+    assert.ok(again.isSessionReused());
+    again.destroy();
+    await using strangers = await Authority.create('strangers');
+    renew({ ...material, ca: await strangers.read('ca.crt') });
+    const last = await shake(node.origin, { cert, key, session });
+    last.write('GET /v2/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
+    assert.equal(await received(last), '');
   });
 
   it('serves a renewed certificate from the next connection on, and goes on with those before', async () => {

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import type { RequestListener, ServerOptions } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
@@ -14,7 +15,7 @@ export interface ListenerTls {
   readonly onFailure?: (reason: HandshakeFailure, error: Error) => void;
 }
 
-/** Why a handshake failed; the label of `peerglass_tls_handshake_failures_total`. */
+/** Why a handshake failed. */
 export type HandshakeFailure = 'plain-http' | 'distrust' | 'client-certificate' | 'other';
 
 /** What OpenSSL says of a client that does not accept our certificate: its alert. */
@@ -82,7 +83,12 @@ export function createTlsServer(
 }
 
 function toContext({ identity, ca }: TlsMaterial): SecureContextOptions {
-  return { ...(identity && { cert: identity.cert, key: identity.key }), ...(ca && { ca }) };
+  return {
+    // A client of TLS 1.2 could have the dearest part of a connection repeated.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...(identity && { cert: identity.cert, key: identity.key }),
+    ...(ca && { ca }),
+  };
 }
 
 function failureOf(error: Error, socket: TLSSocket): HandshakeFailure {
