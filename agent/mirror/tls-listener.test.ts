@@ -141,7 +141,8 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
   it('does not repeat a handshake for a client of TLS 1.2', async () => {
     await using node = await start();
     const { host } = new URL(node.origin);
-    const client = spawn('openssl', ['s_client', '-connect', host, '-tls1_2'], {
+    const program = 'openssl';
+    const client = spawn(program, ['s_client', '-connect', host, '-tls1_2'], {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const said = text(client.stderr);
