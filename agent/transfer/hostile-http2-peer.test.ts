@@ -100,6 +100,15 @@ const faults: Record<string, Behave> = {
   'nothing at all': () => undefined,
 };
 
+const MIB = 1024 * 1024;
+/** Of both ends, garbage included, in bytes: what comes in the seconds that a flood may last is several times that. */
+const MAX_GROWTH = 100 * MIB;
+
+function memory(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 /** What is sent first, and then again and again. */
 const floods: Record<string, (stream: number) => readonly [Buffer, Buffer]> = {
   'a head in frames without end': (stream) => [
@@ -185,7 +194,9 @@ describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 12
 
   describe('is cut off, when it does not stop sending', () => {
     for (const [what, make] of Object.entries(floods)) {
-      it(what, async () => {
+      it(what, async (t) => {
+        const before = memory();
+        let most = before;
         await using rogue = await startRogueHttp2(material, (socket, stream) => {
           const [first, more] = make(stream);
           socket.write(first);
@@ -195,8 +206,11 @@ describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 12
         await assertPulls(node);
         assert.ok(rogue.requests >= 1);
         await eventually(() => {
+          most = Math.max(most, memory());
           assert.equal(rogue.open, 0, 'its connections are closed');
         });
+        t.diagnostic(`${Math.round((most - before) / MIB)} MiB more at most`);
+        assert.ok(most - before < MAX_GROWTH);
       });
     }
   });
