@@ -37,9 +37,12 @@ export function received(socket: Socket): Promise<string> {
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   socket.on('error', () => undefined);
   return new Promise((resolve) => {
-    socket.on('close', () => {
+    const end = (): void => {
       resolve(Buffer.concat(chunks).toString('latin1'));
-    });
+    };
+    // One that is refused may be gone before anybody listens.
+    if (socket.closed) end();
+    else socket.once('close', end);
   });
 }
 
