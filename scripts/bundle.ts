@@ -47,7 +47,7 @@ export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']>
 
 /**
  * Undici's index loads all of it, `fetch`, caches, web sockets and mocks included (0.4 MiB of source). Of it the
- * agent uses one class with one method, so the bundle takes the files that these are in. Their names are no part of
+ * agent uses a class with one method, its connector and its errors, so the bundle takes the files that these are in. Their names are no part of
  * undici's interface, but its version is pinned, and this build fails when they are gone.
  */
 function onlyWhatIsUsedOfUndici(root: string): Plugin {
@@ -62,8 +62,10 @@ function onlyWhatIsUsedOfUndici(root: string): Plugin {
         import Agent from 'undici/lib/dispatcher/agent.js';
         import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
         import request from 'undici/lib/api/api-request.js';
+        import errors from 'undici/lib/core/errors.js';
+        import buildConnector from 'undici/lib/core/connect.js';
         Dispatcher.prototype.request = request;
-        export { Agent };
+        export { Agent, buildConnector, errors };
       `,
       }));
     },

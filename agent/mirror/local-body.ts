@@ -17,7 +17,7 @@ import { moveFileBody, sendBody } from './respond.ts';
 const LEAST_TO_MOVE = 256 * 1024;
 
 /** Bytes that are read before the head is written, to know that the disk can be read; they go with the head. */
-const FIRST_BYTES = 64 * 1024;
+const FIRST_BYTES = 4 * 1024;
 
 /** Sends a body whose head has been written; see {@link sendBody}. */
 export type BodySender = (

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Sink } from '../kernel/sink.ts';
 import { ReceiverError, SenderError, type MovedPiece } from '../kernel/splice.ts';
+import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import { DirectBody } from './direct/direct-body.ts';
 import { PeerError } from './peer-error.ts';
 import type { PeerResponse } from './peer-client.ts';
@@ -29,14 +30,9 @@ export async function* moveTo(
     }
     return;
   }
-  const { socket, read, left, stallTimeout, finished } = body.takeOver();
-  if (read.length + left > range.end - range.start + 1) {
-    throw new PeerError('protocol', 'more bytes than declared');
-  }
-  if (read.length > 0) {
-    await sink.write(read);
-    yield { length: read.length, waited: 0 };
-  }
+  const { socket, takeRead, left, stallTimeout, finished } = body.takeOver();
+  const written = await writeRead(takeRead(), left, range, sink);
+  if (written > 0) yield { length: written, waited: 0 };
   if (left === 0) return;
   try {
     const parts = { from: socket, to: sink.socket, length: left };
@@ -58,4 +54,18 @@ export async function* moveTo(
     }
     throw error;
   }
+}
+
+/** A function of its own, since a generator would hold on to the bytes for as long as it moves the others. */
+async function writeRead(
+  read: Buffer,
+  left: number,
+  range: ByteRange,
+  sink: Sink,
+): Promise<number> {
+  if (read.length + left > rangeLength(range)) {
+    throw new PeerError('protocol', 'more bytes than declared');
+  }
+  if (read.length > 0) await sink.write(read);
+  return read.length;
 }

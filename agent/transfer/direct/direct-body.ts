@@ -17,8 +17,8 @@ export interface BodyConnection {
 /** What is left of a body that is no longer read as a stream. */
 export interface Remainder {
   readonly socket: Socket;
-  /** What has been read already. */
-  readonly read: Buffer;
+  /** What has been read already; to be called once, and what it gives not to be kept. */
+  readonly takeRead: () => Buffer;
   /** Bytes that are still to come over the connection. */
   readonly left: number;
   readonly stallTimeout: number;
@@ -40,7 +40,8 @@ export class DirectBody extends Readable {
 
   /** @param stallTimeout longest without a byte while more is wanted, in milliseconds */
   constructor(connection: BodyConnection, length: number, stallTimeout: number) {
-    super({ highWaterMark: 64 * 1024 });
+    // Little, so that little has been read before the kernel takes over.
+    super({ highWaterMark: 16 * 1024 });
     this.#connection = connection;
     this.#stallTimeout = stallTimeout;
     this.#left = length;
@@ -78,10 +79,9 @@ export class DirectBody extends Readable {
     this.#takenOver = true;
     // One that has come already is over, and its connection may be another's.
     if (!this.#over) this.#connection.pause();
-    const read = (this.read() as Buffer | null) ?? Buffer.alloc(0);
     return {
       socket: this.#connection.socket,
-      read,
+      takeRead: () => (this.read() as Buffer | null) ?? Buffer.alloc(0),
       left: this.#left,
       stallTimeout: this.#stallTimeout,
       finished: () => {

@@ -7,8 +7,16 @@ import { parseResponseHead, type ResponseHead } from './response-head.ts';
 /** Largest response head that a peer may send, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
-/** Bytes that one read may bring. */
-const READ_BYTES = 64 * 1024;
+/**
+ * Bytes that one read may bring: few until somebody reads on, since the kernel moves most bodies but for what came
+ * with their head, and each connection keeps the memory for its next read; then more.
+ */
+const READ_BYTES = { first: 16 * 1024, then: 64 * 1024 } as const;
+
+/** Reads of an answer that are short ones. */
+const FIRST_READS = 2;
+
+const EMPTY = Buffer.alloc(0);
 
 /** Where and how a {@link DirectConnection} is made. */
 export interface DirectConnectionInit {
@@ -34,7 +42,8 @@ export class DirectConnection {
   readonly #init: DirectConnectionInit;
   readonly #socket: Socket;
   readonly #timer: NodeJS.Timeout;
-  #head: Buffer = Buffer.alloc(0);
+  #head: Buffer = EMPTY;
+  #reads = 0;
   #answer: PromiseWithResolvers<DirectResponse> | undefined;
   #body: DirectBody | undefined;
   #used = 0;
@@ -49,7 +58,8 @@ export class DirectConnection {
       noDelay: true,
       // Read without the buffer of a stream: what is not asked for stays with the kernel, which may be to move it.
       onread: {
-        buffer: () => Buffer.allocUnsafeSlow(READ_BYTES),
+        buffer: () =>
+          Buffer.allocUnsafeSlow(READ_BYTES[this.#reads < FIRST_READS ? 'first' : 'then']),
         callback: (length, buffer) => this.#arrived(Buffer.from(buffer.buffer, 0, length)),
       },
     });
@@ -77,7 +87,7 @@ export class DirectConnection {
 
   /** Whether nothing of the answer to the present request has come. */
   get silent(): boolean {
-    return this.#head.length === 0;
+    return this.#reads === 0;
   }
 
   /**
@@ -88,7 +98,7 @@ export class DirectConnection {
   request(text: string): Promise<DirectResponse> {
     this.#answer = Promise.withResolvers<DirectResponse>();
     this.#used += 1;
-    this.#head = Buffer.alloc(0);
+    this.#reads = 0;
     this.#socket.ref();
     this.#socket.resume();
     this.#socket.write(text, 'latin1');
@@ -107,6 +117,7 @@ export class DirectConnection {
   }
 
   #arrived(chunk: Buffer): boolean {
+    this.#reads += 1;
     if (this.#body !== undefined) return this.#body.arrived(chunk);
     if (this.#answer === undefined) {
       this.destroy(); // bytes that nobody asked for
@@ -132,6 +143,8 @@ export class DirectConnection {
       return false;
     }
     const rest = this.#head.subarray(end + 4);
+    // It shares its memory with what was read together with it, which is not to be kept for as long as the body takes.
+    this.#head = EMPTY;
     const { length = 0, keepAlive, statusCode, headers } = head;
     const connection = {
       socket: this.#socket,
