@@ -24,7 +24,7 @@ import { countDirectory, createBootstrapper, listenMultiaddrs, recordTimes } fro
 import { refreshGauges } from './gauges.ts';
 import { Health } from './health.ts';
 import { holdBackOf } from './hold-back.ts';
-import { keepConfigured } from './hosts.ts';
+import { keepConfigured } from './keep-configured.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { guardStore } from './integrity.ts';
 import { registriesToShare } from './registries.ts';
@@ -65,7 +65,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   // Parts are put on the stack in the order in which they end, last first.
   await using parts = new AsyncDisposableStack();
 
-  const registries = await registriesToShare(config, named('registries'));
+  const shared = await registriesToShare(config, named('registries'));
+  const registries = shared.names;
   const policy = new SharePolicy({
     registries,
     filters: config['registry-filters'],
@@ -219,7 +220,17 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   parts.use(new IdleCollection());
   parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
-  keepConfigured(config, { port: registryPort, metrics, logger: named('hosts') }, parts);
+  keepConfigured(
+    config,
+    {
+      port: registryPort,
+      certificate: tls.listener?.source.current.identity?.cert,
+      shared,
+      metrics,
+      logger: named('hosts'),
+    },
+    parts,
+  );
   logger.info(
     { version: VERSION, peerId: router.peerId, registryPort, dataPlane: dataPlane.path },
     'agent started',

@@ -70,6 +70,18 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.deepEqual(fileTree(folder), tree);
     });
 
+    it('names authorities and a certificate for mirrors with TLS, and for no others', async () => {
+      const { code, stderr } = await runProgram(program, [
+        ...['configuration', ...where(), '--mirror-target-ca', '/pki/ca.crt'],
+        ...['--mirror-targets', 'https://127.0.0.1:5000', 'http://10.0.0.9:5000'],
+        ...['--mirror-target-cert', '/pki/node.crt', '--mirror-target-key', '/pki/node.key'],
+      ]);
+      assert.equal(code, 0, stderr);
+      const tls = { ca: ['/pki/ca.crt'], client: [['/pki/node.crt', '/pki/node.key']] };
+      const first = { ...(mirror('https://127.0.0.1:5000') as object), ...tls };
+      assert.deepEqual(parsed('_default'), { hosts: [first, mirror('http://10.0.0.9:5000')] });
+    });
+
     it('gives * and _default a file beside those of named registries', async () => {
       for (const all of ['*', '_default']) {
         const { code, stderr } = await runProgram(program, [
@@ -86,6 +98,9 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
     for (const [args, code, says] of [
       [[], 2, /--mirror-targets is needed/],
       [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
+      [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
+      [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
+      [['--mirror-targets', 'https://a', '--mirror-target-cert', '/a.crt'], 2, /give both/],
       [['--mirror-targets', 'http://a', '--mirrored-registries', '../x'], 2, /path/],
       [['--mirror-targets', 'http://a', '--mirrored-registries', '..'], 2, /no registry/],
       [['--mirror-targets', 'http://a', '--mirrored-registries', 'u:p@x'], 2, /user and password/],

@@ -1,14 +1,19 @@
+import { isAbsolute } from 'node:path';
+
 import type { Logger } from 'pino';
 
 import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
-import type { OptionValues, RegistryConfig } from '../config/options.ts';
+import type { OptionValues } from '../config/options.ts';
 import type { MirroredRegistry } from '../config/registry-names.ts';
 import { UsageError } from '../config/resolve.ts';
 import { nodeFileOperations } from '../hosts/file-operations.ts';
 import { HostsConfigurator } from '../hosts/hosts-configurator.ts';
-import { HostsKeeper } from '../hosts/hosts-keeper.ts';
-import { DEFAULT_FOLDER, type HostEntry, type RegistryHosts } from '../hosts/hosts-toml.ts';
-import type { Metrics } from '../metrics/metrics.ts';
+import {
+  DEFAULT_FOLDER,
+  type HostEntry,
+  type HostOptions,
+  type RegistryHosts,
+} from '../hosts/hosts-toml.ts';
 
 /** What `configuration` and `registry --configure` go by. */
 type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
@@ -32,7 +37,7 @@ export function sharedRegistries(
  * @throws UsageError without a mirror, or when a registry is given in two ways
  */
 export function wantedHosts(
-  config: Pick<MirrorConfig, 'mirrored-registries' | 'mirror-targets' | 'resolve-tags'>,
+  config: Pick<MirrorConfig, 'mirrored-registries' | 'mirror-targets' | 'resolve-tags'> & MirrorTls,
 ): RegistryHosts[] {
   const hosts = mirrorEntries(config);
   const given = config['mirrored-registries'];
@@ -49,23 +54,55 @@ export function wantedHosts(
   return [...wanted.values()];
 }
 
+/** How containerd speaks to mirrors with TLS. */
+type MirrorTls = Pick<
+  MirrorConfig,
+  'mirror-target-ca' | 'mirror-target-cert' | 'mirror-target-key'
+>;
+
 /**
  * The mirrors as containerd is told of them.
  *
- * @throws UsageError without any
+ * @throws UsageError without any, or when the options for TLS do not fit
  */
 export function mirrorEntries(
-  config: Pick<MirrorConfig, 'mirror-targets' | 'resolve-tags'>,
+  config: Pick<MirrorConfig, 'mirror-targets' | 'resolve-tags'> & MirrorTls,
 ): HostEntry[] {
   const targets = [...new Set(config['mirror-targets'])];
   if (targets.length === 0) {
     throw new UsageError('--mirror-targets is needed: where the mirror is, http://127.0.0.1:5000');
   }
+  const tls = tlsOptions(config);
+  if (Object.keys(tls).length > 0 && !targets.some(isHttps)) {
+    throw new UsageError('--mirror-target-ca, -cert and -key are for https:// mirrors; none is');
+  }
   return targets.map((url) => ({
     url,
     capabilities: config['resolve-tags'] ? ['pull', 'resolve'] : ['pull'],
+    // At a port of plain HTTP they would make containerd try HTTPS first.
+    ...(isHttps(url) && tls),
     dialTimeout: DIAL_TIMEOUT,
   }));
+}
+
+function isHttps(url: string): boolean {
+  return url.startsWith('https:');
+}
+
+function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
+  const ca = config['mirror-target-ca'];
+  const cert = config['mirror-target-cert'];
+  const key = config['mirror-target-key'];
+  if ((cert === '') !== (key === '')) {
+    throw new UsageError('--mirror-target-cert and --mirror-target-key go together; give both');
+  }
+  for (const file of [ca, cert, key]) {
+    if (file === '' || isAbsolute(file)) continue;
+    throw new UsageError(
+      `--mirror-target-ca, -cert, -key: "${file}" is no absolute path, and containerd would look for it beside hosts.toml`,
+    );
+  }
+  return { ...(ca !== '' && { ca: [ca] }), ...(cert !== '' && { client: [[cert, key]] }) };
 }
 
 /** Makes the configurator of the folder that the options name. */
@@ -76,43 +113,4 @@ export function createConfigurator(
   const path = config['containerd-registry-config-path'];
   if (path === '') throw new UsageError('--containerd-registry-config-path: no folder given');
   return new HostsConfigurator({ files: nodeFileOperations, logger }, { path });
-}
-
-/**
- * Configures containerd and keeps it so, when the options say so. Called when the mirror listens: a port that a file
- * names has to answer.
- *
- * @param port where the mirror listens
- * @param parts takes what is to be ended with the agent
- */
-export function keepConfigured(
-  config: RegistryConfig,
-  { port, metrics, logger }: { port: number; metrics: Metrics; logger: Logger },
-  parts: AsyncDisposableStack,
-): void {
-  if (!config.configure) return;
-  const { host } = config['registry-addr'];
-  const targets = config['mirror-targets'];
-  const own = `http://${ownHost(host)}:${port}`;
-  const keeper = new HostsKeeper(
-    { configurator: createConfigurator(config, logger), metrics, logger },
-    {
-      path: config['containerd-registry-config-path'],
-      wanted: wantedHosts({ ...config, 'mirror-targets': targets.length > 0 ? targets : [own] }),
-      prependExisting: config['prepend-existing'],
-    },
-  );
-  const stopping = new AbortController();
-  const running = keeper.run(stopping.signal);
-  parts.defer(async () => {
-    stopping.abort();
-    await running;
-    if (config['configure-remove-on-exit']) await keeper.remove();
-  });
-}
-
-/** Where containerd of this node reaches a listener. */
-function ownHost(host: string): string {
-  if (['', '0.0.0.0', '::'].includes(host)) return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
 }

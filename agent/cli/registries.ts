@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues, RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
-import type { RegistryHosts } from '../hosts/hosts-toml.ts';
+import type { HostEntry, RegistryHosts } from '../hosts/hosts-toml.ts';
 import { RegistriesError, located, type Finding } from '../hosts/registries/finding.ts';
 import { sharedRegistries, type Registries } from '../hosts/registries/registries.ts';
 import { findRegistriesFile } from '../hosts/registries/registries-file.ts';
@@ -13,32 +13,48 @@ import { mirrorEntries, sharedRegistries as givenRegistries } from './hosts.ts';
 /** Findings that are logged, at most; `check-registries` has them all. */
 const MAX_LOGGED = 20;
 
+/** A registries.yaml that was read. */
+interface LoadedRegistries {
+  readonly path: string;
+  /** Whether nobody named it: that of this node's k3s or RKE2. */
+  readonly found: boolean;
+  readonly registries: Registries;
+}
+
+/** The registries whose images are shared. */
+export interface SharedRegistries {
+  /** None for all. */
+  readonly names: readonly string[];
+  /** The registries.yaml that says so; absent where the options do. */
+  readonly file?: LoadedRegistries;
+}
+
 /**
- * The registries whose images are shared: those of the options, else those that a registries.yaml mirrors;
- * none for all.
+ * The registries whose images are shared: those of the options, else those that a registries.yaml mirrors.
  *
  * @throws UsageError when both are given; RegistriesError for a file that does not tell
  */
 export async function registriesToShare(
   config: Pick<RegistryConfig, 'mirrored-registries' | 'registries-yaml'>,
   logger: Logger,
-): Promise<readonly string[]> {
-  const file = registriesFile(config);
-  if (file === undefined) return givenRegistries(config);
-  const registries = await loadRegistries(file, { strict: false }, logger);
+): Promise<SharedRegistries> {
+  const path = registriesFile(config);
+  if (path === undefined) return { names: givenRegistries(config) };
+  const registries = await loadRegistries(path, { strict: false }, logger);
+  const file = { path, found: config['registries-yaml'] === 'auto', registries };
   const shared = sharedRegistries(registries);
   if (shared.length > 0) {
     logger.info(
-      { file, registries: shared },
+      { file: path, registries: shared },
       'sharing the registries that registries.yaml mirrors',
     );
-    return shared.includes('*') ? [] : shared;
+    return { names: shared.includes('*') ? [] : shared, file };
   }
   // One that somebody pointed at is there to say it; one that was found may be there for credentials only.
   const message = 'it mirrors no registry, so it does not say what is shared';
-  if (config['registries-yaml'] !== 'auto') throw new RegistriesError(`${file}: ${message}`);
-  logger.warn({ file }, `registries.yaml: ${message}; all registries are`);
-  return [];
+  if (!file.found) throw new RegistriesError(`${path}: ${message}`);
+  logger.warn({ file: path }, `registries.yaml: ${message}; all registries are`);
+  return { names: [], file };
 }
 
 /**
@@ -50,18 +66,31 @@ export async function hostsOfRegistries(
   config: OptionValues<typeof CONFIGURATION_OPTIONS>,
   logger: Logger,
 ): Promise<readonly RegistryHosts[] | undefined> {
-  const file = registriesFile(config);
-  if (file === undefined) {
+  const path = registriesFile(config);
+  if (path === undefined) {
     if (!config['disable-default-registry-endpoint']) return undefined;
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
   const mirrors = mirrorEntries(config);
-  const registries = await loadRegistries(file, { strict: true }, logger);
+  const registries = await loadRegistries(path, { strict: true }, logger);
+  return hostsOf({ path, found: false, registries }, { ...config, mirrors }, logger);
+}
+
+/** The `hosts.toml` files that a registries.yaml asks for; what they cannot say is logged, unless k3s says it. */
+export function hostsOf(
+  { path, found, registries }: LoadedRegistries,
+  config: Pick<RegistryConfig, 'disable-default-registry-endpoint'> & {
+    readonly mirrors: readonly HostEntry[];
+  },
+  logger: Logger,
+): readonly RegistryHosts[] {
   const { hosts, warnings } = registryHosts(registries, {
-    mirrors,
+    mirrors: config.mirrors,
     defaultEndpoint: !config['disable-default-registry-endpoint'],
   });
-  for (const warning of warnings) logger.warn({ file }, `registries.yaml: ${warning}`);
+  if (!found) {
+    for (const warning of warnings) logger.warn({ file: path }, `registries.yaml: ${warning}`);
+  }
   return hosts;
 }
 

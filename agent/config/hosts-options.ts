@@ -24,6 +24,28 @@ export const MIRROR_OPTIONS = {
       'In this order, as URL: `http://127.0.0.1:5000`. `registry --configure` names itself when none is given.',
     spegel: true,
   }),
+  'mirror-target-ca': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'authorities for https:// mirrors',
+    details:
+      'PEM, by its absolute path on the node: containerd reads it, as `ca` of these mirrors. `registry --configure` names `--registry-tls-ca` when its mirror speaks TLS and nothing is given here. Without either containerd goes by the authorities of the system.',
+    spegel: false,
+  }),
+  'mirror-target-cert': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'certificate containerd shows there',
+    details:
+      'PEM, by its absolute path on the node, for `--registry-tls-client-auth require`. `registry --configure` then names its own certificate and key when nothing is given here.',
+    spegel: false,
+  }),
+  'mirror-target-key': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'the private key of that certificate',
+    spegel: false,
+  }),
   'resolve-tags': option({
     kind: VALUE.boolean,
     fallback: 'true',
