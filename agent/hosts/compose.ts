@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
+import { cutHosts, means, tablesOf } from './host-tables.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import {
   HostsTomlError,
@@ -10,9 +11,6 @@ import {
   type HostsFile,
 } from './hosts-toml.ts';
 import { K3S_HEADER } from './marker.ts';
-
-/** Places in a file at which our hosts are tried, at most. */
-const MAX_PLACES = 100;
 
 /** Begins our hosts in a file that is not ours otherwise. */
 const OURS = '# Of peerglass, before the hosts that were here:\n';
@@ -44,71 +42,72 @@ export function composeAnew(wanted: HostsFile, { theirs, files }: Existing): Com
   return { content: renderHostsToml({ ...wanted, serverOptions }), k3s: false };
 }
 
+/** Why a file of theirs is left alone: the wanted hosts are the first in it, or stand where they cannot be moved from. */
+export type LeftAlone = 'first' | 'behind';
+
 /**
  * What the file is to be with the wanted hosts before theirs, and all of theirs kept as it is written: comments,
- * order, options.
+ * order, options. Tables of theirs that name a wanted host are moved to the front.
  *
- * @returns undefined when theirs names the wanted hosts already and is to be left alone
  * @throws HostsConfigError when theirs cannot be understood, rather than guess
  */
-export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | undefined {
+export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | LeftAlone {
   const text = decode(theirs);
   const existing = parse(text);
-  const named = new Set(existing.hosts.map(({ url }) => normalized(url)));
-  const hosts = wanted.hosts.filter(({ url }) => !named.has(normalized(url)));
-  if (hosts.length === 0) return undefined;
-
-  const server = existing.server ?? wanted.server;
-  const meant: HostsFile = {
-    ...existing,
-    ...(server !== undefined && { server }),
-    hosts: [...hosts, ...existing.hosts],
-  };
-  const head =
-    existing.server === undefined
-      ? renderHostsToml({ ...wanted, serverOptions: {}, hosts: [] })
-      : '';
-  const block = `${OURS}${hosts.map(renderHost).join('\n')}\n`;
   const k3s = text.startsWith(K3S_HEADER);
   const body = k3s ? text.slice(K3S_HEADER.length) : text;
-  for (const place of places(body)) {
-    const before = body.slice(0, place);
-    const gap = before === '' || before.endsWith('\n') ? '' : '\n';
-    const content = `${head}${before}${gap}${block}${body.slice(place)}`;
-    if (means(content, meant)) return { content, k3s };
+
+  const named = new Map(existing.hosts.map((host) => [normalized(host.url), host]));
+  const first = wanted.hosts.map((host) => named.get(normalized(host.url)) ?? host);
+  const others = existing.hosts.filter((host) => !first.includes(host));
+  if (isDeepStrictEqual([...first, ...others], existing.hosts)) return 'first';
+
+  const cut = cutHosts(
+    body,
+    existing,
+    first.filter((host) => existing.hosts.includes(host)),
+  );
+  if (cut !== undefined) {
+    const tables = first.map((host) => cut.tables.get(host) ?? renderHost(host));
+    const hosts = [...first, ...others];
+    const content = insert(wanted, { ...existing, hosts }, { body: cut.rest, tables });
+    if (content !== undefined) return { content, k3s };
   }
+  // Those that are there stay where they are.
+  const added = wanted.hosts.filter(({ url }) => !named.has(normalized(url)));
+  if (added.length === 0) return 'behind';
+  const hosts = [...added, ...existing.hosts];
+  const content = insert(
+    wanted,
+    { ...existing, hosts },
+    { body, tables: added.map((host) => renderHost(host)) },
+  );
+  if (content !== undefined) return { content, k3s };
   throw new HostsConfigError(
     'no place was found for the mirror before the hosts that are there; put [host."URL"] tables below all other keys, or leave out --prepend-existing',
   );
 }
 
-/**
- * Where our tables may go: before each line that may begin a table, with the comments above it, and at the end. Within
- * strings and lists there are such lines too, which the reader of the result tells.
- */
-function* places(text: string): Generator<number> {
-  let offset = 0;
-  let comments: number | undefined;
-  let count = 0;
-  for (const line of text.split(/(?<=\n)/)) {
-    if (/^\s*\[/.test(line)) {
-      yield comments ?? offset;
-      count += 1;
-      if (count >= MAX_PLACES) return;
-    }
-    comments = /^\s*#/.test(line) ? (comments ?? offset) : undefined;
-    offset += line.length;
+/** Puts the tables where the file then means what it is to; undefined without such a place. */
+function insert(
+  wanted: HostsFile,
+  existing: HostsFile,
+  { body, tables }: { readonly body: string; readonly tables: readonly string[] },
+): string | undefined {
+  const server = existing.server ?? wanted.server;
+  const meant: HostsFile = { ...existing, ...(server !== undefined && { server }) };
+  const head =
+    existing.server === undefined
+      ? renderHostsToml({ ...wanted, serverOptions: {}, hosts: [] })
+      : '';
+  const block = `${OURS}${tables.map((table) => `${table.trimEnd()}\n`).join('\n')}\n`;
+  for (const place of [...tablesOf(body).map(({ from }) => from), body.length]) {
+    const before = body.slice(0, place);
+    const gap = before === '' || before.endsWith('\n') ? '' : '\n';
+    const content = `${head}${before}${gap}${block}${body.slice(place)}`;
+    if (means(content, meant)) return content;
   }
-  yield text.length;
-}
-
-function means(text: string, meant: HostsFile): boolean {
-  try {
-    return isDeepStrictEqual(parseHostsToml(text), meant);
-  } catch (error) {
-    if (error instanceof HostsTomlError) return false;
-    throw error;
-  }
+  return undefined;
 }
 
 function parse(text: string): HostsFile {

@@ -22,7 +22,7 @@ import { fileTree, touchTimes } from '../testing/file-tree.ts';
 import { nodeFileOperations } from './file-operations.ts';
 import { HostsConfigurator, type HostsReport } from './hosts-configurator.ts';
 import { HostsConfigError } from './hosts-error.ts';
-import { parseHostsToml, type RegistryHosts } from './hosts-toml.ts';
+import { parseHostsToml, type HostEntry, type RegistryHosts } from './hosts-toml.ts';
 import { K3S_HEADER } from './marker.ts';
 
 const MIRROR = {
@@ -270,6 +270,49 @@ describe('what was there before', () => {
     const before = fileTree(root);
     await configure([HUB], true);
     assert.deepEqual(fileTree(root), before);
+  });
+
+  it('has the mirror moved to the front with --prepend-existing when it names it behind others', async () => {
+    const head = '# of the administrator\nserver = "https://b.example"\n\n';
+    const other = '# first\n[host."https://a.example"]\n  ca = "a.crt" # theirs\n\n';
+    const own = '# the mirror\n[host."http://127.0.0.1:5000/"]\n  capabilities = ["pull"]\n';
+    const header = '[host."http://127.0.0.1:5000/".header]\n  x = "y"\n\n';
+    const last = '# last\n[host."https://c.example"]\n';
+    write('docker.io/hosts.toml', head + other + own + header + last);
+    const before = fileTree(root);
+    await configure([HUB], true);
+    const text = read('docker.io/hosts.toml');
+    const places = [head, own, header.trimEnd(), other, last].map((part) => text.indexOf(part));
+    assert.ok(!places.includes(-1), text);
+    assert.deepEqual(
+      places,
+      places.toSorted((a, b) => a - b),
+      text,
+    );
+    const theirs = parseHostsToml(head + other + own + header + last);
+    const [a, b, c] = theirs.hosts;
+    assert.deepEqual(parseHostsToml(text), { ...theirs, hosts: [b, a, c] });
+    assert.deepEqual(await configure([HUB], true), { written: [], restored: [] });
+    await cleanup();
+    assert.deepEqual(fileTree(root), before);
+  });
+
+  it('is left alone with --prepend-existing when the mirror cannot be moved to the front', async () => {
+    const url = '"http://127.0.0.1:5000"';
+    write('docker.io/hosts.toml', `[host]\n"https://a.example" = {}\n${url} = {}\n`);
+    const before = fileTree(root);
+    await configure([HUB], true);
+    assert.deepEqual(fileTree(root), before);
+  });
+
+  it('keeps the order of several mirrors when it names one of them', async () => {
+    const theirs = '[host."https://a.example"]\n[host."http://127.0.0.1:5000"]\n';
+    write('docker.io/hosts.toml', theirs);
+    const more = ['http://127.0.0.1:5002', ...HUB.file.hosts.map(({ url }) => url)];
+    const hosts = more.map((url): HostEntry => ({ url, capabilities: ['pull'] }));
+    await configure([{ ...HUB, file: { ...HUB.file, hosts } }], true);
+    const urls = parseHostsToml(read('docker.io/hosts.toml')).hosts.map(({ url }) => url);
+    assert.deepEqual(urls, [...more, 'https://a.example']);
   });
 
   for (const [theirs, says] of [

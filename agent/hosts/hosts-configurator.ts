@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 import type { Logger } from 'pino';
 
-import { composeAnew, composeBefore, type Composed } from './compose.ts';
+import { composeAnew, composeBefore, type Composed, type LeftAlone } from './compose.ts';
 import { entryAt, type FileOperations, type FileOwner } from './file-operations.ts';
 import { LOCK, lockFolder, type FolderLockInit } from './folder-lock.ts';
 import {
@@ -256,7 +256,7 @@ export class HostsConfigurator {
     const { current, setAside, others, exists } = folder;
     const theirs = current !== undefined && current.origin !== 'ours' ? current : setAside;
     const isKept = prependExisting && theirs !== undefined && theirs.content.length > 0;
-    let composed: Composed | undefined;
+    let composed: Composed | LeftAlone;
     try {
       composed = isKept
         ? composeBefore(wanted, theirs.content)
@@ -267,8 +267,8 @@ export class HostsConfigurator {
         cause: error,
       });
     }
-    if (composed === undefined) {
-      this.#sayOnce(folder.path, 'the file names the mirror already and is left alone');
+    if (typeof composed === 'string') {
+      this.#sayOnce(folder.path, `left as it is: ${LEFT_ALONE[composed]}`);
       return this.#restore(folder);
     }
     const madeFolder = !exists || current?.madeFolder === true;
@@ -322,6 +322,12 @@ export class HostsConfigurator {
     }
   }
 }
+
+const LEFT_ALONE: Record<LeftAlone, string> = {
+  first: 'the file asks first what it is to ask first',
+  behind:
+    'the file names the mirror behind other hosts, and not as a [host."URL"] table that can be moved; move it to the front',
+};
 
 /** What a run is to do. */
 interface Plan {
