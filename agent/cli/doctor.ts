@@ -34,6 +34,7 @@ export async function runDoctor(config: DoctorConfig, env: NodeJS.ProcessEnv): P
     registries: sharedRegistries(config),
     metricsAddress: config['metrics-addr'],
     routerPort: config['router-addr'].port,
+    registriesYaml: config['registries-yaml'],
     k3sConfig: config['k3s-config'],
     tls: {
       cert: config['registry-tls-cert'],

@@ -13,6 +13,8 @@ export function sharedSettings(
   const containerd = config['oci-layout'] === '';
   return {
     ...effective,
+    registryHost: config['registry-addr'].host,
+    registryTls: config['registry-tls-cert'] !== '',
     filters: config['registry-filters'].map(({ source }) => source),
     latest: config['enable-latest'],
     bootstrapKind: config['bootstrap-kind'],

@@ -93,6 +93,14 @@ export const DOCTOR_OPTIONS = {
     summary: 'authorities that the agent believes',
     spegel: false,
   }),
+  'registries-yaml': option({
+    kind: VALUE.path,
+    fallback: 'auto',
+    summary: "k3s' registries.yaml to look at",
+    details:
+      'The file and the certificates that it names. `auto`: that of k3s or RKE2; `off`: none.',
+    spegel: false,
+  }),
   'k3s-config': option({
     kind: VALUE.path,
     fallback: '/etc/rancher/k3s/config.yaml',

@@ -11,6 +11,7 @@ import { effectiveConfig, type EffectiveConfig } from './containerd/effective-co
 import { certsOf, findSocket } from './containerd/places.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at } from './json.ts';
+import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
 import { CouldNotLook } from './report.ts';
 
 /** What the doctor is told; empty text stands for "find it". */
@@ -29,6 +30,8 @@ export interface FactsInit {
   readonly routerPort: number;
   /** Configuration file of k3s or RKE2. */
   readonly k3sConfig: string;
+  /** registries.yaml of k3s: a path, `auto` to look for it, `off` for none. */
+  readonly registriesYaml: string;
   /** Files with which the agent serves by TLS. */
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
 }
@@ -59,6 +62,8 @@ export class Facts implements Disposable {
   /** Folder of hosts.toml files that is ours to look at. */
   readonly certsFolder: string;
   readonly files: () => Promise<readonly RegistryFile[]>;
+  /** k3s' registries.yaml; undefined where there is none. */
+  readonly registriesYaml: () => Promise<RegistriesYaml | undefined>;
   readonly readiness: () => Promise<AgentReadiness>;
   readonly status: () => Promise<unknown>;
   readonly peers: () => Promise<readonly AgentPeer[]>;
@@ -90,6 +95,7 @@ export class Facts implements Disposable {
       return await effectiveConfig({ cri, process: this.process, ...(file !== '' && { file }) });
     });
     this.files = once(() => readCertsFolder(this.certsFolder));
+    this.registriesYaml = once(() => readRegistriesYaml(init.registriesYaml));
     this.readiness = once(() => this.agent.readiness());
     this.status = once(() => this.agent.status());
     this.peers = once(() => this.agent.peers());

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 
 import type * as koffiLibrary from 'koffi';
@@ -10,13 +11,15 @@ const BUNDLED = join(import.meta.dirname, 'koffi.node');
 
 /** A request that is made with the network of another process. */
 export interface NamespaceRequest {
-  /** `http:` or `https:`; certificates are not verified, since whether somebody answers is what is asked. */
+  /** `http:` or `https:`; an answer counts whatever certificate it comes with: whether somebody answers is what is asked. */
   readonly url: string;
   readonly method: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
   /** PEM of a client's certificate and key, where the other side wants one. */
   readonly cert?: string;
   readonly key?: string;
+  /** PEM of the authorities that {@link NamespaceAnswer} judges by; those of Node without. */
+  readonly ca?: readonly string[];
   /** Milliseconds until the head of the answer. */
   readonly timeoutMs: number;
 }
@@ -26,6 +29,8 @@ export type NamespaceAnswer =
   | {
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
+      /** Why its certificate is not to be trusted, as a code of Node; absent for one that is, and without TLS. */
+      readonly distrust?: string;
       /** At most 4 MiB of it. */
       readonly body: string;
     }
@@ -107,7 +112,7 @@ async function enterAndSend(sendThere: typeof send): Promise<void> {
 /** Is run here, or on the thread, where nothing else of this file is. */
 function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
   const MAX_BODY = 4 * 1024 * 1024;
-  const { url, method, headers = {}, cert, key, timeoutMs } = request;
+  const { url, method, headers = {}, cert, key, ca, timeoutMs } = request;
   const secure = url.startsWith('https:');
   const http = process.getBuiltinModule('node:http');
   const https = process.getBuiltinModule('node:https');
@@ -116,9 +121,16 @@ function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
       method,
       headers,
       agent: false as const,
-      ...(secure && { rejectUnauthorized: false, ...(cert && { cert }), ...(key && { key }) }),
+      ...(secure && {
+        rejectUnauthorized: false,
+        ...(cert && { cert }),
+        ...(key && { key }),
+        ...(ca && { ca: [...ca] }),
+      }),
     };
     const req = (secure ? https : http).request(url, options, (res) => {
+      // Said of connections with TLS alone; an Error by its type, and a text in fact.
+      const { authorizationError } = res.socket as Partial<TLSSocket>;
       const chunks: Buffer[] = [];
       let length = 0;
       const done = (): void => {
@@ -126,6 +138,7 @@ function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
         const flat = Object.entries(res.headers).map(([name, value]) => [name, String(value)]);
         resolve({
           status: res.statusCode ?? 0,
+          ...(authorizationError && { distrust: String(authorizationError) }),
           headers: Object.fromEntries(flat) as Record<string, string>,
           body: Buffer.concat(chunks).toString('utf8'),
         });

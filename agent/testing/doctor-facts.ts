@@ -53,6 +53,7 @@ export async function doctorStage(
     registries: [],
     metricsAddress: { host: '127.0.0.1', port: await freePort() },
     routerPort: await freePort(),
+    registriesYaml: 'off',
     k3sConfig: path('k3s.yaml'),
     tls: { cert: '', key: '', ca: '' },
     ...change,

@@ -61,4 +61,50 @@ describe('certificates', () => {
       /agent\.crt: expires on/,
     );
   });
+
+  it('looks at those of registries.yaml', { skip: !OPENSSL }, async (t) => {
+    const stage = await doctorStage(t, {});
+    for (const key of ['ca_file', 'cert_file']) {
+      const file = makeCertificate(stage, `${key}.crt`, 5);
+      const more = key === 'cert_file' ? `, key_file: ${file}.key` : '';
+      const text = `mirrors: {a.example: }\nconfigs: {a.example: {tls: {${key}: ${file}${more}}}}\n`;
+      const yaml = stage.write('registries.yaml', text);
+      const { find } = await doctorStage(t, {}, { registriesYaml: yaml });
+      const finding = await find('certificates');
+      assert.equal(finding.outcome, 'warning');
+      assert.match(finding.details?.join() ?? '', /_file\.crt: expires on/);
+      assert.equal((await find('registries-yaml')).outcome, 'ok');
+    }
+  });
+});
+
+describe('registries-yaml', () => {
+  it('is ok without a file', async (t) => {
+    const { find } = await doctorStage(t, {});
+    assert.equal((await find('registries-yaml')).outcome, 'ok');
+  });
+
+  for (const [text, outcome, says] of [
+    ['mirrors: {docker.io: }\n', 'ok', /^$/],
+    ['configs: {a.example: {tls: {ca_file: /nowhere/ca.crt}}}\n', 'failure', /:1:\d+: the CA file/],
+    ['configs: {a.example: {tls: {key_file: /nowhere/key}}}\n', 'failure', /:1:\d+: the key/],
+    ['mirrors:\n  *:\n', 'failure', /:2:3: the star needs quotes/],
+    ['mirrors: {a.example: {endpoint: ["https://a/x"]}}\n', 'warning', /\/v2/],
+  ] as const) {
+    it(`${outcome}: ${text}`, async (t) => {
+      const stage = await doctorStage(t, {});
+      const registriesYaml = stage.write('registries.yaml', text);
+      const { find } = await doctorStage(t, {}, { registriesYaml });
+      const finding = await find('registries-yaml');
+      assert.equal(finding.outcome, outcome);
+      assert.match(finding.details?.join('\n') ?? '', says);
+    });
+  }
+
+  it('fails for one that is named and not there', async (t) => {
+    const { find } = await doctorStage(t, {}, { registriesYaml: '/nowhere/registries.yaml' });
+    const { outcome, reason } = await find('registries-yaml');
+    assert.equal(outcome, 'failure');
+    assert.match(reason, /no such file/);
+  });
 });

@@ -1,10 +1,12 @@
 import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
 
 import type { HostOptions } from '../../hosts/hosts-toml.ts';
+import { located } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
-import { failure, ok, warning, type Verdict } from '../report.ts';
+import { CouldNotLook, failure, ok, warning, type Verdict } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 /** Certificates that end within so many days are told of. */
@@ -15,9 +17,14 @@ const MAX_BYTES = 4 * 1024 * 1024;
 /** Files that are looked at. */
 const MAX_FILES = 200;
 
-/** What has an end. */
+const GROUP = 'certificates and registries.yaml';
+/** Lines of a registries.yaml that are told of; `check-registries` has them all. */
+const MAX_LINES = 20;
+
+/** What has an end, and the file of k3s that names some of it. */
 export const CERTIFICATE_CHECKS: readonly Check<Facts>[] = [
-  { id: 'certificates', group: 'certificates', run: certificates },
+  { id: 'certificates', group: GROUP, run: certificates },
+  { id: 'registries-yaml', group: GROUP, run: registriesYaml },
 ];
 
 async function certificates(facts: Facts): Promise<Verdict> {
@@ -30,12 +37,37 @@ async function certificates(facts: Facts): Promise<Verdict> {
       for (const file of files) named.add(resolve(dirname(path), file));
     }
   }
+  const yaml = await facts.registriesYaml();
+  for (const { tls } of yaml?.parsed?.registries.configs.values() ?? []) {
+    for (const file of [tls?.caFile, tls?.certFile]) {
+      // Others are told of with their line.
+      if (file !== undefined && isAbsolute(file) && existsSync(file)) named.add(file);
+    }
+  }
   return await judgeCertificates([...named].slice(0, MAX_FILES), Date.now());
+}
+
+async function registriesYaml(facts: Facts): Promise<Verdict> {
+  const yaml = await facts.registriesYaml();
+  if (yaml === undefined) return ok('there is no registries.yaml of k3s here');
+  const { path, parsed, problem = '' } = yaml;
+  const remedy = `peerglass check-registries ${path}`;
+  if (parsed === undefined) {
+    if (problem.includes('not permitted')) throw new CouldNotLook(problem);
+    return failure(problem, remedy);
+  }
+  const { findings } = parsed;
+  if (findings.length === 0) return ok(`${path} is as k3s takes it`);
+  const lines = findings.slice(0, MAX_LINES).map((finding) => located(path, finding));
+  return findings.some(({ severity }) => severity === 'error')
+    ? failure('k3s ignores parts of registries.yaml, or cannot use them', remedy, lines)
+    : warning('registries.yaml may not mean what it seems to', remedy, lines);
 }
 
 /** @param now milliseconds since 1970 */
 export async function judgeCertificates(files: readonly string[], now: number): Promise<Verdict> {
-  if (files.length === 0) return ok('neither hosts.toml nor the agent names a certificate');
+  if (files.length === 0)
+    return ok('no certificate is named by hosts.toml, registries.yaml or the agent');
   const bad: string[] = [];
   const soon: string[] = [];
   for (const file of files) {

@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { getCACertificates } from 'node:tls';
 
 import { requestFrom, requestHere, type NamespaceAnswer } from '../../kernel/network-namespace.ts';
 import { mirrorPlaces, urlOf } from '../certs-folder.ts';
@@ -31,28 +32,44 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
   const results = await Promise.all(
     targets.map(async (target) => ({
       origin: target.origin,
-      answer: await ask(from, target, signal),
+      answer: judged(target, await ask(from, target, signal)),
     })),
   );
   const silent = results.flatMap(({ origin, answer }) =>
     'error' in answer
       ? [`${origin}: ${answer.error}`]
       : answer.status === 200
-        ? []
+        ? whyDistrusted(origin, answer.distrust)
         : [`${origin}: answers ${answer.status}, which our mirror does not`],
   );
+  const distrusts = results.some(({ answer }) => 'distrust' in answer);
   const all = results.map(({ origin }) => origin).join(', ');
   if (silent.length === 0) return ok(`${all} answers${note ?? ' where containerd stands'}`);
-  if (note !== undefined) {
+  if (note !== undefined && !distrusts) {
     throw new CouldNotLook(
       `${all} does not answer where doctor stands, which says nothing:${note}`,
     );
   }
   return failure(
     'the mirror does not answer where containerd stands, though hosts.toml names it: every pull waits for it, and then goes on to the registry',
-    'is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si URL/v2/',
+    distrusts
+      ? 'name the authority as ca in hosts.toml (--mirror-target-ca), and the address among the names of the certificate\nopenssl x509 -in tls.crt -noout -ext subjectAltName -issuer -dates'
+      : 'is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si URL/v2/',
     silent,
   );
+}
+
+/** containerd goes by the certificate where a file says how it asks, unless it is told not to. */
+function judged({ verifies }: Target, answer: NamespaceAnswer): NamespaceAnswer {
+  if ('error' in answer || verifies) return answer;
+  const { status, headers, body } = answer;
+  return { status, headers, body };
+}
+
+function whyDistrusted(origin: string, reason: string | undefined): string[] {
+  return reason === undefined
+    ? []
+    : [`${origin}: containerd does not accept its certificate (${reason})`];
 }
 
 /** A URL under which containerd knows the mirror. */
@@ -60,24 +77,28 @@ interface Target {
   readonly origin: string;
   /** Certificate and key that containerd shows there. */
   readonly client?: readonly [certificate: string, key: string];
+  /** Authorities that containerd believes there, beside those of the system. */
+  readonly ca?: readonly string[];
+  /** Whether containerd looks at the certificate; false where it is not known how it asks. */
+  readonly verifies: boolean;
 }
 
 async function mirrorTargets(facts: Facts): Promise<Target[]> {
   const told = facts.init.mirrorTargets;
   const targets = new Map<string, Target>();
-  for (const url of told) addTarget(targets, url);
+  for (const url of told) addTarget(targets, url, { verifies: false });
   for (const file of await facts.files()) {
-    const { path, hosts } = file;
+    const folder = dirname(file.path);
     for (const place of mirrorPlaces(file, told)) {
-      const host = hosts?.hosts[place];
+      const host = file.hosts?.hosts[place];
       if (host === undefined) continue;
-      const [[certificate, key] = []] = host.client ?? [];
-      const folder = dirname(path);
-      addTarget(
-        targets,
-        host.url,
-        certificate && [resolve(folder, certificate), resolve(folder, key ?? certificate)],
-      );
+      const [[certificate, key = certificate] = []] = host.client ?? [];
+      addTarget(targets, host.url, {
+        verifies: host.skipVerify !== true,
+        ca: (host.ca ?? []).map((each) => resolve(folder, each)),
+        ...(certificate !== undefined &&
+          key !== undefined && { client: [resolve(folder, certificate), resolve(folder, key)] }),
+      });
     }
   }
   return [...targets.values()].slice(0, MAX_TARGETS);
@@ -86,10 +107,10 @@ async function mirrorTargets(facts: Facts): Promise<Target[]> {
 function addTarget(
   targets: Map<string, Target>,
   url: string,
-  client?: Target['client'] | '',
+  options: Omit<Target, 'origin'>,
 ): void {
   const origin = urlOf(url)?.origin;
-  if (origin !== undefined) targets.set(origin, client ? { origin, client } : { origin });
+  if (origin !== undefined) targets.set(origin, { origin, ...options });
 }
 
 /** The network namespace of containerd; when it cannot be told whether it is this one, why. */
@@ -106,18 +127,24 @@ async function containerdNetwork(facts: Facts): Promise<{ from?: string; note?: 
 
 async function ask(
   from: string | undefined,
-  { origin, client }: Target,
+  { origin, client, ca = [] }: Target,
   signal: AbortSignal,
 ): Promise<NamespaceAnswer> {
   const [cert, key] = await Promise.all(
     (client ?? []).map((file) => readFile(file, 'utf8').catch(() => undefined)),
   );
   const identity = cert === undefined || key === undefined ? {} : { cert, key };
+  const authorities = origin.startsWith('https:')
+    ? await Promise.all(ca.map((file) => readFile(file, 'utf8').catch(() => '')))
+    : [];
   const request = {
     url: `${origin}/v2/`,
     method: 'GET',
     timeoutMs: MIRROR_MS,
     ...identity,
+    ...(origin.startsWith('https:') && {
+      ca: [...authorities, ...getCACertificates('system')].filter((pem) => pem !== ''),
+    }),
   } as const;
   if (from === undefined) return await requestHere(request);
   try {

@@ -38,9 +38,7 @@ export class ImageFollower {
     const settings = await this.#settings();
     const { tag } = reference;
     const identity = await this.#facts.identity();
-    const host = new URL(this.#facts.agent.origin).hostname;
-    const scheme = this.#facts.init.tls.cert === '' ? 'http' : 'https';
-    const origin = `${scheme}://${host}:${settings.registryPort}`;
+    const origin = this.#mirrorOrigin(settings);
     const mirror = new MirrorClient(origin, reference, identity);
     const trace = new Trace(this.#facts, settings, reference, mirror);
 
@@ -62,6 +60,14 @@ export class ImageFollower {
     if (pieces.length > MAX_PIECES)
       this.#notes.push(`${pieces.length - MAX_PIECES} pieces left out`);
     return this.#report(reference, parts);
+  }
+
+  #mirrorOrigin({ registryHost, registryPort, registryTls }: Settings): string {
+    const { agent, init } = this.#facts;
+    const bare = registryHost.includes(':') ? `[${registryHost}]` : registryHost;
+    const host = bare === '' ? new URL(agent.origin).hostname : bare;
+    const scheme = (registryTls ?? init.tls.cert !== '') ? 'https' : 'http';
+    return `${scheme}://${host}:${registryPort}`;
   }
 
   async #settings(): Promise<Settings> {
