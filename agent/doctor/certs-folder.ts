@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import {
@@ -9,6 +9,7 @@ import {
   type HostsFile,
 } from '../hosts/hosts-toml.ts';
 import { provenanceOf } from '../hosts/marker.ts';
+import { NoRegularFileError, readRegularFile } from './regular-file.ts';
 import { CouldNotLook } from './report.ts';
 
 /** Folders of registries that are looked at. */
@@ -56,14 +57,12 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
   const path = join(folder, name, 'hosts.toml');
   let text: string;
   try {
-    const { size } = await stat(path);
-    if (size > MAX_HOSTS_TOML_BYTES) {
-      return { folder: name, path, problem: `${size} bytes, more than a hosts.toml can have` };
-    }
-    text = await readFile(path, 'utf8');
+    text = await readRegularFile(path, MAX_HOSTS_TOML_BYTES);
   } catch (error) {
+    if (error instanceof NoRegularFileError) return { folder: name, path, problem: error.message };
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (code === 'ENOENT') return { folder: name, path };
+    if (code === 'ELOOP') return { folder: name, path, problem: 'a symbolic link to itself' };
     throw new CouldNotLook(`${path} cannot be read (${code}); run doctor as root`, {
       cause: error,
     });

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-
 import type { HostPort } from '../config/values.ts';
 import { DEFAULT_FOLDER } from '../hosts/hosts-toml.ts';
 import { ContainerdClient } from '../store/containerd/client.ts';
@@ -12,6 +10,7 @@ import { certsOf, findSocket } from './containerd/places.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at } from './json.ts';
 import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
+import { readRegularFile } from './regular-file.ts';
 import { CouldNotLook } from './report.ts';
 
 /** What the doctor is told; empty text stands for "find it". */
@@ -131,7 +130,7 @@ export class Facts implements Disposable {
 async function readIdentity(cert: string, key: string): Promise<ClientIdentity | undefined> {
   if (cert === '' || key === '') return undefined;
   try {
-    return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+    return { cert: await readRegularFile(cert), key: await readRegularFile(key) };
   } catch {
     return undefined;
   }

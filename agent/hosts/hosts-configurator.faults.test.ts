@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { pino } from 'pino';
 
 import { fileTree } from '../testing/file-tree.ts';
-import { nodeFileOperations } from './file-operations.ts';
+import { nodeFileOperations, type FileOperations } from './file-operations.ts';
 import { lockFolder } from './folder-lock.ts';
 import { HostsConfigurator } from './hosts-configurator.ts';
 import { HostsConfigError } from './hosts-error.ts';
@@ -178,4 +178,27 @@ describe('the configuration of containerd by processes that are killed', () => {
       assert.deepEqual(readdirSync(parent), ['certs.d']);
     },
   );
+});
+
+it('cleanup leaves the folder of all registries where it has become a mount point', async (t) => {
+  const parent = mkdtempSync(join(tmpdir(), 'peerglass-mount-'));
+  t.after(() => {
+    rmSync(parent, { recursive: true });
+  });
+  const path = join(parent, 'certs.d');
+  const logger = pino({ level: 'silent' });
+  const files: FileOperations = {
+    ...nodeFileOperations,
+    rename: async (from, to) => {
+      // As the kernel does it.
+      if (from === path) throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
+      await nodeFileOperations.rename(from, to);
+    },
+  };
+  const configurator = new HostsConfigurator({ files, logger }, { path });
+  const wanted = [{ registry: '_default', file: { hosts: [] } }];
+  await configurator.configure(wanted, { prependExisting: false }, never);
+  const { restored } = await configurator.cleanup(never);
+  assert.equal(restored.length, 1);
+  assert.deepEqual(readdirSync(path), [], 'and nothing is left of us');
 });

@@ -52,15 +52,26 @@ export async function makeRoot(files: FileOperations, path: string): Promise<voi
 export async function removeRoot(files: FileOperations, path: string): Promise<void> {
   const names = await readdir(path);
   if (names.some((name) => name !== MADE_ROOT && !name.startsWith(LOCK))) {
-    await files.removeFile(join(path, MADE_ROOT));
-    await files.sync(path);
+    await forgetRoot(files, path);
     return;
   }
   // At once, so that no crash leaves a folder of which nobody knows whose it is.
   const away = `${path}${temporaryName()}`;
-  await files.rename(path, away);
+  try {
+    await files.rename(path, away);
+  } catch (error) {
+    // A mount point: somebody gave the folder to a pod meanwhile.
+    if (!isCode(error, 'EBUSY')) throw error;
+    await forgetRoot(files, path);
+    return;
+  }
   await removeMade(files, away);
   await files.sync(dirname(path));
+}
+
+async function forgetRoot(files: FileOperations, path: string): Promise<void> {
+  await files.removeFile(join(path, MADE_ROOT));
+  await files.sync(path);
 }
 
 /** Removes what crashes left beside the folder. */

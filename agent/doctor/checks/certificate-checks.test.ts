@@ -35,6 +35,22 @@ describe('certificates', () => {
     assert.match((await stage.find('certificates')).details?.join() ?? '', /no certificate in PEM/);
   });
 
+  it('opens neither a pipe nor a device, which would keep it for ever', async (t) => {
+    const stage = await doctorStage(t, {});
+    const toml = "[host.'https://a.example']\nca = ['pipe.crt', '/dev/zero']\n";
+    stage.write('certs.d/a.example/hosts.toml', toml);
+    assert.equal(spawnSync('mkfifo', [stage.path('certs.d/a.example/pipe.crt')]).status, 0);
+    stage.write('certs.d/b.example/README', '');
+    assert.equal(spawnSync('mkfifo', [stage.path('certs.d/b.example/hosts.toml')]).status, 0);
+    stage.write('certs.d/c.example/hosts.toml/README', '');
+    const finding = await stage.find('certificates');
+    assert.equal(finding.outcome, 'failure');
+    assert.match(finding.details?.join() ?? '', /pipe\.crt: no regular.*zero: no regular/);
+    const valid = await stage.find('hosts-valid');
+    assert.equal(valid.outcome, 'failure', 'one of them does not hide the others');
+    assert.match(valid.details?.join() ?? '', /b\.example.*no regular.*c\.example.*no regular/);
+  });
+
   it('warns before the end, and fails after it', { skip: !OPENSSL }, async (t) => {
     const stage = await doctorStage(t, {});
     const long = makeCertificate(stage, 'long.crt', 60);

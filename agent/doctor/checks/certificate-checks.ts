@@ -1,19 +1,17 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 
 import type { HostOptions } from '../../hosts/hosts-toml.ts';
 import { located } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
+import { NoRegularFileError, readRegularFile } from '../regular-file.ts';
 import { CouldNotLook, failure, ok, warning, type Verdict } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 /** Certificates that end within so many days are told of. */
 const SOON_DAYS = 30;
 const DAY_MS = 86_400_000;
-/** Largest file of certificates that is read, in bytes. */
-const MAX_BYTES = 4 * 1024 * 1024;
 /** Files that are looked at. */
 const MAX_FILES = 200;
 
@@ -92,12 +90,12 @@ export async function judgeCertificates(files: readonly string[], now: number): 
 /** When the first certificate of the file ends, in milliseconds since 1970; or what is wrong with the file. */
 async function endOf(file: string): Promise<number | string> {
   try {
-    if ((await stat(file)).size > MAX_BYTES) return 'too large for a certificate';
-    const text = await readFile(file, 'utf8');
+    const text = await readRegularFile(file);
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
     if (blocks === null) return 'has no certificate in PEM form';
     return Math.min(...blocks.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
   } catch (error) {
+    if (error instanceof NoRegularFileError) return error.message;
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'not readable';
     return code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
   }

@@ -1,6 +1,6 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { getCACertificates } from 'node:tls';
+import type tls from 'node:tls';
 
 import { requestFrom, requestHere, type NamespaceAnswer } from '../../kernel/network-namespace.ts';
 import { mirrorPlaces, urlOf } from '../certs-folder.ts';
@@ -8,6 +8,7 @@ import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
 import { at } from '../json.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
+import { readRegularFile } from '../regular-file.ts';
 import { CouldNotLook, failure, ok, skipped, type Verdict } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
@@ -131,11 +132,11 @@ async function ask(
   signal: AbortSignal,
 ): Promise<NamespaceAnswer> {
   const [cert, key] = await Promise.all(
-    (client ?? []).map((file) => readFile(file, 'utf8').catch(() => undefined)),
+    (client ?? []).map((file) => readRegularFile(file).catch(() => undefined)),
   );
   const identity = cert === undefined || key === undefined ? {} : { cert, key };
   const authorities = origin.startsWith('https:')
-    ? await Promise.all(ca.map((file) => readFile(file, 'utf8').catch(() => '')))
+    ? await Promise.all(ca.map((file) => readRegularFile(file).catch(() => '')))
     : [];
   const request = {
     url: `${origin}/v2/`,
@@ -143,7 +144,7 @@ async function ask(
     timeoutMs: MIRROR_MS,
     ...identity,
     ...(origin.startsWith('https:') && {
-      ca: [...authorities, ...getCACertificates('system')].filter((pem) => pem !== ''),
+      ca: [...authorities, ...systemAuthorities()].filter((pem) => pem !== ''),
     }),
   } as const;
   if (from === undefined) return await requestHere(request);
@@ -157,6 +158,15 @@ async function ask(
       { cause: error },
     );
   }
+}
+
+/** Those that containerd believes in any case; of Node before 22.15, those that come with it. */
+function systemAuthorities(): readonly string[] {
+  const { getCACertificates, rootCertificates } = process.getBuiltinModule('node:tls') as Partial<
+    typeof tls
+  > &
+    Pick<typeof tls, 'rootCertificates'>;
+  return getCACertificates?.('system') ?? rootCertificates;
 }
 
 async function routerPort(facts: Facts): Promise<Verdict> {
@@ -197,7 +207,7 @@ async function embeddedMirror(facts: Facts): Promise<Verdict> {
   const files = [file, ...(await dropIns(`${file}.d`))];
   let readable = 0;
   for (const each of files) {
-    const text = await readFile(each, 'utf8').catch((error: unknown) => error);
+    const text = await readRegularFile(each).catch((error: unknown) => error);
     if (text instanceof Error) {
       if ('code' in text && text.code === 'ENOENT') continue;
       throw new CouldNotLook(`${each} cannot be read (${text.message}); run doctor as root`);

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 
 import { parse } from 'smol-toml';
 
 import { at, isRecord, textAt } from '../json.ts';
+import { readRegularFile } from '../regular-file.ts';
 import { CouldNotLook } from '../report.ts';
 import type { CriStatus } from './cri-client.ts';
 import { sharesNamespace, type RunningProcess } from './process.ts';
@@ -110,7 +111,7 @@ async function readTree(file: string): Promise<unknown> {
   try {
     const { size } = await stat(file);
     if (size > MAX_BYTES) throw new CouldNotLook(`${file} has ${size} bytes, too many`);
-    return parse(await readFile(file, 'utf8'));
+    return parse(await readRegularFile(file));
   } catch (error) {
     if (error instanceof CouldNotLook) throw error;
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
