@@ -1,4 +1,4 @@
-/** Installs helm and kubernetes-validate for the tests of the chart: `scripts/install-chart-tools`. */
+/** Installs helm, kubernetes-validate and promtool for the tests of the chart: `scripts/install-chart-tools`. */
 import { installTools } from './chart/tools.ts';
 
 const problems = installTools();

@@ -74,7 +74,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
   const guard = await guardStore(
     {
-      store: createStore(config, parts, named('store')),
+      store: createStore(config, parts, { metrics, logger: named('store') }),
       metrics,
       imagesOf: (digest) => inventory.imagesOf(digest),
       logger: named('integrity'),

@@ -1,3 +1,5 @@
+import { totalmem } from 'node:os';
+
 import type { Inventory } from '../inventory/inventory.ts';
 import type { DataPlane } from '../kernel/data-plane.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -32,6 +34,7 @@ export function refreshGauges(
     metrics.advertisedImageDigests.set({ registry }, images);
     metrics.advertisedContentDigests.set({ registry }, content);
   }
+  metrics.memoryLimit.set(memoryLimit());
   const { ready } = health.readiness();
   metrics.ready.set(ready ? 1 : 0);
   const { peers, advertisedKeys, records } = router.status();
@@ -41,4 +44,10 @@ export function refreshGauges(
   const banned = transfer.bans.count();
   metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
   metrics.bannedPeers.set({ from: 'content' }, banned.keys);
+}
+
+/** Without a limit Node tells the memory of the machine, zero or a number that no machine has. */
+function memoryLimit(): number {
+  const limit = process.constrainedMemory();
+  return limit < totalmem() ? limit : 0;
 }

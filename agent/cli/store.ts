@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../config/options.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { ContainerdStore } from '../store/containerd-store.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import { OciLayoutStore } from '../store/oci-layout-store.ts';
@@ -24,11 +25,16 @@ class StoreConfigError extends Error {
 export function createStore(
   config: RegistryConfig,
   parts: AsyncDisposableStack,
-  logger: Logger,
+  { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
 ): ContentStore {
+  const onReachable = (reachable: boolean): void => {
+    metrics.storeReachable.set(reachable ? 1 : 0);
+  };
   const comparisonInterval = config['compare-interval'];
   const layout = config['oci-layout'];
-  if (layout !== '') return new OciLayoutStore({ path: layout, logger, comparisonInterval });
+  if (layout !== '') {
+    return new OciLayoutStore({ path: layout, logger, comparisonInterval, onReachable });
+  }
 
   const socketPath = config['containerd-sock'];
   const entry = statSync(socketPath, { throwIfNoEntry: false });
@@ -42,6 +48,6 @@ export function createStore(
     throw new StoreConfigError(`--containerd-content-path ${contentPath}: a file, not a folder`);
   }
   const namespace = config['containerd-namespace'];
-  const init = { socketPath, namespace, contentPath, logger, comparisonInterval };
+  const init = { socketPath, namespace, contentPath, logger, comparisonInterval, onReachable };
   return parts.use(new ContainerdStore(init));
 }

@@ -5,7 +5,7 @@ import { METRICS, type MetricName } from './table.ts';
 /** The metrics that components count into; `docs/METRICS.md` lists them all. */
 export interface Metrics {
   readonly registry: Registry;
-  readonly mirrorRequests: Counter<'registry' | 'cache'>;
+  readonly mirrorRequests: Counter<'registry' | 'cache' | 'source'>;
   readonly mirrorLastSuccess: Gauge;
   readonly resolveDuration: Histogram<'router'>;
   readonly advertisedImages: Gauge<'registry'>;
@@ -27,6 +27,7 @@ export interface Metrics {
   readonly resumes: Counter<'result'>;
   readonly firstByte: Histogram;
   readonly storeChanges: Counter<'kind'>;
+  readonly storeReachable: Gauge;
   readonly storeProblems: Counter<'reason'>;
   readonly blobsCorrupt: Gauge;
   readonly blobsVerified: Counter<'result'>;
@@ -49,6 +50,7 @@ export interface Metrics {
   readonly tlsReloads: Counter<'result'>;
   readonly tlsHandshakeFailures: Counter<'reason'>;
   readonly ready: Gauge;
+  readonly memoryLimit: Gauge;
 }
 
 /** How often the event loop's lag is looked at. prom-client's 10 ms were most of what an idle agent did. */
@@ -102,6 +104,7 @@ export function createMetrics(): Metrics {
     resumes: counter('peerglass_resumes_total'),
     firstByte: histogram('peerglass_first_byte_seconds'),
     storeChanges: counter('peerglass_store_changes_total'),
+    storeReachable: gauge('peerglass_store_reachable'),
     storeProblems: counter('peerglass_store_problems_total'),
     blobsCorrupt: gauge('peerglass_blobs_corrupt'),
     blobsVerified: counter('peerglass_blobs_verified_total'),
@@ -124,5 +127,6 @@ export function createMetrics(): Metrics {
     tlsReloads: counter('peerglass_tls_reloads_total'),
     tlsHandshakeFailures: counter('peerglass_tls_handshake_failures_total'),
     ready: gauge('peerglass_ready'),
+    memoryLimit: gauge('peerglass_memory_limit_bytes'),
   };
 }

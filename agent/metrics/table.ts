@@ -20,8 +20,8 @@ const BYTES = [1024, 16_384, 262_144, 1_048_576, 16_777_216, 134_217_728, 1_073_
 export const METRICS = {
   spegel_mirror_requests_total: {
     type: 'counter',
-    labels: ['registry', 'cache'],
-    help: 'Requests for content not held locally, by registry; cache is hit when a peer had it, else miss.',
+    labels: ['registry', 'cache', 'source'],
+    help: 'Requests for content not held locally, by registry; cache is hit when a peer had it, else miss. source is always internal: older guides of Spegel ask for it.',
   },
   spegel_mirror_last_success_timestamp_seconds: {
     type: 'gauge',
@@ -131,6 +131,11 @@ export const METRICS = {
     type: 'counter',
     labels: ['kind'],
     help: 'Changes of the content store followed, by kind.',
+  },
+  peerglass_store_reachable: {
+    type: 'gauge',
+    labels: [],
+    help: '1 while the changes of the content store are followed, 0 while containerd (or the layout) is away.',
   },
   peerglass_store_problems_total: {
     type: 'counter',
@@ -244,6 +249,11 @@ export const METRICS = {
     type: 'gauge',
     labels: [],
     help: '1 while /readyz answers 200.',
+  },
+  peerglass_memory_limit_bytes: {
+    type: 'gauge',
+    labels: [],
+    help: 'Memory that the control group of the process may take; 0 without a limit.',
   },
 } as const satisfies Record<string, MetricRow>;
 

@@ -202,7 +202,8 @@ export class MirrorHandler {
   ): Promise<void> {
     const registry = this.#registries.label(request.registry);
     const content = await this.#transfer.fetch(request, signal);
-    this.#metrics.mirrorRequests.inc({ registry, cache: content === undefined ? 'miss' : 'hit' });
+    const cache = content === undefined ? 'miss' : 'hit';
+    this.#metrics.mirrorRequests.inc({ registry, cache, source: 'internal' });
     if (content === undefined) throw unknown(request, 'not found on any peer');
     this.#metrics.mirrorLastSuccess.setToCurrentTime();
 

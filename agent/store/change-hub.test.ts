@@ -83,3 +83,14 @@ it('ChangeHub: a consumer that is aborted and never comes back keeps no producer
   await new Promise(setImmediate);
   assert.ok(ended);
 });
+
+it('ChangeHub: tells when the store can be reached and when it is away', () => {
+  const told: boolean[] = [];
+  const hub = new ChangeHub({
+    produce: untilAborted,
+    onReachable: (reachable) => told.push(reachable),
+  });
+  hub.reached();
+  hub.lost();
+  assert.deepEqual(told, [true, false]);
+});

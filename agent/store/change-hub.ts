@@ -9,12 +9,15 @@ export interface ChangeHubInit {
   readonly produce: (signal: AbortSignal) => Promise<void>;
   /** Most changes that wait for one consumer; 4,096 by default. Beyond that it is told to relist. */
   readonly queueLimit?: number;
+  /** Told when the store can be reached, and when it no longer can. */
+  readonly onReachable?: ((reachable: boolean) => void) | undefined;
 }
 
 /** Hands the changes that one producer finds to every consumer of a store's `changes()`. */
 export class ChangeHub {
   readonly #produce: (signal: AbortSignal) => Promise<void>;
   readonly #queueLimit: number;
+  readonly #onReachable: (reachable: boolean) => void;
   readonly #queues = new Set<ChangeQueue>();
   #reachable = false;
   #stop = new AbortController();
@@ -23,6 +26,7 @@ export class ChangeHub {
   constructor(init: ChangeHubInit) {
     this.#produce = init.produce;
     this.#queueLimit = init.queueLimit ?? 4_096;
+    this.#onReachable = init.onReachable ?? (() => undefined);
   }
 
   /** As `ContentStore.changes` has it. */
@@ -50,12 +54,14 @@ export class ChangeHub {
   /** The store can be reached, for the first time or again: changes may have been missed before this. */
   reached(): void {
     this.#reachable = true;
+    this.#onReachable(true);
     this.publish({ kind: 'relist' });
   }
 
   /** The store cannot be reached: who joins now is told nothing before it is back. */
   lost(): void {
     this.#reachable = false;
+    this.#onReachable(false);
   }
 
   publish(change: StoreChange): void {

@@ -33,6 +33,8 @@ export interface ContainerdStoreInit {
    */
   readonly contentPath: string;
   readonly logger: Logger;
+  /** Told when the store can be reached, and when it no longer can. */
+  readonly onReachable?: (reachable: boolean) => void;
   /** Milliseconds that a unary call may take; 10,000 by default. */
   readonly callTimeout?: number;
   /**
@@ -84,6 +86,7 @@ export class ContainerdStore implements ContentStore, Disposable {
     });
     this.#known = new KnownBlobs(init.maxKnownBlobs ?? 200_000);
     this.#hub = new ChangeHub({
+      onReachable: init.onReachable,
       produce: (signal) =>
         new ContainerdFeed({
           client: this.#client,

@@ -22,6 +22,8 @@ export interface OciLayoutStoreInit {
   /** The folder that holds `index.json` and `blobs/`. It may come later, and go. */
   readonly path: string;
   readonly logger: Logger;
+  /** Told when the store can be reached, and when it no longer can. */
+  readonly onReachable?: (reachable: boolean) => void;
   /**
    * Milliseconds between looks for changes that the watch missed; 60,000 by default. A look costs three
    * `stat` calls, and a relist only when something was modified since the last one.
@@ -50,6 +52,7 @@ export class OciLayoutStore implements ContentStore {
     this.#path = path;
     this.#index = new ImageIndex(path, logger);
     this.#hub = new ChangeHub({
+      onReachable: init.onReachable,
       produce: (signal) =>
         new LayoutFeed({
           root: path,

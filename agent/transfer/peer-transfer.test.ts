@@ -217,7 +217,10 @@ describe('when no peer delivers', () => {
     await response.body?.cancel();
     const metrics = await node.metrics.registry.metrics();
     assert.match(metrics, /peerglass_fall_throughs_total\{reason="providers-failed"\} 1/);
-    assert.match(metrics, /spegel_mirror_requests_total\{registry="",cache="miss"\} 1/);
+    assert.match(
+      metrics,
+      /spegel_mirror_requests_total\{registry="",cache="miss",source="internal"\} 1/,
+    );
   });
 
   it('answers 404 within its bound while the directory stays silent', async () => {

@@ -56,9 +56,17 @@ suite('what serves may fail', () => {
         // meanwhile must not make them believe that it does not hold the image.
         assert.ok([200, 404, 503].includes(await headStatus(agent, manifestPath(image))));
         assert.ok([200, 404].includes(await headStatus(one.agent, manifestPath(image))));
+        await waitFor(
+          'the outage in the metrics',
+          async () => (await agent.metric('peerglass_store_reachable')) === 0,
+        );
         await containerd.restart();
 
         await waitUntilVisible(one.agent, image);
+        await waitFor(
+          'its end in the metrics',
+          async () => (await agent.metric('peerglass_store_reachable')) === 1,
+        );
         await one.containerd.pullWithCtr(image.name);
         await assertHoldsImage(one.containerd, image);
         // It follows the new daemon too, not only what it had listed before.

@@ -343,6 +343,7 @@ describe('the chart', { skip }, () => {
     [{ peerglass: { peerTimeout: '5 seconds' } }, /peerTimeout/],
     [{ peerglass: { uploadLimit: '5 MB' } }, /uploadLimit/],
     [{ peerglass: { preset: 'k4s' } }, /preset/],
+    [{ peerglass: { prometheusRule: { disabled: ['NoPeers'] } } }, /disabled/],
     [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
     [{ service: { registry: { port: '5000' } } }, /port/],
     [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],

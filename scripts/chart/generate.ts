@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { format } from 'prettier';
 
+import { alertRules } from '../monitoring/alerts.ts';
 import { flagTable, NOT_VALUES, optionValues } from './option-values.ts';
 import { schemaOf } from './schema.ts';
 import { readValues, type ValueRow, withOptions } from './values-file.ts';
@@ -29,6 +30,7 @@ export async function generateChart(): Promise<Record<string, string>> {
   return {
     'values.yaml': valuesText,
     'files/options.json': await toJson(options),
+    'files/alerts.json': await toJson(alertRules()),
     'values.schema.json': await toJson(schemaOf(rows, values)),
     'README.md': between(
       between(readme, 'values', valueTable(rows)),

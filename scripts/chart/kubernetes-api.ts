@@ -13,7 +13,11 @@ const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'apps/v1': { DaemonSet: 'daemonsets' },
   'networking.k8s.io/v1': { NetworkPolicy: 'networkpolicies' },
-  'monitoring.coreos.com/v1': { ServiceMonitor: 'servicemonitors', PodMonitor: 'podmonitors' },
+  'monitoring.coreos.com/v1': {
+    ServiceMonitor: 'servicemonitors',
+    PodMonitor: 'podmonitors',
+    PrometheusRule: 'prometheusrules',
+  },
   'autoscaling.k8s.io/v1': { VerticalPodAutoscaler: 'verticalpodautoscalers' },
 };
 

@@ -73,6 +73,7 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
     extraVolumes: [{ name: 'more', emptyDir: {} }],
     peerglass: {
       podMonitor: { enabled: true, labels: { release: 'prometheus' } },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
       networkPolicy: {
         nodeCIDRs: ['192.0.2.0/24', '2001:db8::/32'],
         metricsFrom: [

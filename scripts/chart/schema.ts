@@ -1,3 +1,4 @@
+import { ALERTS } from '../monitoring/alerts.ts';
 import type { OptionValue } from './option-values.ts';
 import { optionOf, type ValueRow } from './values-file.ts';
 
@@ -26,6 +27,11 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'image.pullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'peerglass.preset': ['', 'k3s', 'rke2', 'k0s', 'microk8s'],
   'peerglass.ipFamilyPolicy': ['SingleStack', 'PreferDualStack', 'RequireDualStack'],
+};
+
+/** Lists of a few words only. */
+const LISTED: Readonly<Record<string, readonly string[]>> = {
+  'peerglass.prometheusRule.disabled': Object.keys(ALERTS),
 };
 
 /** How kinds of options are written, so that what the agent would refuse is refused at the installation. */
@@ -82,6 +88,8 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   if (option !== undefined) return optionSchema(option.kind);
   const words = WORDS[row.path.join('.')];
   if (words !== undefined) return { enum: words };
+  const listed = LISTED[row.path.join('.')];
+  if (listed !== undefined) return { type: 'array', items: { enum: listed } };
   const type = TYPES[row.type];
   if (type === undefined) throw new Error(`values.yaml: no type "${row.type}"`);
   return { type };

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
 /** Pinned, so that the checks of a day are those of another. */
@@ -13,12 +13,14 @@ const CACHE = join(
   'peerglass/chart-tools',
 );
 const HELM_FOLDER = join(CACHE, `helm-${HELM}`);
+const PROMETHEUS_FOLDER = join(CACHE, 'prometheus');
 const VALIDATE_FOLDER = join(CACHE, `kubernetes-validate-${KUBERNETES_VALIDATE}`);
 
 /** The programs that check the chart. */
 export const TOOLS = {
   helm: join(HELM_FOLDER, 'helm'),
   kubernetesValidate: join(VALIDATE_FOLDER, 'bin/kubernetes-validate'),
+  promtool: join(PROMETHEUS_FOLDER, 'usr/bin/promtool'),
 } as const;
 
 /** Why a program is not there, or undefined when it is. */
@@ -29,7 +31,7 @@ export function missing(tool: keyof typeof TOOLS): string | undefined {
 }
 
 /**
- * Installs what is missing: helm by Go, kubernetes-validate by pip.
+ * Installs what is missing: helm by Go, kubernetes-validate by pip, promtool from Debian's package.
  *
  * @returns what could not be had, a line each
  */
@@ -37,6 +39,7 @@ export function installTools(): string[] {
   const problems: string[] = [];
   if (missing('helm') !== undefined) problems.push(...installHelm());
   if (missing('kubernetesValidate') !== undefined) problems.push(...installValidator());
+  if (missing('promtool') !== undefined) problems.push(...installPromtool());
   return problems;
 }
 
@@ -64,9 +67,30 @@ function installValidator(): string[] {
   return problems;
 }
 
-function attempt(what: string, program: string, args: readonly string[]): string[] {
+/** Unpacked, not installed: the package would start a Prometheus on the port of the agent's metrics. */
+function installPromtool(): string[] {
+  const apt = find('apt-get', []);
+  if (apt === undefined) return ['promtool: not Debian, whose package it comes from'];
+  const folder = mkdtempSync(join(tmpdir(), 'peerglass-promtool-'));
+  try {
+    const download = ['-q', 'download', 'prometheus'];
+    let problems = attempt('promtool', apt, download, folder);
+    if (problems.length > 0 && attempt('promtool', apt, ['-q', 'update']).length === 0) {
+      problems = attempt('promtool', apt, download, folder);
+    }
+    if (problems.length > 0) return problems;
+    mkdirSync(PROMETHEUS_FOLDER, { recursive: true });
+    const [file = ''] = readdirSync(folder);
+    return attempt('promtool', 'dpkg-deb', ['-x', join(folder, file), PROMETHEUS_FOLDER]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function attempt(what: string, program: string, args: readonly string[], cwd?: string): string[] {
   const { status, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
+    cwd,
     env: { ...process.env, GOBIN: HELM_FOLDER, GOTOOLCHAIN: 'local' },
   });
   if (status === 0) return [];

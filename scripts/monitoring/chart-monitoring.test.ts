@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { runTool, template } from '../chart/helm.ts';
+import type { Manifest } from '../chart/manifest.ts';
+import { missing, TOOLS } from '../chart/tools.ts';
+import { alertRules } from './alerts.ts';
+
+const reason = missing('helm');
+if (reason !== undefined) {
+  process.stderr.write(`chart: SKIPPED: ${reason}. Its alerts were NOT rendered.\n`);
+}
+
+type Rule = Readonly<Record<string, unknown>> & {
+  readonly labels: unknown;
+  readonly annotations: Readonly<Record<string, string>>;
+};
+
+async function render(kind: string, peerglass: unknown): Promise<Manifest | undefined> {
+  const manifests = await template({ peerglass }, '1.34');
+  return manifests.find((it) => it.kind === kind);
+}
+
+/** The rules of the PrometheusRule. */
+function rulesOf(manifest: Manifest | undefined): readonly Rule[] {
+  assert.ok(manifest !== undefined);
+  const { groups } = manifest.spec as unknown as { groups: readonly { rules: readonly Rule[] }[] };
+  return groups.flatMap(({ rules }) => rules);
+}
+
+describe('the PrometheusRule', { skip: reason ?? false }, () => {
+  it('is not there unless asked for', async () => {
+    assert.equal(await render('PrometheusRule', {}), undefined);
+  });
+
+  it('has the alerts of the table', async () => {
+    const manifest = await render('PrometheusRule', { prometheusRule: { enabled: true } });
+    assert.deepEqual(rulesOf(manifest), alertRules('docs/TROUBLESHOOTING.md'));
+  });
+
+  it('has labels, without what is switched off, and points to the runbooks', async () => {
+    const manifest = await render('PrometheusRule', {
+      prometheusRule: {
+        enabled: true,
+        labels: { release: 'monitoring' },
+        alertLabels: { team: 'nodes', severity: 'page' },
+        disabled: ['PeerglassNoPeers'],
+        runbookUrl: 'https://wiki.example/peerglass',
+      },
+    });
+    assert.equal(manifest?.metadata.labels?.['release'], 'monitoring');
+    const rules = rulesOf(manifest);
+    assert.equal(rules.length, alertRules().length - 1);
+    assert.equal(rules[0]?.['alert'], 'PeerglassNotReady');
+    assert.deepEqual(rules[0].labels, { team: 'nodes', severity: 'page' });
+    assert.equal(
+      rules[0].annotations['runbook_url'],
+      'https://wiki.example/peerglass#peerglassnotready',
+    );
+  });
+
+  it('is what Prometheus takes', { skip: missing('promtool') ?? false }, async () => {
+    const manifest = await render('PrometheusRule', { prometheusRule: { enabled: true } });
+    const folder = mkdtempSync(join(tmpdir(), 'peerglass-rule-'));
+    try {
+      const file = join(folder, 'rules.yaml');
+      writeFileSync(file, JSON.stringify(manifest?.spec));
+      await runTool(TOOLS.promtool, ['check', 'rules', '--lint=all', '--lint-fatal', file], '');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
