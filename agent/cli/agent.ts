@@ -224,7 +224,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     config,
     {
       port: registryPort,
-      certificate: tls.listener?.source.current.identity?.cert,
+      certificate: tls.listener.tls?.source.current.identity?.cert,
       shared,
       metrics,
       logger: named('hosts'),

