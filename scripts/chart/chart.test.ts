@@ -18,7 +18,7 @@ import { missing, TOOLS } from './tools.ts';
 /** The oldest and the newest Kubernetes that the chart is for. */
 const KUBERNETES = ['1.25', '1.37'];
 /** Kinds that Kubernetes itself does not know. */
-const CUSTOM = /^(monitoring\.coreos\.com|autoscaling\.k8s\.io)\//;
+const CUSTOM = /^(monitoring\.coreos\.com|autoscaling\.k8s\.io|grafana\.integreatly\.org)\//;
 /** Kinds that give rights. */
 const RIGHTS = /^(Cluster)?Role(Binding)?$/;
 

@@ -10,6 +10,7 @@ const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     Node: 'nodes',
     Pod: 'pods',
     Secret: 'secrets',
+    ConfigMap: 'configmaps',
   },
   'apps/v1': { DaemonSet: 'daemonsets' },
   'networking.k8s.io/v1': { NetworkPolicy: 'networkpolicies' },
@@ -18,6 +19,7 @@ const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     PodMonitor: 'podmonitors',
     PrometheusRule: 'prometheusrules',
   },
+  'grafana.integreatly.org/v1beta1': { GrafanaDashboard: 'grafanadashboards' },
   'autoscaling.k8s.io/v1': { VerticalPodAutoscaler: 'verticalpodautoscalers' },
 };
 

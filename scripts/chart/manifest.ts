@@ -9,6 +9,8 @@ export interface Manifest {
   };
   /** Of Secrets. */
   readonly stringData?: Readonly<Record<string, string>>;
+  /** Of ConfigMaps. */
+  readonly data?: Readonly<Record<string, string>>;
   /** Which of these it is, the kind says. */
   readonly spec: ServiceSpec & WorkloadSpec & PodSpec;
 }

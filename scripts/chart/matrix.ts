@@ -68,6 +68,7 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   'everything optional': {
     networkPolicy: { enabled: true },
     serviceMonitor: { enabled: true },
+    grafanaDashboard: { enabled: true },
     verticalPodAutoscaler: { enabled: true },
     spegel: { persistence: { enabled: true } },
     extraVolumes: [{ name: 'more', emptyDir: {} }],

@@ -25,6 +25,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Values that take a few words only. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   'image.pullPolicy': ['Always', 'IfNotPresent', 'Never'],
+  'grafanaDashboard.mode': ['Sidecar', 'GrafanaOperator'],
   'peerglass.preset': ['', 'k3s', 'rke2', 'k0s', 'microk8s'],
   'peerglass.ipFamilyPolicy': ['SingleStack', 'PreferDualStack', 'RequireDualStack'],
 };

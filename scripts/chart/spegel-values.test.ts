@@ -15,7 +15,6 @@ const IGNORED: Readonly<Record<string, RegExp>> = {
   'image.digest': /image\.tag and image\.digest are ignored/,
   'image.repository': /ghcr\.io\/spegel-org\/spegel is Spegel's/,
   basicAuthSecretName: /basicAuthSecretName: ignored/,
-  grafanaDashboard: /grafanaDashboard: ignored/,
 };
 /** What says the default: that it is given has an effect when it is off. */
 const DEFAULTS = ['spegel.containerdMirrorAdd'];

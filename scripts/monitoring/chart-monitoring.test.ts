@@ -8,10 +8,11 @@ import { runTool, template } from '../chart/helm.ts';
 import type { Manifest } from '../chart/manifest.ts';
 import { missing, TOOLS } from '../chart/tools.ts';
 import { alertRules } from './alerts.ts';
+import { buildDashboard } from './dashboard.ts';
 
 const reason = missing('helm');
 if (reason !== undefined) {
-  process.stderr.write(`chart: SKIPPED: ${reason}. Its alerts were NOT rendered.\n`);
+  process.stderr.write(`chart: SKIPPED: ${reason}. Its alerts and dashboard were NOT rendered.\n`);
 }
 
 type Rule = Readonly<Record<string, unknown>> & {
@@ -72,5 +73,39 @@ describe('the PrometheusRule', { skip: reason ?? false }, () => {
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('the dashboard in the cluster', { skip: reason ?? false }, () => {
+  const dashboard: unknown = JSON.parse(JSON.stringify(buildDashboard()));
+
+  it('is not there unless asked for', async () => {
+    const manifests = await template({}, '1.34');
+    assert.ok(manifests.every(({ kind }) => !/ConfigMap|GrafanaDashboard/.test(kind)));
+  });
+
+  it('is a ConfigMap for the sidecar', async () => {
+    const manifests = await template({ grafanaDashboard: { enabled: true } }, '1.34');
+    const map = manifests.find(({ kind }) => kind === 'ConfigMap');
+    assert.equal(map?.metadata.labels?.['grafana_dashboard'], '1');
+    assert.deepEqual(JSON.parse(map.data?.['peerglass.json'] ?? ''), dashboard);
+  });
+
+  it('is a GrafanaDashboard for the operator', async () => {
+    const grafanaDashboard = {
+      enabled: true,
+      mode: 'GrafanaOperator',
+      grafanaOperator: { folder: 'Nodes', matchLabels: { dashboards: 'grafana' } },
+    };
+    const manifests = await template({ grafanaDashboard }, '1.34');
+    const found = manifests.find(({ kind }) => kind === 'GrafanaDashboard');
+    const { json, ...spec } = (found?.spec ?? {}) as unknown as Record<string, unknown>;
+    assert.deepEqual(spec, {
+      allowCrossNamespaceImport: true,
+      folder: 'Nodes',
+      resyncPeriod: '10m',
+      instanceSelector: { matchLabels: { dashboards: 'grafana' } },
+    });
+    assert.deepEqual(JSON.parse(String(json)), dashboard);
   });
 });

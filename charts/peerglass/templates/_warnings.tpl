@@ -20,9 +20,6 @@ image: {{ $values.image.repository }} is Spegel's; {{ include "peerglass.image" 
 {{- if $values.basicAuthSecretName }}
 basicAuthSecretName: ignored, the agent has no users; networkPolicy.enabled keeps others out
 {{- end -}}
-{{- if get $values.grafanaDashboard "enabled" }}
-grafanaDashboard: ignored, the chart brings no dashboard yet; Spegel's own reads Peerglass' metrics
-{{- end -}}
 {{- with $values.resources -}}
 {{- with dig "limits" "memory" nil . -}}
 {{- if lt (include "peerglass.mebibytes" . | int) 192 }}
