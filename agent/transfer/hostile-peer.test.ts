@@ -162,13 +162,12 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
               await using node = await nodeBehind(rogue);
               const response = await fetch(`${node.origin}${path}`, { headers });
               const status = response.status;
-              const bytes = Buffer.from(
-                await response.arrayBuffer().catch(() => new ArrayBuffer()),
-              );
+              // A body that ends before its length is no wrong body: containerd resumes it, elsewhere at that.
+              const bytes = await response.arrayBuffer().catch(() => undefined);
               assert.ok([200, 206, 404, 416].includes(status), `status ${status}`);
               // Of a range the mirror cannot know the digest: only what is whole is verified.
-              if (status === 200 && path.includes(small)) {
-                assert.ok(bytes.equals(image.blobs.get(small) ?? Buffer.alloc(0)));
+              if (status === 200 && path.includes(small) && bytes !== undefined) {
+                assert.ok(Buffer.from(bytes).equals(image.blobs.get(small) ?? Buffer.alloc(0)));
               }
             }),
           );
