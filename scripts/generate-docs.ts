@@ -80,6 +80,8 @@ function metrics(): string {
     'Served at `/metrics` on `--metrics-addr`. Names without `peerglass_` and their labels are those of',
     'Spegel, so that its dashboards and alerts work. Beside these there are the `process_*` and `nodejs_*`',
     'metrics of prom-client and the `libp2p_*` metrics of libp2p.\n',
+    'The [chart](../charts/peerglass/README.md#alerts) has alerts and a dashboard of them; the runbooks are in',
+    '[TROUBLESHOOTING.md](TROUBLESHOOTING.md#alerts).\n',
     'Labels whose values clients choose (`registry`) take at most 200 values; further ones are `other`.\n',
     '| name | type | labels | meaning |',
     '|---|---|---|---|',

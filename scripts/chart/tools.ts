@@ -21,6 +21,7 @@ export const TOOLS = {
   helm: join(HELM_FOLDER, 'helm'),
   kubernetesValidate: join(VALIDATE_FOLDER, 'bin/kubernetes-validate'),
   promtool: join(PROMETHEUS_FOLDER, 'usr/bin/promtool'),
+  prometheus: join(PROMETHEUS_FOLDER, 'usr/bin/prometheus'),
 } as const;
 
 /** Why a program is not there, or undefined when it is. */
@@ -39,7 +40,7 @@ export function installTools(): string[] {
   const problems: string[] = [];
   if (missing('helm') !== undefined) problems.push(...installHelm());
   if (missing('kubernetesValidate') !== undefined) problems.push(...installValidator());
-  if (missing('promtool') !== undefined) problems.push(...installPromtool());
+  problems.push(...installPrometheus());
   return problems;
 }
 
@@ -67,8 +68,14 @@ function installValidator(): string[] {
   return problems;
 }
 
-/** Unpacked, not installed: the package would start a Prometheus on the port of the agent's metrics. */
-function installPromtool(): string[] {
+/**
+ * Gets promtool and prometheus from Debian's package, unless they are there: unpacked, not installed, for that would
+ * start a Prometheus on the port of the agent's metrics.
+ *
+ * @returns why they could not be had, a line each
+ */
+export function installPrometheus(): string[] {
+  if (missing('promtool') === undefined) return [];
   const apt = find('apt-get', []);
   if (apt === undefined) return ['promtool: not Debian, whose package it comes from'];
   const folder = mkdtempSync(join(tmpdir(), 'peerglass-promtool-'));

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { after, before, suite } from 'node:test';
+
+import { alertRules, ALERTS } from '../../scripts/monitoring/alerts.ts';
+import { DASHBOARD_ROWS } from '../../scripts/monitoring/panels.ts';
+import { PORTS } from '../harness/agent-process.ts';
+import { Cluster } from '../harness/cluster.ts';
+import { makeImage, REGISTRY } from '../harness/fixtures.ts';
+import { waitUntilVisible } from '../harness/mirror.ts';
+import { Prometheus } from '../harness/prometheus.ts';
+import { scenario } from '../harness/scenario.ts';
+import { waitFor } from '../harness/wait.ts';
+
+/** What Grafana puts in. */
+const VARIABLES = {
+  $__rate_interval: '1m',
+  $__range: '5m',
+  $job: '.+',
+  $instance: '.+',
+} as const;
+/** Pulls of new images until every panel has had something to show. */
+const MOST_ROUNDS = 15;
+
+/** What the chart gives to Prometheus and Grafana, in a real Prometheus that asks real agents. */
+suite('metrics, alerts and dashboard', () => {
+  let cluster: Cluster;
+  let prometheus: Prometheus;
+
+  before(async () => {
+    cluster = await Cluster.start([
+      { suite: 'bookworm', name: 'a' },
+      { suite: 'bookworm', name: 'b' },
+    ]);
+    prometheus = await Prometheus.start({
+      host: await cluster.network.addHost('prometheus'),
+      targets: cluster.nodes.map(({ host }) => `${host.address}:${PORTS.metrics}`),
+      rules: alertRules(),
+    });
+  });
+  after(async () => {
+    await cluster[Symbol.asyncDispose]();
+  });
+
+  scenario(
+    'no panel of the dashboard is empty while images are pulled',
+    () => cluster,
+    async () => {
+      const empty = new Map(
+        Object.values(DASHBOARD_ROWS).flatMap((panels) =>
+          panels.map(({ title, queries }) => [title, queries.map(({ expr }) => filled(expr))]),
+        ),
+      );
+      for (let round = 1; round <= MOST_ROUNDS && empty.size > 0; round += 1) {
+        await pullSomethingNew(cluster, round);
+        for (const [title, queries] of empty) {
+          const values = await Promise.all(queries.map((query) => prometheus.query(query)));
+          if (values.flat().some(Number.isFinite)) empty.delete(title);
+        }
+      }
+      assert.deepEqual([...empty.keys()], []);
+    },
+  );
+
+  scenario(
+    'the alerts are loaded, quiet, and begin to wait when containerd is away',
+    () => cluster,
+    async ({ nodes: [node] }) => {
+      const rules = await waitFor('all alerts have been looked at', async () => {
+        const found = await prometheus.rules();
+        return found.every(({ health }) => health !== 'unknown') && found;
+      });
+      assert.deepEqual(
+        rules.map(({ name, health, lastError }) => [name, health, lastError]),
+        Object.keys(ALERTS).map((name) => [name, 'ok', undefined]),
+      );
+      const active = async (): Promise<string[]> =>
+        (await prometheus.rules()).filter((it) => it.state !== 'inactive').map((it) => it.name);
+      await waitFor('no alert', async () => (await active()).length === 0);
+      await node?.containerd.kill();
+      await waitFor('the alert', async () => (await active()).join() === 'PeerglassContainerdAway');
+      await node?.containerd.restart();
+      await waitFor('its end', async () => (await active()).length === 0);
+    },
+  );
+});
+
+/** The expression as Grafana sends it. */
+function filled(expr: string): string {
+  return Object.entries(VARIABLES).reduce(
+    (text, [name, value]) => text.replaceAll(name, value),
+    expr,
+  );
+}
+
+/** Imports an image into the first node, and pulls it on the second. */
+async function pullSomethingNew({ nodes: [holder, asker] }: Cluster, round: number): Promise<void> {
+  assert.ok(holder !== undefined && asker !== undefined);
+  const name = `${REGISTRY}/watched/app:${round}.0`;
+  const { image, archive } = await makeImage({ name, layers: [{ bytes: 3_000_000 }] });
+  await holder.containerd.importArchive(archive);
+  await waitUntilVisible(asker.agent, image);
+  await asker.containerd.pullWithCtr(name);
+}
