@@ -10,201 +10,202 @@ import { PROGRAMS, freePort, runProgram, spawnProgram } from '../testing/agent-p
 import { eventually } from '../testing/eventually.ts';
 import { fileTree } from '../testing/file-tree.ts';
 
-for (const [form, program] of Object.entries(PROGRAMS)) {
-  describe(`containerd's configuration, from the ${form}`, () => {
-    let folder: string;
-    let certs: string;
-    before(() => {
-      folder = mkdtempSync(join(tmpdir(), 'peerglass-cli-hosts-'));
-      certs = join(folder, 'certs.d');
-    });
-    beforeEach(() => {
-      rmSync(certs, { recursive: true, force: true });
-      mkdirSync(certs);
-    });
-    after(() => {
-      rmSync(folder, { recursive: true });
-    });
-    const where = (): string[] => ['--containerd-registry-config-path', certs];
-    const parsed = (name: string): unknown =>
-      parseHostsToml(readFileSync(join(certs, name, 'hosts.toml'), 'utf8'));
-    const mirror = (url: string, capabilities = ['pull', 'resolve']): unknown => ({
-      url,
-      capabilities,
-      dialTimeout: '200ms',
-    });
+// What ships; that the sources are the same program is for program.test.ts to show.
+const program = PROGRAMS.bundle;
 
-    it("takes Spegel's flags and variables, and cleanup leaves no trace", async () => {
-      const tree = fileTree(folder);
-      const flags = ['configuration', ...where()];
+describe("containerd's configuration", () => {
+  let folder: string;
+  let certs: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'peerglass-cli-hosts-'));
+    certs = join(folder, 'certs.d');
+  });
+  beforeEach(() => {
+    rmSync(certs, { recursive: true, force: true });
+    mkdirSync(certs);
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const where = (): string[] => ['--containerd-registry-config-path', certs];
+  const parsed = (name: string): unknown =>
+    parseHostsToml(readFileSync(join(certs, name, 'hosts.toml'), 'utf8'));
+  const mirror = (url: string, capabilities = ['pull', 'resolve']): unknown => ({
+    url,
+    capabilities,
+    dialTimeout: '200ms',
+  });
+
+  it("takes Spegel's flags and variables, and cleanup leaves no trace", async () => {
+    const tree = fileTree(folder);
+    const flags = ['configuration', ...where()];
+    const { code, stderr } = await runProgram(program, [
+      ...flags,
+      ...['--mirror-targets', 'http://127.0.0.1:30020', 'http://[fd00::1]:30021'],
+      ...[
+        '--mirrored-registries',
+        'https://docker.io',
+        'http://10.0.0.9:5000',
+        '--resolve-tags=false',
+      ],
+    ]);
+    assert.equal(code, 0, stderr);
+    const hosts = ['http://127.0.0.1:30020', 'http://[fd00::1]:30021'].map((url) =>
+      mirror(url, ['pull']),
+    );
+    assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
+    assert.deepEqual(parsed('10.0.0.9:5000'), { server: 'http://10.0.0.9:5000', hosts });
+
+    const all = await runProgram(program, ['configuration'], {
+      MIRROR_TARGETS: 'http://127.0.0.1:5000',
+      CONTAINERD_REGISTRY_CONFIG_PATH: certs,
+    });
+    assert.equal(all.code, 0, all.stderr);
+    assert.deepEqual(parsed('_default'), { hosts: [mirror('http://127.0.0.1:5000')] });
+    assert.deepEqual(
+      Object.keys(fileTree(certs)),
+      ['.', '_default', '_default/hosts.toml'],
+      'no others',
+    );
+
+    assert.equal((await runProgram(program, ['cleanup', ...where()])).code, 0);
+    assert.deepEqual(fileTree(folder), tree);
+  });
+
+  it('names authorities and a certificate for mirrors with TLS, and for no others', async () => {
+    const { code, stderr } = await runProgram(program, [
+      ...['configuration', ...where(), '--mirror-target-ca', '/pki/ca.crt'],
+      ...['--mirror-targets', 'https://127.0.0.1:5000', 'http://10.0.0.9:5000'],
+      ...['--mirror-target-cert', '/pki/node.crt', '--mirror-target-key', '/pki/node.key'],
+    ]);
+    assert.equal(code, 0, stderr);
+    const tls = { ca: ['/pki/ca.crt'], client: [['/pki/node.crt', '/pki/node.key']] };
+    const first = { ...(mirror('https://127.0.0.1:5000') as object), ...tls };
+    assert.deepEqual(parsed('_default'), { hosts: [first, mirror('http://10.0.0.9:5000')] });
+  });
+
+  it('gives * and _default a file beside those of named registries', async () => {
+    for (const all of ['*', '_default']) {
       const { code, stderr } = await runProgram(program, [
-        ...flags,
-        ...['--mirror-targets', 'http://127.0.0.1:30020', 'http://[fd00::1]:30021'],
-        ...[
-          '--mirrored-registries',
-          'https://docker.io',
-          'http://10.0.0.9:5000',
-          '--resolve-tags=false',
-        ],
+        ...['configuration', ...where(), '--mirror-targets', '127.0.0.1:5000'],
+        ...['--mirrored-registries', all, 'docker.io', 'https://registry-1.docker.io'],
       ]);
       assert.equal(code, 0, stderr);
-      const hosts = ['http://127.0.0.1:30020', 'http://[fd00::1]:30021'].map((url) =>
-        mirror(url, ['pull']),
-      );
+      const hosts = [mirror('http://127.0.0.1:5000')];
+      assert.deepEqual(parsed('_default'), { hosts });
       assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
-      assert.deepEqual(parsed('10.0.0.9:5000'), { server: 'http://10.0.0.9:5000', hosts });
-
-      const all = await runProgram(program, ['configuration'], {
-        MIRROR_TARGETS: 'http://127.0.0.1:5000',
-        CONTAINERD_REGISTRY_CONFIG_PATH: certs,
-      });
-      assert.equal(all.code, 0, all.stderr);
-      assert.deepEqual(parsed('_default'), { hosts: [mirror('http://127.0.0.1:5000')] });
-      assert.deepEqual(
-        Object.keys(fileTree(certs)),
-        ['.', '_default', '_default/hosts.toml'],
-        'no others',
-      );
-
-      assert.equal((await runProgram(program, ['cleanup', ...where()])).code, 0);
-      assert.deepEqual(fileTree(folder), tree);
-    });
-
-    it('names authorities and a certificate for mirrors with TLS, and for no others', async () => {
-      const { code, stderr } = await runProgram(program, [
-        ...['configuration', ...where(), '--mirror-target-ca', '/pki/ca.crt'],
-        ...['--mirror-targets', 'https://127.0.0.1:5000', 'http://10.0.0.9:5000'],
-        ...['--mirror-target-cert', '/pki/node.crt', '--mirror-target-key', '/pki/node.key'],
-      ]);
-      assert.equal(code, 0, stderr);
-      const tls = { ca: ['/pki/ca.crt'], client: [['/pki/node.crt', '/pki/node.key']] };
-      const first = { ...(mirror('https://127.0.0.1:5000') as object), ...tls };
-      assert.deepEqual(parsed('_default'), { hosts: [first, mirror('http://10.0.0.9:5000')] });
-    });
-
-    it('gives * and _default a file beside those of named registries', async () => {
-      for (const all of ['*', '_default']) {
-        const { code, stderr } = await runProgram(program, [
-          ...['configuration', ...where(), '--mirror-targets', '127.0.0.1:5000'],
-          ...['--mirrored-registries', all, 'docker.io', 'https://registry-1.docker.io'],
-        ]);
-        assert.equal(code, 0, stderr);
-        const hosts = [mirror('http://127.0.0.1:5000')];
-        assert.deepEqual(parsed('_default'), { hosts });
-        assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
-      }
-    });
-
-    for (const [args, code, says] of [
-      [[], 2, /--mirror-targets is needed/],
-      [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
-      [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
-      [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
-      [['--mirror-targets', 'https://a', '--mirror-target-cert', '/a.crt'], 2, /give both/],
-      [['--mirror-targets', 'http://a', '--mirrored-registries', '../x'], 2, /path/],
-      [['--mirror-targets', 'http://a', '--mirrored-registries', '..'], 2, /no registry/],
-      [['--mirror-targets', 'http://a', '--mirrored-registries', 'u:p@x'], 2, /user and password/],
-      [
-        ['--mirror-targets', 'http://a', '--mirrored-registries', 'http://x', 'https://x'],
-        2,
-        /x is given twice/,
-      ],
-      [
-        ['--mirror-targets', 'http://a', '--mirrored-registries', 'quay.io', '--prepend-existing'],
-        1,
-        /quay\.io\/hosts\.toml: line 1: .*/,
-      ],
-    ] as const) {
-      it(`refuses in one line, and changes nothing: ${args.join(' ')}`, async () => {
-        mkdirSync(join(certs, 'quay.io'));
-        writeFileSync(join(certs, 'quay.io/hosts.toml'), 'server = \n');
-        const tree = fileTree(certs);
-        const outcome = await runProgram(program, ['configuration', ...where(), ...args]);
-        assert.equal(outcome.code, code, outcome.stderr);
-        assert.match(outcome.stderr, says);
-        assert.match(outcome.stderr, /^peerglass: .*\n$/);
-        assert.deepEqual(fileTree(certs), tree);
-      });
     }
+  });
 
-    it('is kept by a running agent once its mirror listens, and given back at its end', async (t) => {
+  for (const [args, code, says] of [
+    [[], 2, /--mirror-targets is needed/],
+    [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
+    [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
+    [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
+    [['--mirror-targets', 'https://a', '--mirror-target-cert', '/a.crt'], 2, /give both/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', '../x'], 2, /path/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', '..'], 2, /no registry/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', 'u:p@x'], 2, /user and password/],
+    [
+      ['--mirror-targets', 'http://a', '--mirrored-registries', 'http://x', 'https://x'],
+      2,
+      /x is given twice/,
+    ],
+    [
+      ['--mirror-targets', 'http://a', '--mirrored-registries', 'quay.io', '--prepend-existing'],
+      1,
+      /quay\.io\/hosts\.toml: line 1: .*/,
+    ],
+  ] as const) {
+    it(`refuses in one line, and changes nothing: ${args.join(' ')}`, async () => {
+      mkdirSync(join(certs, 'quay.io'));
+      writeFileSync(join(certs, 'quay.io/hosts.toml'), 'server = \n');
       const tree = fileTree(certs);
-      const [metricsPort, registryPort] = [await freePort(), await freePort()];
-      const agent = spawnProgram(program, [
-        'registry',
-        ...['--oci-layout', join(folder, 'layout'), '--router-addr', '127.0.0.1:0'],
-        ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
-        ...['--registry-addr', `:${registryPort}`, '--mirrored-registries', '*', 'quay.io'],
-        ...[...where(), '--configure', '--configure-remove-on-exit'],
-      ]);
-      agent.stderr.resume();
-      t.after(() => agent.kill('SIGKILL'));
-      const hosts = [mirror(`http://127.0.0.1:${registryPort}`)];
-      const configured = (): Promise<void> =>
-        eventually(() => {
-          assert.deepEqual(parsed('_default'), { hosts });
-          assert.deepEqual(parsed('quay.io'), { server: 'https://quay.io', hosts });
-        });
-      await configured();
-      const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
-      assert.equal(answer.status, 200, 'it listens when a file names it');
-      await answer.body?.cancel();
-      const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
-      assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
-      agent.kill('SIGTERM');
-      const [code] = (await once(agent, 'exit')) as [number];
-      assert.equal(code, 0);
+      const outcome = await runProgram(program, ['configuration', ...where(), ...args]);
+      assert.equal(outcome.code, code, outcome.stderr);
+      assert.match(outcome.stderr, says);
+      assert.match(outcome.stderr, /^peerglass: .*\n$/);
       assert.deepEqual(fileTree(certs), tree);
     });
+  }
 
-    it('waits until every cleanup has said that it is done, several times in a row', async (t) => {
-      const port = await freePort();
-      const wait = spawnProgram(program, [
-        'cleanup-wait',
-        ...['--probe-endpoint', `localhost:${port}`, '--period', '20ms', '--threshold', '2'],
-      ]);
-      t.after(() => wait.kill('SIGKILL'));
-      let log = '';
-      wait.stderr.on('data', (chunk: Buffer) => {
-        log += chunk.toString();
+  it('is kept by a running agent once its mirror listens, and given back at its end', async (t) => {
+    const tree = fileTree(certs);
+    const [metricsPort, registryPort] = [await freePort(), await freePort()];
+    const agent = spawnProgram(program, [
+      'registry',
+      ...['--oci-layout', join(folder, 'layout'), '--router-addr', '127.0.0.1:0'],
+      ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+      ...['--registry-addr', `:${registryPort}`, '--mirrored-registries', '*', 'quay.io'],
+      ...[...where(), '--configure', '--configure-remove-on-exit'],
+    ]);
+    agent.stderr.resume();
+    t.after(() => agent.kill('SIGKILL'));
+    const hosts = [mirror(`http://127.0.0.1:${registryPort}`)];
+    const configured = (): Promise<void> =>
+      eventually(() => {
+        assert.deepEqual(parsed('_default'), { hosts });
+        assert.deepEqual(parsed('quay.io'), { server: 'https://quay.io', hosts });
       });
-      await eventually(() => {
-        assert.match(log, /not all nodes have answered/);
-      });
-      assert.doesNotMatch(log, /all nodes answered/);
-
-      // Every address of the name has to answer, ::1 too where that is one.
-      const cleanup = spawnProgram(program, ['cleanup', ...where(), '--addr', `:${port}`]);
-      t.after(() => cleanup.kill('SIGKILL'));
-      cleanup.stderr.resume();
-      const [code] = (await once(wait, 'exit')) as [number];
-      assert.equal(code, 0, log);
-      assert.equal(log.match(/all nodes answered/g)?.length, 2);
-      assert.equal((await fetch(`http://localhost:${port}/other`)).status, 404);
-      cleanup.kill('SIGTERM');
-      const [ended] = (await once(cleanup, 'exit')) as [number];
-      assert.equal(ended, 0);
-    });
-
-    for (const [args, says] of [
-      [[], /--probe-endpoint NAME:PORT is needed/],
-      [['--probe-endpoint', ':1'], /--probe-endpoint NAME:PORT is needed/],
-      [['--probe-endpoint', 'a:1', '--threshold', '0'], /at least 1/],
-    ] as const) {
-      it(`does not wait for nothing: ${args.join(' ')}`, async () => {
-        const { code, stderr } = await runProgram(program, ['cleanup-wait', ...args]);
-        assert.equal(code, 2);
-        assert.match(stderr, says);
-      });
-    }
-
-    it('stops to wait when it is told to', async () => {
-      const wait = spawnProgram(program, ['cleanup-wait', '--probe-endpoint', '127.0.0.1:1']);
-      await once(wait.stderr, 'data');
-      wait.stderr.resume();
-      wait.kill('SIGTERM');
-      const [code] = (await once(wait, 'exit')) as [number];
-      assert.equal(code, 1);
-    });
+    await configured();
+    const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
+    assert.equal(answer.status, 200, 'it listens when a file names it');
+    await answer.body?.cancel();
+    const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+    assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
+    agent.kill('SIGTERM');
+    const [code] = (await once(agent, 'exit')) as [number];
+    assert.equal(code, 0);
+    assert.deepEqual(fileTree(certs), tree);
   });
-}
+
+  it('waits until every cleanup has said that it is done, several times in a row', async (t) => {
+    const port = await freePort();
+    const wait = spawnProgram(program, [
+      'cleanup-wait',
+      ...['--probe-endpoint', `localhost:${port}`, '--period', '20ms', '--threshold', '2'],
+    ]);
+    t.after(() => wait.kill('SIGKILL'));
+    let log = '';
+    wait.stderr.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    await eventually(() => {
+      assert.match(log, /not all nodes have answered/);
+    });
+    assert.doesNotMatch(log, /all nodes answered/);
+
+    // Every address of the name has to answer, ::1 too where that is one.
+    const cleanup = spawnProgram(program, ['cleanup', ...where(), '--addr', `:${port}`]);
+    t.after(() => cleanup.kill('SIGKILL'));
+    cleanup.stderr.resume();
+    const [code] = (await once(wait, 'exit')) as [number];
+    assert.equal(code, 0, log);
+    assert.equal(log.match(/all nodes answered/g)?.length, 2);
+    assert.equal((await fetch(`http://localhost:${port}/other`)).status, 404);
+    cleanup.kill('SIGTERM');
+    const [ended] = (await once(cleanup, 'exit')) as [number];
+    assert.equal(ended, 0);
+  });
+
+  for (const [args, says] of [
+    [[], /--probe-endpoint NAME:PORT is needed/],
+    [['--probe-endpoint', ':1'], /--probe-endpoint NAME:PORT is needed/],
+    [['--probe-endpoint', 'a:1', '--threshold', '0'], /at least 1/],
+  ] as const) {
+    it(`does not wait for nothing: ${args.join(' ')}`, async () => {
+      const { code, stderr } = await runProgram(program, ['cleanup-wait', ...args]);
+      assert.equal(code, 2);
+      assert.match(stderr, says);
+    });
+  }
+
+  it('stops to wait when it is told to', async () => {
+    const wait = spawnProgram(program, ['cleanup-wait', '--probe-endpoint', '127.0.0.1:1']);
+    await once(wait.stderr, 'data');
+    wait.stderr.resume();
+    wait.kill('SIGTERM');
+    const [code] = (await once(wait, 'exit')) as [number];
+    assert.equal(code, 1);
+  });
+});

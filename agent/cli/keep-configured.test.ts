@@ -11,124 +11,119 @@ import { PROGRAMS, freePort, spawnProgram } from '../testing/agent-program.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
 import { eventually } from '../testing/eventually.ts';
 
-for (const [form, program] of Object.entries(PROGRAMS)) {
-  describe(`an agent that configures containerd, from the ${form}`, () => {
-    let folder: string;
-    let certs: string;
-    before(() => {
-      folder = mkdtempSync(join(tmpdir(), 'peerglass-keep-'));
-      certs = join(folder, 'certs.d');
-    });
-    beforeEach(() => {
-      rmSync(certs, { recursive: true, force: true });
-      mkdirSync(certs);
-    });
-    after(() => {
-      rmSync(folder, { recursive: true });
-    });
-    const parsed = (name: string): HostsFile =>
-      parseHostsToml(readFileSync(join(certs, name, 'hosts.toml'), 'utf8'));
+// What ships; that the sources are the same program is for program.test.ts to show.
+const program = PROGRAMS.bundle;
 
-    /** Starts an agent, and gives the port of its mirror and its log. */
-    async function start(
-      t: TestContext,
-      words: readonly string[],
-    ): Promise<{ port: number; log: () => string; exit: Promise<unknown> }> {
-      const port = await freePort();
-      const agent = spawnProgram(program, [
-        ...['registry', '--configure', '--containerd-registry-config-path', certs],
-        ...['--oci-layout', join(folder, 'layout'), '--registry-addr', `:${port}`],
-        ...['--router-addr', '127.0.0.1:0', '--metrics-addr', '127.0.0.1:0', ...words],
-      ]);
-      t.after(() => agent.kill('SIGKILL'));
-      let log = '';
-      agent.stderr.on('data', (chunk: Buffer) => {
-        log += chunk.toString();
-      });
-      return { port, log: () => log, exit: once(agent, 'close') };
-    }
-
-    it(
-      'names a mirror with TLS so that containerd can trust it',
-      { skip: noOpenssl },
-      async (t) => {
-        await using authority = await Authority.create();
-        const { cert, key } = await authority.issue('node');
-        const tls = ['--registry-tls-cert', cert, '--registry-tls-key', key];
-        const { port, log } = await start(t, [...tls, '--registry-tls-ca', authority.ca]);
-        const url = `https://127.0.0.1:${port}`;
-        const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '200ms' };
-        await eventually(() => {
-          assert.deepEqual(parsed('_default'), { hosts: [{ ...common, ca: [authority.ca] }] });
-        });
-        // As containerd does it: what the file says is enough.
-        const [{ ca: [file = ''] = [] } = {}] = parsed('_default').hosts;
-        const asked = get(`${url}/v2/`, { ca: readFileSync(file) });
-        const [answer] = (await once(asked, 'response')) as [
-          { statusCode: number; resume(): void },
-        ];
-        answer.resume();
-        assert.equal(answer.statusCode, 200);
-        assert.doesNotMatch(log(), /is not for the address/);
-      },
-    );
-
-    it('shows a certificate where one is wanted', { skip: noOpenssl }, async (t) => {
-      await using authority = await Authority.create();
-      const { cert, key } = await authority.issue('node', { names: 'DNS:node.example' });
-      const { log } = await start(t, [
-        ...['--registry-tls-cert', cert, '--registry-tls-key', key],
-        ...['--registry-tls-ca', authority.ca, '--registry-tls-client-auth', 'require'],
-        ...['--mirror-target-ca', '/host/ca.crt'],
-      ]);
-      await eventually(() => {
-        const [host] = parsed('_default').hosts;
-        assert.deepEqual(host?.client, [[cert, key]]);
-        assert.deepEqual(host.ca, ['/host/ca.crt'], 'where containerd sees it');
-      });
-      assert.match(log(), /"level":"warn".*"host":"127\.0\.0\.1".*is not for the address/);
-    });
-
-    it('renders a registries.yaml', async (t) => {
-      const file = join(folder, 'registries.yaml');
-      const lines = [
-        'mirrors:',
-        '  docker.io:',
-        '    endpoint: [https://m.example]',
-        'configs:',
-        '  m.example: {tls: {ca_file: /nowhere/ca.crt}}',
-      ];
-      writeFileSync(file, `${lines.join('\n')}\n`);
-      const { port } = await start(t, ['--registries-yaml', file]);
-      const own = {
-        url: `http://127.0.0.1:${port}`,
-        capabilities: ['pull', 'resolve'],
-        dialTimeout: '200ms',
-      };
-      const ca = ['/nowhere/ca.crt'];
-      const endpoint = { url: 'https://m.example', capabilities: ['pull', 'resolve'], ca };
-      await eventually(() => {
-        assert.deepEqual(parsed('docker.io'), {
-          server: 'https://registry-1.docker.io',
-          hosts: [own, endpoint],
-        });
-      });
-      assert.throws(() => parsed('_default'), 'only what is shared is mirrored');
-    });
-
-    it('leaves the registries out where it is told to', async (t) => {
-      const file = join(folder, 'closed.yaml');
-      writeFileSync(file, 'mirrors: {"*": {endpoint: [https://m.example]}}\n');
-      const { port } = await start(t, [
-        ...['--registries-yaml', file, '--disable-default-registry-endpoint'],
-      ]);
-      await eventually(() => {
-        assert.equal(parsed('_default').server, `http://127.0.0.1:${port}`);
-        assert.equal(parsed('_default').hosts[1]?.url, 'https://m.example');
-      });
-      const other = await start(t, ['--disable-default-registry-endpoint']);
-      await other.exit;
-      assert.match(other.log(), /needs --registries-yaml/);
-    });
+describe('an agent that configures containerd', () => {
+  let folder: string;
+  let certs: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'peerglass-keep-'));
+    certs = join(folder, 'certs.d');
   });
-}
+  beforeEach(() => {
+    rmSync(certs, { recursive: true, force: true });
+    mkdirSync(certs);
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+  const parsed = (name: string): HostsFile =>
+    parseHostsToml(readFileSync(join(certs, name, 'hosts.toml'), 'utf8'));
+
+  /** Starts an agent, and gives the port of its mirror and its log. */
+  async function start(
+    t: TestContext,
+    words: readonly string[],
+  ): Promise<{ port: number; log: () => string; exit: Promise<unknown> }> {
+    const port = await freePort();
+    const agent = spawnProgram(program, [
+      ...['registry', '--configure', '--containerd-registry-config-path', certs],
+      ...['--oci-layout', join(folder, 'layout'), '--registry-addr', `:${port}`],
+      ...['--router-addr', '127.0.0.1:0', '--metrics-addr', '127.0.0.1:0', ...words],
+    ]);
+    t.after(() => agent.kill('SIGKILL'));
+    let log = '';
+    agent.stderr.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    return { port, log: () => log, exit: once(agent, 'close') };
+  }
+
+  it('names a mirror with TLS so that containerd can trust it', { skip: noOpenssl }, async (t) => {
+    await using authority = await Authority.create();
+    const { cert, key } = await authority.issue('node');
+    const tls = ['--registry-tls-cert', cert, '--registry-tls-key', key];
+    const { port, log } = await start(t, [...tls, '--registry-tls-ca', authority.ca]);
+    const url = `https://127.0.0.1:${port}`;
+    const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '200ms' };
+    await eventually(() => {
+      assert.deepEqual(parsed('_default'), { hosts: [{ ...common, ca: [authority.ca] }] });
+    });
+    // As containerd does it: what the file says is enough.
+    const [{ ca: [file = ''] = [] } = {}] = parsed('_default').hosts;
+    const asked = get(`${url}/v2/`, { ca: readFileSync(file) });
+    const [answer] = (await once(asked, 'response')) as [{ statusCode: number; resume(): void }];
+    answer.resume();
+    assert.equal(answer.statusCode, 200);
+    assert.doesNotMatch(log(), /is not for the address/);
+  });
+
+  it('shows a certificate where one is wanted', { skip: noOpenssl }, async (t) => {
+    await using authority = await Authority.create();
+    const { cert, key } = await authority.issue('node', { names: 'DNS:node.example' });
+    const { log } = await start(t, [
+      ...['--registry-tls-cert', cert, '--registry-tls-key', key],
+      ...['--registry-tls-ca', authority.ca, '--registry-tls-client-auth', 'require'],
+      ...['--mirror-target-ca', '/host/ca.crt'],
+    ]);
+    await eventually(() => {
+      const [host] = parsed('_default').hosts;
+      assert.deepEqual(host?.client, [[cert, key]]);
+      assert.deepEqual(host.ca, ['/host/ca.crt'], 'where containerd sees it');
+    });
+    assert.match(log(), /"level":"warn".*"host":"127\.0\.0\.1".*is not for the address/);
+  });
+
+  it('renders a registries.yaml', async (t) => {
+    const file = join(folder, 'registries.yaml');
+    const lines = [
+      'mirrors:',
+      '  docker.io:',
+      '    endpoint: [https://m.example]',
+      'configs:',
+      '  m.example: {tls: {ca_file: /nowhere/ca.crt}}',
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    const { port } = await start(t, ['--registries-yaml', file]);
+    const own = {
+      url: `http://127.0.0.1:${port}`,
+      capabilities: ['pull', 'resolve'],
+      dialTimeout: '200ms',
+    };
+    const ca = ['/nowhere/ca.crt'];
+    const endpoint = { url: 'https://m.example', capabilities: ['pull', 'resolve'], ca };
+    await eventually(() => {
+      assert.deepEqual(parsed('docker.io'), {
+        server: 'https://registry-1.docker.io',
+        hosts: [own, endpoint],
+      });
+    });
+    assert.throws(() => parsed('_default'), 'only what is shared is mirrored');
+  });
+
+  it('leaves the registries out where it is told to', async (t) => {
+    const file = join(folder, 'closed.yaml');
+    writeFileSync(file, 'mirrors: {"*": {endpoint: [https://m.example]}}\n');
+    const { port } = await start(t, [
+      ...['--registries-yaml', file, '--disable-default-registry-endpoint'],
+    ]);
+    await eventually(() => {
+      assert.equal(parsed('_default').server, `http://127.0.0.1:${port}`);
+      assert.equal(parsed('_default').hosts[1]?.url, 'https://m.example');
+    });
+    const other = await start(t, ['--disable-default-registry-endpoint']);
+    await other.exit;
+    assert.match(other.log(), /needs --registries-yaml/);
+  });
+});

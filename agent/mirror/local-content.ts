@@ -7,6 +7,7 @@ import type { ContentStore, OpenBlob } from '../store/content-store.ts';
 import { BlobTooLargeError, readBlob } from '../store/read-blob.ts';
 import type { ContentRequest } from '../transfer/content-request.ts';
 import type { CachedManifest, ManifestCache } from './manifest-cache.ts';
+import type { StoreQuestions } from './store-questions.ts';
 
 /** Content of this node, held open until it is disposed of. */
 export type LocalContent = AsyncDisposable & { readonly descriptor: Descriptor } & (
@@ -17,31 +18,37 @@ export type LocalContent = AsyncDisposable & { readonly descriptor: Descriptor }
     | { readonly bytes?: never; readonly blob: OpenBlob }
   );
 
+/** Where content of this node is looked for. */
+export interface LocalSources {
+  readonly store: ContentStore;
+  /** The same store, for what many ask at once. */
+  readonly questions: StoreQuestions;
+  /** Manifests that were found before. */
+  readonly manifests: ManifestCache;
+}
+
 /**
  * Finds content in the store of this node.
  *
- * @param manifests those that were found before
  * @returns `undefined` when it is not here, or is asked for as a manifest and is none
  * @throws StoreUnavailableError when the store cannot be asked
  */
 export async function findLocal(
-  store: ContentStore,
-  manifests: ManifestCache,
+  sources: LocalSources,
   request: ContentRequest,
   signal: AbortSignal,
 ): Promise<LocalContent | undefined> {
-  const digest = request.digest ?? (await resolveTag(store, request, signal));
+  const digest = request.digest ?? (await resolveTag(sources.questions, request, signal));
   if (digest === undefined) return undefined;
-  if (request.kind === 'manifest') return await findManifest(store, manifests, digest, signal);
-  const blob = await store.open(digest, signal);
+  if (request.kind === 'manifest') return await findManifest(sources, digest, signal);
+  const blob = await sources.store.open(digest, signal);
   if (blob === undefined) return undefined;
   const descriptor = { mediaType: MEDIA_TYPE.binary, digest, size: blob.size };
   return { descriptor, blob, [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose]() };
 }
 
 async function findManifest(
-  store: ContentStore,
-  manifests: ManifestCache,
+  { store, questions, manifests }: LocalSources,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<LocalContent | undefined> {
@@ -50,7 +57,7 @@ async function findManifest(
     await using blob = await store.open(digest, signal);
     manifest = blob && (await readManifest(blob, signal));
     if (manifest !== undefined) manifests.add(digest, manifest);
-  } else if (!(await manifests.isHeld(digest, store, signal))) {
+  } else if (!(await questions.isHeld(digest, signal))) {
     return undefined;
   }
   if (manifest === undefined) return undefined;
@@ -60,13 +67,12 @@ async function findManifest(
 }
 
 async function resolveTag(
-  store: ContentStore,
+  questions: StoreQuestions,
   { registry, repository, tag }: ContentRequest,
   signal: AbortSignal,
 ): Promise<Digest | undefined> {
   if (tag === undefined) return undefined;
-  const image = await store.image(tagName(registry, repository, tag), signal);
-  return image?.target.digest;
+  return await questions.target(tagName(registry, repository, tag), signal);
 }
 
 async function readManifest(

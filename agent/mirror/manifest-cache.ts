@@ -1,18 +1,12 @@
 import { createHash } from 'node:crypto';
 
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts';
-import type { ContentStore } from '../store/content-store.ts';
-import { FreshCalls } from '../timing/fresh-calls.ts';
-import { orAborted } from '../timing/or-aborted.ts';
 
 /** Bytes of manifests that are kept at most: some thousand of the usual 1 to 4 KiB. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /** A manifest larger than this, in bytes, is not kept: a few such would drive out all others. */
 const MAX_MANIFEST_BYTES = 64 * 1024;
-
-/** How old it may be that the store has a manifest, in milliseconds: its bytes are right whether it has or not. */
-const HELD_AGE_MS = 10;
 
 /** A manifest whose bytes have been checked against its digest. */
 export interface CachedManifest {
@@ -22,12 +16,11 @@ export interface CachedManifest {
 
 /**
  * Manifests of this node in memory, to be sent without opening, reading and parsing a file for each request. What is
- * in it is right, but says nothing about whether the node still holds it: see {@link isHeld}. Bounded: the one that was
+ * in it is right, but says nothing about whether the node still holds it: ask the store. Bounded: the one that was
  * not asked for the longest makes way.
  */
 export class ManifestCache {
   readonly #manifests = new Map<Digest, CachedManifest>();
-  readonly #held = new FreshCalls<boolean>(HELD_AGE_MS);
   #bytes = 0;
 
   get(digest: Digest): CachedManifest | undefined {
@@ -36,16 +29,6 @@ export class ManifestCache {
     this.#manifests.delete(digest);
     this.#manifests.set(digest, found);
     return found;
-  }
-
-  /**
-   * Whether the store has it, asked once for all who want to know it at the same time.
-   *
-   * @throws StoreUnavailableError when the store cannot be asked
-   */
-  isHeld(digest: Digest, store: ContentStore, signal: AbortSignal): Promise<boolean> {
-    const held = this.#held.ask(digest, async () => (await store.stat(digest)) !== undefined);
-    return orAborted(held, signal);
   }
 
   /** Keeps it, unless it is large or not what its digest says. */

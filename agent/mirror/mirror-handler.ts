@@ -17,11 +17,12 @@ import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import { ownConnection } from './http2-response.ts';
 import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
-import { findLocal, type LocalContent } from './local-content.ts';
+import { findLocal, type LocalContent, type LocalSources } from './local-content.ts';
 import { ManifestCache } from './manifest-cache.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { parseTarget } from './request-target.ts';
 import { moveBody, sendBody, writeContentHead, writeError } from './respond.ts';
+import { StoreQuestions } from './store-questions.ts';
 
 /** What a {@link MirrorHandler} works with. */
 export interface MirrorHandlerComponents {
@@ -49,7 +50,7 @@ export type HandlerLabel = 'v2' | 'registry' | 'mirror';
  * containerd goes to the next host of its hosts.toml.
  */
 export class MirrorHandler {
-  readonly #store: ContentStore;
+  readonly #sources: LocalSources;
   readonly #transfer: Pick<PeerTransfer, 'fetch'>;
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
@@ -57,11 +58,12 @@ export class MirrorHandler {
   readonly #uploads: PeerUploads;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
-  readonly #manifests = new ManifestCache();
   readonly #registries = new BoundedLabels();
 
   constructor(components: MirrorHandlerComponents) {
-    this.#store = components.store;
+    const { store } = components;
+    const questions = new StoreQuestions(store);
+    this.#sources = { store, questions, manifests: new ManifestCache() };
     this.#transfer = components.transfer;
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
@@ -178,7 +180,7 @@ export class MirrorHandler {
     signal: AbortSignal,
   ): Promise<LocalContent | undefined> {
     try {
-      return await findLocal(this.#store, this.#manifests, request, signal);
+      return await findLocal(this.#sources, request, signal);
     } catch (error) {
       signal.throwIfAborted();
       const unavailable = error instanceof StoreUnavailableError;

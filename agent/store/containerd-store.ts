@@ -55,12 +55,6 @@ export interface ContainerdStoreInit {
 }
 
 /**
- * How old what is said of an image may be, in milliseconds: hundreds of nodes that ask for one tag at once are
- * answered by a few calls to containerd, and a tag that has moved is seen no later than that.
- */
-const IMAGE_AGE_MS = 10;
-
-/**
  * What one namespace of the node's containerd holds. Images and changes come by gRPC and bytes from disk; while
  * containerd is down, blobs that were known before stay readable. Works with containerd 1.6 to 2.x.
  */
@@ -72,7 +66,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   readonly #hub: ChangeHub;
   readonly #logger: Logger;
   /** Every node of a cluster may ask for the same tag at the same moment. */
-  readonly #imageCalls = new FreshCalls<Image | undefined>(IMAGE_AGE_MS);
+  readonly #imageCalls = new FreshCalls<Image | undefined>();
 
   constructor(init: ContainerdStoreInit) {
     const { logger, contentPath, namespace } = init;
