@@ -53,18 +53,18 @@ describe('registries.yaml', () => {
     assert.equal(
       stdout,
       `${file}:2:3: error: the star needs quotes: YAML takes it for an alias
-2 |   *:
-  |   ^
-  =   "*":
+  2 |   *:
+    |   ^
+    =   "*":
 
 ${file}:4:3: warning: "m.example" is neither an endpoint nor a registry under mirrors; it is used only for images whose name begins with it
-4 |   m.example:
-  |   ^
+  4 |   m.example:
+    |   ^
 
 ${file}:6:7: error: k3s does not know "passwrod" under auth, and ignores it; meant is password
-6 |       passwrod: [hidden]
-  |       ^
-  =       password: [hidden]
+  6 |       passwrod: [hidden]
+    |       ^
+    =       password: [hidden]
 
 ${file}: 2 errors, 1 warning
 `,
