@@ -6,13 +6,13 @@ import { describe, it } from 'node:test';
 import { eventually } from '../../testing/eventually.ts';
 import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
 import { PeerError } from '../peer-error.ts';
-import { DirectClient } from './direct-client.ts';
+import { DirectClient, type DirectClientInit } from './direct-client.ts';
 import { parseResponseHead } from './response-head.ts';
 
 const never = new AbortController().signal;
 
-function startClient(stallTimeout = 5_000): DirectClient & Disposable {
-  const client = new DirectClient({ connectTimeout: 2_000, stallTimeout });
+function startClient(init: Partial<DirectClientInit> = {}): DirectClient & Disposable {
+  const client = new DirectClient({ connectTimeout: 2_000, stallTimeout: 5_000, ...init });
   return Object.assign(client, {
     [Symbol.dispose]() {
       client.close();
@@ -113,7 +113,7 @@ describe('the client whose connections can be moved from', () => {
       await using peer = await startRogue((socket) => {
         for (const part of parts) socket.write(part);
       });
-      using client = startClient(200);
+      using client = startClient({ stallTimeout: 200 });
       const pull = async (): Promise<void> => {
         const { body } = await client.get(new URL(peer.origin), {}, never);
         await buffer(body);
@@ -135,6 +135,18 @@ describe('the client whose connections can be moved from', () => {
     using client = startClient();
     const { body } = await client.get(new URL(peer.origin), {}, never);
     assert.equal((await buffer(body)).toString(), 'ok');
+  });
+
+  it('does not take its own slowness for that of the peer', async () => {
+    await using peer = await startRogue((socket) => socket.write(`${answer}${bytes.toString()}`));
+    using client = startClient({ connectTimeout: 20 });
+    const response = client.get(new URL(peer.origin), {}, never);
+    await new Promise(process.nextTick);
+    // The kernel connects meanwhile, and the time-out is over before this process hears of it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    const { statusCode, body } = await response;
+    assert.equal(statusCode, 200);
+    body.destroy();
   });
 
   it('ends with its signal, before the head and in the body', async () => {

@@ -64,7 +64,11 @@ export class DirectConnection {
       },
     });
     this.#timer = setTimeout(() => {
-      this.destroy(new PeerError('connect', `no connection in ${connectTimeout} ms`));
+      // After the events that wait to be told of: when this process was held up, the connection may stand long since.
+      setImmediate(() => {
+        if (!this.#socket.connecting) return;
+        this.destroy(new PeerError('connect', `no connection in ${connectTimeout} ms`));
+      });
     }, connectTimeout);
     this.#socket.once('connect', () => {
       clearTimeout(this.#timer);
