@@ -141,7 +141,9 @@ describe('the client whose connections can be moved from', () => {
     await using peer = await startRogue((socket) => socket.write(`${answer}${bytes.toString()}`));
     using client = startClient({ connectTimeout: 20 });
     const response = client.get(new URL(peer.origin), {}, never);
-    await new Promise(process.nextTick);
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
     // The kernel connects meanwhile, and the time-out is over before this process hears of it.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
     const { statusCode, body } = await response;
