@@ -11,12 +11,14 @@ test('garbage is collected when the process is idle and has grown, and not else'
   let cpuMicroseconds = 0;
   let memory = 40 * MIB;
   let collections = 0;
+  let costMicroseconds = 0;
   const collection = new IdleCollection(
     {
       cpuTime: () => cpuMicroseconds,
       memoryBytes: () => memory,
       collect: () => {
         collections += 1;
+        cpuMicroseconds += costMicroseconds;
         return Promise.resolve();
       },
     },
@@ -36,7 +38,14 @@ test('garbage is collected when the process is idle and has grown, and not else'
   assert.equal(await pass(0.01), 1, 'nothing has grown since');
   memory += 5 * MIB;
   assert.equal(await pass(0.2), 1, 'grown, but busy');
+  costMicroseconds = 25_000;
   assert.equal(await pass(0.01), 2, 'grown, and idle');
+  memory += 5 * MIB;
+  assert.equal(await pass(0.01), 2, 'the last one took 25 ms of processor time: not within 25 s');
+  assert.equal(await pass(0.01), 2, 'nor now');
+  assert.equal(await pass(0.01), 3, 'time enough has passed');
+  memory += 20 * MIB;
+  assert.equal(await pass(0.01), 4, 'so much is given back at once');
 });
 
 test("V8's collector gives pages back", async (t) => {

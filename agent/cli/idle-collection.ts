@@ -9,6 +9,10 @@ const INTERVAL_MS = 10_000;
 const IDLE_SHARE = 0.03;
 /** By how much the process has to have grown since the last collection to make another one worth it, in bytes. */
 const WORTH_BYTES = 2 * 1024 * 1024;
+/** Growth that is given back at the next idle moment, whatever the last collection cost, in bytes. */
+const URGENT_BYTES = 16 * 1024 * 1024;
+/** Share of a processor that collecting may take, unless it is urgent. */
+const BUDGET_SHARE = 0.001;
 
 /** V8's own, see {@link garbageCollector}. */
 type Collect = (options: {
@@ -31,7 +35,9 @@ export interface IdleCollectionComponents {
  * Gives memory back while nothing is going on. V8 collects when a heap has grown by its share, not when there is
  * time, and its pages stay half empty afterwards: with 100 peers and their records 18 of 38 MiB of the old generation
  * were. The collection blocks the event loop for some tens of milliseconds, which is why it waits
- * for ten seconds of idleness, and is not repeated before the process has grown again.
+ * for ten seconds of idleness, and is not repeated before the process has grown again. As an idle process, too, grows
+ * by a few MiB a minute until V8 collects of its own, a collection that took 100 ms of processor time is followed by
+ * 100 s without: else collecting is most of what an idle agent costs.
  */
 export class IdleCollection implements Disposable {
   readonly #cpuTime: () => number;
@@ -41,6 +47,7 @@ export class IdleCollection implements Disposable {
   readonly #intervalMs: number;
   #lastCpuTime: number;
   #bytesAfter = 0;
+  #looksToSkip = 0;
 
   /** @param intervalMs default {@link INTERVAL_MS} */
   constructor(components: IdleCollectionComponents = {}, intervalMs = INTERVAL_MS) {
@@ -60,12 +67,16 @@ export class IdleCollection implements Disposable {
     const cpuTime = this.#cpuTime();
     const share = (cpuTime - this.#lastCpuTime) / 1000 / this.#intervalMs;
     this.#lastCpuTime = cpuTime;
-    if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + WORTH_BYTES) return;
+    const worth = this.#looksToSkip > 0 ? URGENT_BYTES : WORTH_BYTES;
+    this.#looksToSkip = Math.max(0, this.#looksToSkip - 1);
+    if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + worth) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
     giveFreedMemoryBack();
     this.#bytesAfter = this.#memoryBytes();
     // What it cost itself is not to count as work.
     this.#lastCpuTime = this.#cpuTime();
+    const costMs = (this.#lastCpuTime - cpuTime) / 1000;
+    this.#looksToSkip = Math.floor(costMs / BUDGET_SHARE / this.#intervalMs);
   }
 }
 
