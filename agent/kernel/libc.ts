@@ -146,9 +146,15 @@ export class Libc {
     return this.#later(this.#sendfile, to, from, offset, length);
   }
 
-  /** splice(2), without waiting for either side. */
+  /** splice(2), without waiting for either side, where it is the network that is to take the bytes. */
   splice(from: number, to: number, length: number): Promise<number> {
     return this.#later(this.#splice, from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
+  }
+
+  /** {@link splice} at once in this thread, where bytes only change hands: from a connection to a pipe. */
+  spliceNow(from: number, to: number, length: number): number {
+    const result = this.#splice(from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
+    return result < 0 ? -this.#errno() : result;
   }
 
   #later(call: ForeignFunction, ...args: unknown[]): Promise<number> {
