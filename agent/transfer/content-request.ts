@@ -1,4 +1,5 @@
-import type { RangeRequest } from '../oci/byte-range.ts';
+import { resolveRange, type ByteRange, type RangeRequest } from '../oci/byte-range.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { tagName } from '../oci/reference.ts';
 
@@ -20,6 +21,11 @@ export interface ContentRequest {
 export function wholeOf(request: ContentRequest): ContentRequest {
   const { range, ...whole } = request;
   return range === undefined ? request : whole;
+}
+
+/** The bytes of the content that its client asks for, of which a peer may be asked for a part; `{0, -1}` for none. */
+export function rangeOf({ range }: ContentRequest, { size }: Descriptor): ByteRange {
+  return resolveRange(range ?? { kind: 'from', start: 0 }, size) ?? { start: 0, end: -1 };
 }
 
 /** The key of the content in the directory: the digest, or the tag's full name. */

@@ -12,6 +12,7 @@ import type { PeerClient, PeerResponse } from './peer-client.ts';
 import { PeerError, toPeerError, type PeerFailure } from './peer-error.ts';
 import type { PeerProfiles } from './peer-profiles.ts';
 import type { PeerStanding } from './peer-standing.ts';
+import type { PieceLengths, Pieces } from './pieces.ts';
 import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 
 /**
@@ -40,7 +41,7 @@ export type TransferRouter = SearchRouter &
   Pick<Router, 'forget'> &
   Partial<Pick<Router, 'locate'>>;
 
-/** What {@link PeerAttempts} work with; the last six are shared by all requests. */
+/** What {@link PeerAttempts} work with; the last seven are shared by all requests. */
 export interface PeerAttemptsComponents {
   readonly router: TransferRouter;
   readonly client: PeerClient;
@@ -50,6 +51,7 @@ export interface PeerAttemptsComponents {
   readonly standing: PeerStanding;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
+  readonly pieceLengths: PieceLengths;
   readonly profiles: PeerProfiles;
   readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
 }
@@ -66,6 +68,8 @@ export interface PeerAttemptsInit {
 export class PeerAttempts {
   readonly request: ContentRequest;
   readonly slots: AttemptSlots;
+  /** What of a body to ask peers for. */
+  readonly pieces: Pieces;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
@@ -81,6 +85,7 @@ export class PeerAttempts {
   constructor(request: ContentRequest, components: PeerAttemptsComponents, init: PeerAttemptsInit) {
     this.request = request;
     this.slots = components.slots;
+    this.pieces = components.pieceLengths.begin(request);
     this.#components = components;
     this.#init = init;
     this.#key = contentKey(request);

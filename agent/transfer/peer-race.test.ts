@@ -20,6 +20,7 @@ import { PeerClient } from './peer-client.ts';
 import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace } from './peer-race.ts';
 import { PeerStanding } from './peer-standing.ts';
+import { PieceLengths } from './pieces.ts';
 
 /** Longer than a test may take: what helps must not be this time-out. */
 const NEVER = 600_000;
@@ -70,6 +71,7 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
       standing,
       slots,
       sizes: new KnownSizes(),
+      pieceLengths: new PieceLengths(),
       profiles: new PeerProfiles(),
       firstBytes: { GET: firstBytes, HEAD: new FirstByteTimes() },
     },

@@ -7,7 +7,7 @@ import type { Provider } from '../routing/router.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { Bandwidth } from './bandwidth.ts';
 import { Bans } from './bans.ts';
-import { contentKey, wholeOf, type ContentRequest } from './content-request.ts';
+import { contentKey, rangeOf, wholeOf, type ContentRequest } from './content-request.ts';
 import { Deliveries, type DeliveriesComponents } from './deliveries.ts';
 import { Delivery } from './delivery.ts';
 import { HoldBack, type HoldBackInit } from './hold-back.ts';
@@ -24,6 +24,7 @@ import type { PeerResponse } from './peer-client.ts';
 import { PeerError } from './peer-error.ts';
 import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace, type Source } from './peer-race.ts';
+import { PieceLengths } from './pieces.ts';
 import { PeerStanding } from './peer-standing.ts';
 import { resumingBody, type Piece, type ReadBody } from './resuming-body.ts';
 import { checkedInPassing } from './verified-body.ts';
@@ -48,7 +49,7 @@ export interface PeerTransferComponents
   extends
     Omit<
       PeerAttemptsComponents,
-      'bans' | 'standing' | 'slots' | 'sizes' | 'profiles' | 'firstBytes'
+      'bans' | 'standing' | 'slots' | 'sizes' | 'pieceLengths' | 'profiles' | 'firstBytes'
     >,
     Pick<DeliveriesComponents, 'store'> {}
 
@@ -99,6 +100,7 @@ export class PeerTransfer {
       standing: new PeerStanding(),
       slots: new AttemptSlots(),
       sizes: new KnownSizes(),
+      pieceLengths: new PieceLengths(),
       profiles: new PeerProfiles({ zone }),
       firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
     };
@@ -151,7 +153,9 @@ export class PeerTransfer {
   ): Promise<PeerContent> {
     // A manifest is always fetched whole: it is small, and only whole it can be verified.
     const isManifest = attempts.request.kind === 'manifest';
-    const request = isManifest ? wholeOf(attempts.request) : attempts.request;
+    const request = isManifest
+      ? wholeOf(attempts.request)
+      : attempts.pieces.firstOf(attempts.request);
     const inTime = AbortSignal.any([signal, budget.signal]);
     using race = new PeerRace(attempts, request, signal, inTime);
     for (;;) {
@@ -222,7 +226,8 @@ export class PeerTransfer {
   }
 
   async #stream(attempts: PeerAttempts, source: Source, signal: AbortSignal): Promise<PeerContent> {
-    const { descriptor, origin, range } = source.response;
+    const { descriptor, origin } = source.response;
+    const range = rangeOf(attempts.request, descriptor);
     const content = { kind: 'stream', descriptor, origin, range } as const;
     if (await this.#deliveries.isVerifiedByClient(descriptor)) {
       const followed = <T extends Piece>(read: ReadBody<T>): AsyncGenerator<T> =>

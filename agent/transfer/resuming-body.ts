@@ -3,6 +3,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { Backoff } from '../timing/backoff.ts';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import { rangeOf } from './content-request.ts';
 import type { Delivery } from './delivery.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from './peer-attempts.ts';
@@ -35,9 +36,9 @@ export type Piece = Uint8Array | MovedPiece;
 export type ReadBody<T extends Piece> = (response: PeerResponse) => AsyncIterable<T>;
 
 /**
- * Yields exactly the bytes of the first source's range, turning to other peers from the exact byte where
- * one fails. Where the next fails without a byte of progress, or there is none, it is looked for again after a
- * while, a bounded number of times.
+ * Yields exactly the bytes that the client asked for, turning to other peers from the exact byte where one fails, and
+ * where a piece ends that was not all of it. Where the next fails without a byte of progress, or there is none, it is
+ * looked for again after a while, a bounded number of times.
  *
  * @param delivery is told who delivers, and what has been passed on
  * @param read takes the body of an answer, in pieces
@@ -53,13 +54,15 @@ export async function* resumingBody<T extends Piece>(
   signal: AbortSignal,
   download?: Bandwidth,
 ): AsyncGenerator<T> {
-  const { descriptor, range } = first.response;
+  const { descriptor } = first.response;
+  const range = rangeOf(attempts.request, descriptor);
   const backoff = new Backoff(RESUME_BACKOFF);
   let vainTries = 0;
   let source = first;
   let position = range.start;
   for (;;) {
     const begun = position;
+    const pieceEnd = source.response.range.end;
     let waited = 0;
     let arrived = 0;
     delivery.from(source.provider);
@@ -67,7 +70,7 @@ export async function* resumingBody<T extends Piece>(
     try {
       let asked = performance.now();
       for await (const chunk of read(source.response)) {
-        if (position + chunk.length > range.end + 1) {
+        if (position + chunk.length > pieceEnd + 1) {
           throw new PeerError('protocol', 'more bytes than declared');
         }
         position += chunk.length;
@@ -79,7 +82,7 @@ export async function* resumingBody<T extends Piece>(
         await download?.take(chunk.length, signal);
         yield chunk;
         if (waited > RATE_WINDOW_MS) {
-          if (arrived < LEAST_IN_WINDOW && position <= range.end) {
+          if (arrived < LEAST_IN_WINDOW && position <= pieceEnd) {
             throw new PeerError('timeout', `${arrived} bytes in ${Math.round(waited)} ms`);
           }
           waited = 0;
@@ -87,16 +90,20 @@ export async function* resumingBody<T extends Piece>(
         }
         asked = performance.now();
       }
-      if (position === range.end + 1) return;
-      throw new PeerError('body', 'body ended early');
+      if (position <= pieceEnd) throw new PeerError('body', 'body ended early');
     } catch (error) {
       signal.throwIfAborted();
-      if (position === range.end + 1) return;
-      attempts.broke(source.provider, error, position > begun);
+      if (position <= pieceEnd) attempts.broke(source.provider, error, position > begun);
     } finally {
       delivery.passed({ start: begun, end: position - 1 });
       source.response.body.destroy();
       attempts.delivered(source.provider, position - begun, waitedInAll);
+    }
+    if (position === range.end + 1) return;
+    const isEndOfPiece = position > pieceEnd;
+    if (isEndOfPiece) {
+      await attempts.pieces.passed(signal);
+      signal.throwIfAborted();
     }
     if (position > begun) {
       vainTries = 0;
@@ -109,7 +116,9 @@ export async function* resumingBody<T extends Piece>(
       vainTries += 1;
       next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
     }
-    metrics.resumes.inc({ result: next === undefined ? 'broken' : 'resumed' });
+    if (!isEndOfPiece || next === undefined) {
+      metrics.resumes.inc({ result: next === undefined ? 'broken' : 'resumed' });
+    }
     if (next === undefined) {
       throw new BodyBrokenError(`no peer left at byte ${position} of ${descriptor.size}`);
     }
@@ -123,7 +132,7 @@ async function resume(
   rest: ByteRange,
   signal: AbortSignal,
 ): Promise<Source | undefined> {
-  const range = { kind: 'between', ...rest } as const;
+  const range = attempts.pieces.nextOf(rest);
   const request = { ...attempts.request, digest: descriptor.digest, range };
   // The directory is asked anew, so that those who have come to hold it since the body began are found.
   using race = new PeerRace(attempts, request, signal);

@@ -18,7 +18,7 @@ import {
 import { TransferStage } from './support/transfer-stage.ts';
 import { measureUnderLoad } from './transfer/load.ts';
 import { measureMemory } from './transfer/memory.ts';
-import { measureChunks, measurePull } from './transfer/pull.ts';
+import { measureChunks, measureChunksOverLinks, measurePull } from './transfer/pull.ts';
 import { measureManifest, measureManifestOfPeer, measureMiss } from './transfer/requests.ts';
 import { measureStart } from './transfer/start.ts';
 import { measureManyClients, measureProxying, measureServing } from './transfer/throughput.ts';
@@ -40,6 +40,7 @@ const MEASURES: Readonly<
   memory: measureMemory,
   pull: measurePull,
   chunks: measureChunks,
+  'chunks-links': measureChunksOverLinks,
 };
 
 const report = new Report();

@@ -141,11 +141,13 @@ export class Host implements AsyncDisposable {
   }
 
   /** Limits what reaches this machine to so many Mbit/s, or lifts the limit when `undefined`. */
-  async limitDownload(mbit: number | undefined): Promise<void> {
-    const queue = ['qdisc', mbit === undefined ? 'del' : 'replace', 'dev', this.#link, 'root'];
-    const shape =
-      mbit === undefined ? [] : ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'latency', '100ms'];
-    await execute(['tc', '-n', this.#bridge, ...queue, ...shape]);
+  limitDownload(mbit: number | undefined): Promise<void> {
+    return limitSending(this.#bridge, this.#link, mbit);
+  }
+
+  /** Limits what this machine sends to so many Mbit/s, or lifts the limit when `undefined`. */
+  limitUpload(mbit: number | undefined): Promise<void> {
+    return limitSending(this.namespace, 'eth0', mbit);
   }
 
   /** Plugs its cable into one of the network's bridges. */
@@ -182,4 +184,15 @@ export class Host implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#relay)?.[Symbol.asyncDispose]();
   }
+}
+
+async function limitSending(
+  namespace: string,
+  device: string,
+  mbit: number | undefined,
+): Promise<void> {
+  const queue = ['qdisc', mbit === undefined ? 'del' : 'replace', 'dev', device, 'root'];
+  const shape =
+    mbit === undefined ? [] : ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'latency', '100ms'];
+  await execute(['tc', '-n', namespace, ...queue, ...shape]);
 }

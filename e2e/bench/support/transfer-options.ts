@@ -15,6 +15,7 @@ const FIGURES = [
   'memory',
   'pull',
   'chunks',
+  'chunks-links',
 ] as const;
 
 /** The name of a figure. */

@@ -22,12 +22,13 @@ const FETCH_STREAMS = 4;
 
 /**
  * What the figures of the transfer are taken of: nodes with containerd 2.1 and an agent, a registry and a client, each
- * in a network namespace of its own on one bridge. `a` holds the images, `b` and `chunks` do not, and `chunks`
- * fetches layers in parallel pieces.
+ * in a network namespace of its own on one bridge. `a` holds the images, `c` one of them, `b` and `chunks` none, and
+ * `chunks` fetches layers in parallel pieces.
  */
 export class TransferStage implements AsyncDisposable {
   readonly a: ClusterNode;
   readonly b: ClusterNode;
+  readonly c: ClusterNode;
   readonly chunks: ClusterNode;
   readonly upstream: Upstream;
   readonly client: Host;
@@ -42,6 +43,7 @@ export class TransferStage implements AsyncDisposable {
   ) {
     this.a = cluster.node('a');
     this.b = cluster.node('b');
+    this.c = cluster.node('c');
     this.chunks = cluster.node('chunks');
     this.upstream = upstream;
     this.client = client;
@@ -58,10 +60,11 @@ export class TransferStage implements AsyncDisposable {
       await Cluster.start([
         { ...node, name: 'a' },
         { ...node, name: 'b' },
+        { ...node, name: 'c' },
         { ...node, name: 'chunks', ...fetch },
       ]),
     );
-    await holdSomething([cluster.node('b'), cluster.node('chunks')]);
+    await holdSomething([cluster.node('b'), cluster.node('c'), cluster.node('chunks')]);
     const upstream = await cluster.addUpstream();
     const client = await cluster.network.addHost('client');
     return new TransferStage(cluster, upstream, client, resources.move());
@@ -70,6 +73,12 @@ export class TransferStage implements AsyncDisposable {
   /** An image of one layer of 1 GiB, held by `a` and by the registry. */
   large(): Promise<BuiltImage> {
     return this.#once('large', () => this.#image('large', [{ ...LAYER, bytes: LARGE_BYTES }]));
+  }
+
+  /** The same, but of 512 MiB, and held by `c` as well. */
+  shared(): Promise<BuiltImage> {
+    const layers = [{ ...LAYER, bytes: LARGE_BYTES / 2 }];
+    return this.#once('shared', () => this.#image('shared', layers, [this.a, this.c]));
   }
 
   /** An image of 450 MiB in five layers, held by `a` and by the registry. */
@@ -112,11 +121,12 @@ export class TransferStage implements AsyncDisposable {
   async #image(
     name: string,
     layers: Parameters<typeof makeImage>[0]['layers'] & object,
+    holders: readonly ClusterNode[] = [this.a],
   ): Promise<BuiltImage> {
     const reference = `${this.upstream.registry}/bench/${name}:1.0`;
     const { image, archive, layout } = await makeImage({ name: reference, layers });
     await this.upstream.push(layout, image);
-    await this.a.containerd.importArchive(archive);
+    for (const { containerd } of holders) await containerd.importArchive(archive);
     for (const { agent } of [this.b, this.chunks]) {
       await waitUntilVisible(agent, image, { timeoutMs: 60_000 });
     }

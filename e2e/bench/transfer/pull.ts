@@ -47,12 +47,35 @@ export async function measureChunks(
   await take(report, 'chunks', subjects, rounds, 'goal: below 1');
 }
 
+/** What the network lets each of the holders send, in Mbit/s. */
+const LINK_MBIT = 1000;
+
+/** The same with two holders behind links of 1 Gbit/s: what fetching in pieces is for. */
+export async function measureChunksOverLinks(
+  stage: TransferStage,
+  report: Report,
+  { rounds }: { readonly rounds: number },
+): Promise<void> {
+  const image = await stage.shared();
+  const holders = [stage.a, stage.c].map(({ host }) => host);
+  for (const host of holders) await host.limitUpload(LINK_MBIT);
+  try {
+    const subjects = [
+      pulling('in parallel pieces', stage, stage.chunks, image),
+      pulling('whole', stage, stage.b, image),
+    ];
+    await take(report, 'chunks-links', subjects, rounds, 'goal: below 1');
+  } finally {
+    for (const host of holders) await host.limitUpload(undefined);
+  }
+}
+
 /** A node that pulls, and, where these are not to be its own agent, the mirrors that it asks. */
 type Puller = ClusterNode & { readonly hosts?: readonly string[] };
 
 function pulling(
   name: string,
-  { a, upstream }: TransferStage,
+  { a, c, upstream }: TransferStage,
   { containerd, hosts }: Puller,
   image: BuiltImage,
 ): Subject {
@@ -61,19 +84,23 @@ function pulling(
   const measure = async (): Promise<Measured> => {
     await writeHostsToml(containerd.certsDir, registry, origin, hosts);
     await touchMemory(join(containerd.contentPath, 'touched'), bytes);
-    const sent = await a.host.bytesSent();
+    const sent = await sentBy(a, c);
     const started = performance.now();
     const pull = containerd.pullWithCri(image.name);
     const fetched = await untilHeld(containerd.contentPath, image, pull);
     await pull;
     const pulled = performance.now();
-    if (hosts === undefined && (await a.host.bytesSent()) - sent < bytes * FROM_PEER) {
+    if (hosts === undefined && (await sentBy(a, c)) - sent < bytes * FROM_PEER) {
       throw new Error(`${name}: not all of it came from the peer`);
     }
     await containerd.removeImage();
     return { [FETCHED]: (fetched - started) / 1000, [PULLED]: (pulled - started) / 1000 };
   };
   return { name, measure };
+}
+
+async function sentBy(...nodes: readonly ClusterNode[]): Promise<number> {
+  return sum(await Promise.all(nodes.map(({ host }) => host.bytesSent())));
 }
 
 /**
