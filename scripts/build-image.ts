@@ -1,7 +1,8 @@
 /**
- * Builds the image: `scripts/build-image [--platform linux/amd64]... [--name NAME] [--output FOLDER]`. See
- * docs/IMAGE.md.
+ * Builds the image: `scripts/build-image [--platform linux/amd64]... [--name NAME] [--output FOLDER] [--source URL]
+ * [--revision COMMIT]`. See docs/IMAGE.md.
  */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -16,6 +17,8 @@ const { values } = parseArgs({
     platform: { type: 'string', multiple: true },
     name: { type: 'string', default: `localhost/peerglass:${packageJson.version}` },
     output: { type: 'string', default: join(root, 'dist/image') },
+    source: { type: 'string' },
+    revision: { type: 'string' },
   },
 });
 
@@ -24,9 +27,10 @@ const asked = values.platform?.map((text) => {
   if (platform === undefined) throw new Error(`no image can be built for ${text}`);
   return platform;
 });
-const metadata = await readMetadata(root, process.env);
+const { source, revision } = values;
+const metadata = await readMetadata(root, process.env, { source, revision });
 if (metadata.source === undefined)
-  say('package.json names no repository: no label tells the source');
+  say('package.json names no repository, nor does --source: no label tells it');
 const built = await buildImage({
   root,
   output: values.output,
@@ -48,10 +52,26 @@ for (const { platform, reason } of built.leftOut) {
   say('*'.repeat(80));
 }
 print(`index        ${built.target.digest}  ${values.name}`);
+for (const { image, document } of built.images) {
+  const file = join(values.output, `${image.platform?.architecture ?? ''}.spdx.json`);
+  await writeFile(file, document);
+}
+await writeFile(
+  join(values.output, 'digests.json'),
+  `${JSON.stringify(digests(), undefined, 2)}\n`,
+);
 print(built.layout);
 print(built.archive);
 // Who names a platform wants that one.
 if (asked !== undefined && built.leftOut.length > 0) process.exitCode = 1;
+
+/** For whoever signs and attests what was built. */
+function digests(): Record<string, string> {
+  const images = built.images.map(
+    ({ image }) => [image.platform?.architecture ?? '', image.digest] as const,
+  );
+  return { index: built.target.digest, ...Object.fromEntries(images) };
+}
 
 function megabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);

@@ -44,10 +44,22 @@ describe('the documentation', () => {
 
   it('names only flags that exist', () => {
     const ours = new Set(Object.keys(OPTIONS));
+    const [, usage = ''] = readFileSync(join(root, 'deploy/install'), 'utf8').split('END');
+    for (const [, flag = ''] of usage.matchAll(/--([a-z][a-z-]+[a-z])/g)) ours.add(flag);
     // Of other programs: k3s, containerd's ctr, helm, kubectl, our scripts.
     const theirs = new Set([
       '--only',
       'create-namespace',
+      // git, npm, gh and cosign, for releases
+      'annotate',
+      'certificate-identity',
+      'certificate-oidc-issuer',
+      'message',
+      'no-git-tag-version',
+      'predicate-type',
+      'privileged',
+      'repo',
+      'version',
       'logs',
       'namespace',
       'raw',
@@ -63,6 +75,8 @@ describe('the documentation', () => {
       'format',
       'test',
       'platform',
+      'revision',
+      'source',
       'name',
       'output',
       'from-oci-layout',

@@ -1,11 +1,11 @@
-/** Installs helm, kubernetes-validate and promtool for the tests of the chart: `scripts/install-chart-tools`. */
+/** Installs helm, kubernetes-validate, promtool and actionlint for the tests of the chart and the workflows: `scripts/install-chart-tools`. */
 import { installTools } from './chart/tools.ts';
 
 const problems = installTools();
 if (problems.length > 0) {
   say('*'.repeat(80));
   for (const problem of problems) say(`SKIPPED: ${problem}`);
-  say('The chart is NOT checked with what is missing.');
+  say('The chart and the workflows are NOT checked with what is missing.');
   say('*'.repeat(80));
 }
 

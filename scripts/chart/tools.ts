@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 /** Pinned, so that the checks of a day are those of another. */
 const HELM = '3.19.4';
 const KUBERNETES_VALIDATE = '1.37.0';
+const ACTIONLINT = '1.7.12';
 
 /** Outside of the tree: both are of no use to anything but these checks, and survive a fresh clone. */
 const CACHE = join(
@@ -13,11 +14,13 @@ const CACHE = join(
   'peerglass/chart-tools',
 );
 const HELM_FOLDER = join(CACHE, `helm-${HELM}`);
+const ACTIONLINT_FOLDER = join(CACHE, `actionlint-${ACTIONLINT}`);
 const PROMETHEUS_FOLDER = join(CACHE, 'prometheus');
 const VALIDATE_FOLDER = join(CACHE, `kubernetes-validate-${KUBERNETES_VALIDATE}`);
 
-/** The programs that check the chart. */
+/** The programs that check the chart, and the workflows that release it. */
 export const TOOLS = {
+  actionlint: join(ACTIONLINT_FOLDER, 'actionlint'),
   helm: join(HELM_FOLDER, 'helm'),
   kubernetesValidate: join(VALIDATE_FOLDER, 'bin/kubernetes-validate'),
   promtool: join(PROMETHEUS_FOLDER, 'usr/bin/promtool'),
@@ -32,23 +35,29 @@ export function missing(tool: keyof typeof TOOLS): string | undefined {
 }
 
 /**
- * Installs what is missing: helm by Go, kubernetes-validate by pip, promtool from Debian's package.
+ * Installs what is missing: helm and actionlint by Go, kubernetes-validate by pip, promtool from Debian's package.
  *
  * @returns what could not be had, a line each
  */
 export function installTools(): string[] {
   const problems: string[] = [];
-  if (missing('helm') !== undefined) problems.push(...installHelm());
+  if (missing('helm') !== undefined) {
+    problems.push(...installByGo('helm', `helm.sh/helm/v3/cmd/helm@v${HELM}`, HELM_FOLDER));
+  }
+  if (missing('actionlint') !== undefined) {
+    const program = `github.com/rhysd/actionlint/cmd/actionlint@v${ACTIONLINT}`;
+    problems.push(...installByGo('actionlint', program, ACTIONLINT_FOLDER));
+  }
   if (missing('kubernetesValidate') !== undefined) problems.push(...installValidator());
   problems.push(...installPrometheus());
   return problems;
 }
 
-function installHelm(): string[] {
+function installByGo(what: string, program: string, folder: string): string[] {
   const go = find('go', ['/usr/local/go/bin', '/usr/lib/go/bin']);
-  if (go === undefined) return ['helm: there is no Go on this machine to build it'];
-  mkdirSync(HELM_FOLDER, { recursive: true });
-  return attempt('helm', go, ['install', '-p', '1', `helm.sh/helm/v3/cmd/helm@v${HELM}`]);
+  if (go === undefined) return [`${what}: there is no Go on this machine to build it`];
+  mkdirSync(folder, { recursive: true });
+  return attempt(what, go, ['install', '-p', '1', program], { GOBIN: folder });
 }
 
 function installValidator(): string[] {
@@ -81,9 +90,9 @@ export function installPrometheus(): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'peerglass-promtool-'));
   try {
     const download = ['-q', 'download', 'prometheus'];
-    let problems = attempt('promtool', apt, download, folder);
+    let problems = attempt('promtool', apt, download, { cwd: folder });
     if (problems.length > 0 && attempt('promtool', apt, ['-q', 'update']).length === 0) {
-      problems = attempt('promtool', apt, download, folder);
+      problems = attempt('promtool', apt, download, { cwd: folder });
     }
     if (problems.length > 0) return problems;
     mkdirSync(PROMETHEUS_FOLDER, { recursive: true });
@@ -94,11 +103,16 @@ export function installPrometheus(): string[] {
   }
 }
 
-function attempt(what: string, program: string, args: readonly string[], cwd?: string): string[] {
+function attempt(
+  what: string,
+  program: string,
+  args: readonly string[],
+  { cwd, ...env }: { readonly cwd?: string; readonly GOBIN?: string } = {},
+): string[] {
   const { status, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8',
     cwd,
-    env: { ...process.env, GOBIN: HELM_FOLDER, GOTOOLCHAIN: 'local' },
+    env: { ...process.env, ...env, GOTOOLCHAIN: 'local' },
   });
   if (status === 0) return [];
   const reason = error?.message ?? stderr.trim().split('\n').at(-1) ?? '';

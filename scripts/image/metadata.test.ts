@@ -54,3 +54,16 @@ test('the commit tells revision and time, and a changed folder is told apart', a
   await writeFile(join(root, 'new'), '');
   assert.equal((await readMetadata(root, {})).revision, `${revision}-dirty`);
 });
+
+test('source and revision can be given', async (t) => {
+  const root = await sources(t);
+  const environment = { SOURCE_DATE_EPOCH: '1700000000' };
+  const given = { source: 'https://other.example/mirror', revision: 'abcdef0123' };
+  const metadata = await readMetadata(root, environment, given);
+  assert.equal(metadata.source, given.source);
+  assert.equal(metadata.revision, given.revision);
+  for (const wrong of [{ source: 'mirror' }, { source: 'https://me:secret@other.example/' }]) {
+    await assert.rejects(readMetadata(root, environment, wrong), /--source/);
+  }
+  await assert.rejects(readMetadata(root, environment, { revision: 'v1.0' }), /--revision/);
+});

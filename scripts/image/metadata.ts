@@ -23,16 +23,31 @@ interface PackageJson {
   readonly repository?: { readonly url: string };
 }
 
+/** What whoever builds knows better than the sources. */
+export interface GivenMetadata {
+  /** URL of the repository that the sources are published in. */
+  readonly source?: string | undefined;
+  /** The commit. */
+  readonly revision?: string | undefined;
+}
+
 /**
  * Reads package.json and asks git. The time is that of `SOURCE_DATE_EPOCH` (seconds since 1970, see
  * reproducible-builds.org) where it is set, and the only thing that is needed of git.
  *
- * @throws Error when there is no time to be had
+ * @throws Error when there is no time to be had, or what is given cannot be
  */
 export async function readMetadata(
   root: string,
   environment: Readonly<Record<string, string | undefined>>,
+  given: GivenMetadata = {},
 ): Promise<ImageMetadata> {
+  if (given.source !== undefined && !/^https?:\/\/[^\s@]+$/.test(given.source)) {
+    throw new Error(`--source ${given.source}: not a URL of http or https without credentials`);
+  }
+  if (given.revision !== undefined && !/^[0-9a-f]{7,64}$/.test(given.revision)) {
+    throw new Error(`--revision ${given.revision}: not a commit`);
+  }
   const text = await readFile(join(root, 'package.json'), 'utf8');
   const { version, description, license, repository } = JSON.parse(text) as PackageJson;
   const git = async (...words: string[]): Promise<string | undefined> =>
@@ -51,8 +66,9 @@ export async function readMetadata(
     description,
     licence: license,
     created: new Date(Number(time) * 1000).toISOString().replace('.000Z', 'Z'),
-    revision: commit === undefined ? undefined : `${commit}${changed ? '-dirty' : ''}`,
-    source: repository?.url.replace(/^git\+/, '').replace(/\.git$/, ''),
+    revision:
+      given.revision ?? (commit === undefined ? undefined : `${commit}${changed ? '-dirty' : ''}`),
+    source: (given.source ?? repository?.url)?.replace(/^git\+/, '').replace(/\.git$/, ''),
   };
 }
 

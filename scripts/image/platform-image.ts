@@ -26,6 +26,8 @@ export interface PlatformImage {
   readonly image: Descriptor;
   /** The manifest that attaches its SBOM. */
   readonly sbom: Descriptor;
+  /** The SBOM itself. */
+  readonly document: Buffer;
   /** What a node downloads, by part, in bytes. */
   readonly sizes: Readonly<Record<'base' | 'node' | 'agent', number>>;
 }
@@ -76,7 +78,7 @@ export async function putPlatformImage(
   const lockfile = await readLockfile(root);
   const locked = lockfile[`node_modules/node-linux-${platform.node}`];
   if (locked === undefined) throw new Error('Node.js is not in package-lock.json');
-  const document = spdxDocument({
+  const sbomOf = spdxDocument({
     metadata,
     image,
     suite: BASE_SUITE,
@@ -84,9 +86,10 @@ export async function putPlatformImage(
     npm: agent.packages,
     debian: base.packages,
   });
+  const document = Buffer.from(`${JSON.stringify(sbomOf, undefined, 1)}\n`);
   const sbom = await attach(layout, image, document, metadata);
   const [baseSize = 0, nodeSize = 0, agentSize = 0] = layers.map((it) => it.descriptor.size);
-  return { image, sbom, sizes: { base: baseSize, node: nodeSize, agent: agentSize } };
+  return { image, sbom, document, sizes: { base: baseSize, node: nodeSize, agent: agentSize } };
 }
 
 async function putManifest(
@@ -121,12 +124,11 @@ async function putManifest(
 async function attach(
   layout: string,
   { mediaType, digest, size }: Descriptor,
-  document: unknown,
+  document: Buffer,
   { created }: ImageMetadata,
 ): Promise<Descriptor> {
   const config = await putJson(layout, EMPTY, {});
-  const bytes = Buffer.from(`${JSON.stringify(document, undefined, 1)}\n`);
-  const layer = await putBlob(layout, SPDX_JSON, [bytes]);
+  const layer = await putBlob(layout, SPDX_JSON, [document]);
   const manifest = await putJson(layout, MANIFEST, {
     schemaVersion: 2,
     mediaType: MANIFEST,

