@@ -44,7 +44,7 @@ describe('the documentation', () => {
 
   it('names only flags that exist', () => {
     const ours = new Set(Object.keys(OPTIONS));
-    const [, usage = ''] = readFileSync(join(root, 'deploy/install'), 'utf8').split('END');
+    const [, usage = ''] = readFileSync(join(root, 'scripts/deploy/install'), 'utf8').split('END');
     for (const [, flag = ''] of usage.matchAll(/--([a-z][a-z-]+[a-z])/g)) ours.add(flag);
     // Of other programs: k3s, containerd's ctr, helm, kubectl, our scripts.
     const theirs = new Set([

@@ -108,7 +108,7 @@ suite('hosts without Kubernetes', () => {
     () => cluster,
     async ({ hosts }) => {
       const text = await readFile(
-        new URL('../../deploy/peerglass.nomad.json', import.meta.url),
+        new URL('../../scripts/deploy/peerglass.nomad.json', import.meta.url),
         'utf8',
       );
       const [task] = (JSON.parse(text) as NomadJob).Job.TaskGroups[0].Tasks;

@@ -20,7 +20,7 @@ export interface HostArchiveInit {
   readonly platform: Platform;
 }
 
-/** Files of deploy/ with their modes. */
+/** Files of scripts/deploy/ with their modes. */
 const DEPLOYED = {
   install: 0o755,
   peerglass: 0o755,
@@ -55,7 +55,7 @@ export async function hostTree(init: HostArchiveInit): Promise<FileTree> {
     tree.addFile(`${archiveName(init)}/${name}`, bytes, mode);
   };
   for (const [name, mode] of Object.entries(DEPLOYED)) {
-    add(name, await readFile(join(root, 'deploy', name)), mode);
+    add(name, await readFile(join(root, 'scripts/deploy', name)), mode);
   }
   add('architecture', `${MACHINES[platform.node]}\n`);
   add('node', part(node.tree, NODE_PATH), 0o755);

@@ -19,7 +19,7 @@ import { SUBCOMMANDS } from '../../agent/config/subcommands.ts';
 import { fileTree } from '../../agent/testing/file-tree.ts';
 import { parseUnit, serviceCommand } from '../../e2e/harness/systemd-unit.ts';
 
-const DEPLOY = join(import.meta.dirname, '../../deploy');
+const DEPLOY = join(import.meta.dirname, '../deploy');
 const UNIT = 'etc/systemd/system/peerglass.service';
 const OPTIONS = 'etc/peerglass/peerglass.env';
 const MACHINE = process.arch === 'x64' ? 'x86_64' : 'aarch64';
