@@ -7,7 +7,6 @@ import { runCleanupWait } from './cleanup-wait.ts';
 import { runCleanup } from './cleanup.ts';
 import { runConfiguration } from './configuration.ts';
 import { renderHelp, renderOverview } from './help.ts';
-import { runRegistry } from './registry.ts';
 import { printVersion } from './version.ts';
 
 /** Exit codes: everything well, failed at run time, called in the wrong way. */
@@ -27,7 +26,11 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     .configureOutput({ writeErr: () => undefined });
   program.helpInformation = () => renderOverview(SUBCOMMANDS);
 
-  addSubcommand(program, 'registry', env, runRegistry);
+  addSubcommand(program, 'registry', env, async (values) => {
+    // Only then: the other subcommands have no use for it, and what is loaded so takes the agent itself 5 MiB less.
+    const { runRegistry } = await import('./registry.ts');
+    await runRegistry(values);
+  });
   addSubcommand(program, 'configuration', env, runConfiguration);
   addSubcommand(program, 'cleanup', env, runCleanup);
   addSubcommand(program, 'cleanup-wait', env, runCleanupWait);
