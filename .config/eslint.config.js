@@ -17,6 +17,7 @@ const LAYERS = {
   config: ['oci'],
   store: ['oci', 'timing', 'metrics'],
   hosts: ['oci', 'timing', 'metrics'],
+  kubernetes: ['timing'],
   integrity: ['oci', 'timing', 'metrics', 'store'],
   routing: ['oci', 'timing', 'metrics'],
   inventory: ['oci', 'timing', 'metrics', 'store', 'routing'],
@@ -39,6 +40,7 @@ const LAYERS = {
     'transfer',
     'mirror',
     'doctor',
+    'kubernetes',
   ],
 };
 

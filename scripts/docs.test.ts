@@ -62,6 +62,8 @@ describe('the documentation', () => {
       'version',
       'logs',
       'namespace',
+      'node-taint',
+      'register-with-taints',
       'raw',
       'set',
       'only',

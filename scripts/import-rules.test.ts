@@ -33,6 +33,7 @@ describe('imports run one way', () => {
     ['agent/transfer/moving-body.ts', "import '../kernel/kernel.ts';", true],
     ['agent/doctor/facts.ts', "import '../mirror/respond.ts';", false],
     ['agent/doctor/facts.ts', "import '../hosts/hosts-toml.ts';", true],
+    ['agent/kubernetes/startup-taint.ts', "import '../mirror/respond.ts';", false],
     ['agent/cli/agent.ts', "import '../mirror/respond.ts';", true],
   ] as const) {
     it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {

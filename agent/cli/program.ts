@@ -34,6 +34,11 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   addSubcommand(program, 'configuration', env, runConfiguration);
   addSubcommand(program, 'cleanup', env, runCleanup);
   addSubcommand(program, 'cleanup-wait', env, runCleanupWait);
+  addSubcommand(program, 'startup-taint', env, async (values) => {
+    // Only then: the agent has no use for it.
+    const { runStartupTaint } = await import('./startup-taint.ts');
+    await runStartupTaint(values, env);
+  });
   let exitCode: number = EXIT.ok;
   addSubcommand(program, 'check-registries', env, async (values, file = '') => {
     // Only then: the agent has no use for it.

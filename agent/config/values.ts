@@ -120,6 +120,22 @@ function parseZone(text: string): string {
   return text;
 }
 
+/** A qualified name of Kubernetes: a name, and before it a DNS subdomain where there is a slash. */
+function parseTaintKey(text: string): string {
+  const [name = '', prefix, ...more] = text.split('/').reverse();
+  const isName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(name);
+  const isPrefix =
+    prefix === undefined ||
+    (prefix.length <= 253 &&
+      /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(prefix));
+  if (!isName || !isPrefix || more.length > 0) {
+    throw new Error(
+      `"${text}" is no key of a taint; write for example example.com/mirror-not-ready`,
+    );
+  }
+  return text;
+}
+
 function parseBoolean(text: string): boolean {
   if (/^(true|1|yes)$/i.test(text)) return true;
   if (/^(false|0|no)$/i.test(text)) return false;
@@ -184,6 +200,7 @@ export const VALUE = {
   memory: one('SIZE', parseMemory),
   rate: one('SIZE', parseRate),
   zone: one('ZONE', parseZone),
+  taintKey: one('KEY', parseTaintKey),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseHttpUrl),
   regexes: many('REGEX', parseRegex),

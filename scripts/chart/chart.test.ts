@@ -118,8 +118,8 @@ describe('the chart', { skip }, () => {
         }
       }
       assert.deepEqual(
-        manifests.filter(({ kind }) => RIGHTS.test(kind)),
-        [],
+        manifests.filter(({ kind }) => RIGHTS.test(kind)).map(({ kind }) => kind),
+        name === 'startup taint' ? ['ClusterRole', 'ClusterRoleBinding'] : [],
         'rights that nothing needs',
       );
     });
@@ -211,6 +211,53 @@ describe('the chart', { skip }, () => {
     assert.deepEqual(init, []);
     assert.ok(registry.args?.every((arg) => !/configure|mirror-targets/.test(arg)));
     assert.ok(registry.volumeMounts?.every(({ name }) => name !== 'registry-config'));
+  });
+
+  it('lets one container alone ask the API of Kubernetes, and only about nodes', async () => {
+    const manifests = await render('startup taint');
+    const pod = find(manifests, 'DaemonSet').spec.template.spec;
+    const [registry, remover, ...more] = pod.containers;
+    assert.ok(remover !== undefined && more.length === 0);
+    assert.deepEqual(remover.args, [
+      'startup-taint',
+      '--taint-key=example.com/no-mirror',
+      '--metrics-addr=127.0.0.1:9090',
+      '--log-level=DEBUG',
+    ]);
+    assert.deepEqual(remover.env?.find(({ name }) => name === 'NODE_NAME')?.valueFrom, {
+      fieldRef: { fieldPath: 'spec.nodeName' },
+    });
+    const fallback = SUBCOMMANDS['startup-taint'].options['service-account'].fallback;
+    assert.deepEqual(remover.volumeMounts, [
+      { name: 'service-account', mountPath: fallback, readOnly: true },
+    ]);
+    assert.equal(remover.securityContext['runAsNonRoot'], true);
+    for (const { volumeMounts = [] } of [registry, ...(pod.initContainers ?? [])]) {
+      assert.ok(volumeMounts.every(({ name }) => name !== 'service-account'));
+    }
+    const name = 'peerglass-test-peerglass-startup-taint';
+    assert.deepEqual(find(manifests, 'ClusterRole', name).rules, [
+      { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] },
+    ]);
+    assert.deepEqual(find(manifests, 'ClusterRoleBinding', name).subjects, [
+      { kind: 'ServiceAccount', name: pod.serviceAccountName, namespace: 'peerglass' },
+    ]);
+  });
+
+  it('tolerates the startup taint, and lets its removal out', async () => {
+    const manifests = await render('startup taint');
+    for (const { spec } of podSpecs(manifests)) {
+      assert.deepEqual(spec.tolerations, [{ key: 'example.com/no-mirror', operator: 'Exists' }]);
+    }
+    const { egress } = find(manifests, 'NetworkPolicy').spec as unknown as { egress: unknown[] };
+    assert.deepEqual(egress.at(-1), {
+      ports: [{ port: 6443, protocol: 'TCP' }],
+      to: [{ ipBlock: { cidr: '192.0.2.1/32' } }],
+    });
+    const { registry } = await agent('defaults');
+    const [pod] = podSpecs(await render('defaults'));
+    assert.equal(pod?.spec.containers.length, 1, registry.name);
+    assert.ok(pod.spec.volumes?.every(({ name }) => name !== 'service-account'));
   });
 
   it('has a value for every option, or a reason', () => {
@@ -343,6 +390,7 @@ describe('the chart', { skip }, () => {
     [{ peerglass: { peerTimeout: '5 seconds' } }, /peerTimeout/],
     [{ peerglass: { uploadLimit: '5 MB' } }, /uploadLimit/],
     [{ peerglass: { preset: 'k4s' } }, /preset/],
+    [{ peerglass: { startupTaint: { key: 'a b' } } }, /startupTaint\/key/],
     [{ peerglass: { prometheusRule: { disabled: ['NoPeers'] } } }, /disabled/],
     [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
     [{ service: { registry: { port: '5000' } } }, /port/],

@@ -14,7 +14,10 @@ import { flagTable, NOT_VALUES, optionValues, SPEGEL_VALUES } from './option-val
 import { readValues, withOptions } from './values-file.ts';
 
 const valuesText = readFileSync(join(CHART, 'values.yaml'), 'utf8');
-const values = parse(valuesText) as { peerglass: object; spegel: object };
+const values = parse(valuesText) as {
+  peerglass: { startupTaint: { key: string } };
+  spegel: object;
+};
 
 describe('what is generated of the chart', () => {
   it('is what the options and values.yaml say', async () => {
@@ -23,7 +26,7 @@ describe('what is generated of the chart', () => {
     }
   });
 
-  for (const subcommand of ['registry', 'configuration', 'cleanup'] as const) {
+  for (const subcommand of ['registry', 'configuration', 'cleanup', 'startup-taint'] as const) {
     it(`has every option of ${subcommand} as a value, or the reason why not`, () => {
       const table = flagTable()[subcommand] ?? {};
       for (const flag of Object.keys(SUBCOMMANDS[subcommand].options)) {
@@ -64,6 +67,11 @@ describe('what is generated of the chart', () => {
         description: 'Something new: `--new-option`. Default: `x`.',
       },
     );
+  });
+
+  it('has the default of the key of the startup taint', () => {
+    const { key } = values.peerglass.startupTaint;
+    assert.equal(key, SUBCOMMANDS['startup-taint'].options['taint-key'].fallback);
   });
 
   it('refuses a value without a description', () => {

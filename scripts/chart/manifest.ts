@@ -11,6 +11,10 @@ export interface Manifest {
   readonly stringData?: Readonly<Record<string, string>>;
   /** Of ConfigMaps. */
   readonly data?: Readonly<Record<string, string>>;
+  /** Of ClusterRoles. */
+  readonly rules?: readonly unknown[];
+  /** Of ClusterRoleBindings. */
+  readonly subjects?: readonly unknown[];
   /** Which of these it is, the kind says. */
   readonly spec: ServiceSpec & WorkloadSpec & PodSpec;
 }
@@ -37,7 +41,11 @@ interface WorkloadSpec {
 export interface Container {
   readonly name: string;
   readonly args?: readonly string[];
-  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: unknown;
+  }[];
   readonly ports?: readonly Readonly<Record<string, unknown>>[];
   readonly volumeMounts?: readonly {
     readonly name: string;
@@ -55,7 +63,8 @@ interface PodSpec {
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly initContainers?: readonly Container[];
   readonly containers: readonly [Container, ...Container[]];
-  readonly volumes?: readonly unknown[];
+  readonly serviceAccountName?: string;
+  readonly volumes?: readonly { readonly name: string }[];
   readonly nodeSelector?: unknown;
   readonly affinity?: unknown;
   readonly tolerations?: unknown;

@@ -65,6 +65,15 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   registries: { peerglass: { registries: REGISTRIES } },
   TLS: { peerglass: { registryTlsCert: '/tls/tls.crt', registryTlsKey: '/tls/tls.key' } },
   'no limits': { resources: null },
+  'startup taint': {
+    networkPolicy: { enabled: true },
+    tolerations: [],
+    peerglass: {
+      startupTaint: { enabled: true, key: 'example.com/no-mirror' },
+      logLevel: 'DEBUG',
+      networkPolicy: { apiServerPorts: [6443], apiServerCIDRs: ['192.0.2.1/32'] },
+    },
+  },
   'everything optional': {
     networkPolicy: { enabled: true },
     serviceMonitor: { enabled: true },

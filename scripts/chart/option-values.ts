@@ -10,7 +10,7 @@ export interface OptionValue {
 }
 
 /** Subcommands whose options are values. */
-const CONFIGURED = ['registry', 'configuration', 'cleanup'];
+const CONFIGURED = ['registry', 'configuration', 'cleanup', 'startup-taint'];
 
 /** Subcommands whose options are not values, and why. */
 const NOT_CONFIGURED: Readonly<Record<string, string>> = {
@@ -33,6 +33,9 @@ export const NOT_VALUES: Readonly<Record<string, string>> = {
   'mirror-targets':
     'from `service.registry.hostPort` and `nodePort`, and `spegel.additionalMirrorTargets`',
   addr: 'from `service.cleanup.port`',
+  'taint-key': 'from `peerglass.startupTaint.key`',
+  'node-name': 'from the node of the pod',
+  'service-account': 'from where the token is mounted',
 };
 
 /** Options that both charts have, below `spegel` as well. */

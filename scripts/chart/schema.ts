@@ -35,6 +35,12 @@ const LISTED: Readonly<Record<string, readonly string[]>> = {
   'peerglass.prometheusRule.disabled': Object.keys(ALERTS),
 };
 
+/** Texts of a form of their own. */
+const FORMS: Readonly<Record<string, string>> = {
+  'peerglass.startupTaint.key':
+    '^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+};
+
 /** How kinds of options are written, so that what the agent would refuse is refused at the installation. */
 const PATTERNS: Readonly<Record<string, string>> = {
   DURATION: '^(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ms|s|m|h))+)?$',
@@ -93,7 +99,8 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   if (listed !== undefined) return { type: 'array', items: { enum: listed } };
   const type = TYPES[row.type];
   if (type === undefined) throw new Error(`values.yaml: no type "${row.type}"`);
-  return { type };
+  const pattern = FORMS[row.path.join('.')];
+  return { type, ...(pattern !== undefined && { pattern }) };
 }
 
 /** An option that is not given is null. */

@@ -78,17 +78,22 @@ ipFamilies: {{ toJson . }}
 {{- divf (mulf $amount $factor) 1048576 | floor | int64 -}}
 {{- end -}}
 
+{{/* The bound of the heap by the memory limit of these resources; empty without one. */}}
+{{- define "peerglass.heapOption" -}}
+{{- with . -}}
+{{- with dig "limits" "memory" nil . -}}
+{{- printf "--max-old-space-size=%d" (div (include "peerglass.mebibytes" . | int64) 2) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
 NODE_OPTIONS. The heap gets half of the memory limit: the rest is for code, threads, buffers of transfers
 (holdBackMemory) and the page tables. V8 then collects before the kernel kills.
 */}}
 {{- define "peerglass.nodeOptions" -}}
 {{- $words := list -}}
-{{- with .Values.resources -}}
-{{- with dig "limits" "memory" nil . -}}
-{{- $words = append $words (printf "--max-old-space-size=%d" (div (include "peerglass.mebibytes" . | int64) 2)) -}}
-{{- end -}}
-{{- end -}}
+{{- with include "peerglass.heapOption" .Values.resources }}{{ $words = append $words . }}{{ end -}}
 {{- with .Values.peerglass.nodeOptions }}{{ $words = append $words . }}{{ end -}}
 {{- join " " $words -}}
 {{- end -}}
@@ -118,4 +123,11 @@ not set. Reading the node's own labels would take the API and a ClusterRole.
 {{/* Whether Kubernetes knows trafficDistribution: PreferSameNode. It refuses the Service otherwise. */}}
 {{- define "peerglass.knowsSameNode" -}}
 {{- if semverCompare ">=1.34-0" .Capabilities.KubeVersion.Version }}true{{ end -}}
+{{- end -}}
+
+{{/* The agents come before the taint that they remove goes, and so does the clean-up. */}}
+{{- define "peerglass.tolerations" -}}
+{{- $taint := .Values.peerglass.startupTaint -}}
+{{- $own := $taint.enabled | ternary (list (dict "key" $taint.key "operator" "Exists")) list -}}
+{{- with concat (default list .Values.tolerations) $own }}{{ toYaml . }}{{ end -}}
 {{- end -}}

@@ -1,0 +1,149 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { ask, type Answer } from './request.ts';
+import { isTaintList, type PatchOperation, type Taint } from './taints.ts';
+
+/** Where the API is and who asks. */
+export interface NodeApiInit {
+  readonly host: string;
+  readonly port: number;
+  /** Folder of a service account: `token` and `ca.crt`. */
+  readonly account: string;
+  /** Name of the node object. */
+  readonly node: string;
+}
+
+/** The API server did not do what it was asked to. The message says what to do. */
+export class KubernetesError extends Error {
+  override readonly name = 'KubernetesError';
+  readonly code = 'ERR_KUBERNETES';
+  /** Of HTTP; 0 when there was no answer. */
+  readonly status: number;
+
+  constructor(status: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+
+  /** Whether the object is no longer what it was when it was read. */
+  get isConflict(): boolean {
+    // A `test` of a JSON patch that does not hold is 422; 409 is an object that keeps changing.
+    return this.status === 409 || this.status === 422;
+  }
+}
+
+/**
+ * As much of the API of Kubernetes as one node's taints take. Token and authority are read for every question, as the
+ * kubelet renews both while the pod runs.
+ */
+export class NodeApi {
+  readonly #init: NodeApiInit;
+
+  constructor(init: NodeApiInit) {
+    this.#init = init;
+  }
+
+  /**
+   * The taints of the node.
+   *
+   * @throws KubernetesError
+   */
+  async taints(signal: AbortSignal): Promise<readonly Taint[]> {
+    return this.#taintsOf(await this.#ask('GET', undefined, signal));
+  }
+
+  /**
+   * Changes the node, all or nothing.
+   *
+   * @returns the taints that it has then
+   * @throws KubernetesError, one that `isConflict` when a test of the patch does not hold
+   */
+  async patch(
+    operations: readonly PatchOperation[],
+    signal: AbortSignal,
+  ): Promise<readonly Taint[]> {
+    return this.#taintsOf(await this.#ask('PATCH', JSON.stringify(operations), signal));
+  }
+
+  async #ask(method: string, body: string | undefined, signal: AbortSignal): Promise<unknown> {
+    const { host, port, node } = this.#init;
+    const [token, ca] = [await this.#read('token'), await this.#read('ca.crt')];
+    const headers = {
+      Accept: 'application/json',
+      Authorization: `Bearer ${token.trim()}`,
+      ...(body !== undefined && {
+        'Content-Type': 'application/json-patch+json',
+        'Content-Length': Buffer.byteLength(body),
+      }),
+    };
+    const path = `/api/v1/nodes/${encodeURIComponent(node)}`;
+    let answer: Answer;
+    try {
+      const sent = body === undefined ? {} : { body };
+      answer = await ask({ host, port, path, method, headers, ca, ...sent }, signal);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new KubernetesError(
+        0,
+        `no answer of the API server at ${host}:${port} (${reason}); is egress to it allowed, and ca.crt its authority?`,
+        { cause: error },
+      );
+    }
+    if (answer.status !== 200) throw this.#refusal(method, answer);
+    try {
+      return JSON.parse(answer.text);
+    } catch (error) {
+      throw new KubernetesError(0, 'the API server answered what is no JSON', { cause: error });
+    }
+  }
+
+  #refusal(method: string, { status, text }: Answer): KubernetesError {
+    const { node } = this.#init;
+    const verb = method.toLowerCase();
+    const advice: Readonly<Record<number, string>> = {
+      401: "the API server does not take the service account's token; is it mounted, and of this cluster?",
+      403: `the service account may not ${verb} node ${node}; it needs a ClusterRole with get and patch on nodes, and its binding`,
+      404: `the cluster has no node ${node}; --node-name (NODE_NAME) must be spec.nodeName of the pod`,
+      409: `node ${node} was changed meanwhile; it is read anew`,
+      422: `the taints of node ${node} were changed meanwhile; they are read anew`,
+      429: 'the API server is overloaded',
+    };
+    const said = advice[status] ?? `the API server answered ${status} to ${verb} node ${node}`;
+    return new KubernetesError(status, `${said}${quote(text)}`);
+  }
+
+  async #read(name: string): Promise<string> {
+    const path = join(this.#init.account, name);
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+      throw new KubernetesError(
+        0,
+        `${path} cannot be read (${code}); the pod needs the service account's token there (--service-account)`,
+        { cause: error },
+      );
+    }
+  }
+
+  #taintsOf(node: unknown): readonly Taint[] {
+    const { spec } = node as { spec?: { taints?: unknown } };
+    const taints = spec?.taints ?? [];
+    if (isTaintList(taints)) return taints;
+    throw new KubernetesError(0, 'the API server answered what is no node');
+  }
+}
+
+/** Longest text of a Status that is passed on, in characters. */
+const MAX_SAID = 200;
+
+/** What the API server says itself, in its Status. */
+function quote(text: string): string {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' ? ` (${message.slice(0, MAX_SAID)})` : '';
+  } catch {
+    return '';
+  }
+}
