@@ -17,8 +17,8 @@ const PROBE_TIMEOUT_MS = 1_000;
 const MAX_PROBES = 10;
 
 /**
- * Waits until `cleanup --addr` answers on all nodes, some times in a row: a node whose address is not in the name yet
- * has to have the time to appear.
+ * Waits until `cleanup --addr` answers on all nodes, some times in a row without a further one: a node is in the name only
+ * when its pod has an address, and the slow ones must have the time to appear.
  *
  * @throws UsageError; the reason of the signal that ended it
  */
@@ -33,17 +33,31 @@ export async function runCleanupWait(
   if (threshold === 0) throw new UsageError('--threshold must be at least 1');
   const logger = createLogger(config['log-level']);
   const signal = endSignal();
+  const known = new Set<string>();
   for (let inARow = 0; ;) {
-    inARow = (await allAnswer(endpoint, logger)) ? inARow + 1 : 0;
+    const before = known.size;
+    const answered = await allAnswer(endpoint, known, logger);
+    if (answered) inARow = known.size === before ? inARow + 1 : 1;
+    else inARow = 0;
     if (inARow >= threshold) return;
     await pause(period, signal);
     signal.throwIfAborted();
   }
 }
 
-async function allAnswer({ host, port }: HostPort, logger: Logger): Promise<boolean> {
+/**
+ * Whether all that the name names answer.
+ *
+ * @param known takes their addresses
+ */
+async function allAnswer(
+  { host, port }: HostPort,
+  known: Set<string>,
+  logger: Logger,
+): Promise<boolean> {
   try {
     const addresses = await lookup(host, { all: true });
+    for (const { address } of addresses) known.add(address);
     const atOnce = pLimit(MAX_PROBES);
     await Promise.all(
       addresses.map(({ address, family }) =>

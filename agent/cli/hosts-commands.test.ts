@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -187,6 +195,46 @@ describe("containerd's configuration", () => {
     const [ended] = (await once(cleanup, 'exit')) as [number];
     assert.equal(ended, 0);
   });
+
+  it(
+    'begins anew when a slow node appears',
+    { skip: process.getuid?.() === 0 ? false : 'NOT TESTED: names of its own take root' },
+    async (t) => {
+      const port = await freePort();
+      const names = join(folder, 'names');
+      writeFileSync(names, '127.0.0.2 nodes\n');
+      for (const address of ['127.0.0.2', '127.0.0.3']) {
+        const cleanup = spawnProgram(program, [
+          ...['cleanup', ...where(), '--addr', `${address}:${port}`],
+        ]);
+        t.after(() => cleanup.kill('SIGKILL'));
+        const [said] = (await once(cleanup.stderr, 'data')) as [Buffer];
+        assert.match(said.toString(), /cleaned up/);
+      }
+      const script = 'mount --bind "$1" /etc/hosts && shift && exec "$@"';
+      const flags = ['--probe-endpoint', `nodes:${port}`, '--threshold', '20', '--period', '100ms'];
+      const wait = spawn(
+        'unshare',
+        [
+          ...['--mount', 'sh', '-c', script, 'sh', names],
+          ...[process.execPath, program, 'cleanup-wait', ...flags],
+        ],
+        { stdio: ['ignore', 'ignore', 'pipe'] },
+      );
+      t.after(() => wait.kill('SIGKILL'));
+      let log = '';
+      wait.stderr.on('data', (chunk: Buffer) => {
+        log += chunk.toString();
+      });
+      await eventually(() => {
+        assert.match(log, /"nodes":1,"msg":"all nodes answered"/);
+      });
+      appendFileSync(names, '127.0.0.3 nodes\n');
+      const [code] = (await once(wait, 'exit')) as [number];
+      assert.equal(code, 0, log);
+      assert.equal(log.match(/"nodes":2,"msg":"all nodes answered"/g)?.length, 20, log);
+    },
+  );
 
   for (const [args, says] of [
     [[], /--probe-endpoint NAME:PORT is needed/],

@@ -103,6 +103,8 @@ export const CLEANUP_WAIT_OPTIONS = {
     kind: VALUE.count,
     fallback: '3',
     summary: 'rounds in a row that all must answer',
+    details:
+      'A node that was not there before begins them anew. How many nodes there are nobody can say: those count that have an address when the rounds are over.',
     spegel: true,
   }),
   period: option({

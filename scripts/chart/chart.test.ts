@@ -213,6 +213,19 @@ describe('the chart', { skip }, () => {
     assert.ok(registry.volumeMounts?.every(({ name }) => name !== 'registry-config'));
   });
 
+  it('gives every object the labels of the user, each once, the closer ones first', async () => {
+    // That none stands twice is what makes it YAML: rendering would fail.
+    for (const { kind, metadata } of await render('labels that collide')) {
+      const own = metadata.annotations?.['helm.sh/hook'] === 'test';
+      if (own) continue;
+      assert.equal(metadata.labels?.['team'], 'a', `${kind} ${metadata.name}`);
+      assert.match(metadata.labels['app.kubernetes.io/name'] ?? '', /^peerglass/);
+      const monitoring = /Monitor$|Rule$/.test(kind) ? 'prometheus' : 'x';
+      const release = kind === 'ConfigMap' ? 'grafana' : monitoring;
+      assert.equal(metadata.labels['release'], release, `${kind} ${metadata.name}`);
+    }
+  });
+
   it('lets one container alone ask the API of Kubernetes, and only about nodes', async () => {
     const manifests = await render('startup taint');
     const pod = find(manifests, 'DaemonSet').spec.template.spec;

@@ -65,6 +65,15 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   registries: { peerglass: { registries: REGISTRIES } },
   TLS: { peerglass: { registryTlsCert: '/tls/tls.crt', registryTlsKey: '/tls/tls.key' } },
   'no limits': { resources: null },
+  'labels that collide': {
+    commonLabels: { team: 'a', release: 'x', 'app.kubernetes.io/name': 'x' },
+    serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+    grafanaDashboard: { enabled: true, labels: { release: 'grafana' } },
+    peerglass: {
+      podMonitor: { enabled: true, labels: { release: 'prometheus' } },
+      prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+    },
+  },
   'startup taint': {
     networkPolicy: { enabled: true },
     tolerations: [],

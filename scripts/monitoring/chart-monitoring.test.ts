@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
+import packageJson from '../../package.json' with { type: 'json' };
+import { CHART } from '../chart/generate.ts';
 import { runTool, template } from '../chart/helm.ts';
 import type { Manifest } from '../chart/manifest.ts';
 import { missing, TOOLS } from '../chart/tools.ts';
@@ -40,6 +42,24 @@ describe('the PrometheusRule', { skip: reason ?? false }, () => {
   it('has the alerts of the table', async () => {
     const manifest = await render('PrometheusRule', { prometheusRule: { enabled: true } });
     assert.deepEqual(rulesOf(manifest), alertRules('docs/TROUBLESHOOTING.md'));
+  });
+
+  it('points to the runbooks of its version, where Chart.yaml says where the project lives', async () => {
+    const copy = mkdtempSync(join(tmpdir(), 'peerglass-chart-'));
+    try {
+      cpSync(CHART, copy, { recursive: true });
+      appendFileSync(join(copy, 'Chart.yaml'), 'home: https://git.example/team/peerglass/\n');
+      const flag = 'peerglass.prometheusRule.enabled=true';
+      const yaml = await runTool(
+        TOOLS.helm,
+        ['template', copy, '--kube-version', '1.34', '--set', flag],
+        '',
+      );
+      const url = `https://git.example/team/peerglass/blob/v${packageJson.version}/docs/TROUBLESHOOTING.md`;
+      assert.ok(yaml.includes(`runbook_url: ${url}#peerglassnopeers`));
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
   });
 
   it('has labels, without what is switched off, and points to the runbooks', async () => {

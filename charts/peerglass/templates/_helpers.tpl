@@ -22,13 +22,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "peerglass.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "peerglass.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "peerglass.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/*
+Labels of an object beside its own. A name that stands twice would be an error of YAML, so all are put into one map; by ours objects are
+found, so these win, and of those of the user the closer ones. Takes root and a map.
+*/}}
+{{- define "peerglass.labelsWith" -}}
+{{- $root := first . -}}
+{{- $chart := printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" -}}
+{{- $ours := dict "helm.sh/chart" $chart "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- merge $ours (include "peerglass.selectorLabels" $root | fromYaml) (default dict (last .)) (default dict $root.Values.commonLabels) | toYaml -}}
+{{- end -}}
+
+{{/* Labels of a pod, or of a hook. Takes root and the labels by which it is found, as YAML. */}}
+{{- define "peerglass.foundBy" -}}
+{{- merge (last . | fromYaml) (default dict (first .).Values.commonLabels) | toYaml -}}
 {{- end -}}
 
 {{/* Labels of the pods of a hook: those of the agent's would put them behind its Services. Takes root and component. */}}
