@@ -4,12 +4,13 @@ import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { sendJson } from '../mirror/admin-handler.ts';
 import { HttpListener } from '../mirror/http-listener.ts';
+import { forgetData } from './forget-data.ts';
 import { createConfigurator } from './hosts.ts';
 import { createLogger } from './logger.ts';
 import { endSignal } from './signals.ts';
 
 /**
- * Gives containerd back what it was told before. With `--addr` it then says so until it is asked to end, which is how
+ * Gives containerd back what it was told before, and removes what the agent kept (`--data-dir`). With `--addr` it then says so until it is asked to end, which is how
  * an uninstaller sees that all nodes are done.
  *
  * @throws HostsConfigError and ListenError, their messages fit for the user
@@ -20,7 +21,9 @@ export async function runCleanup(
   const logger = createLogger(config['log-level']);
   const signal = endSignal();
   const { restored } = await createConfigurator(config, logger).cleanup(signal);
-  logger.info({ restored: restored.length }, 'cleaned up');
+  const folder = config['data-dir'];
+  const dataGone = folder !== '' && (await forgetData(folder));
+  logger.info({ restored: restored.length, ...(folder !== '' && { dataGone }) }, 'cleaned up');
   if (config.addr === undefined) return;
 
   const listener = new HttpListener(config.addr, '--addr', (req, res) => {

@@ -3,8 +3,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -165,6 +167,30 @@ describe("containerd's configuration", () => {
     const [code] = (await once(agent, 'exit')) as [number];
     assert.equal(code, 0);
     assert.deepEqual(fileTree(certs), tree);
+  });
+
+  it('forgets what an agent kept, and nothing of others', async () => {
+    const data = join(folder, 'data');
+    const cleanup = ['cleanup', ...where(), '--data-dir', data];
+    mkdirSync(data);
+    const ours = ['private.key', 'private.key.0a1b.tmp', 'verdicts', 'verdicts.tmp'];
+    for (const name of [...ours, 'private.key.bak']) writeFileSync(join(data, name), name);
+    const kept = await runProgram(program, cleanup);
+    assert.equal(kept.code, 0, kept.stderr);
+    assert.match(kept.stderr, /"dataGone":false/);
+    assert.deepEqual(readdirSync(data), ['private.key.bak']);
+    rmSync(join(data, 'private.key.bak'));
+    for (let run = 0; run < 2; run += 1) {
+      const gone = await runProgram(program, cleanup);
+      assert.equal(gone.code, 0, gone.stderr);
+      assert.match(gone.stderr, /"dataGone":true/);
+      assert.ok(!existsSync(data));
+    }
+    writeFileSync(data, '');
+    const failed = await runProgram(program, cleanup);
+    rmSync(data);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /ENOTDIR/);
   });
 
   it('waits until every cleanup has said that it is done, several times in a row', async (t) => {

@@ -87,6 +87,14 @@ export const CLEANUP_OPTIONS = {
     details: 'Until SIGTERM, for `cleanup-wait`. Without it the command ends when it is done.',
     spegel: true,
   }),
+  'data-dir': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'remove what agents kept here',
+    details:
+      'The folder of `registry --data-dir`: identity and verdicts, and the folder when nothing else is in it. Without it they stay.',
+    spegel: false,
+  }),
   ...CONFIG_PATH,
 } as const;
 

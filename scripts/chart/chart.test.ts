@@ -147,10 +147,9 @@ describe('the chart', { skip }, () => {
         assert.deepEqual(cleanup[field], main[field], field);
       }
       const [container] = cleanup.containers;
-      assert.deepEqual(
-        container.volumeMounts,
-        configuration.volumeMounts?.filter((it) => it.name === 'registry-config'),
-      );
+      const configMounts = (it: Container): unknown =>
+        it.volumeMounts?.filter(({ name: mount }) => mount === 'registry-config');
+      assert.deepEqual(configMounts(container), configMounts(configuration));
       const path = (it: Container): string | undefined =>
         it.args?.find((arg) => arg.startsWith('--containerd-registry-config-path='));
       assert.equal(path(container), path(configuration));
@@ -384,8 +383,8 @@ describe('the chart', { skip }, () => {
       const configurer = init[0] ?? registry;
       const mount = configurer.volumeMounts?.find(({ name }) => name === 'registry-config');
       const path = mount?.mountPath ?? '';
-      assert.match(path, new RegExp(`${preset}/`));
-      assert.ok(configurer.args?.includes(`--containerd-registry-config-path=${path}`));
+      assert.match(path, new RegExp(`${preset}(/|$)`));
+      assert.ok(configurer.args?.includes(`--containerd-registry-config-path=${path}/certs.d`));
     });
   }
 
@@ -414,6 +413,42 @@ describe('the chart', { skip }, () => {
       await assert.rejects(template(values, '1.37'), problem);
     });
   }
+
+  for (const [hostPath, parent, given] of [
+    ['/var/lib/peerglass', '/var/lib', '/node/var/lib/peerglass'],
+    ['/var/lib/peerglass/', '/var/lib', '/node/var/lib/peerglass'],
+    // Not the whole node: then the folder stays, empty.
+    ['/peerglass', '/peerglass', '/node/peerglass'],
+  ] as const) {
+    it(`removes what was kept in ${hostPath}`, async () => {
+      const values = { spegel: { persistence: { enabled: true, hostPath } } };
+      const cleanup = find(await template(values, '1.37'), 'DaemonSet', 'test-peerglass-cleanup');
+      const { containers, volumes } = cleanup.spec.template.spec;
+      assert.ok(containers[0].args?.includes(`--data-dir=${given}`));
+      assert.deepEqual(containers[0].volumeMounts?.at(-1), {
+        name: 'data',
+        mountPath: `/node${parent}`,
+      });
+      assert.deepEqual(volumes?.at(-1), {
+        name: 'data',
+        hostPath: { path: parent, type: 'DirectoryOrCreate' },
+      });
+    });
+  }
+
+  it('mounts the folder above certs.d, which can be removed from there only', async () => {
+    const manifests = await render('defaults');
+    for (const name of ['test-peerglass', 'test-peerglass-cleanup']) {
+      const { volumes } = find(manifests, 'DaemonSet', name).spec.template.spec;
+      assert.deepEqual(
+        volumes?.find((it) => it.name === 'registry-config'),
+        {
+          name: 'registry-config',
+          hostPath: { path: '/etc/containerd', type: 'DirectoryOrCreate' },
+        },
+      );
+    }
+  });
 
   it('keeps names within bounds', async () => {
     const manifests = await template({ fullnameOverride: 'x'.repeat(63) }, '1.37');
