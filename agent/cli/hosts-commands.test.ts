@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { parseHostsToml } from '../hosts/hosts-toml.ts';
+import { Authority, noOpenssl } from '../testing/certificates.ts';
 import { PROGRAMS, freePort, runProgram, spawnProgram } from '../testing/agent-program.ts';
 import { eventually } from '../testing/eventually.ts';
 import { fileTree } from '../testing/file-tree.ts';
@@ -112,6 +113,19 @@ describe("containerd's configuration", () => {
     [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
     [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
     [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
+    [['--mirror-targets', 'https://a', '--mirror-target-ca-copy', '/nowhere'], 1, /is not there/],
+    [
+      [
+        '--mirror-targets',
+        'https://a',
+        '--mirror-target-ca',
+        '/a',
+        '--mirror-target-ca-copy',
+        '/b',
+      ],
+      2,
+      /only one/,
+    ],
     [['--mirror-targets', 'https://a', '--mirror-target-cert', '/a.crt'], 2, /give both/],
     [['--mirror-targets', 'http://a', '--mirrored-registries', '../x'], 2, /path/],
     [['--mirror-targets', 'http://a', '--mirrored-registries', '..'], 2, /no registry/],
@@ -168,6 +182,40 @@ describe("containerd's configuration", () => {
     assert.equal(code, 0);
     assert.deepEqual(fileTree(certs), tree);
   });
+
+  it(
+    'copies the authority of the mirror for containerd, renews the copy and takes it away',
+    { skip: noOpenssl },
+    async () => {
+      await using authority = await Authority.create();
+      await using next = await Authority.create('next');
+      const copy = join(certs, '.peerglass-ca.crt');
+      for (const made of [false, true]) {
+        if (made) rmSync(certs, { recursive: true });
+        const tree = fileTree(folder);
+        for (const { ca } of [authority, next]) {
+          const { code, stderr } = await runProgram(program, [
+            ...['configuration', ...where(), '--mirror-targets', 'https://127.0.0.1:30020'],
+            ...['--mirror-target-ca-copy', ca],
+          ]);
+          assert.equal(code, 0, stderr);
+          assert.deepEqual(readFileSync(copy), readFileSync(ca));
+          assert.match(
+            readFileSync(join(certs, '_default/hosts.toml'), 'utf8'),
+            new RegExp(`ca = \\['${copy}'\\]`),
+          );
+        }
+        const cleaned = await runProgram(program, ['cleanup', ...where()]);
+        assert.equal(cleaned.code, 0, cleaned.stderr);
+        assert.deepEqual(fileTree(folder), tree);
+      }
+      mkdirSync(certs);
+      writeFileSync(copy, 'of a run before');
+      const flags = ['--mirror-targets', 'http://127.0.0.1:30020'];
+      await runProgram(program, ['configuration', ...where(), ...flags]);
+      assert.ok(!existsSync(copy), 'nothing names it any more');
+    },
+  );
 
   it('forgets what an agent kept, and nothing of others', async () => {
     const data = join(folder, 'data');

@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 
 import type { Logger } from 'pino';
 
@@ -6,6 +6,7 @@ import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues } from '../config/options.ts';
 import type { MirroredRegistry } from '../config/registry-names.ts';
 import { UsageError } from '../config/resolve.ts';
+import { AuthorityConfigurator } from '../hosts/authority-file.ts';
 import { nodeFileOperations } from '../hosts/file-operations.ts';
 import { HostsConfigurator } from '../hosts/hosts-configurator.ts';
 import {
@@ -14,6 +15,8 @@ import {
   type HostOptions,
   type RegistryHosts,
 } from '../hosts/hosts-toml.ts';
+import { AUTHORITY } from '../hosts/root-folder.ts';
+import { parseCertificates, readPem } from '../tls/read-pem.ts';
 
 /** What `configuration` and `registry --configure` go by. */
 type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
@@ -57,7 +60,11 @@ export function wantedHosts(
 /** How containerd speaks to mirrors with TLS. */
 type MirrorTls = Pick<
   MirrorConfig,
-  'mirror-target-ca' | 'mirror-target-cert' | 'mirror-target-key'
+  | 'mirror-target-ca'
+  | 'mirror-target-ca-copy'
+  | 'mirror-target-cert'
+  | 'mirror-target-key'
+  | 'containerd-registry-config-path'
 >;
 
 /**
@@ -74,7 +81,9 @@ export function mirrorEntries(
   }
   const tls = tlsOptions(config);
   if (Object.keys(tls).length > 0 && !targets.some(isHttps)) {
-    throw new UsageError('--mirror-target-ca, -cert and -key are for https:// mirrors; none is');
+    throw new UsageError(
+      '--mirror-target-ca, -ca-copy, -cert and -key are for https:// mirrors; none is',
+    );
   }
   return targets.map((url) => ({
     url,
@@ -90,7 +99,14 @@ function isHttps(url: string): boolean {
 }
 
 function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
-  const ca = config['mirror-target-ca'];
+  const copied = config['mirror-target-ca-copy'];
+  if (copied !== '' && config['mirror-target-ca'] !== '') {
+    throw new UsageError('--mirror-target-ca and --mirror-target-ca-copy: give only one of them');
+  }
+  const ca =
+    copied === ''
+      ? config['mirror-target-ca']
+      : join(resolve(config['containerd-registry-config-path']), AUTHORITY);
   const cert = config['mirror-target-cert'];
   const key = config['mirror-target-key'];
   if ((cert === '') !== (key === '')) {
@@ -107,10 +123,21 @@ function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
 
 /** Makes the configurator of the folder that the options name. */
 export function createConfigurator(
-  config: Pick<MirrorConfig, 'containerd-registry-config-path'>,
+  config: Pick<MirrorConfig, 'containerd-registry-config-path'> &
+    Partial<Pick<MirrorConfig, 'mirror-target-ca-copy'>>,
   logger: Logger,
-): HostsConfigurator {
+): AuthorityConfigurator {
   const path = config['containerd-registry-config-path'];
   if (path === '') throw new UsageError('--containerd-registry-config-path: no folder given');
-  return new HostsConfigurator({ files: nodeFileOperations, logger }, { path });
+  const configurator = new HostsConfigurator({ files: nodeFileOperations, logger }, { path });
+  const file = config['mirror-target-ca-copy'] ?? '';
+  const read = async (): Promise<Buffer> => {
+    const pem = await readPem('--mirror-target-ca-copy', file);
+    parseCertificates('--mirror-target-ca-copy', file, pem);
+    return pem;
+  };
+  return new AuthorityConfigurator(
+    { configurator },
+    { path, read: file === '' ? undefined : read },
+  );
 }

@@ -88,7 +88,8 @@ function ownTarget(
       'the certificate is not for the address that hosts.toml names, so containerd will not take it: add it to the names of the certificate, or give --mirror-targets',
     );
   }
-  const ca = config['mirror-target-ca'] || config['registry-tls-ca'];
+  const copied = config['mirror-target-ca-copy'] !== '';
+  const ca = config['mirror-target-ca'] || (copied ? '' : config['registry-tls-ca']);
   const shows = config['registry-tls-client-auth'] === 'require';
   return {
     'mirror-targets': [`https://${name}:${port}`],

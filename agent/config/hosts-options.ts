@@ -32,6 +32,14 @@ export const MIRROR_OPTIONS = {
       'PEM, by its absolute path on the node: containerd reads it, as `ca` of these mirrors. `registry --configure` names `--registry-tls-ca` when its mirror speaks TLS and nothing is given here. Without either containerd goes by the authorities of the system.',
     spegel: false,
   }),
+  'mirror-target-ca-copy': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'the same, copied for containerd',
+    details:
+      'PEM that containerd cannot read where it is, as it is mounted into a pod. It is copied to `.peerglass-ca.crt` in `--containerd-registry-config-path`, which hosts.toml then names, and goes with `cleanup`. `registry --configure` copies it again when it was renewed, `configuration` once. Instead of `--mirror-target-ca`.',
+    spegel: false,
+  }),
   'mirror-target-cert': option({
     kind: VALUE.path,
     fallback: '',

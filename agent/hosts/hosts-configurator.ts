@@ -111,6 +111,21 @@ export class HostsConfigurator {
     return await this.#run(undefined, { prependExisting: false }, signal);
   }
 
+  /**
+   * Makes the folder of all registries when there is none.
+   *
+   * @returns its path without symbolic links
+   * @throws HostsConfigError
+   */
+  async makeFolder(): Promise<string> {
+    try {
+      if (!(await isFolder(this.#path))) await makeRoot(this.#files, this.#path);
+      return await realpath(this.#path);
+    } catch (error) {
+      throw asHostsError(error, `cannot write ${this.#path}`);
+    }
+  }
+
   async #lookForSpegel(): Promise<void> {
     const backup = join(this.#path, SPEGEL_BACKUP);
     if ((await entryAt(backup).catch(() => undefined)) === undefined) return;

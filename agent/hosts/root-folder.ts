@@ -10,6 +10,13 @@ import { TEMPORARY } from './registry-folder.ts';
 /** Stands in the folder of all registries when that was made by us, so that it goes when all else has gone. */
 export const MADE_ROOT = '.peerglass-made';
 
+/** Copy of the authority that containerd is to believe the mirror, for a mirror in a pod. */
+export const AUTHORITY = '.peerglass-ca.crt';
+
+function isOurs(name: string): boolean {
+  return name === MADE_ROOT || name === AUTHORITY || name.startsWith(LOCK);
+}
+
 /** Whether there is a folder at the path; links are followed. */
 export async function isFolder(path: string): Promise<boolean> {
   try {
@@ -51,7 +58,7 @@ export async function makeRoot(files: FileOperations, path: string): Promise<voi
 /** Removes the folder when nothing of others is in it, else only forgets that it was made. */
 export async function removeRoot(files: FileOperations, path: string): Promise<void> {
   const names = await readdir(path);
-  if (names.some((name) => name !== MADE_ROOT && !name.startsWith(LOCK))) {
+  if (!names.every(isOurs)) {
     await forgetRoot(files, path);
     return;
   }
@@ -85,7 +92,7 @@ export async function clearRootLeftovers(files: FileOperations, path: string): P
 
 async function removeMade(files: FileOperations, path: string): Promise<void> {
   const names = await readdir(path).catch(() => []);
-  for (const name of names.filter((each) => each === MADE_ROOT || each.startsWith(LOCK))) {
+  for (const name of names.filter(isOurs)) {
     await files.removeFile(join(path, name)).catch(ignoreMissing);
   }
   await files.removeFolder(path).catch(ignoreMissing);

@@ -338,6 +338,48 @@ describe('the chart', { skip }, () => {
     }
   });
 
+  for (const name of ['TLS of a Secret', 'TLS of a Secret, configured by the agent']) {
+    it(`serves with the certificate, and has containerd believe it: ${name}`, async () => {
+      const { init, registry } = await agent(name);
+      const doctor = find(await render(name), 'Pod', 'test-peerglass-doctor').spec.containers[0];
+      for (const { volumeMounts } of [registry, ...init, doctor]) {
+        const mount = volumeMounts?.find((it) => it.name === 'tls');
+        assert.deepEqual(mount, { name: 'tls', mountPath: '/etc/peerglass-tls', readOnly: true });
+      }
+      for (const flag of [
+        '--registry-tls-cert=/etc/peerglass-tls/tls.crt',
+        '--registry-tls-key=/etc/peerglass-tls/tls.key',
+        '--registry-tls-ca=/etc/peerglass-tls/ca.crt',
+      ]) {
+        assert.ok(registry.args?.includes(flag), flag);
+        assert.ok(doctor.args?.includes(flag), flag);
+      }
+      const configurer = init[0] ?? registry;
+      assert.ok(configurer.args?.some((arg) => arg.startsWith('--mirror-targets=https:')));
+      assert.ok(configurer.args?.includes('--mirror-target-ca-copy=/etc/peerglass-tls/ca.crt'));
+      const { volumes } = find(await render(name), 'DaemonSet').spec.template.spec;
+      assert.deepEqual(
+        volumes?.find((it) => it.name === 'tls'),
+        { name: 'tls', secret: { secretName: 'mirror-tls', defaultMode: 0o400 } },
+      );
+    });
+  }
+
+  it('copies no authority that the node has, or that is public', async () => {
+    for (const [peerglass, flags] of [
+      [{ mirrorTargetCa: '/on/the/node.crt' }, ['--mirror-target-ca=/on/the/node.crt']],
+      [{ tls: { authority: '' } }, []],
+    ] as const) {
+      const tls = { secretName: 'mirror-tls', ...('tls' in peerglass && peerglass.tls) };
+      const manifests = await template({ peerglass: { ...peerglass, tls } }, '1.37');
+      const [init] = find(manifests, 'DaemonSet').spec.template.spec.initContainers ?? [];
+      assert.deepEqual(
+        init?.args?.filter((arg) => arg.startsWith('--mirror-target-ca')),
+        flags,
+      );
+    }
+  });
+
   it('names agents that are not ready yet to their peers', async () => {
     const { spec } = find(await render('defaults'), 'Service', 'test-peerglass-bootstrap');
     assert.equal(spec.clusterIP, 'None');
@@ -407,6 +449,10 @@ describe('the chart', { skip }, () => {
     [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
     [{ service: { registry: { port: '5000' } } }, /port/],
     [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],
+    [
+      { peerglass: { tls: { secretName: 'x' }, registryTlsClientAuth: 'require' } },
+      /containerd has to show a certificate/,
+    ],
     [{ resources: { limits: { memory: 'much' } } }, /cannot be understood/],
   ] as const) {
     it(`refuses ${JSON.stringify(values)}`, async () => {

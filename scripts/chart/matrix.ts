@@ -64,6 +64,13 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   'containerd left alone': { peerglass: { preset: 'k3s' }, spegel: { containerdMirrorAdd: false } },
   registries: { peerglass: { registries: REGISTRIES } },
   TLS: { peerglass: { registryTlsCert: '/tls/tls.crt', registryTlsKey: '/tls/tls.key' } },
+  'TLS of a Secret': {
+    service: { registry: { nodePort: 0 } },
+    peerglass: { hostIP: '127.0.0.1', tls: { secretName: 'mirror-tls' } },
+  },
+  'TLS of a Secret, configured by the agent': {
+    peerglass: { preset: 'k3s', tls: { secretName: 'mirror-tls' } },
+  },
   'no limits': { resources: null },
   'labels that collide': {
     commonLabels: { team: 'a', release: 'x', 'app.kubernetes.io/name': 'x' },

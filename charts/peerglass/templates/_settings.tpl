@@ -6,9 +6,10 @@ else from the preset. Which options there are says files/options.json, generated
 {{- $table := .Files.Get "files/options.json" | fromJson -}}
 {{- $preset := include "peerglass.preset" . | fromYaml -}}
 {{- $registries := $.Values.peerglass.registries | empty | ternary dict (dict "registriesYaml" "/etc/peerglass/registries.yaml") -}}
+{{- $tls := include "peerglass.tls" . | fromYaml -}}
 {{- $settings := dict -}}
 {{- range $name, $_ := $table.fallbacks -}}
-{{- range $source := list $preset $registries $.Values.spegel $.Values.peerglass -}}
+{{- range $source := list $preset $registries $tls $.Values.spegel $.Values.peerglass -}}
 {{- $value := get $source $name -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
 {{- $_ := set $settings $name $value -}}
@@ -69,6 +70,41 @@ containerdRegistryConfigPath: /var/snap/microk8s/current/args/certs.d
 {{- end -}}
 {{- end -}}
 
+{{/* What the Secret of the mirror's certificate stands for. */}}
+{{- define "peerglass.tls" -}}
+{{- $tls := .Values.peerglass.tls -}}
+{{- if $tls.secretName -}}
+registryTlsCert: /etc/peerglass-tls/tls.crt
+registryTlsKey: /etc/peerglass-tls/tls.key
+{{- with $tls.authority }}
+registryTlsCa: /etc/peerglass-tls/{{ . }}
+{{- if not $.Values.peerglass.mirrorTargetCa }}
+mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* The mount of that Secret; as a whole, or it would not be renewed. */}}
+{{- define "peerglass.tlsMount" -}}
+{{- if .Values.peerglass.tls.secretName -}}
+- name: tls
+  mountPath: /etc/peerglass-tls
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "peerglass.tlsVolume" -}}
+{{- with .Values.peerglass.tls.secretName -}}
+- name: tls
+  secret:
+    secretName: {{ . }}
+    defaultMode: 256 # 0400
+{{- end -}}
+{{- end -}}
+
 {{/* The IP of the node as it stands in a URL. */}}
 {{- define "peerglass.nodeHost" -}}
 {{- $ip := default "$(NODE_IP)" .Values.service.registry.nodeIp -}}
@@ -117,6 +153,10 @@ mounted is the old one. It is no more than the socket gives: who has that is roo
 {{- $registry := .Values.service.registry -}}
 {{- if and .Values.spegel.containerdMirrorAdd (eq (include "peerglass.mirrorTargets" .) "") -}}
 {{- fail "containerd has no way to the mirror: set service.registry.hostPort, service.registry.nodePort or peerglass.hostNetwork" -}}
+{{- end -}}
+{{- $settings := include "peerglass.settings" . | fromJson -}}
+{{- if and (eq (get $settings "registryTlsClientAuth") "require") .Values.spegel.containerdMirrorAdd (not (hasKey $settings "mirrorTargetCert")) -}}
+{{- fail "peerglass.registryTlsClientAuth: containerd has to show a certificate, and no key is copied to the nodes: name one that is there in peerglass.mirrorTargetCert and mirrorTargetKey" -}}
 {{- end -}}
 {{- if and (has .Values.peerglass.preset (list "k3s" "rke2")) .Values.peerglass.checkEmbeddedRegistry -}}
 {{- range (lookup "v1" "Node" "" "").items -}}
