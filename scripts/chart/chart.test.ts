@@ -482,19 +482,23 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('mounts the folder above certs.d, which can be removed from there only', async () => {
-    const manifests = await render('defaults');
-    for (const name of ['test-peerglass', 'test-peerglass-cleanup']) {
-      const { volumes } = find(manifests, 'DaemonSet', name).spec.template.spec;
-      assert.deepEqual(
-        volumes?.find((it) => it.name === 'registry-config'),
-        {
-          name: 'registry-config',
-          hostPath: { path: '/etc/containerd', type: 'DirectoryOrCreate' },
-        },
-      );
-    }
-  });
+  for (const [given, mounted] of [
+    ['', '/etc/containerd'],
+    ['/opt/certs.d/', '/opt'],
+    ['/certs.d', '/certs.d'],
+  ] as const) {
+    it(`mounts the folder above certs.d, which can be removed from there only: ${given}`, async () => {
+      const values = { peerglass: { containerdRegistryConfigPath: given } };
+      const manifests = await template(values, '1.37');
+      for (const name of ['test-peerglass', 'test-peerglass-cleanup']) {
+        const { volumes } = find(manifests, 'DaemonSet', name).spec.template.spec;
+        assert.deepEqual(
+          volumes?.find((it) => it.name === 'registry-config'),
+          { name: 'registry-config', hostPath: { path: mounted, type: 'DirectoryOrCreate' } },
+        );
+      }
+    });
+  }
 
   it('keeps names within bounds', async () => {
     const manifests = await template({ fullnameOverride: 'x'.repeat(63) }, '1.37');

@@ -141,3 +141,9 @@ not set. Reading the node's own labels would take the API and a ClusterRole.
 {{- $own := $taint.enabled | ternary (list (dict "key" $taint.key "operator" "Exists")) list -}}
 {{- with concat (default list .Values.tolerations) $own }}{{ toYaml . }}{{ end -}}
 {{- end -}}
+
+{{/* The folder above, from which alone one can be made and removed; itself where that would be all of the node. Takes a path. */}}
+{{- define "peerglass.folderAbove" -}}
+{{- $path := clean . -}}
+{{- dir $path | eq "/" | ternary $path (dir $path) -}}
+{{- end -}}
