@@ -79,8 +79,8 @@ export const ALERTS = {
       '{{ $labels.instance }} does not see what containerd has, and serves little of it.',
   },
   PeerglassEventLoopDelay: {
-    // The 0.2 s between two looks are part of the figure.
-    expr: 'nodejs_eventloop_lag_p99_seconds > 0.5 and peerglass_ready',
+    // The 0.2 s between two looks are part of the metric.
+    expr: 'nodejs_eventloop_lag_p99_seconds - 0.2 > 0.3 and peerglass_ready',
     for: '10m',
     severity: 'warning',
     summary: 'An agent is too busy to answer in time',
