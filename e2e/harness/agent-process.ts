@@ -6,6 +6,7 @@ import type { RequestInit, Response } from 'undici';
 
 import type { Child, ExitStatus } from './child.ts';
 import type { ContainerdNode } from './containerd-node.ts';
+import { sumOfSamples } from './metric-text.ts';
 import { procStats, type ProcStats } from './proc-stats.ts';
 import { waitFor } from './wait.ts';
 
@@ -135,17 +136,7 @@ export class AgentProcess implements AsyncDisposable {
   /** The sum of a metric's samples whose labels include all of these; 0 when there is none. */
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
     const text = await (await this.fetchMetrics('/metrics')).text();
-    let sum = 0;
-    for (const line of text.split('\n')) {
-      const match = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/.exec(line);
-      if (match?.[1] !== name) continue;
-      const present = `,${match[2] ?? ''},`;
-      const fits = Object.entries(labels).every(([key, it]) =>
-        present.includes(`,${key}="${it}",`),
-      );
-      if (fits) sum += Number(match[3]);
-    }
-    return sum;
+    return sumOfSamples(text, name, labels);
   }
 
   /** Memory and descriptors of the process at this moment. */

@@ -19,6 +19,9 @@ export interface ContainerdConfigInit {
 /** What holds a pod's namespaces open: made by pause-image.ts, and imported before the first pod. */
 export const PAUSE_IMAGE = 'registry.example.test/pause:1';
 
+/** Where Debian's containernetworking-plugins has them. */
+const CNI_PLUGINS = '/usr/lib/cni';
+
 /** Paths that follow from the folder. */
 export function containerdPaths(directory: string): {
   readonly socket: string;
@@ -27,7 +30,7 @@ export function containerdPaths(directory: string): {
 } {
   const root = `${directory}/root`;
   return {
-    socket: `${directory}/run/c.sock`,
+    socket: `${directory}/run/containerd.sock`,
     root,
     content: `${root}/io.containerd.content.v1.content`,
   };
@@ -67,12 +70,14 @@ function criVersion2({ directory, configPath }: ContainerdConfigInit): string {
   return `[${cri}]
   stream_server_address = "127.0.0.1"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   sandbox_image = "${PAUSE_IMAGE}"
 [${cri}.containerd]
   snapshotter = "overlayfs"
 ${runtime(cri, directory)}[${cri}.registry]
   config_path = "${configPath}"
 [${cri}.cni]
+  bin_dir = "${CNI_PLUGINS}"
   conf_dir = "${directory}/cni"
 `;
 }
@@ -91,7 +96,9 @@ ${parallel}
   sandbox = "${PAUSE_IMAGE}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
 ${runtime('plugins."io.containerd.cri.v1.runtime"', directory)}[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dir = "${CNI_PLUGINS}"
   conf_dir = "${directory}/cni"
 [plugins."io.containerd.grpc.v1.cri"]
   stream_server_address = "127.0.0.1"

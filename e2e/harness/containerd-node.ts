@@ -17,6 +17,8 @@ export interface ContainerdNodeInit {
   readonly release: ContainerdRelease;
   readonly fetchBufferBytes?: number | undefined;
   readonly fetchStreams?: number | undefined;
+  /** Folder of its configuration. Default: the host's. It has no `certs.d` then until somebody makes it. */
+  readonly etc?: string;
 }
 
 /** How a test pulls: as a person with `ctr`, or as the kubelet over the CRI. */
@@ -36,6 +38,7 @@ export class ContainerdNode implements AsyncDisposable {
   /** Its folder of hosts.toml files; `_default` names the host's agent. */
   readonly certsDir: string;
   readonly #directory: string;
+  readonly #etc: string;
   readonly #config: string;
   #daemon: Child | undefined;
   #mounts = 0;
@@ -47,7 +50,8 @@ export class ContainerdNode implements AsyncDisposable {
     const paths = containerdPaths(this.#directory);
     this.socket = paths.socket;
     this.contentPath = paths.content;
-    this.certsDir = join(this.#directory, 'certs.d');
+    this.#etc = init.etc ?? this.#directory;
+    this.certsDir = join(this.#etc, 'certs.d');
     this.#config = containerdConfig({
       ...init,
       directory: this.#directory,
@@ -57,9 +61,10 @@ export class ContainerdNode implements AsyncDisposable {
 
   static async start(init: ContainerdNodeInit): Promise<ContainerdNode> {
     const node = new ContainerdNode(init);
-    await writeHostsToml(node.certsDir, '_default');
+    if (init.etc === undefined) await writeHostsToml(node.certsDir, '_default');
+    await mkdir(node.#etc, { recursive: true });
     await mkdir(join(node.#directory, 'cni'), { recursive: true });
-    await writeFile(join(node.#directory, 'config.toml'), node.#config);
+    await writeFile(join(node.#etc, 'config.toml'), node.#config);
     await node.#boot();
     return node;
   }
@@ -194,7 +199,7 @@ export class ContainerdNode implements AsyncDisposable {
 
   async #boot(): Promise<void> {
     const daemon = this.host.start('containerd', {
-      command: [this.release.containerd, '--config', join(this.#directory, 'config.toml')],
+      command: [this.release.containerd, '--config', join(this.#etc, 'config.toml')],
       // Its own shim comes before that of the machine's containerd.
       env: { PATH: `${dirname(this.release.containerd)}:${process.env['PATH'] ?? ''}` },
     });

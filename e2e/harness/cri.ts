@@ -99,9 +99,13 @@ export class CriClient implements Disposable {
     );
   }
 
-  /** Runs a command in the container to its end. */
-  async execSync(containerId: string, cmd: string[]): Promise<ExecSyncResponse> {
-    const request = { containerId, cmd, timeout: CALL_LIMIT_MS / 1000 };
+  /** Runs a command in the container to its end, which comes after so many seconds at the latest. */
+  async execSync(
+    containerId: string,
+    cmd: string[],
+    timeout = CALL_LIMIT_MS / 1000,
+  ): Promise<ExecSyncResponse> {
+    const request = { containerId, cmd, timeout };
     return unary<ExecSyncResponse>((...rest) => this.#runtime.execSync(request, ...rest));
   }
 

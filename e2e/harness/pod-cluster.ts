@@ -1,9 +1,7 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { hostPlatform } from '../images/image.ts';
-import { execute } from './child.ts';
+import { buildAgentImage } from './agent-image.ts';
 import { PAUSE_IMAGE } from './containerd-config.ts';
 import { ContainerdNode } from './containerd-node.ts';
 import { containerdRelease, type Suite } from './containerd-versions.ts';
@@ -11,8 +9,6 @@ import { Network } from './namespaces.ts';
 import { makePauseImage } from './pause-image.ts';
 import { PodAgent } from './pod-agent.ts';
 import { runDirectory } from './run.ts';
-
-const BUILD_IMAGE = fileURLToPath(new URL('../../scripts/build-image', import.meta.url));
 
 const IMAGE = 'registry.example.test/peerglass:test';
 
@@ -34,7 +30,7 @@ export class PodCluster implements AsyncDisposable {
 
   /** Builds the image, brings it onto each node, and waits until every agent is ready. */
   static async start(suites: readonly Suite[]): Promise<PodCluster> {
-    const archives = [await buildAgentImage(), await makePauseImage(runDirectory())];
+    const archives = [(await buildAgentImage(IMAGE)).archive, await makePauseImage(runDirectory())];
     await using resources = new AsyncDisposableStack();
     const network = resources.use(await Network.create());
     const nodes = new Map<Suite, ContainerdNode>();
@@ -117,12 +113,4 @@ export class PodCluster implements AsyncDisposable {
     this.#agents.set(suite, agent);
     return agent;
   }
-}
-
-async function buildAgentImage(): Promise<string> {
-  const output = join(runDirectory(), 'agent-image');
-  const { os, architecture } = hostPlatform();
-  const words = ['--platform', `${os}/${architecture}`, '--name', IMAGE, '--output', output];
-  await execute([BUILD_IMAGE, ...words], { timeoutMs: 600_000 });
-  return join(output, 'image.tar');
 }

@@ -9,6 +9,8 @@ import {
 export interface SecuritySpec {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
+  readonly supplementalGroups?: readonly number[];
+  readonly privileged?: boolean;
   readonly readOnlyRootFilesystem?: boolean;
   /** Default true, as in Kubernetes. */
   readonly allowPrivilegeEscalation?: boolean;
@@ -54,6 +56,8 @@ export function containerSecurity(
     namespaceOptions: namespaces(network),
     ...(runAsUser === undefined ? {} : { runAsUser: { value: runAsUser } }),
     ...(runAsGroup === undefined ? {} : { runAsGroup: { value: runAsGroup } }),
+    supplementalGroups: [...(spec.supplementalGroups ?? [])],
+    privileged: spec.privileged ?? false,
     readonlyRootfs: spec.readOnlyRootFilesystem ?? false,
     noNewPrivs: spec.allowPrivilegeEscalation === false,
     capabilities: {

@@ -6,9 +6,11 @@ import {
   ContainerConfig,
   ContainerState,
   type ContainerStatus,
+  type DNSConfig,
   Mount,
   NamespaceMode,
   PodSandboxConfig,
+  PortMapping,
 } from '../../proto/generated/cri/runtime/v1/api.ts';
 import type { ContainerdNode } from './containerd-node.ts';
 import { CriClient } from './cri.ts';
@@ -31,16 +33,27 @@ export interface ContainerSpec {
   readonly mounts?: readonly MountSpec[];
   readonly security?: SecuritySpec;
   readonly memoryLimitBytes?: number;
+  /** Below zero: killed late. Default 0. */
+  readonly oomScoreAdj?: number;
+  /** How often it was started before in this pod. Default 0. */
+  readonly attempt?: number;
 }
 
 /** A pod. */
 export interface PodSpec {
   readonly name: string;
+  /** Default `default`. */
+  readonly namespace?: string;
   /** On the network of the node, or (default) on one of its own, which needs CNI's configuration. */
   readonly hostNetwork?: boolean;
-  /** Beside the container's port, the one of the node that leads to it. */
-  readonly ports?: readonly { readonly containerPort: number; readonly hostPort: number }[];
+  /** Beside the container's port, the one of the node that leads to it, on all of its addresses or on this one. */
+  readonly ports?: readonly PortSpec[];
+  /** What is in its `/etc/resolv.conf`. Default: what the machine has. */
+  readonly dns?: DNSConfig;
 }
+
+type PortSpec = Pick<PortMapping, 'containerPort' | 'hostPort'> &
+  Partial<Pick<PortMapping, 'hostIp'>>;
 
 /** A container of a {@link Pod}. */
 export class PodContainer {
@@ -74,8 +87,13 @@ export class PodContainer {
   }
 
   /** Runs a command in it to its end; rejects with what it said when it fails. */
-  async exec(...command: string[]): Promise<string> {
-    const { stdout, stderr, exitCode } = await this.#cri.execSync(this.id, command);
+  exec(...command: string[]): Promise<string> {
+    return this.execWithin(undefined, command);
+  }
+
+  /** The same, with a limit in seconds. */
+  async execWithin(seconds: number | undefined, command: readonly string[]): Promise<string> {
+    const { stdout, stderr, exitCode } = await this.#cri.execSync(this.id, [...command], seconds);
     if (exitCode !== 0) throw new Error(`${command.join(' ')}: ${exitCode} ${stderr.toString()}`);
     return stdout.toString();
   }
@@ -109,14 +127,16 @@ export class Pod implements AsyncDisposable {
 
   /** Starts the sandbox; its image must be on the node, see makePauseImage. */
   static async run(node: ContainerdNode, spec: PodSpec): Promise<Pod> {
-    const logDirectory = join(node.host.directory, 'pods', spec.name);
+    const uid = randomUUID();
+    const logDirectory = join(node.host.directory, 'pods', `${spec.name}_${uid}`);
     await mkdir(logDirectory, { recursive: true });
     const network = spec.hostNetwork === true ? NamespaceMode.NODE : NamespaceMode.POD;
     const config = PodSandboxConfig.create({
-      metadata: { name: spec.name, uid: randomUUID(), namespace: 'default' },
+      metadata: { name: spec.name, uid, namespace: spec.namespace ?? 'default' },
       hostname: network === NamespaceMode.NODE ? '' : spec.name,
       logDirectory,
-      portMappings: [...(spec.ports ?? [])],
+      dnsConfig: spec.dns,
+      portMappings: (spec.ports ?? []).map((port) => PortMapping.create(port)),
       linux: {
         // All that a run leaves behind carries its name.
         cgroupParent: `/${runName()}`,
@@ -139,7 +159,7 @@ export class Pod implements AsyncDisposable {
 
   /** Creates and starts a container in it. */
   async start(spec: ContainerSpec): Promise<PodContainer> {
-    const logPath = join(spec.name, '0.log');
+    const logPath = join(spec.name, `${spec.attempt ?? 0}.log`);
     const logFile = join(this.#config.logDirectory, logPath);
     await mkdir(dirname(logFile), { recursive: true });
     const network = this.#config.linux?.securityContext?.namespaceOptions?.network;
@@ -162,7 +182,7 @@ function containerConfig(
 ): ContainerConfig {
   const { name, image, command = [], args = [], env = {}, mounts = [], security = {} } = spec;
   return ContainerConfig.create({
-    metadata: { name },
+    metadata: { name, attempt: spec.attempt ?? 0 },
     image: { image },
     command: [...command],
     args: [...args],
@@ -170,7 +190,10 @@ function containerConfig(
     mounts: mounts.map((mount) => Mount.create(mount)),
     logPath,
     linux: {
-      resources: { memoryLimitInBytes: spec.memoryLimitBytes ?? 0 },
+      resources: {
+        memoryLimitInBytes: spec.memoryLimitBytes ?? 0,
+        oomScoreAdj: spec.oomScoreAdj ?? 0,
+      },
       securityContext: containerSecurity(security, network),
     },
   });

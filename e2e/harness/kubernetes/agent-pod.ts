@@ -1,0 +1,30 @@
+import { sumOfSamples } from '../metric-text.ts';
+import type { NodeMirror } from '../mirror.ts';
+import type { KubePod } from './kube-pod.ts';
+
+/** The agent in a pod, asked as the containerd of its node does: at a port of the node. */
+export function agentAt({ machine }: KubePod, port: number): NodeMirror {
+  const { containerd: node } = machine;
+  return {
+    node,
+    fetch: (path, init) => node.host.fetch(`http://${node.host.address}:${port}${path}`, init),
+  };
+}
+
+/** Bytes of content that the agent in the pod has had from its peers so far. */
+export async function bytesFromPeers({ machine, address }: KubePod, port: number): Promise<number> {
+  const response = await machine.containerd.host.fetch(`http://${address}:${port}/metrics`);
+  const labels = { direction: 'received' };
+  return sumOfSamples(await response.text(), 'peerglass_peer_bytes_total', labels);
+}
+
+/** How many connections have come to a port of the node, but for those from other machines' pods. */
+export async function connectionsTo({ machine }: KubePod, port: number): Promise<number> {
+  const list = ['iptables', '-w', '-t', 'nat', '-vnxL'] as const;
+  const rules = await machine.containerd.host.execute(list);
+  const counts = rules
+    .split('\n')
+    .filter((line) => line.includes(`dpt:${port} `) && line.includes(' to:'))
+    .map((line) => Number(line.trim().split(/\s+/)[0]));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
