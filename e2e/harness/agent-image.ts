@@ -1,6 +1,17 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { toArchive } from '../../scripts/image/archive.ts';
+import {
+  blobPath,
+  IMAGE_NAME,
+  putJson,
+  readIndex,
+  REF_NAME,
+  writeIndex,
+  type Descriptor,
+} from '../../scripts/image/oci-layout.ts';
 import { hostPlatform } from '../images/image.ts';
 import { execute } from './child.ts';
 import { runDirectory } from './run.ts';
@@ -21,4 +32,45 @@ export async function buildAgentImage(name: string): Promise<AgentImage> {
   const words = ['--platform', `${os}/${architecture}`, '--name', name, '--output', output];
   await execute([BUILD_IMAGE, ...words], { timeoutMs: 600_000 });
   return { name, layout: join(output, 'layout'), archive: join(output, 'image.tar') };
+}
+
+/**
+ * Makes another version of the image: the same layers under another name, with a variable more, so that no digest but
+ * those of the layers is the same, and the process can be told from one of the first.
+ */
+export async function anotherVersion(
+  { layout }: AgentImage,
+  name: string,
+  variable: string,
+): Promise<AgentImage> {
+  const index = await readIndex(layout);
+  const target = index.find(({ annotations }) => annotations?.[IMAGE_NAME] !== undefined);
+  if (target === undefined) throw new Error(`no image in ${layout}`);
+  const platforms = await readJson<{ manifests: readonly Descriptor[] }>(
+    blobPath(layout, target.digest),
+  );
+  const manifests: Descriptor[] = [];
+  for (const { digest, mediaType, platform } of platforms.manifests) {
+    const manifest = await readJson<{ config: Descriptor }>(blobPath(layout, digest));
+    const config = await readJson<{ config: { Env?: readonly string[] } }>(
+      blobPath(layout, manifest.config.digest),
+    );
+    const changed = {
+      ...config,
+      config: { ...config.config, Env: [...(config.config.Env ?? []), variable] },
+    };
+    const descriptor = await putJson(layout, manifest.config.mediaType, changed);
+    const next = await putJson(layout, mediaType, { ...manifest, config: descriptor });
+    manifests.push({ ...next, ...(platform === undefined ? {} : { platform }) });
+  }
+  const next = await putJson(layout, target.mediaType, { ...platforms, manifests });
+  const tag = name.slice(name.lastIndexOf(':') + 1);
+  await writeIndex(layout, [{ ...next, annotations: { [IMAGE_NAME]: name, [REF_NAME]: tag } }]);
+  const archive = join(runDirectory(), `agent-${tag}.tar`);
+  await toArchive(layout, archive);
+  return { name, layout, archive };
+}
+
+async function readJson<T>(file: string): Promise<T> {
+  return JSON.parse(await readFile(file, 'utf8')) as T;
 }

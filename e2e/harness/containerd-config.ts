@@ -7,6 +7,8 @@ export interface ContainerdConfigInit {
   readonly directory: string;
   /** Folder of hosts.toml files (`certs.d`). */
   readonly configPath: string;
+  /** Its root, if it sees that under another path than {@link containerdPaths} tells. */
+  readonly root?: string;
   /**
    * Bytes that each of the parallel requests for a layer is read for (from containerd 2.1); 0, the default,
    * is off.
@@ -41,7 +43,7 @@ export function containerdConfig(init: ContainerdConfigInit): string {
   const { directory } = init;
   const paths = containerdPaths(directory);
   return `version = ${init.release.isV2 ? 3 : 2}
-root = "${paths.root}"
+root = "${init.root ?? paths.root}"
 state = "${directory}/state"
 # Device-backed snapshotters look for hardware at start-up, and NRI has one socket for the whole machine.
 disabled_plugins = [

@@ -17,12 +17,18 @@ export interface ContainerdNodeInit {
   readonly release: ContainerdRelease;
   readonly fetchBufferBytes?: number | undefined;
   readonly fetchStreams?: number | undefined;
-  /** Folder of its configuration. Default: the host's. It has no `certs.d` then until somebody makes it. */
-  readonly etc?: string;
+  /**
+   * It sees its configuration and its root under the paths that they have on a machine of its own, and has no
+   * `certs.d` until somebody makes it. It cannot be restarted then without its pods.
+   */
+  readonly usualPaths?: boolean;
 }
 
 /** How a test pulls: as a person with `ctr`, or as the kubelet over the CRI. */
 export type Puller = 'ctr' | 'cri';
+
+/** Where a containerd of its own has configuration and root. */
+const USUAL_PATHS = { etc: '/etc/containerd', root: '/var/lib/containerd' } as const;
 
 /** Longest that a pull of a test may take: a limit against hangs. */
 const PULL_LIMIT_MS = 120_000;
@@ -40,6 +46,7 @@ export class ContainerdNode implements AsyncDisposable {
   readonly #directory: string;
   readonly #etc: string;
   readonly #config: string;
+  readonly #usualPaths: boolean;
   #daemon: Child | undefined;
   #mounts = 0;
 
@@ -50,18 +57,20 @@ export class ContainerdNode implements AsyncDisposable {
     const paths = containerdPaths(this.#directory);
     this.socket = paths.socket;
     this.contentPath = paths.content;
-    this.#etc = init.etc ?? this.#directory;
+    this.#usualPaths = init.usualPaths ?? false;
+    this.#etc = this.#usualPaths ? join(this.#directory, 'etc') : this.#directory;
     this.certsDir = join(this.#etc, 'certs.d');
     this.#config = containerdConfig({
       ...init,
       directory: this.#directory,
-      configPath: this.certsDir,
+      configPath: this.#usualPaths ? join(USUAL_PATHS.etc, 'certs.d') : this.certsDir,
+      ...(this.#usualPaths ? { root: USUAL_PATHS.root } : {}),
     });
   }
 
   static async start(init: ContainerdNodeInit): Promise<ContainerdNode> {
     const node = new ContainerdNode(init);
-    if (init.etc === undefined) await writeHostsToml(node.certsDir, '_default');
+    if (init.usualPaths !== true) await writeHostsToml(node.certsDir, '_default');
     await mkdir(node.#etc, { recursive: true });
     await mkdir(join(node.#directory, 'cni'), { recursive: true });
     await writeFile(join(node.#etc, 'config.toml'), node.#config);
@@ -88,7 +97,7 @@ export class ContainerdNode implements AsyncDisposable {
 
   /** `ctr -n k8s.io ...` on this node; gives what it printed. */
   ctr(...args: readonly string[]): Promise<string> {
-    return execute([this.release.ctr, '-a', this.socket, '-n', 'k8s.io', ...args], {
+    return execute(this.#ctrCommand(...args), {
       namespace: this.host.namespace,
       env: { TMPDIR: this.#directory },
       timeoutMs: PULL_LIMIT_MS,
@@ -184,11 +193,12 @@ export class ContainerdNode implements AsyncDisposable {
   async mountImage(reference: string): Promise<AsyncDisposable & { readonly path: string }> {
     const path = join(this.#directory, `mount-${this.#mounts++}`);
     await mkdir(path);
-    await this.ctr('image', 'mount', reference, path);
+    // Where the snapshots are is what the daemon says, and it may see other paths than the test.
+    await this.#executeInside(this.#ctrCommand('image', 'mount', reference, path));
     return {
-      path,
+      path: `/proc/${this.#daemon?.pid ?? 0}/root${path}`,
       [Symbol.asyncDispose]: async () => {
-        await this.ctr('image', 'unmount', '--rm', path);
+        await this.#executeInside(this.#ctrCommand('image', 'unmount', '--rm', path));
       },
     };
   }
@@ -197,9 +207,39 @@ export class ContainerdNode implements AsyncDisposable {
     await this.#daemon?.stop();
   }
 
+  /** For programs of the node, which see the paths that the daemon sees. */
+  seenFromInside(): {
+    readonly host: Pick<Host, 'execute'>;
+    readonly containerd: Pick<ContainerdNode, 'socket' | 'certsDir'>;
+  } {
+    const execute: Host['execute'] = (...args) => this.#executeInside(...args);
+    const certsDir = this.#usualPaths ? join(USUAL_PATHS.etc, 'certs.d') : this.certsDir;
+    return { host: { execute }, containerd: { socket: this.socket, certsDir } };
+  }
+
+  #executeInside(...[command, timeoutMs]: Parameters<Host['execute']>): Promise<string> {
+    const namespace = `--mount=/proc/${this.#daemon?.pid ?? 0}/ns/mnt`;
+    return this.host.execute(['nsenter', namespace, ...command], timeoutMs);
+  }
+
+  #ctrCommand(...args: readonly string[]): [string, ...string[]] {
+    return [this.release.ctr, '-a', this.socket, '-n', 'k8s.io', ...args];
+  }
+
+  async #command(): Promise<[string, ...string[]]> {
+    const command = [this.release.containerd, '--config', join(this.#etc, 'config.toml')] as const;
+    if (!this.#usualPaths) return [...command];
+    const { root } = containerdPaths(this.#directory);
+    for (const folder of [root, USUAL_PATHS.root]) await mkdir(folder, { recursive: true });
+    // Each of the words executes the next, so the pid is the daemon's.
+    const script = 'mount --bind "$1" "$2" && mount --bind "$3" "$4" && shift 4 && exec "$@"';
+    const mounts = [this.#etc, USUAL_PATHS.etc, root, USUAL_PATHS.root];
+    return ['unshare', '--mount', 'sh', '-c', script, 'sh', ...mounts, ...command];
+  }
+
   async #boot(): Promise<void> {
     const daemon = this.host.start('containerd', {
-      command: [this.release.containerd, '--config', join(this.#etc, 'config.toml')],
+      command: await this.#command(),
       // Its own shim comes before that of the machine's containerd.
       env: { PATH: `${dirname(this.release.containerd)}:${process.env['PATH'] ?? ''}` },
     });

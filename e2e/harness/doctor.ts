@@ -1,5 +1,7 @@
 import { execute } from './child.ts';
 import type { ClusterNode } from './cluster.ts';
+import type { ContainerdNode } from './containerd-node.ts';
+import type { Host } from './namespaces.ts';
 import { PROGRAM } from './agent-process.ts';
 
 /** One check of the doctor, as its JSON tells it. */
@@ -30,9 +32,15 @@ export interface FollowedPart {
 /** Where the doctor is called: on the node, or on the machine of the test, which is another network. */
 export type Standpoint = 'node' | 'outside';
 
+/** What the doctor looks at. */
+interface Patient {
+  readonly host: Pick<Host, 'execute'>;
+  readonly containerd: Pick<ContainerdNode, 'socket' | 'certsDir'>;
+}
+
 /** Examines a node of a cluster. */
 export async function examine(
-  node: ClusterNode,
+  node: Patient,
   flags: readonly string[] = [],
   from: Standpoint = 'node',
 ): Promise<Diagnosis> {
@@ -51,7 +59,7 @@ export async function followImage(
 }
 
 async function run(
-  { host, containerd }: ClusterNode,
+  { host, containerd }: Patient,
   flags: readonly string[],
   from: Standpoint,
 ): Promise<{ code: number; json: unknown }> {

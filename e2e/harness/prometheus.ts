@@ -16,9 +16,16 @@ export interface RuleState {
 /** What a {@link Prometheus} is made of. */
 export interface PrometheusInit {
   readonly host: Host;
-  /** `HOST:PORT` of each, asked every second. */
-  readonly targets: readonly string[];
+  /** As in its configuration. */
+  readonly scrapeConfigs: readonly unknown[];
+  /** Of so many it waits for an answer. */
+  readonly targets: number;
   readonly rules: readonly unknown[];
+}
+
+/** Has these asked, `HOST:PORT` each, every second. */
+export function staticTargets(targets: readonly string[]): unknown[] {
+  return [{ job_name: 'peerglass', static_configs: [{ targets }] }];
 }
 
 const URL = 'http://127.0.0.1:9090';
@@ -32,9 +39,10 @@ export class Prometheus {
   }
 
   /** Starts it, and waits until it has an answer of every target. */
-  static async start({ host, targets, rules }: PrometheusInit): Promise<Prometheus> {
+  static async start(init: PrometheusInit): Promise<Prometheus> {
     const problems = installPrometheus();
     if (problems.length > 0) throw new Error(problems.join('\n'));
+    const { host, scrapeConfigs, targets, rules } = init;
     const folder = join(host.directory, 'prometheus');
     await mkdir(folder, { recursive: true });
     // JSON is YAML.
@@ -43,7 +51,7 @@ export class Prometheus {
     const config = {
       global: { scrape_interval: '1s', evaluation_interval: '1s' },
       rule_files: [join(folder, 'rules.yaml')],
-      scrape_configs: [{ job_name: 'peerglass', static_configs: [{ targets }] }],
+      scrape_configs: scrapeConfigs,
     };
     await writeFile(join(folder, 'prometheus.yaml'), JSON.stringify(config));
     host.start('prometheus', {
@@ -57,7 +65,7 @@ export class Prometheus {
     const prometheus = new Prometheus(host);
     await waitFor('Prometheus has asked every agent', async () => {
       const [up] = await prometheus.query('count(up == 1)');
-      return up === targets.length;
+      return up === targets;
     });
     return prometheus;
   }
@@ -71,6 +79,13 @@ export class Prometheus {
     const data = await this.#get(`query?query=${encodeURIComponent(expr)}`);
     const { result } = data as { result: readonly { value: readonly [number, string] }[] };
     return result.map(({ value: [, text] }) => Number(text));
+  }
+
+  /** The labels of each series that an expression has now. */
+  async labels(expr: string): Promise<readonly Readonly<Record<string, string>>[]> {
+    const data = await this.#get(`query?query=${encodeURIComponent(expr)}`);
+    const { result } = data as { result: readonly { metric: Record<string, string> }[] };
+    return result.map(({ metric }) => metric);
   }
 
   /** The rules with their states. */

@@ -1,20 +1,28 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
 import { missing } from '../../scripts/chart/tools.ts';
+import { ALERTS } from '../../scripts/monitoring/alerts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { buildAgentImage } from '../harness/agent-image.ts';
+import { anotherVersion, buildAgentImage } from '../harness/agent-image.ts';
 import { SUITES } from '../harness/containerd-versions.ts';
+import { examine } from '../harness/doctor.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
+import { panelQueries } from '../harness/grafana.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
 import { agentAt, bytesFromPeers, connectionsTo } from '../harness/kubernetes/agent-pod.ts';
 import { HelmRelease } from '../harness/kubernetes/helm-release.ts';
 import { KubeCluster } from '../harness/kubernetes/kube-cluster.ts';
 import type { Machine } from '../harness/kubernetes/machine.ts';
+import { configureByHand, nodeFiles, type HandWritten } from '../harness/kubernetes/node-files.ts';
+import { discoveredPods, scrapeConfigs } from '../harness/kubernetes/pod-monitor.ts';
 import { waitUntilVisible } from '../harness/mirror.ts';
+import { Prometheus } from '../harness/prometheus.ts';
 import { scenario } from '../harness/scenario.ts';
+import { waitFor } from '../harness/wait.ts';
+import { watch } from '../harness/watch.ts';
 
 const reason = missing('helm');
 if (reason !== undefined) {
@@ -26,15 +34,41 @@ const HOST_PORT = 30020;
 const NODE_PORT = 30021;
 const METRICS_PORT = 9090;
 const LAYER_BYTES = 24_000_000;
+const HAND_WRITTEN: readonly HandWritten[] = ['file', 'link', 'none'];
+/** Tag of another version of the image. */
+const NEXT = '0.2.0-test';
+/** What the release is upgraded to, first without another image. */
+const MONITORED = {
+  serviceMonitor: { interval: '1s', scrapeTimeout: '1s' },
+  grafanaDashboard: { enabled: true },
+  peerglass: {
+    podMonitor: { enabled: true },
+    prometheusRule: { enabled: true },
+    // Shorter than the pull that is under way: its connections are cut.
+    shutdownTimeout: '3s',
+  },
+};
+/** Of the layer that is being pulled during an upgrade; at this rate it takes longer than that. */
+const SLOW_LAYER_BYTES = 120_000_000;
+const SLOW_MBIT = 12;
+/** Pulls of new images until every panel has had something to show. */
+const MOST_ROUNDS = 15;
 
 /** What `helm template` renders, on nodes without a kubelet: each scenario begins where the last one ended. */
 suite('the chart on a cluster', { skip: reason ?? false }, () => {
   let cluster: KubeCluster;
+  let release: HelmRelease;
+  const trees = new Map<Machine, Record<string, string>>();
 
   before(async () => {
     const image = await buildAgentImage(`localhost/peerglass:${packageJson.version}`);
-    cluster = await KubeCluster.start({ suites: SUITES, archives: [image.archive] });
-    for (const machine of cluster.machines) await configureByHand(machine);
+    const next = await anotherVersion(image, `localhost/peerglass:${NEXT}`, `VERSION=${NEXT}`);
+    const archives = [image.archive, next.archive];
+    cluster = await KubeCluster.start({ suites: SUITES, archives });
+    for (const [index, machine] of cluster.machines.entries()) {
+      await configureByHand(machine, HAND_WRITTEN[index] ?? 'none');
+      trees.set(machine, nodeFiles(machine));
+    }
   });
   after(async () => {
     await cluster[Symbol.asyncDispose]();
@@ -56,7 +90,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
       for (const { containerd } of others) {
         await assert.rejects(containerd.pullWithCri(image.name), 'there is no such registry');
       }
-      await HelmRelease.install(plane, {});
+      release = await HelmRelease.install(plane, {});
       const daemonSet = plane.daemonSet('test-peerglass');
       await daemonSet.rolledOut();
       assert.equal(daemonSet.pods.length, machines.length);
@@ -84,15 +118,164 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
       }
     },
   );
+
+  scenario(
+    'a rolling upgrade to another version of the image fails no pull',
+    () => cluster,
+    async ({ plane, machines }) => {
+      await release.upgrade(MONITORED);
+      const daemonSet = plane.daemonSet('test-peerglass');
+      await daemonSet.rolledOut();
+      const [first, second, third] = machines;
+      assert.ok(first !== undefined && second !== undefined && third !== undefined);
+      const slow = await makeImage({
+        name: `${REGISTRY}/team/slow:1.0`,
+        layers: [{ bytes: SLOW_LAYER_BYTES, compression: 'none' }],
+      });
+      const small = await makeImage({ name: `${REGISTRY}/team/small:1.0` });
+      // Whatever is being replaced, one who has it is there.
+      for (const { archive } of [slow, small]) await first.containerd.importArchive(archive);
+      await second.containerd.importArchive(slow.archive);
+      await third.containerd.importArchive(small.archive);
+      await waitUntilVisible(agentAt(daemonSet.podOn(third.name), HOST_PORT), slow.image);
+      await waitUntilVisible(agentAt(daemonSet.podOn(second.name), HOST_PORT), small.image);
+
+      const old = daemonSet.pods;
+      await third.containerd.host.limitDownload(SLOW_MBIT);
+      const pull = watch(third.containerd.pullWithCri(slow.image.name));
+      await waitFor('the pull has begun', async () => (await third.containerd.bytesIngested()) > 0);
+      const upgrade = watch(
+        release.upgrade({ ...MONITORED, image: { tag: NEXT } }).then(() => daemonSet.rolledOut()),
+      );
+      let pulls = 0;
+      for (; upgrade.pending; pulls += 1) {
+        await second.containerd.pullWithCri(small.image.name);
+        await second.containerd.removeImage(small.image.name);
+      }
+      await upgrade.result;
+      assert.ok(pulls > 3, `${pulls} pulls of other images`);
+      for (const pod of daemonSet.pods) {
+        assert.ok(!old.includes(pod), 'another pod');
+        const version = await pod.container().current.exec('node', '-p', 'process.env.VERSION');
+        assert.equal(version.trim(), NEXT, pod.init.name);
+        assert.equal(pod.container().restartCount, 0, pod.init.name);
+      }
+      assert.ok(pull.pending, 'the pull is still under way');
+      await third.containerd.host.limitDownload(undefined);
+      await pull.result;
+      await assertHoldsImage(third.containerd, slow.image);
+    },
+  );
+
+  scenario(
+    '`helm test` and the doctor report health, and find the node that is broken',
+    () => cluster,
+    async ({ plane, machines }) => {
+      const daemonSet = plane.daemonSet('test-peerglass');
+      const flags = (machine: Machine): string[] => [
+        `--metrics-addr=${daemonSet.podOn(machine.name).address}:${METRICS_PORT}`,
+        ...[HOST_PORT, NODE_PORT].map(
+          (port) => `--mirror-targets=http://${machine.containerd.host.address}:${port}`,
+        ),
+      ];
+      const diagnose = (machine: Machine): ReturnType<typeof examine> =>
+        examine(machine.containerd.seenFromInside(), flags(machine));
+      for (const machine of machines) {
+        for (const run of await release.test(machine.name)) {
+          assert.ok(run.succeeded, `${machine.name}: ${run.logs}`);
+        }
+        const { code, findings } = await diagnose(machine);
+        assert.deepEqual([code, findings], [0, []], machine.name);
+      }
+      const broken = machines[1];
+      assert.ok(broken !== undefined);
+      // containerd takes a folder of the registry's own in the place of _default.
+      const folder = join(broken.containerd.certsDir, 'docker.io');
+      await mkdir(folder);
+      await writeFile(join(folder, 'hosts.toml'), "server = 'https://registry-1.docker.io'\n");
+      const [run] = await release.test(broken.name);
+      assert.ok(run?.succeeded === false, 'the test fails');
+      assert.match(run.logs, /docker\.io/);
+      assert.equal((await diagnose(broken)).code, 1);
+      await rm(folder, { recursive: true });
+      const [again] = await release.test(broken.name);
+      assert.ok(again?.succeeded, again?.logs);
+    },
+  );
+
+  scenario(
+    'Prometheus finds the pods by the PodMonitor, loads the rules, and has data for every panel',
+    () => cluster,
+    async ({ plane, machines }) => {
+      const [monitor] = release.objects('PodMonitor');
+      const [rule] = release.objects('PrometheusRule');
+      const [dashboard] = release.objects('ConfigMap');
+      assert.ok(monitor !== undefined && rule !== undefined && dashboard !== undefined);
+      const host = await cluster.addHost('prometheus');
+      const file = join(host.directory, 'pods.json');
+      await writeFile(file, JSON.stringify(discoveredPods(plane.pods)));
+      const { groups } = rule.spec as { groups: readonly { rules: readonly unknown[] }[] };
+      const prometheus = await Prometheus.start({
+        host,
+        scrapeConfigs: scrapeConfigs(monitor, file),
+        targets: machines.length,
+        rules: groups.flatMap(({ rules }) => rules),
+      });
+      const { pods } = plane.daemonSet('test-peerglass');
+      assert.deepEqual(
+        (await prometheus.labels('up == 1')).map(({ pod }) => pod).sort(),
+        pods.map(({ init }) => init.name).sort(),
+      );
+      const rules = await waitFor('all rules have been looked at', async () => {
+        const found = await prometheus.rules();
+        return found.every(({ health }) => health !== 'unknown') && found;
+      });
+      assert.deepEqual(
+        rules.map(({ name, health, lastError }) => [name, health, lastError]),
+        Object.keys(ALERTS).map((name) => [name, 'ok', undefined]),
+      );
+      const empty = panelQueries(dashboard.data?.['peerglass.json'] ?? '');
+      assert.ok(empty.size > 10, `${empty.size} panels`);
+      for (let round = 1; round <= MOST_ROUNDS && empty.size > 0; round += 1) {
+        await pullSomethingNew(cluster, round);
+        for (const [title, queries] of empty) {
+          const values = await Promise.all(queries.map((query) => prometheus.query(query)));
+          if (values.flat().some(Number.isFinite)) empty.delete(title);
+        }
+      }
+      assert.deepEqual([...empty.keys()], []);
+    },
+  );
+
+  scenario(
+    'uninstalled, the cleanup has run on every node, whose files are as before',
+    () => cluster,
+    async ({ plane, machines }) => {
+      for (const machine of machines) {
+        assert.notDeepEqual(nodeFiles(machine), trees.get(machine), machine.name);
+      }
+      const [wait, ...more] = await release.uninstall();
+      assert.deepEqual(more, []);
+      assert.ok(wait?.succeeded, wait?.logs);
+      assert.match(wait.logs, new RegExp(`"nodes":${machines.length}`));
+      assert.deepEqual(plane.pods, []);
+      for (const [index, machine] of machines.entries()) {
+        // Where there was no folder the kubelet has made one, which nothing in a pod can take away.
+        const made = HAND_WRITTEN[index] === 'none' ? { 'certs.d': 'folder 755 0:0' } : {};
+        assert.deepEqual(nodeFiles(machine), { ...trees.get(machine), ...made }, machine.name);
+      }
+    },
+  );
 });
 
-/** What an administrator may have written before. */
-async function configureByHand({ name, containerd }: Machine): Promise<void> {
-  const certs = containerd.certsDir;
-  if (name === 'forky') return;
-  await mkdir(join(certs, 'internal.example.test'), { recursive: true });
-  const file = join(certs, 'internal.example.test/hosts.toml');
-  await writeFile(file, "server = 'https://internal.example.test'\n");
-  await chmod(file, 0o640);
-  await symlink('../../ca.crt', join(certs, 'internal.example.test/ca.crt'));
+/** Imports an image into the first node, and pulls it on the second. */
+async function pullSomethingNew({ plane, machines }: KubeCluster, round: number): Promise<void> {
+  const [holder, asker] = machines;
+  assert.ok(holder !== undefined && asker !== undefined);
+  const name = `${REGISTRY}/watched/app:${round}.0`;
+  const { image, archive } = await makeImage({ name, layers: [{ bytes: 3_000_000 }] });
+  await holder.containerd.importArchive(archive);
+  const pod = plane.daemonSet('test-peerglass').podOn(asker.name);
+  await waitUntilVisible(agentAt(pod, HOST_PORT), image);
+  await asker.containerd.pullWithCri(name);
 }

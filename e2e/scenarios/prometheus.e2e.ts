@@ -6,18 +6,12 @@ import { DASHBOARD_ROWS } from '../../scripts/monitoring/panels.ts';
 import { PORTS } from '../harness/agent-process.ts';
 import { Cluster } from '../harness/cluster.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
+import { filled } from '../harness/grafana.ts';
 import { waitUntilVisible } from '../harness/mirror.ts';
-import { Prometheus } from '../harness/prometheus.ts';
+import { Prometheus, staticTargets } from '../harness/prometheus.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** What Grafana puts in. */
-const VARIABLES = {
-  $__rate_interval: '1m',
-  $__range: '5m',
-  $job: '.+',
-  $instance: '.+',
-} as const;
 /** Pulls of new images until every panel has had something to show. */
 const MOST_ROUNDS = 15;
 
@@ -33,7 +27,10 @@ suite('metrics, alerts and dashboard', () => {
     ]);
     prometheus = await Prometheus.start({
       host: await cluster.network.addHost('prometheus'),
-      targets: cluster.nodes.map(({ host }) => `${host.address}:${PORTS.metrics}`),
+      scrapeConfigs: staticTargets(
+        cluster.nodes.map(({ host }) => `${host.address}:${PORTS.metrics}`),
+      ),
+      targets: cluster.nodes.length,
       rules: alertRules(),
     });
   });
@@ -83,14 +80,6 @@ suite('metrics, alerts and dashboard', () => {
     },
   );
 });
-
-/** The expression as Grafana sends it. */
-function filled(expr: string): string {
-  return Object.entries(VARIABLES).reduce(
-    (text, [name, value]) => text.replaceAll(name, value),
-    expr,
-  );
-}
 
 /** Imports an image into the first node, and pulls it on the second. */
 async function pullSomethingNew({ nodes: [holder, asker] }: Cluster, round: number): Promise<void> {

@@ -119,7 +119,7 @@ async function startMachine(
   await configurePodNetwork(host, index);
   const etc = join(host.directory, 'etc');
   const release = await containerdRelease(suite);
-  const containerd = await ContainerdNode.start({ host, release, etc });
+  const containerd = await ContainerdNode.start({ host, release, usualPaths: true });
   const root = join(host.directory, 'root');
   const run = join(host.directory, 'run');
   return {
