@@ -8,6 +8,7 @@ import {
   IMAGE_NAME,
   putJson,
   readIndex,
+  readManifest,
   REF_NAME,
   writeIndex,
   type Descriptor,
@@ -15,6 +16,7 @@ import {
 import { hostPlatform } from '../images/image.ts';
 import { execute } from './child.ts';
 import { runDirectory } from './run.ts';
+import type { PushedImage } from './upstream.ts';
 
 const BUILD_IMAGE = fileURLToPath(new URL('../../scripts/build-image', import.meta.url));
 
@@ -23,6 +25,8 @@ export interface AgentImage {
   readonly name: string;
   readonly layout: string;
   readonly archive: string;
+  /** Its index. */
+  readonly target: Descriptor;
 }
 
 /** Runs `scripts/build-image` for this machine. */
@@ -31,7 +35,12 @@ export async function buildAgentImage(name: string): Promise<AgentImage> {
   const { os, architecture } = hostPlatform();
   const words = ['--platform', `${os}/${architecture}`, '--name', name, '--output', output];
   await execute([BUILD_IMAGE, ...words], { timeoutMs: 600_000 });
-  return { name, layout: join(output, 'layout'), archive: join(output, 'image.tar') };
+  const layout = join(output, 'layout');
+  const target = (await readIndex(layout)).find(
+    ({ annotations }) => annotations?.[IMAGE_NAME] === name,
+  );
+  if (target === undefined) throw new Error(`no ${name} in ${layout}`);
+  return { name, layout, archive: join(output, 'image.tar'), target };
 }
 
 /**
@@ -39,18 +48,13 @@ export async function buildAgentImage(name: string): Promise<AgentImage> {
  * those of the layers is the same, and the process can be told from one of the first.
  */
 export async function anotherVersion(
-  { layout }: AgentImage,
+  { layout, target }: AgentImage,
   name: string,
   variable: string,
 ): Promise<AgentImage> {
-  const index = await readIndex(layout);
-  const target = index.find(({ annotations }) => annotations?.[IMAGE_NAME] !== undefined);
-  if (target === undefined) throw new Error(`no image in ${layout}`);
-  const platforms = await readJson<{ manifests: readonly Descriptor[] }>(
-    blobPath(layout, target.digest),
-  );
+  const platforms = await readManifest(layout, target.digest);
   const manifests: Descriptor[] = [];
-  for (const { digest, mediaType, platform } of platforms.manifests) {
+  for (const { digest, mediaType, platform } of platforms.manifests ?? []) {
     const manifest = await readJson<{ config: Descriptor }>(blobPath(layout, digest));
     const config = await readJson<{ config: { Env?: readonly string[] } }>(
       blobPath(layout, manifest.config.digest),
@@ -68,7 +72,23 @@ export async function anotherVersion(
   await writeIndex(layout, [{ ...next, annotations: { [IMAGE_NAME]: name, [REF_NAME]: tag } }]);
   const archive = join(runDirectory(), `agent-${tag}.tar`);
   await toArchive(layout, archive);
-  return { name, layout, archive };
+  return { name, layout, archive, target: next };
+}
+
+/** The image under another name, as a registry takes it. */
+export async function toPush({ layout, target }: AgentImage, name: string): Promise<PushedImage> {
+  const { manifests = [] } = await readManifest(layout, target.digest);
+  return {
+    name,
+    target,
+    manifests: await Promise.all(
+      manifests.map(async (descriptor) => {
+        const { config, layers = [] } = await readManifest(layout, descriptor.digest);
+        if (config === undefined) throw new Error(`${descriptor.digest} is no image`);
+        return { descriptor, config, layers: layers.map((layer) => ({ descriptor: layer })) };
+      }),
+    ),
+  };
 }
 
 async function readJson<T>(file: string): Promise<T> {

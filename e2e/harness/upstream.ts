@@ -2,7 +2,6 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { BuiltImage } from '../images/image.ts';
 import { blobPath, type Descriptor } from '../../scripts/image/oci-layout.ts';
 import type { Child } from './child.ts';
 import type { Host } from './namespaces.ts';
@@ -17,6 +16,18 @@ export interface UpstreamRequest {
   readonly method: string;
   readonly path: string;
   readonly status: number;
+}
+
+/** An image, as far as it matters to who pushes it. */
+export interface PushedImage {
+  /** `REGISTRY/REPOSITORY:TAG`. */
+  readonly name: string;
+  readonly target: Descriptor;
+  readonly manifests: readonly {
+    readonly descriptor: Descriptor;
+    readonly config: Descriptor;
+    readonly layers: readonly { readonly descriptor: Descriptor }[];
+  }[];
 }
 
 /** A real registry (distribution, from Debian) on a host of the test network, over plain HTTP. */
@@ -68,7 +79,7 @@ export class Upstream implements AsyncDisposable {
   }
 
   /** Puts the image from the layout into the registry, under the repository and tag of its name. */
-  async push(layout: string, image: BuiltImage): Promise<void> {
+  async push(layout: string, image: PushedImage): Promise<void> {
     const { repository, tag } = this.#split(image.name);
     const documents = new Map<string, Descriptor>();
     for (const { descriptor, config, layers } of image.manifests) {

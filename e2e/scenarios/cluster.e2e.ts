@@ -6,7 +6,7 @@ import { after, before, suite } from 'node:test';
 import { missing } from '../../scripts/chart/tools.ts';
 import { ALERTS } from '../../scripts/monitoring/alerts.ts';
 import packageJson from '../../package.json' with { type: 'json' };
-import { anotherVersion, buildAgentImage } from '../harness/agent-image.ts';
+import { anotherVersion, buildAgentImage, type AgentImage } from '../harness/agent-image.ts';
 import { SUITES } from '../harness/containerd-versions.ts';
 import { examine } from '../harness/doctor.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
@@ -23,6 +23,7 @@ import { Prometheus } from '../harness/prometheus.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 import { watch } from '../harness/watch.ts';
+import { SPEGEL_LABELS, trySpegelValues } from './spegel-values.ts';
 
 const reason = missing('helm');
 if (reason !== undefined) {
@@ -57,14 +58,15 @@ const MOST_ROUNDS = 15;
 /** What `helm template` renders, on nodes without a kubelet: each scenario begins where the last one ended. */
 suite('the chart on a cluster', { skip: reason ?? false }, () => {
   let cluster: KubeCluster;
+  let image: AgentImage;
   let release: HelmRelease;
   const trees = new Map<Machine, Record<string, string>>();
 
   before(async () => {
-    const image = await buildAgentImage(`localhost/peerglass:${packageJson.version}`);
+    image = await buildAgentImage(`localhost/peerglass:${packageJson.version}`);
     const next = await anotherVersion(image, `localhost/peerglass:${NEXT}`, `VERSION=${NEXT}`);
     const archives = [image.archive, next.archive];
-    cluster = await KubeCluster.start({ suites: SUITES, archives });
+    cluster = await KubeCluster.start({ suites: SUITES, archives, labels: SPEGEL_LABELS });
     for (const [index, machine] of cluster.machines.entries()) {
       await configureByHand(machine, HAND_WRITTEN[index] ?? 'none');
       trees.set(machine, nodeFiles(machine));
@@ -265,6 +267,12 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
         assert.deepEqual(nodeFiles(machine), { ...trees.get(machine), ...made }, machine.name);
       }
     },
+  );
+
+  scenario(
+    "a values file of Spegel's, unchanged, gives a working cluster, and leaves it as it was",
+    () => cluster,
+    (it) => trySpegelValues(it, image),
   );
 });
 
