@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../config/options.ts';
@@ -42,8 +44,8 @@ const MAX_PEERS_TOLD = 100;
 /** The running agent of one node. */
 export interface Agent {
   /**
-   * Ends every part: not ready at once, then requests in flight may take `--shutdown-timeout`, then the
-   * node leaves the directory.
+   * Ends every part: not ready at once, new requests are taken for `--shutdown-delay`, those in flight may take
+   * `--shutdown-timeout`, then the node leaves the directory.
    */
   stop(): Promise<void>;
 }
@@ -219,7 +221,10 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     }),
   });
   parts.use(new IdleCollection());
-  parts.defer(() => mirrorListener.stop(config['shutdown-timeout']));
+  parts.defer(async () => {
+    await delay(config['shutdown-delay']);
+    await mirrorListener.stop(config['shutdown-timeout']);
+  });
   keepConfigured(
     config,
     {

@@ -199,6 +199,32 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(code, 0);
     });
 
+    it('takes requests for a while after the signal, for those who have not heard of it', async (t) => {
+      const layout = join(folder, 'layout');
+      const [metricsPort, registryPort] = [await freePort(), await freePort()];
+      const child = spawnProgram(program, [
+        'registry',
+        ...['--oci-layout', layout, '--router-addr', '127.0.0.1:0', '--shutdown-delay', '10m'],
+        ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+        ...['--registry-addr', `127.0.0.1:${registryPort}`],
+      ]);
+      child.stderr.resume();
+      t.after(() => child.kill('SIGKILL'));
+      const readyz = `http://127.0.0.1:${metricsPort}/readyz`;
+      await eventually(async () => {
+        assert.equal((await fetch(readyz)).status, 200);
+      });
+      child.kill('SIGTERM');
+      await eventually(async () => {
+        assert.equal((await fetch(readyz)).status, 503);
+      });
+      const digest = sha256(Buffer.alloc(BLOB_BYTES, 'peerglass'));
+      const url = `http://127.0.0.1:${registryPort}/v2/app/blobs/${digest}`;
+      const response = await fetch(url);
+      assert.equal(response.status, 200);
+      assert.equal((await response.arrayBuffer()).byteLength, BLOB_BYTES);
+    });
+
     it('ends at once on a second signal', async (t) => {
       const layout = join(folder, 'layout');
       const [metricsPort, registryPort] = [await freePort(), await freePort()];

@@ -6,8 +6,8 @@ import { createLogger } from './logger.ts';
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Runs the agent until a signal ends it: not ready at once, then requests in flight finish within
- * `--shutdown-timeout`. A second signal ends the process where it stands.
+ * Runs the agent until a signal ends it: not ready at once, then new requests are taken for
+ * `--shutdown-delay`, and those in flight finish within `--shutdown-timeout`. A second signal ends the process where it stands.
  *
  * @throws what kept the agent from starting, its message fit for the user
  */

@@ -335,11 +335,20 @@ export const REGISTRY_OPTIONS = {
     details: 'Each blob is read once in this time, as far as `--scrub-rate` goes.',
     spegel: false,
   }),
+  'shutdown-delay': option({
+    kind: VALUE.durationOrZero,
+    fallback: '0s',
+    summary: 'take requests for so long after SIGTERM',
+    details:
+      'Not ready at once, but still serving, until everybody has heard of it who leads requests here. The chart has `3s`: so long a Service, and with it the node port, may still lead to a pod that ends.',
+    spegel: false,
+  }),
   'shutdown-timeout': option({
     kind: VALUE.durationOrZero,
     fallback: '20s',
     summary: 'for requests in flight at SIGTERM',
-    details: 'Keep it below `terminationGracePeriodSeconds` (30 s).',
+    details:
+      'Counted from the end of `--shutdown-delay`. Keep both together below `terminationGracePeriodSeconds` (30 s).',
     spegel: false,
   }),
 } as const;

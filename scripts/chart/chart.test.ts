@@ -285,6 +285,7 @@ describe('the chart', { skip }, () => {
       '--router-addr=:5001',
       '--metrics-addr=:9090',
       '--data-dir=/var/lib/peerglass',
+      '--shutdown-delay=3s',
       '--bootstrap-kind=dns',
       '--dns-bootstrap-domain=test-peerglass-bootstrap.peerglass.svc.cluster.local.',
     ]);
