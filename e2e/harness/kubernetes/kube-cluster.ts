@@ -120,6 +120,9 @@ async function startMachine(
   const etc = join(host.directory, 'etc');
   const release = await containerdRelease(suite);
   const containerd = await ContainerdNode.start({ host, release, usualPaths: true });
+  const rest = join(host.directory, 'rest');
+  // Every machine has it.
+  await mkdir(join(rest, 'var/lib'), { recursive: true });
   const root = join(host.directory, 'root');
   const run = join(host.directory, 'run');
   return {
@@ -131,7 +134,7 @@ async function startMachine(
     },
     containerd,
     paths: new HostPaths({
-      rest: join(host.directory, 'rest'),
+      rest,
       folders: {
         '/etc/containerd': etc,
         '/run/containerd': run,
