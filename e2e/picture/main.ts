@@ -11,7 +11,7 @@ import { Cluster } from '../harness/cluster.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
 import { headStatus, waitUntilVisible } from '../harness/mirror.ts';
 import { preflight } from '../harness/preflight.ts';
-import { Prometheus } from '../harness/prometheus.ts';
+import { Prometheus, staticTargets } from '../harness/prometheus.ts';
 import { askAll } from './answers.ts';
 import { drawDashboard } from './draw.ts';
 
@@ -29,7 +29,10 @@ await using cluster = await Cluster.start(
 const host = await cluster.network.addHost('prometheus');
 await Prometheus.start({
   host,
-  targets: cluster.nodes.map((node) => `${node.host.address}:${PORTS.metrics}`),
+  scrapeConfigs: staticTargets(
+    cluster.nodes.map((node) => `${node.host.address}:${PORTS.metrics}`),
+  ),
+  targets: cluster.nodes.length,
   rules: [],
 });
 const begin = Date.now() / 1_000;
