@@ -1,4 +1,4 @@
-import './cli/young-generation.ts';
+import './cli/heap-size.ts';
 import './cli/thread-pool.ts';
 import { run } from './cli/program.ts';
 

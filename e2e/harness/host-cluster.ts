@@ -84,9 +84,8 @@ export async function untilReady({ node }: HostSystem, agent: Child): Promise<vo
   });
 }
 
-/** Names of sockets and folders as distributions have them, which the test's containerd has otherwise. */
-async function layOut({ host, socket, certsDir }: ContainerdNode): Promise<void> {
-  await symlink('c.sock', join(socket, '../containerd.sock'));
+/** Folders as distributions have them, which the test's containerd has otherwise. */
+async function layOut({ host, certsDir }: ContainerdNode): Promise<void> {
   // What is configured goes through the agent only when the agent has configured it.
   await rm(certsDir, { recursive: true });
   const etc = join(host.directory, 'etc');
