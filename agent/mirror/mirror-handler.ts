@@ -170,7 +170,12 @@ export class MirrorHandler {
       return false;
     }
     writeContentHead(res, head);
-    await send(res, signal, count);
+    try {
+      await send(res, signal, count);
+    } catch (error) {
+      // At once: until the file is closed the client may have left, and nobody would hear of the disk.
+      this.#fail(request, res, error, signal);
+    }
     return true;
   }
 

@@ -23,12 +23,15 @@ export interface DiskMirror extends Omit<MirrorNode, 'store'> {
 }
 
 /** Starts a mirror over a folder, which sends large blobs in the given way. */
-export async function startDiskMirror(way: DataPlaneMode | DataPlane): Promise<DiskMirror> {
+export async function startDiskMirror(
+  way: DataPlaneMode | DataPlane,
+  logger = quiet,
+): Promise<DiskMirror> {
   const root = await mkdtemp(join(tmpdir(), 'peerglass-disk-'));
   await mkdir(join(root, 'blobs', 'sha256'), { recursive: true });
   const disk = new OciLayoutStore({ path: root, logger: quiet });
   const dataPlane = typeof way === 'string' ? new DataPlane({ logger: quiet }, way) : way;
-  const { origin, metrics, ...node } = await startMirror({ disk, dataPlane });
+  const { origin, metrics, ...node } = await startMirror({ disk, dataPlane, logger });
   return {
     dataPlane,
     origin,

@@ -1,5 +1,7 @@
 import { isIPv6 } from 'node:net';
 
+import type { Logger } from 'pino';
+
 import { DataPlane, type DataPlaneMode } from '../kernel/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
@@ -89,6 +91,8 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly uploads?: PeerUploadsInit;
   /** Peer IDs that the node names when it is busy. */
   readonly holders?: readonly string[];
+  /** Of the mirror. Default: one that says nothing. */
+  readonly logger?: Logger;
 }
 
 /** Starts a mirror on a port that the system chooses. */
@@ -120,7 +124,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     uploads,
     dataPlane,
     metrics,
-    logger: quiet,
+    logger: init.logger ?? quiet,
   });
   const listener = new HttpListener(
     { host, port: 0 },
