@@ -308,10 +308,6 @@ F:11:17: error: "key_file" must be a text
   11 |       key_file: [a]
      |                 ^
 
-F:12:3: warning: "n.example" is neither an endpoint nor a registry under mirrors; it is used only for images whose name begins with it
-  12 |   n.example: 1
-     |   ^
-
 F:12:14: error: "n.example" must be a map: auth and tls
   12 |   n.example: 1
      |              ^

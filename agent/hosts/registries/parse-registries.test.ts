@@ -346,7 +346,16 @@ describe('a hostile registries.yaml', () => {
         ].join('\n');
         assert.ok(!told.includes(hidden.word), `${lines.join('\n')}\n---\n${told}`);
       }),
-      { numRuns: 1_500 },
+      {
+        numRuns: 1_500,
+        examples: [
+          [
+            { word: 'pa55', text: 'pa55: a' },
+            (text: string) => `    auth:\n      password:\n        ${text}\n`,
+            [{ kind: 'indent', line: 8, by: 2 }],
+          ],
+        ],
+      },
     );
   });
 });

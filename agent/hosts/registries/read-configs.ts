@@ -27,17 +27,20 @@ export function readConfigs(reader: NodeReader, section: Entry): Map<string, Pla
   for (const entry of map === undefined ? [] : reader.entries(map, false)) {
     const host = registryKey(reader, entry, false);
     const config = readConfig(reader, entry);
-    if (host !== undefined && !configs.has(host)) configs.set(host, config);
+    if (config === undefined || host === undefined || configs.has(host)) continue;
+    configs.set(host, config);
   }
   return configs;
 }
 
-function readConfig(reader: NodeReader, entry: Entry): PlacedConfig {
+function readConfig(reader: NodeReader, entry: Entry): PlacedConfig | undefined {
   const map = reader.map(entry, 'auth and tls');
+  // What is no host's settings may be no host either: a password, say, on a line that has lost its indentation.
+  if (map === undefined) return undefined;
   const files: PlacedFile[] = [];
   let auth: RegistryAuth | undefined;
   let tls: RegistryTls | undefined;
-  for (const part of map === undefined ? [] : reader.entries(map, false)) {
+  for (const part of reader.entries(map, false)) {
     if (part.key === 'auth') auth = readAuth(reader, part);
     else if (part.key === 'tls') tls = readTls(reader, part, files);
     else misplaced(reader, part);
