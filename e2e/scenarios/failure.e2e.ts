@@ -6,6 +6,7 @@ import { SUITES, type Suite } from '../harness/containerd-versions.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
 import { manifestPath, headStatus, waitUntilVisible } from '../harness/mirror.ts';
+import { untilSent } from '../harness/pull-progress.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
@@ -95,34 +96,26 @@ async function killTheServer(
   await waitUntilVisible(receiver.agent, image);
 
   await receiver.host.limitDownload(MBIT);
-  const before = await bytesSent(holders);
+  const hosts = holders.map(({ host }) => host);
   const pull = receiver.containerd.pull(puller, image.name);
-  // Marked as handled: it is awaited below, maybe after it has failed.
-  pull.catch(() => undefined);
   let killed: ClusterNode | undefined;
   try {
-    const arrived = await waitFor('a third of the layer has arrived', async () => {
-      const bytes = await receiver.containerd.bytesIngested();
-      return bytes > LAYER_BYTES / 3 && bytes;
-    });
-    const after = await bytesSent(holders);
-    const sent = holders.map((_, index) => (after[index] ?? 0) - (before[index] ?? 0));
+    const sent = await untilSent(pull, hosts, LAYER_BYTES / 3);
     killed = holders[sent.indexOf(Math.max(...sent))];
     assert.ok(killed !== undefined);
-    assert.ok(arrived < LAYER_BYTES * 0.9, `in the middle of the layer: ${arrived} bytes`);
+    const arrived = await receiver.containerd.bytesIngested();
     await killed.agent.kill();
     say(`${killed.name} killed after ${arrived} of ${LAYER_BYTES} bytes`);
+    assert.ok(arrived < LAYER_BYTES * 0.9, 'in the middle of the layer');
+    const survivor = holders.find((it) => it !== killed);
+    assert.ok(survivor !== undefined);
+    const before = await survivor.host.bytesSent();
     await pull;
-    const survivor = holders.findIndex((it) => it !== killed);
-    const rest = ((await bytesSent(holders))[survivor] ?? 0) - (before[survivor] ?? 0);
+    const rest = (await survivor.host.bytesSent()) - before;
     assert.ok(rest > LAYER_BYTES / 10, 'the rest came from the other holder');
     await assertHoldsImage(receiver.containerd, image);
   } finally {
     await receiver.host.limitDownload(undefined);
     await killed?.agent.restart();
   }
-}
-
-function bytesSent(nodes: readonly ClusterNode[]): Promise<number[]> {
-  return Promise.all(nodes.map(({ host }) => host.bytesSent()));
 }

@@ -8,8 +8,8 @@ import { makeImage, REGISTRY } from '../harness/fixtures.ts';
 import { writeHostsToml } from '../harness/hosts-toml.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
 import { waitUntilVisible } from '../harness/mirror.ts';
+import { untilSent } from '../harness/pull-progress.ts';
 import { scenario } from '../harness/scenario.ts';
-import { waitFor } from '../harness/wait.ts';
 
 const MIB = 1 << 20;
 const LAYER_BYTES = 24 * MIB;
@@ -89,16 +89,11 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
         for (const holder of holders) await holder.containerd.importArchive(archive);
         await waitUntilVisible(receiver.agent, image);
         await receiver.host.limitDownload(MBIT);
-        const before = await Promise.all(holders.map(({ host }) => host.bytesSent()));
         const pull = receiver.containerd.pull('cri', image.name);
-        pull.catch(() => undefined);
         let killed: ClusterNode | undefined;
         try {
-          await waitFor('a third of the layer has arrived', async () => {
-            return (await receiver.containerd.bytesIngested()) > LAYER_BYTES / 3;
-          });
-          const now = await Promise.all(holders.map(({ host }) => host.bytesSent()));
-          const sent = now.map((bytes, index) => bytes - (before[index] ?? 0));
+          const hosts = holders.map(({ host }) => host);
+          const sent = await untilSent(pull, hosts, LAYER_BYTES / 3);
           killed = holders[sent.indexOf(Math.max(...sent))];
           await killed?.agent.kill();
           await pull;
