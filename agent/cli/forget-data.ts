@@ -1,6 +1,8 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { codeOf } from '../errors/system-error.ts';
+
 /** What an agent keeps in its folder: identity and verdicts, and what a crash may leave of writing them. */
 const OURS = /^(private\.key(\.[0-9a-f]+\.tmp)?|verdicts(\.tmp)?)$/;
 
@@ -17,7 +19,7 @@ export async function forgetData(folder: string): Promise<boolean> {
     await rmdir(folder);
     return true;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code === 'ENOENT') return true;
     // What others put there stays, and so does a folder that is mounted by itself.
     if (code === 'ENOTEMPTY' || code === 'EBUSY') return false;

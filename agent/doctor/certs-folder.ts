@@ -1,13 +1,14 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { codeOf } from '../errors/system-error.ts';
 import {
-  HostsTomlError,
   MAX_HOSTS_TOML_BYTES,
   parseHostsToml,
   type HostEntry,
   type HostsFile,
 } from '../hosts/hosts-toml.ts';
+import { HostsTomlError } from '../hosts/toml-table.ts';
 import { provenanceOf } from '../hosts/marker.ts';
 import { NoRegularFileError, readRegularFile } from './regular-file.ts';
 import { CouldNotLook } from './report.ts';
@@ -39,7 +40,7 @@ export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
   try {
     names = (await readdir(folder)).sort();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return [];
     throw new CouldNotLook(`${folder} cannot be read (${code}); run doctor as root`, {
       cause: error,
@@ -60,7 +61,7 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
     text = await readRegularFile(path, MAX_HOSTS_TOML_BYTES);
   } catch (error) {
     if (error instanceof NoRegularFileError) return { folder: name, path, problem: error.message };
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return { folder: name, path };
     if (code === 'ELOOP') return { folder: name, path, problem: 'a symbolic link to itself' };
     throw new CouldNotLook(`${path} cannot be read (${code}); run doctor as root`, {

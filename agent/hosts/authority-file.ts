@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { hasCode } from '../errors/system-error.ts';
 import { nodeFileOperations, type FileOperations } from './file-operations.ts';
 import { temporaryName } from './folder-change.ts';
-import type { ConfigureOptions, HostsConfigurator, HostsReport } from './hosts-configurator.ts';
-import { asHostsError, isCode } from './hosts-error.ts';
+import type { HostsConfigurator, HostsReport } from './hosts-configurator.ts';
+import type { ConfigureOptions } from './hosts-plan.ts';
+import { asHostsError } from './hosts-error.ts';
 import type { RegistryHosts } from './hosts-toml.ts';
 import { AUTHORITY } from './root-folder.ts';
 
@@ -78,7 +80,7 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
     try {
       await this.#files.removeFile(path);
     } catch (error) {
-      if (!isCode(error, 'ENOENT')) throw asHostsError(error, `cannot remove ${path}`);
+      if (!hasCode(error, 'ENOENT')) throw asHostsError(error, `cannot remove ${path}`);
     }
   }
 }

@@ -2,14 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { cutHosts, means, tablesOf } from './host-tables.ts';
 import { HostsConfigError } from './hosts-error.ts';
-import {
-  HostsTomlError,
-  parseHostsToml,
-  renderHost,
-  renderHostsToml,
-  type HostOptions,
-  type HostsFile,
-} from './hosts-toml.ts';
+import { parseHostsToml, type HostOptions, type HostsFile } from './hosts-toml.ts';
+import { HostsTomlError } from './toml-table.ts';
+import { renderHost, renderHostsToml } from './render-hosts-toml.ts';
 import { K3S_HEADER } from './marker.ts';
 
 /** Begins our hosts in a file that is not ours otherwise. */

@@ -1,5 +1,7 @@
 import { link, lstat, mkdir, open, rename, rmdir, unlink } from 'node:fs/promises';
 
+import { hasCode } from '../errors/system-error.ts';
+
 /** Who may read a file, and whose it is. */
 export interface FileOwner {
   /** Permission bits. */
@@ -70,7 +72,7 @@ export async function entryAt(
   try {
     return await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

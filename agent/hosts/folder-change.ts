@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 
+import { hasCode } from '../errors/system-error.ts';
 import { entryAt, type FileOperations, type FileOwner } from './file-operations.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import {
@@ -194,6 +195,6 @@ export async function discard(files: FileOperations, path: string): Promise<void
   const file = join(path, HOSTS_TOML);
   if ((await entryAt(file)) !== undefined) await files.removeFile(file);
   await files.removeFolder(path).catch((error: unknown) => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY')) throw error;
+    if (!hasCode(error, 'ENOTEMPTY')) throw error;
   });
 }

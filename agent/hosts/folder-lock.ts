@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, readlink, readdir, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { hasCode } from '../errors/system-error.ts';
 import { pause } from '../timing/pause.ts';
-import { HostsConfigError, isCode } from './hosts-error.ts';
+import { HostsConfigError } from './hosts-error.ts';
 
 /** Begins the names of lock files. */
 export const LOCK = '.peerglass-lock.';
@@ -78,7 +79,7 @@ function hold(file: string): AsyncDisposable {
 async function release(file: string): Promise<void> {
   await unlink(file).catch((error: unknown) => {
     // Gone with its folder.
-    if (!isCode(error, 'ENOENT')) throw error;
+    if (!hasCode(error, 'ENOENT')) throw error;
   });
 }
 

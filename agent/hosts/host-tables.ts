@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { HostsTomlError, parseHostsToml, type HostEntry, type HostsFile } from './hosts-toml.ts';
+import { parseHostsToml, type HostEntry, type HostsFile } from './hosts-toml.ts';
+import { HostsTomlError } from './toml-table.ts';
 
 /** Tables of a file that are looked at, at most. */
 const MAX_TABLES = 100;

@@ -23,8 +23,3 @@ export function asHostsError(error: unknown, action: string): unknown {
   const code = String(error.code);
   return new HostsConfigError(`${action}: ${REASONS[code] ?? code}`, { cause: error });
 }
-
-/** Whether `error` is one of the system with one of these codes. */
-export function isCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
-}

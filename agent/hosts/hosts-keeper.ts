@@ -7,7 +7,8 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { Backoff } from '../timing/backoff.ts';
 import { isAborted, pause } from '../timing/pause.ts';
 import { Wakeup } from '../timing/wakeup.ts';
-import type { ConfigureOptions, HostsConfigurator } from './hosts-configurator.ts';
+import type { HostsConfigurator } from './hosts-configurator.ts';
+import type { ConfigureOptions } from './hosts-plan.ts';
 import type { RegistryHosts } from './hosts-toml.ts';
 
 export interface HostsKeeperComponents {

@@ -5,14 +5,14 @@ import fc from 'fast-check';
 
 import { HostsConfigError } from './hosts-error.ts';
 import {
-  HostsTomlError,
   parseHostsToml,
   registryFolder,
   registryFolders,
-  renderHostsToml,
   type HostEntry,
   type HostsFile,
 } from './hosts-toml.ts';
+import { HostsTomlError } from './toml-table.ts';
+import { renderHostsToml } from './render-hosts-toml.ts';
 
 describe('renderHostsToml', () => {
   it("writes what Spegel writes, in Spegel's form", () => {

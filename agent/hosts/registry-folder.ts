@@ -1,8 +1,9 @@
 import { readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 
+import { hasCode } from '../errors/system-error.ts';
 import { entryAt, type FileOwner } from './file-operations.ts';
-import { HostsConfigError, asHostsError, isCode } from './hosts-error.ts';
+import { HostsConfigError, asHostsError } from './hosts-error.ts';
 import { MAX_HOSTS_TOML_BYTES } from './hosts-toml.ts';
 import { provenanceOf, type Provenance } from './marker.ts';
 
@@ -130,7 +131,7 @@ async function checkLink(root: string, path: string): Promise<void> {
   try {
     if ((await realpath(path)).startsWith(root + sep)) return;
   } catch (error) {
-    if (!isCode(error, 'ENOENT', 'ELOOP')) throw error;
+    if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error;
     throw new HostsConfigError(`${path} is a symbolic link that leads nowhere; remove it`, {
       cause: error,
     });

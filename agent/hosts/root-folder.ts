@@ -1,10 +1,11 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+import { hasCode } from '../errors/system-error.ts';
 import { temporaryName } from './folder-change.ts';
 import { LOCK } from './folder-lock.ts';
 import type { FileOperations } from './file-operations.ts';
-import { HostsConfigError, isCode } from './hosts-error.ts';
+import { HostsConfigError } from './hosts-error.ts';
 import { TEMPORARY } from './registry-folder.ts';
 
 /** Stands in the folder of all registries when that was made by us, so that it goes when all else has gone. */
@@ -22,7 +23,7 @@ export async function isFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return true;
   } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
+    if (hasCode(error, 'ENOENT')) return false;
     throw error;
   }
   throw new HostsConfigError(`${path} is not a folder`);
@@ -50,7 +51,7 @@ export async function makeRoot(files: FileOperations, path: string): Promise<voi
   } catch (error) {
     await removeMade(files, made);
     // Another agent was faster.
-    if (!isCode(error, 'EEXIST', 'ENOTEMPTY')) throw error;
+    if (!hasCode(error, 'EEXIST', 'ENOTEMPTY')) throw error;
   }
   await files.sync(parent);
 }
@@ -68,7 +69,7 @@ export async function removeRoot(files: FileOperations, path: string): Promise<v
     await files.rename(path, away);
   } catch (error) {
     // A mount point: somebody gave the folder to a pod meanwhile.
-    if (!isCode(error, 'EBUSY')) throw error;
+    if (!hasCode(error, 'EBUSY')) throw error;
     await forgetRoot(files, path);
     return;
   }
@@ -100,5 +101,5 @@ async function removeMade(files: FileOperations, path: string): Promise<void> {
 
 function ignoreMissing(error: unknown): void {
   // What somebody put there in between is not ours to remove.
-  if (!isCode(error, 'ENOENT', 'ENOTEMPTY')) throw error;
+  if (!hasCode(error, 'ENOENT', 'ENOTEMPTY')) throw error;
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 
+import { codeOf } from '../errors/system-error.ts';
 import type { FileState } from '../store/file-state.ts';
 import type { HashedFile } from './file-hash.ts';
 
@@ -147,7 +148,7 @@ function work(): void {
     try {
       parentPort.postMessage(hashFile(path, algorithm));
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'EUNKNOWN';
+      const code = codeOf(error) ?? 'EUNKNOWN';
       parentPort.postMessage({ code });
     }
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 
 import { parseDigest } from '../oci/digest.ts';
-import { isMissing } from '../store/file-errors.ts';
+import { isMissing } from '../errors/system-error.ts';
 import { isAborted, pause } from '../timing/pause.ts';
 import { MAX_VERDICTS, type Finding, type Verdict, type Verdicts } from './verdicts.ts';
 

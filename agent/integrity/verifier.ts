@@ -5,7 +5,7 @@ import pLimit from 'p-limit';
 import type { Metrics } from '../metrics/metrics.ts';
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts';
 import { StoreUnavailableError, type ContentStore, type OpenBlob } from '../store/content-store.ts';
-import { isMissing } from '../store/file-errors.ts';
+import { codeOf, isMissing } from '../errors/system-error.ts';
 import { pause } from '../timing/pause.ts';
 import { hashFile, type HashedFile } from './file-hash.ts';
 import type { HashThread } from './hash-thread.ts';
@@ -162,7 +162,7 @@ export class Verifier implements AsyncDisposable {
 
 /** Whether the system refused to read the file, rather than that it or we were short of something. */
 function isOfTheDisk(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   return /^E[A-Z0-9]+$/.test(code) && !['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(code);
 }
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { codeOf } from '../errors/system-error.ts';
 import { ask, type Answer } from './request.ts';
 import { isTaintList, type PatchOperation, type Taint } from './taints.ts';
 
@@ -118,7 +119,7 @@ export class NodeApi {
     try {
       return await readFile(path, 'utf8');
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+      const code = codeOf(error) ?? 'unknown';
       throw new KubernetesError(
         0,
         `${path} cannot be read (${code}); the pod needs the service account's token there (--service-account)`,

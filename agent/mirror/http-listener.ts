@@ -5,31 +5,34 @@ import {
   type ServerOptions,
   type ServerResponse,
 } from 'node:http';
-import type { Http2ServerRequest } from 'node:http2';
 import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { codeOf, hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
+import { listenError, type ListenError } from './listen-error.ts';
+import { OpenConnections } from './open-connections.ts';
+import {
+  MAX_HEADER_BYTES,
+  MAX_PIPELINED,
+  headTooLarge,
+  isHandshake,
+  isTooLarge,
+  malformed,
+  refuseFloods,
+} from './request-head.ts';
 import { createTlsServer, type ListenerTls } from './tls-server.ts';
 import { rawError, writeError } from './respond.ts';
-
-/** Largest request head, in bytes; containerd's stay below 2 KiB. */
-const MAX_HEADER_BYTES = 16 * 1024;
 
 /** Most connections at once to one listener. */
 const MAX_CONNECTIONS = 4_096;
 
 /** Most of these from one address, so that a single host cannot take them all; a peer opens 512 at most. */
 const MAX_CONNECTIONS_PER_ADDRESS = 1_024;
-
-/** Pipelined requests that may wait on one connection; containerd sends none. */
-const MAX_PIPELINED = 8;
-
-const HEAD_END = '\r\n\r\n';
 
 /** A request head must be complete in this time, in milliseconds: slow-dripped ones are closed. */
 const HEAD_TIMEOUT_MS = 10_000;
@@ -70,22 +73,14 @@ export interface HttpListenerInit {
   readonly onForeignTls?: () => void;
 }
 
-/** The address cannot be listened on. The message names it and says what to do. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-  readonly code = 'ERR_LISTEN';
-}
-
 /** An HTTP server with bounds on what clients may cost, and an orderly end. */
 export class HttpListener {
   readonly #server: Server | TlsServer;
   readonly #http2: Http2Sessions;
   readonly #address: ListenAddress;
   readonly #option: string;
-  readonly #perAddress: number;
   readonly #onForeignTls: (() => void) | undefined;
-  readonly #connections = new Map<string, number>();
-  readonly #sockets = new Set<Socket>();
+  readonly #connections: OpenConnections;
   readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
   #stopping = false;
 
@@ -99,7 +94,8 @@ export class HttpListener {
     const { headTimeout = HEAD_TIMEOUT_MS } = init;
     this.#address = address;
     this.#option = option;
-    this.#perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
+    const perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
+    this.#connections = new OpenConnections(perAddress);
     this.#onForeignTls = init.onForeignTls;
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       void this.#answer(req, res, handler);
@@ -123,7 +119,7 @@ export class HttpListener {
         headTimeout,
         idleTimeout: IDLE_TIMEOUT_MS,
         keepAlive: KEEP_ALIVE_MS,
-        requestsPerAddress: this.#perAddress,
+        requestsPerAddress: perAddress,
       },
     );
     const onHttp2 = this.#http2.accept.bind(this.#http2);
@@ -135,7 +131,7 @@ export class HttpListener {
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
     this.#server.on('connection', (socket: Socket) => {
-      this.#count(socket);
+      this.#connections.add(socket);
       if (tls === undefined) refuseFloods(socket);
     });
     // No body is wanted, and no expectation changes the answer.
@@ -157,7 +153,7 @@ export class HttpListener {
       await this.#listen(host === '' ? '::' : host, port);
     } catch (error) {
       // A host without IPv6 has no `::`; every address then means every IPv4 address.
-      if (host !== '' || !isCode(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL'))
+      if (host !== '' || !hasCode(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL'))
         throw this.#explain(error);
       await this.#listen('0.0.0.0', port).catch((second: unknown) => {
         throw this.#explain(second);
@@ -186,7 +182,7 @@ export class HttpListener {
         this.#server.closeAllConnections();
         this.#http2.destroy();
         // Those that are still at their handshake are known to nobody else.
-        for (const socket of this.#sockets) socket.destroy();
+        this.#connections.destroy();
       },
       () => undefined,
     );
@@ -207,21 +203,7 @@ export class HttpListener {
 
   #explain(error: unknown): ListenError {
     const { host, port } = this.#address;
-    return listenError(this.#option, `${host}:${port}`, codeOf(error), error);
-  }
-
-  #count(socket: Socket): void {
-    const { remoteAddress = '' } = socket;
-    const open = (this.#connections.get(remoteAddress) ?? 0) + 1;
-    this.#connections.set(remoteAddress, open);
-    this.#sockets.add(socket);
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
-      const left = (this.#connections.get(remoteAddress) ?? 0) - 1;
-      if (left > 0) this.#connections.set(remoteAddress, left);
-      else this.#connections.delete(remoteAddress);
-    });
-    if (open > this.#perAddress) socket.destroy();
+    return listenError(this.#option, `${host}:${port}`, codeOf(error) ?? 'unknown reason', error);
   }
 
   /**
@@ -229,7 +211,7 @@ export class HttpListener {
    * late gets no answer: Node's own would be 408, on which containerd repeats the request without pause.
    */
   #refuseMalformed(error: Error, socket: Duplex): void {
-    if (isCode(error, 'ECONNRESET') || !socket.writable) {
+    if (hasCode(error, 'ECONNRESET') || !socket.writable) {
       socket.destroy();
       return;
     }
@@ -239,7 +221,7 @@ export class HttpListener {
       void queue.last.then(() => socket.end());
       return;
     }
-    if (isCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
+    if (hasCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
       socket.destroy();
       return;
     }
@@ -297,78 +279,4 @@ export class HttpListener {
     }
     await handler(req, res, gone.signal);
   }
-}
-
-/**
- * Tells people why an address cannot be listened on, and what to do.
- *
- * @param code what the system said: `EADDRINUSE`, `EACCES`, ...
- */
-export function listenError(
-  option: string,
-  address: string,
-  code: string,
-  cause: unknown,
-): ListenError {
-  const port = address.slice(address.lastIndexOf(':') + 1);
-  const reasons: Record<string, string> = {
-    EADDRINUSE: `port in use; see who holds it (ss -ltnp 'sport = :${port}') or choose another`,
-    EACCES: 'not permitted; choose a port above 1023',
-    EADDRNOTAVAIL: 'not an address of this host',
-  };
-  // k3s started with --embedded-registry has a directory of its own there.
-  const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';
-  return new ListenError(`${option} ${address}: ${reasons[code] ?? code}${k3s}`, { cause });
-}
-
-/**
- * Closes a connection over which more requests come at once than may wait. To be told of each would be too late:
- * the parser makes all requests of a chunk before anything else happens, a thousand and more of them in 64 KiB,
- * which is 3 MiB for each connection.
- */
-function refuseFloods(socket: Socket): void {
-  const [parse] = socket.listeners('data');
-  if (parse === undefined) return;
-  socket.on('data', (chunk: Buffer) => {
-    if (hasFlood(chunk)) socket.destroy();
-    else parse.call(socket, chunk);
-  });
-  socket.off('data', parse as (chunk: Buffer) => void);
-}
-
-function hasFlood(chunk: Buffer): boolean {
-  let ends = 0;
-  for (let at = chunk.indexOf(HEAD_END); at >= 0; at = chunk.indexOf(HEAD_END, at + 1)) {
-    ends += 1;
-    if (ends > MAX_PIPELINED + 1) return true;
-  }
-  return false;
-}
-
-function isTooLarge({ rawHeaders }: Http2ServerRequest): boolean {
-  return rawHeaders.reduce((sum, text) => sum + text.length, 0) > MAX_HEADER_BYTES;
-}
-
-function headTooLarge(): OciError {
-  return new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`);
-}
-
-function malformed(error: Error): OciError {
-  return isCode(error, 'HPE_HEADER_OVERFLOW')
-    ? headTooLarge()
-    : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
-}
-
-/** Whether what could not be read is how a handshake of TLS begins (RFC 8446, section 5.1). */
-function isHandshake(error: Error & { readonly rawPacket?: unknown }): boolean {
-  const { rawPacket } = error;
-  return Buffer.isBuffer(rawPacket) && rawPacket[0] === 22 && rawPacket[1] === 3;
-}
-
-function isCode(error: unknown, ...codes: string[]): boolean {
-  return codes.includes(codeOf(error));
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
 }

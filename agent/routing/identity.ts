@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { PrivateKey } from '@libp2p/interface';
 
+import { codeOf } from '../errors/system-error.ts';
+
 /** The file in the data directory; Spegel's name and form (PKCS8 PEM, mode 0600). */
 export const IDENTITY_FILE = 'private.key';
 
@@ -64,7 +66,7 @@ async function readKeyFile(path: string): Promise<Buffer | undefined> {
     throw new IdentityError(
       'ERR_IDENTITY_UNREADABLE',
       path,
-      `cannot read the identity ${path} (${codeOf(error)}): make it readable for the agent, or choose another data directory`,
+      `cannot read the identity ${path} (${codeOf(error) ?? 'unknown error'}): make it readable for the agent, or choose another data directory`,
       { cause: error },
     );
   }
@@ -116,7 +118,7 @@ async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Prom
     throw new IdentityError(
       'ERR_IDENTITY_UNWRITABLE',
       path,
-      `cannot create the identity ${path} (${codeOf(error)}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
+      `cannot create the identity ${path} (${codeOf(error) ?? 'unknown error'}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
       { cause: error },
     );
   }
@@ -129,8 +131,4 @@ function toLibp2p(key: KeyObject): PrivateKey {
   return privateKeyFromRaw(
     Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]),
   );
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
 }

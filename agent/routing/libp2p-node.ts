@@ -13,6 +13,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
+import { codeOf, hasCode } from '../errors/system-error.ts';
 import { announcedAddresses, tcpAddress, type RegistryPlace } from './announced-addresses.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
@@ -75,8 +76,8 @@ export interface KadRoutingTable {
 }
 
 /** The node cannot listen on one of its addresses. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
+export class RouterListenError extends Error {
+  override readonly name = 'RouterListenError';
   readonly code = 'ERR_ROUTER_LISTEN';
   /** `10.0.0.1:5001` */
   readonly address: string;
@@ -202,13 +203,13 @@ async function startNode(node: RoutingNode, failures: readonly ListenFailure[]):
   const host = socket?.ip.includes(':') === true ? `[${socket.ip}]` : socket?.ip;
   const text =
     socket === undefined ? fatal.address.toString() : `${host ?? ''}:${String(socket.port)}`;
-  throw new ListenError(text, codeOf(fatal.cause), { cause: fatal.cause });
+  throw new RouterListenError(text, codeOf(fatal.cause) ?? 'unknown error', { cause: fatal.cause });
 }
 
 /** The host has no IPv6, or it is switched off: no reason not to start. */
 function isWithoutIPv6({ address, cause }: ListenFailure): boolean {
   const absent = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
-  return address.getComponents()[0]?.name === 'ip6' && absent.includes(codeOf(cause));
+  return address.getComponents()[0]?.name === 'ip6' && hasCode(cause, ...absent);
 }
 
 /** libp2p tells of a failure to listen in prose only; this keeps the error itself. */
@@ -228,8 +229,4 @@ function reportingListenFailures(transport: Transport, failures: ListenFailure[]
     return listener;
   };
   return transport;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
 }

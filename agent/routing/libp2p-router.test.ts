@@ -218,7 +218,7 @@ test('a port in use is an error that names it', async () => {
     await assert.rejects(
       network.start([], { listen: [`/ip4/127.0.0.2/tcp/0`, `/ip4/127.0.0.1/tcp/${String(port)}`] }),
       {
-        name: 'ListenError',
+        name: 'RouterListenError',
         code: 'ERR_ROUTER_LISTEN',
         address: `127.0.0.1:${String(port)}`,
         systemCode: 'EADDRINUSE',

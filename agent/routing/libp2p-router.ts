@@ -91,7 +91,7 @@ export class Libp2pRouter implements Router {
   /**
    * Listens and begins to look for peers; resolves without waiting for any.
    *
-   * @throws {ListenError} when one of the addresses cannot be listened on.
+   * @throws {RouterListenError} when one of the addresses cannot be listened on.
    */
   async start(): Promise<void> {
     if (this.#parts !== undefined) return;

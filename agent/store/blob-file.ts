@@ -6,7 +6,7 @@ import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts';
 import { RangeOnce } from './range-once.ts';
 import type { OpenBlob, StoredBlob } from './content-store.ts';
-import { unlessMissing } from './file-errors.ts';
+import { unlessMissing } from '../errors/system-error.ts';
 import { fileState, type BlobOnDisk } from './file-state.ts';
 
 /**

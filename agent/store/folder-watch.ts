@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 
 import { Backoff } from '../timing/backoff.ts';
 import { isAborted, pause } from '../timing/pause.ts';
-import { hasCode, isMissing } from './file-errors.ts';
+import { hasCode, isMissing } from '../errors/system-error.ts';
 
 export interface FolderWatchInit {
   readonly path: string;

@@ -14,7 +14,7 @@ import {
   type StoredBlob,
   type StoredImage,
 } from './content-store.ts';
-import { unlessMissing } from './file-errors.ts';
+import { unlessMissing } from '../errors/system-error.ts';
 import { ImageIndex } from './oci-layout/image-index.ts';
 import { LayoutFeed } from './oci-layout/layout-feed.ts';
 

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
+import { codeOf } from '../errors/system-error.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
 /** Largest file that is read, in bytes: a bundle of all public authorities has 230 KB. */
@@ -25,7 +26,7 @@ export async function readPem(option: string, path: string): Promise<Buffer> {
   try {
     bytes = await readFile(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = codeOf(error) ?? 'unknown';
     throw new TlsConfigError(
       `${option} ${path} ${REASONS[code] ?? `cannot be read (${code}); look at the disk`}`,
       { cause: error },

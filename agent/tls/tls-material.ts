@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 
+import { codeOf } from '../errors/system-error.ts';
 import { parseCertificates, parseKey, readPem } from './read-pem.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
@@ -78,7 +79,7 @@ async function readIdentity(files: TlsFiles): Promise<TlsIdentity> {
   try {
     createSecureContext({ cert, key });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = codeOf(error) ?? 'unknown';
     throw new TlsConfigError(`${where}: OpenSSL refuses the pair (${code}); issue a new one`);
   }
   return { cert, key, notAfter: leaf.validToDate, names: dnsNames(leaf), warnings: warn(leaf) };

@@ -1,3 +1,4 @@
+import { codeOf } from '../errors/system-error.ts';
 import type { PeerReport } from './peer-report.ts';
 
 /** Why a peer did not deliver; the label of `peerglass_peer_failures_total`. */
@@ -49,7 +50,7 @@ export class PeerError extends Error {
 /** Makes a {@link PeerError} of whatever an HTTP exchange threw. */
 export function toPeerError(error: unknown, fallback: PeerFailure): PeerError {
   if (error instanceof PeerError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error) ?? '';
   let reason = fallback;
   if (NOT_CONNECTED.has(code)) reason = 'connect';
   else if (TLS_FAILURE.test(code)) reason = 'tls';

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 
+import { codeOf } from '../../errors/system-error.ts';
 import type { HostOptions } from '../../hosts/hosts-toml.ts';
 import { located } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
@@ -96,7 +97,7 @@ async function endOf(file: string): Promise<number | string> {
     return Math.min(...blocks.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
   } catch (error) {
     if (error instanceof NoRegularFileError) return error.message;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'not readable';
+    const code = codeOf(error) ?? 'not readable';
     return code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
   }
 }

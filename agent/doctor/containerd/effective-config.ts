@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 
 import { parse } from 'smol-toml';
 
+import { codeOf } from '../../errors/system-error.ts';
 import { at, isRecord, textAt } from '../json.ts';
 import { readRegularFile } from '../regular-file.ts';
 import { CouldNotLook } from '../report.ts';
@@ -114,7 +115,7 @@ async function readTree(file: string): Promise<unknown> {
     return parse(await readRegularFile(file));
   } catch (error) {
     if (error instanceof CouldNotLook) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = codeOf(error) ?? '';
     // Without a file containerd goes by its defaults.
     if (code === 'ENOENT' && file.endsWith(DEFAULT_FILE)) return {};
     const why =

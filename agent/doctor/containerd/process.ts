@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFile, readlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 
+import { codeOf } from '../../errors/system-error.ts';
 import { socketDescriptor } from '../../kernel/kernel.ts';
 import { Libc } from '../../kernel/libc.ts';
 import { CouldNotLook } from '../report.ts';
@@ -23,7 +24,7 @@ export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise
   try {
     await once(socket, 'connect', { ...(signal && { signal }) });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     if (code !== 'EACCES' && code !== 'EPERM') throw error;
     throw new CouldNotLook(`${socketPath} may be opened by root only; run doctor as root`, {
       cause: error,

@@ -1,6 +1,7 @@
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 
+import { codeOf } from '../../errors/system-error.ts';
 import type { OuterCheck } from './parse-registries.ts';
 import type { PlacedFile } from './read-configs.ts';
 import { editDistance } from './words.ts';
@@ -51,7 +52,7 @@ function problemOf(path: string): Problem | undefined {
     accessSync(path, constants.R_OK);
     return stat.size === 0 ? 'empty' : undefined;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unreadable';
   }
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 
+import { codeOf } from '../../errors/system-error.ts';
 import { RegistriesError } from './finding.ts';
 
 /** Largest file that is read, in bytes. */
@@ -19,7 +20,7 @@ function isThere(path: string): boolean {
     statSync(path);
     return true;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = codeOf(error);
     return code !== 'ENOENT' && code !== 'ENOTDIR';
   }
 }
@@ -67,7 +68,7 @@ function decode(path: string, bytes: Buffer): string {
 }
 
 function unreadable(path: string, error: unknown): RegistriesError {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  const code = codeOf(error) ?? 'unknown error';
   const reason =
     { ENOENT: 'no such file', EACCES: 'not permitted; this needs root', EISDIR: 'a folder' }[
       code

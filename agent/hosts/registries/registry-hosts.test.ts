@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { parseHostsToml, renderHostsToml, type HostEntry } from '../hosts-toml.ts';
+import { parseHostsToml, type HostEntry } from '../hosts-toml.ts';
+import { renderHostsToml } from '../render-hosts-toml.ts';
 import { parseRegistries } from './parse-registries.ts';
 import { registryHosts, type RenderedRegistries } from './registry-hosts.ts';
 

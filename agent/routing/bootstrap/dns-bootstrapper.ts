@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 
 import { multiaddr } from '@multiformats/multiaddr';
 
+import { codeOf } from '../../errors/system-error.ts';
 import { BootstrapError, MAX_BOOTSTRAP_PEERS } from './bootstrapper.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
@@ -43,7 +44,7 @@ export class DnsBootstrapper implements Bootstrapper {
       return await Promise.race([lookup(this.#domain, { all: true }), aborted.promise]);
     } catch (error) {
       if (error instanceof BootstrapError) throw error;
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+      const code = codeOf(error) ?? 'unknown error';
       // The name is there, and nobody behind it yet.
       if (code === 'ENODATA') return [];
       throw new BootstrapError(`cannot look up ${this.#domain}: ${code}`, { cause: error });

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 
 import type { Digest } from '../../oci/digest.ts';
 import { BlobFile, blobFileSize } from '../blob-file.ts';
-import { isMissing } from '../file-errors.ts';
+import { isMissing } from '../../errors/system-error.ts';
 
 /** What the folder says of a blob; `unreadable` when it says nothing and containerd has to be asked. */
 export type OnDisk<T> = T | 'missing' | 'unreadable';

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 import { stat, type FileHandle } from 'node:fs/promises';
 
 import { digestAlgorithm, digestHex, type Digest } from '../../oci/digest.ts';
-import { unlessMissing } from '../file-errors.ts';
+import { unlessMissing } from '../../errors/system-error.ts';
 import type { Ingest, IngestState } from '../ingests.ts';
 
 /** Bytes that are read and hashed at once: the event loop is held for a fraction of a millisecond by each. */

@@ -2,7 +2,7 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Digest } from '../../oci/digest.ts';
-import { unlessMissing } from '../file-errors.ts';
+import { unlessMissing } from '../../errors/system-error.ts';
 import type { Ingest, Ingests } from '../ingests.ts';
 import { IngestFile } from './ingest-file.ts';
 

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 
 import { parseDigest } from '../../oci/digest.ts';
 import type { StoredImage } from '../content-store.ts';
-import { unlessMissing } from '../file-errors.ts';
+import { unlessMissing } from '../../errors/system-error.ts';
 
 export type Images = ReadonlyMap<string, StoredImage>;
 

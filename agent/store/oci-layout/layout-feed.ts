@@ -8,7 +8,7 @@ import { Backoff, jittered } from '../../timing/backoff.ts';
 import { pause } from '../../timing/pause.ts';
 import { blobFileSize } from '../blob-file.ts';
 import type { ChangeHub } from '../change-hub.ts';
-import { unlessMissing } from '../file-errors.ts';
+import { unlessMissing } from '../../errors/system-error.ts';
 import { FolderWatch } from '../folder-watch.ts';
 import { Wakeup } from '../../timing/wakeup.ts';
 import type { ImageIndex, Images } from './image-index.ts';

@@ -1,6 +1,12 @@
-/** Whether `error` is a system error with one of these codes, such as `ENOENT`. */
+/** The code of an error of the system, of Node.js or of ours, such as `ENOENT`; undefined when it has none. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
+/** Whether it is one of these codes that `error` has. */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+  const code = codeOf(error);
+  return code !== undefined && codes.includes(code);
 }
 
 /** Whether a path leads nowhere: no such entry, or something on the way is not a folder. */

@@ -1,0 +1,27 @@
+/** The address cannot be listened on. The message names it and says what to do. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code = 'ERR_LISTEN';
+}
+
+/**
+ * Tells people why an address cannot be listened on, and what to do.
+ *
+ * @param code what the system said: `EADDRINUSE`, `EACCES`, ...
+ */
+export function listenError(
+  option: string,
+  address: string,
+  code: string,
+  cause: unknown,
+): ListenError {
+  const port = address.slice(address.lastIndexOf(':') + 1);
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `port in use; see who holds it (ss -ltnp 'sport = :${port}') or choose another`,
+    EACCES: 'not permitted; choose a port above 1023',
+    EADDRNOTAVAIL: 'not an address of this host',
+  };
+  // k3s started with --embedded-registry has a directory of its own there.
+  const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';
+  return new ListenError(`${option} ${address}: ${reasons[code] ?? code}${k3s}`, { cause });
+}

@@ -1,0 +1,60 @@
+import type { Http2ServerRequest } from 'node:http2';
+import type { Socket } from 'node:net';
+
+import { hasCode } from '../errors/system-error.ts';
+import { OciError } from '../oci/errors.ts';
+
+/** Largest request head, in bytes; containerd's stay below 2 KiB. */
+export const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Pipelined requests that may wait on one connection; containerd sends none. */
+export const MAX_PIPELINED = 8;
+
+const HEAD_END = '\r\n\r\n';
+
+/**
+ * Closes a connection over which more requests come at once than may wait. To be told of each would be too late:
+ * the parser makes all requests of a chunk before anything else happens, a thousand and more of them in 64 KiB,
+ * which is 3 MiB for each connection.
+ */
+export function refuseFloods(socket: Socket): void {
+  const [parse] = socket.listeners('data');
+  if (parse === undefined) return;
+  socket.on('data', (chunk: Buffer) => {
+    if (hasFlood(chunk)) socket.destroy();
+    else parse.call(socket, chunk);
+  });
+  socket.off('data', parse as (chunk: Buffer) => void);
+}
+
+function hasFlood(chunk: Buffer): boolean {
+  let ends = 0;
+  for (let at = chunk.indexOf(HEAD_END); at >= 0; at = chunk.indexOf(HEAD_END, at + 1)) {
+    ends += 1;
+    if (ends > MAX_PIPELINED + 1) return true;
+  }
+  return false;
+}
+
+/** Whether the head of a request by HTTP/2 is larger than it may be. */
+export function isTooLarge({ rawHeaders }: Http2ServerRequest): boolean {
+  return rawHeaders.reduce((sum, text) => sum + text.length, 0) > MAX_HEADER_BYTES;
+}
+
+/** The answer to one that is. */
+export function headTooLarge(): OciError {
+  return new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`);
+}
+
+/** The answer to what could not be read as a request. */
+export function malformed(error: Error): OciError {
+  return hasCode(error, 'HPE_HEADER_OVERFLOW')
+    ? headTooLarge()
+    : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
+}
+
+/** Whether what could not be read is how a handshake of TLS begins (RFC 8446, section 5.1). */
+export function isHandshake(error: Error & { readonly rawPacket?: unknown }): boolean {
+  const { rawPacket } = error;
+  return Buffer.isBuffer(rawPacket) && rawPacket[0] === 22 && rawPacket[1] === 3;
+}
