@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { environmentName, type OptionTable } from '../agent/config/options.ts';
-import { SUBCOMMANDS } from '../agent/config/subcommands.ts';
+import { SUBCOMMANDS, type Subcommand } from '../agent/config/subcommands.ts';
 import { METRICS } from '../agent/metrics/table.ts';
 
 const NOTE =
@@ -42,11 +42,16 @@ function configuration(): string {
     'counts as not set. Lists are given as several values (`--registry-filters A B`) and in the environment',
     'separated by commas, a value with a comma in double quotes. Durations are written `20ms`, `5s`, `1m30s`.\n',
     'Options marked **S** are those of Spegel, with its names, variables and defaults.\n',
-    ...Object.entries(SUBCOMMANDS).flatMap(([name, { summary, options }]) => [
-      `## \`peerglass ${name}\`\n`,
-      `To ${summary}.\n`,
-      optionTable(options),
-    ]),
+    ...Object.entries<Subcommand>(SUBCOMMANDS).flatMap(
+      ([name, { summary, options, sections = { '': options } }]) => [
+        `## \`peerglass ${name}\`\n`,
+        `To ${summary}.\n`,
+        ...Object.entries(sections).flatMap(([title, table]) => [
+          ...(title === '' ? [] : [`### ${title}\n`]),
+          optionTable(table),
+        ]),
+      ],
+    ),
     '## Variables without a flag\n',
     '| variable | meaning |',
     '|---|---|',

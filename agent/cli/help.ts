@@ -19,19 +19,37 @@ export function renderOverview(
   ].join('');
 }
 
-/** The text of `peerglass <name> --help`: one line an option, its default in the place of its value. */
-export function renderHelp(name: string, summary: string, table: OptionTable): string {
-  const rows = Object.entries(table).map(([flag, option]) => {
+/**
+ * The text of `peerglass <name> --help`: one line an option, its default in the place of its value.
+ *
+ * @param sections options by the heading above them; an empty one is left out
+ */
+export function renderHelp(
+  name: string,
+  summary: string,
+  sections: Readonly<Record<string, OptionTable>>,
+): string {
+  return [
+    `Usage: peerglass ${name} [options]      (${summary})\n\n`,
+    ...Object.entries(sections).flatMap(([title, table]) => [
+      title === '' ? '' : `${title}:\n`,
+      ...renderOptions(table),
+      '\n',
+    ]),
+    'Each has an environment twin: --registry-addr is REGISTRY_ADDR. Values shown in lower case or as\n',
+    'an address are the defaults. docs/CONFIGURATION.md says when to change them.\n',
+  ].join('');
+}
+
+function renderOptions(table: OptionTable): string[] {
+  return Object.entries(table).map(([flag, option]) => {
     const value = option.fallback === '' ? option.kind.placeholder : option.fallback;
     const left = `  --${flag} ${value}${option.kind.list ? ' ...' : ''}`;
     const twin = option.env === undefined ? '' : ` (${environmentName(flag, option)})`;
-    const gap = left.length < SUMMARY_COLUMN ? '' : `\n`;
-    return `${left}${gap}${gap === '' ? ' '.repeat(SUMMARY_COLUMN - left.length) : ' '.repeat(SUMMARY_COLUMN)}${option.summary}${twin}\n`;
+    const isLong = left.length >= SUMMARY_COLUMN;
+    const gap = isLong
+      ? `\n${' '.repeat(SUMMARY_COLUMN)}`
+      : ' '.repeat(SUMMARY_COLUMN - left.length);
+    return `${left}${gap}${option.summary}${twin}\n`;
   });
-  return [
-    `Usage: peerglass ${name} [options]      (${summary})\n\n`,
-    ...rows,
-    '\nEach has an environment twin: --registry-addr is REGISTRY_ADDR. Values shown in lower case or as\n',
-    'an address are the defaults. docs/CONFIGURATION.md says when to change them.\n',
-  ].join('');
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 
 import type { OptionTable, OptionValues } from '../config/options.ts';
 import { UsageError, resolveOptions, type WrittenFlags } from '../config/resolve.ts';
-import { SUBCOMMANDS } from '../config/subcommands.ts';
+import { SUBCOMMANDS, type Subcommand } from '../config/subcommands.ts';
 import { runCleanupWait } from './cleanup-wait.ts';
 import { runCleanup } from './cleanup.ts';
 import { runConfiguration } from './configuration.ts';
@@ -80,13 +80,13 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
     ...operands: readonly string[]
   ) => Promise<void> | void,
 ): void {
-  const { summary, operand }: { summary: string; operand?: string } = SUBCOMMANDS[name];
+  const { summary, operand, sections }: Subcommand = SUBCOMMANDS[name];
   const own: (typeof SUBCOMMANDS)[N]['options'] = SUBCOMMANDS[name].options;
   const table: OptionTable = own;
   const command = program.command(name).allowExcessArguments(false);
   if (operand !== undefined) command.argument(`<${operand}>`);
   const usage = operand === undefined ? name : `${name} ${operand}`;
-  command.helpInformation = () => renderHelp(usage, summary, table);
+  command.helpInformation = () => renderHelp(usage, summary, sections ?? { '': table });
   for (const [flag, { kind }] of Object.entries(table)) {
     const value = kind.list
       ? '<values...>'

@@ -2,13 +2,31 @@ import { DOCTOR_OPTIONS } from './doctor-options.ts';
 import { CLEANUP_OPTIONS, CLEANUP_WAIT_OPTIONS, CONFIGURATION_OPTIONS } from './hosts-options.ts';
 import { CHECK_REGISTRIES_OPTIONS } from './registries-options.ts';
 import { STARTUP_TAINT_OPTIONS } from './taint-options.ts';
-import { COMMON_OPTIONS, REGISTRY_OPTIONS, VERSION_OPTIONS } from './options.ts';
+import {
+  COMMON_OPTIONS,
+  REGISTRY_OPTIONS,
+  REGISTRY_SECTIONS,
+  VERSION_OPTIONS,
+  type OptionTable,
+} from './options.ts';
 
-/** Every subcommand with its options, in the order of the overview. A summary continues "to". */
+/** What is known of a subcommand before it runs. */
+export interface Subcommand {
+  /** Continues "to". */
+  readonly summary: string;
+  /** The one word that it takes beside its options. */
+  readonly operand?: string;
+  readonly options: OptionTable;
+  /** Where the options are many, what they are about: each is in one of these. */
+  readonly sections?: Readonly<Record<string, OptionTable>>;
+}
+
+/** Every subcommand with its options, in the order of the overview. */
 export const SUBCOMMANDS = {
   registry: {
     summary: 'run the agent: mirror, directory and metrics of this node',
     options: { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS },
+    sections: REGISTRY_SECTIONS,
   },
   configuration: {
     summary: 'tell containerd of the mirror: write its hosts.toml files',
@@ -36,4 +54,4 @@ export const SUBCOMMANDS = {
     options: DOCTOR_OPTIONS,
   },
   version: { summary: 'print the version', options: VERSION_OPTIONS },
-} as const;
+} as const satisfies Readonly<Record<string, Subcommand>>;

@@ -1,0 +1,32 @@
+import { option } from './option.ts';
+import { SHARED_BY_REGISTRIES } from './registries-options.ts';
+import { VALUE } from './values.ts';
+
+/** Which images are shared. */
+export const SHARING_OPTIONS = {
+  'registry-filters': option({
+    kind: VALUE.regexes,
+    fallback: '',
+    summary: 'leave out images that match',
+    details:
+      'Regular expressions on `registry/repository` and `registry/repository:tag`. A match on the name leaves out the image; a match that needs the tag (`:dev$`) leaves out the tag, and by digest the content is shared.',
+    spegel: true,
+  }),
+  'mirrored-registries': option({
+    kind: VALUE.registries,
+    fallback: '',
+    summary: 'share only these; none: all',
+    details: 'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.',
+    spegel: true,
+  }),
+  ...SHARED_BY_REGISTRIES,
+  'enable-latest': option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'share images tagged latest',
+    details:
+      'The tag moves, and a mirror would pin each node to what its neighbours happen to have. By digest such images are shared in any case.',
+    spegel: false,
+    env: 'K3S_P2P_ENABLE_LATEST',
+  }),
+} as const;
