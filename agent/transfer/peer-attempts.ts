@@ -73,8 +73,8 @@ export class PeerAttempts {
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
-  /** Peer IDs of those that are not to be asked again for this request. */
-  readonly #failed = new Set<string>();
+  /** Peer IDs of those that are not to be asked again for this request, and why. */
+  readonly #failed = new Map<string, PeerFailure>();
   /** Those that broke off once after they had delivered, and may be asked once more. */
   readonly #forgiven = new Set<string>();
   #faults = 0;
@@ -164,7 +164,8 @@ export class PeerAttempts {
     // Nobody is held up by a busy peer, and it may be the only one that has it; but who falls silent time and
     // again must not cost every layer of an image all the time there is.
     const silences = standing.silences(peerId);
-    const within = silences === 0 ? this.#init.firstByteBudget : this.#patience(provider, silences);
+    const isPatient = silences === 0 || this.pieces.isLater;
+    const within = isPatient ? this.#init.firstByteBudget : this.#patience(provider, silences);
     this.#anyAsked = true;
     standing.asking(peerId);
     profiles.begins(peerId);
@@ -241,7 +242,7 @@ export class PeerAttempts {
       if (failure.reason !== 'range') standing.failed(provider.peerId, this.#key);
     }
     this.#unsatisfiable ||= failure.reason === 'range';
-    this.#failed.add(provider.peerId);
+    this.#failed.set(provider.peerId, failure.reason);
     this.#report(provider, failure);
   }
 
@@ -257,9 +258,15 @@ export class PeerAttempts {
     if (delivered && failure.reason === 'body' && !this.#forgiven.has(provider.peerId)) {
       this.#forgiven.add(provider.peerId);
     } else {
-      this.#failed.add(provider.peerId);
+      this.#failed.set(provider.peerId, failure.reason);
     }
     this.#report(provider, failure);
+  }
+
+  /** Has those asked again that did not answer or broke off: where nobody else is left, they may be all there is. */
+  forgive(): void {
+    for (const [peerId, reason] of this.#failed)
+      if (SILENCE.has(reason)) this.#failed.delete(peerId);
   }
 
   /** Notes how fast a body came, of which so many bytes arrived while it was waited for. */

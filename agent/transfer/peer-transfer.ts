@@ -4,6 +4,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Provider } from '../routing/router.ts';
+import { Backoff } from '../timing/backoff.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { Bandwidth } from './bandwidth.ts';
 import { Bans } from './bans.ts';
@@ -28,6 +29,12 @@ import { PieceLengths } from './pieces.ts';
 import { PeerStanding } from './peer-standing.ts';
 import { resumingBody, type Piece, type ReadBody } from './resuming-body.ts';
 import { checkedInPassing } from './verified-body.ts';
+
+/** How often peers are looked for when a piece of a blob is asked for that must not be refused: some twelve seconds. */
+const MAX_PIECE_TRIES = 4;
+
+/** The waits between, in milliseconds. */
+const PIECE_BACKOFF = { first: 200, most: 1_600 };
 
 /** Bounds of a transfer. */
 export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
@@ -121,7 +128,7 @@ export class PeerTransfer {
   }
 
   /**
-   * Asks peers until one answers well.
+   * Asks peers until one answers well; several times for a piece of a blob that containerd asks nobody else for.
    *
    * @param signal ends everything, the body included
    * @returns `undefined` when no peer has it or none answers in time
@@ -132,17 +139,25 @@ export class PeerTransfer {
     const attempts = new PeerAttempts(request, this.#components, this.#init);
     await this.#deliveries.settled(contentKey(request), signal);
     const start = performance.now();
-    using budget = new Budget(this.#init.firstByteBudget);
-    try {
-      const content = await this.#firstGood(attempts, signal, budget);
-      metrics.firstByte.observe((performance.now() - start) / 1000);
-      return content;
-    } catch (error) {
-      if (!(error instanceof NotDelivered)) throw error;
-      const { reason } = error;
-      metrics.fallThroughs.inc({ reason });
-      logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
-      return undefined;
+    const backoff = new Backoff(PIECE_BACKOFF);
+    for (let triesLeft = attempts.pieces.isLater ? MAX_PIECE_TRIES : 1; ; triesLeft -= 1) {
+      using budget = new Budget(this.#init.firstByteBudget);
+      try {
+        const content = await this.#firstGood(attempts, signal, budget);
+        metrics.firstByte.observe((performance.now() - start) / 1000);
+        return content;
+      } catch (error) {
+        if (!(error instanceof NotDelivered)) throw error;
+        if (triesLeft === 1) {
+          const { reason } = error;
+          metrics.fallThroughs.inc({ reason });
+          logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
+          return undefined;
+        }
+      }
+      await backoff.wait(signal);
+      signal.throwIfAborted();
+      attempts.forgive();
     }
   }
 

@@ -37,17 +37,26 @@ export class PieceLengths {
     this.#starts.set(digest, starts);
     const [oldest] = this.#starts.keys();
     if (this.#starts.size > MAX_BLOBS && oldest !== undefined) this.#starts.delete(oldest);
-    return new Pieces(leastDistance(starts));
+    return new Pieces(leastDistance(starts), range.start);
   }
 }
 
 /** What to ask peers for in the course of one body. */
 export class Pieces {
+  /**
+   * Whether it is a piece behind the first. Of the first containerd asks the next host when it is refused; when a later
+   * one is, the pull has failed.
+   */
+  readonly isLater: boolean;
   #length: number | undefined;
   #passed = 0;
 
-  /** @param length bytes after which the client is going to leave; `undefined` when it wants all */
-  constructor(length: number | undefined) {
+  /**
+   * @param length bytes after which the client is going to leave; `undefined` when it wants all
+   * @param start where in the blob it begins
+   */
+  constructor(length: number | undefined, start = 0) {
+    this.isLater = length !== undefined && start > 0;
     this.#length = length;
   }
 

@@ -111,7 +111,10 @@ export async function* resumingBody<T extends Piece>(
     }
     let next: Source | undefined;
     while (next === undefined && vainTries < MAX_VAIN_TRIES && !attempts.exhausted) {
-      if (vainTries > 0) await backoff.wait(signal);
+      if (vainTries > 0) {
+        await backoff.wait(signal);
+        attempts.forgive();
+      }
       signal.throwIfAborted();
       vainTries += 1;
       next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
