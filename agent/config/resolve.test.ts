@@ -111,6 +111,10 @@ describe('resolveOptions', () => {
     ['http-bootstrap-peer', 'ftp://x', /http/],
     ['http-bootstrap-peer', 'http://u:p@x', /password/],
     ['static-bootstrap-peers', '10.0.0.1:5001', /\/ip4\//],
+    ['static-bootstrap-peers', '/ip4/10.0.0.999/tcp/5001', /peer address/],
+    ['static-bootstrap-peers', '/ip6/10.0.0.1/tcp/5001', /peer address/],
+    ['static-bootstrap-peers', '/ip4/10.0.0.1/tcp/99999', /peer address/],
+    ['static-bootstrap-peers', '/ip4/10.0.0.1/tcp/5001/p2p/xyz', /peer address/],
     ['bootstrap-kind', 'gossip', /dns, http, static/],
     ['oci-layout', '/dev/null', /not a folder/],
   ] as const) {
@@ -126,6 +130,26 @@ describe('resolveOptions', () => {
       );
     });
   }
+
+  it('repeats no password, in what is no URL either', () => {
+    for (const text of ['u:secret@host:5000', 'http://u:secret@ho st', 'ftp://u:secret@host']) {
+      assert.throws(
+        () => resolve({ 'http-bootstrap-peer': [text] }),
+        ({ message }: Error) => message.includes('password') && !message.includes('secret'),
+        text,
+      );
+    }
+  });
+
+  it('takes addresses of peers of every kind', () => {
+    const peers = [
+      '/ip4/10.0.0.1/tcp/5001',
+      '/ip6/fd00::1/tcp/5001',
+      '/dns4/a.example/tcp/65535',
+      '/ip4/10.0.0.1/tcp/5001/p2p/12D3KooWPT98FXMfDQYavZm66EeVjTqP9Nnehn1gyaydqV8L8BQw',
+    ];
+    assert.deepEqual(resolve({ 'static-bootstrap-peers': peers })['static-bootstrap-peers'], peers);
+  });
 
   it('names the variable when that is wrong, and refuses a flag given twice', () => {
     assert.throws(() => resolve({}, { REGISTRY_ADDR: 'x' }), /^UsageError: REGISTRY_ADDR: /);

@@ -154,19 +154,31 @@ function parseRegex(text: string): RegExp {
 
 function parseHttpUrl(text: string): string {
   if (text === '') return '';
+  // Whatever is before an @ may be a password, in what is no URL too.
+  if (text.includes('@')) {
+    throw new Error('user and password do not belong into the URL; write http://HOST:PORT');
+  }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
     throw new Error(`"${text}" is no URL; write http://HOST:PORT`);
   }
-  if (url.username !== '' || url.password !== '') {
-    throw new Error('user and password do not belong into the URL');
-  }
   return text;
 }
 
+/** An address, a port, and perhaps a peer ID, which has 46 characters or more. */
+const MULTIADDR =
+  /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d{1,5})(?:\/p2p\/[A-Za-z0-9]{46,})?$/;
+
 function parseMultiaddr(text: string): string {
-  if (!/^\/(ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+(\/p2p\/[A-Za-z0-9]+)?$/.test(text)) {
-    throw new Error(`"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001/p2p/ID`);
+  const [, kind, host = '', port] = MULTIADDR.exec(text) ?? [];
+  const fits =
+    (kind === 'ip4' && isIP(host) === 4) ||
+    (kind === 'ip6' && isIP(host) === 6) ||
+    kind?.startsWith('dns') === true;
+  if (!fits || Number(port) > 65_535) {
+    throw new Error(
+      `"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001, with /p2p/ID behind it where the ID is known`,
+    );
   }
   return text;
 }
