@@ -45,11 +45,13 @@ async function follow(
     settings = {},
     held,
     gone = [] as readonly string[],
+    containerd = true,
   }: {
     name?: string;
     settings?: Record<string, unknown>;
     held?: TestImage;
     gone?: readonly string[];
+    containerd?: boolean;
   } = {},
 ): Promise<ImageReport> {
   const registryPort = Number(new URL(mirror.origin).port);
@@ -59,13 +61,9 @@ async function follow(
     res.end(JSON.stringify(req.url === '/debug/status' ? status : { peers: named }));
   });
   const images = { 'k8s.io': held === undefined ? {} : { [name]: held } };
-  const { init } = await doctorStage(
-    t,
-    { images, gone },
-    {
-      metricsAddress: { host: '127.0.0.1', port },
-    },
-  );
+  const { init } = await doctorStage(t, containerd ? { images, gone } : undefined, {
+    metricsAddress: { host: '127.0.0.1', port },
+  });
   using facts = new Facts(init);
   const reference = qualify(name);
   assert.ok(reference !== undefined);
@@ -93,6 +91,17 @@ describe('an image is followed', () => {
     const text = renderImage(report);
     assert.match(text, /^ {2}layer +sha256:[0-9a-f]{12} +\d+ B +no +1 +http:/m);
     assert.match(text, /0 pieces from this node, 5 from peers/);
+  });
+
+  it('through all its pieces where containerd cannot be asked', async (t) => {
+    await using mirror = await startMirror();
+    putImage(mirror.store, makeImage(100, 200), NAME);
+    const report = await follow(t, mirror, [], { containerd: false });
+    assert.equal(report.result, 'ok', JSON.stringify(report));
+    assert.deepEqual(
+      report.parts.map(({ kind, here, servedBy }) => [kind, here, servedBy]),
+      ['tag', 'manifest', 'config', 'layer', 'layer'].map((kind) => [kind, undefined, 'local']),
+    );
   });
 
   it('to nobody, with what those said that are named', async (t) => {

@@ -156,8 +156,9 @@ class Trace {
           holders.map((it) => it.answer),
         )
       : filtered;
+    const known = record === 'unknown' ? undefined : record;
     const told =
-      record ?? ('error' in answer ? '' : (answer.headers['docker-content-digest'] ?? ''));
+      known ?? ('error' in answer ? '' : (answer.headers['docker-content-digest'] ?? ''));
     return {
       part: {
         kind: 'tag',
