@@ -16,7 +16,9 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
   // A promise that nobody waits for must not take the node's pulls down with it. An exception that
   // nothing caught ends the process as ever: after one, no state can be relied on.
   process.on('unhandledRejection', (reason) => {
-    logger.error({ err: reason }, 'a failure that nothing handled; please report it');
+    // A defect, and so with its stack at every level.
+    const stack = reason instanceof Error ? reason.stack : undefined;
+    logger.error({ err: reason, stack }, 'a failure that nothing handled; please report it');
   });
 
   const ended = endedBySignal();
