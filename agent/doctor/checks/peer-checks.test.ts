@@ -90,6 +90,20 @@ describe('bootstrap-addresses', () => {
     assert.equal(outcome, 'warning');
     assert.deepEqual(details, [dead]);
   });
+
+  it('does not take an empty bootstrap for one that answers', async (t) => {
+    const bootstrap = { named: 0, unreached: [] };
+    for (const [told, says] of [
+      [{}, /names nobody/],
+      [{ bootstrapError: 'cannot look up x: ENOTFOUND' }, /cannot look up x/],
+    ] as const) {
+      const found = await find(t, 'bootstrap-addresses', {
+        '/debug/status': { directory: { bootstrap, ...told } },
+      });
+      assert.equal(found.outcome, 'skipped');
+      assert.match(found.reason, says);
+    }
+  });
 });
 
 describe('peer-registry', () => {

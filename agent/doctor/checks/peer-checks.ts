@@ -27,11 +27,16 @@ async function peers(facts: Facts): Promise<Verdict> {
 }
 
 async function bootstrapAddresses(facts: Facts): Promise<Verdict> {
-  const bootstrap = at(await facts.status(), 'directory', 'bootstrap');
+  const status = await facts.status();
+  const bootstrap = at(status, 'directory', 'bootstrap');
   const named = at(bootstrap, 'named');
   const unreached = at(bootstrap, 'unreached');
   if (typeof named !== 'number' || !Array.isArray(unreached)) {
     return skipped('the agent does not tell whom it bootstraps from');
+  }
+  if (named === 0) {
+    const why = textAt(status, 'directory', 'bootstrapError');
+    return skipped(why ?? 'the bootstrap names nobody but this node');
   }
   if (unreached.length === 0) return ok(`all of ${named} addresses of the bootstrap answer`);
   return warning(
