@@ -43,7 +43,8 @@ export function createBootstrapper(config: RegistryConfig): Bootstrapper {
 export function listenMultiaddrs({ host, port }: HostPort): string[] {
   if (host === '') return [`/ip4/0.0.0.0/tcp/${port}`, `/ip6/::/tcp/${port}`];
   const version = isIP(host);
-  if (version === 0) throw new UsageError(`--router-addr: "${host}" is no IP address`);
+  if (version === 0)
+    throw new UsageError(`--router-addr: "${host}" is no IP address; write IP:PORT or :PORT`);
   return [`/ip${version}/${host}/tcp/${port}`];
 }
 

@@ -48,7 +48,9 @@ export class Health {
 
   #store(): ReadinessCheck {
     if (this.#watched?.inventory.status().synced === true) return { ok: true };
-    return { ok: false, reason: 'the content store has not been listed yet; is containerd up?' };
+    const reason =
+      'the content store has not been listed yet; is containerd up, or the folder of --oci-layout there?';
+    return { ok: false, reason };
   }
 
   #directory(): ReadinessCheck {

@@ -67,7 +67,11 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       [['registry', '--registry-addr'], {}, /argument missing/],
       [['registry'], { METRICS_ADDR: '9090' }, /METRICS_ADDR: .*HOST:PORT/],
       [['registry'], { K3S_P2P_PORT: 'x' }, /K3S_P2P_PORT: "x" is no port/],
-      [['registry', '--router-addr', 'node:1'], {}, /--router-addr: "node" is no IP address/],
+      [
+        ['registry', '--router-addr', 'node:1'],
+        {},
+        /--router-addr: "node" is no IP address; write IP:PORT/,
+      ],
       [['registry', '--bootstrap-kind', 'dns'], {}, /--dns-bootstrap-domain/],
       [['registry', '--bootstrap-kind', 'http'], {}, /--http-bootstrap-peer/],
       [['registry', '--oci-layout', '/dev/null'], {}, /not a folder/],

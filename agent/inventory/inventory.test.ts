@@ -273,6 +273,7 @@ describe('Inventory', () => {
     });
     assert.equal(lines.filter((line) => line.includes('could not list')).length, 1);
     assert.equal(lines.filter((line) => line.includes('listed again')).length, 1);
+    assert.match(lines.find((line) => line.includes('store listed')) ?? '', /"synced":true/);
   });
 
   it('tries again when the directory did not take the keys', async () => {

@@ -146,8 +146,9 @@ export class Inventory {
       try {
         await this.#listOnce(signal);
         if (complained) this.#logger.info('the store can be listed again');
-        if (!this.#synced) this.#logger.info(this.status(), 'store listed');
+        const first = !this.#synced;
         this.#synced = true;
+        if (first) this.#logger.info(this.status(), 'store listed');
         return;
       } catch (error) {
         if (isAborted(signal)) return;

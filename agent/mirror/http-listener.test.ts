@@ -11,6 +11,7 @@ import { makeImage } from '../testing/image.ts';
 import { startMirror } from '../testing/mirror-node.ts';
 import { HttpListener } from './http-listener.ts';
 import { instrument } from './instrument.ts';
+import { listenError } from './listen-error.ts';
 
 /** Sends raw bytes and gives back everything that comes until the server closes. */
 async function exchange(origin: string, text: string): Promise<string> {
@@ -27,6 +28,21 @@ async function received(socket: Socket): Promise<string> {
 
 const get = (path: string, ...headers: string[]): string =>
   `${[`GET ${path} HTTP/1.1`, 'host: mirror', ...headers].join('\r\n')}\r\n\r\n`;
+
+describe('listenError', () => {
+  for (const [code, says] of [
+    ['EADDRINUSE', /port in use; see who holds it/],
+    ['EADDRNOTAVAIL', /not an address of this host; name one of it/],
+    ['ENOTFOUND', /no such host name; name an IP address/],
+    ['EAI_AGAIN', /cannot be looked up now; name an IP address/],
+  ] as const) {
+    it(`says what to do about ${code}`, () => {
+      const { message } = listenError('--registry-addr', 'node:5000', code, undefined);
+      assert.match(message, /^--registry-addr node:5000: /);
+      assert.match(message, says);
+    });
+  }
+});
 
 describe('HttpListener', () => {
   it('answers a head that is too large with 431, and no HTTP with 400', async () => {

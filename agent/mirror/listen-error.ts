@@ -19,7 +19,9 @@ export function listenError(
   const reasons: Record<string, string> = {
     EADDRINUSE: `port in use; see who holds it (ss -ltnp 'sport = :${port}') or choose another`,
     EACCES: 'not permitted; choose a port above 1023',
-    EADDRNOTAVAIL: 'not an address of this host',
+    EADDRNOTAVAIL: 'not an address of this host; name one of it, or :PORT for all',
+    ENOTFOUND: 'no such host name; name an IP address of this host, or :PORT for all',
+    EAI_AGAIN: 'the host name cannot be looked up now; name an IP address of this host',
   };
   // k3s started with --embedded-registry has a directory of its own there.
   const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';

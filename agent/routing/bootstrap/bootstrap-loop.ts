@@ -146,7 +146,10 @@ export class BootstrapLoop {
     }
     const { logger } = this.#components;
     if (this.#status.error === undefined) {
-      logger.warn('the bootstrap reaches nobody, going on trying');
+      logger.warn(
+        { named },
+        'the bootstrap reaches nobody, going on trying; /debug/status says whom it tried, and why not',
+      );
     }
     logger.debug({ reason: failure }, 'the bootstrap has reached nobody');
     const { bootstrapped } = this.#status;

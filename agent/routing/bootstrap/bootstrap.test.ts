@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 
+import { pino } from 'pino';
+
 import { found, until } from '../conformance.ts';
 import { loadIdentity } from '../identity.ts';
 import { Libp2pRouter } from '../libp2p-router.ts';
@@ -54,6 +56,25 @@ test('dead addresses do not keep a node from those that live', async () => {
   await a.advertise(['key']);
   await until(async () => (await found(b, 'key')).length === 1);
   await until(() => b.status().bootstrapped);
+});
+
+test('a bootstrap that reaches nobody says how many it tried, and where the reasons are', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const router = new Libp2pRouter(
+    {
+      privateKey: await loadIdentity(),
+      bootstrapper: new StaticBootstrapper(['/ip4/127.0.1.1/tcp/9', '/ip4/127.0.1.2/tcp/9']),
+      logger: pino(
+        { level: 'warn' },
+        { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+      ),
+    },
+    { listen: ['/ip4/127.0.0.20/tcp/0'], registryPort: 5000 },
+  );
+  await router.start();
+  await until(() => lines.length > 0).finally(() => router.stop());
+  assert.equal(lines[0]?.['named'], 2);
+  assert.match(String(lines[0]['msg']), /reaches nobody.*\/debug\/status/);
 });
 
 test('while nobody can be reached the status says why, and a peer that comes is found', async () => {
