@@ -230,6 +230,14 @@ describe('the script that installs refuses', () => {
     assert.deepEqual([other.status, none.status], [1, 1]);
   });
 
+  it('a root that is not there', () => {
+    for (const more of [[], ['--dry-run'], ['--uninstall']]) {
+      const { status, stderr } = run(join(archive, 'install'), '--root', `${root}/none`, ...more);
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, /^peerglass: --root .*\/none: no such folder; make it first\n$/);
+    }
+  });
+
   it('a machine on which Node.js does not run', () => {
     writeFileSync(join(archive, 'node'), '#!/bin/sh\necho no libstdc++ >&2\nexit 127\n');
     const { status, stderr } = run(join(archive, 'install'), '--dry-run');
