@@ -91,6 +91,22 @@ test('what cannot be read or created is an error that names it', async () => {
   await assert.rejects(loadIdentity(join(file, 'sub')), /ERR_IDENTITY|cannot/);
 });
 
+test('a data directory is made with the folders above it', async () => {
+  const deep = join(dir, 'a/b/c');
+  const { publicKey } = await loadIdentity(deep);
+  assert.ok(publicKey.equals((await loadIdentity(deep)).publicKey));
+});
+
+test(
+  'a data directory that the system does not let be made is an error, not a wait without end',
+  { skip: process.platform !== 'linux' && 'needs /proc' },
+  async () => {
+    for (const path of ['/proc/peerglass', '/proc/peerglass/data']) {
+      await assert.rejects(loadIdentity(path), { code: 'ERR_IDENTITY_UNWRITABLE' });
+    }
+  },
+);
+
 test(
   'a data directory that is not writable is an error that names it',
   { skip: process.getuid?.() === 0 && 'root writes everywhere' },

@@ -1,12 +1,13 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { PrivateKey } from '@libp2p/interface';
 
-import { codeOf } from '../errors/system-error.ts';
+import { codeOf, hasCode } from '../errors/system-error.ts';
 
 /** The file in the data directory; Spegel's name and form (PKCS8 PEM, mode 0600). */
 export const IDENTITY_FILE = 'private.key';
@@ -98,7 +99,7 @@ function parseKey(pem: Buffer, path: string): KeyObject {
 async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o755 });
+    await makeFolder(dataDir);
     const file = await open(temporary, 'wx', 0o600);
     try {
       await file.writeFile(key.export({ type: 'pkcs8', format: 'pem' }));
@@ -121,6 +122,25 @@ async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Prom
       `cannot create the identity ${path} (${codeOf(error) ?? 'unknown error'}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
       { cause: error },
     );
+  }
+}
+
+/**
+ * Makes a folder and those above it. Not by `recursive`: where the system says of a folder that is there that it is not,
+ * as below /proc and some mounts, Node.js repeats that for ever, on a thread that no signal ends.
+ */
+async function makeFolder(path: string): Promise<void> {
+  const make = async (): Promise<void> => {
+    await mkdir(path, { mode: 0o755 });
+  };
+  try {
+    await make();
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return;
+    const parent = dirname(path);
+    if (!hasCode(error, 'ENOENT') || parent === path || existsSync(parent)) throw error;
+    await makeFolder(parent);
+    await make();
   }
 }
 
