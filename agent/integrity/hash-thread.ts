@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads';
 
-import { codeOf } from '../errors/system-error.ts';
 import type { FileState } from '../store/file-state.ts';
 import type { HashedFile } from './file-hash.ts';
 
@@ -148,7 +147,8 @@ function work(): void {
     try {
       parentPort.postMessage(hashFile(path, algorithm));
     } catch (error) {
-      const code = codeOf(error) ?? 'EUNKNOWN';
+      // Not by a function from elsewhere: the thread has the text of this one alone.
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'EUNKNOWN';
       parentPort.postMessage({ code });
     }
   });
