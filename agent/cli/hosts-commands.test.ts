@@ -217,6 +217,30 @@ describe("containerd's configuration", () => {
     },
   );
 
+  it(
+    'leaves the authority where a file that was edited names it, for containerd fails without',
+    { skip: noOpenssl },
+    async () => {
+      await using authority = await Authority.create();
+      const copy = join(certs, '.peerglass-ca.crt');
+      await runProgram(program, [
+        ...['configuration', ...where(), '--mirror-targets', 'https://127.0.0.1:30020'],
+        ...['--mirror-target-ca-copy', authority.ca],
+      ]);
+      const file = join(certs, '_default/hosts.toml');
+      appendFileSync(file, '# mine\n');
+      const kept = await runProgram(program, ['cleanup', ...where()]);
+      assert.equal(kept.code, 0, kept.stderr);
+      assert.match(readFileSync(file, 'utf8'), /# mine\n$/);
+      assert.deepEqual(readFileSync(copy), readFileSync(authority.ca));
+      assert.match(kept.stderr, /authority of the mirror is kept/);
+      rmSync(file);
+      const gone = await runProgram(program, ['cleanup', ...where()]);
+      assert.equal(gone.code, 0, gone.stderr);
+      assert.ok(!existsSync(copy), 'nothing names it any more');
+    },
+  );
+
   it('forgets what an agent kept, and nothing of others', async () => {
     const data = join(folder, 'data');
     const cleanup = ['cleanup', ...where(), '--data-dir', data];

@@ -137,7 +137,7 @@ export function createConfigurator(
     return pem;
   };
   return new AuthorityConfigurator(
-    { configurator },
+    { configurator, logger },
     { path, read: file === '' ? undefined : read },
   );
 }

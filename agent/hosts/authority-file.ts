@@ -1,17 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { Logger } from 'pino';
+
 import { hasCode } from '../errors/system-error.ts';
-import { nodeFileOperations, type FileOperations } from './file-operations.ts';
+import { entryAt, nodeFileOperations, type FileOperations } from './file-operations.ts';
 import { temporaryName } from './folder-change.ts';
 import type { HostsConfigurator, HostsReport } from './hosts-configurator.ts';
 import type { ConfigureOptions } from './hosts-plan.ts';
-import { asHostsError } from './hosts-error.ts';
+import { HostsConfigError, asHostsError } from './hosts-error.ts';
 import type { RegistryHosts } from './hosts-toml.ts';
+import { HOSTS_TOML, listFolder, readRegistryFolder } from './registry-folder.ts';
 import { AUTHORITY } from './root-folder.ts';
 
 export interface AuthorityConfiguratorComponents {
   readonly configurator: HostsConfigurator;
+  readonly logger: Logger;
 }
 
 export interface AuthorityConfiguratorInit {
@@ -27,16 +31,22 @@ export interface AuthorityConfiguratorInit {
  */
 export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure' | 'cleanup'> {
   readonly #configurator: HostsConfigurator;
+  readonly #logger: Logger;
   readonly #files: FileOperations = nodeFileOperations;
   readonly #init: AuthorityConfiguratorInit;
 
-  constructor({ configurator }: AuthorityConfiguratorComponents, init: AuthorityConfiguratorInit) {
+  constructor(
+    { configurator, logger }: AuthorityConfiguratorComponents,
+    init: AuthorityConfiguratorInit,
+  ) {
     this.#configurator = configurator;
+    this.#logger = logger;
     this.#init = init;
   }
 
   /**
-   * The copy is there before a file names it, and goes after the last one that did.
+   * The copy is there before a file names it, and goes after the last one that did: containerd fails a pull whose file names
+   * one that is not there.
    *
    * @throws HostsConfigError, and what `read` throws
    */
@@ -78,9 +88,33 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   async #remove(): Promise<void> {
     const path = join(this.#init.path, AUTHORITY);
     try {
+      const namedBy = await this.#namedBy();
+      if (namedBy !== undefined) {
+        this.#logger.warn(
+          { path, file: namedBy },
+          'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
+        );
+        return;
+      }
       await this.#files.removeFile(path);
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw asHostsError(error, `cannot remove ${path}`);
     }
+  }
+
+  /** A `hosts.toml` that was kept because of an edit, and that names the copy. */
+  async #namedBy(): Promise<string | undefined> {
+    const { path: root } = this.#init;
+    if ((await entryAt(join(root, AUTHORITY))) === undefined) return undefined;
+    for (const name of await listFolder(root)) {
+      const folder = await readRegistryFolder(root, name).catch((error: unknown) => {
+        // A folder that is none, or whose file is none of ours.
+        if (!(error instanceof HostsConfigError)) throw error;
+      });
+      if (folder?.current?.content.includes(AUTHORITY) === true) {
+        return join(folder.path, HOSTS_TOML);
+      }
+    }
+    return undefined;
   }
 }
