@@ -333,9 +333,31 @@ describe('the chart', { skip }, () => {
     const { stringData } = find(manifests, 'Secret', 'test-peerglass-registries');
     assert.deepEqual(parse(stringData?.['registries.yaml'] ?? ''), REGISTRIES);
     const { init, registry } = await agent('registries');
-    for (const { args, volumeMounts } of [registry, ...init]) {
+    const test = find(manifests, 'Pod', 'test-peerglass-doctor').spec;
+    for (const { args, volumeMounts } of [registry, ...init, ...test.containers]) {
       assert.ok(args?.includes('--registries-yaml=/etc/peerglass/registries.yaml'));
       assert.ok(volumeMounts?.some(({ mountPath }) => mountPath === '/etc/peerglass'));
+    }
+    assert.deepEqual(
+      test.volumes?.find(({ name }) => name === 'registries'),
+      { name: 'registries', secret: { secretName: 'test-peerglass-registries' } },
+    );
+  });
+
+  it('mounts further volumes wherever options name files of them', async () => {
+    const manifests = await render('files of further volumes');
+    const { init, registry } = await agent('files of further volumes');
+    const doctor = find(manifests, 'Pod', 'test-peerglass-doctor').spec.containers[0];
+    assert.equal(init.length, 1);
+    for (const { name, args, volumeMounts } of [registry, ...init, doctor]) {
+      assert.ok(
+        args?.some((arg) => arg.includes('=/more/')),
+        name,
+      );
+      assert.ok(
+        volumeMounts?.some(({ mountPath }) => mountPath === '/more'),
+        name,
+      );
     }
   });
 

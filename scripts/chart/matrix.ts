@@ -71,6 +71,16 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   'TLS of a Secret, configured by the agent': {
     peerglass: { preset: 'k3s', tls: { secretName: 'mirror-tls' } },
   },
+  'files of further volumes': {
+    extraVolumes: [{ name: 'more', secret: { secretName: 'more' } }],
+    peerglass: {
+      extraVolumeMounts: [{ name: 'more', mountPath: '/more', readOnly: true }],
+      registriesYaml: '/more/registries.yaml',
+      registryTlsCert: '/more/tls.crt',
+      registryTlsKey: '/more/tls.key',
+      mirrorTargetCaCopy: '/more/ca.crt',
+    },
+  },
   'no limits': { resources: null },
   'labels that collide': {
     commonLabels: { team: 'a', release: 'x', 'app.kubernetes.io/name': 'x' },
