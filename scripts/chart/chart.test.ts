@@ -272,6 +272,26 @@ describe('the chart', { skip }, () => {
     assert.ok(pod.spec.volumes?.every(({ name }) => name !== 'service-account'));
   });
 
+  it('lets in what helm test asks, whoever else may', async () => {
+    // Nodes and readers of metrics are given, and the pod of the test is neither.
+    const manifests = await render('everything optional');
+    const { ingress } = find(manifests, 'NetworkPolicy').spec as unknown as {
+      ingress: { from?: { podSelector?: { matchLabels: object } }[]; ports: { port: number }[] }[];
+    };
+    const { labels = {} } = find(manifests, 'Pod', 'test-peerglass-doctor').metadata;
+    const rules = ingress.filter(({ from = [] }) =>
+      from.some(({ podSelector }) =>
+        Object.entries(podSelector?.matchLabels ?? { none: '' }).every(
+          ([key, value]) => labels[key] === value,
+        ),
+      ),
+    );
+    assert.deepEqual(
+      rules.flatMap(({ ports }) => ports.map(({ port }) => port)),
+      [9090, 5000],
+    );
+  });
+
   it('has a value for every option, or a reason', () => {
     assert.ok(Object.keys(ALL_OPTIONS).length > 30);
     for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
