@@ -491,6 +491,7 @@ describe('the chart', { skip }, () => {
     [{ peerglass: { prometheusRule: { disabled: ['NoPeers'] } } }, /disabled/],
     [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
     [{ service: { registry: { port: '5000' } } }, /port/],
+    [{ peerglass: { cleanupRounds: 0 } }, /cleanupRounds/],
     [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],
     [
       { peerglass: { tls: { secretName: 'x' }, registryTlsClientAuth: 'require' } },
@@ -543,8 +544,27 @@ describe('the chart', { skip }, () => {
     });
   }
 
+  it('waits for the clean-up as nobody, whoever the agents are', async () => {
+    // The kubelet starts no container that is both root and runAsNonRoot, and `helm uninstall` would wait for it in vain.
+    const values = { securityContext: { runAsUser: 0, runAsGroup: 0, runAsNonRoot: false } };
+    const manifests = await template(values, '1.37');
+    const job = find(manifests, 'Job', 'test-peerglass-cleanup-wait').spec.template.spec;
+    const [{ securityContext }] = job.containers;
+    assert.deepEqual(
+      ['runAsUser', 'runAsGroup', 'runAsNonRoot'].map((key) => securityContext[key]),
+      [65_532, 65_532, true],
+    );
+  });
+
   it('keeps names within bounds', async () => {
     const manifests = await template({ fullnameOverride: 'x'.repeat(63) }, '1.37');
     for (const { metadata } of manifests) assert.ok(metadata.name.length <= 63, metadata.name);
+  });
+
+  it('keeps labels within bounds', async () => {
+    const manifests = await template({ nameOverride: 'x'.repeat(63) }, '1.37');
+    for (const { labels } of podSpecs(manifests)) {
+      for (const value of Object.values(labels)) assert.ok(value.length <= 63, value);
+    }
   });
 });

@@ -41,6 +41,9 @@ const FORMS: Readonly<Record<string, string>> = {
     '^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
 };
 
+/** Least numbers, where the agent would refuse a smaller one only when `helm uninstall` has removed all else. */
+const LEAST: Readonly<Record<string, number>> = { 'peerglass.cleanupRounds': 1 };
+
 /** How kinds of options are written, so that what the agent would refuse is refused at the installation. */
 const PATTERNS: Readonly<Record<string, string>> = {
   DURATION: '^(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ms|s|m|h))+)?$',
@@ -100,7 +103,12 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   const type = TYPES[row.type];
   if (type === undefined) throw new Error(`values.yaml: no type "${row.type}"`);
   const pattern = FORMS[row.path.join('.')];
-  return { type, ...(pattern !== undefined && { pattern }) };
+  const minimum = LEAST[row.path.join('.')];
+  return {
+    type,
+    ...(pattern !== undefined && { pattern }),
+    ...(minimum !== undefined && { minimum }),
+  };
 }
 
 /** An option that is not given is null. */

@@ -41,9 +41,12 @@ found, so these win, and of those of the user the closer ones. Takes root and a 
 {{- merge (last . | fromYaml) (default dict (first .).Values.commonLabels) | toYaml -}}
 {{- end -}}
 
-{{/* Labels of the pods of a hook: those of the agent's would put them behind its Services. Takes root and component. */}}
+{{/*
+Labels of the pods of a hook: those of the agent's would put them behind its Services. A label has at most 63 characters, and a
+component up to 13 with its dash. Takes root and component.
+*/}}
 {{- define "peerglass.hookLabels" -}}
-app.kubernetes.io/name: {{ include "peerglass.name" .root }}-{{ .component }}
+app.kubernetes.io/name: {{ include "peerglass.name" .root | trunc 50 | trimSuffix "-" }}-{{ .component }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end -}}
 
