@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -14,6 +14,7 @@ import { type Container, type Manifest, podSpecs, splitFlag } from './manifest.t
 import { ALL_OPTIONS, MATRIX, REGISTRIES } from './matrix.ts';
 import { flagTable, NOT_VALUES } from './option-values.ts';
 import { missing, TOOLS } from './tools.ts';
+import { readValues } from './values-file.ts';
 
 /** The oldest and the newest Kubernetes that the chart is for. */
 const KUBERNETES = ['1.25', '1.37'];
@@ -57,6 +58,16 @@ async function agent(name: string): Promise<{ init: readonly Container[]; regist
 /** The agent's container with other values than those of the matrix. */
 async function agentWith(values: unknown): Promise<Container> {
   return find(await template(values, '1.37'), 'DaemonSet').spec.template.spec.containers[0];
+}
+
+function setNull(values: Record<string, unknown>, [name = '', ...rest]: readonly string[]): void {
+  if (rest.length === 0) {
+    values[name] = null;
+    return;
+  }
+  const inner = { ...(values[name] as Record<string, unknown> | undefined) };
+  setNull(inner, rest);
+  values[name] = inner;
 }
 
 describe('the chart', { skip }, () => {
@@ -295,6 +306,23 @@ describe('the chart', { skip }, () => {
   it('has a value for every option, or a reason', () => {
     assert.ok(Object.keys(ALL_OPTIONS).length > 30);
     for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
+  });
+
+  it('takes lists and maps whose last line was commented out for empty ones', async () => {
+    const enabled = { enabled: true };
+    const values: Record<string, unknown> = {
+      networkPolicy: enabled,
+      serviceMonitor: enabled,
+      grafanaDashboard: enabled,
+      verticalPodAutoscaler: enabled,
+      peerglass: { podMonitor: enabled, prometheusRule: enabled, startupTaint: enabled },
+    };
+    const rows = readValues(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
+    const nulled = rows.filter(({ type }) => type === 'list' || type === 'object');
+    assert.ok(nulled.length > 30);
+    for (const { path } of nulled) setNull(values, path);
+    const manifests = await template(values, '1.37');
+    assert.ok(manifests.some(({ kind }) => kind === 'PrometheusRule'));
   });
 
   it('leaves options that are not given to the agent', async () => {

@@ -108,7 +108,7 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{/* The IP of the node as it stands in a URL. */}}
 {{- define "peerglass.nodeHost" -}}
 {{- $ip := default "$(NODE_IP)" .Values.service.registry.nodeIp -}}
-{{- if or (contains ":" $ip) (and (not .Values.service.registry.nodeIp) (eq (first (append .Values.peerglass.ipFamilies "")) "IPv6")) -}}
+{{- if or (contains ":" $ip) (and (not .Values.service.registry.nodeIp) (eq (first (append (default list .Values.peerglass.ipFamilies) "")) "IPv6")) -}}
 {{- printf "[%s]" $ip -}}
 {{- else -}}
 {{- $ip -}}
@@ -130,7 +130,7 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{- if $registry.nodePort -}}
 {{- $targets = append $targets (printf "%s://%s:%d" $scheme $host (int $registry.nodePort)) -}}
 {{- end -}}
-{{- range concat $targets .Values.spegel.additionalMirrorTargets }}
+{{- range concat $targets (default list .Values.spegel.additionalMirrorTargets) }}
 - {{ printf "--mirror-targets=%s" . | quote }}
 {{- end -}}
 {{- end -}}
