@@ -184,6 +184,41 @@ describe('the script that installs', () => {
     for (const [, name = ''] of block.matchAll(/"(\w+)":/g)) assert.ok(VARIABLES.has(name), name);
   });
 
+  it(
+    'removes what an interrupted installation made, and runs no program of others',
+    {
+      skip:
+        process.getuid?.() !== 0 &&
+        'needs root for folders of its own in the place of those of the host',
+    },
+    () => {
+      writeFileSync(join(archive, 'node'), '#!/bin/sh\necho node "$@"\n', { mode: 0o755 });
+      // systemd, whose systemctl knows no unit that is not there, and somebody else's program, at which the installation ends.
+      const { status, stdout, stderr } = run(
+        'unshare',
+        ...['--mount', 'sh', '-eu', '-c'],
+        `for folder in /usr/local /etc/systemd /run; do mount -t tmpfs none $folder; done
+        mkdir -p /usr/local/bin /etc/systemd/system /run/systemd/system
+        printf '#!/bin/sh\\ncase $1 in stop) echo not loaded >&2; exit 5 ;; esac\\n' >/usr/local/bin/systemctl
+        printf '#!/bin/sh\\necho of others\\n' >/usr/local/bin/peerglass
+        chmod +x /usr/local/bin/*
+        PATH=/usr/local/bin:/usr/bin:/bin
+        ! "$0/install" --no-start
+        /usr/local/lib/peerglass/install --uninstall
+        find /usr/local -type f`,
+        archive,
+      );
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /peerglass is there already, and not from this script/);
+      assert.match(stdout, /node .*\/usr\/local\/lib\/peerglass\/peerglass\.mjs cleanup/);
+      assert.doesNotMatch(stdout, /of others/);
+      assert.deepEqual(stdout.match(/^\/usr\/local.*/gm)?.sort(), [
+        '/usr/local/bin/peerglass',
+        '/usr/local/bin/systemctl',
+      ]);
+    },
+  );
+
   it('warns of the embedded mirror of k3s', () => {
     mkdirSync(join(root, 'etc/rancher/k3s'), { recursive: true });
     writeFileSync(join(root, 'etc/rancher/k3s/config.yaml'), 'embedded-registry: true\n');
