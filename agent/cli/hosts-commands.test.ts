@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -238,6 +238,26 @@ describe("containerd's configuration", () => {
       const gone = await runProgram(program, ['cleanup', ...where()]);
       assert.equal(gone.code, 0, gone.stderr);
       assert.ok(!existsSync(copy), 'nothing names it any more');
+    },
+  );
+
+  it(
+    'has nothing to write where all is as it should be, on a read-only file system either',
+    { skip: process.getuid?.() !== 0 && 'needs root to mount' },
+    async () => {
+      const flags = [...where(), '--mirror-targets', 'http://127.0.0.1:30020'];
+      await runProgram(program, ['configuration', ...flags]);
+      const { status, stderr } = spawnSync(
+        'unshare',
+        [
+          ...['--mount', 'sh', '-euc'],
+          'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"',
+          ...[certs, process.execPath, program, 'configuration', ...flags],
+        ],
+        { encoding: 'utf8' },
+      );
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /containerd is configured already/);
     },
   );
 

@@ -34,6 +34,7 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   readonly #logger: Logger;
   readonly #files: FileOperations = nodeFileOperations;
   readonly #init: AuthorityConfiguratorInit;
+  #told = false;
 
   constructor(
     { configurator, logger }: AuthorityConfiguratorComponents,
@@ -88,12 +89,16 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   async #remove(): Promise<void> {
     const path = join(this.#init.path, AUTHORITY);
     try {
+      // Asked first: on a read-only file system its removal fails even when it is not there.
+      if ((await entryAt(path)) === undefined) return;
       const namedBy = await this.#namedBy();
       if (namedBy !== undefined) {
-        this.#logger.warn(
-          { path, file: namedBy },
-          'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
-        );
+        if (!this.#told)
+          this.#logger.warn(
+            { path, file: namedBy },
+            'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
+          );
+        this.#told = true;
         return;
       }
       await this.#files.removeFile(path);
@@ -105,7 +110,6 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   /** A `hosts.toml` that was kept because of an edit, and that names the copy. */
   async #namedBy(): Promise<string | undefined> {
     const { path: root } = this.#init;
-    if ((await entryAt(join(root, AUTHORITY))) === undefined) return undefined;
     for (const name of await listFolder(root)) {
       const folder = await readRegistryFolder(root, name).catch((error: unknown) => {
         // A folder that is none, or whose file is none of ours.
