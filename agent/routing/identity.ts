@@ -130,17 +130,14 @@ async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Prom
  * as below /proc and some mounts, Node.js repeats that for ever, on a thread that no signal ends.
  */
 async function makeFolder(path: string): Promise<void> {
-  const make = async (): Promise<void> => {
-    await mkdir(path, { mode: 0o755 });
-  };
   try {
-    await make();
+    await mkdir(path, { mode: 0o755 });
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return;
     const parent = dirname(path);
-    if (!hasCode(error, 'ENOENT') || parent === path || existsSync(parent)) throw error;
+    if (!hasCode(error, 'ENOENT') || existsSync(parent)) throw error;
     await makeFolder(parent);
-    await make();
+    await makeFolder(path);
   }
 }
 
