@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Readiness } from './readiness.ts';
@@ -8,6 +9,9 @@ const PIPE_BYTES = 1024 * 1024;
 
 /** Most bytes that one call moves. */
 const SLICE = 4 * 1024 * 1024;
+
+/** Between two looks at a sender that was ready and gave nothing, in milliseconds. */
+const IN_VAIN_MS = 20;
 
 /** Why a wait was given up. */
 const SILENT = Symbol('silent');
@@ -72,6 +76,7 @@ export async function* splice(
   let left = length;
   let held = 0;
   let waited = 0;
+  let silent = 0;
   let failure: SenderError | undefined;
   try {
     while (held > 0 || (left > 0 && failure === undefined)) {
@@ -84,12 +89,19 @@ export async function* splice(
         if (taken > 0) {
           left -= taken;
           held += taken;
+          silent = 0;
         } else if (taken === 0) {
           failure = new SenderError('ended', `connection ended ${left} bytes too early`);
         } else if (taken === -EAGAIN && held === 0) {
-          const silence = await waitFor(readiness, from, stallTimeout, signal);
+          // splice(2) stops before a byte that the sender has marked as urgent, while epoll(7) tells of those behind
+          // it: the wait would be over at once, again and again, and the sender never silent.
+          const silence =
+            silent === 0
+              ? await waitFor(readiness, from, stallTimeout, signal)
+              : await delay(IN_VAIN_MS, IN_VAIN_MS);
           waited += silence;
-          if (silence >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
+          silent += silence;
+          if (silent >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
           continue;
         } else if (taken !== -EAGAIN && taken !== -EINTR) {
           const cause = systemError('splice', taken);
