@@ -78,7 +78,12 @@ export class Kernel {
     const descriptor = socketDescriptor(socket);
     if (descriptor === undefined) return socket.destroyed ? 'closed' : 'unsupported';
     // A descriptor of our own: the socket may be closed at any time, and its number be another's by the next call.
-    const to = this.#libc.duplicate(descriptor);
+    let to: number;
+    try {
+      to = this.#libc.duplicate(descriptor);
+    } catch {
+      return 'unsupported'; // there are too many: a stream needs no more of them
+    }
     try {
       const offset = fileOffset(position);
       let left = length;
@@ -112,7 +117,8 @@ export class Kernel {
    * must not be read meanwhile.
    *
    * @param stallTimeout longest that the sender may be silent while the receiver is ready, in milliseconds
-   * @throws SenderError, ReceiverError; the signal's reason when that is aborted
+   * @throws SenderError, ReceiverError; the signal's reason when that is aborted; `EMFILE` or `ENFILE`, with nothing
+   *   moved, when there are too many descriptors
    */
   async *splice(
     { from, to, length }: { readonly from: Socket; readonly to: Socket; readonly length: number },

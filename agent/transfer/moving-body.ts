@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 
+import { hasCode } from '../errors/system-error.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { Sink } from '../kernel/sink.ts';
 import { ReceiverError, SenderError, type MovedPiece } from '../kernel/splice.ts';
@@ -10,7 +12,7 @@ import type { PeerResponse } from './peer-client.ts';
 
 /**
  * Moves the body of one answer to the sink, within the kernel where it comes over a connection that allows it; tells
- * of each piece once the sink has it.
+ * of each piece once the sink has it. Where there are too many descriptors it goes as a stream.
  *
  * @throws what the body fails with; the signal's reason when that is aborted, or when the receiver has left
  */
@@ -21,16 +23,10 @@ export async function* moveTo(
   signal: AbortSignal,
 ): AsyncGenerator<MovedPiece> {
   if (!(body instanceof DirectBody)) {
-    let asked = performance.now();
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      const waited = performance.now() - asked;
-      await sink.write(chunk);
-      yield { length: chunk.length, waited };
-      asked = performance.now();
-    }
+    yield* streamTo(body, sink);
     return;
   }
-  const { socket, takeRead, left, stallTimeout, finished } = body.takeOver();
+  const { socket, takeRead, left, stallTimeout, finished, giveBack } = body.takeOver();
   const written = await writeRead(takeRead(), left, range, sink);
   if (written > 0) yield { length: written, waited: 0 };
   if (left === 0) return;
@@ -42,6 +38,11 @@ export async function* moveTo(
     }
     finished();
   } catch (error) {
+    if (hasCode(error, 'EMFILE', 'ENFILE')) {
+      giveBack();
+      yield* streamTo(body, sink);
+      return;
+    }
     if (error instanceof SenderError) {
       throw new PeerError(error.reason === 'silent' ? 'timeout' : 'body', error.message, {
         cause: error,
@@ -53,6 +54,16 @@ export async function* moveTo(
       if (!signal.aborted) await once(signal, 'abort');
     }
     throw error;
+  }
+}
+
+async function* streamTo(body: Readable, sink: Sink): AsyncGenerator<MovedPiece> {
+  let asked = performance.now();
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const waited = performance.now() - asked;
+    await sink.write(chunk);
+    yield { length: chunk.length, waited };
+    asked = performance.now();
   }
 }
 

@@ -24,6 +24,8 @@ export interface Remainder {
   readonly stallTimeout: number;
   /** To be told once all of it has come. */
   readonly finished: () => void;
+  /** Makes it a stream again, where nothing has been taken off the connection. */
+  readonly giveBack: () => void;
 }
 
 /**
@@ -87,6 +89,10 @@ export class DirectBody extends Readable {
       finished: () => {
         this.#left = 0;
         this.#end(true);
+      },
+      giveBack: () => {
+        this.#takenOver = false;
+        this._read(); // the stream takes itself to be reading since it was emptied
       },
     };
   }
