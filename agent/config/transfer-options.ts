@@ -31,7 +31,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '64MiB',
     summary: 'memory for blobs that are being verified',
     details:
-      'Whatever does not find room waits. At least `--hold-back-size`; up to 16 MiB come on top for manifests and configs.',
+      'Until the client has taken them. Whatever does not find room waits, and a client that takes less than 512 KiB a second is then made to ask again. At least `--hold-back-size`; up to 16 MiB come on top for manifests and configs.',
     spegel: false,
   }),
   'data-plane': option({

@@ -21,7 +21,7 @@ import { findLocal, type LocalContent, type LocalSources } from './local-content
 import { ManifestCache } from './manifest-cache.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { parseTarget } from './request-target.ts';
-import { moveBody, sendBody, writeContentHead, writeError } from './respond.ts';
+import { moveBody, sendBody, sendWhole, writeContentHead, writeError } from './respond.ts';
 import { StoreQuestions } from './store-questions.ts';
 
 /** What a {@link MirrorHandler} works with. */
@@ -222,9 +222,12 @@ export class MirrorHandler {
         res.end();
         return;
       case 'whole': {
+        using room = content.room;
         const range = rangeToSend(request, descriptor, res);
         writeContentHead(res, { ...head, ...(range && { range }) });
-        res.end(range ? content.bytes.subarray(range.start, range.end + 1) : content.bytes);
+        const { bytes } = content;
+        const part = range ? bytes.subarray(range.start, range.end + 1) : bytes;
+        await sendWhole(res, part, signal, room?.overdue);
         return;
       }
       case 'stream': {

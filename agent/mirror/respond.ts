@@ -92,6 +92,27 @@ export async function sendBody(
   }
 }
 
+/**
+ * Sends a body that is all there; resolves when the client has it, or has left.
+ *
+ * @param signal aborted when the client leaves
+ * @param overdue aborted when the client is to be given up
+ */
+export async function sendWhole(
+  res: ServerResponse,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+  overdue: AbortSignal | undefined,
+): Promise<void> {
+  if (signal.aborted) return;
+  const closed = new Promise<void>((resolve) => {
+    res.once('close', resolve);
+  });
+  overdue?.addEventListener('abort', () => res.destroy());
+  res.end(bytes);
+  await closed;
+}
+
 /** A body that the kernel sends from a file. */
 export interface FileBody {
   /** What goes before, with the head. */

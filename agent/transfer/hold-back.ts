@@ -5,6 +5,7 @@ import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { ContentRequest } from './content-request.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import type { PeerResponse } from './peer-client.ts';
+import { Room } from './room.ts';
 import { readVerified } from './verified-body.ts';
 
 /** Manifests and configs are smaller than this, in bytes, and do not queue behind layers. */
@@ -17,8 +18,15 @@ const SMALL_AT_ONCE = 256;
 export interface HoldBackInit {
   /** Content up to this many bytes is held back until it is verified. Default 4 MiB. */
   readonly size?: number;
-  /** Bytes held back at once, small bodies apart. Default 64 MiB, and no less than one body. */
+  /** Bytes held back at once until clients have taken them, small bodies apart. Default 64 MiB, and no less than one body. */
   readonly memory?: number;
+}
+
+/** Content that was held back and is right. */
+export interface HeldBack {
+  readonly bytes: Buffer;
+  /** To be disposed of when the bytes are sent; small ones have none. */
+  readonly room?: Room;
 }
 
 /**
@@ -45,9 +53,19 @@ export class HoldBack {
    *
    * @throws as {@link readVerified}
    */
-  async read(response: PeerResponse): Promise<Buffer> {
+  async read(response: PeerResponse): Promise<HeldBack> {
     const { size } = response.descriptor;
-    if (size <= SMALL_BYTES) return await this.#small(() => readVerified(response));
-    return await this.#memory.with(size, () => readVerified(response));
+    if (size <= SMALL_BYTES) return { bytes: await this.#small(() => readVerified(response)) };
+    const held = Promise.withResolvers<HeldBack>();
+    const isWanted = (): boolean => this.#memory.isWanted;
+    this.#memory
+      .with(size, async () => {
+        const bytes = await readVerified(response);
+        await new Promise<void>((onFree) => {
+          held.resolve({ bytes, room: new Room({ size, isWanted, onFree }) });
+        });
+      })
+      .catch(held.reject);
+    return await held.promise;
   }
 }

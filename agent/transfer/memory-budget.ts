@@ -8,6 +8,11 @@ export class MemoryBudget {
     this.#free = bytes;
   }
 
+  /** Whether anybody waits. */
+  get isWanted(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /** Runs the task once so many bytes are free, which it has until it ends. */
   async with<T>(bytes: number, task: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<undefined>();

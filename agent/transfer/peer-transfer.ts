@@ -27,6 +27,7 @@ import { PeerProfiles } from './peer-profiles.ts';
 import { PeerRace, type Source } from './peer-race.ts';
 import { PieceLengths } from './pieces.ts';
 import { PeerStanding } from './peer-standing.ts';
+import type { Room } from './room.ts';
 import { resumingBody, type Piece, type ReadBody } from './resuming-body.ts';
 import { checkedInPassing } from './verified-body.ts';
 
@@ -74,6 +75,8 @@ export type PeerContent = {
       /** All of it, verified against its digest. */
       readonly kind: 'whole';
       readonly bytes: Buffer;
+      /** The memory that a large blob takes; to be disposed of when it is sent. */
+      readonly room?: Room;
     }
   | {
       /** The bytes of `range`, which go on from another peer when one fails. */
@@ -213,12 +216,15 @@ export class PeerTransfer {
     budget.pause();
     try {
       const whole = await this.#whole(attempts, provider, response, signal);
-      const bytes = await this.#holdBack.read(whole);
+      const { bytes, room } = await this.#holdBack.read(whole);
       // Whoever comes next pays for it: what is held back is small, and others wait for it.
       this.#download?.charge(bytes.length);
       this.#components.metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
-      if (kind === 'manifest') this.#components.sizes.note(bytes);
-      return { kind: 'whole', descriptor: whole.descriptor, origin, bytes };
+      const content = { kind: 'whole', descriptor: whole.descriptor, origin, bytes } as const;
+      if (kind === 'blob') return { ...content, ...(room && { room }) };
+      room?.[Symbol.dispose](); // all who ask for a manifest share it
+      this.#components.sizes.note(bytes);
+      return content;
     } finally {
       budget.resume();
     }

@@ -6,10 +6,10 @@ import type { PeerResponse } from './peer-client.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 
 /** A peer that sends a body that is only to be verified more slowly than this, in bytes a second, is given up. */
-const SLOWEST_RATE = 512 * 1024;
+export const SLOWEST_RATE = 512 * 1024;
 
 /** Allowed on top of the time that the slowest rate gives, in milliseconds. */
-const GRACE_MS = 1_000;
+export const GRACE_MS = 1_000;
 
 /**
  * Reads a whole answer and checks it against its digest.
