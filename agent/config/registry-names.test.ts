@@ -74,6 +74,9 @@ describe('a mirror', () => {
       ['https://Mirror.example/', 'https://mirror.example'],
       ['10.0.0.9:30020', 'http://10.0.0.9:30020'],
       ['http://[fd00::1]:30020', 'http://[fd00::1]:30020'],
+      ['http://fd00::1:30020', 'http://[fd00::1]:30020'],
+      ['FD00::1:30020', 'http://[fd00::1]:30020'],
+      ['https://fd00:0:0:0:0:0:0:1:5000/', 'https://[fd00:0:0:0:0:0:0:1]:5000'],
     ] as const) {
       assert.equal(parseMirrorTarget(text), url);
     }
@@ -84,6 +87,8 @@ describe('a mirror', () => {
       'http://a/b',
       'http://u:p@a',
       'http://fd00::1:1',
+      'http://fd00::1:99999',
+      'http://fd00::g:30020',
       'x://a',
     ]) {
       assert.throws(() => parseMirrorTarget(text), /mirror/);

@@ -34,13 +34,20 @@ export function parseRegistryName(text: string): MirroredRegistry | undefined {
   return { registry, server: `${scheme ?? 'https'}://${host}` };
 }
 
+/** An IPv6 address and a port behind it that can be nothing else, in the place of a host. */
+const BARE_IPV6 = /^((?:[^/]*:\/\/)?)([\da-f:.]*):(\d{1,5})(\/?)$/i;
+
 /**
- * Reads the address of a mirror: `http://127.0.0.1:5000`, or without the scheme, which is then http.
+ * Reads the address of a mirror: `http://127.0.0.1:5000`, or without the scheme, which is then http. An IPv6 address may
+ * stand without brackets where it is clear what of it is the port: kubelet puts it like that in the place of `$(NODE_IP)`.
  *
  * @throws Error that says what is wrong with it
  */
 export function parseMirrorTarget(text: string): string {
-  const { scheme = 'http', host } = parseOrigin(text, 'mirror');
+  const [, before = '', address = '', port = '', slash = ''] = BARE_IPV6.exec(text) ?? [];
+  const isBare = isIP(address) === 6 && isIP(`${address}:${port}`) === 0;
+  const url = isBare ? `${before}[${address}]:${port}${slash}` : text;
+  const { scheme = 'http', host } = parseOrigin(url, 'mirror');
   return `${scheme}://${host}`;
 }
 

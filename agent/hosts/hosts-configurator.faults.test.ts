@@ -92,6 +92,29 @@ describe('the configuration of containerd where the disk does not play along', (
     assert.deepEqual(fileTree(root), before);
   });
 
+  it('gives back what it can when one file cannot be, and names that', async () => {
+    const before = fileTree(root);
+    await configurator().configure(WANTED, { prependExisting: false }, never);
+    const fixed = join(root, 'docker.io/hosts.toml');
+    const files: FileOperations = {
+      ...nodeFileOperations,
+      // As for a file that is marked immutable.
+      async rename(from, to) {
+        if (to !== fixed) return nodeFileOperations.rename(from, to);
+        throw Object.assign(new Error('EPERM'), { code: 'EPERM', syscall: 'rename', path: to });
+      },
+    };
+    const logger = pino({ level: 'silent' });
+    const hampered = new HostsConfigurator({ files, logger }, { path: root });
+    await assert.rejects(hampered.cleanup(never), (error: Error) => {
+      assert.ok(error.message.includes(`${fixed}: not permitted`), error.message);
+      return true;
+    });
+    assert.deepEqual(readdirSync(root), ['docker.io']);
+    await configurator().cleanup(never);
+    assert.deepEqual(fileTree(root), before);
+  });
+
   it('says that the file system is read-only', { skip }, async () => {
     await configurator().configure(WANTED.slice(1), { prependExisting: false }, never);
     mount('--bind', root, root);

@@ -152,15 +152,21 @@ export class HostsConfigurator {
       await this.#abandon(changes);
       throw error;
     }
+    let kept: unknown;
     for (const [index, change] of changes.entries()) {
       try {
         await change.commit();
       } catch (error) {
-        await this.#abandon(changes.slice(index));
-        throw error;
+        // What is given back stands for itself: one file that cannot be, is no reason to keep the others.
+        const isAlone = change.action !== 'written';
+        await this.#abandon(isAlone ? [change] : changes.slice(index));
+        if (!isAlone) throw error;
+        kept ??= error;
+        continue;
       }
       this.#note(change, report);
     }
+    if (kept !== undefined) throw kept as Error;
     if (removesRoot) await removeRoot(this.#files, root);
   }
 

@@ -21,5 +21,8 @@ const REASONS: Record<string, string> = {
 export function asHostsError(error: unknown, action: string): unknown {
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return error;
   const code = String(error.code);
-  return new HostsConfigError(`${action}: ${REASONS[code] ?? code}`, { cause: error });
+  // What is wrong with the whole device is not wrong with the file that happened to be the first.
+  const isOfFile = ['EACCES', 'EPERM'].includes(code) && 'path' in error;
+  const what = isOfFile ? `${action}, ${String(error.path)}` : action;
+  return new HostsConfigError(`${what}: ${REASONS[code] ?? code}`, { cause: error });
 }
