@@ -44,7 +44,7 @@ describe("containerd's configuration", () => {
   const mirror = (url: string, capabilities = ['pull', 'resolve']): unknown => ({
     url,
     capabilities,
-    dialTimeout: '200ms',
+    dialTimeout: '2s',
   });
 
   it("takes Spegel's flags and variables, and cleanup leaves no trace", async () => {

@@ -21,8 +21,12 @@ import { parseCertificates, readPem } from '../tls/read-pem.ts';
 /** What `configuration` and `registry --configure` go by. */
 type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
 
-/** How long containerd waits for a connection to the mirror, as Spegel has it. */
-const DIAL_TIMEOUT = '200ms';
+/**
+ * How long containerd waits for a connection to the mirror. Spegel has 200 ms, in which a busy node may not come to it:
+ * its parallel fetch connects once for each piece, and one that is late fails the whole pull. A mirror that is not there
+ * refuses at once.
+ */
+const DIAL_TIMEOUT = '2s';
 
 /** The registries that are mirrored, for the sharing policy; none for all. */
 export function sharedRegistries(

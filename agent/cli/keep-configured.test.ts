@@ -56,7 +56,7 @@ describe('an agent that configures containerd', () => {
     const tls = ['--registry-tls-cert', cert, '--registry-tls-key', key];
     const { port, log } = await start(t, [...tls, '--registry-tls-ca', authority.ca]);
     const url = `https://127.0.0.1:${port}`;
-    const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '200ms' };
+    const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '2s' };
     await eventually(() => {
       assert.deepEqual(parsed('_default'), { hosts: [{ ...common, ca: [authority.ca] }] });
     });
@@ -99,7 +99,7 @@ describe('an agent that configures containerd', () => {
     const own = {
       url: `http://127.0.0.1:${port}`,
       capabilities: ['pull', 'resolve'],
-      dialTimeout: '200ms',
+      dialTimeout: '2s',
     };
     const ca = ['/nowhere/ca.crt'];
     const endpoint = { url: 'https://m.example', capabilities: ['pull', 'resolve'], ca };

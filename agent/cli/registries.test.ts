@@ -136,7 +136,7 @@ ${file}: 2 errors, 1 warning
         {
           url: 'http://127.0.0.1:5000',
           capabilities: ['pull', 'resolve'],
-          dialTimeout: '200ms',
+          dialTimeout: '2s',
         },
         { url: 'https://m.example', capabilities: ['pull', 'resolve'] },
       ],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const AGENT_ORIGIN = 'http://127.0.0.1:5000';
 
 /**
- * Writes a `hosts.toml` as Spegel and Peerglass do: the node's agent first.
+ * Writes a `hosts.toml` as Peerglass does: the node's agent first.
  *
  * @param registry folder below certs.d: `_default` for all without one of their own, or `HOST:PORT`
  * @param server where containerd goes on to; default: the registry that the image's name tells
@@ -27,7 +27,7 @@ export async function writeHostsToml(
     (mirror) => `
 [host.'${mirror}']
 capabilities = ['pull', 'resolve']
-dial_timeout = '200ms'
+dial_timeout = '2s'
 ${ca === undefined ? '' : `ca = '${ca}'\n`}`,
   );
   await writeFile(join(folder, 'hosts.toml'), upstream + hosts.join(''));
