@@ -93,12 +93,12 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
       if ((await entryAt(path)) === undefined) return;
       const namedBy = await this.#namedBy();
       if (namedBy !== undefined) {
-        if (!this.#told)
-          this.#logger.warn(
-            { path, file: namedBy },
-            'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
-          );
+        if (this.#told) return;
         this.#told = true;
+        this.#logger.warn(
+          { path, file: namedBy },
+          'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
+        );
         return;
       }
       await this.#files.removeFile(path);
