@@ -8,7 +8,7 @@ const outfile = join(root, 'dist/peerglass.mjs');
 
 await bundleAgent({ root, outfile });
 
-// koffi, without which the agent does the same more slowly (agent/kernel): its binary for this platform, beside
+// koffi, without which the agent does the same more slowly (agent/native): its binary for this platform, beside
 // the bundle. Its own scripts would look for it in node_modules.
 const { platform, arch } = process;
 const native = `node_modules/@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`;

@@ -8,7 +8,7 @@ import { UsageError } from '../config/resolve.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import type { HostPort } from '../config/values.ts';
 import { pause } from '../timing/pause.ts';
-import { createLogger } from './logger.ts';
+import { createLogger } from '../app/logger.ts';
 import { endSignal } from './signals.ts';
 
 /** For a node to answer, in milliseconds. */

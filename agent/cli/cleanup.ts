@@ -2,11 +2,11 @@ import { once } from 'node:events';
 
 import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
-import { sendJson } from '../mirror/admin-handler.ts';
-import { HttpListener } from '../mirror/http-listener.ts';
+import { HttpListener } from '../http/http-listener.ts';
+import { sendJson } from '../http/send-json.ts';
 import { forgetData } from './forget-data.ts';
-import { createConfigurator } from './hosts.ts';
-import { createLogger } from './logger.ts';
+import { createConfigurator } from '../app/hosts-options.ts';
+import { createLogger } from '../app/logger.ts';
 import { endSignal } from './signals.ts';
 
 /**

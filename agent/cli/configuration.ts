@@ -1,8 +1,8 @@
 import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
-import { createConfigurator, wantedHosts } from './hosts.ts';
-import { createLogger } from './logger.ts';
-import { hostsOfRegistries } from './registries.ts';
+import { createConfigurator, wantedHosts } from '../app/hosts-options.ts';
+import { createLogger } from '../app/logger.ts';
+import { hostsOfRegistries } from '../app/registries.ts';
 import { endSignal } from './signals.ts';
 
 /**

@@ -8,8 +8,8 @@ import { qualify } from '../doctor/image/qualify.ts';
 import { renderText, wantsColour } from '../doctor/render.ts';
 import { reportOf } from '../doctor/report.ts';
 import { runChecks } from '../doctor/run-checks.ts';
-import { sharedRegistries } from './hosts.ts';
-import { VERSION } from './version.ts';
+import { sharedRegistries } from '../app/hosts-options.ts';
+import { VERSION } from '../app/version.ts';
 
 /**
  * Looks at this node and says what is wrong, or follows one image (`--image`). Prints the report on stdout.

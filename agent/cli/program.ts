@@ -7,7 +7,7 @@ import { runCleanupWait } from './cleanup-wait.ts';
 import { runCleanup } from './cleanup.ts';
 import { runConfiguration } from './configuration.ts';
 import { renderHelp, renderOverview } from './help.ts';
-import { printVersion } from './version.ts';
+import { printVersion } from '../app/version.ts';
 
 /** Exit codes: everything well, failed at run time, called in the wrong way. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;

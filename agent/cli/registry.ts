@@ -1,6 +1,6 @@
 import type { RegistryConfig } from '../config/options.ts';
-import { startAgent } from './agent.ts';
-import { createLogger } from './logger.ts';
+import { startAgent } from '../app/agent.ts';
+import { createLogger } from '../app/logger.ts';
 
 /** Signals on which the agent ends in order. */
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;

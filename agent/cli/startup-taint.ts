@@ -4,7 +4,7 @@ import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { NodeApi } from '../kubernetes/node-api.ts';
 import { StartupTaint } from '../kubernetes/startup-taint.ts';
 import { isAborted, pause } from '../timing/pause.ts';
-import { createLogger } from './logger.ts';
+import { createLogger } from '../app/logger.ts';
 import { endSignal } from './signals.ts';
 
 /** Longest that a timer takes, in milliseconds: 24 days. */

@@ -1,4 +1,4 @@
-import { requestHere } from '../kernel/network-namespace.ts';
+import { requestHere } from '../native/network-namespace.ts';
 import { at, isRecord, textAt } from './json.ts';
 import { CouldNotLook } from './report.ts';
 

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 
 import { Deadline } from '../timing/deadline.ts';
-import { orAborted } from '../timing/or-aborted.ts';
+import { raceSignal } from '../timing/race-signal.ts';
 import { CouldNotLook, skipped, warning, type Finding, type Verdict } from './report.ts';
 
 /** Something that is looked at. */
@@ -59,7 +59,7 @@ async function verdictOf<Facts>(
 ): Promise<Verdict> {
   try {
     signal.throwIfAborted();
-    return await orAborted(
+    return await raceSignal(
       Promise.resolve().then(() => check.run(facts, signal)),
       signal,
     );

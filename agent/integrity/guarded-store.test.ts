@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Digest } from '../oci/digest.ts';
 import { blobPath } from '../store/blob-file.ts';
-import { contentStoreConformance } from '../store/conformance.ts';
+import { contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
@@ -16,8 +16,8 @@ import { Follower } from '../store/follower.ts';
 import { eventually } from '../testing/eventually.ts';
 import { damage, Guarding, makeFolders, type GuardingInit } from '../testing/guarded-layout.ts';
 import { GuardedStore } from './guarded-store.ts';
-import type { Judge } from './judge.ts';
-import { stateOf } from './verdicts.ts';
+import type { IntegrityChecker } from './integrity-checker.ts';
+import { stateOf } from './verification-results.ts';
 
 const PATIENCE = 30_000;
 const SMALL = randomBytes(100_000);
@@ -68,7 +68,7 @@ describe('GuardedStore', () => {
       has: () => Promise.resolve(true),
       open: () => Promise.resolve(undefined),
     };
-    const judge = { listen: () => undefined } as unknown as Judge;
+    const judge = { listen: () => undefined } as unknown as IntegrityChecker;
     const patrol = { newcomer: () => undefined, lookSoon: () => undefined };
     const guarded = (store: ContentStore) => new GuardedStore({ store, judge, patrol });
     assert.equal(guarded(new MemoryStore(ingests)).ingests, ingests);

@@ -10,7 +10,7 @@ import {
 } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { Deadline } from '../timing/deadline.ts';
-import type { Judge } from './judge.ts';
+import type { IntegrityChecker } from './integrity-checker.ts';
 import type { Outcome } from './verifier.ts';
 
 /** How long who opens a blob waits for it to be verified, in milliseconds: less than a peer waits for an answer. */
@@ -23,7 +23,7 @@ const MAX_QUEUED = 4_096;
 /** What a {@link GuardedStore} works with. */
 export interface GuardedStoreComponents {
   readonly store: ContentStore;
-  readonly judge: Judge;
+  readonly judge: IntegrityChecker;
   /** Told of blobs that are new, and of such that have to be looked at again. */
   readonly patrol: { newcomer(digest: Digest): void; lookSoon(digest: Digest): void };
 }
@@ -39,7 +39,7 @@ export interface GuardedStoreComponents {
 export class GuardedStore implements ContentStore {
   readonly ingests?: Ingests;
   readonly #store: ContentStore;
-  readonly #judge: Judge;
+  readonly #judge: IntegrityChecker;
   readonly #patrol: GuardedStoreComponents['patrol'];
   readonly #patience: number;
   readonly #queues = new Set<ChangeQueue>();
@@ -129,7 +129,7 @@ export class GuardedStore implements ContentStore {
     }
   }
 
-  vouches(blob: OpenBlob, signal?: AbortSignal): Promise<boolean> {
+  verifiedAtCommit(blob: OpenBlob, signal?: AbortSignal): Promise<boolean> {
     return this.#judge.isVouchedFor(blob, signal);
   }
 

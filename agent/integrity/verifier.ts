@@ -9,7 +9,7 @@ import { codeOf, isMissing } from '../errors/system-error.ts';
 import { pause } from '../timing/pause.ts';
 import { hashFile, type HashedFile } from './file-hash.ts';
 import type { HashThread } from './hash-thread.ts';
-import { stateOf, type Finding, type Verdicts } from './verdicts.ts';
+import { stateOf, type Finding, type VerificationResults } from './verification-results.ts';
 
 /** Up to so many bytes are hashed at once and here: a thread would take longer to be told of them. */
 const SMALL = 1024 * 1024;
@@ -39,7 +39,7 @@ export type Outcome = Finding | 'gone' | 'unsettled';
 /** What a {@link Verifier} works with. */
 export interface VerifierComponents {
   readonly store: Pick<ContentStore, 'open'>;
-  readonly verdicts: Verdicts;
+  readonly verdicts: VerificationResults;
   /** Ended with the verifier. */
   readonly thread: HashThread;
   readonly metrics: Pick<Metrics, 'blobsVerified'>;

@@ -12,13 +12,13 @@ import { describe, it, mock } from 'node:test';
 import fc from 'fast-check';
 import { pino } from 'pino';
 
-import { DataPlane, type DataPlaneMode } from '../kernel/data-plane.ts';
-import type { Kernel } from '../kernel/kernel.ts';
+import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
+import type { Kernel } from '../native/kernel.ts';
 import type { Digest } from '../oci/digest.ts';
 import { startDiskMirror, type DiskMirror } from '../testing/disk-mirror.ts';
 import { eventually } from '../testing/eventually.ts';
-import { movedBytes } from './moved-bytes.ts';
-import { moveFileBody } from './respond.ts';
+import { movedBytes } from '../http/moved-bytes.ts';
+import { moveFileBody } from '../http/respond.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

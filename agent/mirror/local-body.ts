@@ -3,12 +3,12 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { promisify } from 'node:util';
 
-import { socketDescriptor, type Kernel } from '../kernel/kernel.ts';
+import { socketDescriptor, type Kernel } from '../native/kernel.ts';
 import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
 import type { OpenBlob } from '../store/content-store.ts';
-import { firstBytes } from '../transfer/first-bytes.ts';
+import { firstBytes } from '../streams/first-bytes.ts';
 import type { Pace } from './peer-uploads.ts';
-import { moveFileBody, sendBody } from './respond.ts';
+import { moveFileBody, sendBody } from '../http/respond.ts';
 
 /**
  * Bodies below this length, in bytes, go as streams: they are one read and one write, and calling the kernel

@@ -2,8 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Logger } from 'pino';
 
-import type { DataPlane } from '../kernel/data-plane.ts';
-import { socketDescriptor } from '../kernel/kernel.ts';
+import type { ContentSource } from '../content/content-source.ts';
+import type { DataPlane } from '../native/data-plane.ts';
+import { socketDescriptor } from '../native/kernel.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { resolveRange, type ByteRange } from '../oci/byte-range.ts';
@@ -12,22 +13,21 @@ import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
-import type { ContentRequest } from '../transfer/content-request.ts';
-import { MIRRORED_HEADER } from '../transfer/peer-client.ts';
-import type { PeerTransfer } from '../transfer/peer-transfer.ts';
-import { ownConnection } from './http2-response.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
+import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
+import { ownConnection } from '../http/http2-response.ts';
 import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
-import { findLocal, type LocalContent, type LocalSources } from './local-content.ts';
-import { ManifestCache } from './manifest-cache.ts';
+import { findLocal, type LocalContent, type LocalSources } from '../content/local-content.ts';
+import { ManifestCache } from '../content/manifest-cache.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { parseTarget } from './request-target.ts';
-import { moveBody, sendBody, sendWhole, writeContentHead, writeError } from './respond.ts';
-import { StoreQuestions } from './store-questions.ts';
+import { moveBody, sendBody, sendWhole, writeContentHead, writeError } from '../http/respond.ts';
+import { SingleFlightReads } from '../content/single-flight-reads.ts';
 
 /** What a {@link MirrorHandler} works with. */
 export interface MirrorHandlerComponents {
   readonly store: ContentStore;
-  readonly transfer: Pick<PeerTransfer, 'fetch'>;
+  readonly transfer: ContentSource;
   readonly policy: SharePolicy;
   /**
    * Whether content of this node is shared, whatever name it is asked by: not when every image that it
@@ -51,7 +51,7 @@ export type HandlerLabel = 'v2' | 'registry' | 'mirror';
  */
 export class MirrorHandler {
   readonly #sources: LocalSources;
-  readonly #transfer: Pick<PeerTransfer, 'fetch'>;
+  readonly #transfer: ContentSource;
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
@@ -62,7 +62,7 @@ export class MirrorHandler {
 
   constructor(components: MirrorHandlerComponents) {
     const { store } = components;
-    const questions = new StoreQuestions(store);
+    const questions = new SingleFlightReads(store);
     this.#sources = { store, questions, manifests: new ManifestCache() };
     this.#transfer = components.transfer;
     this.#policy = components.policy;
@@ -222,12 +222,12 @@ export class MirrorHandler {
         res.end();
         return;
       case 'whole': {
-        using room = content.room;
+        using reservation = content.reservation;
         const range = rangeToSend(request, descriptor, res);
         writeContentHead(res, { ...head, ...(range && { range }) });
         const { bytes } = content;
         const part = range ? bytes.subarray(range.start, range.end + 1) : bytes;
-        await sendWhole(res, part, signal, room?.overdue);
+        await sendWhole(res, part, signal, reservation?.overdue);
         return;
       }
       case 'stream': {

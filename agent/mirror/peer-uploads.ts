@@ -3,19 +3,19 @@ import type { ServerResponse } from 'node:http';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { Bandwidth } from '../transfer/bandwidth.ts';
+import { Bandwidth } from '../transfer/body/bandwidth.ts';
 import {
   ALTERNATIVES_HEADER,
   LOAD_HEADER,
   MAX_ALTERNATIVES,
   ZONE_HEADER,
   formatLoad,
-} from '../transfer/peer-report.ts';
+} from '../transfer/client/peer-report.ts';
 
 /** When a peer that was refused may come back, in seconds: the least that the header can say. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Bytes per second below which an asker gives up a body that it holds back, see `transfer/verified-body.ts`. */
+/** Bytes per second below which an asker gives up a body that it holds back, see `transfer/verify/verified-body.ts`. */
 const LEAST_RATE = 512 * 1024;
 
 /** What {@link PeerUploads} work with. */

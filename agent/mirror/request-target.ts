@@ -10,7 +10,7 @@ import {
   isTag,
   looksLikeRegistry,
 } from '../oci/reference.ts';
-import type { ContentRequest } from '../transfer/content-request.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
 
 /** Where a request goes: the version check, or content. */
 export type RequestTarget =

@@ -16,11 +16,11 @@ import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import type { ServiceFactoryMap } from 'libp2p';
 
-import { found, routerConformance, until } from './conformance.ts';
-import { keyToCid } from './key.ts';
-import { DHT_PROTOCOL } from './libp2p-node.ts';
+import { found, routerConformance, until } from '../testing/conformance/router.ts';
+import { keyToCid } from './dht/key.ts';
+import { DHT_PROTOCOL } from './node/libp2p-node.ts';
 import type { Libp2pRouter } from './libp2p-router.ts';
-import { TestNetwork } from './test-network.ts';
+import { TestNetwork } from '../testing/test-network.ts';
 
 routerConformance('the libp2p router', async () => {
   const network = new TestNetwork();

@@ -6,29 +6,29 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
-import { AddressBook } from './address-book.ts';
-import { isRegistryAddress } from './announced-addresses.ts';
+import { AddressBook } from './node/address-book.ts';
+import { isRegistryAddress } from './node/announced-addresses.ts';
 import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
-import { DhtClient } from './dht-client.ts';
-import { DhtServer } from './dht-server.ts';
-import { routingKey } from './key.ts';
-import { createNode } from './libp2p-node.ts';
-import type { RoutingNode } from './libp2p-node.ts';
-import { Liveness } from './liveness.ts';
-import { dhtPeer, Membership } from './membership.ts';
-import { OwnAddresses } from './own-addresses.ts';
-import { prunePeers } from './peer-store-pruning.ts';
-import { Placement } from './placement.ts';
-import { ProviderLookup } from './provider-lookup.ts';
-import { ProviderRecords } from './provider-records.ts';
-import { ProviderView } from './provider-view.ts';
-import { RequestBudget } from './request-budget.ts';
+import { DhtClient } from './dht/dht-client.ts';
+import { DhtServer } from './dht/dht-server.ts';
+import { routingKey } from './dht/key.ts';
+import { createNode } from './node/libp2p-node.ts';
+import type { RoutingNode } from './node/libp2p-node.ts';
+import { Liveness } from './node/liveness.ts';
+import { dhtPeer, Membership } from './node/membership.ts';
+import { OwnAddresses } from './node/own-addresses.ts';
+import { prunePeers } from './node/peer-store-pruning.ts';
+import { Reprovider } from './provide/reprovider.ts';
+import { ProviderLookup } from './lookup/provider-lookup.ts';
+import { ProviderRecords } from './dht/provider-records.ts';
+import { ProviderView } from './lookup/provider-view.ts';
+import { RequestBudget } from './dht/request-budget.ts';
 import type { Provider, Router, RouterStatus } from './router.ts';
 import type { RoutingObserver } from './routing-observer.ts';
-import { Suppressions } from './suppressions.ts';
-import { WithdrawProtocol } from './withdraw-protocol.ts';
+import { NegativeCache } from './lookup/negative-cache.ts';
+import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 
 /** How long the first records wait for the first peers, however many of those do not answer. */
 const JOINING_MS = 1500;
@@ -71,7 +71,7 @@ export class Libp2pRouter implements Router {
   readonly #init: Libp2pRouterInit;
   readonly #components: Libp2pRouterComponents;
   readonly #records: ProviderRecords;
-  readonly #suppressions = new Suppressions();
+  readonly #suppressions = new NegativeCache();
   #parts: RouterParts | undefined;
 
   constructor(components: Libp2pRouterComponents, init: Libp2pRouterInit) {
@@ -129,7 +129,7 @@ export class Libp2pRouter implements Router {
     });
     const client = new DhtClient(node, addresses);
     const liveness = new Liveness({ node, client, membership, logger });
-    const placement = new Placement(
+    const placement = new Reprovider(
       { client, membership, records, withdrawals, logger, observer },
       { ownPeerId: this.peerId, ...(refreshMs !== undefined && { refreshMs }) },
     );
@@ -298,7 +298,7 @@ interface RouterParts {
   readonly liveness: Liveness;
   readonly membership: Membership;
   readonly addresses: OwnAddresses;
-  readonly placement: Placement;
+  readonly placement: Reprovider;
   readonly view: ProviderView;
   readonly lookup: ProviderLookup;
   readonly bootstrap: BootstrapLoop;

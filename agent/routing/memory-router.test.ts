@@ -1,4 +1,4 @@
-import { routerConformance } from './conformance.ts';
+import { routerConformance } from '../testing/conformance/router.ts';
 import { MemoryDirectory, MemoryRouter } from './memory-router.ts';
 
 routerConformance('the memory router', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
 import { ChangeHub } from './change-hub.ts';
-import { ABSENT } from './conformance.ts';
+import { ABSENT } from '../testing/conformance/content-store.ts';
 import type { StoreChange } from './content-store.ts';
 
 function untilAborted(signal: AbortSignal): Promise<void> {

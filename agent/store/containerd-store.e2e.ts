@@ -9,8 +9,12 @@ import { pino } from 'pino';
 
 import type { Digest } from '../oci/digest.ts';
 import { blobPath } from './blob-file.ts';
-import { ABSENT, contentStoreConformance, type StoreUnderTest } from './conformance.ts';
-import { ContainerdFixture, containerdBinary } from './containerd/containerd-fixture.ts';
+import {
+  ABSENT,
+  contentStoreConformance,
+  type StoreUnderTest,
+} from '../testing/conformance/content-store.ts';
+import { ContainerdFixture, containerdBinary } from '../testing/containerd-fixture.ts';
 import { ContainerdStore, type ContainerdStoreInit } from './containerd-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
 import { Follower } from './follower.ts';
@@ -219,7 +223,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
     const vouches = async (digest: Digest, store = test.store): Promise<boolean> => {
       await using blob = await store.open(digest);
       assert.ok(blob !== undefined);
-      return await store.vouches(blob);
+      return await store.verifiedAtCommit(blob);
     };
     await using follower = new Follower(test.store, PATIENCE);
     const [one, two] = [await test.putBlob(BYTES), await test.putBlob(Buffer.from('two'))];
@@ -249,7 +253,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
     await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
     await using blob = await test.store.open(digest);
     assert.ok(blob !== undefined);
-    assert.ok(!(await test.store.vouches(blob)));
+    assert.ok(!(await test.store.verifiedAtCommit(blob)));
   });
 
   it('relists now and then', async () => {

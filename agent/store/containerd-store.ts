@@ -2,12 +2,12 @@ import type { Logger } from 'pino';
 
 import type { Image } from '../../proto/generated/containerd/services/images/v1/images.ts';
 import { parseDigest, type Digest } from '../oci/digest.ts';
-import { FreshCalls } from '../timing/fresh-calls.ts';
-import { orAborted } from '../timing/or-aborted.ts';
+import { SingleFlight } from '../timing/single-flight.ts';
+import { raceSignal } from '../timing/race-signal.ts';
 import { ChangeHub } from './change-hub.ts';
 import type { BlobFile } from './blob-file.ts';
 import { ContainerdClient } from './containerd/client.ts';
-import { isAsCommitted } from './containerd/commit-vouching.ts';
+import { isAsCommitted } from './containerd/commit-verification.ts';
 import { ContainerdFeed } from './containerd/containerd-feed.ts';
 import { ContentFolder } from './containerd/content-folder.ts';
 import { IngestFolder } from './containerd/ingest-folder.ts';
@@ -66,7 +66,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   readonly #hub: ChangeHub;
   readonly #logger: Logger;
   /** Every node of a cluster may ask for the same tag at the same moment. */
-  readonly #imageCalls = new FreshCalls<Image | undefined>();
+  readonly #imageCalls = new SingleFlight<Image | undefined>();
 
   constructor(init: ContainerdStoreInit) {
     const { logger, contentPath, namespace } = init;
@@ -103,7 +103,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   async image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined> {
     signal?.throwIfAborted();
     const call = this.#imageCalls.ask(name, () => this.#client.image(name));
-    const image = await orAborted(call, signal);
+    const image = await raceSignal(call, signal);
     return image && this.#toStored(image);
   }
 
@@ -151,7 +151,7 @@ export class ContainerdStore implements ContentStore, Disposable {
     return this.#hub.follow(signal);
   }
 
-  async vouches({ digest, size, file }: OpenBlob, signal?: AbortSignal): Promise<boolean> {
+  async verifiedAtCommit({ digest, size, file }: OpenBlob, signal?: AbortSignal): Promise<boolean> {
     if (file === undefined) return false;
     const committed = (): boolean => {
       const committedAt = this.#known.committedAt(digest);

@@ -75,7 +75,7 @@ export interface ContentStore {
    * Whether who put the blob there verified its digest then, and its file is untouched since. Absent where
    * nobody verifies.
    */
-  vouches?(blob: OpenBlob, signal?: AbortSignal): Promise<boolean>;
+  verifiedAtCommit?(blob: OpenBlob, signal?: AbortSignal): Promise<boolean>;
 }
 
 /** The store cannot be reached at present: containerd is not up, or the folder is gone. */

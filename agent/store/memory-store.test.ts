@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
-import { ABSENT, contentStoreConformance } from './conformance.ts';
+import { ABSENT, contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
 import { Follower } from './follower.ts';
 import { MemoryStore } from './memory-store.ts';

@@ -18,10 +18,10 @@ import { it } from 'node:test';
 import { pino } from 'pino';
 
 import { blobPath } from './blob-file.ts';
-import { ABSENT, contentStoreConformance } from './conformance.ts';
+import { ABSENT, contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
 import { Follower } from './follower.ts';
-import { LayoutUnderTest } from './oci-layout/layout-fixture.ts';
+import { LayoutUnderTest } from '../testing/layout-fixture.ts';
 import { OciLayoutStore } from './oci-layout-store.ts';
 
 const PATIENCE = 30_000;

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { DataPlane, type DataPlaneMode } from '../kernel/data-plane.ts';
+import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import type { Digest } from '../oci/digest.ts';
 import { blobPath } from '../store/blob-file.ts';
 import { OciLayoutStore } from '../store/oci-layout-store.ts';

@@ -6,19 +6,19 @@ import { pino } from 'pino';
 
 import { GuardedStore } from '../integrity/guarded-store.ts';
 import { HashThread } from '../integrity/hash-thread.ts';
-import { Judge } from '../integrity/judge.ts';
-import { Patrol, type PatrolInit } from '../integrity/patrol.ts';
-import { VerdictFile } from '../integrity/verdict-file.ts';
-import { Verdicts } from '../integrity/verdicts.ts';
+import { IntegrityChecker } from '../integrity/integrity-checker.ts';
+import { Scrubber, type ScrubberInit } from '../integrity/scrubber.ts';
+import { ResultsFile } from '../integrity/results-file.ts';
+import { VerificationResults } from '../integrity/verification-results.ts';
 import { Verifier } from '../integrity/verifier.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { blobPath } from '../store/blob-file.ts';
 import type { OpenBlob } from '../store/content-store.ts';
-import { LayoutUnderTest } from '../store/oci-layout/layout-fixture.ts';
+import { LayoutUnderTest } from './layout-fixture.ts';
 
 /** What a test may choose of a {@link Guarding}. */
-export interface GuardingInit extends Partial<PatrolInit> {
+export interface GuardingInit extends Partial<ScrubberInit> {
   /** Milliseconds that `open` waits; 30,000 by default. */
   readonly patience?: number;
   /** Has a say as containerd has of what it committed. */
@@ -28,15 +28,15 @@ export interface GuardingInit extends Partial<PatrolInit> {
 /** A guard over a real folder, with all that belongs to it; as if an agent had started. */
 export class Guarding implements AsyncDisposable {
   readonly store: GuardedStore;
-  readonly verdicts = new Verdicts();
-  readonly judge: Judge;
+  readonly verdicts = new VerificationResults();
+  readonly judge: IntegrityChecker;
   readonly metrics: Metrics = createMetrics();
   readonly thread = new HashThread();
   readonly verifier: Verifier;
   /** Lines of the log, of level `info` and above. */
   readonly log: string[] = [];
-  readonly #file: VerdictFile;
-  readonly #patrol: Patrol;
+  readonly #file: ResultsFile;
+  readonly #patrol: Scrubber;
   readonly #stop = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
 
@@ -45,13 +45,13 @@ export class Guarding implements AsyncDisposable {
     const { vouches } = init;
     const store = vouches === undefined ? layout.store : Object.assign(layout.store, { vouches });
     const { verdicts, metrics, thread } = this;
-    this.#file = new VerdictFile({ verdicts, logger }, folder, 100);
+    this.#file = new ResultsFile({ verdicts, logger }, folder, 100);
     this.verifier = new Verifier({ store, verdicts, thread, metrics });
     const imagesOf = (): string[] => ['docker.io/library/app:1'];
     const { verifier } = this;
-    this.judge = new Judge({ store, verdicts, verifier, metrics, imagesOf, logger });
+    this.judge = new IntegrityChecker({ store, verdicts, verifier, metrics, imagesOf, logger });
     const { judge } = this;
-    this.#patrol = new Patrol(
+    this.#patrol = new Scrubber(
       { store, judge, verdicts, logger },
       { rate: 0, interval: 3_600_000, badInterval: 50, startDelay: 1, ...init },
     );

@@ -2,12 +2,12 @@ import { isIPv6 } from 'node:net';
 
 import type { Logger } from 'pino';
 
-import { DataPlane, type DataPlaneMode } from '../kernel/data-plane.ts';
+import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
-import { HttpListener, type HttpListenerInit } from '../mirror/http-listener.ts';
-import { instrument } from '../mirror/instrument.ts';
+import { HttpListener, type HttpListenerInit } from '../http/http-listener.ts';
+import { instrument } from '../http/instrument.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
-import type { ListenerTls } from '../mirror/tls-server.ts';
+import type { ListenerTls } from '../http/tls-server.ts';
 import { PeerUploads, type PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -15,11 +15,11 @@ import type { Provider, Router } from '../routing/router.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
-import type { TransferRouter } from '../transfer/peer-attempts.ts';
-import type { PeerTls } from '../transfer/peer-agents.ts';
-import { PeerClient } from '../transfer/peer-client.ts';
+import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
+import type { PeerTls } from '../transfer/client/peer-agents.ts';
+import { PeerClient } from '../transfer/client/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
-import { SharedManifests } from '../transfer/shared-manifests.ts';
+import { SingleFlightManifests } from '../content/single-flight-source.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
 
@@ -118,7 +118,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   const uploads = new PeerUploads({ metrics, holders: () => init.holders ?? [] }, init.uploads);
   const handler = new MirrorHandler({
     store: init.disk ?? store,
-    transfer: new SharedManifests({ transfer }),
+    transfer: new SingleFlightManifests({ transfer }),
     policy,
     sharesDigest,
     uploads,

@@ -2,8 +2,8 @@ import { setDefaultCACertificates } from 'node:tls';
 
 import { Agent, setGlobalDispatcher } from 'undici';
 
-import type { ListenerTls } from '../mirror/tls-server.ts';
-import type { PeerTls } from '../transfer/peer-agents.ts';
+import type { ListenerTls } from '../http/tls-server.ts';
+import type { PeerTls } from '../transfer/client/peer-agents.ts';
 import type { TlsSource } from '../tls/tls-keeper.ts';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import { Authority } from './certificates.ts';

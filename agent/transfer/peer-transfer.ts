@@ -1,35 +1,34 @@
-import type { Sink } from '../kernel/sink.ts';
-import { rangeLength, type ByteRange } from '../oci/byte-range.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
+import type { Content, ContentSource } from '../content/content-source.ts';
+import { rangeLength } from '../oci/byte-range.ts';
 import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Provider } from '../routing/router.ts';
 import { Backoff } from '../timing/backoff.ts';
-import { AttemptSlots } from './attempt-slots.ts';
-import { Bandwidth } from './bandwidth.ts';
-import { Bans } from './bans.ts';
-import { contentKey, rangeOf, wholeOf, type ContentRequest } from './content-request.ts';
-import { Deliveries, type DeliveriesComponents } from './deliveries.ts';
-import { Delivery } from './delivery.ts';
-import { HoldBack, type HoldBackInit } from './hold-back.ts';
-import { KnownSizes } from './known-sizes.ts';
-import { FirstByteTimes } from './first-byte-times.ts';
+import { AttemptSlots } from './select/attempt-slots.ts';
+import { Bandwidth } from './body/bandwidth.ts';
+import { Blocklist } from './select/blocklist.ts';
+import { contentKey, rangeOf, wholeOf, type ContentRequest } from '../oci/content-request.ts';
+import { Attribution, type AttributionComponents } from './verify/attribution.ts';
+import { TransferRecord } from './verify/transfer-record.ts';
+import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
+import { KnownSizes } from './select/known-sizes.ts';
+import { FirstByteTimes } from './select/first-byte-times.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
   type PeerAttemptsInit,
-} from './peer-attempts.ts';
-import { Budget } from './budget.ts';
-import { moveTo } from './moving-body.ts';
-import type { PeerResponse } from './peer-client.ts';
-import { PeerError } from './peer-error.ts';
-import { PeerProfiles } from './peer-profiles.ts';
-import { PeerRace, type Source } from './peer-race.ts';
-import { PieceLengths } from './pieces.ts';
-import { PeerStanding } from './peer-standing.ts';
-import type { Room } from './room.ts';
-import { resumingBody, type Piece, type ReadBody } from './resuming-body.ts';
-import { checkedInPassing } from './verified-body.ts';
+} from './select/peer-attempts.ts';
+import { PausableTimeout } from '../timing/pausable-timeout.ts';
+import { moveTo } from './body/moving-body.ts';
+import type { PeerResponse } from './client/peer-client.ts';
+import { PeerError } from './client/peer-error.ts';
+import { PeerScores } from './select/peer-score.ts';
+import { PeerRace, type PeerStream } from './select/peer-race.ts';
+import { ChunkSizes } from './body/chunk-sizes.ts';
+import { PeerResponsiveness } from './select/peer-responsiveness.ts';
+import { resumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
+import { checkedInPassing } from './verify/verified-body.ts';
+import { destroyQuietly } from '../streams/destroy-quietly.ts';
 
 /** How often peers are looked for when a piece of a blob is asked for that must not be refused: some twelve seconds. */
 const MAX_PIECE_TRIES = 4;
@@ -45,7 +44,7 @@ export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudge
    */
   readonly firstByteBudget?: number;
   /** What is held back until it is verified. */
-  readonly holdBack?: HoldBackInit;
+  readonly holdBack?: VerifiedBufferInit;
   /** The zone of this node; empty, which is the default, when it has none. */
   readonly zone?: string;
   /** Bytes per second that bodies from peers may take in all; 0, the default, for no limit. */
@@ -59,69 +58,37 @@ export interface PeerTransferComponents
       PeerAttemptsComponents,
       'bans' | 'standing' | 'slots' | 'sizes' | 'pieceLengths' | 'profiles' | 'firstBytes'
     >,
-    Pick<DeliveriesComponents, 'store'> {}
-
-/** Content from a peer. */
-export type PeerContent = {
-  readonly descriptor: Descriptor;
-  /** Base URL of the mirror that it comes from, or begins to come from. */
-  readonly origin: string;
-} & (
-  | {
-      /** Answer to a HEAD. */
-      readonly kind: 'head';
-    }
-  | {
-      /** All of it, verified against its digest. */
-      readonly kind: 'whole';
-      readonly bytes: Buffer;
-      /** The memory that a large blob takes; to be disposed of when it is sent. */
-      readonly room?: Room;
-    }
-  | {
-      /** The bytes of `range`, which go on from another peer when one fails. */
-      readonly kind: 'stream';
-      readonly range: ByteRange;
-      /**
-       * Whether the bytes have to pass through this process, which hashes them, as the client is not known to
-       * verify them itself.
-       */
-      readonly checked: boolean;
-      readonly body: AsyncIterable<Uint8Array>;
-      /** Moves the bytes to a connection within the kernel, in the place of reading `body`. */
-      readonly moveTo?: (sink: Sink) => Promise<void>;
-    }
-);
+    Pick<AttributionComponents, 'store'> {}
 
 /** Gets content from whichever peer delivers it. */
-export class PeerTransfer {
+export class PeerTransfer implements ContentSource {
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
-  readonly #holdBack: HoldBack;
-  readonly #deliveries: Deliveries;
+  readonly #holdBack: VerifiedBuffer;
+  readonly #deliveries: Attribution;
   readonly #download: Bandwidth | undefined;
 
   constructor(components: PeerTransferComponents, init: PeerTransferInit) {
     const { zone = '', downloadLimit = 0 } = init;
-    const bans = new Bans(components);
+    const bans = new Blocklist(components);
     this.#components = {
       ...components,
       bans,
-      standing: new PeerStanding(),
+      standing: new PeerResponsiveness(),
       slots: new AttemptSlots(),
       sizes: new KnownSizes(),
-      pieceLengths: new PieceLengths(),
-      profiles: new PeerProfiles({ zone }),
+      pieceLengths: new ChunkSizes(),
+      profiles: new PeerScores({ zone }),
       firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
     };
     this.#init = { firstByteBudget: 2_500, ...init };
-    this.#holdBack = new HoldBack(init.holdBack);
-    this.#deliveries = new Deliveries({ ...components, bans });
+    this.#holdBack = new VerifiedBuffer(init.holdBack);
+    this.#deliveries = new Attribution({ ...components, bans });
     this.#download = downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined;
   }
 
   /** The peers that sent wrong bytes and are not asked. */
-  get bans(): Pick<Bans, 'count' | 'status'> {
+  get bans(): Pick<Blocklist, 'count' | 'status'> {
     return this.#components.bans;
   }
 
@@ -137,14 +104,17 @@ export class PeerTransfer {
    * @returns `undefined` when no peer has it or none answers in time
    * @throws OciError `RANGE_INVALID` when a holder says that the range is not satisfiable and none delivers
    */
-  async fetch(request: ContentRequest, signal: AbortSignal): Promise<PeerContent | undefined> {
+  async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     const { metrics, logger } = this.#components;
     const attempts = new PeerAttempts(request, this.#components, this.#init);
     await this.#deliveries.settled(contentKey(request), signal);
     const start = performance.now();
     const backoff = new Backoff(PIECE_BACKOFF);
     for (let triesLeft = attempts.pieces.isLater ? MAX_PIECE_TRIES : 1; ; triesLeft -= 1) {
-      using budget = new Budget(this.#init.firstByteBudget);
+      using budget = new PausableTimeout(
+        this.#init.firstByteBudget,
+        () => new PeerError('timeout', 'no peer answered in time'),
+      );
       try {
         const content = await this.#firstGood(attempts, signal, budget);
         metrics.firstByte.observe((performance.now() - start) / 1000);
@@ -167,8 +137,8 @@ export class PeerTransfer {
   async #firstGood(
     attempts: PeerAttempts,
     signal: AbortSignal,
-    budget: Budget,
-  ): Promise<PeerContent> {
+    budget: PausableTimeout,
+  ): Promise<Content> {
     // A manifest is always fetched whole: it is small, and only whole it can be verified.
     const isManifest = attempts.request.kind === 'manifest';
     const request = isManifest
@@ -199,10 +169,10 @@ export class PeerTransfer {
 
   async #deliver(
     attempts: PeerAttempts,
-    source: Source,
+    source: PeerStream,
     signal: AbortSignal,
-    budget: Budget,
-  ): Promise<PeerContent> {
+    budget: PausableTimeout,
+  ): Promise<Content> {
     const { kind, method } = attempts.request;
     const { provider, response } = source;
     const { descriptor, origin, body } = response;
@@ -221,7 +191,7 @@ export class PeerTransfer {
       this.#download?.charge(bytes.length);
       this.#components.metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
       const content = { kind: 'whole', descriptor: whole.descriptor, origin, bytes } as const;
-      if (kind === 'blob') return { ...content, ...(room && { room }) };
+      if (kind === 'blob') return { ...content, ...(room && { reservation: room }) };
       room?.[Symbol.dispose](); // all who ask for a manifest share it
       this.#components.sizes.note(bytes);
       return content;
@@ -239,38 +209,38 @@ export class PeerTransfer {
   ): Promise<PeerResponse> {
     const { descriptor, range, body } = response;
     if (rangeLength(range) === descriptor.size) return response;
-    body.on('error', () => undefined).destroy();
+    destroyQuietly(body);
     const whole = await attempts.ask(provider, wholeOf(attempts.request), signal);
     if (whole.descriptor.size === descriptor.size) return whole;
-    whole.body.on('error', () => undefined).destroy();
+    destroyQuietly(whole.body);
     throw new PeerError('protocol', 'another size than a moment before');
   }
 
-  async #stream(attempts: PeerAttempts, source: Source, signal: AbortSignal): Promise<PeerContent> {
+  async #stream(attempts: PeerAttempts, source: PeerStream, signal: AbortSignal): Promise<Content> {
     const { descriptor, origin } = source.response;
     const range = rangeOf(attempts.request, descriptor);
     const content = { kind: 'stream', descriptor, origin, range } as const;
     if (await this.#deliveries.isVerifiedByClient(descriptor)) {
-      const followed = <T extends Piece>(read: ReadBody<T>): AsyncGenerator<T> =>
+      const followed = <T extends BodyChunk>(read: ReadBody<T>): AsyncGenerator<T> =>
         this.#followed(attempts, source, read, signal);
-      return { ...content, checked: false, ...this.#ways(followed, signal) };
+      return { ...content, ...this.#ways(followed, signal) };
     }
     if (rangeLength(range) === descriptor.size) {
-      return { ...content, checked: true, body: this.#checked(attempts, source, signal) };
+      return { ...content, body: this.#checked(attempts, source, signal) };
     }
     // A part cannot be verified by anybody but who has the rest.
-    const delivery = new Delivery(attempts.request, descriptor);
+    const delivery = new TransferRecord(attempts.request, descriptor);
     const { metrics } = this.#components;
-    const part = <T extends Piece>(read: ReadBody<T>): AsyncGenerator<T> =>
+    const part = <T extends BodyChunk>(read: ReadBody<T>): AsyncGenerator<T> =>
       resumingBody(attempts, source, delivery, read, metrics, signal, this.#download);
-    return { ...content, checked: false, ...this.#ways(part, signal) };
+    return { ...content, ...this.#ways(part, signal) };
   }
 
   /** The body as a stream and, where there is that way, moved within the kernel; one of the two is to be taken. */
   #ways(
-    deliver: <T extends Piece>(read: ReadBody<T>) => AsyncGenerator<T>,
+    deliver: <T extends BodyChunk>(read: ReadBody<T>) => AsyncGenerator<T>,
     signal: AbortSignal,
-  ): Pick<PeerContent & { kind: 'stream' }, 'body' | 'moveTo'> {
+  ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
     const { kernel } = this.#components.client;
     const body = deliver(asStream);
     if (kernel === undefined) return { body };
@@ -284,9 +254,9 @@ export class PeerTransfer {
   }
 
   /** For a client that verifies the blob: what becomes of it there is followed. */
-  async *#followed<T extends Piece>(
+  async *#followed<T extends BodyChunk>(
     attempts: PeerAttempts,
-    source: Source,
+    source: PeerStream,
     read: ReadBody<T>,
     signal: AbortSignal,
   ): AsyncGenerator<T> {
@@ -302,12 +272,12 @@ export class PeerTransfer {
   /** For any other client: it is hashed in passing. */
   async *#checked(
     attempts: PeerAttempts,
-    source: Source,
+    source: PeerStream,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
     const { metrics } = this.#components;
     const { descriptor } = source.response;
-    const delivery = new Delivery(attempts.request, descriptor);
+    const delivery = new TransferRecord(attempts.request, descriptor);
     try {
       yield* checkedInPassing(
         resumingBody(attempts, source, delivery, asStream, metrics, signal, this.#download),

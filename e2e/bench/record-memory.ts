@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 
-import { routingKey } from '../../agent/routing/key.ts';
-import { ProviderRecords } from '../../agent/routing/provider-records.ts';
+import { routingKey } from '../../agent/routing/dht/key.ts';
+import { ProviderRecords } from '../../agent/routing/dht/provider-records.ts';
 
 const RECORDS = 100_000;
 const PEERS = 100;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { parseRange, rangeLength, resolveRange } from '../../agent/oci/byte-range.ts';
-import { ZONE_HEADER } from '../../agent/transfer/peer-report.ts';
+import { ZONE_HEADER } from '../../agent/transfer/client/peer-report.ts';
 import { responseHead } from '../../agent/testing/rogue-peer.ts';
 import type { RogueBehaviour, RogueContent, RogueEnd } from './rogue-behaviour.ts';
 

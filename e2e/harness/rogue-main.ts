@@ -7,7 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { json } from 'node:stream/consumers';
 
 import { StaticBootstrapper } from '../../agent/routing/bootstrap/static-bootstrapper.ts';
-import { loadIdentity } from '../../agent/routing/identity.ts';
+import { loadIdentity } from '../../agent/routing/node/identity.ts';
 import { Libp2pRouter } from '../../agent/routing/libp2p-router.ts';
 import { quiet } from '../../agent/testing/quiet.ts';
 import { responseHead } from '../../agent/testing/rogue-peer.ts';

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type tls from 'node:tls';
 
-import { requestFrom, requestHere, type NamespaceAnswer } from '../../kernel/network-namespace.ts';
+import { requestFrom, requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
 import { mirrorPlaces, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';

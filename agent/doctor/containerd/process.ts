@@ -3,8 +3,8 @@ import { readFile, readlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 
 import { codeOf } from '../../errors/system-error.ts';
-import { socketDescriptor } from '../../kernel/kernel.ts';
-import { Libc } from '../../kernel/libc.ts';
+import { socketDescriptor } from '../../native/kernel.ts';
+import { Libc } from '../../native/libc.ts';
 import { CouldNotLook } from '../report.ts';
 
 /** A process as seen from here. */

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 
-import type { NamespaceAnswer } from '../../kernel/network-namespace.ts';
+import type { NamespaceAnswer } from '../../native/network-namespace.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
 import { tagName, type Reference } from '../../oci/reference.ts';
 import { Deadline } from '../../timing/deadline.ts';

@@ -1,4 +1,4 @@
-import { requestHere, type NamespaceAnswer } from '../../kernel/network-namespace.ts';
+import { requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
 import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
 import type { AgentPeer } from '../agent-facts.ts';
 import type { ClientIdentity } from '../facts.ts';
@@ -8,7 +8,7 @@ import { HAS_IT, type Holder } from './image-report.ts';
 const TIMEOUT_MS = 3_000;
 /** Holders of one piece that are asked. */
 const MAX_HOLDERS = 8;
-/** As `MIRRORED_HEADER` in `transfer/peer-client.ts`: only what the node itself holds. */
+/** As `MIRRORED_HEADER` in `transfer/client/peer-client.ts`: only what the node itself holds. */
 const LOCAL_ONLY = { 'X-Spegel-Mirrored': 'true' } as const;
 
 /** Asks mirrors as containerd and as other agents do. */

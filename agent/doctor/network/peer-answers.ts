@@ -1,4 +1,4 @@
-import { requestHere } from '../../kernel/network-namespace.ts';
+import { requestHere } from '../../native/network-namespace.ts';
 import type { AgentPeer } from '../agent-facts.ts';
 import type { ClientIdentity } from '../facts.ts';
 

@@ -5,12 +5,12 @@ import type { Logger } from 'pino';
 import { peerIdFromString } from '@libp2p/peer-id';
 import pLimit from 'p-limit';
 
-import type { AddressBook } from '../address-book.ts';
-import { isLoopback, isRegistryAddress, tcpAddress } from '../announced-addresses.ts';
+import type { AddressBook } from '../node/address-book.ts';
+import { isLoopback, isRegistryAddress, tcpAddress } from '../node/announced-addresses.ts';
 import { Backoff, jittered } from '../../timing/backoff.ts';
 import { Deadline } from '../../timing/deadline.ts';
-import { withPeerId } from '../dht-client.ts';
-import type { RoutingNode } from '../libp2p-node.ts';
+import { withPeerId } from '../dht/dht-client.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
 /** Between rounds when everybody is connected, give or take a quarter. */

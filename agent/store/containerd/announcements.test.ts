@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
 import { ChangeHub } from '../change-hub.ts';
-import { ABSENT } from '../conformance.ts';
+import { ABSENT } from '../../testing/conformance/content-store.ts';
 import { Announcements } from './announcements.ts';
 import { KnownBlobs } from './known-blobs.ts';
 

@@ -5,10 +5,10 @@ import { describe, it } from 'node:test';
 import { pino } from 'pino';
 
 import type { Digest } from '../../oci/digest.ts';
-import { digestOf } from '../conformance.ts';
+import { digestOf } from '../../testing/conformance/content-store.ts';
 import { ContainerdStore } from '../containerd-store.ts';
 import type { Ingest, Ingests } from '../ingests.ts';
-import { ContainerdFixture } from './containerd-fixture.ts';
+import { ContainerdFixture } from '../../testing/containerd-fixture.ts';
 
 const BYTES = randomBytes(1_000_000);
 const DIGEST = digestOf(BYTES);

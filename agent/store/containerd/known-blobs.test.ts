@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
-import { digestOf } from '../conformance.ts';
+import { digestOf } from '../../testing/conformance/content-store.ts';
 import { KnownBlobs } from './known-blobs.ts';
 import { tellsNewBlobs } from './version.ts';
 

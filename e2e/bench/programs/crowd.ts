@@ -20,10 +20,10 @@ import {
   encodePing,
   encodeProvider,
   MESSAGE_TYPE,
-} from '../../../agent/routing/dht-messages.ts';
-import { frame, FrameReader } from '../../../agent/routing/frames.ts';
-import { routingKey } from '../../../agent/routing/key.ts';
-import { DHT_PROTOCOL } from '../../../agent/routing/libp2p-node.ts';
+} from '../../../agent/routing/dht/dht-messages.ts';
+import { frame, FrameReader } from '../../../agent/routing/dht/frames.ts';
+import { routingKey } from '../../../agent/routing/dht/key.ts';
+import { DHT_PROTOCOL } from '../../../agent/routing/node/libp2p-node.ts';
 import { serve } from './serve.ts';
 
 const MAX_MESSAGE_BYTES = 1 << 20;

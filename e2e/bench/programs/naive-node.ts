@@ -14,7 +14,7 @@ import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 
-import { keyToCid } from '../../../agent/routing/key.ts';
+import { keyToCid } from '../../../agent/routing/dht/key.ts';
 import { serve } from './serve.ts';
 
 const node = await createLibp2p({

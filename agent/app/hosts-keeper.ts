@@ -1,0 +1,114 @@
+import { X509Certificate } from 'node:crypto';
+import { resolve } from 'node:path';
+
+import type { Logger } from 'pino';
+
+import type { RegistryConfig } from '../config/options.ts';
+import { UsageError } from '../config/resolve.ts';
+import { HostsKeeper } from '../hosts/hosts-keeper.ts';
+import type { RegistryHosts } from '../hosts/hosts-toml.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { createConfigurator, mirrorEntries, wantedHosts } from './hosts-options.ts';
+import { hostsOf, type SharedRegistries } from './registries.ts';
+
+/** What {@link keepConfigured} goes by. */
+export interface KeepConfiguredInit {
+  /** Where the mirror listens. */
+  readonly port: number;
+  /** PEM of the certificate that it serves with; undefined where it speaks plain HTTP. */
+  readonly certificate: Buffer | undefined;
+  readonly shared: SharedRegistries;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/**
+ * Configures containerd and keeps it so, when the options say so. Called when the mirror listens: a port that a file
+ * names has to answer.
+ *
+ * @param parts takes what is to be ended with the agent
+ * @throws UsageError for options that do not go together
+ */
+export function keepConfigured(
+  config: RegistryConfig,
+  { port, certificate, shared, metrics, logger }: KeepConfiguredInit,
+  parts: AsyncDisposableStack,
+): void {
+  if (!config.configure) return;
+  const own = ownTarget(config, { port, certificate, logger });
+  const keeper = new HostsKeeper(
+    { configurator: createConfigurator(config, logger), metrics, logger },
+    {
+      path: config['containerd-registry-config-path'],
+      wanted: wanted({ ...config, ...own }, shared, logger),
+      // What k3s wrote from the same file says more than we can: rewrites.
+      prependExisting: config['prepend-existing'] || shared.file?.found === true,
+    },
+  );
+  const stopping = new AbortController();
+  const running = keeper.run(stopping.signal);
+  parts.defer(async () => {
+    stopping.abort();
+    await running;
+    if (config['configure-remove-on-exit']) await keeper.remove();
+  });
+}
+
+function wanted(
+  config: RegistryConfig,
+  { names, file }: SharedRegistries,
+  logger: Logger,
+): readonly RegistryHosts[] {
+  // A file that k3s has for credentials only does not say what is mirrored.
+  const says = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
+  if (!says) {
+    if (!config['disable-default-registry-endpoint']) return wantedHosts(config);
+    throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
+  }
+  return hostsOf(file, { ...config, mirrors: mirrorEntries(config) }, logger);
+}
+
+type Target = Pick<
+  RegistryConfig,
+  'mirror-targets' | 'mirror-target-ca' | 'mirror-target-cert' | 'mirror-target-key'
+>;
+
+/** This agent as a mirror, unless the options name others. */
+function ownTarget(
+  config: RegistryConfig,
+  { port, certificate, logger }: Pick<KeepConfiguredInit, 'port' | 'certificate' | 'logger'>,
+): Partial<Target> {
+  if (config['mirror-targets'].length > 0) return {};
+  const host = ownHost(config['registry-addr'].host);
+  const name = host.includes(':') ? `[${host}]` : host;
+  if (certificate === undefined) return { 'mirror-targets': [`http://${name}:${port}`] };
+  if (!isFor(certificate, host)) {
+    logger.warn(
+      { host },
+      'the certificate is not for the address that hosts.toml names, so containerd will not take it: add it to the names of the certificate, or give --mirror-targets',
+    );
+  }
+  const copied = config['mirror-target-ca-copy'] !== '';
+  const ca = config['mirror-target-ca'] || (copied ? '' : config['registry-tls-ca']);
+  const shows = config['registry-tls-client-auth'] === 'require';
+  return {
+    'mirror-targets': [`https://${name}:${port}`],
+    'mirror-target-ca': ca === '' ? '' : resolve(ca),
+    ...(shows &&
+      config['mirror-target-cert'] === '' &&
+      config['mirror-target-key'] === '' && {
+        'mirror-target-cert': resolve(config['registry-tls-cert']),
+        'mirror-target-key': resolve(config['registry-tls-key']),
+      }),
+  };
+}
+
+function isFor(certificate: Buffer, host: string): boolean {
+  const own = new X509Certificate(certificate);
+  return own.checkIP(host) !== undefined || own.checkHost(host) !== undefined;
+}
+
+/** Where containerd of this node reaches a listener. */
+function ownHost(host: string): string {
+  return ['', '0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
+}

@@ -1,0 +1,143 @@
+import type { Logger } from 'pino';
+
+import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
+import type { OptionValues, RegistryConfig } from '../config/options.ts';
+import { UsageError } from '../config/resolve.ts';
+import type { HostEntry, RegistryHosts } from '../hosts/hosts-toml.ts';
+import { RegistriesError, located, type Finding } from '../hosts/registries/finding.ts';
+import { sharedRegistries, type Registries } from '../hosts/registries/registries.ts';
+import { findRegistriesFile } from '../hosts/registries/registries-file.ts';
+import { registryHosts } from '../hosts/registries/registry-hosts.ts';
+import { mirrorEntries, sharedRegistries as givenRegistries } from './hosts-options.ts';
+
+/** Findings that are logged, at most; `check-registries` has them all. */
+const MAX_LOGGED = 20;
+
+/** A registries.yaml that was read. */
+interface LoadedRegistries {
+  readonly path: string;
+  /** Whether nobody named it: that of this node's k3s or RKE2. */
+  readonly found: boolean;
+  readonly registries: Registries;
+}
+
+/** The registries whose images are shared. */
+export interface SharedRegistries {
+  /** None for all. */
+  readonly names: readonly string[];
+  /** The registries.yaml that says so; absent where the options do. */
+  readonly file?: LoadedRegistries;
+}
+
+/**
+ * The registries whose images are shared: those of the options, else those that a registries.yaml mirrors.
+ *
+ * @throws UsageError when both are given; RegistriesError for a file that does not tell
+ */
+export async function registriesToShare(
+  config: Pick<RegistryConfig, 'mirrored-registries' | 'registries-yaml'>,
+  logger: Logger,
+): Promise<SharedRegistries> {
+  const path = registriesFile(config);
+  if (path === undefined) return { names: givenRegistries(config) };
+  const registries = await loadRegistries(path, { strict: false }, logger);
+  const file = { path, found: config['registries-yaml'] === 'auto', registries };
+  const shared = sharedRegistries(registries);
+  if (shared.length > 0) {
+    logger.info(
+      { file: path, registries: shared },
+      'sharing the registries that registries.yaml mirrors',
+    );
+    return { names: shared.includes('*') ? [] : shared, file };
+  }
+  // One that somebody pointed at is there to say it; one that was found may be there for credentials only.
+  const message = 'it mirrors no registry, so it does not say what is shared';
+  if (!file.found) throw new RegistriesError(`${path}: ${message}`);
+  logger.warn({ file: path }, `registries.yaml: ${message}; all registries are`);
+  return { names: [], file };
+}
+
+/**
+ * The `hosts.toml` files that a registries.yaml asks for; undefined without such a file.
+ *
+ * @throws UsageError for options that contradict each other; RegistriesError for a file with errors
+ */
+export async function hostsOfRegistries(
+  config: OptionValues<typeof CONFIGURATION_OPTIONS>,
+  logger: Logger,
+): Promise<readonly RegistryHosts[] | undefined> {
+  const path = registriesFile(config);
+  if (path === undefined) {
+    if (!config['disable-default-registry-endpoint']) return undefined;
+    throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
+  }
+  const mirrors = mirrorEntries(config);
+  const registries = await loadRegistries(path, { strict: true }, logger);
+  return hostsOf({ path, found: false, registries }, { ...config, mirrors }, logger);
+}
+
+/** The `hosts.toml` files that a registries.yaml asks for; what they cannot say is logged, unless k3s says it. */
+export function hostsOf(
+  { path, found, registries }: LoadedRegistries,
+  config: Pick<RegistryConfig, 'disable-default-registry-endpoint'> & {
+    readonly mirrors: readonly HostEntry[];
+  },
+  logger: Logger,
+): readonly RegistryHosts[] {
+  const { hosts, warnings } = registryHosts(registries, {
+    mirrors: config.mirrors,
+    defaultEndpoint: !config['disable-default-registry-endpoint'],
+  });
+  if (!found) {
+    for (const warning of warnings) logger.warn({ file: path }, `registries.yaml: ${warning}`);
+  }
+  return hosts;
+}
+
+/** The file that the options name, or, for `auto`, that of this node's k3s or RKE2 if there is one. */
+function registriesFile(
+  config: Pick<RegistryConfig, 'mirrored-registries' | 'registries-yaml'>,
+): string | undefined {
+  const option = config['registries-yaml'];
+  if (option === '' || option === 'off') return undefined;
+  const given = config['mirrored-registries'].length > 0;
+  if (option === 'auto') return given ? undefined : findRegistriesFile();
+  if (!given) return option;
+  throw new UsageError(
+    '--registries-yaml and --mirrored-registries: only one of them can be given',
+  );
+}
+
+/**
+ * Reads a registries.yaml; what is not quite right in it is logged.
+ *
+ * @param strict whether every error counts, and not only those that leave open which registries are meant
+ * @throws RegistriesError naming file, line and column of the first error
+ */
+async function loadRegistries(
+  file: string,
+  { strict }: { strict: boolean },
+  logger: Logger,
+): Promise<Registries> {
+  // Only then: most agents have no such file, and no use for a parser.
+  const [{ readRegistriesFile }, { parseRegistries }, { checkFiles }] = await Promise.all([
+    import('../hosts/registries/registries-file.ts'),
+    import('../hosts/registries/parse-registries.ts'),
+    import('../hosts/registries/check-files.ts'),
+  ]);
+  const text = readRegistriesFile(file);
+  const { registries, findings } = parseRegistries(text, strict ? checkFiles : undefined);
+  const counts = ({ severity, fatal }: Finding): boolean =>
+    severity === 'error' && (strict || fatal);
+  const [first, ...more] = findings.filter(counts);
+  if (first !== undefined) {
+    const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
+    throw new RegistriesError(
+      `${located(file, first)}${rest}; "peerglass check-registries ${file}" says how it would be right`,
+    );
+  }
+  for (const { line, column, message } of findings.slice(0, MAX_LOGGED)) {
+    logger.warn({ file, line, column }, `registries.yaml: ${message}`);
+  }
+  return registries;
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, it } from 'node:test';
+
+import { digestOf } from '../testing/conformance/content-store.ts';
+import type { Digest } from '../oci/digest.ts';
+import { ManifestCache } from './manifest-cache.ts';
+
+const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+
+function add(cache: ManifestCache, bytes: Buffer, digest = digestOf(bytes)): Digest {
+  cache.add(digest, { mediaType, bytes });
+  return digest;
+}
+
+describe('ManifestCache', () => {
+  it('gives what was added', () => {
+    const cache = new ManifestCache();
+    const bytes = randomBytes(1000);
+    assert.deepEqual(cache.get(add(cache, bytes)), { mediaType, bytes });
+    assert.equal(cache.get(digestOf(randomBytes(1))), undefined);
+  });
+
+  it('does not keep bytes that are not those of the digest', () => {
+    const cache = new ManifestCache();
+    const digest = add(cache, Buffer.from('wrong'), digestOf(Buffer.from('right')));
+    assert.equal(cache.get(digest), undefined);
+  });
+
+  it('keeps no large one', () => {
+    const cache = new ManifestCache();
+    assert.equal(cache.get(add(cache, randomBytes(65 * 1024))), undefined);
+  });
+
+  it('keeps 4 MiB, and what was asked for last', () => {
+    const cache = new ManifestCache();
+    const first = add(cache, randomBytes(64 * 1024));
+    const second = add(cache, randomBytes(64 * 1024));
+    for (let count = 2; count < 64; count++) add(cache, randomBytes(64 * 1024));
+    assert.ok(cache.get(first) !== undefined);
+    add(cache, randomBytes(64 * 1024));
+    assert.ok(cache.get(first) !== undefined);
+    assert.equal(cache.get(second), undefined);
+  });
+});

@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it } from 'node:test';
+
+import fc from 'fast-check';
+import { pino } from 'pino';
+
+import { Crash, CrashingFiles } from '../../testing/crashing-files.ts';
+import { fileTree } from '../../testing/file-tree.ts';
+import { nodeFileOperations } from '../file-operations.ts';
+import { HostsConfigurator } from '../hosts-configurator.ts';
+import type { RegistryHosts } from '../hosts-toml.ts';
+import { K3S_HEADER, provenanceOf } from '../marker.ts';
+
+const REGISTRIES = ['_default', 'docker.io', 'ghcr.io:5000'] as const;
+const never = new AbortController().signal;
+
+/** What a registry's folder would be, had there never been an agent. */
+interface Folder {
+  mode: number;
+  /** The hosts.toml. */
+  theirs: string | undefined;
+  /** An edit of ours that no run has come across yet. */
+  edit: string | undefined;
+  /** What is still set aside, for no run has seen that somebody replaced ours; it comes back when that is removed. */
+  aside: string | undefined;
+  readonly others: Map<string, string>;
+}
+
+/** The folder on the disk, and beside it what is expected of it. */
+class World {
+  readonly root: string;
+  readonly #folders = new Map<string, Folder>();
+  /** Contents that somebody wrote, which are told apart by a number. */
+  readonly #written = new Set<string>();
+  /** What was set aside and then replaced by an edit of ours: has to be found, or may be. */
+  readonly #earlier = { must: new Set<string>(), may: new Set<string>() };
+  #count = 0;
+  #crashed = false;
+
+  constructor(parent: string, initial: readonly Initial[]) {
+    this.root = join(parent, 'certs.d');
+    mkdirSync(this.root);
+    for (const { registry, hosts, certificate, mode } of initial) {
+      this.#make(registry, mode);
+      if (hosts) this.#put(registry, this.#content());
+      if (certificate) this.other(registry);
+    }
+  }
+
+  /** Somebody writes to the file as it is. */
+  edit(registry: string): void {
+    const visible = this.#visible(registry);
+    if (visible === undefined) return;
+    const folder = this.#touch(registry);
+    const text = `${visible}# edited ${this.#count++}\n`;
+    writeFileSync(this.#file(registry), text);
+    const isOurs = !this.#written.has(visible);
+    this.#written.add(text);
+    if (isOurs || visible === folder.edit) folder.edit = text;
+    else folder.theirs = text;
+  }
+
+  /** Somebody puts another file in its place. */
+  replace(registry: string): void {
+    if (!existsSync(join(this.root, registry))) return;
+    this.#put(registry, this.#content());
+  }
+
+  /** k3s at a start. */
+  rewrite(registry: string): void {
+    this.removeAll(registry);
+    this.#make(registry, 0o700);
+    this.#put(registry, `${K3S_HEADER}${this.#content()}`);
+  }
+
+  remove(registry: string): void {
+    // What a crash has left in two places comes back from the other.
+    const visible = this.#visible(registry);
+    if (visible === undefined || this.#crashed) return;
+    const folder = this.#touch(registry);
+    unlinkSync(this.#file(registry));
+    if (visible === folder.edit) folder.edit = undefined;
+    else if (visible === folder.theirs) folder.theirs = folder.aside;
+    folder.aside = undefined;
+  }
+
+  removeAll(registry: string): void {
+    for (const content of [...this.#earlier.must]) this.#earlier.may.add(content);
+    const gone = this.#earlierFiles(registry);
+    rmSync(join(this.root, registry), { recursive: true, force: true });
+    for (const content of gone) this.#earlier.must.delete(content);
+    this.#folders.delete(registry);
+  }
+
+  other(registry: string): void {
+    if (!existsSync(join(this.root, registry))) return;
+    const name = `other-${this.#count++}.pem`;
+    writeFileSync(join(this.root, registry, name), name);
+    this.#touch(registry).others.set(name, name);
+  }
+
+  /** A run of ours that may be killed. */
+  async run(run: Run): Promise<void> {
+    const before = new Map(REGISTRIES.map((each) => [each, this.#visible(each)]));
+    const isCleanup = run.wanted === undefined;
+    const mustStay = (each: string): boolean => run.wanted?.includes(each) === true;
+    const files = new CrashingFiles(nodeFileOperations, {
+      crashAt: run.crashAt ?? Number.POSITIVE_INFINITY,
+      done: run.done,
+      onOperation: () => {
+        for (const [registry, was] of before)
+          this.#checkWhole(registry, mustStay(registry) ? was : undefined);
+      },
+    });
+    const configurator = new HostsConfigurator(
+      { files, logger: pino({ level: 'silent' }) },
+      { path: this.root },
+    );
+    const wanted = (run.wanted ?? []).map((registry): RegistryHosts => ({
+      registry,
+      file: { hosts: [{ url: run.target, capabilities: ['pull'] }] },
+    }));
+    try {
+      if (isCleanup) await configurator.cleanup(never);
+      else await configurator.configure(wanted, { prependExisting: run.prepend }, never);
+      this.#crashed = false;
+      this.#pass();
+      if (!isCleanup && run.crashAt === undefined) this.#checkConfigured(run);
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+      this.#crashed = true;
+      for (const { theirs, edit } of this.#folders.values()) {
+        if (theirs !== undefined && edit !== undefined) this.#earlier.may.add(theirs);
+      }
+      // The process took no leave of its lock either.
+      if (existsSync(this.root)) writeFileSync(join(this.root, '.peerglass-lock.0-1-1-1.0'), '');
+    }
+  }
+
+  /** What must be there after a cleanup. */
+  check(): void {
+    const expected: Record<string, string> = { '.': 'folder' };
+    for (const registry of [...this.#folders.keys()].sort()) {
+      const folder = this.#folders.get(registry);
+      if (folder === undefined) continue;
+      expected[registry] = `folder ${folder.mode.toString(8)}`;
+      if (folder.theirs !== undefined) expected[`${registry}/hosts.toml`] = folder.theirs;
+      for (const [name, content] of folder.others) expected[`${registry}/${name}`] = content;
+    }
+    const found: Record<string, string> = {};
+    const earlier = new Set<string>();
+    for (const [path, what] of Object.entries(fileTree(this.root))) {
+      const [kind = '', mode = ''] = what.split(' ');
+      const content = what.replace(/^file \S+ \S+ /, '');
+      if (/before-peerglass\.\d+$/.test(path)) earlier.add(content);
+      else if (path === '.') found[path] = kind;
+      else found[path] = kind === 'folder' ? `folder ${mode}` : content;
+    }
+    const sorted = (tree: Record<string, string>): unknown => Object.entries(tree).sort();
+    assert.deepEqual(sorted(found), sorted(expected));
+    assert.deepEqual(
+      [...this.#earlier.must].filter((content) => !earlier.has(content)),
+      [],
+    );
+    const known = this.#earlier.must.union(this.#earlier.may);
+    assert.deepEqual(
+      [...earlier].filter((content) => !known.has(content)),
+      [],
+    );
+  }
+
+  #content(): string {
+    return `# number ${this.#count++}\n[host."https://there.example"]\n`;
+  }
+
+  #make(registry: string, mode: number): void {
+    mkdirSync(join(this.root, registry));
+    rmSync(join(this.root, registry), { recursive: true });
+    mkdirSync(join(this.root, registry), { mode });
+    this.#folders.set(registry, {
+      mode,
+      theirs: undefined,
+      edit: undefined,
+      aside: undefined,
+      others: new Map(),
+    });
+  }
+
+  #put(registry: string, text: string): void {
+    const folder = this.#touch(registry);
+    if (this.#visible(registry) !== folder.theirs) folder.aside ??= folder.theirs;
+    writeFileSync(join(this.root, 'new'), text);
+    renameSync(join(this.root, 'new'), this.#file(registry));
+    this.#written.add(text);
+    folder.theirs = text;
+    folder.edit = undefined;
+  }
+
+  /** What somebody puts something into is theirs from then on, even if it was made by us. */
+  #touch(registry: string): Folder {
+    const mode = statSync(join(this.root, registry)).mode & 0o777;
+    const folder = this.#folders.get(registry) ?? {
+      mode,
+      theirs: undefined,
+      edit: undefined,
+      aside: undefined,
+      others: new Map(),
+    };
+    this.#folders.set(registry, folder);
+    return folder;
+  }
+
+  /** A run to its end has dealt with every edit. */
+  #pass(): void {
+    for (const folder of this.#folders.values()) {
+      folder.aside = undefined;
+      if (folder.edit === undefined) continue;
+      if (folder.theirs !== undefined) this.#earlier.must.add(folder.theirs);
+      folder.theirs = folder.edit;
+      folder.edit = undefined;
+    }
+  }
+
+  #checkWhole(registry: string, was: string | undefined): void {
+    const now = this.#visible(registry);
+    if (now === undefined) {
+      assert.ok(was === undefined, 'no moment without configuration');
+      return;
+    }
+    const isWhole = this.#written.has(now) || provenanceOf(now, registry).origin === 'ours';
+    assert.ok(isWhole, `half a file: ${now}`);
+  }
+
+  #checkConfigured({ wanted = [], target }: Run): void {
+    for (const registry of wanted) {
+      const text = this.#visible(registry);
+      assert.ok(text?.includes(`[host.'${target}']`), `${registry} is configured`);
+    }
+  }
+
+  #earlierFiles(registry: string): string[] {
+    const path = join(this.root, registry);
+    return (existsSync(path) ? readdirSync(path) : [])
+      .filter((name) => /before-peerglass\.\d+$/.test(name))
+      .map((name) => readFileSync(join(path, name), 'utf8'));
+  }
+
+  #file(registry: string): string {
+    return join(this.root, registry, 'hosts.toml');
+  }
+
+  #visible(registry: string): string | undefined {
+    const file = this.#file(registry);
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+  }
+}
+
+interface Initial {
+  readonly registry: string;
+  readonly hosts: boolean;
+  readonly certificate: boolean;
+  readonly mode: number;
+}
+
+interface Run {
+  /** Undefined for a cleanup. */
+  readonly wanted: readonly string[] | undefined;
+  readonly prepend: boolean;
+  readonly target: string;
+  readonly crashAt: number | undefined;
+  readonly done: boolean;
+}
+
+const registry = fc.constantFrom(...REGISTRIES);
+const initial = fc.uniqueArray(
+  fc.record({
+    registry,
+    hosts: fc.boolean(),
+    certificate: fc.boolean(),
+    mode: fc.constantFrom(0o700, 0o755),
+  }),
+  { selector: (each) => each.registry },
+);
+const run = fc.record({
+  wanted: fc.option(fc.uniqueArray(registry, { minLength: 1 }), { nil: undefined, freq: 4 }),
+  prepend: fc.boolean(),
+  target: fc.constantFrom('http://127.0.0.1:5000', 'http://127.0.0.1:30020'),
+  crashAt: fc.option(fc.nat(20), { nil: undefined }),
+  done: fc.boolean(),
+});
+const act = fc.constantFrom('edit', 'replace', 'rewrite', 'remove', 'removeAll', 'other');
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(fc.constant('run' as const), run) },
+  { weight: 2, arbitrary: fc.tuple(act, registry) },
+);
+
+it('cleanup gives back what there would be without us, after any runs, edits and crashes', async () => {
+  const sequences = fc.tuple(initial, fc.array(step, { maxLength: 12 }));
+  await fc.assert(
+    fc.asyncProperty(sequences, async ([before, steps]) => {
+      const parent = mkdtempSync(join(tmpdir(), 'peerglass-hosts-'));
+      try {
+        const world = new World(parent, before);
+        for (const [what, argument] of steps) {
+          if (what === 'run') await world.run(argument);
+          else world[what](argument);
+        }
+        await world.run({
+          wanted: undefined,
+          prepend: false,
+          target: '',
+          crashAt: undefined,
+          done: false,
+        });
+        world.check();
+      } finally {
+        rmSync(parent, { recursive: true });
+      }
+    }),
+    { numRuns: Number(process.env['PEERGLASS_TEST_RUNS'] ?? 100) },
+  );
+});

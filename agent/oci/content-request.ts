@@ -1,0 +1,45 @@
+import { resolveRange, type ByteRange, type RangeRequest } from './byte-range.ts';
+import type { Descriptor } from './descriptor.ts';
+import type { Digest } from './digest.ts';
+import { tagName } from './reference.ts';
+
+/** What a client asked for, parsed and checked. */
+export interface ContentRequest {
+  readonly kind: 'manifest' | 'blob';
+  readonly method: 'GET' | 'HEAD';
+  /** Host of the registry as in image names; empty when the client did not say (then only digests are asked). */
+  readonly registry: string;
+  readonly repository: string;
+  /** Exactly one of tag and digest is there; blobs are asked by digest only. */
+  readonly tag?: string;
+  readonly digest?: Digest;
+  /** Of a GET only. */
+  readonly range?: RangeRequest;
+}
+
+/** The same request for all of the content. */
+export function wholeOf(request: ContentRequest): ContentRequest {
+  const { range, ...whole } = request;
+  return range === undefined ? request : whole;
+}
+
+/** The bytes of the content that its client asks for, of which a peer may be asked for a part; `{0, -1}` for none. */
+export function rangeOf({ range }: ContentRequest, { size }: Descriptor): ByteRange {
+  return resolveRange(range ?? { kind: 'from', start: 0 }, size) ?? { start: 0, end: -1 };
+}
+
+/** The key of the content in the directory: the digest, or the tag's full name. */
+export function contentKey({ registry, repository, tag, digest }: ContentRequest): string {
+  return digest ?? tagName(registry, repository, tag ?? '');
+}
+
+/**
+ * Path and query under which any mirror serves the content.
+ *
+ * @see OCI distribution specification, "Pulling manifests" and "Pulling blobs"; `ns` is containerd's
+ */
+export function contentPath(request: ContentRequest): string {
+  const { kind, registry, repository, tag, digest } = request;
+  const query = registry === '' ? '' : `?ns=${encodeURIComponent(registry)}`;
+  return `/v2/${repository}/${kind}s/${digest ?? tag ?? ''}${query}`;
+}

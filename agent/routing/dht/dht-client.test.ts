@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { ConnectionClosedError } from '@libp2p/interface';
+
+import { until } from '../../testing/conformance/router.ts';
+import { DhtClient } from './dht-client.ts';
+import { createNode } from '../node/libp2p-node.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
+import type { Libp2pRouter } from '../libp2p-router.ts';
+import { dhtPeer } from '../node/membership.ts';
+import { TestNetwork } from '../../testing/test-network.ts';
+
+const TIMEOUT_MS = 5000;
+
+let network: TestNetwork;
+let router: Libp2pRouter;
+let node: RoutingNode;
+let client: DhtClient;
+
+beforeEach(async () => {
+  network = new TestNetwork();
+  router = await network.start();
+  const made = await createNode({
+    privateKey: await generateKeyPair('Ed25519'),
+    serveDht: () => undefined,
+    listen: ['/ip4/127.0.0.98/tcp/0'],
+  });
+  await made.start();
+  node = made.node;
+  client = new DhtClient(node, { current: () => [] } as never);
+  await node.dial(router.listening[0] ?? []);
+  await until(() => router.status().peers === 1);
+});
+
+afterEach(async () => {
+  client.stop();
+  await node.stop();
+  await network.stop();
+});
+
+// Seen after a restart of a peer: its muxer had said goodbye, and libp2p went on taking the connection for open.
+test('a connection that only seems to be open is replaced', async () => {
+  const [connection] = node.getConnections();
+  assert.ok(connection);
+  connection.newStream = () => Promise.reject(new ConnectionClosedError('the muxer is closed'));
+  await client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS);
+  assert.notEqual(connection.status, 'open');
+  assert.ok(!node.getConnections().includes(connection));
+});
+
+test('another failure costs the connection nothing', async () => {
+  const [connection] = node.getConnections();
+  assert.ok(connection);
+  connection.newStream = () => Promise.reject(new Error('too many streams'));
+  await assert.rejects(client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS), /too many streams/);
+  assert.equal(connection.status, 'open');
+});

@@ -1,0 +1,151 @@
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { privateKeyFromRaw } from '@libp2p/crypto/keys';
+import type { PrivateKey } from '@libp2p/interface';
+
+import { codeOf, hasCode } from '../../errors/system-error.ts';
+
+/** The file in the data directory; Spegel's name and form (PKCS8 PEM, mode 0600). */
+export const IDENTITY_FILE = 'private.key';
+
+/**
+ * - `ERR_IDENTITY_CORRUPT`: the file holds something, but not a private key.
+ * - `ERR_IDENTITY_KEY_TYPE`: it holds a private key that is not ed25519.
+ * - `ERR_IDENTITY_UNREADABLE`: it is there and cannot be read.
+ * - `ERR_IDENTITY_UNWRITABLE`: it cannot be created.
+ */
+export type IdentityErrorCode =
+  | 'ERR_IDENTITY_CORRUPT'
+  | 'ERR_IDENTITY_KEY_TYPE'
+  | 'ERR_IDENTITY_UNREADABLE'
+  | 'ERR_IDENTITY_UNWRITABLE';
+
+/** The node has no identity; the message names the file and what to do. */
+export class IdentityError extends Error {
+  override readonly name = 'IdentityError';
+  readonly code: IdentityErrorCode;
+  readonly path: string;
+
+  constructor(code: IdentityErrorCode, path: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+/**
+ * The node's ed25519 key. Without a data directory it is a new one at each start; otherwise it is read
+ * from there, and created when the file is missing or empty (what a crash in the middle of a write by
+ * another program leaves). A file with anything else in it is never replaced: the identity that peers know
+ * would be lost for good.
+ *
+ * @throws {IdentityError}
+ */
+export async function loadIdentity(dataDir?: string): Promise<PrivateKey> {
+  if (dataDir === undefined || dataDir === '') return toLibp2p(newKey());
+  const path = join(dataDir, IDENTITY_FILE);
+  const pem = await readKeyFile(path);
+  if (pem !== undefined && pem.length > 0) return toLibp2p(parseKey(pem, path));
+  const key = newKey();
+  await writeKeyFile(dataDir, path, key);
+  return toLibp2p(key);
+}
+
+function newKey(): KeyObject {
+  return generateKeyPairSync('ed25519').privateKey;
+}
+
+async function readKeyFile(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw new IdentityError(
+      'ERR_IDENTITY_UNREADABLE',
+      path,
+      `cannot read the identity ${path} (${codeOf(error) ?? 'unknown error'}): make it readable for the agent, or choose another data directory`,
+      { cause: error },
+    );
+  }
+}
+
+function parseKey(pem: Buffer, path: string): KeyObject {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: pem, format: 'pem' });
+  } catch (cause) {
+    throw new IdentityError(
+      'ERR_IDENTITY_CORRUPT',
+      path,
+      `the identity ${path} is not a private key in PKCS8 PEM form: restore it from a backup, or remove it to get a new identity`,
+      { cause },
+    );
+  }
+  if (key.asymmetricKeyType !== 'ed25519') {
+    throw new IdentityError(
+      'ERR_IDENTITY_KEY_TYPE',
+      path,
+      `the identity ${path} is a key of type ${key.asymmetricKeyType ?? 'unknown'}, not ed25519: replace it by an ed25519 key, or remove it to get a new identity`,
+    );
+  }
+  return key;
+}
+
+/** Readers see the old file or the whole new one, whenever the power goes. */
+async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await makeFolder(dataDir);
+    const file = await open(temporary, 'wx', 0o600);
+    try {
+      await file.writeFile(key.export({ type: 'pkcs8', format: 'pem' }));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    const directory = await open(dataDir, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw new IdentityError(
+      'ERR_IDENTITY_UNWRITABLE',
+      path,
+      `cannot create the identity ${path} (${codeOf(error) ?? 'unknown error'}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Makes a folder and those above it. Not by `recursive`: where the system says of a folder that is there that it is not,
+ * as below /proc and some mounts, Node.js repeats that for ever, on a thread that no signal ends.
+ */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return;
+    const parent = dirname(path);
+    if (!hasCode(error, 'ENOENT') || existsSync(parent)) throw error;
+    await makeFolder(parent);
+    await makeFolder(path);
+  }
+}
+
+/** libp2p wants the raw form: the 32 bytes of the seed, then the 32 of the public key. */
+function toLibp2p(key: KeyObject): PrivateKey {
+  const { d, x } = key.export({ format: 'jwk' });
+  if (d === undefined || x === undefined) throw new TypeError('not an ed25519 private key');
+  return privateKeyFromRaw(
+    Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]),
+  );
+}

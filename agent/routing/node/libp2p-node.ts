@@ -1,0 +1,232 @@
+import { noise } from '@chainsafe/libp2p-noise';
+import { identify } from '@libp2p/identify';
+import type { Identify } from '@libp2p/identify';
+import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp2p/interface';
+import { FaultTolerance } from '@libp2p/interface';
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import type { KadDHT, KadDHTComponents } from '@libp2p/kad-dht';
+import { ping } from '@libp2p/ping';
+import type { Ping } from '@libp2p/ping';
+import { prometheusMetrics } from '@libp2p/prometheus-metrics';
+import { tcp } from '@libp2p/tcp';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import type { Registry } from 'prom-client';
+
+import { codeOf, hasCode } from '../../errors/system-error.ts';
+import { announcedAddresses, tcpAddress, type RegistryPlace } from './announced-addresses.ts';
+import { boundPeerStore } from './peer-store-bounds.ts';
+import { quietLogger } from './quiet-logger.ts';
+import { thriftyYamux } from './thrifty-yamux.ts';
+
+/** The protocol of Spegel's DHT. */
+export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
+
+// libp2p's own limits are made for the open internet. In a cluster all nodes start at once, several agents
+// may share an address, and each node is connected with every other.
+const MAX_CONNECTIONS = 2000;
+const MAX_INCOMING_PENDING_CONNECTIONS = 500;
+const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
+const MAX_DIAL_QUEUE_LENGTH = 5000;
+const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
+/**
+ * A host that is gone without a word is noticed by the kernel: after 5 s without traffic it asks, and once a
+ * second ten times more (libuv's values), at no cost to us.
+ */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 5000 };
+/** Bytes that a peer may send on a stream before we have read those before: yamux's least. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+/** Look-ups of all the layers of several images at once, each of them a stream to the same peer. */
+const MAX_DHT_STREAMS_PER_CONNECTION = 256;
+
+/** What the node is made of beyond libp2p itself. */
+interface NodeServices extends Record<string, unknown> {
+  identify: Identify;
+  ping: Ping;
+  dht: KadDHT;
+  /** The addresses that it listens on, wildcards resolved to the host's addresses of this moment. */
+  listening: { addresses(): Multiaddr[] };
+}
+
+/** A libp2p node of ours. */
+export type RoutingNode = Libp2p<NodeServices>;
+
+/** Options of {@link createNode}. */
+export interface NodeInit {
+  readonly privateKey: PrivateKey;
+  /** Answers the streams of the DHT's protocol. */
+  readonly serveDht: StreamHandler;
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[];
+  /** Where our registry is announced. */
+  readonly registry?: RegistryPlace;
+  /** Lets libp2p write its own log, when the environment variable `DEBUG` asks for it. */
+  readonly verbose?: boolean;
+  /** Where libp2p's own metrics go, `libp2p_*`; none are kept without it. */
+  readonly metricsRegistry?: Registry;
+}
+
+/** kad-dht's routing table, as far as we use it: its published type has the size only. */
+export interface KadRoutingTable {
+  readonly size: number;
+  readonly kb: { toIterable(): Iterable<{ readonly peerId: PeerId }> };
+  remove(peerId: PeerId): Promise<void>;
+  addEventListener(type: 'peer:add' | 'peer:remove', listener: () => void): void;
+  removeEventListener(type: 'peer:add' | 'peer:remove', listener: () => void): void;
+}
+
+/** The node cannot listen on one of its addresses. */
+export class RouterListenError extends Error {
+  override readonly name = 'RouterListenError';
+  readonly code = 'ERR_ROUTER_LISTEN';
+  /** `10.0.0.1:5001` */
+  readonly address: string;
+  /** What the system said: `EADDRINUSE`, `EACCES`, ... */
+  readonly systemCode: string;
+
+  constructor(address: string, systemCode: string, options?: ErrorOptions) {
+    const why = systemCode === 'EADDRINUSE' ? 'the address is in use' : systemCode;
+    super(`the router cannot listen on ${address}: ${why}`, options);
+    this.address = address;
+    this.systemCode = systemCode;
+  }
+}
+
+/** The node's routing table. */
+export function routingTableOf(node: RoutingNode): KadRoutingTable {
+  return (node.services.dht as KadDHT & { routingTable: KadRoutingTable }).routingTable;
+}
+
+/** Makes a node that is not started yet; the result's `start` is the one to call. */
+export async function createNode(
+  init: NodeInit,
+): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
+  const failures: ListenFailure[] = [];
+  let listening: () => Multiaddr[] = () => [];
+  const node = await createLibp2p<NodeServices>({
+    start: false,
+    privateKey: init.privateKey,
+    nodeInfo: { userAgent: 'peerglass' },
+    ...(init.verbose !== true && { logger: quietLogger }),
+    ...(init.metricsRegistry !== undefined && {
+      metrics: prometheusMetrics({
+        registry: init.metricsRegistry,
+        collectDefaultMetrics: false,
+        preserveExistingMetrics: true,
+      }),
+    }),
+    addresses: {
+      listen: [...init.listen],
+      // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.
+      announceFilter: () => announcedAddresses(listening(), init.registry),
+    },
+    transports: [
+      (components) =>
+        reportingListenFailures(
+          tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components),
+          failures,
+        ),
+    ],
+    // Which failure is fatal we decide ourselves: libp2p forgives an IPv6 port that is in use.
+    transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      thriftyYamux({
+        // The kernel asks whether the peer is there, and `Liveness` does.
+        enableKeepAlive: false,
+        streamOptions: {
+          initialStreamWindowSize: STREAM_WINDOW_BYTES,
+          maxStreamWindowSize: STREAM_WINDOW_BYTES,
+        },
+      }),
+    ],
+    // `Liveness` does it for less.
+    connectionMonitor: { enabled: false },
+    // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
+    // and without one a peer cannot be dialled again. Identify replaces the addresses at each new connection,
+    // and peers that are gone are cleared away by us (`peer-store-pruning.ts`).
+    peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
+    connectionManager: {
+      maxConnections: MAX_CONNECTIONS,
+      maxIncomingPendingConnections: MAX_INCOMING_PENDING_CONNECTIONS,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_HOST_AND_SECOND,
+      maxDialQueueLength: MAX_DIAL_QUEUE_LENGTH,
+      // The default is less than the time that a dial is given in all.
+      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
+    },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: (components: KadDHTComponents) =>
+        kadDHT({
+          protocol: DHT_PROTOCOL,
+          clientMode: false,
+          // The default drops private addresses, which are all that a cluster has.
+          peerInfoMapper: passthroughMapper,
+          allowQueryWithZeroPeers: true,
+          maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+          maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
+        })(servedBy(init.serveDht, components)),
+      listening: ({ transportManager }) => {
+        listening = () => transportManager.getAddrs();
+        return { addresses: listening };
+      },
+    },
+  });
+  boundPeerStore(node.peerStore, {
+    isInUse: (id) => node.getConnections(id).length > 0,
+  });
+  return { node, start: () => startNode(node, failures) };
+}
+
+/** kad-dht's components, but that it registers this handler where it would register its own. */
+function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTComponents {
+  const { registrar } = components;
+  const handle: typeof registrar.handle = (protocol, _, options) =>
+    registrar.handle(protocol, handler, options);
+  const replaced = Object.create(registrar, { handle: { value: handle } }) as typeof registrar;
+  return Object.create(components, { registrar: { value: replaced } }) as KadDHTComponents;
+}
+
+interface ListenFailure {
+  readonly address: Multiaddr;
+  readonly cause: unknown;
+}
+
+async function startNode(node: RoutingNode, failures: readonly ListenFailure[]): Promise<void> {
+  await node.start();
+  const reachable = node.services.listening.addresses().length > 0;
+  const fatal = failures.find((failure) => !reachable || !isWithoutIPv6(failure));
+  if (fatal === undefined) return;
+  await node.stop();
+  const socket = tcpAddress(fatal.address);
+  const host = socket?.ip.includes(':') === true ? `[${socket.ip}]` : socket?.ip;
+  const text =
+    socket === undefined ? fatal.address.toString() : `${host ?? ''}:${String(socket.port)}`;
+  throw new RouterListenError(text, codeOf(fatal.cause) ?? 'unknown error', { cause: fatal.cause });
+}
+
+/** The host has no IPv6, or it is switched off: no reason not to start. */
+function isWithoutIPv6({ address, cause }: ListenFailure): boolean {
+  const absent = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
+  return address.getComponents()[0]?.name === 'ip6' && hasCode(cause, ...absent);
+}
+
+/** libp2p tells of a failure to listen in prose only; this keeps the error itself. */
+function reportingListenFailures(transport: Transport, failures: ListenFailure[]): Transport {
+  const createListener = transport.createListener.bind(transport);
+  transport.createListener = (options) => {
+    const listener = createListener(options);
+    const listen = listener.listen.bind(listener);
+    listener.listen = async (address) => {
+      try {
+        await listen(address);
+      } catch (cause) {
+        failures.push({ address, cause });
+        throw cause;
+      }
+    };
+    return listener;
+  };
+  return transport;
+}

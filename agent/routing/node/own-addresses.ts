@@ -1,0 +1,64 @@
+import type { Multiaddr } from '@multiformats/multiaddr';
+
+import { encodePeer } from '../dht/dht-messages.ts';
+import type { RoutingNode } from './libp2p-node.ts';
+
+/** How often it is looked whether the host has other addresses now. */
+const CHECK_MS = 10_000;
+
+/**
+ * The addresses that this node announces, kept in step with the host's, which may change while it runs.
+ * Reading them from the system takes longer than a look-up, so they are read now and then only.
+ */
+export class OwnAddresses {
+  readonly #node: RoutingNode;
+  readonly #onChange: () => void;
+  #current: readonly Multiaddr[] = [];
+  #wire: Uint8Array = new Uint8Array(0);
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onChange called when they have changed after the start */
+  constructor(node: RoutingNode, onChange: () => void) {
+    this.#node = node;
+    this.#onChange = onChange;
+  }
+
+  /** To be called when the node has started. */
+  async start(): Promise<void> {
+    await this.#read();
+    this.#timer = setInterval(() => {
+      this.#read()
+        .then((changed) => {
+          if (changed) this.#onChange();
+        })
+        .catch(() => undefined);
+    }, CHECK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  current(): readonly Multiaddr[] {
+    return this.#current;
+  }
+
+  /** This node as it stands in the lists of DHT messages. */
+  get wire(): Uint8Array {
+    return this.#wire;
+  }
+
+  async #read(): Promise<boolean> {
+    const addresses = this.#node.getMultiaddrs();
+    if (addresses.map(String).join() === this.#current.map(String).join()) return false;
+    this.#current = addresses;
+    this.#wire = encodePeer({
+      id: this.#node.peerId.toMultihash().bytes,
+      multiaddrs: addresses.map(({ bytes }) => bytes),
+    });
+    // What identify tells our peers comes from there, where libp2p would put it a second after the start,
+    // and never again.
+    await this.#node.peerStore.patch(this.#node.peerId, { multiaddrs: addresses });
+    return true;
+  }
+}

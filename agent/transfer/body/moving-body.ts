@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+
+import { hasCode } from '../../errors/system-error.ts';
+import type { Kernel } from '../../native/kernel.ts';
+import type { Sink } from '../../native/sink.ts';
+import { ReceiverError, SenderError, type MovedPiece } from '../../native/splice.ts';
+import { rangeLength, type ByteRange } from '../../oci/byte-range.ts';
+import { DirectBody } from '../client/direct/direct-body.ts';
+import { PeerError } from '../client/peer-error.ts';
+import type { PeerResponse } from '../client/peer-client.ts';
+
+/**
+ * Moves the body of one answer to the sink, within the kernel where it comes over a connection that allows it; tells
+ * of each piece once the sink has it. Where there are too many descriptors it goes as a stream.
+ *
+ * @throws what the body fails with; the signal's reason when that is aborted, or when the receiver has left
+ */
+export async function* moveTo(
+  { body, range }: PeerResponse,
+  sink: Sink,
+  kernel: Kernel,
+  signal: AbortSignal,
+): AsyncGenerator<MovedPiece> {
+  if (!(body instanceof DirectBody)) {
+    yield* streamTo(body, sink);
+    return;
+  }
+  const { socket, takeRead, left, stallTimeout, finished, giveBack } = body.takeOver();
+  const written = await writeRead(takeRead(), left, range, sink);
+  if (written > 0) yield { length: written, waited: 0 };
+  if (left === 0) return;
+  try {
+    const parts = { from: socket, to: sink.socket, length: left };
+    for await (const piece of kernel.splice(parts, stallTimeout, signal)) {
+      sink.moved(piece.length);
+      yield piece;
+    }
+    finished();
+  } catch (error) {
+    if (hasCode(error, 'EMFILE', 'ENFILE')) {
+      giveBack();
+      yield* streamTo(body, sink);
+      return;
+    }
+    if (error instanceof SenderError) {
+      throw new PeerError(error.reason === 'silent' ? 'timeout' : 'body', error.message, {
+        cause: error,
+      });
+    }
+    if (error instanceof ReceiverError) {
+      // The client has left, which the signal is about to say: no peer is to blame.
+      sink.socket.destroy();
+      if (!signal.aborted) await once(signal, 'abort');
+    }
+    throw error;
+  }
+}
+
+async function* streamTo(body: Readable, sink: Sink): AsyncGenerator<MovedPiece> {
+  let asked = performance.now();
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const waited = performance.now() - asked;
+    await sink.write(chunk);
+    yield { length: chunk.length, waited };
+    asked = performance.now();
+  }
+}
+
+/** A function of its own, since a generator would hold on to the bytes for as long as it moves the others. */
+async function writeRead(
+  read: Buffer,
+  left: number,
+  range: ByteRange,
+  sink: Sink,
+): Promise<number> {
+  if (read.length + left > rangeLength(range)) {
+    throw new PeerError('protocol', 'more bytes than declared');
+  }
+  if (read.length > 0) await sink.write(read);
+  return read.length;
+}

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { describe, it } from 'node:test';
+
+import { eventually } from '../../../testing/eventually.ts';
+import { responseHead, startRogue } from '../../../testing/rogue-peer.ts';
+import { PeerError } from '../peer-error.ts';
+import { DirectClient, type DirectClientInit } from './direct-client.ts';
+import { parseResponseHead } from './response-head.ts';
+
+const never = new AbortController().signal;
+
+function startClient(init: Partial<DirectClientInit> = {}): DirectClient & Disposable {
+  const client = new DirectClient({ connectTimeout: 2_000, stallTimeout: 5_000, ...init });
+  return Object.assign(client, {
+    [Symbol.dispose]() {
+      client.close();
+    },
+  });
+}
+
+describe('the head of an answer', () => {
+  it('is read with its headers, in any case, and repeated ones as a list', () => {
+    const { statusCode, headers, keepAlive, length } = parseResponseHead(
+      'HTTP/1.1 206 Partial Content\r\nContent-LENGTH:  7 \r\nx-a: 1\r\nX-A: 2\r\nX-Empty:',
+    );
+    assert.equal(statusCode, 206);
+    assert.deepEqual({ ...headers }, { 'content-length': '7', 'x-a': ['1', '2'], 'x-empty': '' });
+    assert.equal(keepAlive, true);
+    assert.equal(length, 7);
+  });
+
+  for (const text of [
+    'HTTP/2 200 OK',
+    'HTTP/1.1 20 OK',
+    'HTTP/1.1 200 OK\r\nno colon',
+    'HTTP/1.1 200 OK\r\nname : value',
+    'HTTP/1.1 200 OK\r\na: 1\r\n folded',
+    'HTTP/1.1 200 OK\r\na: 1\nb: 2',
+    'HTTP/1.1 200 OK\r\na: \0',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked',
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5',
+    '',
+  ]) {
+    it(`is refused: ${JSON.stringify(text)}`, () => {
+      assert.throws(() => parseResponseHead(text), { reason: 'protocol' });
+    });
+  }
+
+  it('has a usable length only when there is one of plain digits', () => {
+    for (const field of ['5, 5', '+5', '0x5', '5\r\nContent-Length: 5', '']) {
+      const head = parseResponseHead(`HTTP/1.1 200 OK\r\nContent-Length: ${field}`);
+      assert.equal(head.length, undefined, field);
+    }
+  });
+
+  it('ends the connection when the peer says so, or speaks HTTP/1.0', () => {
+    const ends = ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK\r\nConnection: x, Close'];
+    for (const text of ends) assert.equal(parseResponseHead(text).keepAlive, false);
+  });
+});
+
+describe('the client whose connections can be moved from', () => {
+  const bytes = randomBytes(1_000_000);
+  const answer = responseHead(200, { 'content-length': bytes.length });
+
+  it('gets bodies one after the other over one connection', async () => {
+    await using peer = await startRogue((socket) => {
+      socket.write(answer);
+      socket.write(bytes);
+    });
+    using client = startClient();
+    for (let turn = 0; turn < 5; turn += 1) {
+      const { body, statusCode } = await client.get(new URL(`${peer.origin}/a?b=c`), {}, never);
+      assert.equal(statusCode, 200);
+      assert.ok(bytes.equals(await buffer(body)));
+    }
+    assert.equal(peer.accepted, 1);
+    assert.match(peer.requests[0] ?? '', /^GET \/a\?b=c HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
+  });
+
+  it('asks anew when the peer has closed the idle connection just now', async () => {
+    let turn = 0;
+    await using peer = await startRogue((socket) => {
+      turn += 1;
+      if (turn === 2) socket.destroy();
+      else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    });
+    using client = startClient();
+    for (let count = 0; count < 2; count += 1) {
+      const { body } = await client.get(new URL(peer.origin), {}, never);
+      assert.equal((await buffer(body)).toString(), 'ok');
+    }
+    assert.equal(peer.accepted, 2);
+  });
+
+  it('does not ask anew when a new connection is closed', async () => {
+    await using peer = await startRogue((socket) => socket.destroy());
+    using client = startClient();
+    await assert.rejects(client.get(new URL(peer.origin), {}, never));
+    assert.equal(peer.accepted, 1);
+  });
+
+  const faults: Record<string, [reason: string, parts: readonly (string | Buffer)[]]> = {
+    'a head without end': ['protocol', [`HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(10_000)}`]],
+    'no HTTP': ['protocol', ['SSH-2.0-x\r\n\r\n']],
+    'more than declared': ['protocol', ['HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok!']],
+    'silence in the body': ['timeout', ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123']],
+  };
+  for (const [fault, [reason, parts]] of Object.entries(faults)) {
+    it(`refuses ${fault}, and closes the connection`, async () => {
+      await using peer = await startRogue((socket) => {
+        for (const part of parts) socket.write(part);
+      });
+      using client = startClient({ stallTimeout: 200 });
+      const pull = async (): Promise<void> => {
+        const { body } = await client.get(new URL(peer.origin), {}, never);
+        await buffer(body);
+      };
+      await assert.rejects(pull, (error) => error instanceof PeerError && error.reason === reason);
+      await peerIsAlone(peer);
+    });
+  }
+
+  it('takes a head that comes byte by byte', async () => {
+    await using peer = await startRogue((socket) => {
+      const text = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+      const drip = (index: number): void => {
+        if (index < text.length)
+          socket.write(text.charAt(index), () => setImmediate(drip, index + 1));
+      };
+      drip(0);
+    });
+    using client = startClient();
+    const { body } = await client.get(new URL(peer.origin), {}, never);
+    assert.equal((await buffer(body)).toString(), 'ok');
+  });
+
+  it('does not take its own slowness for that of the peer', async () => {
+    await using peer = await startRogue((socket) => socket.write(`${answer}${bytes.toString()}`));
+    using client = startClient({ connectTimeout: 20 });
+    const response = client.get(new URL(peer.origin), {}, never);
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
+    // The kernel connects meanwhile, and the time-out is over before this process hears of it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    const { statusCode, body } = await response;
+    assert.equal(statusCode, 200);
+    body.destroy();
+  });
+
+  it('ends with its signal, before the head and in the body', async () => {
+    await using peer = await startRogue((socket, request) => {
+      if (request.includes('/begun')) socket.write(`${answer}123`);
+    });
+    using client = startClient();
+    for (const path of ['/silent', '/begun']) {
+      const leaving = new AbortController();
+      const pull = async (): Promise<void> => {
+        const { body } = await client.get(new URL(path, peer.origin), {}, leaving.signal);
+        await buffer(body);
+      };
+      const pulled = assert.rejects(pull(), { message: 'left' });
+      setTimeout(() => {
+        leaving.abort(new Error('left'));
+      }, 50);
+      await pulled;
+      await peerIsAlone(peer);
+    }
+  });
+});
+
+async function peerIsAlone(peer: { readonly open: number }): Promise<void> {
+  await eventually(() => {
+    assert.equal(peer.open, 0);
+  });
+}

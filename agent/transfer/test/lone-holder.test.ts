@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { describe, it } from 'node:test';
+
+import type { Digest } from '../../oci/digest.ts';
+import { makeImage } from '../../testing/image.ts';
+import { FixedRouter, providerOf, startMirror } from '../../testing/mirror-node.ts';
+import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
+
+const PIECE = 6_000_000;
+const SIZE = 2 * PIECE;
+const image = makeImage(SIZE);
+const [digest] = image.layers as [Digest];
+const blob = image.blobs.get(digest) ?? Buffer.alloc(0);
+
+/** What the holder does with its first requests for bytes that do not begin with the first; then it is a good one. */
+type Behaviour = (socket: Socket, head: string, bytes: Buffer) => void;
+
+function startHolder(...first: readonly Behaviour[]): Promise<RoguePeer> {
+  const left = [...first];
+  return startRogue((socket, request) => {
+    const [, from = '0', to = ''] = /range: bytes=(\d+)-(\d*)/i.exec(request) ?? [];
+    const [start, end] = [Number(from), to === '' ? SIZE - 1 : Number(to)];
+    const bytes = blob.subarray(start, end + 1);
+    const head = responseHead(206, {
+      'content-length': bytes.length,
+      'content-range': `bytes ${start}-${end}/${SIZE}`,
+      'docker-content-digest': digest,
+    });
+    const behave = start === 0 ? undefined : left.shift();
+    if (behave === undefined) socket.write(Buffer.concat([Buffer.from(head), bytes]));
+    else behave(socket, head, bytes);
+  });
+}
+
+const closes: Behaviour = (socket) => socket.destroy();
+const isSilent: Behaviour = () => undefined;
+const resetsAfter =
+  (length: number): Behaviour =>
+  (socket, head, bytes) => {
+    socket.write(head);
+    socket.write(bytes.subarray(0, length), () => socket.resetAndDestroy());
+  };
+
+describe('the only holder of a blob', { timeout: 60_000 }, () => {
+  for (const [fault, behaviours] of Object.entries<readonly Behaviour[]>({
+    'closes the connection': [closes, closes, closes],
+    'does not answer for a while': [isSilent, isSilent],
+  })) {
+    it(`is asked again for a piece of it when it ${fault}`, async () => {
+      await using holder = await startHolder(...behaviours);
+      const router = new FixedRouter(providerOf('holder', holder));
+      await using node = await startMirror({ router, firstByteBudget: 500 });
+      const url = `${node.origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
+      // As containerd from 2.1 on does, and it fails the pull when a piece but the first is refused.
+      const first = await fetch(url, { headers: { range: 'bytes=0-' } });
+      const second = await fetch(url, { headers: { range: `bytes=${PIECE}-` } });
+      assert.equal(second.status, 206);
+      assert.ok(Buffer.from(await second.arrayBuffer()).equals(blob.subarray(PIECE)));
+      assert.equal(holder.requests.length, 2 + behaviours.length);
+      await first.body?.cancel();
+    });
+  }
+
+  it('is not asked again for the rest of it, which containerd asks the registry for', async () => {
+    await using holder = await startHolder(closes);
+    await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });
+    const url = `${node.origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
+    const response = await fetch(url, { headers: { range: `bytes=${PIECE}-` } });
+    assert.equal(response.status, 404);
+    assert.equal(holder.requests.length, 1);
+  });
+
+  it('goes on with a body however often it resets the connection, while that gets on', async () => {
+    const part = 1_000_000;
+    await using holder = await startHolder(
+      ...Array.from({ length: 3 }, () => resetsAfter(part)),
+      resetsAfter(0),
+      resetsAfter(0),
+    );
+    await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });
+    const url = `${node.origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
+    const response = await fetch(url, { headers: { range: 'bytes=1-' } });
+    assert.equal(response.status, 206);
+    assert.ok(Buffer.from(await response.arrayBuffer()).equals(blob.subarray(1)));
+  });
+});
