@@ -10,7 +10,7 @@ import { CHECKS } from '../agent/doctor/checks.ts';
 import { METRICS } from '../agent/metrics/table.ts';
 
 const root = join(import.meta.dirname, '..');
-const pages = globSync('{*.md,docs/*.md,charts/{,*/}*.md}', { cwd: root });
+const pages = globSync('{*.md,docs/{,design/}*.md,charts/{,*/}*.md,e2e/{,*/}*.md}', { cwd: root });
 const read = (page: string): string => readFileSync(join(root, page), 'utf8');
 const everything = pages.map(read).join('\n');
 
@@ -36,11 +36,27 @@ describe('the documentation', () => {
 
     it(`${page} names source files that exist`, () => {
       for (const [, file = ''] of read(page).matchAll(/`((?:[a-z0-9-]+\/)+[a-z0-9.-]+\.ts)`/g)) {
-        const places = ['', 'agent/', 'docs/'].map((folder) => join(root, folder, file));
+        const places = ['', 'agent/', 'docs/', dirname(page)].map((folder) =>
+          join(root, folder, file),
+        );
         assert.ok(places.some(existsSync), file);
       }
     });
   }
+
+  it('CONTRIBUTING.md has twenty rows and more of what to open for a change, and their paths exist', () => {
+    const [, section = ''] = read('CONTRIBUTING.md').split('### To change X, open Y');
+    const [table = ''] = section.split('\n### ');
+    const rows = table.split('\n').filter((line) => line.startsWith('| ') && line.includes('`'));
+    assert.ok(rows.length >= 20, `${rows.length} rows`);
+    for (const row of rows) {
+      const paths = [...(row.split('|')[2] ?? '').matchAll(/`([^`]+)`/g)].map(
+        ([, path = '']) => path,
+      );
+      assert.ok(paths.length > 0, row);
+      for (const path of paths) assert.ok(existsSync(join(root, path)), path);
+    }
+  });
 
   it('names only flags that exist', () => {
     const ours = new Set(Object.keys(OPTIONS));
@@ -48,7 +64,6 @@ describe('the documentation', () => {
     for (const [, flag = ''] of usage.matchAll(/--([a-z][a-z-]+[a-z])/g)) ours.add(flag);
     // Of other programs: k3s, containerd's ctr, helm, kubectl, our scripts.
     const theirs = new Set([
-      '--only',
       'create-namespace',
       // git, npm, gh and cosign, for releases
       'annotate',
@@ -72,6 +87,7 @@ describe('the documentation', () => {
       'skip-metadata',
       'sync',
       'keep',
+      'inspect',
       'check',
       'help',
       'format',

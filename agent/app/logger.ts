@@ -3,7 +3,7 @@ import { destination, pino, stdSerializers, stdTimeFunctions, type Logger } from
 /**
  * Makes the logger of the process: JSON lines on stderr.
  *
- * docs/ARCHITECTURE.md, "What is logged", says what belongs to which level.
+ * docs/design/logging.md explains what belongs to which level.
  */
 export function createLogger(level: 'ERROR' | 'WARN' | 'INFO' | 'DEBUG'): Logger {
   return pino(

@@ -15,7 +15,7 @@ export const COMMON_OPTIONS = {
     kind: choice('ERROR', 'WARN', 'INFO', 'DEBUG'),
     fallback: 'INFO',
     summary: 'least severe messages to log',
-    details: 'docs/ARCHITECTURE.md, "What is logged", says what each level means.',
+    details: 'docs/design/logging.md explains the levels.',
     spegel: true,
   }),
 } as const;
