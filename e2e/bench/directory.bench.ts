@@ -43,6 +43,7 @@ process.stdout.write(
     ' Others may have used the machine: compare within this run only.\n\n',
 );
 process.stdout.write(report.table());
+report.writeJson();
 process.exit();
 
 async function run({

@@ -74,6 +74,7 @@ process.stdout.write(
     ' of ratios, the median of the ratios of the rounds. Others may have used the machine: compare within this run only.\n\n',
 );
 process.stdout.write(report.table());
+report.writeJson();
 process.exit();
 
 function complain(what: string, error: unknown): void {

@@ -1,7 +1,8 @@
+import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 
 /** One line of the table. */
-interface Row {
+export interface Row {
   readonly figure: string;
   readonly what: string;
   readonly value: number;
@@ -37,6 +38,11 @@ export class Report {
     const above = this.find(figure, name);
     const below = this.find(other, otherName);
     if (above !== undefined && below !== undefined) this.add('ratio', what, above / below, 'x');
+  }
+
+  /** Writes all figures as JSON where `PEERGLASS_BENCH_JSON` names a file, for `compare.bench.ts`. */
+  writeJson(path = process.env['PEERGLASS_BENCH_JSON'] ?? ''): void {
+    if (path !== '') writeFileSync(path, JSON.stringify(this.#rows));
   }
 
   /** All figures as a table in Markdown. */
