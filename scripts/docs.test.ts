@@ -88,6 +88,7 @@ describe('the documentation', () => {
       'sync',
       'keep',
       'inspect',
+      'before',
       'check',
       'help',
       'format',

@@ -64,8 +64,13 @@ process.stdout.write(
 for (const { figure, what, unit, before, after, ratio, spread } of compareBundles(runs)) {
   const number = (value: number): string => String(Number(value.toPrecision(3)));
   process.stdout.write(
-    `| ${figure} | ${what} | ${number(before)} ${unit} | ${number(after)} ${unit} | ${ratio.toFixed(2)} | ${spread.toFixed(2)} |\n`,
+    `| ${figure} | ${what} | ${number(before)} ${unit} | ${number(after)} ${unit} | ${times(ratio)} | ${times(spread)} |\n`,
   );
+}
+
+/** A ratio of two zeros is none. */
+function times(ratio: number): string {
+  return Number.isFinite(ratio) ? ratio.toFixed(2) : '-';
 }
 
 /** Runs one of the benches with the bundle; its rows, as far as it came. */
