@@ -8,11 +8,13 @@ import { UsageError } from '../config/resolve.ts';
 import { HostsKeeper } from '../hosts/hosts-keeper.ts';
 import type { RegistryHosts } from '../hosts/hosts-toml.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Part } from './lifecycle.ts';
 import { createConfigurator, mirrorEntries, wantedHosts } from './hosts-options.ts';
+import { Loops } from './loops.ts';
 import { hostsOf, type SharedRegistries } from './registries.ts';
 
-/** What {@link keepConfigured} goes by. */
-export interface KeepConfiguredInit {
+/** What {@link hostsKeeperPart} needs of the running agent. */
+export interface HostsKeeperComponents {
   /** Where the mirror listens. */
   readonly port: number;
   /** PEM of the certificate that it serves with; undefined where it speaks plain HTTP. */
@@ -23,35 +25,37 @@ export interface KeepConfiguredInit {
 }
 
 /**
- * Configures containerd and keeps it so, when the options say so. Called when the mirror listens: a port that a file
- * names has to answer.
+ * The part that configures containerd and keeps it so. It must start after the mirror listens: a port that `hosts.toml`
+ * names has to answer. When it stops it removes what it wrote, with `--configure-remove-on-exit`.
  *
- * @param parts takes what is to be ended with the agent
+ * @returns undefined without `--configure`
  * @throws UsageError for options that do not go together
  */
-export function keepConfigured(
+export function hostsKeeperPart(
   config: RegistryConfig,
-  { port, certificate, shared, metrics, logger }: KeepConfiguredInit,
-  parts: AsyncDisposableStack,
-): void {
-  if (!config.configure) return;
+  { port, certificate, shared, metrics, logger }: HostsKeeperComponents,
+): Part | undefined {
+  if (!config.configure) return undefined;
   const own = ownTarget(config, { port, certificate, logger });
   const keeper = new HostsKeeper(
     { configurator: createConfigurator(config, logger), metrics, logger },
     {
       path: config['containerd-registry-config-path'],
       wanted: wanted({ ...config, ...own }, shared, logger),
-      // What k3s wrote from the same file says more than we can: rewrites.
+      // What k3s wrote from the same file has more than ours can have: rewrites.
       prependExisting: config['prepend-existing'] || shared.file?.found === true,
     },
   );
-  const stopping = new AbortController();
-  const running = keeper.run(stopping.signal);
-  parts.defer(async () => {
-    stopping.abort();
-    await running;
-    if (config['configure-remove-on-exit']) await keeper.remove();
-  });
+  const loop = new Loops([keeper]);
+  return {
+    start: () => {
+      loop.start();
+    },
+    stop: async () => {
+      await loop.stop();
+      if (config['configure-remove-on-exit']) await keeper.remove();
+    },
+  };
 }
 
 function wanted(
@@ -76,7 +80,7 @@ type Target = Pick<
 /** This agent as a mirror, unless the options name others. */
 function ownTarget(
   config: RegistryConfig,
-  { port, certificate, logger }: Pick<KeepConfiguredInit, 'port' | 'certificate' | 'logger'>,
+  { port, certificate, logger }: Pick<HostsKeeperComponents, 'port' | 'certificate' | 'logger'>,
 ): Partial<Target> {
   if (config['mirror-targets'].length > 0) return {};
   const host = ownHost(config['registry-addr'].host);

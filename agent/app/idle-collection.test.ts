@@ -24,8 +24,9 @@ test('garbage is collected when the process is idle and has grown, and not else'
     },
     10_000,
   );
+  collection.start();
   t.after(() => {
-    collection[Symbol.dispose]();
+    collection.stop();
   });
   const pass = async (busyShare: number): Promise<number> => {
     cpuMicroseconds += busyShare * 10_000_000;
@@ -54,8 +55,9 @@ test("V8's collector gives pages back", async (t) => {
   const before = process.memoryUsage().heapTotal;
   garbage = undefined;
   const collection = new IdleCollection({ cpuTime: () => 0 }, 10);
+  collection.start();
   t.after(() => {
-    collection[Symbol.dispose]();
+    collection.stop();
   });
   await eventually(() => {
     assert.ok(process.memoryUsage().heapTotal < before - 4 * MIB);

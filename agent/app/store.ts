@@ -20,11 +20,11 @@ class StoreConfigError extends Error {
  * A socket or folder that is not there yet is waited for, with a line in the log; something else in its
  * place is an error, since no waiting mends that.
  *
- * @param parts takes what is to be ended with the agent
+ * @param resources takes what has to be closed at the end
  */
 export function createStore(
   config: RegistryConfig,
-  parts: AsyncDisposableStack,
+  resources: AsyncDisposableStack,
   { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
 ): ContentStore {
   const onReachable = (reachable: boolean): void => {
@@ -49,5 +49,5 @@ export function createStore(
   }
   const namespace = config['containerd-namespace'];
   const init = { socketPath, namespace, contentPath, logger, comparisonInterval, onReachable };
-  return parts.use(new ContainerdStore(init));
+  return resources.use(new ContainerdStore(init));
 }

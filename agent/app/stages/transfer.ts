@@ -1,0 +1,79 @@
+import type { Logger } from 'pino';
+
+import type { RegistryConfig } from '../../config/options.ts';
+import type { ContentSource } from '../../content/content-source.ts';
+import { SingleFlightManifests } from '../../content/single-flight-source.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { DataPlane } from '../../native/data-plane.ts';
+import type { ContentStore } from '../../store/content-store.ts';
+import type { PeerTls } from '../../transfer/client/peer-agents.ts';
+import { PeerClient, type PeerClientInit } from '../../transfer/client/peer-client.ts';
+import { PeerTransfer, type PeerTransferInit } from '../../transfer/peer-transfer.ts';
+import type { TransferRouter } from '../../transfer/select/peer-attempts.ts';
+import { VERSION } from '../version.ts';
+import type { AgentSettings } from './configuration.ts';
+
+/** What {@link transferStage} needs of the stages before it. */
+export interface TransferStageComponents {
+  readonly router: TransferRouter;
+  readonly store: ContentStore;
+  readonly dataPlane: DataPlane;
+  /** How certificates of peers are checked. Default: they are not. */
+  readonly tls?: PeerTls | undefined;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/** Bounds of {@link transferStage}. */
+export interface TransferStageInit {
+  readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls'>;
+  readonly transfer: PeerTransferInit;
+}
+
+/** Content from peers. */
+export interface TransferStage {
+  readonly transfer: PeerTransfer;
+  /** The transfer, with a single flight for manifests. */
+  readonly source: ContentSource;
+  /** Ends the work behind the requests, then closes the connections to peers. */
+  stop(): Promise<void>;
+}
+
+/** Makes what fetches content from peers. */
+export function transferStage(
+  { router, store, dataPlane, tls, metrics, logger }: TransferStageComponents,
+  init: TransferStageInit,
+): TransferStage {
+  const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
+  const transfer = new PeerTransfer({ router, client, store, metrics, logger }, init.transfer);
+  return {
+    transfer,
+    source: new SingleFlightManifests({ transfer }),
+    stop: async () => {
+      transfer.stop();
+      await client.close();
+    },
+  };
+}
+
+/** The bounds that the options ask for. */
+export function transferInit(
+  config: RegistryConfig,
+  { verifiedBuffer }: Pick<AgentSettings, 'verifiedBuffer'>,
+): TransferStageInit {
+  return {
+    client: {
+      userAgent: `peerglass/${VERSION}`,
+      connectTimeout: config['peer-timeout'] / 2,
+      headTimeout: config['peer-timeout'],
+      stallTimeout: config['stall-timeout'],
+    },
+    transfer: {
+      resolveTimeout: config['mirror-resolve-timeout'],
+      resolveRetries: config['mirror-resolve-retries'],
+      holdBack: verifiedBuffer,
+      zone: config.zone,
+      downloadLimit: config['download-limit'],
+    },
+  };
+}
