@@ -9,7 +9,7 @@ import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import type { HostPort } from '../config/values.ts';
 import { pause } from '../timing/pause.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /** For a node to answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 1_000;

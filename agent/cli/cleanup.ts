@@ -4,10 +4,10 @@ import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { HttpListener } from '../http/http-listener.ts';
 import { sendJson } from '../http/send-json.ts';
-import { forgetData } from './forget-data.ts';
+import { forgetData } from '../app/forget-data.ts';
 import { createConfigurator } from '../app/hosts-options.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /**
  * Gives containerd back what it was told before, and removes what the agent kept (`--data-dir`). With `--addr` it then says so until it is asked to end, which is how

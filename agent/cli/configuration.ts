@@ -3,7 +3,7 @@ import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { createConfigurator, wantedHosts } from '../app/hosts-options.ts';
 import { createLogger } from '../app/logger.ts';
 import { hostsOfRegistries } from '../app/registries.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /**
  * Tells containerd of the mirror.

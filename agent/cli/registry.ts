@@ -1,9 +1,7 @@
 import type { RegistryConfig } from '../config/options.ts';
 import { startAgent } from '../app/agent.ts';
+import { END_SIGNALS } from '../app/end-signal.ts';
 import { createLogger } from '../app/logger.ts';
-
-/** Signals on which the agent ends in order. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Runs the agent until a signal ends it: not ready at once, then new requests are taken for
@@ -25,7 +23,7 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
   const agent = await startAgent(config, logger);
   const signal = await ended;
   logger.info({ signal, timeout: config['shutdown-timeout'] }, 'stopping');
-  for (const name of SIGNALS) {
+  for (const name of END_SIGNALS) {
     process.once(name, () => {
       logger.warn({ signal: name }, 'second signal, ending at once');
       process.exit(1);
@@ -39,6 +37,6 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
 
 function endedBySignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const name of SIGNALS) process.once(name, resolve);
+    for (const name of END_SIGNALS) process.once(name, resolve);
   });
 }

@@ -5,7 +5,7 @@ import { NodeApi } from '../kubernetes/node-api.ts';
 import { StartupTaint } from '../kubernetes/startup-taint.ts';
 import { isAborted, pause } from '../timing/pause.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /** Longest that a timer takes, in milliseconds: 24 days. */
 const LONG_MS = 2 ** 31 - 1;

@@ -1,10 +1,10 @@
 /** Signals on which the program ends in order. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+export const END_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** A signal that is aborted when somebody asks the process to end; from then on a second one ends it at once. */
+/** @returns a signal that aborts on SIGTERM or SIGINT; after that, a second one ends the process at once */
 export function endSignal(): AbortSignal {
   const controller = new AbortController();
-  for (const name of SIGNALS) {
+  for (const name of END_SIGNALS) {
     process.once(name, () => {
       controller.abort(new Error(`ended by ${name}`));
     });
