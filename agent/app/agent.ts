@@ -7,15 +7,15 @@ import { Inventory } from '../inventory/inventory.ts';
 import { Publisher } from '../inventory/publisher.ts';
 import { DataPlane } from '../native/data-plane.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { AdminHandler } from '../admin/admin-handler.ts';
+import { AdminHandler, type DebugSources } from '../admin/admin-handler.ts';
 import { HttpListener } from '../http/http-listener.ts';
 import { sendJson } from '../http/send-json.ts';
+import { LateHandler } from '../http/late-handler.ts';
+import { LocalSource } from '../content/local-source.ts';
 import { instrument } from '../http/instrument.ts';
 import { listenError } from '../http/listen-error.ts';
 import { MirrorHandler } from '../mirror/mirror-handler.ts';
 import { PeerUploads } from '../mirror/peer-uploads.ts';
-import { writeError } from '../http/respond.ts';
-import { OciError } from '../oci/errors.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import { IDENTITY_PATH } from '../routing/bootstrap/http-bootstrapper.ts';
 import { loadIdentity } from '../routing/node/identity.ts';
@@ -23,7 +23,7 @@ import { RouterListenError } from '../routing/node/libp2p-node.ts';
 import { Libp2pRouter } from '../routing/libp2p-router.ts';
 import { PeerClient } from '../transfer/client/peer-client.ts';
 import { PeerTransfer } from '../transfer/peer-transfer.ts';
-import { SingleFlightManifests } from '../content/single-flight-source.ts';
+import { SingleFlightSource } from '../content/single-flight-source.ts';
 import {
   countDirectory,
   createBootstrapper,
@@ -94,7 +94,13 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const { store } = guard;
   const privateKey = await loadIdentity(config['data-dir']);
 
-  let admin = new AdminHandler({ metrics, readiness: () => health.readiness() });
+  let made: { readonly refresh: () => void; readonly debug?: DebugSources } | undefined = undefined;
+  const admin = new AdminHandler({
+    metrics,
+    readiness: () => health.readiness(),
+    refresh: () => made?.refresh(),
+    debug: () => made?.debug,
+  });
   const adminListener = new HttpListener(
     config['metrics-addr'],
     '--metrics-addr',
@@ -107,15 +113,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
 
   // The mirror's port is opened before the directory tells anybody of it, and takes requests once there
   // is a handler: until then the answer is that of a mirror which knows nothing, and pulls go upstream.
-  const serving: { mirror?: MirrorHandler } = {};
+  const mirrorHandler = new LateHandler('registry');
   const mirrorListener = new HttpListener(
     config['registry-addr'],
     '--registry-addr',
-    instrument(metrics, 'registry', async (req, res, signal) => {
-      if (serving.mirror !== undefined) return await serving.mirror.handle(req, res, signal);
-      writeError(res, new OciError('UNAVAILABLE', 'starting'));
-      return 'registry';
-    }),
+    instrument(metrics, 'registry', mirrorHandler.handle),
     tls.listener,
   );
   parts.defer(() => mirrorListener.stop(0));
@@ -164,8 +166,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     { metrics, holders: (digest) => router.known(digest).map(({ peerId }) => peerId) },
     {
       zone: config.zone,
-      most: config['max-uploads'],
-      mostPerBlob: config['max-uploads-per-blob'],
+      max: config['max-uploads'],
+      maxPerBlob: config['max-uploads-per-blob'],
       limit: config['upload-limit'],
     },
   );
@@ -180,16 +182,18 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     metrics,
     logger: named('inventory'),
   });
-  serving.mirror = new MirrorHandler({
-    store,
-    transfer: new SingleFlightManifests({ transfer }),
+  const mirror = new MirrorHandler({
+    sources: {
+      local: [new LocalSource({ store, dataPlane, logger: named('mirror') })],
+      remote: [new SingleFlightSource({ source: transfer })],
+    },
     policy,
     sharesDigest: (digest) => inventory.isShared(digest),
-    dataPlane,
     uploads,
     metrics,
     logger: named('mirror'),
   });
+  mirrorHandler.set(mirror.handle.bind(mirror));
   const following = Promise.all([
     publisher.run(stopping.signal),
     inventory.run(stopping.signal),
@@ -202,9 +206,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   });
 
   health.watch({ inventory, router });
-  admin = new AdminHandler({
-    metrics,
-    readiness: () => health.readiness(),
+  made = {
     refresh: () => {
       refreshGauges(metrics, { dataPlane, inventory, router, transfer, health });
     },
@@ -226,7 +228,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
         lookup: (key, signal) => router.lookup(key, signal),
       },
     }),
-  });
+  };
   parts.use(new IdleCollection());
   parts.defer(async () => {
     await delay(config['shutdown-delay']);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { parseDigest } from '../oci/digest.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Content } from './content-source.ts';
-import { SingleFlightManifests } from './single-flight-source.ts';
+import { SingleFlightSource } from './single-flight-source.ts';
 
 const digest = parseDigest(`sha256:${'a'.repeat(64)}`);
 assert.ok(digest !== undefined);
@@ -32,7 +32,7 @@ class Transfer {
 
 function setUp(): { transfer: Transfer; ask: (change?: Partial<ContentRequest>) => Asked } {
   const transfer = new Transfer();
-  const shared = new SingleFlightManifests({ transfer });
+  const shared = new SingleFlightSource({ source: transfer });
   const ask = (change: Partial<ContentRequest> = {}): Asked => {
     const gone = new AbortController();
     return { gone, content: shared.fetch({ ...MANIFEST, ...change }, gone.signal) };

@@ -15,10 +15,11 @@ import { OciError } from '../oci/errors.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { listenError, type ListenError } from './listen-error.ts';
+import { rawError, writeError } from './error-answer.ts';
 import { OpenConnections } from './open-connections.ts';
+import { Pipeline } from './pipeline.ts';
 import {
   MAX_HEADER_BYTES,
-  MAX_PIPELINED,
   headTooLarge,
   isHandshake,
   isTooLarge,
@@ -26,7 +27,6 @@ import {
   refuseFloods,
 } from './request-head.ts';
 import { createTlsServer, type ListenerTls } from './tls-server.ts';
-import { rawError, writeError } from './respond.ts';
 
 /** Most connections at once to one listener. */
 const MAX_CONNECTIONS = 4_096;
@@ -81,7 +81,7 @@ export class HttpListener {
   readonly #option: string;
   readonly #onForeignTls: (() => void) | undefined;
   readonly #connections: OpenConnections;
-  readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
+  readonly #pipeline = new Pipeline();
   #stopping = false;
 
   /** @param option name of the option that the address came from, for messages */
@@ -215,10 +215,10 @@ export class HttpListener {
       socket.destroy();
       return;
     }
-    const queue = this.#queues.get(socket);
-    if (queue !== undefined && queue.waiting > 0) {
+    const lastAnswer = this.#pipeline.lastAnswer(socket);
+    if (lastAnswer !== undefined) {
       // Whatever is written now would stand in the middle of another answer.
-      void queue.last.then(() => socket.end());
+      void lastAnswer.then(() => socket.end());
       return;
     }
     if (hasCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
@@ -229,27 +229,8 @@ export class HttpListener {
     socket.end(rawError(malformed(error)));
   }
 
-  /** Answers the requests of one connection one after the other, as they were pipelined. */
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
-    const { socket } = req;
-    const queue = this.#queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
-    this.#queues.set(socket, queue);
-    if (queue.waiting > MAX_PIPELINED) {
-      socket.destroy();
-      return;
-    }
-    queue.waiting += 1;
-    const turn = queue.last;
-    const closed = new Promise<void>((resolve) => {
-      res.once('close', resolve);
-    });
-    queue.last = closed;
-    void closed.then(() => {
-      queue.waiting -= 1;
-    });
-    await turn;
-    // One that ended the connection after its answer leaves those behind it without.
-    if (socket.writable) await this.#answerNow(req, res, handler);
+    if (await this.#pipeline.turn(req, res)) await this.#answerNow(req, res, handler);
   }
 
   async #answerNow(

@@ -30,18 +30,15 @@ export interface PeerUploadsInit {
   /** The zone of this node, told to peers; empty, the default, for none. */
   readonly zone?: string;
   /** Bodies to peers at once; 0, the default, for no bound. */
-  readonly most?: number;
+  readonly max?: number;
   /** The same for one blob. */
-  readonly mostPerBlob?: number;
+  readonly maxPerBlob?: number;
   /** Bytes per second for all of them together; 0, the default, for no limit. */
   readonly limit?: number;
 }
 
 /** Gives the body at the rate at which it may be sent. */
-export type Pace = (
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-) => AsyncIterable<Uint8Array>;
+type Pace = (body: AsyncIterable<Uint8Array>, signal: AbortSignal) => AsyncIterable<Uint8Array>;
 
 /** A body that is being sent to a peer; disposed of when that has ended. */
 export interface PeerUpload extends Disposable {
@@ -60,11 +57,11 @@ export class PeerUploads {
   #uploads = 0;
 
   constructor(components: PeerUploadsComponents, init: PeerUploadsInit = {}) {
-    const { zone = '', most = 0, mostPerBlob = 0, limit = 0 } = init;
+    const { zone = '', max = 0, maxPerBlob = 0, limit = 0 } = init;
     this.#components = components;
     this.#zone = zone;
-    this.#most = bound(most, limit);
-    this.#mostPerBlob = mostPerBlob;
+    this.#most = bound(max, limit);
+    this.#mostPerBlob = maxPerBlob;
     this.#bandwidth = limit > 0 ? new Bandwidth(limit) : undefined;
   }
 

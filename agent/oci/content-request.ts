@@ -24,7 +24,7 @@ export function wholeOf(request: ContentRequest): ContentRequest {
 }
 
 /** The bytes of the content that its client asks for, of which a peer may be asked for a part; `{0, -1}` for none. */
-export function rangeOf({ range }: ContentRequest, { size }: Descriptor): ByteRange {
+export function rangeOf({ range }: ContentRequest, { size }: Pick<Descriptor, 'size'>): ByteRange {
   return resolveRange(range ?? { kind: 'from', start: 0 }, size) ?? { start: 0, end: -1 };
 }
 

@@ -19,7 +19,8 @@ import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
 import type { PeerTls } from '../transfer/client/peer-agents.ts';
 import { PeerClient } from '../transfer/client/peer-client.ts';
 import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
-import { SingleFlightManifests } from '../content/single-flight-source.ts';
+import { LocalSource } from '../content/local-source.ts';
+import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
 
@@ -114,17 +115,18 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   const policy = init.policy ?? new SharePolicy();
-  const { sharesDigest = () => true } = init;
+  const { sharesDigest = () => true, logger = quiet } = init;
   const uploads = new PeerUploads({ metrics, holders: () => init.holders ?? [] }, init.uploads);
   const handler = new MirrorHandler({
-    store: init.disk ?? store,
-    transfer: new SingleFlightManifests({ transfer }),
+    sources: {
+      local: [new LocalSource({ store: init.disk ?? store, dataPlane, logger })],
+      remote: [new SingleFlightSource({ source: transfer })],
+    },
     policy,
     sharesDigest,
     uploads,
-    dataPlane,
     metrics,
-    logger: init.logger ?? quiet,
+    logger,
   });
   const listener = new HttpListener(
     { host, port: 0 },

@@ -17,7 +17,7 @@ import { makeImage, putImage } from '../../testing/image.ts';
 import { startMirror, type MirrorNode, type MirrorNodeInit } from '../../testing/mirror-node.ts';
 import { fixedSource } from '../../testing/test-tls.ts';
 import { HttpListener, type HttpListenerInit, type RequestHandler } from '../http-listener.ts';
-import { sendBody } from '../respond.ts';
+import { sendBody } from '../send-body.ts';
 import type { ListenerTls } from '../tls-server.ts';
 
 const image = makeImage(20_000_000);
