@@ -12,7 +12,7 @@ async function start(t: TestContext, debug?: DebugSources): Promise<string> {
   const handler = new AdminHandler({
     metrics: createMetrics(),
     readiness: () => ({ ready: true, checks: {} }),
-    ...(debug && { debug }),
+    debug: () => debug,
   });
   const address = { host: '127.0.0.1', port: 0 };
   const listener = new HttpListener(address, '--metrics-addr', async (req, res) => {

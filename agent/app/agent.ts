@@ -94,7 +94,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const mirror = mirrorStage(
     {
       store,
-      source: peers.source,
+      remote: [peers.source],
       policy,
       sharesDigest: (digest) => inventory.isShared(digest),
       holders: (digest) => router.known(digest).map(({ peerId }) => peerId),

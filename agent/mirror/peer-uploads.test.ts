@@ -26,7 +26,7 @@ function askers(node: MirrorNode): { peer: Ask; own: Ask } {
 
 describe('what is sent to peers', PATIENCE, () => {
   it('is bounded: who comes beyond it hears 503 with a reason, and may come back', async () => {
-    await using node = await startMirror({ uploads: { most: 2 } });
+    await using node = await startMirror({ uploads: { max: 2 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const [one, two] = [await peer(`blobs/${large}`), await peer(`blobs/${large}`)];
@@ -48,7 +48,7 @@ describe('what is sent to peers', PATIENCE, () => {
   });
 
   it('is bounded for each blob, and other blobs pass', async () => {
-    await using node = await startMirror({ uploads: { mostPerBlob: 1 } });
+    await using node = await startMirror({ uploads: { maxPerBlob: 1 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -68,7 +68,7 @@ describe('what is sent to peers', PATIENCE, () => {
   });
 
   it('is refused neither to the own containerd, nor when it is a manifest or a HEAD', async () => {
-    await using node = await startMirror({ uploads: { most: 1 } });
+    await using node = await startMirror({ uploads: { max: 1 } });
     putImage(node.store, image);
     const { peer, own } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -85,7 +85,7 @@ describe('what is sent to peers', PATIENCE, () => {
   });
 
   it('says 404 and not 503 of what is not held, however busy it is', async () => {
-    await using node = await startMirror({ uploads: { most: 1 } });
+    await using node = await startMirror({ uploads: { max: 1 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -97,7 +97,7 @@ describe('what is sent to peers', PATIENCE, () => {
   });
 
   it('comes with load and zone, which only peers are told', async () => {
-    await using node = await startMirror({ uploads: { most: 7, zone: 'a' } });
+    await using node = await startMirror({ uploads: { max: 7, zone: 'a' } });
     putImage(node.store, image);
     const { peer, own } = askers(node);
     for (const path of [`blobs/${small}`, `blobs/sha256:${'0'.repeat(64)}`]) {
@@ -114,7 +114,7 @@ describe('what is sent to peers', PATIENCE, () => {
 
   it('is refused with at most eight others to ask, which are not always the same', async () => {
     const holders = Array.from({ length: 30 }, (_, index) => `PeerNumber${index + 11}`);
-    await using node = await startMirror({ uploads: { most: 1 }, holders });
+    await using node = await startMirror({ uploads: { max: 1 }, holders });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -161,7 +161,7 @@ describe('a limit on what is sent to peers', PATIENCE, () => {
 
   it('changes nothing of the bytes, and bounds the bodies to what it can feed', async () => {
     const limit = 16 * 1024 * 1024;
-    await using node = await startMirror({ uploads: { limit, most: 100 } });
+    await using node = await startMirror({ uploads: { limit, max: 100 } });
     const part = makeImage(3_000_000);
     putImage(node.store, part);
     const [layer] = part.layers as [Digest];

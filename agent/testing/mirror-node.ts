@@ -111,7 +111,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   const handler = mirrorStage(
     {
       store: init.disk ?? store,
-      source: peers.source,
+      remote: [peers.source],
       policy: init.policy ?? new SharePolicy(),
       sharesDigest: init.sharesDigest ?? (() => true),
       holders: () => init.holders ?? [],

@@ -219,7 +219,7 @@ export class PeerTransfer implements ContentSource {
   async #stream(attempts: PeerAttempts, source: PeerStream, signal: AbortSignal): Promise<Content> {
     const { descriptor, origin } = source.response;
     const range = rangeOf(attempts.request, descriptor);
-    const content = { kind: 'stream', descriptor, origin, range } as const;
+    const content = { kind: 'stream', descriptor, origin } as const;
     if (await this.#deliveries.isVerifiedByClient(descriptor)) {
       const followed = <T extends BodyChunk>(read: ReadBody<T>): AsyncGenerator<T> =>
         this.#followed(attempts, source, read, signal);

@@ -45,22 +45,23 @@ export function adminStage(
   config: RegistryConfig,
   { metrics, health }: { readonly metrics: Metrics; readonly health: Health },
 ): AdminStage {
-  const readiness = health.readiness.bind(health);
-  let handler = new AdminHandler({ metrics, readiness });
+  let sources: AdminSources | undefined;
+  const handler = new AdminHandler({
+    metrics,
+    readiness: () => health.readiness(),
+    refresh: () => {
+      if (sources !== undefined) refreshGauges(metrics, { ...sources, health });
+    },
+    debug: () =>
+      sources && config['debug-web-enabled'] ? debugSources(config, health, sources) : undefined,
+  });
   const listener = new HttpListener(config['metrics-addr'], '--metrics-addr', async (req, res) => {
     await handler.handle(req, res);
   });
   return {
     start: () => listener.start(),
-    show: (sources) => {
-      handler = new AdminHandler({
-        metrics,
-        readiness,
-        refresh: () => {
-          refreshGauges(metrics, { ...sources, health });
-        },
-        ...(config['debug-web-enabled'] && { debug: debugSources(config, health, sources) }),
-      });
+    show: (parts) => {
+      sources = parts;
     },
     stop: () => listener.stop(GRACE_MS),
   };

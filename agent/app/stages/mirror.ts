@@ -4,19 +4,19 @@ import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
+import { LocalSource } from '../../content/local-source.ts';
 import {
   HttpListener,
   type HttpListenerInit,
   type ListenAddress,
 } from '../../http/http-listener.ts';
 import { instrument } from '../../http/instrument.ts';
-import { writeError } from '../../http/respond.ts';
+import { LateHandler } from '../../http/late-handler.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { MirrorHandler } from '../../mirror/mirror-handler.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { OciError } from '../../oci/errors.ts';
 import type { SharePolicy } from '../../oci/share-policy.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 
@@ -34,7 +34,7 @@ export interface MirrorDrainInit {
  */
 export class MirrorPort {
   readonly #listener: HttpListener;
-  #handler: MirrorHandler | undefined;
+  readonly #handler = new LateHandler('registry');
 
   constructor(
     { metrics }: { readonly metrics: Metrics },
@@ -44,11 +44,7 @@ export class MirrorPort {
     this.#listener = new HttpListener(
       address,
       '--registry-addr',
-      instrument(metrics, 'registry', async (req, res, signal) => {
-        if (this.#handler !== undefined) return await this.#handler.handle(req, res, signal);
-        writeError(res, new OciError('UNAVAILABLE', 'starting'));
-        return 'registry';
-      }),
+      instrument(metrics, 'registry', this.#handler.handle),
       init,
     );
   }
@@ -65,7 +61,7 @@ export class MirrorPort {
 
   /** From now on the handler answers. */
   serve(handler: MirrorHandler): void {
-    this.#handler = handler;
+    this.#handler.set(handler.handle.bind(handler));
   }
 
   /** Serves to the end: takes requests for the delay, then lets those in flight finish within the timeout. */
@@ -83,8 +79,8 @@ export class MirrorPort {
 /** What {@link mirrorStage} needs of the stages before it. */
 export interface MirrorStageComponents {
   readonly store: ContentStore;
-  /** Content from peers. */
-  readonly source: ContentSource;
+  /** Sources beyond this node, in the order in which they are tried. */
+  readonly remote: readonly ContentSource[];
   readonly policy: SharePolicy;
   /** See `MirrorHandler`. */
   readonly sharesDigest: (digest: Digest) => boolean;
@@ -97,19 +93,23 @@ export interface MirrorStageComponents {
 
 /** Makes the handler of the OCI distribution API. */
 export function mirrorStage(
-  { source, holders, ...components }: MirrorStageComponents,
+  { store, remote, dataPlane, holders, ...components }: MirrorStageComponents,
   init?: PeerUploadsInit,
 ): MirrorHandler {
-  const uploads = new PeerUploads({ metrics: components.metrics, holders }, init);
-  return new MirrorHandler({ ...components, transfer: source, uploads });
+  const { metrics, logger } = components;
+  return new MirrorHandler({
+    ...components,
+    sources: { local: [new LocalSource({ store, dataPlane, logger })], remote },
+    uploads: new PeerUploads({ metrics, holders }, init),
+  });
 }
 
 /** The bounds on uploads that the options ask for. */
 export function uploadsInit(config: RegistryConfig): PeerUploadsInit {
   return {
     zone: config.zone,
-    most: config['max-uploads'],
-    mostPerBlob: config['max-uploads-per-blob'],
+    max: config['max-uploads'],
+    maxPerBlob: config['max-uploads-per-blob'],
     limit: config['upload-limit'],
   };
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
-import { SingleFlightManifests } from '../../content/single-flight-source.ts';
+import { SingleFlightSource } from '../../content/single-flight-source.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
 import type { ContentStore } from '../../store/content-store.ts';
@@ -48,7 +48,7 @@ export function transferStage(
   const transfer = new PeerTransfer({ router, client, store, metrics, logger }, init.transfer);
   return {
     transfer,
-    source: new SingleFlightManifests({ transfer }),
+    source: new SingleFlightSource({ source: transfer }),
     stop: async () => {
       transfer.stop();
       await client.close();

@@ -4,21 +4,32 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import { OciError } from '../oci/errors.ts';
-import { parseTarget } from './request-target.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
+import { mirrorRoutes } from './mirror-routes.ts';
+import { parseContentRequest } from './parse-content-request.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
-const parse = (url: string, headers: Record<string, string> = {}): unknown => {
-  const target = parseTarget('GET', url, headers);
-  return target.kind === 'content' ? target.request : target.kind;
-};
+const routes = mirrorRoutes<ContentRequest['kind'] | undefined>({
+  versionCheck: undefined,
+  manifests: 'manifest',
+  blobs: 'blob',
+});
 
-describe('parseTarget', () => {
-  it('takes the version check with and without the last slash', () => {
-    assert.equal(parse('/v2/'), 'version-check');
-    assert.equal(parse('/v2?ns=docker.io'), 'version-check');
-  });
+/** Parses the request with a URL; `undefined` for a URL that the mirror has no content under. */
+function parse(
+  url: string,
+  headers: Record<string, string> = {},
+  method: 'GET' | 'HEAD' = 'GET',
+): ContentRequest | undefined {
+  const match = routes.match(method, url);
+  if (match.kind !== 'found' || match.handler === undefined) return undefined;
+  const { handler: kind, params, query } = match;
+  const { name = '', reference = '' } = params;
+  return parseContentRequest({ kind, method, name, reference, query, headers });
+}
 
+describe('parseContentRequest', () => {
   it('takes a tag, as containerd asks for it', () => {
     assert.deepEqual(parse('/v2/library/alpine/manifests/3.20?ns=docker.io'), {
       kind: 'manifest',
@@ -55,7 +66,7 @@ describe('parseTarget', () => {
 
   it("knows Docker Hub by its registry's names", () => {
     const request = parse('/v2/library/a/manifests/1?ns=registry-1.docker.io');
-    assert.equal((request as { registry: string }).registry, 'docker.io');
+    assert.equal(request?.registry, 'docker.io');
   });
 
   it('takes a digest without a registry, since content is what its digest says', () => {
@@ -69,41 +80,34 @@ describe('parseTarget', () => {
   });
 
   it('ignores a range of a HEAD', () => {
-    const target = parseTarget('HEAD', `/v2/a/blobs/${DIGEST}`, { range: 'bytes=0-1' });
-    assert.ok(target.kind === 'content' && target.request.range === undefined);
+    const request = parse(`/v2/a/blobs/${DIGEST}`, { range: 'bytes=0-1' }, 'HEAD');
+    assert.ok(request !== undefined && request.range === undefined);
   });
 
-  for (const [method, url, code] of [
-    ['POST', '/v2/', 'UNSUPPORTED'],
-    ['DELETE', `/v2/a/blobs/${DIGEST}`, 'UNSUPPORTED'],
-    ['GET', '/', 'NAME_UNKNOWN'],
-    ['GET', '/v2/a/tags/list', 'NAME_UNKNOWN'],
-    ['GET', '/v2/a/blobs/', 'NAME_UNKNOWN'],
-    ['GET', '*', 'NAME_INVALID'],
-    ['GET', '//evil/v2/a/manifests/1?ns=x.io', 'NAME_UNKNOWN'],
-    ['GET', '/v2/a/blobs/3.20', 'DIGEST_INVALID'],
-    ['GET', '/v2/a/manifests/sha256:123', 'DIGEST_INVALID'],
-    ['GET', '/v2/a/manifests/-bad?ns=x.io', 'TAG_INVALID'],
-    ['GET', '/v2/UPPER/manifests/1?ns=x.io', 'NAME_INVALID'],
-    ['GET', '/v2/a%2F..%2Fb/manifests/1?ns=x.io', 'NAME_INVALID'],
-    ['GET', '/v2/a%/manifests/1?ns=x.io', 'NAME_INVALID'],
-    ['GET', '/v2/a/manifests/1?ns=x.io/evil', 'NAME_INVALID'],
-    ['GET', '/v2/a/manifests/1', 'NAME_INVALID'],
+  for (const [url, code] of [
+    ['/v2/a/blobs/3.20', 'DIGEST_INVALID'],
+    ['/v2/a/manifests/sha256:123', 'DIGEST_INVALID'],
+    ['/v2/a/manifests/-bad?ns=x.io', 'TAG_INVALID'],
+    ['/v2/UPPER/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['/v2/a%2F..%2Fb/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['/v2/a%/manifests/1?ns=x.io', 'NAME_INVALID'],
+    ['/v2/a/manifests/1?ns=x.io/evil', 'NAME_INVALID'],
+    ['/v2/a/manifests/1', 'NAME_INVALID'],
   ] as const) {
-    it(`answers ${method} ${url.slice(0, 40)} with ${code}`, () => {
-      assert.throws(() => parseTarget(method, url, {}), { code });
+    it(`refuses ${url.slice(0, 40)} with ${code}`, () => {
+      assert.throws(() => parse(url), { code });
     });
   }
 
   it('throws nothing but OciError, whatever is asked', () => {
-    const piece = fc.oneof(
+    const segment = fc.oneof(
       fc.string(),
       fc.constantFrom('v2', 'manifests', 'blobs', '..', '%00', DIGEST, 'a', 'x.io'),
     );
     fc.assert(
-      fc.property(fc.array(piece, { maxLength: 8 }), fc.string(), (pieces, header) => {
+      fc.property(fc.array(segment, { maxLength: 8 }), fc.string(), (segments, header) => {
         try {
-          parseTarget('GET', `/${pieces.join('/')}`, { 'oci-namespace': header, range: header });
+          parse(`/${segments.join('/')}`, { 'oci-namespace': header, range: header });
         } catch (error) {
           assert.ok(error instanceof OciError);
           assert.ok(error.status >= 400 && error.status < 500);

@@ -3,22 +3,18 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { readFile, truncate } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
-import { Readable } from 'node:stream';
+import { connect, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { describe, it, mock } from 'node:test';
 
 import fc from 'fast-check';
 import { pino } from 'pino';
 
-import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
-import type { Kernel } from '../native/kernel.ts';
-import type { Digest } from '../oci/digest.ts';
-import { startDiskMirror, type DiskMirror } from '../testing/disk-mirror.ts';
-import { eventually } from '../testing/eventually.ts';
-import { movedBytes } from '../http/moved-bytes.ts';
-import { moveFileBody } from '../http/respond.ts';
+import { DataPlane, type DataPlaneMode } from '../../native/data-plane.ts';
+import type { Kernel } from '../../native/kernel.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { startDiskMirror, type DiskMirror } from '../../testing/disk-mirror.ts';
+import { eventually } from '../../testing/eventually.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -224,27 +220,6 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
 }
 
 describe('a body that the kernel is to move', () => {
-  it('goes as a stream when the kernel cannot for this file, from the byte where it stands', async () => {
-    const server = createServer((_req, res) => {
-      res.writeHead(200, { 'Content-Length': 10 });
-      const body = {
-        first: Buffer.from('01234'),
-        move: () => Promise.resolve('unsupported' as const),
-        instead: () => Readable.from([Buffer.from('56789')]),
-      };
-      void moveFileBody(res, body, new AbortController().signal, () => undefined).then(() => {
-        assert.equal(movedBytes(res), 0);
-      });
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const response = await fetch(`http://127.0.0.1:${port}/`);
-    assert.equal(await response.text(), '0123456789');
-    server.closeAllConnections();
-    server.close();
-  });
-
   it('goes as a stream, and the log says so once, when the library cannot be loaded', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });

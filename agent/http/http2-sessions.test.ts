@@ -11,14 +11,14 @@ import {
 } from 'node:http2';
 import { before, describe, it } from 'node:test';
 
-import { Authority, noOpenssl } from '../../testing/certificates.ts';
-import { eventually } from '../../testing/eventually.ts';
-import { makeImage, putImage } from '../../testing/image.ts';
-import { startMirror, type MirrorNode, type MirrorNodeInit } from '../../testing/mirror-node.ts';
-import { fixedSource } from '../../testing/test-tls.ts';
-import { HttpListener, type HttpListenerInit, type RequestHandler } from '../http-listener.ts';
-import { sendBody } from '../respond.ts';
-import type { ListenerTls } from '../tls-server.ts';
+import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { eventually } from '../testing/eventually.ts';
+import { makeImage, putImage } from '../testing/image.ts';
+import { startMirror, type MirrorNode, type MirrorNodeInit } from '../testing/mirror-node.ts';
+import { fixedSource } from '../testing/test-tls.ts';
+import { HttpListener, type HttpListenerInit, type RequestHandler } from './http-listener.ts';
+import { sendBody } from './send-body.ts';
+import type { ListenerTls } from './tls-server.ts';
 
 const image = makeImage(20_000_000);
 const [layer = image.manifest.digest] = image.layers;
@@ -61,7 +61,7 @@ function closedOf(stream: ClientHttp2Stream): Promise<void> {
   });
 }
 
-describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('Http2Sessions', { skip: noOpenssl, timeout: 120_000 }, () => {
   let tls: ListenerTls;
   before(async () => {
     await using authority = await Authority.create();
@@ -87,7 +87,7 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     return { origin, [Symbol.asyncDispose]: () => listener.stop(0) };
   }
 
-  it('answers HEAD, errors and ranges like HTTP/1.1 does', async () => {
+  it('answers HEAD, errors and ranges as HTTP/1.1 does', async () => {
     await using node = await start();
     using client = new Client(node.origin);
     const head = await client.get({ ':path': path, ':method': 'HEAD' });
@@ -122,7 +122,7 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     async function* breaking(): AsyncGenerator<Buffer> {
       yield Buffer.alloc(1000);
       await Promise.resolve();
-      throw new Error('the source broke');
+      throw new Error('the body broke');
     }
     await using listener = await listen(async (req, res, signal) => {
       res.writeHead(200, { 'content-length': 5000 });
@@ -145,7 +145,7 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     assert.equal((await client.get({ ':path': '/good' })).body.length, 5000);
   });
 
-  it('tells the handler when a client has left, and when all was sent', async () => {
+  it('aborts the signal of a handler when the client has left, and not when all was sent', async () => {
     const seen: string[] = [];
     await using listener = await listen(async (req, res, signal) => {
       const gone = once(signal, 'abort');
@@ -191,7 +191,7 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     assert.equal((await client.get({ ':path': '/v2/' })).headers[':status'], 200);
   });
 
-  it('refuses more requests of one address than it may have, and serves the others', async () => {
+  it('refuses requests of one address beyond its bound, and serves the others', async () => {
     const held = Promise.withResolvers<undefined>();
     await using listener = await listen(
       async (_req, res) => {
@@ -212,13 +212,13 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     assert.equal((await client.get({ ':path': '/' })).body.toString(), '{}');
   });
 
-  it('ends a connection whose streams are reset as fast as they are opened', async () => {
+  it('closes a connection whose client resets streams as fast as it opens them', async () => {
     const ending = new AbortController();
     let running = 0;
-    let most = 0;
+    let max = 0;
     await using listener = await listen(async () => {
       running += 1;
-      most = Math.max(most, running);
+      max = Math.max(max, running);
       // A handler that is slow to notice, as one that waits for its disk.
       await once(ending.signal, 'abort');
       running -= 1;
@@ -236,11 +236,11 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
       for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
     }
     await ended;
-    assert.equal(most, 200);
+    assert.equal(max, 200);
     ending.abort();
   });
 
-  it('does not read bodies that nobody wants', async () => {
+  it('does not read the body of a request', async () => {
     await using node = await start();
     using client = new Client(node.origin);
     const stream = client.ask({ ':path': '/v2/', ':method': 'GET' }, false).resume();
@@ -253,7 +253,7 @@ describe('HTTP/2 of a listener', { skip: noOpenssl, timeout: 120_000 }, () => {
     assert.equal((await client.get({ ':path': '/v2/' })).headers[':status'], 200);
   });
 
-  it('holds little of a body for a client that does not read', async () => {
+  it('buffers little of a body for a client that does not read', async () => {
     let written = 0;
     async function* endless(): AsyncGenerator<Buffer> {
       for (;;) {

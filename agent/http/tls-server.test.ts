@@ -10,15 +10,15 @@ import { promisify } from 'node:util';
 
 import { Agent, request } from 'undici';
 
-import { Authority, noOpenssl } from '../../testing/certificates.ts';
-import { eventually } from '../../testing/eventually.ts';
-import { makeImage, putImage } from '../../testing/image.ts';
-import { startMirror, type MirrorNode } from '../../testing/mirror-node.ts';
-import { received } from '../../testing/raw-http.ts';
-import { fixedSource } from '../../testing/test-tls.ts';
-import type { TlsMaterial } from '../../tls/tls-material.ts';
-import { HttpListener } from '../http-listener.ts';
-import type { HandshakeFailure, ListenerTls } from '../tls-server.ts';
+import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { eventually } from '../testing/eventually.ts';
+import { makeImage, putImage } from '../testing/image.ts';
+import { startMirror, type MirrorNode } from '../testing/mirror-node.ts';
+import { received } from '../testing/raw-http.ts';
+import { fixedSource } from '../testing/test-tls.ts';
+import type { TlsMaterial } from '../tls/tls-material.ts';
+import { HttpListener } from './http-listener.ts';
+import type { HandshakeFailure, ListenerTls } from './tls-server.ts';
 
 const image = makeImage(3_000_000);
 const [layer = image.manifest.digest] = image.layers;
