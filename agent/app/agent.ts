@@ -22,7 +22,7 @@ import { loadIdentity } from '../routing/node/identity.ts';
 import { RouterListenError } from '../routing/node/libp2p-node.ts';
 import { Libp2pRouter } from '../routing/libp2p-router.ts';
 import { PeerClient } from '../transfer/client/peer-client.ts';
-import { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { createPeerTransfer } from '../transfer/create-peer-transfer.ts';
 import { SingleFlightManifests } from '../content/single-flight-source.ts';
 import {
   countDirectory,
@@ -65,7 +65,7 @@ export interface Agent {
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
   // What contradicts itself ends it before anything has begun.
-  const holdBack = holdBackOf(config);
+  const verifiedBuffer = holdBackOf(config);
   const named = (component: string): Logger => logger.child({ component });
   const metrics = createMetrics();
   const health = new Health();
@@ -150,12 +150,12 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     ...(tls.peers && { tls: tls.peers }),
   });
   parts.defer(() => client.close());
-  const transfer = new PeerTransfer(
+  const transfer = createPeerTransfer(
     { router, client, store, metrics, logger: named('transfer') },
     {
       resolveTimeout: config['mirror-resolve-timeout'],
       resolveRetries: config['mirror-resolve-retries'],
-      holdBack,
+      verifiedBuffer,
       zone: config.zone,
       downloadLimit: config['download-limit'],
     },
@@ -219,7 +219,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
           store: inventory.status(),
           integrity: guard.status(),
           directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
-          banned: transfer.bans.status(),
+          banned: transfer.blocklist.status(),
           advertised: Object.fromEntries(inventory.countByRegistry()),
         }),
         peers: () => router.peers(MAX_PEERS_TOLD),

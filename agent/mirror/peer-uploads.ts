@@ -15,7 +15,7 @@ import {
 /** When a peer that was refused may come back, in seconds: the least that the header can say. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Bytes per second below which an asker gives up a body that it holds back, see `transfer/verify/verified-body.ts`. */
+/** Bytes per second below which an asker gives up a body that it holds back, see `transfer/verify/verify-body.ts`. */
 const LEAST_RATE = 512 * 1024;
 
 /** What {@link PeerUploads} work with. */

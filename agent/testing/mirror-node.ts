@@ -18,7 +18,11 @@ import { MemoryStore } from '../store/memory-store.ts';
 import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
 import type { PeerTls } from '../transfer/client/peer-agents.ts';
 import { PeerClient } from '../transfer/client/peer-client.ts';
-import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
+import {
+  createPeerTransfer,
+  type CreatePeerTransferComponents,
+  type CreatePeerTransferInit,
+} from '../transfer/create-peer-transfer.ts';
 import { SingleFlightManifests } from '../content/single-flight-source.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
@@ -71,7 +75,8 @@ export interface MirrorNode extends AsyncDisposable {
 }
 
 /** What a test may choose of a {@link MirrorNode}. */
-export interface MirrorNodeInit extends Partial<PeerTransferInit> {
+export interface MirrorNodeInit
+  extends Partial<CreatePeerTransferInit>, Pick<CreatePeerTransferComponents, 'chunkSizes'> {
   /** What the mirror serves from, in the place of the store in memory. */
   readonly disk?: ContentStore;
   readonly dataPlane?: DataPlane;
@@ -109,8 +114,15 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     dataPlane,
     ...(peerTls && { tls: peerTls }),
   });
-  const transfer = new PeerTransfer(
-    { router: init.router ?? new FixedRouter(), client, store, metrics, logger: quiet },
+  const transfer = createPeerTransfer(
+    {
+      router: init.router ?? new FixedRouter(),
+      client,
+      store,
+      metrics,
+      logger: quiet,
+      ...(init.chunkSizes && { chunkSizes: init.chunkSizes }),
+    },
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   const policy = init.policy ?? new SharePolicy();

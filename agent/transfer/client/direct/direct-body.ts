@@ -24,8 +24,8 @@ export interface Remainder {
   readonly stallTimeout: number;
   /** To be told once all of it has come. */
   readonly finished: () => void;
-  /** Makes it a stream again, where nothing has been taken off the connection. */
-  readonly giveBack: () => void;
+  /** Makes it a stream again. Only where no byte has been taken off the connection. */
+  readonly backToStream: () => void;
 }
 
 /**
@@ -90,7 +90,7 @@ export class DirectBody extends Readable {
         this.#left = 0;
         this.#end(true);
       },
-      giveBack: () => {
+      backToStream: () => {
         this.#takenOver = false;
         this._read(); // the stream takes itself to be reading since it was emptied
       },
