@@ -70,7 +70,7 @@ export class PeerUploads {
 
   /** Writes into the head of an answer to a peer what it is to know of this node. */
   report(res: ServerResponse): void {
-    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, most: this.#most }));
+    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, max: this.#most }));
     if (this.#zone !== '') res.setHeader(ZONE_HEADER, this.#zone);
   }
 

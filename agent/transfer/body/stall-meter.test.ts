@@ -11,11 +11,11 @@ function startMeter() {
   const meter = new StallMeter(() => now);
   return {
     meter,
-    pass(milliseconds: number): void {
+    pass: (milliseconds: number): void => {
       now += milliseconds;
     },
     /** Waits for bytes, and takes no time to hand them on. */
-    receive(bytes: number, milliseconds: number): void {
+    receive: (bytes: number, milliseconds: number): void => {
       meter.wait();
       now += milliseconds;
       meter.arrived(bytes);
