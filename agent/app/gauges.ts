@@ -12,7 +12,7 @@ interface GaugeSources {
   readonly dataPlane: Pick<DataPlane, 'path'>;
   readonly inventory: Pick<Inventory, 'countByRegistry'>;
   readonly router: Pick<Router, 'status'>;
-  readonly transfer: Pick<PeerTransfer, 'bans'>;
+  readonly transfer: Pick<PeerTransfer, 'blocklist'>;
   readonly health: Pick<Health, 'readiness'>;
 }
 
@@ -41,7 +41,7 @@ export function refreshGauges(
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
   metrics.directoryRecords.set(records);
-  const banned = transfer.bans.count();
+  const banned = transfer.blocklist.count();
   metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
   metrics.bannedPeers.set({ from: 'content' }, banned.keys);
 }

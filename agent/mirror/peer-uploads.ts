@@ -15,7 +15,7 @@ import {
 /** After how many seconds a refused peer may repeat its request: the minimum of `Retry-After`. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verified-body.ts`. */
+/** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verify-body.ts`. */
 const MIN_RATE = 512 * 1024;
 
 /** Collaborators of {@link PeerUploads}. */
@@ -67,7 +67,7 @@ export class PeerUploads {
 
   /** Sets the headers by which an answer to a peer reports load and zone. */
   report(res: ServerResponse): void {
-    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, most: this.#max }));
+    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, max: this.#max }));
     if (this.#zone !== '') res.setHeader(ZONE_HEADER, this.#zone);
   }
 

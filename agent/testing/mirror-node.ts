@@ -17,7 +17,10 @@ import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
 import type { PeerTls } from '../transfer/client/peer-agents.ts';
-import type { PeerTransferInit } from '../transfer/peer-transfer.ts';
+import type {
+  CreatePeerTransferComponents,
+  CreatePeerTransferInit,
+} from '../transfer/create-peer-transfer.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
 
@@ -69,7 +72,8 @@ export interface MirrorNode extends AsyncDisposable {
 }
 
 /** What a test may choose of a {@link MirrorNode}. */
-export interface MirrorNodeInit extends Partial<PeerTransferInit> {
+export interface MirrorNodeInit
+  extends Partial<CreatePeerTransferInit>, Pick<CreatePeerTransferComponents, 'chunkSizes'> {
   /** What the mirror serves from, in the place of the store in memory. */
   readonly disk?: ContentStore;
   readonly dataPlane?: DataPlane;
@@ -102,7 +106,15 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   const { tls = testTls, peerTls = testTls } = init;
   const { router = new FixedRouter(), headTimeout = 1_000, stallTimeout = 5_000 } = init;
   const peers = transferStage(
-    { router, store, dataPlane, tls: peerTls, metrics, logger: quiet },
+    {
+      router,
+      store,
+      dataPlane,
+      tls: peerTls,
+      metrics,
+      logger: quiet,
+      ...(init.chunkSizes && { chunkSizes: init.chunkSizes }),
+    },
     {
       client: { userAgent: 'peerglass/test', headTimeout, stallTimeout },
       transfer: { resolveTimeout: 20, resolveRetries: 3, ...init },

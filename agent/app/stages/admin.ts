@@ -24,7 +24,7 @@ export interface AdminSources {
   readonly guard: Guard;
   readonly inventory: Inventory;
   readonly router: Libp2pRouter;
-  readonly transfer: Pick<PeerTransfer, 'bans'>;
+  readonly transfer: Pick<PeerTransfer, 'blocklist'>;
   /** The registries whose images are shared; none for all. */
   readonly registries: readonly string[];
   /** Where the mirror listens. */
@@ -82,7 +82,7 @@ function debugSources(
       store: inventory.status(),
       integrity: guard.status(),
       directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
-      banned: transfer.bans.status(),
+      banned: transfer.blocklist.status(),
       advertised: Object.fromEntries(inventory.countByRegistry()),
     }),
     peers: () => router.peers(MAX_PEERS),

@@ -1,33 +1,29 @@
-import type { Logger } from 'pino';
-
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
 import { SingleFlightSource } from '../../content/single-flight-source.ts';
-import type { Metrics } from '../../metrics/metrics.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
-import type { ContentStore } from '../../store/content-store.ts';
 import type { PeerTls } from '../../transfer/client/peer-agents.ts';
 import { PeerClient, type PeerClientInit } from '../../transfer/client/peer-client.ts';
-import { PeerTransfer, type PeerTransferInit } from '../../transfer/peer-transfer.ts';
-import type { TransferRouter } from '../../transfer/select/peer-attempts.ts';
+import {
+  createPeerTransfer,
+  type CreatePeerTransferComponents,
+  type CreatePeerTransferInit,
+} from '../../transfer/create-peer-transfer.ts';
+import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
 import { VERSION } from '../version.ts';
 import type { AgentSettings } from './configuration.ts';
 
 /** What {@link transferStage} needs of the stages before it. */
-export interface TransferStageComponents {
-  readonly router: TransferRouter;
-  readonly store: ContentStore;
+export interface TransferStageComponents extends Omit<CreatePeerTransferComponents, 'client'> {
   readonly dataPlane: DataPlane;
   /** How certificates of peers are checked. Default: they are not. */
   readonly tls?: PeerTls | undefined;
-  readonly metrics: Metrics;
-  readonly logger: Logger;
 }
 
 /** Bounds of {@link transferStage}. */
 export interface TransferStageInit {
   readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls'>;
-  readonly transfer: PeerTransferInit;
+  readonly transfer: CreatePeerTransferInit;
 }
 
 /** Content from peers. */
@@ -41,11 +37,11 @@ export interface TransferStage {
 
 /** Makes what fetches content from peers. */
 export function transferStage(
-  { router, store, dataPlane, tls, metrics, logger }: TransferStageComponents,
+  { dataPlane, tls, ...components }: TransferStageComponents,
   init: TransferStageInit,
 ): TransferStage {
   const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
-  const transfer = new PeerTransfer({ router, client, store, metrics, logger }, init.transfer);
+  const transfer = createPeerTransfer({ ...components, client }, init.transfer);
   return {
     transfer,
     source: new SingleFlightSource({ source: transfer }),
@@ -71,7 +67,7 @@ export function transferInit(
     transfer: {
       resolveTimeout: config['mirror-resolve-timeout'],
       resolveRetries: config['mirror-resolve-retries'],
-      holdBack: verifiedBuffer,
+      verifiedBuffer,
       zone: config.zone,
       downloadLimit: config['download-limit'],
     },

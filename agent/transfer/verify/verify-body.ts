@@ -5,16 +5,17 @@ import { digestAlgorithm, digestHex } from '../../oci/digest.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { PeerError, toPeerError } from '../client/peer-error.ts';
 
-/** A peer that sends a body that is only to be verified more slowly than this, in bytes a second, is given up. */
-export const SLOWEST_RATE = 512 * 1024;
+/** Slowest average rate, in bytes per second, at which a body may arrive that is verified before it is used. */
+export const MIN_RATE = 512 * 1024;
 
-/** Allowed on top of the time that the slowest rate gives, in milliseconds. */
+/** Time that is allowed on top of {@link MIN_RATE}, in milliseconds. */
 export const GRACE_MS = 1_000;
 
 /**
- * Reads a whole answer and checks it against its digest.
+ * Reads a whole answer into memory and verifies it against its digest.
  *
- * @throws PeerError `digest` for wrong bytes, `body` or `timeout` when it breaks, `protocol` when it is too long
+ * @throws PeerError `digest` for wrong bytes; `body` when the body breaks; `timeout` when it is slower than
+ * {@link MIN_RATE}; `protocol` when it is too long
  */
 export async function readVerified(response: PeerResponse): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -23,17 +24,18 @@ export async function readVerified(response: PeerResponse): Promise<Buffer> {
 }
 
 /**
- * Like {@link readVerified}, of any length and without keeping it.
+ * Reads a whole answer of any length and verifies it against its digest, without keeping it.
  *
- * @param take gets each piece, before it is known whether it is right
+ * @param onChunk receives each chunk before it is verified
+ * @throws as {@link readVerified}
  */
 export async function verifyBody(
   { descriptor, body }: PeerResponse,
-  take: (chunk: Buffer) => void = () => undefined,
+  onChunk: (chunk: Buffer) => void = () => undefined,
 ): Promise<void> {
   const hash = createHash(digestAlgorithm(descriptor.digest));
   let length = 0;
-  const within = GRACE_MS + (descriptor.size / SLOWEST_RATE) * 1000;
+  const within = GRACE_MS + (descriptor.size / MIN_RATE) * 1000;
   const timer = setTimeout(() => {
     body.destroy(new PeerError('timeout', `not complete in ${Math.round(within)} ms`));
   }, within);
@@ -42,7 +44,7 @@ export async function verifyBody(
       length += chunk.length;
       if (length > descriptor.size) throw new PeerError('protocol', 'more bytes than declared');
       hash.update(chunk);
-      take(chunk);
+      onChunk(chunk);
     }
   } catch (error) {
     throw toPeerError(error, 'body');
@@ -50,16 +52,16 @@ export async function verifyBody(
     clearTimeout(timer);
   }
   if (length !== descriptor.size) throw new PeerError('body', 'body ended early');
-  if (hash.digest('hex') !== digestHex(descriptor.digest)) throw wrongBytes();
+  if (hash.digest('hex') !== digestHex(descriptor.digest)) throw digestMismatch();
 }
 
 /**
- * Passes a whole body on and checks it against its digest; the last piece goes out only when it is right. Who
- * gets it from here without verifying it sees a broken body rather than a wrong one.
+ * Forwards a whole body and verifies it against its digest. The last chunk is forwarded only if the digest matches: a
+ * client that does not verify the content itself gets an incomplete body rather than a wrong one.
  *
- * @throws PeerError `digest`; what the body throws
+ * @throws PeerError `digest`; the error of the body
  */
-export async function* checkedInPassing(
+export async function* verifyInPassing(
   body: AsyncIterable<Uint8Array>,
   { digest }: Descriptor,
 ): AsyncGenerator<Uint8Array> {
@@ -72,14 +74,14 @@ export async function* checkedInPassing(
       last = chunk;
     }
   } catch (error) {
-    // It was not the last one then, and the client resumes behind it.
+    // This chunk was not the last one of the content, and the client may resume after it.
     if (last !== undefined) yield last;
     throw error;
   }
-  if (hash.digest('hex') !== digestHex(digest)) throw wrongBytes();
+  if (hash.digest('hex') !== digestHex(digest)) throw digestMismatch();
   if (last !== undefined) yield last;
 }
 
-function wrongBytes(): PeerError {
+function digestMismatch(): PeerError {
   return new PeerError('digest', 'bytes do not match their digest');
 }
