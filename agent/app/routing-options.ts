@@ -89,12 +89,12 @@ export function countRouting(metrics: Metrics): RoutingObserver {
     onLookup(result, seconds) {
       metrics.lookupDuration.observe({ result }, seconds);
     },
-    onPlacement(records, bytes, seconds) {
+    onProvide(records, bytes, seconds) {
       metrics.placedRecords.inc(records);
       metrics.placedBytes.inc(bytes);
       metrics.placementDuration.observe(seconds);
     },
-    onPlacementFailure() {
+    onProvideFailure() {
       metrics.placementFailures.inc();
     },
     onWithdrawal(records) {

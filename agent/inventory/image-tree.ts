@@ -5,15 +5,15 @@ import { isManifestType } from '../oci/media-type.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import { readManifest } from '../store/read-manifest.ts';
 
-/** Most digests that one image may have; a multi-platform index of real life stays below 2,000. */
+/** Maximum number of digests of one image. Real multi-platform indexes stay below 2,000. */
 const MAX_TREE_SIZE = 20_000;
 
 /** Every digest that an image consists of, held or not. */
 export interface ImageTree {
   readonly digests: ReadonlySet<Digest>;
-  /** Manifests that are not held yet: once one of them arrives, the tree is to be walked again. */
+  /** Manifests that are not held yet. When one of them arrives, the tree must be walked again. */
   readonly missing: ReadonlySet<Digest>;
-  /** Manifests that are held but cannot be read as such, with the reason. */
+  /** Manifests that are held but cannot be parsed, with the reason. */
   readonly broken: ReadonlyMap<Digest, string>;
 }
 
@@ -23,7 +23,7 @@ export interface ImageTree {
  * A node usually holds one platform of an index: the manifests of the others are in `missing`. A broken
  * manifest ends its own branch only.
  *
- * @throws StoreUnavailableError when the store goes away meanwhile
+ * @throws StoreUnavailableError when the store becomes unavailable
  */
 export async function walkImage(
   store: Pick<ContentStore, 'open'>,
@@ -34,7 +34,7 @@ export async function walkImage(
   const missing = new Set<Digest>();
   const broken = new Map<Digest, string>();
 
-  // The root is read whatever type its record states: old records state wrong ones.
+  // The root is read whatever media type its record has: old records have wrong ones.
   const manifests: Digest[] = [root.digest];
   for (let digest = manifests.pop(); digest !== undefined; digest = manifests.pop()) {
     let children: readonly Descriptor[];

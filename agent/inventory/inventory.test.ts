@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
+import type { KeyAdvertiser } from '../routing/router.ts';
 import type { StoreChange } from '../store/content-store.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { eventually } from '../testing/eventually.ts';
@@ -14,8 +15,8 @@ import { quiet } from '../testing/quiet.ts';
 import { Inventory } from './inventory.ts';
 import { Publisher } from './publisher.ts';
 
-/** What the directory was told, with a switch to refuse. */
-class Directory {
+/** Takes keys as a router does, with a switch to refuse. */
+class FakeRouter implements KeyAdvertiser {
   readonly keys = new Set<string>();
   refuses = false;
 
@@ -29,25 +30,29 @@ class Directory {
     for (const key of keys) this.keys.delete(key);
     return Promise.resolve();
   }
+
+  isAdvertised(key: string): boolean {
+    return this.keys.has(key);
+  }
 }
 
 interface Fixture extends AsyncDisposable {
   readonly store: MemoryStore;
-  readonly directory: Directory;
+  readonly router: FakeRouter;
   readonly inventory: Inventory;
   readonly metrics: Metrics;
 }
 
 function follow(store: MemoryStore, policy = new SharePolicy(), logger = quiet): Fixture {
   const metrics = createMetrics();
-  const directory = new Directory();
-  const publisher = new Publisher({ router: directory, metrics, logger: quiet });
+  const router = new FakeRouter();
+  const publisher = new Publisher({ router, metrics, logger: quiet });
   const inventory = new Inventory({ store, publisher, policy, metrics, logger });
   const stop = new AbortController();
   const running = Promise.all([publisher.run(stop.signal), inventory.run(stop.signal)]);
   return {
     store,
-    directory,
+    router,
     inventory,
     metrics,
     async [Symbol.asyncDispose]() {
@@ -57,17 +62,17 @@ function follow(store: MemoryStore, policy = new SharePolicy(), logger = quiet):
   };
 }
 
-const holds = async (directory: Directory, keys: Iterable<string>): Promise<void> => {
+const advertises = async ({ router }: Fixture, keys: Iterable<string>): Promise<void> => {
   const expected = [...keys].sort();
   await eventually(() => {
-    assert.deepEqual([...directory.keys].sort(), expected);
+    assert.deepEqual([...router.keys].sort(), expected);
   });
 };
 
 const NAME = 'docker.io/library/app:1.0';
 
-/** Holds blobs without ever saying that they came. */
-class TightLippedStore extends MemoryStore {
+/** Announces no blob. */
+class UnannouncingStore extends MemoryStore {
   override async *changes(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
     for await (const change of super.changes(signal)) {
       if (change.kind !== 'blob-added') yield change;
@@ -76,58 +81,58 @@ class TightLippedStore extends MemoryStore {
 }
 
 describe('Inventory', () => {
-  it('advertises tag and digests of what is there at the start', async () => {
+  it('advertises the tags and digests that the store holds at the start', async () => {
     const store = new MemoryStore();
     const image = makeImage(10, 20);
     putImage(store, image, NAME);
     await using node = follow(store);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
     const counts = node.inventory.countByRegistry();
     assert.deepEqual([...counts], [['docker.io', { tags: 1, images: 1, content: 4 }]]);
   });
 
-  it('advertises blobs while they are being pulled, before the image has a name', async () => {
+  it('advertises blobs during a pull, before the image has a name', async () => {
     await using node = follow(new MemoryStore());
     const image = makeImage(10, 20);
     putImage(node.store, image);
-    await holds(node.directory, image.blobs.keys());
+    await advertises(node, image.blobs.keys());
     node.store.setImage(NAME, image.manifest);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
   });
 
-  it('withdraws a tag with its image, and a digest with its blob', async () => {
+  it('withdraws a tag when its image is deleted, and a digest when its blob is deleted', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     putImage(store, image, NAME);
     await using node = follow(store);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
     store.deleteImage(NAME);
-    await holds(node.directory, image.blobs.keys());
+    await advertises(node, image.blobs.keys());
     for (const digest of image.blobs.keys()) store.deleteBlob(digest);
-    await holds(node.directory, []);
+    await advertises(node, []);
   });
 
-  it('withdraws the tag as soon as its manifest is gone', async () => {
+  it('withdraws a tag when its manifest is deleted', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     putImage(store, image, NAME);
     await using node = follow(store);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
     store.deleteBlob(image.manifest.digest);
-    await holds(node.directory, [image.config, ...image.layers]);
+    await advertises(node, [image.config, ...image.layers]);
   });
 
-  it('follows a tag that moves', async () => {
+  it('advertises the content of the new image when a tag moves', async () => {
     const store = new MemoryStore();
     const [first, second] = [makeImage(10), makeImage(10)];
     putImage(store, first, NAME);
     await using node = follow(store);
-    await holds(node.directory, [NAME, ...first.blobs.keys()]);
+    await advertises(node, [NAME, ...first.blobs.keys()]);
     putImage(store, second, NAME);
-    await holds(node.directory, [NAME, ...first.blobs.keys(), ...second.blobs.keys()]);
+    await advertises(node, [NAME, ...first.blobs.keys(), ...second.blobs.keys()]);
   });
 
-  it('advertises of an index only what is there, and the rest when it comes', async () => {
+  it('advertises the held part of an index, and the rest when it arrives', async () => {
     const store = new MemoryStore();
     const [here, later] = [makeImage(10), makeImage(20)];
     const index = Buffer.from(JSON.stringify({ manifests: [here.manifest, later.manifest] }));
@@ -141,18 +146,18 @@ describe('Inventory', () => {
     const secret = new SharePolicy({ filters: [/library\/app$/] });
     await using node = follow(store);
     await using filtered = follow(store, secret);
-    await holds(node.directory, [NAME, target.digest, ...here.blobs.keys()]);
-    await holds(filtered.directory, []);
+    await advertises(node, [NAME, target.digest, ...here.blobs.keys()]);
+    await advertises(filtered, []);
     putImage(store, later);
-    await holds(node.directory, [NAME, target.digest, ...here.blobs.keys(), ...later.blobs.keys()]);
+    await advertises(node, [NAME, target.digest, ...here.blobs.keys(), ...later.blobs.keys()]);
     await eventually(() => {
       assert.equal(filtered.inventory.status().blobs, 1 + here.blobs.size + later.blobs.size);
     });
-    // The late manifest belongs to an image that is left out: so do its layers, once it was read.
-    await holds(filtered.directory, []);
+    // The late manifest belongs to an excluded image. So do its layers, once it was read.
+    await advertises(filtered, []);
   });
 
-  it('skips bare digests, latest and names that cannot be parsed, and counts the latter once', async () => {
+  it('skips digests as names, latest and names that cannot be parsed, and counts the latter once', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     putImage(store, image, image.config);
@@ -160,15 +165,15 @@ describe('Inventory', () => {
     store.setImage('docker.io/library/UPPER:1', image.manifest);
     store.setImage(NAME, image.manifest);
     await using node = follow(store);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
     store.setImage('docker.io/library/UPPER:1', image.manifest);
     store.setImage('docker.io/library/other:1', image.manifest);
-    await holds(node.directory, [NAME, 'docker.io/library/other:1', ...image.blobs.keys()]);
+    await advertises(node, [NAME, 'docker.io/library/other:1', ...image.blobs.keys()]);
     const metrics = await node.metrics.registry.metrics();
     assert.match(metrics, /store_problems_total\{reason="unparsable-name"\} 1/);
   });
 
-  it('leaves out a broken manifest and nothing else', async () => {
+  it('leaves out the content of a broken manifest and nothing else', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     putImage(store, image, NAME);
@@ -177,12 +182,12 @@ describe('Inventory', () => {
     const target = { mediaType: MEDIA_TYPE.ociManifest, digest, size: broken.length };
     store.setImage('docker.io/library/broken:1', target);
     await using node = follow(store);
-    await holds(node.directory, [NAME, digest, ...image.blobs.keys()]);
+    await advertises(node, [NAME, digest, ...image.blobs.keys()]);
     const metrics = await node.metrics.registry.metrics();
     assert.match(metrics, /store_problems_total\{reason="broken-manifest"\} 1/);
   });
 
-  it('keeps a blob that a shared image needs, though another image that has it is left out', async () => {
+  it('advertises a blob of a shared image, though policy excludes another image with it', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     putImage(store, image, 'docker.io/secret/app:1');
@@ -191,20 +196,20 @@ describe('Inventory', () => {
     await eventually(() => {
       assert.equal(node.inventory.status().synced, true);
     });
-    await holds(node.directory, []);
+    await advertises(node, []);
     store.setImage(NAME, image.manifest);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
     store.deleteImage(NAME);
-    await holds(node.directory, []);
+    await advertises(node, []);
   });
 
-  it('mends what it missed while the store was out of reach', async () => {
+  it('corrects what it missed while the store was unavailable', async () => {
     const store = new MemoryStore();
     const [gone, kept, come] = [makeImage(10), makeImage(10), makeImage(10)];
     putImage(store, gone, 'docker.io/library/gone:1');
     putImage(store, kept, NAME);
     await using node = follow(store);
-    await holds(node.directory, [
+    await advertises(node, [
       NAME,
       'docker.io/library/gone:1',
       ...gone.blobs.keys(),
@@ -215,7 +220,7 @@ describe('Inventory', () => {
     for (const digest of gone.blobs.keys()) store.deleteBlob(digest);
     putImage(store, come, 'docker.io/library/come:1');
     store.available = true;
-    await holds(node.directory, [
+    await advertises(node, [
       NAME,
       'docker.io/library/come:1',
       ...kept.blobs.keys(),
@@ -223,7 +228,7 @@ describe('Inventory', () => {
     ]);
   });
 
-  it('reads a manifest again that was unreadable, when it is announced or everything is listed', async () => {
+  it('reads an unreadable manifest again when it is announced or the store is listed', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);
     const { digest } = image.manifest;
@@ -234,31 +239,31 @@ describe('Inventory', () => {
     halfWritten();
     store.setImage(NAME, image.manifest);
     await using node = follow(store);
-    await holds(node.directory, image.blobs.keys());
+    await advertises(node, image.blobs.keys());
     putImage(store, image);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
 
     halfWritten();
     store.setImage(NAME, image.manifest);
-    await holds(node.directory, image.blobs.keys());
+    await advertises(node, image.blobs.keys());
     store.available = false;
     putImage(store, image);
     store.available = true;
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
   });
 
-  it('finds the blobs of an image that nobody announced', async () => {
-    const store = new TightLippedStore();
+  it('finds the blobs of an image that the store did not announce', async () => {
+    const store = new UnannouncingStore();
     await using node = follow(store);
     await eventually(() => {
       assert.equal(node.inventory.status().synced, true);
     });
     const image = makeImage(10, 20);
     putImage(store, image, NAME);
-    await holds(node.directory, [NAME, ...image.blobs.keys()]);
+    await advertises(node, [NAME, ...image.blobs.keys()]);
   });
 
-  it('warns once while the store cannot be listed, and says when it can be again', async (test) => {
+  it('warns once while the store cannot be listed, and logs when it can be listed again', async (test) => {
     const store = new MemoryStore();
     const lines: string[] = [];
     const logger = pino({ level: 'info' }, { write: (line: string) => lines.push(line) });
@@ -276,16 +281,16 @@ describe('Inventory', () => {
     assert.match(lines.find((line) => line.includes('store listed')) ?? '', /"synced":true/);
   });
 
-  it('tries again when the directory did not take the keys', async () => {
+  it('tries again when the router did not take the keys', async () => {
     const store = new MemoryStore();
     await using node = follow(store);
-    node.directory.refuses = true;
+    node.router.refuses = true;
     const digest = store.putBlob(Buffer.from('x'));
     await eventually(() => {
       assert.equal(node.inventory.status().blobs, 1);
     });
-    node.directory.refuses = false;
-    await holds(node.directory, [digest]);
+    node.router.refuses = false;
+    await advertises(node, [digest]);
     assert.equal(digest, sha256(Buffer.from('x')));
   });
 });

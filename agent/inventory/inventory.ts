@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
 import { parseDigest, type Digest } from '../oci/digest.ts';
-import { parseReference, tagName } from '../oci/reference.ts';
+import { parseReference } from '../oci/reference.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import type { ContentStore, StoreChange, StoredImage } from '../store/content-store.ts';
 import { Backoff } from '../timing/backoff.ts';
@@ -11,11 +11,12 @@ import { isAborted } from '../timing/pause.ts';
 import { walkImage, type ImageTree } from './image-tree.ts';
 import { LogOnce } from './log-once.ts';
 import type { Publisher } from './publisher.ts';
+import { countByRegistry, type RegistryCounts } from './registry-counts.ts';
+import { sharedParts, TrackedImages, type TrackedImage } from './tracked-images.ts';
 
-/** Blobs of an image that are looked for at a time. */
-const MAX_LOOKS = 16;
+/** Blobs of an image whose presence is checked at a time. */
+const STAT_CONCURRENCY = 16;
 
-/** What an {@link Inventory} works with. */
 export interface InventoryComponents {
   readonly store: ContentStore;
   readonly publisher: Pick<Publisher, 'set' | 'isWanted'>;
@@ -32,22 +33,12 @@ export interface InventoryStatus {
   readonly blobs: number;
 }
 
-interface TrackedImage {
-  readonly name: string;
-  readonly registry: string;
-  readonly root: Digest;
-  readonly tree: ImageTree;
-  /** The tag's key in the directory; absent when the name has no tag or the tag is not shared. */
-  readonly tagKey: string | undefined;
-  readonly sharesContent: boolean;
-}
-
 /**
- * Knows what the store holds, and tells the publisher which keys to advertise: each shared tag whose
- * manifest is here, and each digest that is here unless every image it belongs to is left out by policy.
+ * Follows the content of the store, and passes the keys to advertise to the publisher: each shared tag whose
+ * manifest is held, and each digest that is held unless policy excludes every image it belongs to.
  *
- * A blob that belongs to no image yet is advertised too: while containerd pulls, its layers are complete
- * long before the image record appears, and other nodes want them just then.
+ * A blob that belongs to no image yet is advertised too. While containerd pulls, layers are complete
+ * long before the image record appears, and other nodes want them at that time.
  */
 export class Inventory {
   readonly #store: ContentStore;
@@ -56,9 +47,8 @@ export class Inventory {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #logOnce = new LogOnce();
-  readonly #images = new Map<string, TrackedImage>();
+  readonly #images = new TrackedImages();
   readonly #held = new Set<Digest>();
-  readonly #claims = new Map<Digest, Set<TrackedImage>>();
   #synced = false;
 
   constructor(components: InventoryComponents) {
@@ -74,29 +64,18 @@ export class Inventory {
   }
 
   /** Advertised keys by registry, for the gauges; walks the whole inventory. */
-  countByRegistry(): Map<string, { tags: number; images: number; content: number }> {
-    const counts = new Map<string, { tags: number; images: number; content: number }>();
-    const of = (registry: string): { tags: number; images: number; content: number } => {
-      let count = counts.get(registry);
-      if (count === undefined) counts.set(registry, (count = { tags: 0, images: 0, content: 0 }));
-      return count;
-    };
-    const roots = new Set<Digest>();
-    for (const image of this.#images.values()) {
-      if (image.tagKey !== undefined && this.#publisher.isWanted(image.tagKey)) {
-        of(image.registry).tags += 1;
-      }
-      if (this.#publisher.isWanted(image.root) && !roots.has(image.root)) {
-        roots.add(image.root);
-        of(image.registry).images += 1;
-      }
-    }
-    for (const digest of this.#held) {
-      if (!this.#publisher.isWanted(digest)) continue;
-      const [image] = this.#claims.get(digest) ?? [];
-      of(image?.registry ?? '').content += 1;
-    }
-    return counts;
+  countByRegistry(): Map<string, RegistryCounts> {
+    return countByRegistry(this.#images, this.#held, (key) => this.#publisher.isWanted(key));
+  }
+
+  /** Names of the images that the blob belongs to. */
+  imagesOf(digest: Digest): string[] {
+    return this.#images.ownersOf(digest).map(({ name }) => name);
+  }
+
+  /** Whether the content is shared: not when policy excludes every image that it belongs to. */
+  isShared(digest: Digest): boolean {
+    return this.#images.isShared(digest);
   }
 
   /** Follows the store until `signal` is aborted; rejects for no failure of the store. */
@@ -106,7 +85,7 @@ export class Inventory {
         await this.#apply(change, signal);
       } catch (error) {
         if (signal.aborted) return;
-        // One change that cannot be followed must not stop the others; the next comparison mends it.
+        // One change that fails must not stop the others; the next comparison corrects it.
         this.#logger.warn(
           { err: error, change: change.kind },
           'could not follow a change of the store',
@@ -141,20 +120,20 @@ export class Inventory {
 
   async #relist(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff();
-    let complained = false;
+    let hasWarned = false;
     while (!signal.aborted) {
       try {
         await this.#listOnce(signal);
-        if (complained) this.#logger.info('the store can be listed again');
+        if (hasWarned) this.#logger.info('the store can be listed again');
         const first = !this.#synced;
         this.#synced = true;
         if (first) this.#logger.info(this.status(), 'store listed');
         return;
       } catch (error) {
         if (isAborted(signal)) return;
-        const level = complained ? 'debug' : 'warn';
+        const level = hasWarned ? 'debug' : 'warn';
         this.#logger[level]({ err: error }, 'could not list the store, will retry');
-        complained = true;
+        hasWarned = true;
         await backoff.wait(signal);
       }
     }
@@ -171,28 +150,28 @@ export class Inventory {
     for (const digest of held) this.#held.add(digest);
 
     const names = new Set(images.map((image) => image.name));
-    for (const name of this.#images.keys()) if (!names.has(name)) this.#dropImage(name);
+    for (const name of this.#images.names()) if (!names.has(name)) this.#dropImage(name);
     for (const image of images) {
       const known = this.#images.get(image.name);
       const current =
         known?.root === image.target.digest &&
-        // What was unreadable may have been half-written then.
+        // An unreadable manifest may have been half-written then.
         known.tree.broken.size === 0 &&
         known.tree.missing.isDisjointFrom(this.#held);
       if (!current) await this.#trackImage(image, signal);
     }
-    // Last, when all claims are known: otherwise a blob of an image that is left out would be
-    // advertised for the time of the walk.
+    // Last, when the images of all blobs are known. Otherwise a blob of an excluded image would be
+    // advertised during the walk.
     for (const digest of this.#held) this.#review(digest);
     for (const image of this.#images.values()) this.#reviewTag(image);
   }
 
   async #trackImage({ name, target }: StoredImage, signal: AbortSignal): Promise<void> {
-    // CRI keeps aliases whose name is the bare digest of the config.
+    // CRI keeps aliases whose name is only the digest of the config.
     if (parseDigest(name) !== undefined) return;
     const reference = parseReference(name);
     if (reference === undefined) {
-      if (this.#logOnce.first(`name ${name}`)) {
+      if (this.#logOnce.isFirst(`name ${name}`)) {
         this.#metrics.storeProblems.inc({ reason: 'unparsable-name' });
         this.#logger.warn({ image: name.slice(0, 300) }, 'image name cannot be parsed, left out');
       }
@@ -201,7 +180,7 @@ export class Inventory {
 
     const tree = await walkImage(this.#store, target, signal);
     for (const [digest, reason] of tree.broken) {
-      if (!this.#logOnce.first(`manifest ${digest}`)) continue;
+      if (!this.#logOnce.isFirst(`manifest ${digest}`)) continue;
       this.#metrics.storeProblems.inc({ reason: 'broken-manifest' });
       this.#logger.warn(
         { image: name, digest, reason },
@@ -210,44 +189,25 @@ export class Inventory {
     }
 
     await this.#findUnannounced(tree, signal);
-    const { registry, repository, tag, digest } = reference;
-    // A name with both tag and digest is pinned: it does not say what the tag points to now.
-    const tagged = tag !== undefined && digest === undefined;
-    const sharesTag = tagged && this.#policy.sharesTag(registry, repository, tag);
-    this.#replaceImage(name, {
-      name,
-      registry,
-      root: target.digest,
-      tree,
-      tagKey: sharesTag ? tagName(registry, repository, tag) : undefined,
-      sharesContent: this.#policy.sharesContent(registry, repository),
-    });
+    const shared = sharedParts(reference, this.#policy);
+    this.#replaceImage(name, { name, root: target.digest, tree, ...shared });
   }
 
   /**
-   * Takes in what of the image is there without the store having said so: it does not hear of every blob, and
-   * of some it hears late. Manifests that the walk has just missed are not looked for once more.
+   * Finds blobs of the image that the store holds and has not announced: it misses some, and announces some late.
+   * Manifests that the walk has just missed are not checked again.
    */
   async #findUnannounced({ digests, missing }: ImageTree, signal: AbortSignal): Promise<void> {
     const unheld = [...digests].filter((each) => !this.#held.has(each) && !missing.has(each));
-    await pLimit(MAX_LOOKS).map(unheld, async (each) => {
+    await pLimit(STAT_CONCURRENCY).map(unheld, async (each) => {
       if ((await this.#store.stat(each, signal)) !== undefined) this.#held.add(each);
     });
   }
 
   #replaceImage(name: string, next: TrackedImage | undefined): void {
-    const previous = this.#images.get(name);
-    if (next === undefined) this.#images.delete(name);
-    else this.#images.set(name, next);
-
-    if (next !== undefined) this.#claim(next);
+    const previous = this.#images.replace(name, next);
     if (previous !== undefined) {
-      for (const digest of previous.tree.digests) {
-        const claims = this.#claims.get(digest);
-        claims?.delete(previous);
-        if (claims?.size === 0) this.#claims.delete(digest);
-        this.#review(digest);
-      }
+      for (const digest of previous.tree.digests) this.#review(digest);
       if (previous.tagKey !== undefined && previous.tagKey !== next?.tagKey) {
         this.#publisher.set(previous.tagKey, false);
       }
@@ -258,22 +218,14 @@ export class Inventory {
     }
   }
 
-  #claim(image: TrackedImage): void {
-    for (const digest of image.tree.digests) {
-      const claims = this.#claims.get(digest);
-      if (claims === undefined) this.#claims.set(digest, new Set([image]));
-      else claims.add(image);
-    }
-  }
-
   #dropImage(name: string): void {
-    if (this.#images.has(name)) this.#replaceImage(name, undefined);
+    if (this.#images.get(name) !== undefined) this.#replaceImage(name, undefined);
   }
 
   async #addBlob(digest: Digest, signal: AbortSignal): Promise<void> {
     this.#held.add(digest);
     this.#review(digest);
-    for (const image of [...(this.#claims.get(digest) ?? [])]) {
+    for (const image of this.#images.ownersOf(digest)) {
       if (image.tree.missing.has(digest) || image.tree.broken.has(digest)) {
         const record = await this.#store.image(image.name, signal);
         if (record !== undefined) await this.#trackImage(record, signal);
@@ -285,30 +237,17 @@ export class Inventory {
   #dropBlob(digest: Digest): void {
     this.#held.delete(digest);
     this.#review(digest);
-    for (const image of this.#claims.get(digest) ?? []) {
+    for (const image of this.#images.ownersOf(digest)) {
       if (image.root === digest) this.#reviewTag(image);
     }
   }
 
   #review(digest: Digest): void {
-    this.#publisher.set(digest, this.#held.has(digest) && this.isShared(digest));
+    this.#publisher.set(digest, this.#held.has(digest) && this.#images.isShared(digest));
   }
 
   #reviewTag({ tagKey, root, tree }: TrackedImage): void {
     if (tagKey === undefined) return;
     this.#publisher.set(tagKey, this.#held.has(root) && !tree.broken.has(root));
-  }
-
-  /** Names of the images that the blob belongs to. */
-  imagesOf(digest: Digest): string[] {
-    return [...(this.#claims.get(digest) ?? [])].map(({ name }) => name);
-  }
-
-  /** Whether the content is shared: not when every image that it belongs to is left out. */
-  isShared(digest: Digest): boolean {
-    const claims = this.#claims.get(digest);
-    if (claims === undefined) return true;
-    for (const image of claims) if (image.sharesContent) return true;
-    return false;
   }
 }

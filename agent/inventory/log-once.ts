@@ -1,18 +1,20 @@
-/** Most subjects remembered; beyond it the oldest is forgotten and may be told once more. */
+import { LRUCache } from 'lru-cache';
+
+/** Maximum number of subjects remembered; a forgotten one may be logged once more. */
 const MAX_SUBJECTS = 10_000;
 
-/** Remembers what has been told, so that a fault seen at each comparison fills no log. */
+/** Remembers what has been logged, so that a fault that each comparison finds again does not fill the log. */
 export class LogOnce {
-  readonly #told = new Set<string>();
+  // Bounded by size: by `max` it would allocate for all subjects at once, and there are few.
+  readonly #logged = new LRUCache<string, true>({
+    maxSize: MAX_SUBJECTS,
+    sizeCalculation: () => 1,
+  });
 
-  /** Whether this is the first time that the subject comes up. */
-  first(subject: string): boolean {
-    if (this.#told.has(subject)) return false;
-    if (this.#told.size >= MAX_SUBJECTS) {
-      const [oldest] = this.#told;
-      if (oldest !== undefined) this.#told.delete(oldest);
-    }
-    this.#told.add(subject);
+  /** Whether the subject was not passed before. */
+  isFirst(subject: string): boolean {
+    if (this.#logged.has(subject)) return false;
+    this.#logged.set(subject, true);
     return true;
   }
 }

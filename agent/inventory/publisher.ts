@@ -1,23 +1,23 @@
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
-import type { Router } from '../routing/router.ts';
+import type { KeyAdvertiser } from '../routing/router.ts';
 import { Deadline } from '../timing/deadline.ts';
 import { pause } from '../timing/pause.ts';
+import { raceSignal } from '../timing/race-signal.ts';
 import { Wakeup } from '../timing/wakeup.ts';
 
 /** How long keys are gathered before they are advertised together, in milliseconds. */
 const GATHER_MS = 3;
 
-/** Pause before keys that the router could not take are tried again, in milliseconds. */
+/** Pause before keys that the router did not take are tried again, in milliseconds. */
 const RETRY_MS = 1_000;
 
 /** How long the router may take for a batch before it is tried again, in milliseconds. */
 const CALL_TIMEOUT_MS = 30_000;
 
-/** What a {@link Publisher} works with. */
 export interface PublisherComponents {
-  readonly router: Pick<Router, 'advertise' | 'withdraw'>;
+  readonly router: KeyAdvertiser;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -28,22 +28,31 @@ export interface PublisherInit {
   readonly callTimeoutMs?: number;
 }
 
+interface Wish {
+  readonly wanted: boolean;
+  /** Time of the first wish for the key since it was last published. */
+  readonly since: number;
+  /** Whether a batch with it has failed. The router may have taken it or not, so it is sent again in any case. */
+  readonly isRetry: boolean;
+}
+
 /**
- * Keeps the directory in step with the set of keys that this node wants to be known for.
+ * Keeps content routing in step with the set of keys that this node wants to advertise.
  *
- * Wishes may come one by one and change back and forth; the router sees them in batches, and only what
- * really changed. One batch is on its way at a time, so that a withdrawal never overtakes the
- * announcement that came before it.
+ * Wishes may come one by one and change back and forth. The router gets them in batches, and only those that change
+ * something. One batch is sent at a time, so that a withdrawal never overtakes an earlier announcement.
+ *
+ * The set of advertised keys is the router's. The publisher keeps only the wishes that may differ from it.
  */
 export class Publisher {
-  readonly #router: Pick<Router, 'advertise' | 'withdraw'>;
+  readonly #router: KeyAdvertiser;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #callTimeoutMs: number;
-  readonly #wanted = new Set<string>();
-  readonly #published = new Set<string>();
-  /** Keys whose state may differ between the two sets, with the time of the first wish. */
-  readonly #dirty = new Map<string, number>();
+  /** Wishes that wait for the next batch. */
+  #waiting = new Map<string, Wish>();
+  /** Wishes in the batch that is being sent. */
+  #sending: ReadonlyMap<string, Wish> = new Map();
   readonly #wakeup = new Wakeup();
 
   constructor({ router, metrics, logger }: PublisherComponents, init: PublisherInit = {}) {
@@ -53,28 +62,26 @@ export class Publisher {
     this.#logger = logger;
   }
 
-  /** Number of keys that the directory has been told of. */
-  get published(): number {
-    return this.#published.size;
-  }
-
-  /** Says whether the key is to be advertised from now on. */
+  /** Sets whether the key is to be advertised. */
   set(key: string, wanted: boolean): void {
-    if (wanted === this.#wanted.has(key)) return;
-    if (wanted) this.#wanted.add(key);
-    else this.#wanted.delete(key);
-    if (!this.#dirty.has(key)) this.#dirty.set(key, performance.now());
+    if (wanted === this.isWanted(key)) return;
+    const { since, isRetry } = this.#waiting.get(key) ?? {
+      since: performance.now(),
+      isRetry: false,
+    };
+    this.#waiting.set(key, { wanted, since, isRetry });
     this.#wakeup.call();
   }
 
   isWanted(key: string): boolean {
-    return this.#wanted.has(key);
+    const wish = this.#waiting.get(key) ?? this.#sending.get(key);
+    return wish?.wanted ?? this.#router.isAdvertised(key);
   }
 
   /** Publishes until `signal` is aborted; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (this.#dirty.size === 0) {
+      if (this.#waiting.size === 0) {
         await this.#wakeup.wait(signal);
         continue;
       }
@@ -84,56 +91,52 @@ export class Publisher {
   }
 
   async #publishBatch(signal: AbortSignal): Promise<boolean> {
-    const batch = new Map(this.#dirty);
-    this.#dirty.clear();
+    const batch = this.#waiting;
+    this.#sending = batch;
+    this.#waiting = new Map();
     const add: string[] = [];
     const remove: string[] = [];
-    for (const key of batch.keys()) {
-      const wanted = this.#wanted.has(key);
-      if (wanted === this.#published.has(key)) continue;
+    for (const [key, { wanted, isRetry }] of batch) {
+      if (!isRetry && wanted === this.#router.isAdvertised(key)) continue;
       (wanted ? add : remove).push(key);
     }
     try {
       if (remove.length > 0) {
         await this.#bounded((limit) => this.#router.withdraw(remove, limit), signal);
-        for (const key of remove) this.#published.delete(key);
       }
       if (add.length > 0) {
         await this.#bounded((limit) => this.#router.advertise(add, limit), signal);
-        for (const key of add) this.#published.add(key);
         this.#observeLag(add, batch);
       }
       return true;
     } catch (error) {
-      for (const [key, since] of batch) {
-        if (!this.#dirty.has(key)) this.#dirty.set(key, since);
+      for (const [key, wish] of batch) {
+        if (!this.#waiting.has(key)) this.#waiting.set(key, { ...wish, isRetry: true });
       }
       if (!signal.aborted) {
         this.#logger.warn(
           { err: error, keys: batch.size },
-          'directory did not take keys, will retry',
+          'the router did not take the keys, will retry',
         );
       }
       return false;
+    } finally {
+      this.#sending = new Map();
     }
   }
 
-  /** Nothing else is published meanwhile, and the end waits for it: a call that never settles is left. */
+  /** Bounds a call to the router. A call that never settles must delay neither later batches nor the end. */
   async #bounded(call: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     using deadline = new Deadline(this.#callTimeoutMs, signal);
-    const late = Promise.withResolvers<never>();
-    deadline.signal.addEventListener('abort', () => {
-      late.reject(deadline.signal.reason as Error);
-    });
-    await Promise.race([call(deadline.signal), late.promise]);
+    await raceSignal(call(deadline.signal), deadline.signal);
   }
 
-  #observeLag(keys: readonly string[], since: ReadonlyMap<string, number>): void {
+  #observeLag(keys: readonly string[], batch: ReadonlyMap<string, Wish>): void {
     const now = performance.now();
     for (const key of keys) {
-      const start = since.get(key);
-      if (start !== undefined) this.#metrics.advertiseLag.observe((now - start) / 1000);
+      const since = batch.get(key)?.since;
+      if (since !== undefined) this.#metrics.advertiseLag.observe((now - since) / 1000);
     }
   }
 }

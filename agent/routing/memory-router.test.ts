@@ -1,11 +1,12 @@
 import { routerConformance } from '../testing/conformance/router.ts';
-import { MemoryDirectory, MemoryRouter } from './memory-router.ts';
+import { MemoryNetwork, MemoryRouter } from './memory-router.ts';
 
 routerConformance('the memory router', () => {
-  const directory = new MemoryDirectory();
+  const network = new MemoryNetwork();
+  const protocols = ['/peerglass/withdraw/1.0.0'];
   const node = (peerId: string, ip: string) => {
     const self = { peerId, origins: [`http://${ip}:5000`] };
-    return { router: new MemoryRouter({ directory }, self), self };
+    return { router: new MemoryRouter({ network }, { ...self, protocols }), self };
   };
   return Promise.resolve({
     nodes: [node('a', '10.0.0.1'), node('b', '10.0.0.2'), node('c', '10.0.0.3')],

@@ -1,23 +1,41 @@
-import type { Provider, Router, RouterStatus } from './router.ts';
+import { createHash } from 'node:crypto';
+
+import { closest, prefixOf } from './dht/kademlia.ts';
+import { routingKey } from './dht/key.ts';
+import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
 
 interface Announcement {
   readonly provider: Provider;
-  /** Grows with each announcement, so that a forgotten one is told from a newer one. */
+  /** Grows with each announcement, so that `forget` can tell an announcement from a later one. */
   readonly number: number;
 }
 
-/** The network of {@link MemoryRouter}s that share it: who holds which key. */
-export class MemoryDirectory {
+/** A node of a {@link MemoryNetwork}. */
+export interface MemoryNode extends Provider {
+  /** See `ClosestMember`; default none. */
+  readonly protocols?: readonly string[];
+}
+
+/** The network of the {@link MemoryRouter}s that share it: which of them hold which key. */
+export class MemoryNetwork {
   readonly #keys = new Map<string, Map<string, Announcement>>();
-  readonly #members = new Map<string, Provider>();
+  readonly #nodes = new Map<string, MemoryNode>();
   #count = 0;
 
-  join(provider: Provider): void {
-    this.#members.set(provider.peerId, provider);
+  join(node: MemoryNode): void {
+    this.#nodes.set(node.peerId, node);
   }
 
   get size(): number {
-    return this.#members.size;
+    return this.#nodes.size;
+  }
+
+  nodes(): readonly MemoryNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  node(peerId: string): MemoryNode | undefined {
+    return this.#nodes.get(peerId);
   }
 
   announce(key: string, provider: Provider): void {
@@ -33,32 +51,27 @@ export class MemoryDirectory {
     this.#keys.get(key)?.delete(peerId);
   }
 
-  member(peerId: string): Provider | undefined {
-    return this.#members.get(peerId);
-  }
-
   announcements(key: string): readonly Announcement[] {
     return [...(this.#keys.get(key)?.values() ?? [])];
   }
 }
 
-/** What {@link MemoryRouter} works with. */
 export interface MemoryRouterComponents {
-  readonly directory: MemoryDirectory;
+  readonly network: MemoryNetwork;
 }
 
-/** A router without a network, for tests. */
+/** A router without a real network, for tests. */
 export class MemoryRouter implements Router {
-  readonly #directory: MemoryDirectory;
+  readonly #network: MemoryNetwork;
   readonly #self: Provider;
   readonly #advertised = new Set<string>();
   /** Key and peer -> the announcement that was wrong. */
   readonly #forgotten = new Map<string, number>();
 
-  constructor({ directory }: MemoryRouterComponents, self: Provider) {
-    this.#directory = directory;
-    this.#self = self;
-    directory.join(self);
+  constructor({ network }: MemoryRouterComponents, self: MemoryNode) {
+    this.#network = network;
+    this.#self = { peerId: self.peerId, origins: self.origins };
+    network.join(self);
   }
 
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -66,7 +79,7 @@ export class MemoryRouter implements Router {
     for (const key of keys) {
       if (this.#advertised.has(key)) continue;
       this.#advertised.add(key);
-      this.#directory.announce(key, this.#self);
+      this.#network.announce(key, this.#self);
     }
     return Promise.resolve();
   }
@@ -74,13 +87,17 @@ export class MemoryRouter implements Router {
   withdraw(keys: readonly string[], signal?: AbortSignal): Promise<void> {
     if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     for (const key of keys) {
-      if (this.#advertised.delete(key)) this.#directory.retract(key, this.#self.peerId);
+      if (this.#advertised.delete(key)) this.#network.retract(key, this.#self.peerId);
     }
     return Promise.resolve();
   }
 
+  isAdvertised(key: string): boolean {
+    return this.#advertised.has(key);
+  }
+
   async *lookup(key: string, signal?: AbortSignal): AsyncGenerator<Provider, void, undefined> {
-    for (const { provider, number } of this.#directory.announcements(key)) {
+    for (const { provider, number } of this.#network.announcements(key)) {
       await Promise.resolve();
       if (signal?.aborted === true) return;
       if (this.#isNamed(key, provider, number)) yield provider;
@@ -88,26 +105,40 @@ export class MemoryRouter implements Router {
   }
 
   known(key: string): readonly Provider[] {
-    return this.#directory
+    return this.#network
       .announcements(key)
       .filter(({ provider, number }) => this.#isNamed(key, provider, number))
       .map(({ provider }) => provider);
   }
 
   locate(peerId: string): Provider | undefined {
-    return peerId === this.#self.peerId ? undefined : this.#directory.member(peerId);
+    const node = peerId === this.#self.peerId ? undefined : this.#network.node(peerId);
+    return node && { peerId, origins: node.origins };
   }
 
   forget(key: string, peerId: string): void {
-    const wrong = this.#directory
+    const wrong = this.#network
       .announcements(key)
       .find(({ provider }) => provider.peerId === peerId);
     if (wrong !== undefined) this.#forgotten.set(`${key} ${peerId}`, wrong.number);
   }
 
+  closest(key: string, count: number): readonly ClosestMember[] {
+    const candidates = this.#network.nodes().map((node) => {
+      const place = createHash('sha256').update(node.peerId).digest();
+      return { node, prefix: prefixOf(place) };
+    });
+    return closest(routingKey(key).target, candidates, count).map(({ node }) => ({
+      peerId: node.peerId,
+      origins: node.origins,
+      protocols: node.protocols ?? [],
+      isSelf: node.peerId === this.#self.peerId,
+    }));
+  }
+
   status(): RouterStatus {
     return {
-      peers: this.#directory.size - 1,
+      peers: this.#network.size - 1,
       advertisedKeys: this.#advertised.size,
       records: this.#advertised.size,
       bootstrapped: true,

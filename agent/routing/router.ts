@@ -1,55 +1,96 @@
-/** Somebody who says that it holds the content of a key. */
+/** A node that says that it holds the content of a key. */
 export interface Provider {
-  /** libp2p peer ID in text form; tells providers apart and names them in logs. */
+  /** libp2p peer ID in text form. It identifies the provider, also in logs. */
   readonly peerId: string;
   /** Base URLs of its mirror, `http://10.0.0.7:5000`, best first, never empty. */
   readonly origins: readonly string[];
 }
 
-/** How the node stands in the network of peers. */
+/** A member of the network, this node itself included, see {@link MemberFinder.closest}. */
+export interface ClosestMember {
+  /** libp2p peer ID in text form. */
+  readonly peerId: string;
+  /** Base URLs of its mirror, best first. Empty while this node cannot reach it, or when it names no address of use. */
+  readonly origins: readonly string[];
+  /**
+   * Peerglass' own protocols that it speaks, such as `/peerglass/withdraw/1.0.0`. Empty for nodes of Spegel, and while
+   * this node is not connected with it.
+   */
+  readonly protocols: readonly string[];
+  /** Whether it is this node. */
+  readonly isSelf: boolean;
+}
+
+/** The state of a router, in numbers. */
 export interface RouterStatus {
   /** Peers known to the routing table. */
   readonly peers: number;
   /** Keys this node has advertised and not withdrawn. */
   readonly advertisedKeys: number;
-  /** Records kept for others and for ourselves. */
+  /** Records kept for other nodes and for this one. */
   readonly records: number;
-  /** Whether a bootstrap round has reached at least one peer, or found that there is none but ourselves. */
+  /** Whether a bootstrap round has reached at least one peer, or found that this node is the only one. */
   readonly bootstrapped: boolean;
   /** Why the last bootstrap round failed, for people. */
   readonly bootstrapError?: string;
 }
 
-/**
- * The directory: who holds which key. A key is a digest (`sha256:<hex>`) or a tag's full name
- * (`docker.io/library/alpine:3.20`). The port that the libp2p router and the memory router implement;
- * `conformance.ts` is its contract in code.
- */
-export interface Router {
+/** Makes the keys of this node known to others. */
+export interface KeyAdvertiser {
   /**
-   * Tells the network that this node holds the keys, and goes on doing so (refreshing before the records
-   * expire) until they are withdrawn. Resolves when the first placement is done; peers that could not be
-   * reached get the records later. Advertising a key twice is harmless.
+   * Tells the network that this node holds the keys, and provides them again before the records expire, until they are
+   * withdrawn. Resolves when the records are sent for the first time. Peers that could not be reached get them later.
+   * Advertising a key twice is harmless.
    */
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void>;
-  /** Stops advertising the keys and takes the records back as far as the network allows it. */
+
+  /** Stops advertising the keys, and withdraws the records as far as the network allows it. */
   withdraw(keys: readonly string[], signal?: AbortSignal): Promise<void>;
+
+  /** Whether the key is advertised: it was passed to {@link advertise} and not to {@link withdraw} since. */
+  isAdvertised(key: string): boolean;
+}
+
+/** Finds the nodes that hold a key. */
+interface ProviderFinder {
   /**
-   * Other nodes that hold the key, as they are found, each once and never ourselves. Ends when everybody
-   * responsible for the key has been asked or `signal` is aborted; it never rejects for a peer's failure.
+   * Other nodes that hold the key, as they are found, each once and never this node. Ends when all peers responsible
+   * for the key have been asked, or `signal` is aborted. It never rejects for the failure of a peer.
    */
   lookup(key: string, signal?: AbortSignal): AsyncIterable<Provider>;
+
   /**
-   * The provider did not have what its record says: it is not named for this key for a while, or until it
-   * places the record with this node anew.
+   * Reports that the provider did not have the content that its record promised. The router does not name it for this
+   * key for a while, or until it sends the record to this node again.
    */
   forget(key: string, peerId: string): void;
+
   /**
-   * The providers that {@link lookup} names without asking anybody, those alone that are expected to be there. In
-   * a large network it may be none, for a key that others keep the records of.
+   * The providers that {@link lookup} names without a question to a peer, those only that are expected to be reachable.
+   * In a large network it may be none, for a key whose records other nodes keep.
    */
   known(key: string): readonly Provider[];
-  /** Where the mirror of a peer is, when this node itself knows that peer to be there. */
+
+  /** Where the mirror of a peer is. Undefined unless this node is connected with the peer and it answers. */
   locate(peerId: string): Provider | undefined;
+}
+
+/** Knows who takes part in the network. */
+interface MemberFinder {
+  /**
+   * The members closest to a key by Kademlia's XOR distance, closest first, this node in its place among them. Nodes
+   * with the same members give the same order. Members that do not answer keep their place, without origins.
+   *
+   * @param count maximum number of members
+   */
+  closest(key: string, count: number): readonly ClosestMember[];
+}
+
+/**
+ * Content routing: which node holds which key. A key is a digest (`sha256:<hex>`) or the full name of a tag
+ * (`docker.io/library/alpine:3.20`). This port is implemented by the libp2p router and the memory router;
+ * `testing/conformance/router.ts` is its contract in code.
+ */
+export interface Router extends KeyAdvertiser, ProviderFinder, MemberFinder {
   status(): RouterStatus;
 }

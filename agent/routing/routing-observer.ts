@@ -1,28 +1,28 @@
-/** How a look-up ended: with a provider, without, or because nobody waited for it any more. */
+/** How a look-up ended: with a provider, without one, or because its caller left. */
 export type LookupResult = 'hit' | 'miss' | 'aborted';
 
-/** Why something that a peer sent was not taken. */
+/** Why the router did not accept what a peer sent. */
 export type Refusal =
   /** Not a message of the protocol, too long, or not complete in time. */
   | 'malformed'
-  /** A record for something that is no key of this network. */
+  /** A record whose key is none of this network. */
   | 'foreign-key'
   /** A record of another peer than the one that sent it. */
   | 'foreign-provider'
-  /** A record for which there is no room. */
+  /** A record beyond the number that is kept. */
   | 'no-room'
-  /** Not refused but read later: the peer asks faster than it may. */
+  /** Not refused but read later: the peer sends requests faster than it may. */
   | 'too-fast';
 
-/** What the router tells about its work; all of it optional. Gauges come from the router's `status()`. */
+/** Receives what the router does; each callback is optional. Gauges come from the router's `status()`. */
 export interface RoutingObserver {
-  /** Once a look-up: the seconds until its first provider, or until it ended without one. */
+  /** Called once a look-up, with the seconds until its first provider, or until it ended without one. */
   onLookup?(result: LookupResult, seconds: number): void;
-  /** Records that a peer has confirmed, the bytes sent for them, and the seconds that it took. */
-  onPlacement?(records: number, bytes: number, seconds: number): void;
-  /** A peer did not take our records; they are placed again later. */
-  onPlacementFailure?(): void;
-  /** Records that peers have forgotten because we asked them to. */
+  /** Called with the records that a peer has confirmed, the bytes sent for them, and the seconds taken. */
+  onProvide?(records: number, bytes: number, seconds: number): void;
+  /** Called when a peer did not take our records; they are sent again later. */
+  onProvideFailure?(): void;
+  /** Called with the number of records that a peer has forgotten at our request. */
   onWithdrawal?(records: number): void;
   onRefusal?(reason: Refusal): void;
 }

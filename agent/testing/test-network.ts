@@ -4,16 +4,16 @@ import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts'
 import { until } from './conformance/router.ts';
 import { loadIdentity } from '../routing/node/identity.ts';
 import { Libp2pRouter } from '../routing/libp2p-router.ts';
-import type { Libp2pRouterInit } from '../routing/libp2p-router.ts';
+import type { Libp2pRouterInit } from '../routing/create-router-parts.ts';
 
-/** A logger that says nothing. */
+/** A logger without output. */
 export const silent = pino({ level: 'silent' });
 
-/** For tests: real routers on loopback addresses, all of which are stopped at the end. */
+/** Real routers on loopback addresses, for tests. */
 export class TestNetwork {
   readonly routers: Libp2pRouter[] = [];
 
-  /** Starts a router that is to connect with the given ones. */
+  /** Starts a router that bootstraps from the given ones. */
   async start(
     peers: readonly Libp2pRouter[] = [],
     init: Partial<Libp2pRouterInit> = {},
@@ -36,7 +36,7 @@ export class TestNetwork {
     return router;
   }
 
-  /** Starts so many routers that all know each other. */
+  /** Starts `count` routers; resolves when each knows all others. */
   async startMany(count: number, init: Partial<Libp2pRouterInit> = {}): Promise<Libp2pRouter[]> {
     const routers: Libp2pRouter[] = [];
     while (routers.length < count) routers.push(await this.start(routers, init));

@@ -1,25 +1,27 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { MAX_NEGATIVE_ENTRIES, NegativeCache, NEGATIVE_TTL_MS } from './negative-cache.ts';
 
-test('a suppression ends by time, or when it is lifted', () => {
-  let now = 0;
-  const suppressions = new NegativeCache(() => now);
-  suppressions.add('key', 'a');
-  suppressions.add('key', 'b');
-  assert.equal(suppressions.has('key', 'a'), true);
-  assert.equal(suppressions.has('other', 'a'), false);
-  suppressions.lift('key', 'b');
-  assert.equal(suppressions.has('key', 'b'), false);
-  now = NEGATIVE_TTL_MS;
-  assert.equal(suppressions.has('key', 'a'), false);
-});
+describe('NegativeCache', () => {
+  it('forgets an entry after its time, or when it is deleted', () => {
+    let now = 0;
+    const cache = new NegativeCache(() => now);
+    cache.add('key', 'a');
+    cache.add('key', 'b');
+    assert.equal(cache.has('key', 'a'), true);
+    assert.equal(cache.has('other', 'a'), false);
+    cache.delete('key', 'b');
+    assert.equal(cache.has('key', 'b'), false);
+    now = NEGATIVE_TTL_MS;
+    assert.equal(cache.has('key', 'a'), false);
+  });
 
-test('their number is bounded; the oldest go', () => {
-  const suppressions = new NegativeCache(() => 0);
-  for (let i = 0; i <= MAX_NEGATIVE_ENTRIES; i++) suppressions.add(String(i), 'a');
-  assert.equal(suppressions.has('0', 'a'), false);
-  assert.equal(suppressions.has('1', 'a'), true);
-  assert.equal(suppressions.has(String(MAX_NEGATIVE_ENTRIES), 'a'), true);
+  it('holds a bounded number of entries and drops the oldest', () => {
+    const cache = new NegativeCache(() => 0);
+    for (let i = 0; i <= MAX_NEGATIVE_ENTRIES; i++) cache.add(String(i), 'a');
+    assert.equal(cache.has('0', 'a'), false);
+    assert.equal(cache.has('1', 'a'), true);
+    assert.equal(cache.has(String(MAX_NEGATIVE_ENTRIES), 'a'), true);
+  });
 });

@@ -6,8 +6,8 @@ export const NEGATIVE_TTL_MS = 60_000;
 export const MAX_NEGATIVE_ENTRIES = 10_000;
 
 /**
- * Remembers providers that did not have what their record says. Other nodes go on naming them until the
- * record expires; here they are left out until they place the record anew with us, or a minute has passed.
+ * Remembers providers that did not have what their record promised. Other nodes name them until the record expires.
+ * This node leaves them out until they send the record to it again, or a minute has passed.
  */
 export class NegativeCache {
   readonly #pairs: ExpiringSet;
@@ -21,7 +21,7 @@ export class NegativeCache {
     this.#pairs.add(toPair(recordKey, peerId), NEGATIVE_TTL_MS);
   }
 
-  lift(recordKey: string, peerId: string): void {
+  delete(recordKey: string, peerId: string): void {
     if (!this.#pairs.empty) this.#pairs.delete(toPair(recordKey, peerId));
   }
 

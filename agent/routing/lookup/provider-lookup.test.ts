@@ -30,7 +30,7 @@ let members: DhtPeer[] = [];
 let membership: Membership;
 let addressBook: AddressBook;
 let records: ProviderRecords;
-let suppressions: NegativeCache;
+let negativeCache: NegativeCache;
 let answers: Map<DhtPeer, Promise<ProvidersAnswer>>;
 let asked: DhtPeer[];
 let lookup: ProviderLookup;
@@ -46,11 +46,11 @@ beforeEach(async () => {
   members = [live];
   answers = new Map();
   asked = [];
-  suppressions = new NegativeCache();
+  negativeCache = new NegativeCache();
   records = new ProviderRecords({
     ownPeerId: self.text,
     onPlaced: (key) => {
-      lookup.noticePlaced(key);
+      lookup.noticeRecord(key);
     },
   });
   const node = {
@@ -76,10 +76,10 @@ beforeEach(async () => {
     membership,
     logger: silent,
     view: new ProviderView(
-      { records, addressBook, membership, addresses: addresses as never },
+      { records, addressBook, membership, addresses: addresses },
       { ownPeerId: self.text, registryPort: 5000 },
     ),
-    suppressions,
+    negativeCache,
     observer: {},
   });
 });
@@ -220,7 +220,7 @@ test('one of the few that does not answer is not waited for, two are made up for
   assert.deepEqual(await find(), []);
   assert.equal(asked.length, 3, 'one more has been asked');
 
-  lookup.noticePlaced(recordKey);
+  lookup.noticeRecord(recordKey);
   asked = [];
   answers.set(first, Promise.reject(new Error('no answer')));
   answers.set(second, Promise.reject(new Error('no answer')));

@@ -1,46 +1,45 @@
-import { closest, K } from '../dht/kademlia.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
+import { closest, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
+import type { Provider } from '../router.ts';
+import type { LookupResult, RoutingObserver } from '../routing-observer.ts';
+import type { NegativeCache } from './negative-cache.ts';
 import { ProviderQuery } from './provider-query.ts';
 import type { OnFound, ProviderQueryComponents, ProviderQueryInit } from './provider-query.ts';
 import type { ProviderView } from './provider-view.ts';
-import type { Provider } from '../router.ts';
-import type { LookupResult, RoutingObserver } from '../routing-observer.ts';
 import { SharedQuery } from './shared-query.ts';
 import type { QueryStep } from './shared-query.ts';
-import type { NegativeCache } from './negative-cache.ts';
 
-/** Providers found in one look-up at most. */
+/** Maximum number of providers found in one look-up. */
 const MAX_PROVIDERS = 500;
-/** How long a no is believed where an announcement would reach us and end it. */
-const NO_MS = 1000;
-/** The same for a key whose records others keep: nothing tells us of an announcement. */
-const FOREIGN_NO_MS = 50;
-/** Keys of which it is known that nobody has them. */
-const MAX_NOES = 10_000;
+/** How long a miss is remembered for a key whose new records this node would get, which ends the miss. */
+const MISS_TTL_MS = 1000;
+/** The same for a key whose records other nodes keep: this node does not learn of a new one. */
+const FOREIGN_MISS_TTL_MS = 50;
+/** Maximum number of keys remembered as misses. */
+const MAX_MISSES = 10_000;
 
-/** What {@link ProviderLookup} works with. */
 export interface ProviderLookupComponents extends ProviderQueryComponents {
   readonly self: DhtPeer;
   readonly membership: Membership;
   readonly view: ProviderView;
-  readonly suppressions: NegativeCache;
+  readonly negativeCache: NegativeCache;
   readonly observer: RoutingObserver;
 }
 
 /**
- * Finds who has a key: first among the records that are here (in a network of no more than 20 nodes that is
- * all of them), then, when a caller wants more, by asking the peers that should have the record. Providers
- * that we are connected with come first: records outlive the nodes that placed them. Callers that look for
- * the same key at the same time share one query, and a no is remembered for a moment.
+ * Finds the providers of a key: first among the records that are here (in a network of no more than 20 nodes that is
+ * all of them). When a caller wants more, it asks the peers that should have the record. Connected providers come
+ * first: records outlive the nodes that sent them. Callers that look for the same key at the same time share one query,
+ * and a miss is remembered for a moment.
  */
 export class ProviderLookup {
   readonly #components: ProviderLookupComponents;
   readonly #init: ProviderQueryInit;
   readonly #queries = new Map<string, SharedQuery>();
-  readonly #noes = new ExpiringSet(MAX_NOES);
+  readonly #misses = new ExpiringSet(MAX_MISSES);
 
   constructor(components: ProviderLookupComponents, init: ProviderQueryInit = {}) {
     this.#components = components;
@@ -49,29 +48,29 @@ export class ProviderLookup {
 
   /** See `Router.lookup`. */
   async *find(name: string, signal?: AbortSignal): AsyncGenerator<Provider, void, undefined> {
-    const { observer, suppressions, view } = this.#components;
+    const { observer, negativeCache, view } = this.#components;
     const key = routingKey(name);
     const started = performance.now();
-    let told = false;
-    const tell = (result: LookupResult): void => {
-      if (!told) observer.onLookup?.(result, (performance.now() - started) / 1000);
-      told = true;
+    let isObserved = false;
+    const observe = (result: LookupResult): void => {
+      if (!isObserved) observer.onLookup?.(result, (performance.now() - started) / 1000);
+      isObserved = true;
     };
     try {
       const known = this.#trusted(key, view.recorded(key.recordKey));
-      if (known.length === 0 && this.#noes.has(key.recordKey)) {
-        tell('miss');
+      if (known.length === 0 && this.#misses.has(key.recordKey)) {
+        observe('miss');
         return;
       }
       for await (const provider of this.#queryFor(key, known).read(signal)) {
-        // What was found for another caller may have been forgotten since.
-        if (suppressions.has(key.recordKey, provider.peerId)) continue;
-        tell('hit');
+        // It may have been forgotten since it was found for another caller.
+        if (negativeCache.has(key.recordKey, provider.peerId)) continue;
+        observe('hit');
         yield provider;
       }
-      tell(signal?.aborted === true ? 'aborted' : 'miss');
+      observe(signal?.aborted === true ? 'aborted' : 'miss');
     } finally {
-      tell('aborted');
+      observe('aborted');
     }
   }
 
@@ -90,9 +89,9 @@ export class ProviderLookup {
     ];
   }
 
-  /** A peer has placed a record with us: who is looking for the key just now hears of it. */
-  noticePlaced(recordKey: string): void {
-    if (!this.#noes.empty) this.#noes.delete(recordKey);
+  /** Passes a record that has just arrived to the callers that are looking for its key. */
+  noticeRecord(recordKey: string): void {
+    if (!this.#misses.empty) this.#misses.delete(recordKey);
     const query = this.#queries.get(recordKey);
     if (query === undefined) return;
     for (const provider of this.#components.view.recorded(recordKey)) query.offer(provider);
@@ -115,8 +114,8 @@ export class ProviderLookup {
   }
 
   /**
-   * The peers that are sure to know are asked first, then all others; providers that are not expected to be
-   * there are named at the end.
+   * Asks the peers that are sure to have the record first, then all others. Providers that are not expected to be
+   * reachable are named at the end.
    *
    * @param absent those of them that are known already
    */
@@ -133,32 +132,34 @@ export class ProviderLookup {
           else absent.push(provider);
         }
       };
-    const conclude = (certain: boolean): boolean => {
-      // A record may have come while we asked.
-      const no = certain && providers === 0 && view.recorded(key.recordKey).length === 0;
-      if (no) this.#noes.add(key.recordKey, this.#isOurs(key) ? NO_MS : FOREIGN_NO_MS);
-      return no;
+    const conclude = (isCertain: boolean): boolean => {
+      // A record may have arrived during the query.
+      const isMiss = isCertain && providers === 0 && view.recorded(key.recordKey).length === 0;
+      if (isMiss) {
+        this.#misses.add(key.recordKey, this.#isOurs(key) ? MISS_TTL_MS : FOREIGN_MISS_TTL_MS);
+      }
+      return isMiss;
     };
     return [
       async (found, signal) => conclude(await query.askFirst(taking(found), signal)),
       async (found, signal) => {
-        const certain = await query.askOthers(taking(found), signal);
+        const isCertain = await query.askOthers(taking(found), signal);
         for (const provider of absent) found(provider);
-        return conclude(certain);
+        return conclude(isCertain);
       },
     ];
   }
 
-  /** Without those that turned out not to have the content. */
+  /** Leaves out the providers that turned out not to have the content. */
   #trusted(key: RoutingKey, providers: readonly Provider[]): Provider[] {
-    const { suppressions } = this.#components;
-    return providers.filter(({ peerId }) => !suppressions.has(key.recordKey, peerId));
+    const { negativeCache } = this.#components;
+    return providers.filter(({ peerId }) => !negativeCache.has(key.recordKey, peerId));
   }
 
-  /** Whether we are among those that keep the records of the key. */
+  /** Whether this node is among the closest to the key, which keep its records. */
   #isOurs(key: RoutingKey): boolean {
     const { self, membership } = this.#components;
-    const everybody = [...membership.members(), self];
-    return closest(key.target, everybody, K).includes(self);
+    const all = [...membership.members(), self];
+    return closest(key.target, all, K).includes(self);
   }
 }

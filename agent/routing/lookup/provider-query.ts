@@ -3,30 +3,29 @@ import type { Logger } from 'pino';
 
 import { Deadline } from '../../timing/deadline.ts';
 import { pause } from '../../timing/pause.ts';
-import type { AddressedPeer } from '../node/address-book.ts';
 import type { DhtClient, ProvidersAnswer } from '../dht/dht-client.ts';
 import { closest, K } from '../dht/kademlia.ts';
 import type { RoutingKey } from '../dht/key.ts';
+import type { AddressedPeer } from '../node/address-book.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** How long a single peer may take to answer. */
 const DEFAULT_PEER_TIMEOUT_MS = 1000;
-/** How long is waited for peers that did not answer lately, when there are no others to answer. */
-const SUSPECT_WAIT_MS = 250;
+/** How long the query waits for unresponsive peers, when no other has answered. */
+const UNRESPONSIVE_WAIT_MS = 250;
 /** How long a query may take in all, however many peers name closer ones. */
 const QUERY_TIMEOUT_MS = 5000;
-/** Peers asked in one query at most. */
+/** Maximum number of peers asked in one query. */
 const MAX_PEERS_ASKED = 3 * K;
 /**
- * How many of those that keep the record, and have kept records for a while, have to say no for a no. A record is
- * placed with each of the 20 by itself, so all of these would have to have missed it.
+ * How many established peers among the {@link K} closest must answer that they have no record, for a miss. A provider
+ * sends its record to each of the 20 separately, so each of these would have to have missed it.
  */
 const QUORUM = 3;
-/** After which time one more is asked, so that the slowest need not be waited for. Most answer in one or two. */
+/** After this time one more peer is asked, to avoid the wait for the slowest. Most answer in 1 or 2 ms. */
 const SPARE_AFTER_MS = 5;
 
-/** What a {@link ProviderQuery} works with. */
 export interface ProviderQueryComponents {
   readonly self: DhtPeer;
   readonly client: Pick<DhtClient, 'getProviders'>;
@@ -44,11 +43,13 @@ export interface ProviderQueryInit {
 export type OnFound = (peers: readonly AddressedPeer[]) => void;
 
 /**
- * Asks peers who has one key. Everybody who holds it has placed its record with all of the 20 peers closest to
- * the key, so a few of them that have been there for a while know as much as all, and cost a tenth: they are
- * asked first, all at once, and one more when one of them is late or fails. This node counts as one of them when it is one: that it has no record of its own is
- * why anybody is asked. The others are asked when there are too few of those, when they do not answer, or when
- * what they named was of no use.
+ * Asks peers for the providers of one key.
+ *
+ * Each provider has sent its record to all of the 20 peers closest to the key. A few of these that have been members
+ * for a while know as much as all of them, at a tenth of the cost. So they are asked first, all at once, and one
+ * more when one of them is late or fails. When this node is among the 20 closest it counts as one of them: the query
+ * begins only when it has no record of use. The other peers are asked when there are too few of those, when they do not
+ * answer, or when the providers they named were of no use.
  */
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
@@ -57,8 +58,10 @@ export class ProviderQuery {
   readonly #asked = new Set<string>();
   readonly #candidates = new Map<string, DhtPeer>();
   #ranking: readonly DhtPeer[];
-  #found = 0;
-  #noes = 0;
+  /** Answers with providers. */
+  #hits = 0;
+  /** Answers without. */
+  #misses = 0;
   #failures = 0;
 
   constructor(components: ProviderQueryComponents, key: RoutingKey, init: ProviderQueryInit = {}) {
@@ -69,54 +72,54 @@ export class ProviderQuery {
     for (const peer of this.#ranking) this.#candidates.set(peer.bytes, peer);
   }
 
-  /** Asks those that are sure to know; whether there is certainly no provider. Never rejects. */
+  /** Asks those that are sure to have the record; whether there is certainly no provider. Never rejects. */
   async askFirst(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
     const { membership, self } = this.#components;
-    const keepers = closest(this.#key.target, [...this.#ranking, self], K);
-    // Those that have known us for so long have told us what we are to keep.
-    const quorum = keepers.includes(self) ? QUORUM - 1 : QUORUM;
-    const sure = keepers
+    const nearest = closest(this.#key.target, [...this.#ranking, self], K);
+    // Providers that have known this node for so long have sent it their records.
+    const quorum = nearest.includes(self) ? QUORUM - 1 : QUORUM;
+    const established = nearest
       .filter((peer) => peer !== self)
       .filter(({ text }) => membership.isEstablished(text) && !membership.isUnresponsive(text))
       .slice(0, quorum + 1);
-    const spare = sure[quorum];
+    const spare = established[quorum];
     if (spare === undefined) return false;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
     const ask = (peer: DhtPeer): void => {
       this.#track(pending, this.#ask(peer, true, onFound, deadline.signal));
     };
-    for (const peer of sure.slice(0, quorum)) ask(peer);
+    for (const peer of established.slice(0, quorum)) ask(peer);
     const enough = new AbortController();
     const late = pause(SPARE_AFTER_MS, enough.signal);
     this.#track(pending, late);
-    while (pending.size > 0 && this.#noes + this.#found < quorum) {
+    while (pending.size > 0 && this.#answers < quorum) {
       await Promise.race(pending);
       const isLate = this.#failures > 0 || !pending.has(late);
       if (isLate && !this.#asked.has(spare.text)) ask(spare);
     }
     enough.abort();
-    return this.#noes >= quorum;
+    return this.#misses >= quorum;
   }
 
   /**
-   * Asks all others that should have the record, and closer ones that they name. Peers that did not answer
-   * lately are asked too, but hardly waited for.
+   * Asks all others that should have the record, and closer ones that they name. Unresponsive peers are asked too, but
+   * the query hardly waits for them.
    *
-   * @returns whether it is certain that there are no other providers: somebody has answered, and all that were
-   *   waited for have. Never rejects.
+   * @returns whether it is certain that there are no other providers: a peer has answered, and so have all that the
+   *   query waits for. Never rejects.
    */
   async askOthers(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const { membership } = this.#components;
     const pending = new Set<Promise<void>>();
-    const suspects: Promise<void>[] = [];
+    const unresponsive: Promise<void>[] = [];
     const askClosest = (): void => {
       for (const peer of closest(this.#key.target, this.#ranking, K)) {
         if (this.#asked.has(peer.text) || this.#asked.size >= MAX_PEERS_ASKED) continue;
-        const suspect = membership.isUnresponsive(peer.text);
+        const isUnresponsive = membership.isUnresponsive(peer.text);
         const request = this.#ask(peer, false, onFound, deadline.signal);
-        if (suspect) suspects.push(request);
+        if (isUnresponsive) unresponsive.push(request);
         else this.#track(pending, request);
       }
     };
@@ -126,13 +129,16 @@ export class ProviderQuery {
       await Promise.race(pending);
       if (this.#ranking !== ranking) askClosest();
     }
-    const answers = (): number => this.#noes + this.#found;
-    if (answers() === 0 && suspects.length > 0) {
+    if (this.#answers === 0 && unresponsive.length > 0) {
       const enough = new AbortController();
-      await Promise.race([Promise.all(suspects), pause(SUSPECT_WAIT_MS, enough.signal)]);
+      await Promise.race([Promise.all(unresponsive), pause(UNRESPONSIVE_WAIT_MS, enough.signal)]);
       enough.abort();
     }
-    return answers() > 0 && this.#failures === 0 && !deadline.signal.aborted;
+    return this.#answers > 0 && this.#failures === 0 && !deadline.signal.aborted;
+  }
+
+  get #answers(): number {
+    return this.#hits + this.#misses;
   }
 
   #track(pending: Set<Promise<void>>, request: Promise<void>): void {
@@ -140,7 +146,7 @@ export class ProviderQuery {
     void request.finally(() => pending.delete(request));
   }
 
-  /** Never rejects: a peer that fails has nothing to say. */
+  /** Never rejects: a peer that fails counts as one that names no provider. */
   async #ask(
     peer: DhtPeer,
     providersOnly: boolean,
@@ -172,9 +178,9 @@ export class ProviderQuery {
 
   #take({ providers, closer }: ProvidersAnswer, onFound: OnFound): void {
     if (providers.length > 0) {
-      this.#found++;
+      this.#hits++;
       onFound(providers);
-    } else this.#noes++;
+    } else this.#misses++;
     for (const { peerId, multiaddrs } of closer) {
       if (multiaddrs.length === 0) continue;
       const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);

@@ -1,20 +1,19 @@
-import { isLoopback, tcpAddress } from '../node/announced-addresses.ts';
+import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { AddressBook, AddressedPeer } from '../node/address-book.ts';
+import { isLoopback, tcpAddress } from '../node/announced-addresses.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
-import { providerFromPeer } from './provider-origins.ts';
-import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { Provider } from '../router.ts';
+import { providerFromPeer } from './provider-origins.ts';
 
-/** Providers read for one key from the records here. */
+/** Maximum number of providers read for one key from the records here. */
 const MAX_RECORDED = 200;
 
-/** What {@link ProviderView} works with. */
 export interface ProviderViewComponents {
-  readonly records: ProviderRecords;
-  readonly addressBook: AddressBook;
-  readonly membership: Membership;
-  readonly addresses: OwnAddresses;
+  readonly records: Pick<ProviderRecords, 'providers'>;
+  readonly addressBook: Pick<AddressBook, 'get'>;
+  readonly membership: Pick<Membership, 'connectedIp' | 'isUnresponsive'>;
+  readonly addresses: Pick<OwnAddresses, 'current'>;
 }
 
 /** Options of {@link ProviderView}. */
@@ -26,72 +25,81 @@ export interface ProviderViewInit {
   readonly tlsOnly?: boolean;
 }
 
-interface Remembered {
+interface CachedProvider {
   readonly connectedIp: string | undefined;
   readonly provider: Provider | undefined;
 }
 
-/** Makes providers of peers: where their registry is, by what they say of themselves. */
+/** Turns peers into providers: finds where their registry is, from the addresses that they announce. */
 export class ProviderView {
   readonly #components: ProviderViewComponents;
   readonly #init: ProviderViewInit;
-  /** The provider made of an entry of the address book: the same for all keys of the peer. */
-  readonly #remembered = new WeakMap<AddressedPeer, Remembered>();
+  /** The provider made from an entry of the address book: the same for all keys of the peer. */
+  readonly #cached = new WeakMap<AddressedPeer, CachedProvider>();
 
   constructor(components: ProviderViewComponents, init: ProviderViewInit) {
     this.#components = components;
     this.#init = init;
   }
 
-  /** The providers that the records here name for a key, and that it is known of where they are. */
+  /** The providers with a record of the key here and with a known address. */
   recorded(recordKey: string): Provider[] {
     const { records, addressBook } = this.#components;
     const providers: Provider[] = [];
     for (const peerId of records.providers(recordKey, MAX_RECORDED)) {
       const peer = addressBook.get(peerId);
-      const provider = peer === undefined ? undefined : this.#rememberedProvider(peer);
+      const provider = peer === undefined ? undefined : this.#cachedProvider(peer);
       if (provider !== undefined) providers.push(provider);
     }
     return providers;
   }
 
-  /** The providers that another peer has named; what they say of themselves counts more than what it says. */
+  /** The providers that another peer has named. The addresses that they announce themselves win over those it gives. */
   named(peers: readonly AddressedPeer[]): Provider[] {
     const providers: Provider[] = [];
     for (const peer of peers) {
-      const own = this.#components.addressBook.get(peer.peerId);
-      const provider = own === undefined ? this.#provider(peer) : this.#rememberedProvider(own);
+      const announced = this.#components.addressBook.get(peer.peerId);
+      const provider =
+        announced === undefined ? this.#provider(peer) : this.#cachedProvider(announced);
       if (provider !== undefined) providers.push(provider);
     }
     return providers;
   }
 
-  /** Where the registry of a peer is that we are connected with, by what it says of itself; undefined of others. */
+  /** Where the registry of a connected peer is, from the addresses that it announces; undefined for other peers. */
   locate(peerId: string): Provider | undefined {
     const peer = this.#components.addressBook.get(peerId);
-    const provider = peer === undefined ? undefined : this.#rememberedProvider(peer);
+    const provider = peer === undefined ? undefined : this.#cachedProvider(peer);
     return provider !== undefined && this.isPresent(provider) ? provider : undefined;
   }
 
-  /** Whether the provider can be expected to be there. */
+  /** This node as its peers see it. */
+  self(): Provider | undefined {
+    const multiaddrs = this.#components.addresses.current();
+    return this.#toProvider({ peerId: this.#init.ownPeerId, multiaddrs });
+  }
+
+  /** Whether the provider is expected to be reachable. */
   isPresent({ peerId }: Provider): boolean {
     const { membership } = this.#components;
     return membership.connectedIp(peerId) !== undefined && !membership.isUnresponsive(peerId);
   }
 
-  #rememberedProvider(peer: AddressedPeer): Provider | undefined {
+  #cachedProvider(peer: AddressedPeer): Provider | undefined {
     const connectedIp = this.#components.membership.connectedIp(peer.peerId);
-    const remembered = this.#remembered.get(peer);
-    if (remembered !== undefined && remembered.connectedIp === connectedIp) {
-      return remembered.provider;
-    }
+    const cached = this.#cached.get(peer);
+    if (cached !== undefined && cached.connectedIp === connectedIp) return cached.provider;
     const provider = this.#provider(peer);
-    this.#remembered.set(peer, { connectedIp, provider });
+    this.#cached.set(peer, { connectedIp, provider });
     return provider;
   }
 
+  /** Undefined for this node itself: it is no provider for itself. */
   #provider(peer: AddressedPeer): Provider | undefined {
-    if (peer.peerId === this.#init.ownPeerId) return undefined;
+    return peer.peerId === this.#init.ownPeerId ? undefined : this.#toProvider(peer);
+  }
+
+  #toProvider(peer: AddressedPeer): Provider | undefined {
     const { membership, addresses } = this.#components;
     const connectedIp = membership.connectedIp(peer.peerId);
     return providerFromPeer(peer, {

@@ -1,51 +1,54 @@
 import type { Provider } from '../router.ts';
 
 /**
- * Finds providers and hands each over as it is found. Resolves when there are no more, with whether steps that
- * come after it would find none either.
+ * Finds providers and passes each on as it is found. Resolves when there are no more, with whether the steps after it
+ * can be left out.
  */
 export type QueryStep = (
   found: (provider: Provider) => void,
   signal: AbortSignal,
 ) => Promise<boolean>;
 
-/** Origins kept of one provider, of all that several peers have said about it. */
+/** Maximum number of origins of one provider, which several peers may have named. */
 const MAX_ORIGINS = 8;
 
 /**
  * One query whose results several callers read, each at its own pace and all of them from the beginning. Its
- * steps are taken one after another, each when somebody has read all that is there and waits for more; it is
+ * steps run one after another, each when a reader has read all results and waits for more. The query is
  * aborted when the last reader leaves.
+ *
+ * It is not a `SingleFlight`: that shares one result that comes at the end of a call, and goes on without its callers.
+ * Here the results come one by one, and the query ends with its readers.
  */
 export class SharedQuery {
   readonly #steps: QueryStep[];
   readonly #onEnd: () => void;
   readonly #abort = new AbortController();
   readonly #providers: Provider[];
-  /** Peer ID -> where it is among the providers. */
-  readonly #places: Map<string, number>;
+  /** Peer ID -> index among the providers. */
+  readonly #indexes: Map<string, number>;
   #readers = 0;
-  #stepping = false;
-  #ended = false;
+  #isStepRunning = false;
+  #hasEnded = false;
   #wake = Promise.withResolvers<undefined>();
 
   /**
-   * @param initial what is known already
-   * @param steps never reject for a reason that a reader could do something about
-   * @param onEnd called once, when nobody is to join any more
+   * @param initial the providers known already
+   * @param steps a step that rejects counts as one that found no more
+   * @param onEnd called once, when no reader may join any more
    */
   constructor(initial: readonly Provider[], steps: readonly QueryStep[], onEnd: () => void) {
     this.#providers = [...initial];
-    this.#places = new Map(initial.map(({ peerId }, place) => [peerId, place]));
+    this.#indexes = new Map(initial.map(({ peerId }, index) => [peerId, index]));
     this.#steps = [...steps];
     this.#onEnd = onEnd;
   }
 
   /** The providers, as they are found, until there are no more or the signal aborts. */
   async *read(signal?: AbortSignal): AsyncGenerator<Provider, void, undefined> {
-    const left = Promise.withResolvers<undefined>();
+    const aborted = Promise.withResolvers<undefined>();
     const onAbort = (): void => {
-      left.resolve(undefined);
+      aborted.resolve(undefined);
     };
     this.#readers++;
     signal?.addEventListener('abort', onAbort);
@@ -55,11 +58,11 @@ export class SharedQuery {
         if (provider !== undefined) {
           next++;
           yield provider;
-        } else if (this.#ended) return;
+        } else if (this.#hasEnded) return;
         else {
           const woken = this.#wake.promise;
-          this.#takeStep();
-          await Promise.race([woken, left.promise]);
+          this.#runNextStep();
+          await Promise.race([woken, aborted.promise]);
         }
       }
     } finally {
@@ -73,43 +76,43 @@ export class SharedQuery {
     return this.#providers;
   }
 
-  /** Adds a provider; of one that is known already, the origins that readers to come are to hear of too. */
+  /** Adds a provider. For one that is known already, its origins are added, for readers that have not read it yet. */
   offer(provider: Provider): void {
     const { peerId, origins } = provider;
-    const place = this.#places.get(peerId);
-    const known = place === undefined ? undefined : this.#providers[place];
-    if (place !== undefined && known !== undefined) {
+    const index = this.#indexes.get(peerId);
+    const known = index === undefined ? undefined : this.#providers[index];
+    if (index !== undefined && known !== undefined) {
       const merged = [...new Set([...known.origins, ...origins])].slice(0, MAX_ORIGINS);
-      this.#providers[place] = { peerId, origins: merged };
+      this.#providers[index] = { peerId, origins: merged };
       return;
     }
-    this.#places.set(peerId, this.#providers.push(provider) - 1);
+    this.#indexes.set(peerId, this.#providers.push(provider) - 1);
     this.#wakeReaders();
   }
 
-  #takeStep(): void {
-    if (this.#stepping) return;
+  #runNextStep(): void {
+    if (this.#isStepRunning) return;
     const step = this.#steps.shift();
     if (step === undefined) {
       this.#end();
       return;
     }
-    this.#stepping = true;
+    this.#isStepRunning = true;
     void step((provider) => {
       this.offer(provider);
     }, this.#abort.signal)
       .catch(() => false)
       .then((enough) => {
-        this.#stepping = false;
+        this.#isStepRunning = false;
         if (enough || this.#steps.length === 0) this.#end();
-        // Who waits for more takes the next step.
+        // A reader that waits for more starts the next step.
         else this.#wakeReaders();
       });
   }
 
   #end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     this.#abort.abort();
     this.#onEnd();
     this.#wakeReaders();

@@ -3,14 +3,14 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 
 import { encodePeer } from '../dht/dht-messages.ts';
 
-/** Addresses kept of one peer. */
+/** Maximum number of addresses of one peer. */
 const MAX_ADDRESSES = 16;
-/** Bytes of one address at most; an IPv6 address with port, peer ID and some more has 70. */
+/** Maximum size of one address in bytes. An IPv6 address with port and peer ID has 70. */
 const MAX_ADDRESS_BYTES = 128;
-/** Peers kept at most. */
+/** Maximum number of peers. */
 const MAX_PEERS = 20_000;
 
-/** Where a peer is, as it has told us itself. Replaced as a whole when it tells us something else. */
+/** The addresses that a peer has announced itself. A new announcement replaces the object as a whole. */
 export interface AddressedPeer {
   /** In text form. */
   readonly peerId: string;
@@ -19,21 +19,23 @@ export interface AddressedPeer {
 
 /** An entry of the {@link AddressBook}. */
 interface KnownPeer extends AddressedPeer {
-  /** As it stands in the lists of DHT messages. */
+  /** Its encoding in the lists of DHT messages. */
   readonly wire: Uint8Array;
-  /** All addresses, one after another, to notice that they are the same as before. */
+  /** All addresses, one after another, to detect an announcement that changes nothing. */
   readonly fingerprint: string;
 }
 
 /**
- * What peers have said of where they are, over connections that prove who says it: when they identified
- * themselves, and in the records that they place. Answers of the DHT are put together from it. (libp2p's own
- * peer store decodes a peer each time that it is read, and takes what others say of a peer as well.)
+ * The addresses that peers have announced themselves, over authenticated connections: in identify, and in the records
+ * that they send. Answers of the DHT are built from it. (libp2p's own peer store decodes a peer each time it is
+ * read, and accepts addresses of a peer from others.)
+ *
+ * When it is full it takes no more peers. It does not forget the oldest: the address of a peer with records must stay.
  */
 export class AddressBook {
   readonly #peers = new Map<string, KnownPeer>();
 
-  /** Peers in it. */
+  /** Number of peers. */
   get size(): number {
     return this.#peers.size;
   }
@@ -43,7 +45,7 @@ export class AddressBook {
   }
 
   /**
-   * Takes what a peer says of itself; without any address of use, what it said before stays.
+   * Sets the addresses of a peer. When none of them is usable, those from before stay.
    *
    * @param id the multihash of the peer ID
    * @param addresses binary multiaddrs
@@ -62,7 +64,7 @@ export class AddressBook {
     this.#peers.set(peerId, { peerId, multiaddrs, wire, fingerprint });
   }
 
-  /** Forgets all peers that the caller does not want to keep. */
+  /** Removes all peers that are not in use. */
   prune(isInUse: (peerId: string) => boolean): void {
     for (const peerId of this.#peers.keys()) {
       if (!isInUse(peerId)) this.#peers.delete(peerId);
@@ -70,7 +72,7 @@ export class AddressBook {
   }
 }
 
-/** An address in binary form; nothing when it is none. */
+/** Decodes a binary multiaddr; an empty list when it is malformed. */
 export function readAddress(bytes: Uint8Array): Multiaddr[] {
   try {
     return [multiaddr(bytes)];

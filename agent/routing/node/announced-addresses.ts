@@ -3,18 +3,18 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-/** IP addresses announced at most; a node with container bridges has many that lead nowhere. */
+/** Maximum number of announced IP addresses. A node with container bridges has many that lead nowhere. */
 const MAX_ANNOUNCED_ADDRESSES = 8;
 
-/** Where no node can be: unspecified, link-local, multicast, and reserved up to broadcast. */
+/** Addresses that no node can have: unspecified, link-local, multicast, and reserved up to broadcast. */
 const NO_NODE_4 = new BlockList();
 NO_NODE_4.addSubnet('0.0.0.0', 8, 'ipv4');
 NO_NODE_4.addSubnet('169.254.0.0', 16, 'ipv4');
 NO_NODE_4.addSubnet('224.0.0.0', 3, 'ipv4');
 
 /**
- * The same for IPv6, and IPv4 in disguise (mapped, compatible): no node announces itself like that. A list of
- * its own because Node.js takes every IPv4 address for one of `::ffff:0:0/96`.
+ * The same for IPv6, with IPv4-mapped and IPv4-compatible addresses: no node announces itself like that. It is a
+ * separate list because Node.js matches every IPv4 address with `::ffff:0:0/96`.
  */
 const NO_NODE_6 = new BlockList();
 NO_NODE_6.addSubnet('::', 96, 'ipv6');
@@ -25,10 +25,10 @@ NO_NODE_6.addSubnet('ff00::', 8, 'ipv6');
 /** The port of a registry that is not announced: Spegel's default and ours. */
 export const DEFAULT_REGISTRY_PORT = 5000;
 
-/** Where a node's registry is. */
-export interface RegistryPlace {
+/** The registry of a node. */
+export interface RegistryEndpoint {
   readonly port: number;
-  /** Whether it speaks TLS there. */
+  /** Whether it speaks TLS at that port. */
   readonly tls: boolean;
 }
 
@@ -39,15 +39,17 @@ export interface SocketAddress {
 }
 
 /**
- * What a node tells others about where it is, from the addresses that it listens on at present: those that
- * can lead to it from elsewhere (loopback only when there is nothing else, link-local never), and for each
- * IP its registry as `/ip4/<ip>/tcp/<port>/http` when that is not at {@link DEFAULT_REGISTRY_PORT}, or as
- * `/ip4/<ip>/tcp/<port>/tls/http`, which tells a node of ours to ask by https. Spegel takes the IP out of any address and assumes its own registry port: addresses of this form tell it nothing,
- * and each further address that it knows of us makes it wait 15 ms more before it believes the first.
+ * The addresses that a node announces, made from those that it listens on.
+ *
+ * They are the ones that other hosts can reach: loopback only when there is nothing else, link-local never. For each IP
+ * its registry is added as `/ip4/<ip>/tcp/<port>/http` when it is not at {@link DEFAULT_REGISTRY_PORT}, or as
+ * `/ip4/<ip>/tcp/<port>/tls/http`, which makes other agents use https. Spegel takes the IP from any address and assumes
+ * its own registry port, so it has no use for these. Each further address of a node makes Spegel wait 15 ms longer
+ * before it uses the first, so none is added without need.
  */
 export function announcedAddresses(
   listening: readonly Multiaddr[],
-  registry?: RegistryPlace,
+  registry?: RegistryEndpoint,
 ): Multiaddr[] {
   const sockets = listening.map(tcpAddress).filter((socket) => socket !== undefined);
   const routable = sockets.filter((socket) => leadsToNode(socket, false));
@@ -72,16 +74,16 @@ export function tcpAddress(address: Multiaddr): SocketAddress | undefined {
   return { ip: ip.value, port: Number(tcp.value) };
 }
 
-/** Whether the address says where a peer's registry is. */
+/** Whether the address is that of a registry. */
 export function isRegistryAddress(address: Multiaddr): boolean {
   return registryScheme(address) !== undefined;
 }
 
-/** How a peer's registry is to be asked at the address; `undefined` when none is there. */
+/** The URL scheme of the registry at the address; undefined when the address is not that of a registry. */
 export function registryScheme(address: Multiaddr): 'http' | 'https' | undefined {
   const [, , first, second] = address.getComponents();
   if (first?.name === 'http') return 'http';
-  // `/https` is the older way to write `/tls/http`.
+  // `/https` is the older form of `/tls/http`.
   if (first?.name === 'https') return 'https';
   return first?.name === 'tls' && second?.name === 'http' ? 'https' : undefined;
 }
@@ -91,8 +93,8 @@ export function isLoopback(ip: string): boolean {
 }
 
 /**
- * Whether another node can be at the address. A peer that names one where none can be would have us talk
- * to something else, maybe to what trusts its own host: the metadata service of a cloud, for one.
+ * Whether another node can be at the address. A malicious peer may name an address of something else, such as the
+ * metadata service of a cloud, which trusts requests from its own host.
  *
  * @param loopback whether a loopback address can lead to another node, as in tests on one host
  */

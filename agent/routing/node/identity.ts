@@ -9,14 +9,14 @@ import type { PrivateKey } from '@libp2p/interface';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
 
-/** The file in the data directory; Spegel's name and form (PKCS8 PEM, mode 0600). */
+/** The file in the data directory, with Spegel's name and format (PKCS8 PEM, mode 0600). */
 export const IDENTITY_FILE = 'private.key';
 
 /**
- * - `ERR_IDENTITY_CORRUPT`: the file holds something, but not a private key.
- * - `ERR_IDENTITY_KEY_TYPE`: it holds a private key that is not ed25519.
- * - `ERR_IDENTITY_UNREADABLE`: it is there and cannot be read.
- * - `ERR_IDENTITY_UNWRITABLE`: it cannot be created.
+ * - `ERR_IDENTITY_CORRUPT`: the file is not empty, and does not hold a private key.
+ * - `ERR_IDENTITY_KEY_TYPE`: the file holds a private key that is not ed25519.
+ * - `ERR_IDENTITY_UNREADABLE`: the file exists and cannot be read.
+ * - `ERR_IDENTITY_UNWRITABLE`: the file cannot be created.
  */
 export type IdentityErrorCode =
   | 'ERR_IDENTITY_CORRUPT'
@@ -38,10 +38,9 @@ export class IdentityError extends Error {
 }
 
 /**
- * The node's ed25519 key. Without a data directory it is a new one at each start; otherwise it is read
- * from there, and created when the file is missing or empty (what a crash in the middle of a write by
- * another program leaves). A file with anything else in it is never replaced: the identity that peers know
- * would be lost for good.
+ * Loads the node's ed25519 key. Without a data directory it is a new one at each start. Otherwise it is read from
+ * there, and created when the file is missing or empty (as a crash during a write by another program leaves it). A file
+ * with any other content is never replaced: the identity that peers know would be lost for good.
  *
  * @throws {IdentityError}
  */
@@ -95,7 +94,7 @@ function parseKey(pem: Buffer, path: string): KeyObject {
   return key;
 }
 
-/** Readers see the old file or the whole new one, whenever the power goes. */
+/** Writes atomically: after a power failure there is the old file or the whole new one. */
 async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
@@ -126,8 +125,8 @@ async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Prom
 }
 
 /**
- * Makes a folder and those above it. Not by `recursive`: where the system says of a folder that is there that it is not,
- * as below /proc and some mounts, Node.js repeats that for ever, on a thread that no signal ends.
+ * Makes a folder and those above it. The `recursive` option is no alternative: below /proc and on some mounts the system
+ * reports an existing folder as missing, and then Node.js retries for ever, on a thread that no signal ends.
  */
 async function makeFolder(path: string): Promise<void> {
   try {
@@ -141,7 +140,7 @@ async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** libp2p wants the raw form: the 32 bytes of the seed, then the 32 of the public key. */
+/** libp2p's raw form: the 32 bytes of the seed, then the 32 bytes of the public key. */
 function toLibp2p(key: KeyObject): PrivateKey {
   const { d, x } = key.export({ format: 'jwk' });
   if (d === undefined || x === undefined) throw new TypeError('not an ed25519 private key');

@@ -14,7 +14,7 @@ import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
-import { announcedAddresses, tcpAddress, type RegistryPlace } from './announced-addresses.ts';
+import { announcedAddresses, tcpAddress, type RegistryEndpoint } from './announced-addresses.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -22,7 +22,7 @@ import { thriftyYamux } from './thrifty-yamux.ts';
 /** The protocol of Spegel's DHT. */
 export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
 
-// libp2p's own limits are made for the open internet. In a cluster all nodes start at once, several agents
+// libp2p's own limits are meant for the open internet. In a cluster all nodes start at once, several agents
 // may share an address, and each node is connected with every other.
 const MAX_CONNECTIONS = 2000;
 const MAX_INCOMING_PENDING_CONNECTIONS = 500;
@@ -30,43 +30,42 @@ const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
 const MAX_DIAL_QUEUE_LENGTH = 5000;
 const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
 /**
- * A host that is gone without a word is noticed by the kernel: after 5 s without traffic it asks, and once a
- * second ten times more (libuv's values), at no cost to us.
+ * TCP keep-alive finds hosts that vanished: after 5 s without traffic the kernel sends a probe, and ten more at
+ * intervals of a second (libuv's values), at no cost to this process.
  */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 5000 };
-/** Bytes that a peer may send on a stream before we have read those before: yamux's least. */
+/** Bytes that a peer may send on a stream before earlier ones are read: yamux's minimum. */
 const STREAM_WINDOW_BYTES = 256 * 1024;
-/** Look-ups of all the layers of several images at once, each of them a stream to the same peer. */
+/** Enough for look-ups of all layers of several images at once, each on a stream to the same peer. */
 const MAX_DHT_STREAMS_PER_CONNECTION = 256;
 
-/** What the node is made of beyond libp2p itself. */
 interface NodeServices extends Record<string, unknown> {
   identify: Identify;
   ping: Ping;
   dht: KadDHT;
-  /** The addresses that it listens on, wildcards resolved to the host's addresses of this moment. */
+  /** The addresses that it listens on, wildcards resolved to the host's current addresses. */
   listening: { addresses(): Multiaddr[] };
 }
 
-/** A libp2p node of ours. */
+/** The libp2p node of the router. */
 export type RoutingNode = Libp2p<NodeServices>;
 
 /** Options of {@link createNode}. */
 export interface NodeInit {
   readonly privateKey: PrivateKey;
-  /** Answers the streams of the DHT's protocol. */
+  /** Serves the streams of the DHT's protocol. */
   readonly serveDht: StreamHandler;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
-  /** Where our registry is announced. */
-  readonly registry?: RegistryPlace;
-  /** Lets libp2p write its own log, when the environment variable `DEBUG` asks for it. */
+  /** The registry to announce. */
+  readonly registry?: RegistryEndpoint;
+  /** Lets libp2p write its own log when the environment variable `DEBUG` is set. */
   readonly verbose?: boolean;
-  /** Where libp2p's own metrics go, `libp2p_*`; none are kept without it. */
+  /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
   readonly metricsRegistry?: Registry;
 }
 
-/** kad-dht's routing table, as far as we use it: its published type has the size only. */
+/** The used part of kad-dht's routing table. Its published type has the size only. */
 export interface KadRoutingTable {
   readonly size: number;
   readonly kb: { toIterable(): Iterable<{ readonly peerId: PeerId }> };
@@ -81,7 +80,7 @@ export class RouterListenError extends Error {
   readonly code = 'ERR_ROUTER_LISTEN';
   /** `10.0.0.1:5001` */
   readonly address: string;
-  /** What the system said: `EADDRINUSE`, `EACCES`, ... */
+  /** The system's error code: `EADDRINUSE`, `EACCES`, ... */
   readonly systemCode: string;
 
   constructor(address: string, systemCode: string, options?: ErrorOptions) {
@@ -97,7 +96,7 @@ export function routingTableOf(node: RoutingNode): KadRoutingTable {
   return (node.services.dht as KadDHT & { routingTable: KadRoutingTable }).routingTable;
 }
 
-/** Makes a node that is not started yet; the result's `start` is the one to call. */
+/** Makes a node that is not started. Call the `start` of the result, not the node's: it reports failures to listen. */
 export async function createNode(
   init: NodeInit,
 ): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
@@ -117,7 +116,7 @@ export async function createNode(
     }),
     addresses: {
       listen: [...init.listen],
-      // libp2p would hold public addresses back until somebody has confirmed them, and announce loopback.
+      // libp2p would announce public addresses only after a peer has confirmed them, and would announce loopback.
       announceFilter: () => announcedAddresses(listening(), init.registry),
     },
     transports: [
@@ -127,12 +126,12 @@ export async function createNode(
           failures,
         ),
     ],
-    // Which failure is fatal we decide ourselves: libp2p forgives an IPv6 port that is in use.
+    // `startNode` decides which failure is fatal: libp2p would ignore an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     connectionEncrypters: [noise()],
     streamMuxers: [
       thriftyYamux({
-        // The kernel asks whether the peer is there, and `Liveness` does.
+        // TCP keep-alive and `Liveness` find peers that are gone.
         enableKeepAlive: false,
         streamOptions: {
           initialStreamWindowSize: STREAM_WINDOW_BYTES,
@@ -140,18 +139,18 @@ export async function createNode(
         },
       }),
     ],
-    // `Liveness` does it for less.
+    // `Liveness` does the same at a lower cost.
     connectionMonitor: { enabled: false },
-    // An address expires in libp2p's peer store an hour after it was *first* seen, whatever is heard later,
-    // and without one a peer cannot be dialled again. Identify replaces the addresses at each new connection,
-    // and peers that are gone are cleared away by us (`peer-store-pruning.ts`).
+    // By default an address expires an hour after it was *first* seen, even if it was seen again, and a peer without
+    // address cannot be dialled. Identify replaces the addresses at each new connection, and
+    // `peer-store-pruning.ts` removes departed peers.
     peerStore: { maxAddressAge: Infinity, maxPeerAge: Infinity },
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
       maxIncomingPendingConnections: MAX_INCOMING_PENDING_CONNECTIONS,
       inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_HOST_AND_SECOND,
       maxDialQueueLength: MAX_DIAL_QUEUE_LENGTH,
-      // The default is less than the time that a dial is given in all.
+      // The default is shorter than the time for a whole dial.
       addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
     },
     services: {
@@ -161,7 +160,7 @@ export async function createNode(
         kadDHT({
           protocol: DHT_PROTOCOL,
           clientMode: false,
-          // The default drops private addresses, which are all that a cluster has.
+          // The default drops private addresses, and a cluster has no others.
           peerInfoMapper: passthroughMapper,
           allowQueryWithZeroPeers: true,
           maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
@@ -179,7 +178,7 @@ export async function createNode(
   return { node, start: () => startNode(node, failures) };
 }
 
-/** kad-dht's components, but that it registers this handler where it would register its own. */
+/** kad-dht's components, changed so that it registers this handler in place of its own. */
 function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTComponents {
   const { registrar } = components;
   const handle: typeof registrar.handle = (protocol, _, options) =>
@@ -206,13 +205,13 @@ async function startNode(node: RoutingNode, failures: readonly ListenFailure[]):
   throw new RouterListenError(text, codeOf(fatal.cause) ?? 'unknown error', { cause: fatal.cause });
 }
 
-/** The host has no IPv6, or it is switched off: no reason not to start. */
+/** Whether the host has no IPv6, or it is switched off: the node starts all the same. */
 function isWithoutIPv6({ address, cause }: ListenFailure): boolean {
   const absent = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT'];
   return address.getComponents()[0]?.name === 'ip6' && hasCode(cause, ...absent);
 }
 
-/** libp2p tells of a failure to listen in prose only; this keeps the error itself. */
+/** Records the errors of listening: libp2p reports them as prose only. */
 function reportingListenFailures(transport: Transport, failures: ListenFailure[]): Transport {
   const createListener = transport.createListener.bind(transport);
   transport.createListener = (options) => {

@@ -5,16 +5,15 @@ import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 import type { DhtPeer, Membership } from './membership.ts';
 
-/** How often one peer is asked whether it is there, the next one each time: constant, whatever their number. */
+/** Interval between two probes, each of the next peer. It does not depend on the number of peers. */
 const ROUND_MS = 2000;
-/** How long a peer may take; a busy node may be late, and look-ups do not wait for it meanwhile. */
+/** How long a peer may take to answer. A busy node may be late, and look-ups do not wait for it meanwhile. */
 const PROBE_TIMEOUT_MS = 10_000;
-/** Peers asked at once when one did not answer. */
-const ASKED_AFTER_FAILURE = 32;
-/** Peers asked at a time. */
+/** Peers probed at once after one did not answer. */
+const PROBED_AFTER_FAILURE = 32;
+/** Probes at a time. */
 const CONCURRENCY = 16;
 
-/** What {@link Liveness} works with. */
 export interface LivenessComponents {
   readonly node: RoutingNode;
   readonly client: Pick<DhtClient, 'ping'>;
@@ -23,10 +22,9 @@ export interface LivenessComponents {
 }
 
 /**
- * Ends connections with peers that are no longer there, for what the kernel does not notice: a process that
- * hangs, a link that went down with bytes in flight. A peer that did not answer somebody's question is asked at
- * once, all others in turn. (libp2p's own monitor opens a stream to every peer each time, which was most of what
- * an idle node did.)
+ * Ends connections with peers that do not answer. It finds what TCP keep-alive does not: a process that hangs, a link
+ * that went down with bytes in flight. A peer that did not answer a request is probed at once, all others in turn.
+ * (libp2p's own monitor opens a stream to every peer at each interval, which was most of the load of an idle node.)
  */
 export class Liveness {
   readonly #components: LivenessComponents;
@@ -57,7 +55,7 @@ export class Liveness {
 
   #probeNext(count: number): void {
     const members = this.#components.membership.members();
-    for (let asked = 0; asked < Math.min(count, members.length); asked++) {
+    for (let probed = 0; probed < Math.min(count, members.length); probed++) {
       const peer = members[this.#turn++ % members.length];
       if (peer !== undefined) void this.#probe(peer);
     }
@@ -77,8 +75,8 @@ export class Liveness {
       for (const connection of node.getConnections(peer.id)) {
         connection.abort(new Error('the peer does not answer'));
       }
-      // It may be our own link that is down.
-      this.#probeNext(ASKED_AFTER_FAILURE);
+      // It may be the link of this node that is down.
+      this.#probeNext(PROBED_AFTER_FAILURE);
     } finally {
       this.#probing.delete(peer.text);
     }

@@ -2,34 +2,35 @@ import type { PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
 import { tcpAddress } from './announced-addresses.ts';
+import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { kadIdOf, peerBytes, prefixOf } from '../dht/kademlia.ts';
 import type { Placed } from '../dht/kademlia.ts';
 import { DHT_PROTOCOL, routingTableOf } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 
-/** A peer that keeps records of the DHT. */
+/** A peer of the DHT, which keeps records. */
 export interface DhtPeer extends Placed {
   readonly id: PeerId;
   readonly text: string;
   /** The multihash of the ID as a string, see `peerBytes`. */
   readonly bytes: string;
-  /** Where it is, when only an answer of another peer has named it. */
+  /** Its addresses, when it is known only from the answer of another peer. */
   readonly multiaddrs?: readonly Multiaddr[];
 }
 
-/** How long a peer that has lost its connection stays a member: long enough for it to connect anew. */
+/** How long a peer that has lost its connection stays a member: long enough for it to connect again. */
 const GRACE_MS = 3000;
-/** How long a peer that did not answer in time is not waited for, unless it answers meanwhile. */
+/** How long a peer that did not answer in time counts as unresponsive, unless it answers meanwhile. */
 const UNRESPONSIVE_MS = 30_000;
 /**
- * How long a peer is a member before it can be expected to have the records that it is to keep: others give
- * them to it as soon as they know of it, which takes a busy cluster that starts anew some seconds.
+ * How long a peer is a member before it counts as established, which means that it has the records it is to keep.
+ * Providers send them as soon as they know the peer. In a busy cluster that restarts this takes some seconds.
  */
 const ESTABLISHED_MS = 30_000;
-/** Peers under suspicion at most; the oldest is forgotten. */
+/** Maximum number of unresponsive peers remembered; the oldest is forgotten. */
 const MAX_UNRESPONSIVE = 10_000;
 
-/** A member of the DHT as this node sees it. */
+/** @param multiaddrs see {@link DhtPeer} */
 export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer {
   const bytes = peerBytes(id.toMultihash().bytes);
   const peer = { id, text: id.toString(), bytes, prefix: prefixOf(kadIdOf(id)) };
@@ -37,21 +38,20 @@ export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer 
 }
 
 /**
- * Who takes part in the DHT, as far as this node knows: the peers that it is connected with and that speak
- * the protocol (known as soon as they are identified, before the routing table has verified them), and
- * those of the routing table. A peer whose connection ends leaves both after a short grace, where kad-dht
- * alone would keep it until its bucket is full.
+ * The members of the DHT that this node knows: connected peers that speak the protocol, and the peers of the routing
+ * table. The former are members as soon as they are identified, before the routing table has verified them. A peer whose
+ * connection ends is removed from both after a short grace period; kad-dht alone would keep it until its bucket is full.
  */
 export class Membership {
   readonly #node: RoutingNode;
   readonly #onChange = new Set<() => void>();
-  readonly #onSuspect = new Set<(peer: DhtPeer) => void>();
+  readonly #onUnresponsive = new Set<(peer: DhtPeer) => void>();
   readonly #connected = new Map<string, DhtPeer>();
-  /** When they came. */
+  /** Peer ID -> time of its connection. */
   readonly #since = new Map<string, number>();
   readonly #establishedMs: number;
   readonly #departures = new Map<string, NodeJS.Timeout>();
-  readonly #suspects = new Map<string, number>();
+  readonly #unresponsive = new ExpiringSet(MAX_UNRESPONSIVE);
   #members: DhtPeer[] | undefined;
   #topologyId: string | undefined;
 
@@ -83,10 +83,10 @@ export class Membership {
     for (const timer of this.#departures.values()) clearTimeout(timer);
     this.#departures.clear();
     this.#onChange.clear();
-    this.#onSuspect.clear();
+    this.#onUnresponsive.clear();
   }
 
-  /** All members but ourselves; the same array until something changes. */
+  /** All members except this node; the same array until something changes. */
   members(): readonly DhtPeer[] {
     if (this.#members === undefined) {
       const members = new Map(this.#connected);
@@ -101,38 +101,34 @@ export class Membership {
     return this.#members;
   }
 
-  /** Calls back whenever members come or go, until {@link stop}. */
+  /** Calls back whenever members join or leave, until {@link stop}. */
   onChange(listener: () => void): void {
     this.#onChange.add(listener);
   }
 
   /** Calls back whenever a peer did not answer in time, until {@link stop}. */
   onUnresponsive(listener: (peer: DhtPeer) => void): void {
-    this.#onSuspect.add(listener);
+    this.#onUnresponsive.add(listener);
   }
 
-  /** Notes that a peer did not answer in time. */
+  /** Records that a peer did not answer in time. */
   markUnresponsive(peer: DhtPeer): void {
-    for (const listener of this.#onSuspect) listener(peer);
-    this.#suspects.delete(peer.text);
-    this.#suspects.set(peer.text, performance.now() + UNRESPONSIVE_MS);
-    const [oldest] = this.#suspects.keys();
-    if (this.#suspects.size > MAX_UNRESPONSIVE && oldest !== undefined)
-      this.#suspects.delete(oldest);
+    for (const listener of this.#onUnresponsive) listener(peer);
+    this.#unresponsive.add(peer.text, UNRESPONSIVE_MS);
   }
 
-  /** Notes that a peer did answer. */
+  /** Records that a peer has answered. */
   markResponsive(peer: DhtPeer): void {
-    this.#suspects.delete(peer.text);
+    this.#unresponsive.delete(peer.text);
   }
 
-  /** Whether the peer has been connected for so long that it has all records that it is to keep. */
+  /** Whether the peer has been connected for so long that it has all records it is to keep. */
   isEstablished(peerId: string): boolean {
     const since = this.#since.get(peerId);
     return since !== undefined && performance.now() - since >= this.#establishedMs;
   }
 
-  /** The IP at which the node is connected with a peer of the DHT; undefined when it is not. */
+  /** The remote IP of the connection with a peer of the DHT; undefined when there is none. */
   connectedIp(peerId: string): string | undefined {
     const peer = this.#connected.get(peerId);
     const [connection] = peer === undefined ? [] : this.#node.getConnections(peer.id);
@@ -140,8 +136,7 @@ export class Membership {
   }
 
   isUnresponsive(peerId: string): boolean {
-    const until = this.#suspects.get(peerId);
-    return until !== undefined && until > performance.now();
+    return this.#unresponsive.has(peerId);
   }
 
   #arrived(id: PeerId): void {
@@ -158,7 +153,7 @@ export class Membership {
   #left(id: PeerId): void {
     const peer = dhtPeer(id);
     this.markUnresponsive(peer);
-    // It may have lost its records, and hears of no new ones meanwhile.
+    // It may have lost its records, and gets no new ones meanwhile.
     this.#since.delete(peer.text);
     clearTimeout(this.#departures.get(peer.text));
     const timer = setTimeout(() => {
@@ -166,7 +161,7 @@ export class Membership {
       if (this.#node.getConnections(id).length > 0) return;
       this.#connected.delete(peer.text);
       this.#changed();
-      // A table that is being stopped has nothing to remove it from.
+      // It rejects when the table is being stopped.
       routingTableOf(this.#node)
         .remove(id)
         .catch(() => undefined);

@@ -3,12 +3,12 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { encodePeer } from '../dht/dht-messages.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 
-/** How often it is looked whether the host has other addresses now. */
+/** Interval between checks of the host's addresses. */
 const CHECK_MS = 10_000;
 
 /**
  * The addresses that this node announces, kept in step with the host's, which may change while it runs.
- * Reading them from the system takes longer than a look-up, so they are read now and then only.
+ * Reading them from the system takes longer than a look-up, so they are read at intervals.
  */
 export class OwnAddresses {
   readonly #node: RoutingNode;
@@ -17,7 +17,7 @@ export class OwnAddresses {
   #wire: Uint8Array = new Uint8Array(0);
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onChange called when they have changed after the start */
+  /** @param onChange called when the addresses have changed after the start */
   constructor(node: RoutingNode, onChange: () => void) {
     this.#node = node;
     this.#onChange = onChange;
@@ -43,7 +43,7 @@ export class OwnAddresses {
     return this.#current;
   }
 
-  /** This node as it stands in the lists of DHT messages. */
+  /** The encoding of this node in the lists of DHT messages. */
   get wire(): Uint8Array {
     return this.#wire;
   }
@@ -56,8 +56,8 @@ export class OwnAddresses {
       id: this.#node.peerId.toMultihash().bytes,
       multiaddrs: addresses.map(({ bytes }) => bytes),
     });
-    // What identify tells our peers comes from there, where libp2p would put it a second after the start,
-    // and never again.
+    // Identify sends our peers the addresses in the peer store. libp2p itself writes them there once, a second after the
+    // start.
     await this.#node.peerStore.patch(this.#node.peerId, { multiaddrs: addresses });
     return true;
   }

@@ -1,25 +1,27 @@
 import type { Peer, PeerData, PeerId, PeerStore } from '@libp2p/interface';
 
-/** Addresses kept of one peer. */
+/** Maximum number of addresses of one peer. */
 export const MAX_STORED_ADDRESSES = 16;
-/** Peers kept: twice the largest cluster that we mean to serve. */
+/** Maximum number of peers: twice the largest cluster that we mean to serve. */
 const MAX_STORED_PEERS = 10_000;
-/** Peers in use that are passed over at most to find one that can be forgotten. */
-const MAX_PASSED_OVER = 64;
+/** Maximum number of peers in use that are skipped to find one that can be removed. */
+const MAX_SKIPPED = 64;
 
 /** Options of {@link boundPeerStore}. */
 export interface PeerStoreBounds {
-  /** Whether what is known of the peer must stay. */
+  /** Whether the entry of the peer must stay. */
   readonly isInUse: (peerId: PeerId) => boolean;
   /** Default {@link MAX_STORED_PEERS}. */
   readonly maxPeers?: number;
 }
 
 /**
- * Bounds what the peer store takes. Each answer to kad-dht's own questions adds the peers that it names, and their
- * addresses to the ones that are there; each addition reads them all, and ours never get old (see
- * `libp2p-node.ts`). So a peer that made up a few thousand addresses would block the event loop for seconds, and
- * one that made up peers would fill the memory. Of peers that are not in use the one that came first is forgotten.
+ * Bounds the peer store. Each answer to a request of kad-dht adds the peers that it names, and adds their addresses
+ * to those in the store. Each addition reads all addresses of the peer, and here addresses do not expire (see
+ * `libp2p-node.ts`). Without bounds, a peer that invents a few thousand addresses would block the event loop for
+ * seconds, and one that invents peers would fill the memory. A full store removes the oldest peer that is not in use.
+ *
+ * `LRUCache` cannot replace the map of peers: whether one may be removed is decided at the time of the eviction.
  */
 export function boundPeerStore(store: PeerStore, bounds: PeerStoreBounds): void {
   const merge = store.merge.bind(store);
@@ -30,16 +32,16 @@ export function boundPeerStore(store: PeerStore, bounds: PeerStoreBounds): void 
   const peers = new Map<string, PeerId>();
 
   const makeRoom = async (): Promise<void> => {
-    let passedOver = 0;
+    let skipped = 0;
     for (const [text, id] of peers) {
-      if (peers.size <= maxPeers || passedOver > MAX_PASSED_OVER) return;
+      if (peers.size <= maxPeers || skipped > MAX_SKIPPED) return;
       peers.delete(text);
       if (!bounds.isInUse(id)) {
         await remove(id);
         continue;
       }
       peers.set(text, id);
-      passedOver++;
+      skipped++;
     }
   };
   const storing = async (id: PeerId, stored: Promise<Peer>): Promise<Peer> => {

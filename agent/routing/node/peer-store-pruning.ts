@@ -1,16 +1,16 @@
 import type { AddressBook } from './address-book.ts';
-import type { RoutingNode } from './libp2p-node.ts';
 import { routingTableOf } from './libp2p-node.ts';
+import type { RoutingNode } from './libp2p-node.ts';
 import type { ProviderRecords } from '../dht/provider-records.ts';
 
-/** What the peer store knows of a peer that is of no use now is kept so long after it last changed. */
+/** How long the peer store keeps the entry of a departed peer after it last changed. */
 const KEPT_MS = 60 * 60_000;
 
 /**
- * Forgets what is known of peers that are not connected, are in no routing table and have no records here;
- * in the peer store, an hour after they were last heard of. Every restart of an agent without a data directory
- * is a new peer, and nothing else forgets the old one (see `libp2p-node.ts`). The addresses of peers with
- * records must stay: they are in the answers.
+ * Removes departed peers: those that are not connected, not in the routing table, and have no records here. The peer
+ * store keeps them for an hour after their last change. Every restart of an agent without a data directory is a
+ * new peer, and nothing else removes the old one (see `libp2p-node.ts`). Peers with records must stay: answers
+ * of the DHT contain their addresses.
  */
 export async function prunePeers(
   node: RoutingNode,

@@ -10,7 +10,7 @@ const quiet: Logger = Object.assign(nothing, {
 });
 
 /**
- * Logs nothing for libp2p, whose own loggers are costly even when they are off: one is made for each stream,
- * and each asks whether the process has a terminal.
+ * A logger for libp2p that logs nothing. libp2p's own loggers are costly even when they are off: it makes one for each
+ * stream, and each checks whether the process has a terminal.
  */
 export const quietLogger: ComponentLogger = { forComponent: () => quiet };

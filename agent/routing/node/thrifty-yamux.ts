@@ -2,10 +2,10 @@ import { yamux } from '@chainsafe/libp2p-yamux';
 import type { YamuxMuxerInit } from '@chainsafe/libp2p-yamux';
 import type { StreamMuxerFactory } from '@libp2p/interface';
 
-/** States of a stream in which an update carries no flag that the peer waits for. */
+/** States of a stream in which a window update carries no flag that the peer waits for. */
 const OPEN_STATES: readonly number[] = [1, 3];
 
-/** The parts of libp2p-yamux's streams and muxers that its types do not show; version 8.0.1. */
+/** Parts of libp2p-yamux's streams and muxers that are not in its types; version 8.0.1. */
 interface Stream {
   /** SYNSent is 1, Established 3. */
   readonly state: number;
@@ -14,13 +14,13 @@ interface Stream {
   sendWindowUpdate: () => void;
 }
 interface Muxer {
-  _newStream: (...words: unknown[]) => Stream;
+  _newStream: (...args: unknown[]) => Stream;
 }
 
 /**
- * yamux that tells its peer of room in a stream's window when half of it is used up, as Go's does, and not
- * after every message: each such word is a message of its own, to be encrypted, written and read, which made
- * two messages of a question and its answer into four (yamux specification, "Flow control").
+ * A yamux that sends a window update when half of a stream's window is used up, as Go's does, and not after every
+ * message (yamux specification, "Flow control"). Each update is a message of its own, which is encrypted, written and
+ * read. With one after every message, a request and its answer took four messages.
  */
 export function thriftyYamux(
   init: YamuxMuxerInit,
@@ -32,7 +32,7 @@ export function thriftyYamux(
       const muxer = create(connection);
       const internals = muxer as unknown as Muxer;
       const newStream = internals._newStream.bind(muxer);
-      internals._newStream = (...words) => saveUpdates(newStream(...words));
+      internals._newStream = (...args) => saveUpdates(newStream(...args));
       return muxer;
     };
     return factory;

@@ -2,9 +2,11 @@ import { Backoff } from '../../timing/backoff.ts';
 import { isAborted } from '../../timing/pause.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingKey } from '../dht/key.ts';
-import type { DhtPeer } from '../node/membership.ts';
 import { MAX_WITHDRAWALS_PER_STREAM } from '../dht/withdraw-protocol.ts';
 import type { WithdrawProtocol } from '../dht/withdraw-protocol.ts';
+import type { DhtPeer } from '../node/membership.ts';
+import { PeerRecords } from './peer-records.ts';
+import { workOf } from './record-state.ts';
 
 /**
  * Records sent before the peer has confirmed those before them. A peer resets a stream with more than 4 MiB
@@ -17,39 +19,33 @@ const CHUNK_TIMEOUT_MS = 10_000;
 const RETRY = { first: 500, most: 60_000 };
 /** Part of the refresh interval that a refresh may come early. */
 const REFRESH_SPREAD = 0.1;
-/** After that a withdrawal is given up: the records expire, and placing others must go on. */
+/** After so many failures a withdrawal is given up: the records expire, and other keys must be provided. */
 const MAX_WITHDRAW_ATTEMPTS = 5;
 
-/** What {@link ProvideQueue} works with. */
 export interface ProvideQueueComponents {
-  readonly client: DhtClient;
-  readonly withdrawals: WithdrawProtocol;
-  /** Runs an exchange when there is room for one. */
+  readonly client: Pick<DhtClient, 'addProviders'>;
+  readonly withdrawals: Pick<WithdrawProtocol, 'send'>;
+  /** Runs an exchange as soon as the limit on exchanges allows it. */
   readonly limit: <T>(task: () => Promise<T>) => Promise<T>;
-  /** Told of each chunk that a peer has confirmed, the bytes it took and the time. */
-  readonly onPlaced: (records: number, bytes: number, seconds: number) => void;
-  /** Told of records that the peer has forgotten. */
+  /** Called for each chunk that a peer has confirmed, with the bytes sent and the time taken. */
+  readonly onProvided: (records: number, bytes: number, seconds: number) => void;
+  /** Called with the number of records that the peer has forgotten. */
   readonly onWithdrawn: (records: number) => void;
   readonly onFailure: (peer: DhtPeer, error: unknown) => void;
 }
 
 /**
- * Our records with one peer: which it has, which it is still to get, which to forget. Exchanges with the
- * peer happen one after another, so that a withdrawal never overtakes the placement that it takes back.
+ * Sends our records to one peer and withdraws them. {@link PeerRecords} has the state of each. There is one exchange
+ * with the peer at a time, so that a withdrawal never overtakes the record that it withdraws.
  */
 export class ProvideQueue {
   readonly #peer: DhtPeer;
   readonly #components: ProvideQueueComponents;
   readonly #refreshMs: number;
-  readonly #placed = new Set<RoutingKey>();
-  /** Records that the peer got and that others are to keep now: not renewed, but still to be taken back. */
-  readonly #surplus = new Set<RoutingKey>();
-  readonly #toPlace = new Set<RoutingKey>();
-  readonly #toWithdraw = new Set<RoutingKey>();
+  readonly #records = new PeerRecords();
   readonly #backoff = new Backoff(RETRY);
   #stopped = new AbortController();
   #withdrawAttempts = 0;
-  #sending: ReadonlySet<RoutingKey> = new Set();
   #running: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #refreshAt = Number.POSITIVE_INFINITY;
@@ -60,64 +56,56 @@ export class ProvideQueue {
     this.#refreshMs = refreshMs;
   }
 
-  /** The peer is to have the record. */
+  /** Queues the record, unless the peer has it. */
   assign(key: RoutingKey): void {
-    this.#toWithdraw.delete(key);
-    this.#surplus.delete(key);
-    if (!this.#placed.has(key) && !this.#sending.has(key)) this.#toPlace.add(key);
+    this.#records.apply(key, 'assign');
   }
 
-  /** The peer is to forget the record, if it ever got it. Whether there is anything to tell it. */
+  /** Queues the withdrawal of a record that the peer may have; whether there is one. */
   retract(key: RoutingKey): boolean {
-    this.#toPlace.delete(key);
-    const placed = this.#placed.delete(key);
-    const surplus = this.#surplus.delete(key);
-    if (!placed && !surplus && !this.#sending.has(key)) return false;
-    this.#toWithdraw.add(key);
-    return true;
+    return workOf(this.#records.apply(key, 'retract')) === 'withdraw';
   }
 
-  /** The peer is no longer one that keeps the record: what it has of it may expire. */
+  /** Lets the record expire: the peer is no longer among the closest to its key. */
   release(key: RoutingKey): void {
-    this.#toPlace.delete(key);
-    if (this.#placed.delete(key)) this.#surplus.add(key);
+    this.#records.apply(key, 'release');
   }
 
-  /** All records are to be placed again: they get old, or our addresses have changed. */
+  /** Queues all records again: they are about to expire, or our addresses have changed. */
   refresh(): void {
-    this.#surplus.clear();
-    for (const key of this.#placed) this.#toPlace.add(key);
+    this.#records.refresh();
     this.#refreshAt = Number.POSITIVE_INFINITY;
   }
 
+  /** @param now milliseconds, as by `performance.now` */
   isDue(now: number): boolean {
     return now >= this.#refreshAt;
   }
 
   /**
-   * Does what there is to do; resolves when it is done or has failed for the first time. After a failure it
-   * goes on by itself, later and later.
+   * Does all queued work. Resolves when it is done or has failed for the first time; after a failure the queue retries
+   * by itself, with growing pauses.
    */
   run(): Promise<void> {
     if (this.#running === undefined && this.#retry === undefined && this.#hasWork()) {
       const { signal } = this.#stopped;
       this.#running = this.#drain(signal).finally(() => {
         this.#running = undefined;
-        // It may have been resumed since.
+        // The queue may have been resumed since.
         if (signal.aborted) void this.run();
       });
     }
     return this.#running ?? Promise.resolve();
   }
 
-  /** Ends what is under way, and begins nothing any more until {@link resume}. */
+  /** Ends the exchange that is under way, and begins no other until {@link resume}. */
   stop(): void {
     this.#stopped.abort();
     clearTimeout(this.#retry);
     this.#retry = undefined;
   }
 
-  /** The peer is back: it may have lost its records, and has not heard of withdrawals since. */
+  /** Allows exchanges again, and queues all records: a peer that was away may have lost them. */
   resume(): void {
     this.#stopped = new AbortController();
     this.#backoff.reset();
@@ -126,7 +114,8 @@ export class ProvideQueue {
   }
 
   #hasWork(): boolean {
-    return this.#toPlace.size + this.#toWithdraw.size > 0 && !this.#stopped.signal.aborted;
+    const count = this.#records.count('provide') + this.#records.count('withdraw');
+    return count > 0 && !this.#stopped.signal.aborted;
   }
 
   async #drain(signal: AbortSignal): Promise<void> {
@@ -147,46 +136,39 @@ export class ProvideQueue {
   }
 
   async #step(signal: AbortSignal): Promise<void> {
-    // It may have been stopped while it waited for its turn.
+    // The queue may have been stopped while the step waited for the limit.
     if (signal.aborted) return;
-    await (this.#toWithdraw.size > 0 ? this.#withdrawChunk(signal) : this.#placeChunk(signal));
+    const isWithdrawal = this.#records.count('withdraw') > 0;
+    await (isWithdrawal ? this.#withdrawChunk(signal) : this.#provideChunk(signal));
   }
 
-  /** The newest first: they are the ones that somebody may be waiting for. */
-  async #placeChunk(signal: AbortSignal): Promise<void> {
-    const chunk = new Set([...this.#toPlace].slice(-RECORDS_PER_CHUNK));
-    for (const key of chunk) this.#toPlace.delete(key);
-    this.#sending = chunk;
+  /** Sends the latest keys first: those are the ones that another node may be waiting for. */
+  async #provideChunk(signal: AbortSignal): Promise<void> {
+    const chunk = this.#records.latestToProvide(RECORDS_PER_CHUNK);
+    this.#records.applyAll(chunk, 'send');
     const started = performance.now();
     let bytes: number;
     try {
       bytes = await this.#components.client.addProviders(
         this.#peer,
-        Array.from(chunk, ({ multihash }) => multihash),
+        chunk.map(({ multihash }) => multihash),
         CHUNK_TIMEOUT_MS,
         signal,
       );
     } catch (error) {
-      for (const key of chunk) {
-        // A record that is to be withdrawn may have arrived all the same.
-        if (!this.#toWithdraw.has(key)) this.#toPlace.add(key);
-      }
+      this.#records.applyAll(chunk, 'fail');
       throw error;
-    } finally {
-      this.#sending = new Set();
     }
-    for (const key of chunk) {
-      if (!this.#toWithdraw.has(key)) this.#placed.add(key);
-    }
-    // Spread, so that peers that came together are not refreshed together for ever; never later than the
-    // interval, or the records might be gone before the refresh is through.
+    this.#records.applyAll(chunk, 'confirm');
+    // Spread, so that peers that joined together are not refreshed together every time. Never later than the interval:
+    // the records might expire before the refresh is done.
     const refreshAt = started + this.#refreshMs * (1 - Math.random() * REFRESH_SPREAD);
     this.#refreshAt = Math.min(this.#refreshAt, refreshAt);
-    this.#components.onPlaced(chunk.size, bytes, (performance.now() - started) / 1000);
+    this.#components.onProvided(chunk.length, bytes, (performance.now() - started) / 1000);
   }
 
   async #withdrawChunk(signal: AbortSignal): Promise<void> {
-    const chunk = [...this.#toWithdraw].slice(0, MAX_WITHDRAWALS_PER_STREAM);
+    const chunk = this.#records.oldestToWithdraw(MAX_WITHDRAWALS_PER_STREAM);
     const multihashes = chunk.map(({ multihash }) => multihash);
     this.#withdrawAttempts++;
     try {
@@ -197,6 +179,6 @@ export class ProvideQueue {
       if (signal.aborted || this.#withdrawAttempts < MAX_WITHDRAW_ATTEMPTS) throw error;
     }
     this.#withdrawAttempts = 0;
-    for (const key of chunk) this.#toWithdraw.delete(key);
+    this.#records.applyAll(chunk, 'forget');
   }
 }

@@ -168,7 +168,7 @@ test('only the peers closest to a key get it anew, however many have come', asyn
     await until(() => placed > before);
   }
   placed = 0;
-  placement.replaceAll();
+  placement.reprovideAll();
   await until(() => placed >= 20 * keys.length);
   assert.equal(placed, 20 * keys.length);
 });

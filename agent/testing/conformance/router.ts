@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
-import type { Provider, Router } from '../../routing/router.ts';
+import type { ClosestMember, Provider, Router } from '../../routing/router.ts';
 
 /** A node of the network under test. */
 interface ConformanceNode {
   readonly router: Router;
-  /** What other nodes are to find of it. */
+  /** What other nodes find of it. */
   readonly self: Provider;
 }
 
-/** Three nodes that know each other. */
+/** Three nodes that know each other, each of which speaks `/peerglass/withdraw/1.0.0`. */
 export interface ConformanceNetwork {
   readonly nodes: readonly [ConformanceNode, ConformanceNode, ConformanceNode];
   close(): Promise<void>;
@@ -30,7 +30,7 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
     });
     after(() => network.close());
 
-    test('what a node advertises the others find, and itself does not', async () => {
+    it('finds the keys that other nodes advertise, and not its own', async () => {
       await a.router.advertise(['sha256:one', 'docker.io/library/one:1']);
       for (const key of ['sha256:one', 'docker.io/library/one:1']) {
         assert.deepEqual(await found(b.router, key), [a.self]);
@@ -39,17 +39,17 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       }
     });
 
-    test('all providers are found, each once', async () => {
+    it('finds all providers of a key, each once', async () => {
       await Promise.all([a.router.advertise(['two']), b.router.advertise(['two'])]);
       assert.deepEqual(byPeer(await found(c.router, 'two')), byPeer([a.self, b.self]));
       assert.deepEqual(await found(a.router, 'two'), [b.self]);
     });
 
-    test('what nobody advertises is not found', async () => {
+    it('finds no provider of a key that is not advertised', async () => {
       assert.deepEqual(await found(a.router, 'nothing'), []);
     });
 
-    test('advertising twice is advertising once', async () => {
+    it('takes a key that is advertised twice as one', async () => {
       const keys = a.router.status().advertisedKeys;
       await a.router.advertise(['three', 'three']);
       await a.router.advertise(['three']);
@@ -57,7 +57,7 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.deepEqual(await found(b.router, 'three'), [a.self]);
     });
 
-    test('what is withdrawn is not found, and may be advertised again', async () => {
+    it('finds no provider of a withdrawn key until it is advertised again', async () => {
       await a.router.advertise(['four']);
       await a.router.withdraw(['four', 'never advertised']);
       assert.deepEqual(await found(b.router, 'four'), []);
@@ -65,23 +65,27 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.deepEqual(await found(b.router, 'four'), [a.self]);
     });
 
-    test('a withdrawal leaves the other providers', async () => {
+    it('finds the other providers after a withdrawal', async () => {
       await Promise.all([a.router.advertise(['five']), b.router.advertise(['five'])]);
       await a.router.withdraw(['five']);
       assert.deepEqual(await found(c.router, 'five'), [b.self]);
     });
 
-    test('what is forgotten is not named again until it is advertised anew', async () => {
+    it('does not name a forgotten provider until it advertises the key again', async () => {
       await Promise.all([a.router.advertise(['six']), b.router.advertise(['six'])]);
       c.router.forget('six', a.self.peerId);
       assert.deepEqual(await found(c.router, 'six'), [b.self]);
-      assert.deepEqual(await found(b.router, 'six'), [a.self], 'forgotten by the one node only');
+      assert.deepEqual(
+        await found(b.router, 'six'),
+        [a.self],
+        'only the node that forgets leaves it out',
+      );
       await a.router.withdraw(['six']);
       await a.router.advertise(['six']);
       assert.deepEqual(byPeer(await found(c.router, 'six')), byPeer([a.self, b.self]));
     });
 
-    test('a caller that leaves a look-up does not end those of others', async () => {
+    it('goes on with a look-up when one of its callers leaves', async () => {
       await Promise.all([a.router.advertise(['seven']), b.router.advertise(['seven'])]);
       const hasty = (async () => {
         for await (const provider of c.router.lookup('seven')) return provider;
@@ -92,19 +96,19 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.deepEqual(byPeer(all), byPeer([a.self, b.self]));
     });
 
-    test('what is known without asking is what a look-up names, without ourselves and the forgotten', async () => {
+    it('knows the providers of a key without a question, except itself and forgotten ones', async () => {
       await Promise.all([a.router.advertise(['nine']), b.router.advertise(['nine'])]);
-      // Of three nodes each keeps all records; they may still be on their way to it.
+      // In a network of three each node keeps all records. They may still be on their way.
       await until(() => c.router.known('nine').length === 2);
       assert.deepEqual(byPeer(c.router.known('nine')), byPeer([a.self, b.self]));
       await until(() => a.router.known('nine').length === 1);
       assert.deepEqual(a.router.known('nine'), [b.self]);
       c.router.forget('nine', a.self.peerId);
       assert.deepEqual(c.router.known('nine'), [b.self]);
-      assert.deepEqual(c.router.known('nobody has it'), []);
+      assert.deepEqual(c.router.known('not advertised'), []);
     });
 
-    test('where a peer is is known of those who are there, and of nobody else', async () => {
+    it('locates the mirrors of connected peers, and no others', async () => {
       await until(() => c.router.locate(a.self.peerId) !== undefined);
       assert.deepEqual(c.router.locate(a.self.peerId), a.self);
       assert.equal(c.router.locate(c.self.peerId), undefined);
@@ -112,26 +116,65 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.equal(c.router.locate('http://10.0.0.1:5000'), undefined);
     });
 
-    test('an aborted look-up ends, without an error', async () => {
+    it('ends an aborted look-up without an error', async () => {
       const abort = new AbortController();
       abort.abort();
       assert.deepEqual(await found(b.router, 'one', abort.signal), []);
     });
 
-    test('an aborted call that changes something rejects', async () => {
+    it('reports which keys are advertised', async () => {
+      assert.equal(a.router.isAdvertised('ten'), false);
+      await a.router.advertise(['ten']);
+      assert.equal(a.router.isAdvertised('ten'), true);
+      assert.equal(b.router.isAdvertised('ten'), false);
+      await a.router.withdraw(['ten']);
+      assert.equal(a.router.isAdvertised('ten'), false);
+    });
+
+    it('names the members closest to a key, itself among them', async () => {
+      const describeMembers = (self: ConformanceNode) =>
+        byPeer(network.nodes.map(({ self: node }) => node)).map((node) => ({
+          ...node,
+          protocols: ['/peerglass/withdraw/1.0.0'],
+          isSelf: node === self.self,
+        }));
+      for (const node of network.nodes) {
+        const members = (): ClosestMember[] => byPeer(node.router.closest('sha256:one', 20));
+        await until(() => members().every(({ protocols }) => protocols.length > 0));
+        assert.deepEqual(members(), describeMembers(node));
+      }
+    });
+
+    it('orders the closest members like the other nodes, by the key', async () => {
+      await until(() => network.nodes.every(({ router }) => router.status().peers === 2));
+      const order = ({ router }: ConformanceNode, key: string, count = 20): string[] =>
+        router.closest(key, count).map(({ peerId }) => peerId);
+      const first = new Set<string | undefined>();
+      for (let i = 0; i < 60; i++) {
+        const key = `sha256:${String(i)}`;
+        const members = order(a, key);
+        assert.deepEqual(order(b, key), members);
+        assert.deepEqual(order(c, key), members);
+        assert.deepEqual(order(a, key, 2), members.slice(0, 2), 'no more than asked for');
+        first.add(members[0]);
+      }
+      assert.equal(first.size, 3, 'each is the closest to some of the keys');
+    });
+
+    it('rejects advertise and withdraw when the signal is aborted', async () => {
       const signal = AbortSignal.abort();
       await assert.rejects(a.router.advertise(['eight'], signal), { name: 'AbortError' });
       await assert.rejects(a.router.withdraw(['one'], signal), { name: 'AbortError' });
     });
 
-    test('the status tells of the others', async () => {
+    it('counts the other nodes in its status', async () => {
       await until(() => a.router.status().peers === 2);
       assert.equal(a.router.status().bootstrapped, true);
     });
   });
 }
 
-/** All that a look-up finds. */
+/** All providers that a look-up finds. */
 export async function found(
   router: Router,
   key: string,
@@ -146,11 +189,11 @@ export async function found(
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + 15_000;
   while (!(await condition())) {
-    assert.ok(Date.now() < end, `waited in vain: ${condition.toString()}`);
-    await pause(10);
+    assert.ok(Date.now() < end, `the condition was not met in time: ${condition.toString()}`);
+    await delay(10);
   }
 }
 
-function byPeer(providers: readonly Provider[]): Provider[] {
+function byPeer<T extends Provider>(providers: readonly T[]): T[] {
   return [...providers].sort((a, b) => a.peerId.localeCompare(b.peerId));
 }

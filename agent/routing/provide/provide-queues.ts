@@ -1,0 +1,111 @@
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import pLimit from 'p-limit';
+
+import type { DhtClient } from '../dht/dht-client.ts';
+import type { RoutingKey } from '../dht/key.ts';
+import type { WithdrawProtocol } from '../dht/withdraw-protocol.ts';
+import type { DhtPeer } from '../node/membership.ts';
+import type { RoutingObserver } from '../routing-observer.ts';
+import { ProvideQueue } from './provide-queue.ts';
+
+/** Exchanges with peers at a time. */
+const CONCURRENCY = 16;
+/** Departed peers whose queue is kept, in case they come back. */
+const MAX_DEPARTED = 100;
+
+export interface ProvideQueuesComponents {
+  readonly client: Pick<DhtClient, 'addProviders'>;
+  readonly withdrawals: Pick<WithdrawProtocol, 'send'>;
+  readonly logger: Logger;
+  readonly observer: RoutingObserver;
+}
+
+/**
+ * The queue of each peer that has or is to get records of ours. The queue of a peer that leaves is kept for a while: its
+ * connection may be lost for a short time only, and then it is to be told of what was withdrawn meanwhile.
+ */
+export class ProvideQueues {
+  readonly #components: ProvideQueuesComponents;
+  readonly #refreshMs: number;
+  readonly #queues = new Map<string, ProvideQueue>();
+  readonly #departed = new LRUCache<string, ProvideQueue>({ max: MAX_DEPARTED });
+  readonly #limit = pLimit(CONCURRENCY);
+
+  constructor(components: ProvideQueuesComponents, refreshMs: number) {
+    this.#components = components;
+    this.#refreshMs = refreshMs;
+  }
+
+  /** Assigns a key to these peers, and to no others; their queues. */
+  assign(key: RoutingKey, peers: readonly DhtPeer[]): ReadonlySet<ProvideQueue> {
+    const assigned = new Set(peers.map((peer) => this.#queueOf(peer)));
+    for (const queue of assigned) queue.assign(key);
+    // A peer that is no longer among the closest would be sent the record at each refresh.
+    for (const queue of this.#queues.values()) if (!assigned.has(queue)) queue.release(key);
+    return assigned;
+  }
+
+  /** Queues the withdrawal of a key; the queues of the members that may have its record. */
+  retract(key: RoutingKey): ProvideQueue[] {
+    for (const queue of this.#departed.values()) queue.retract(key);
+    return [...this.#queues.values()].filter((queue) => queue.retract(key));
+  }
+
+  /** Sends all records again to the peers whose queue passes the test. */
+  refresh(isDue: (queue: ProvideQueue) => boolean): void {
+    for (const queue of this.#queues.values()) {
+      if (!isDue(queue)) continue;
+      queue.refresh();
+      void queue.run();
+    }
+  }
+
+  /** Stops the queues of peers that are no members any more, and resumes those of peers that are members again. */
+  follow(members: readonly DhtPeer[]): void {
+    const present = new Set(members.map(({ text }) => text));
+    for (const [text, queue] of [...this.#departed.entries()]) {
+      if (!present.has(text)) continue;
+      this.#departed.delete(text);
+      this.#queues.set(text, queue);
+      queue.resume();
+      void queue.run();
+    }
+    for (const [text, queue] of this.#queues) {
+      if (present.has(text)) continue;
+      queue.stop();
+      this.#queues.delete(text);
+      this.#departed.set(text, queue);
+    }
+  }
+
+  stop(): void {
+    for (const queue of this.#queues.values()) queue.stop();
+    this.#queues.clear();
+    this.#departed.clear();
+  }
+
+  #queueOf(peer: DhtPeer): ProvideQueue {
+    let queue = this.#queues.get(peer.text);
+    if (queue === undefined) {
+      const { client, withdrawals, observer, logger } = this.#components;
+      queue = new ProvideQueue(
+        peer,
+        {
+          client,
+          withdrawals,
+          limit: (task) => this.#limit(task),
+          onProvided: (records, bytes, seconds) => observer.onProvide?.(records, bytes, seconds),
+          onWithdrawn: (records) => observer.onWithdrawal?.(records),
+          onFailure: ({ text }, err) => {
+            observer.onProvideFailure?.();
+            logger.debug({ peerId: text, err }, 'peer did not take records, trying again later');
+          },
+        },
+        this.#refreshMs,
+      );
+      this.#queues.set(peer.text, queue);
+    }
+    return queue;
+  }
+}
