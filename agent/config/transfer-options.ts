@@ -6,7 +6,7 @@ export const TRANSFER_OPTIONS = {
   'peer-timeout': option({
     kind: VALUE.duration,
     fallback: '1s',
-    summary: 'time for a peer that was silent before to begin its answer',
+    summary: 'for a peer that was silent before to begin its answer',
     details:
       'It is divided by four for each further silence in a row, down to 200 ms. All other peers have the 2.5 s of the whole request: when one is late, other peers are asked as well. Half of this option is the time to connect, for every peer.',
     spegel: false,
