@@ -25,7 +25,8 @@ import { VERSION } from './version.ts';
 const PARTS = [
   // Ends the verifications under way, then the connection to containerd.
   'store',
-  // Shows from the first moment whether the agent is ready. Ends with half a second for monitoring to read the last numbers.
+  // Shows from the first moment whether the agent is ready. Ends with half a second for monitoring to read the last
+  // numbers.
   'admin port',
   // Opens before the router announces it. It has drained by the time it closes.
   'mirror port',

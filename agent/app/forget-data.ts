@@ -3,14 +3,14 @@ import { join } from 'node:path';
 
 import { codeOf } from '../errors/system-error.ts';
 
-/** What an agent keeps in its folder: identity and verdicts, and what a crash may leave of writing them. */
+/** The files of an agent: identity and verification results, and the temporary files that a crash may leave. */
 const OURS = /^(private\.key(\.[0-9a-f]+\.tmp)?|verdicts(\.tmp)?)$/;
 
 /**
- * Removes what agents kept in `--data-dir`, and the folder when nothing else is in it.
+ * Removes the files of an agent from `--data-dir`, and the folder when it is empty then.
  *
  * @returns whether the folder is gone
- * @throws what the file system says, but for a folder that is not there
+ * @throws the error of the file system, unless the folder does not exist
  */
 export async function forgetData(folder: string): Promise<boolean> {
   try {
@@ -21,7 +21,7 @@ export async function forgetData(folder: string): Promise<boolean> {
   } catch (error) {
     const code = codeOf(error);
     if (code === 'ENOENT') return true;
-    // What others put there stays, and so does a folder that is mounted by itself.
+    // Files of other programs stay, and so does a folder that is a mount point.
     if (code === 'ENOTEMPTY' || code === 'EBUSY') return false;
     throw error;
   }

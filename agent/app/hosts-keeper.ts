@@ -63,9 +63,9 @@ function wanted(
   { names, file }: SharedRegistries,
   logger: Logger,
 ): readonly RegistryHosts[] {
-  // A file that k3s has for credentials only does not say what is mirrored.
-  const says = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
-  if (!says) {
+  // k3s may have the file for credentials only; then it names no mirrors.
+  const namesMirrors = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
+  if (!namesMirrors) {
     if (!config['disable-default-registry-endpoint']) return wantedHosts(config);
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
@@ -77,7 +77,7 @@ type Target = Pick<
   'mirror-targets' | 'mirror-target-ca' | 'mirror-target-cert' | 'mirror-target-key'
 >;
 
-/** This agent as a mirror, unless the options name others. */
+/** This agent as the mirror, unless the options name other mirrors. */
 function ownTarget(
   config: RegistryConfig,
   { port, certificate, logger }: Pick<HostsKeeperComponents, 'port' | 'certificate' | 'logger'>,
@@ -89,16 +89,16 @@ function ownTarget(
   if (!isFor(certificate, host)) {
     logger.warn(
       { host },
-      'the certificate is not for the address that hosts.toml names, so containerd will not take it: add it to the names of the certificate, or give --mirror-targets',
+      'the certificate is not for the address that hosts.toml names, so containerd will refuse it: add the address to the names of the certificate, or give --mirror-targets',
     );
   }
   const copied = config['mirror-target-ca-copy'] !== '';
   const ca = config['mirror-target-ca'] || (copied ? '' : config['registry-tls-ca']);
-  const shows = config['registry-tls-client-auth'] === 'require';
+  const needsCertificate = config['registry-tls-client-auth'] === 'require';
   return {
     'mirror-targets': [`https://${name}:${port}`],
     'mirror-target-ca': ca === '' ? '' : resolve(ca),
-    ...(shows &&
+    ...(needsCertificate &&
       config['mirror-target-cert'] === '' &&
       config['mirror-target-key'] === '' && {
         'mirror-target-cert': resolve(config['registry-tls-cert']),
@@ -112,7 +112,7 @@ function isFor(certificate: Buffer, host: string): boolean {
   return own.checkIP(host) !== undefined || own.checkHost(host) !== undefined;
 }
 
-/** Where containerd of this node reaches a listener. */
+/** The address at which containerd on this node reaches a listener. */
 function ownHost(host: string): string {
   return ['', '0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
 }

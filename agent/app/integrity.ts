@@ -12,7 +12,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import type { Loop } from './loops.ts';
 
-/** Bad blobs that `/debug/status` names. */
+/** Maximum number of bad blobs that `/debug/status` names. */
 const MAX_NAMED = 100;
 
 /** What {@link guardStore} needs. */

@@ -35,9 +35,9 @@ export function routingSettings(config: RegistryConfig): RoutingSettings {
 }
 
 /**
- * The way to first peers that the options choose.
+ * Makes the bootstrapper of the kind that the options choose.
  *
- * @throws UsageError when the option that belongs to the kind is missing
+ * @throws UsageError when the option that this kind needs is missing
  */
 function createBootstrapper(config: RegistryConfig): Bootstrapper {
   switch (config['bootstrap-kind']) {
@@ -60,9 +60,9 @@ function createBootstrapper(config: RegistryConfig): Bootstrapper {
 }
 
 /**
- * The multiaddrs to listen on; without a host, every IPv4 and IPv6 address.
+ * The multiaddrs to listen on. Without a host, they are all IPv4 and IPv6 addresses.
  *
- * @throws UsageError for a host name: what it resolves to may change, a listener's address may not
+ * @throws UsageError for a host name, because the address behind it may change
  */
 function listenMultiaddrs({ host, port }: HostPort): string[] {
   if (host === '') return [`/ip4/0.0.0.0/tcp/${port}`, `/ip6/::/tcp/${port}`];
@@ -77,7 +77,7 @@ function recordTimes(config: RegistryConfig): { refreshMs: number; validityMs: n
   const [refreshMs, validityMs] = [config['record-refresh'], config['record-validity']];
   if (refreshMs >= validityMs) {
     throw new UsageError(
-      '--record-refresh must be shorter than --record-validity, or records expire before they are placed again',
+      '--record-refresh must be shorter than --record-validity, or records expire before they are provided again',
     );
   }
   return { refreshMs, validityMs };

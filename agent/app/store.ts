@@ -8,7 +8,7 @@ import { ContainerdStore } from '../store/containerd-store.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import { OciLayoutStore } from '../store/oci-layout-store.ts';
 
-/** What the options point at can never become a store. The message names the option and what to do. */
+/** A file that the options name can never be a store. The message names the option and the remedy. */
 class StoreConfigError extends Error {
   override readonly name = 'StoreConfigError';
   readonly code = 'ERR_STORE_CONFIG';
@@ -17,8 +17,8 @@ class StoreConfigError extends Error {
 /**
  * Makes the store that the options name: an OCI image layout, or else containerd.
  *
- * A socket or folder that is not there yet is waited for, with a line in the log; something else in its
- * place is an error, since no waiting mends that.
+ * The store waits for a socket or folder that does not exist yet, and logs that. A file of another kind at that path is
+ * an error, because waiting does not help.
  *
  * @param resources takes what has to be closed at the end
  */

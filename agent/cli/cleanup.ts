@@ -10,10 +10,11 @@ import { createLogger } from '../app/logger.ts';
 import { endSignal } from '../app/end-signal.ts';
 
 /**
- * Gives containerd back what it was told before, and removes what the agent kept (`--data-dir`). With `--addr` it then says so until it is asked to end, which is how
- * an uninstaller sees that all nodes are done.
+ * Restores the configuration of containerd from before `configuration`, and removes the data of the agent
+ * (`--data-dir`). With `--addr` it then serves `/readyz` until a signal ends it, so that an uninstaller sees when all
+ * nodes are done.
  *
- * @throws HostsConfigError and ListenError, their messages fit for the user
+ * @throws HostsConfigError and ListenError; their messages are for the user
  */
 export async function runCleanup(
   config: OptionValues<typeof SUBCOMMANDS.cleanup.options>,

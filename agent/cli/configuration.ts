@@ -6,9 +6,9 @@ import { hostsOfRegistries } from '../app/registries.ts';
 import { endSignal } from '../app/end-signal.ts';
 
 /**
- * Tells containerd of the mirror.
+ * Writes the `hosts.toml` files that make containerd use the mirror.
  *
- * @throws UsageError, RegistriesError and HostsConfigError, their messages fit for the user
+ * @throws UsageError, RegistriesError and HostsConfigError; their messages are for the user
  */
 export async function runConfiguration(
   config: OptionValues<typeof SUBCOMMANDS.configuration.options>,

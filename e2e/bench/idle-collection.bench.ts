@@ -1,7 +1,8 @@
 /**
- * What the garbage collection of an idle agent saves and costs: `node e2e/bench/idle-collection.bench.ts`. Two agents run
- * side by side, one of them from a copy of the bundle that never collects while it is idle. Both get the same traffic,
- * then none. Needs no root and no containerd: the agents are processes on loopback addresses, over OCI image layouts.
+ * What the garbage collection of an idle agent saves and costs: `node e2e/bench/idle-collection.bench.ts`. Two agents
+ * run side by side, one of them from a copy of the bundle that never collects while it is idle. Both get the same
+ * traffic, then none. Needs no root and no containerd: the agents are processes on loopback addresses, over OCI image
+ * layouts.
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
