@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import type { FileTree } from '../image/file-tree.ts';
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 import { PLATFORMS } from '../image/platform.ts';
 import { archiveName, hostTree, writeArchive } from './host-archive.ts';
 

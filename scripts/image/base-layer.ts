@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, lstat } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
 
-import { runCommand } from './command.ts';
-import { downloadPackages } from './debian-suite.ts';
+import { runCommand } from '../system/command.ts';
+import { downloadPackages } from '../system/debian-suite.ts';
 import { elfNeeds } from './elf.ts';
 import { FileTree } from './file-tree.ts';
 import type { Platform } from './platform.ts';

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { toArchive } from './archive.ts';
+import { toArchive } from '../oci-image/archive.ts';
 import { annotationsOf, type ImageMetadata } from './metadata.ts';
 import {
   IMAGE_NAME,
@@ -10,7 +10,7 @@ import {
   REF_NAME,
   writeIndex,
   type Descriptor,
-} from './oci-layout.ts';
+} from '../oci-image/oci-layout.ts';
 import { putPlatformImage, type PlatformImage } from './platform-image.ts';
 import type { Platform } from './platform.ts';
 

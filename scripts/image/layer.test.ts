@@ -10,7 +10,7 @@ import { extract } from 'tar-stream';
 
 import { FileTree } from './file-tree.ts';
 import { putLayer } from './layer.ts';
-import { blobPath, initLayout } from './oci-layout.ts';
+import { blobPath, initLayout } from '../oci-image/oci-layout.ts';
 
 async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'peerglass-layer-'));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
 
 import type { FileTree } from './file-tree.ts';
-import { blobPath, putBlob, type Descriptor } from './oci-layout.ts';
+import { blobPath, putBlob, type Descriptor } from '../oci-image/oci-layout.ts';
 
 /** A layer in a layout. */
 export interface Layer {

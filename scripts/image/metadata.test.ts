@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { runCommand } from './command.ts';
+import { runCommand } from '../system/command.ts';
 import { annotationsOf, readMetadata } from './metadata.ts';
 
 const PACKAGE = {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { runCommand } from './command.ts';
+import { runCommand } from '../system/command.ts';
 
 /** What is said of an image. */
 export interface ImageMetadata {

@@ -7,7 +7,7 @@ import { createGunzip } from 'node:zlib';
 
 import { extract } from 'tar-stream';
 
-import { retry, runCommand } from './command.ts';
+import { retry, runCommand } from '../system/command.ts';
 
 /** What package-lock.json says of a package. */
 export interface LockedPackage {

@@ -6,7 +6,7 @@ import { putLayer, type Layer } from './layer.ts';
 import { annotationsOf, type ImageMetadata } from './metadata.ts';
 import { nodeTree } from './node-layer.ts';
 import { readLockfile } from './npm-package.ts';
-import { putBlob, putJson, type Descriptor } from './oci-layout.ts';
+import { putBlob, putJson, type Descriptor } from '../oci-image/oci-layout.ts';
 import type { Platform } from './platform.ts';
 import { SPDX_JSON, spdxDocument } from './sbom.ts';
 

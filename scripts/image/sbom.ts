@@ -2,7 +2,7 @@ import type { ShippedPackage } from './agent-layer.ts';
 import type { DebianPackage } from './base-layer.ts';
 import type { ImageMetadata } from './metadata.ts';
 import type { LockedPackage } from './npm-package.ts';
-import type { Descriptor } from './oci-layout.ts';
+import type { Descriptor } from '../oci-image/oci-layout.ts';
 
 /** Media type of the document (IANA). */
 export const SPDX_JSON = 'application/spdx+json';

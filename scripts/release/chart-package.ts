@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 
 /** A chart to be packed. */
 export interface ChartPackageInit {

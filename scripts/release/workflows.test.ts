@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { missing, TOOLS } from '../chart/tools.ts';
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 
 interface Step {
   readonly uses?: string;
