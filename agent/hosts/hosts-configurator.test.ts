@@ -207,7 +207,7 @@ describe('what was there before', () => {
     const before = fileTree(parent);
     await configure([HUB], true);
     const text = read('docker.io/hosts.toml');
-    const ours = text.indexOf('# Of peerglass');
+    const ours = text.indexOf('# Hosts of peerglass');
     const rest = text.indexOf('# the cache');
     assert.ok(ours > 0 && rest > ours);
     assert.ok(text.slice(0, ours).endsWith(THEIRS.slice(0, THEIRS.indexOf('# the cache'))));
@@ -506,7 +506,7 @@ describe('where nothing can or may be written', () => {
     await refuses(/bytes/);
     rmSync(join(root, 'docker.io'), { recursive: true });
     await refuses(/twice/, [HUB, HUB]);
-    await refuses(/no registry/, [{ ...HUB, registry: '../etc' }]);
+    await refuses(/not a registry/, [{ ...HUB, registry: '../etc' }]);
     rmSync(root, { recursive: true });
     writeFileSync(root, 'a file');
     await refuses(/not a folder/);

@@ -138,8 +138,8 @@ describe('parseHostsToml', () => {
     ['skip_verify = "true"\n', 1, /true or false/],
     ['server = 1\n', 1, /a string/],
     ['host = 1\n', 1, /a table/],
-    ['[host]\n"http://a" = 1\n', 2, /no table/],
-    ['[host."http://a b"]\n', 1, /no URL/],
+    ['[host]\n"http://a" = 1\n', 2, /not a table/],
+    ['[host."http://a b"]\n', 1, /not a URL/],
     ['[host."http://a"]\nclient = [["a", "b", "c"]]\n', 2, /pairs/],
     ['[host."http://a"\n', 1, /./],
   ] as const) {

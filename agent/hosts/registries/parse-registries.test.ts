@@ -214,7 +214,7 @@ describe('a hostile registries.yaml', () => {
   it('that is none is refused by name', () => {
     const path = join(folder, 'latin1.yaml');
     writeFileSync(path, Buffer.from([0x61, 0xe4]));
-    assert.throws(() => readRegistriesFile(path), /latin1\.yaml: no text in UTF-8/);
+    assert.throws(() => readRegistriesFile(path), /latin1\.yaml: not UTF-8 text/);
     assert.throws(() => readRegistriesFile(folder), /not a regular file/);
     assert.throws(() => readRegistriesFile(join(folder, 'none')), /none: cannot be read: no such/);
     assert.equal(findRegistriesFile([join(folder, 'none'), path]), path);

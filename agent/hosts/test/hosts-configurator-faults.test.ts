@@ -168,8 +168,8 @@ describe('the configuration of containerd by processes that are killed', () => {
       const before = fileTree(root);
       const program = [
         `import { pino } from 'pino';`,
-        `import { nodeFileOperations } from ${JSON.stringify(join(import.meta.dirname, 'file-operations.ts'))};`,
-        `import { HostsConfigurator } from ${JSON.stringify(join(import.meta.dirname, 'hosts-configurator.ts'))};`,
+        `import { nodeFileOperations } from ${JSON.stringify(join(import.meta.dirname, '../file-operations.ts'))};`,
+        `import { HostsConfigurator } from ${JSON.stringify(join(import.meta.dirname, '../hosts-configurator.ts'))};`,
         `const it = new HostsConfigurator({ files: nodeFileOperations, logger: pino({ level: 'silent' }) }, { path: ${JSON.stringify(root)} });`,
         `const signal = new AbortController().signal;`,
         `console.log('begins');`,

@@ -13,7 +13,7 @@ const CASES: readonly (readonly [name: string, text: string, says: string])[] = 
   [
     'an unquoted star',
     'mirrors:\n  *:\n    endpoint:\n      - "http://10.0.0.5:5000"\n',
-    `F:2:3: error: the star needs quotes: YAML takes it for an alias
+    `F:2:3: error: the star needs quotes: YAML reads it as an alias
   2 |   *:
     |   ^
     =   "*":
@@ -68,12 +68,12 @@ F:4:3: error: wrong indentation: an endpoint belongs under endpoint
   [
     'tabs',
     'mirrors:\n\tdocker.io:\n\t\tendpoint: ["http://10.0.0.5:5000"]\n',
-    `F:2:1: error: a tab as indentation, which YAML does not take
+    `F:2:1: error: a tab in the indentation, which YAML does not allow
   2 | \tdocker.io:
     | ^
     =   docker.io:
 
-F:3:1: error: a tab as indentation, which YAML does not take
+F:3:1: error: a tab in the indentation, which YAML does not allow
   3 | \t\tendpoint: ["http://10.0.0.5:5000"]
     | ^
     =     endpoint: ["http://10.0.0.5:5000"]
@@ -106,12 +106,12 @@ F:9:9: error: this quote is not closed
   [
     'keys that k3s does not know, each with the nearest',
     'mirror:\n  a.example:\nmirrors:\n  m.example:\n    endpoints: [https://n.example]\n    flavour: x\nconfigs:\n  m.example:\n    tls:\n      insecureskipverify: true\n      insecure-skip-verify: true\n      cafile: /x\n    auth:\n      user: hunter2\n      passwrod: hunter2\n      hunter2: x\n    ssl: {}\n',
-    `F:1:1: error: k3s does not know "mirror" at the top of the file, and ignores it; meant is mirrors
+    `F:1:1: error: k3s does not know "mirror" at the top of the file, and ignores it; did you mean mirrors?
   1 | mirror:
     | ^
     = mirrors:
 
-F:5:5: error: k3s does not know "endpoints" under a mirror, and ignores it; meant is endpoint
+F:5:5: error: k3s does not know "endpoints" under a mirror, and ignores it; did you mean endpoint?
   5 |     endpoints: [https://n.example]
     |     ^
     =     endpoint: [https://n.example]
@@ -120,27 +120,27 @@ F:6:5: error: k3s does not know "flavour" under a mirror, and ignores it; it kno
   6 |     flavour: [hidden]
     |     ^
 
-F:10:7: error: k3s does not know "insecureskipverify" under tls, and ignores it; meant is insecure_skip_verify
+F:10:7: error: k3s does not know "insecureskipverify" under tls, and ignores it; did you mean insecure_skip_verify?
   10 |       insecureskipverify: true
      |       ^
      =       insecure_skip_verify: true
 
-F:11:7: error: k3s does not know "insecure-skip-verify" under tls, and ignores it; meant is insecure_skip_verify
+F:11:7: error: k3s does not know "insecure-skip-verify" under tls, and ignores it; did you mean insecure_skip_verify?
   11 |       insecure-skip-verify: true
      |       ^
      =       insecure_skip_verify: true
 
-F:12:7: error: k3s does not know "cafile" under tls, and ignores it; meant is ca_file
+F:12:7: error: k3s does not know "cafile" under tls, and ignores it; did you mean ca_file?
   12 |       cafile: /x
      |       ^
      =       ca_file: /x
 
-F:14:7: error: k3s does not know "user" under auth, and ignores it; meant is username
+F:14:7: error: k3s does not know "user" under auth, and ignores it; did you mean username?
   14 |       user: [hidden]
      |       ^
      =       username: [hidden]
 
-F:15:7: error: k3s does not know "passwrod" under auth, and ignores it; meant is password
+F:15:7: error: k3s does not know "passwrod" under auth, and ignores it; did you mean password?
   15 |       passwrod: [hidden]
      |       ^
      =       password: [hidden]
@@ -157,22 +157,22 @@ F:17:5: error: k3s does not know "ssl" under a host, and ignores it; it knows au
   [
     'endpoints that are none',
     'mirrors:\n  docker.io:\n    endpoint:\n      - 10.0.0.5:5000\n      - localhost:5000\n      - htp://a.example\n      - https://u:hunter2@b.example/v2?t=hunter2\n      - https://c.example/proxy\n      - 5000\n      - https://d.example\n      - https://d.example/v2\n      - "https://["\n',
-    `F:4:9: error: the endpoint has no scheme, http:// or https://; k3s takes it as https
+    `F:4:9: error: the endpoint has no scheme, http:// or https://; k3s assumes https
   4 |       - 10.0.0.5:5000
     |         ^
     =       - "https://10.0.0.5:5000"
 
-F:5:9: error: the endpoint has no scheme, http:// or https://; k3s takes it as http
+F:5:9: error: the endpoint has no scheme, http:// or https://; k3s assumes http
   5 |       - localhost:5000
     |         ^
     =       - "http://localhost:5000"
 
-F:6:9: error: an endpoint is asked by http:// or https://, by no other scheme
+F:6:9: error: the scheme of an endpoint must be http:// or https://
   6 |       - htp://a.example
     |         ^
     =       - "http://a.example"
 
-F:7:9: error: user and password do not belong into an endpoint; they stand under configs, as auth
+F:7:9: error: an endpoint has no user and password; write them under configs, as auth
   7 |       - https://[hidden]@b.example/v2?[hidden]
     |         ^
     =       - "https://b.example/v2"
@@ -182,20 +182,20 @@ F:7:9: error: an endpoint has no query and no fragment
     |         ^
     =       - "https://b.example/v2"
 
-F:8:9: warning: k3s takes a path as it is, in the place of /v2; most registries want /v2 at its start
+F:8:9: warning: k3s uses this path instead of /v2; most registries need /v2 at its start
   8 |       - https://c.example/proxy
     |         ^
     =       - "https://c.example/v2/proxy"
 
-F:9:9: error: an endpoint must be a text: http://HOST:PORT or https://HOST
+F:9:9: error: an endpoint must be text: http://HOST:PORT or https://HOST
   9 |       - 5000
     |         ^
 
-F:11:9: warning: "https://d.example" is in this list already; k3s skips it
+F:11:9: warning: "https://d.example" is already in this list; k3s ignores it
   11 |       - https://d.example/v2
      |         ^
 
-F:12:9: error: this is no URL; an endpoint is written http://HOST:PORT or https://HOST
+F:12:9: error: not a URL; an endpoint is written http://HOST:PORT or https://HOST
   12 |       - "[hidden]"
      |         ^
 `,
@@ -218,7 +218,7 @@ F:4:3: error: all registries are written "*"; there are no other patterns
     |   ^
     =   "*":
 
-F:5:3: warning: image names say docker.io, so k3s never looks here
+F:5:3: warning: image names have docker.io, so k3s never uses this entry
   5 |   index.docker.io:
     |   ^
     =   docker.io:
@@ -227,7 +227,7 @@ F:6:3: warning: no image name begins with this: a registry has a dot, a port, or
   6 |   docker:
     |   ^
 
-F:7:3: error: a key must be a text
+F:7:3: error: a key must be text
   7 |   [hidden]: {}
     |   ^
 
@@ -236,7 +236,7 @@ F:11:3: error: a registry is written HOST or HOST:PORT, as in image names, witho
      |   ^
      =   "10.0.0.5:5000": {}
 
-F:12:3: warning: "10.0.0.5" is neither an endpoint nor a registry under mirrors; meant is 10.0.0.5:5000
+F:12:3: warning: "10.0.0.5" is neither an endpoint nor a registry under mirrors; did you mean 10.0.0.5:5000?
   12 |   10.0.0.5: {}
      |   ^
      =   "10.0.0.5:5000": {}
@@ -267,7 +267,7 @@ F:7:22: warning: groups are written $1, or \${1} before a letter, digit or under
     |                      ^
     =       "^(?P<n>.*)$": "\${1}_old"
 
-F:8:13: warning: this is no text without quotes
+F:8:13: warning: this is not text without quotes
   8 |       "^c": 5
     |             ^
     =       "^c": "5"
@@ -304,7 +304,7 @@ F:10:29: error: insecure_skip_verify must be true or false, without quotes
      |                             ^
      =       insecure_skip_verify: true
 
-F:11:17: error: "key_file" must be a text
+F:11:17: error: "key_file" must be text
   11 |       key_file: [a]
      |                 ^
 
@@ -312,12 +312,12 @@ F:12:14: error: "n.example" must be a map: auth and tls
   12 |   n.example: 1
      |              ^
 
-F:15:17: warning: "username" is no text without quotes
+F:15:17: warning: "username" is not text without quotes
   15 |       username: [hidden]
      |                 ^
      =       username: "[hidden]"
 
-F:16:17: error: "password" must be a text
+F:16:17: error: "password" must be text
   16 |       password: {[hidden]: [hidden]}
      |                 ^
 `,
@@ -340,7 +340,7 @@ F:7:5: error: password belongs under auth; k3s ignores it here
     |     ^
     =     auth: { password: [hidden] }
 
-F:9:7: error: password without username: both or none
+F:9:7: error: password without username: both are needed
   9 |       password: [hidden]
     |       ^
 
@@ -352,15 +352,15 @@ F:13:13: error: auth must be the base64 of username:password
   [
     'anchors, aliases and merges',
     'mirrors:\n  a.example: &all\n    endpoint: [https://m.example]\n  b.example: *all\n  c.example:\n    <<: *all\n',
-    `F:2:14: error: an anchor is not taken here; write out what is meant, or in double quotes if it is a text
+    `F:2:14: error: an anchor is not allowed here; write the value itself, in double quotes if it is text
   2 |   a.example: [hidden]
     |              ^
 
-F:4:14: error: an alias is not taken here; write out what is meant, or in double quotes if it is a text
+F:4:14: error: an alias is not allowed here; write the value itself, in double quotes if it is text
   4 |   b.example: [hidden]
     |              ^
 
-F:6:9: error: an alias is not taken here; write out what is meant, or in double quotes if it is a text
+F:6:9: error: an alias is not allowed here; write the value itself, in double quotes if it is text
   6 |     <<: [hidden]
     |         ^
 `,
@@ -368,15 +368,15 @@ F:6:9: error: an alias is not taken here; write out what is meant, or in double 
   [
     'duplicate keys',
     'mirrors:\n  a.example:\n  a.example:\nconfigs:\n  a.example:\n    auth: {username: hunter2, password: hunter2, password: hunter2}\nmirrors: {}\n',
-    `F:3:3: error: the key is there already, in line 2; one of the two would be lost
+    `F:3:3: error: duplicate key, first in line 2; one of the two would be ignored
   3 |   a.example:
     |   ^
 
-F:6:50: error: the key is there already, in line 6; one of the two would be lost
+F:6:50: error: duplicate key, first in line 6; one of the two would be ignored
   6 |     auth: {username: [hidden], password: [hidden], password: [hidden]}
     |                                                    ^
 
-F:7:1: error: the key is there already, in line 1; one of the two would be lost
+F:7:1: error: duplicate key, first in line 1; one of the two would be ignored
   7 | mirrors: {}
     | ^
 `,
@@ -394,7 +394,7 @@ F:7:1: error: the key is there already, in line 1; one of the two would be lost
   [
     'two documents',
     'mirrors: {}\n---\nmirrors: {}\n',
-    `F:2:1: error: a second document begins here; k3s reads the first only
+    `F:2:1: error: a second document begins here; k3s reads only the first
   2 | ---
     | ^
 `,
@@ -462,12 +462,12 @@ describe('what is wrong with a registries.yaml', () => {
       );
       assert.equal(
         told,
-        `F:5:16: error: the CA file is not there
+        `F:5:16: error: the CA file does not exist
   5 |       ca_file: ${folder}/ca.cert
     |                ^
     =       ca_file: "${folder}/ca.crt"
 
-F:6:18: error: the certificate file is no regular file
+F:6:18: error: the certificate file is not a regular file
   6 |       cert_file: ${folder}
     |                  ^
     =       # cert_file: ${folder}
@@ -477,15 +477,15 @@ F:7:17: error: the key file is empty
     |                 ^
     =       # key_file: ${folder}/empty.key
 
-F:10:16: error: the CA file needs an absolute path: containerd looks for others below its certs.d
+F:10:16: error: the CA file needs an absolute path: containerd looks for a relative one below its certs.d
   10 |       ca_file: ca.crt
      |                ^
 
-F:11:30: error: the CA file is not there
+F:11:30: error: the CA file does not exist
   11 |   o.example: {tls: {ca_file: /nowhere/ca.crt}}
      |                              ^
 
-F:14:16: error: the CA file is not there
+F:14:16: error: the CA file does not exist
   14 |       ca_file: /nowhere/ca.crt
      |                ^
      =       # ca_file: /nowhere/ca.crt
