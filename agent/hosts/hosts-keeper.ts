@@ -26,7 +26,7 @@ export interface HostsKeeperInit extends ConfigureOptions {
   /** Wait after the first file system event, for the other writer to finish, in milliseconds; default 1,000. */
   readonly settleMs?: number;
   /** The first and the longest wait after files were written, in milliseconds; default 5,000 and 60,000. */
-  readonly backoff?: { readonly first: number; readonly most: number };
+  readonly backoff?: { readonly first: number; readonly max: number };
 }
 
 /** Time limit of the restore when the process ends, in milliseconds. */
@@ -55,8 +55,9 @@ export class HostsKeeper {
 
   /** Writes the files, and again whenever they differ, until `signal` is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { pollMs = 30_000, settleMs = 1_000, backoff: bounds } = this.#init;
-    const backoff = new Backoff(bounds ?? { first: 5_000, most: 60_000 });
+    const { pollMs = 30_000, settleMs = 1_000 } = this.#init;
+    const { first, max } = this.#init.backoff ?? { first: 5_000, max: 60_000 };
+    const backoff = new Backoff({ first, most: max });
     while (!isAborted(signal)) {
       // Watch before the check, so that no change in between is missed.
       const watcher = this.#watch();

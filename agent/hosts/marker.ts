@@ -49,7 +49,7 @@ export function seal(content: string, { folder, madeFolder, k3s }: SealInit): st
   return `${head}# peerglass v${VERSION} sha256:${sum}${flags}\n${rest}`;
 }
 
-/** Tells by marker and checksum who wrote a file. */
+/** Determines by marker and checksum who wrote a file. */
 export function provenanceOf(text: string, folder: string): Provenance {
   const match = MARKER.exec(text);
   if (match?.groups === undefined) return { origin: 'theirs', madeFolder: false };

@@ -1,3 +1,4 @@
+import { isAddress, redactAddress } from './address.ts';
 import { HIDDEN } from './secret.ts';
 import { ALL_KEYS, KEYS, nearestWord } from './words.ts';
 
@@ -33,15 +34,6 @@ const FLOW_PLAIN = /^(?!:(?:[\s,{}[\]]|$))[^\s,{}[\]"'](?:(?!:[\s,{}[\]]|:$)[^,{
 
 /** Parts of the names of keys whose values are credentials. */
 const CREDENTIAL = /pass|pwd|user|auth|token|secret|cred|login/i;
-
-/** Parts of {@link ADDRESS}. */
-const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)`;
-const PATH = String.raw`(?:/[A-Za-z0-9._~/-]*)?`;
-/** Hosts and URLs without user, query and fragment. A host has a scheme, a dot or a port, or is `localhost`. */
-const ADDRESS = new RegExp(
-  `^(?:[a-z]{1,10}://${HOST}(?::\\d{1,5})?|${HOST}:\\d{1,5}|[A-Za-z0-9-]+(?:\\.[A-Za-z0-9-]+)+|localhost)${PATH}$`,
-);
-const USER_INFO = /^([a-z]{1,10}:\/\/)[^/\s]*@/;
 
 /**
  * Hides the secrets in lines of a registries.yaml, however broken the file is. A value is shown only if its key and its
@@ -110,13 +102,7 @@ function indexIn(tokens: readonly Token[], ofLine: number): number {
 /** Whether a message may name a key: a known one or a misspelt one, a registry, or a short word in lower case. */
 function isShowableKey(word: string): boolean {
   if (word === '*' || word === '<<' || isKnownWord(word)) return true;
-  return ADDRESS.test(word) || /^[a-z][a-z_-]{0,23}$/.test(word);
-}
-
-/** An address without its credentials, in quotes, for a message. */
-export function showAddress(text: string): string {
-  const address = redactAddress(text);
-  return address === undefined ? 'this value' : `"${address}"`;
+  return isAddress(word) || /^[a-z][a-z_-]{0,23}$/.test(word);
 }
 
 function isKnownWord(word: string): boolean {
@@ -242,16 +228,9 @@ function shownValue(key: string, text: string, context: Context): string {
   if (text === '---') return text;
   if (/^(?:true|false|yes|no|null|~|\d{1,5})$/i.test(value) || context === 'rewrite') return text;
   if (key === '' && !/^https?:/.test(value)) return hidden;
-  if (ADDRESS.test(value)) return text;
+  if (isAddress(value)) return text;
   const meant = nearestWord(key, ALL_KEYS) ?? '';
   if (meant.endsWith('_file') && /^[\w./ -]+$/.test(value)) return text;
   const address = redactAddress(value);
   return address === undefined ? hidden : `${open}${address}${close}`;
-}
-
-/** The address with user, password, query and fragment hidden; undefined if the text is not an address. */
-function redactAddress(text: string): string | undefined {
-  const redacted = text.replace(USER_INFO, `$1${HIDDEN}@`).replace(/[?#].*$/s, `?${HIDDEN}`);
-  const bare = redacted.replace(`${HIDDEN}@`, '').replace(`?${HIDDEN}`, '');
-  return ADDRESS.test(bare) ? redacted : undefined;
 }

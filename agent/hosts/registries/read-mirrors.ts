@@ -1,8 +1,8 @@
 import { isMap, isScalar, isSeq } from 'yaml';
 
 import { canonicalRegistry, isRegistry, looksLikeRegistry } from '../../oci/reference.ts';
+import { showAddress } from './address.ts';
 import { readEndpoint } from './endpoint.ts';
-import { showAddress } from './mask.ts';
 import { textOf, type Entry, type NodeReader } from './node-reader.ts';
 import type { Endpoint, Mirror, Rewrite } from './registries.ts';
 import { correctReplacement, patternProblem } from './rewrite.ts';
