@@ -6,8 +6,8 @@ import { ESLint } from 'eslint';
 
 const root = join(import.meta.dirname, '..');
 
-/** What the linter says of the imports of a file, were it to begin with this line. */
-async function complaints(file: string, line: string): Promise<string[]> {
+/** Messages of the linter about the imports of a file that begins with this line. */
+async function messagesOf(file: string, line: string): Promise<string[]> {
   const eslint = new ESLint({
     cwd: root,
     overrideConfigFile: join(root, '.config/eslint.config.js'),
@@ -41,7 +41,7 @@ describe('imports run one way', () => {
     ['agent/app/agent.ts', "import '../http/respond.ts';", true],
   ] as const) {
     it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {
-      const messages = await complaints(file, line);
+      const messages = await messagesOf(file, line);
       assert.equal(messages.length, allowed ? 0 : 1);
       if (!allowed) assert.match(messages.join(), /Imports run one way|for tests/);
     });

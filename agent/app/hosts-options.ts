@@ -15,7 +15,7 @@ import {
   type HostOptions,
   type RegistryHosts,
 } from '../hosts/hosts-toml.ts';
-import { AUTHORITY } from '../hosts/root-folder.ts';
+import { AUTHORITY_COPY } from '../hosts/root-folder.ts';
 import { parseCertificates, readPem } from '../tls/read-pem.ts';
 
 /** The options that `configuration` and `registry --configure` share. */
@@ -110,7 +110,7 @@ function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
   const ca =
     copied === ''
       ? config['mirror-target-ca']
-      : join(resolve(config['containerd-registry-config-path']), AUTHORITY);
+      : join(resolve(config['containerd-registry-config-path']), AUTHORITY_COPY);
   const cert = config['mirror-target-cert'];
   const key = config['mirror-target-key'];
   if ((cert === '') !== (key === '')) {

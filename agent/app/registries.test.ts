@@ -52,7 +52,7 @@ describe('registries.yaml', () => {
     assert.equal(code, 1, stderr);
     assert.equal(
       stdout,
-      `${file}:2:3: error: the star needs quotes: YAML takes it for an alias
+      `${file}:2:3: error: the star needs quotes: YAML reads it as an alias
   2 |   *:
     |   ^
     =   "*":
@@ -61,7 +61,7 @@ ${file}:4:3: warning: "m.example" is neither an endpoint nor a registry under mi
   4 |   m.example:
     |   ^
 
-${file}:6:7: error: k3s does not know "passwrod" under auth, and ignores it; meant is password
+${file}:6:7: error: k3s does not know "passwrod" under auth, and ignores it; did you mean password?
   6 |       passwrod: [hidden]
     |       ^
     =       password: [hidden]
@@ -90,7 +90,7 @@ ${file}: 2 errors, 1 warning
       code: 'unquoted-star',
       line: 2,
       column: 3,
-      message: 'the star needs quotes: YAML takes it for an alias',
+      message: 'the star needs quotes: YAML reads it as an alias',
       source: '  *:',
       correction: '  "*":',
     });
@@ -155,9 +155,9 @@ ${file}: 2 errors, 1 warning
     const ca = 'configs: {m.example: {tls: {ca_file: /nowhere/ca.crt}}}';
     for (const [text, says] of [
       [BAD, /registries\.yaml:2:3: the star needs quotes.* \(and 1 more\); "peerglass check-/],
-      [ca, /registries\.yaml:1:\d+: the CA file is not there/],
-      ['mirrors: &a {}', /registries\.yaml:1:10: an anchor is not taken here/],
-      ['mirrors: {}\nmirrors: {}', /registries\.yaml:2:1: the key is there already/],
+      [ca, /registries\.yaml:1:\d+: the CA file does not exist/],
+      ['mirrors: &a {}', /registries\.yaml:1:10: an anchor is not allowed here/],
+      ['mirrors: {}\nmirrors: {}', /registries\.yaml:2:1: duplicate key/],
     ] as const) {
       writeFileSync(file, text);
       const { code, stderr } = await runProgram(program, [

@@ -4,7 +4,7 @@ import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues, RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
 import type { HostEntry, RegistryHosts } from '../hosts/hosts-toml.ts';
-import { RegistriesError, located, type Finding } from '../hosts/registries/finding.ts';
+import { RegistriesError, formatFinding, type Finding } from '../hosts/registries/finding.ts';
 import { sharedRegistries, type Registries } from '../hosts/registries/registries.ts';
 import { findRegistriesFile } from '../hosts/registries/registries-file.ts';
 import { registryHosts } from '../hosts/registries/registry-hosts.ts';
@@ -138,7 +138,7 @@ async function loadRegistries(
   if (first !== undefined) {
     const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
     throw new RegistriesError(
-      `${located(file, first)}${rest}; "peerglass check-registries ${file}" says how it would be right`,
+      `${formatFinding(file, first)}${rest}; "peerglass check-registries ${file}" says how it would be right`,
     );
   }
   for (const { line, column, message } of findings.slice(0, MAX_LOGGED)) {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AGENT_ENVIRONMENT } from '../../harness/agent-process.ts';
 import { Child } from '../../harness/child.ts';
 import { runDirectory } from '../../harness/run.ts';
-import { initLayout } from '../../../scripts/image/oci-layout.ts';
+import { initLayout } from '../../../scripts/oci-image/oci-layout.ts';
 
 /** The program that is measured: the bundle, or the one that the variable names. */
 export const PROGRAM =

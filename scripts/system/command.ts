@@ -4,16 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Options of {@link runCommand}. */
 export interface CommandOptions {
   readonly cwd?: string;
-  /** Added to the environment of this process. */
+  /** Variables added to the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds until it is killed and the call rejects; default ten minutes. */
+  /** Milliseconds until the command is killed and the call rejects; default ten minutes. */
   readonly timeoutMs?: number;
 }
 
-/** Most that a command may print, in bytes. */
-const OUTPUT_LIMIT = 64 << 20;
+/** Maximum output of a command, in bytes. */
+const MAX_OUTPUT = 64 << 20;
 
-/** Runs a command to its end and gives its standard output; rejects with all it said when it fails. */
+/**
+ * Runs a command to its end.
+ *
+ * @returns its standard output
+ * @throws Error with the command and all of its output, when it fails
+ */
 export function runCommand(
   [command, ...args]: readonly [string, ...string[]],
   { cwd, env, timeoutMs = 600_000 }: CommandOptions = {},
@@ -21,7 +26,7 @@ export function runCommand(
   const options = {
     env: { ...process.env, ...env },
     timeout: timeoutMs,
-    maxBuffer: OUTPUT_LIMIT,
+    maxBuffer: MAX_OUTPUT,
     ...(cwd === undefined ? {} : { cwd }),
   };
   return new Promise((resolve, reject) => {
@@ -30,13 +35,13 @@ export function runCommand(
         resolve(stdout);
         return;
       }
-      const said = [stderr, stdout].filter(Boolean).join('\n').trim();
-      reject(new Error(`${[command, ...args].join(' ')} failed: ${said}`, { cause: error }));
+      const output = [stderr, stdout].filter(Boolean).join('\n').trim();
+      reject(new Error(`${[command, ...args].join(' ')} failed: ${output}`, { cause: error }));
     });
   });
 }
 
-/** Mirrors and networks hiccup: three tries, 2 and 4 seconds apart. */
+/** Runs something that depends on the network up to three times, 2 and 4 seconds apart. */
 export async function retry<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -3,22 +3,22 @@ import { join } from 'node:path';
 
 import { retry, runCommand } from './command.ts';
 
-/** Packages of a Debian suite, whatever release and architecture this machine is of. */
+/** A Debian suite, which may differ from the release and the architecture of this machine. */
 export interface SuiteInit {
-  /** Its code name, `trixie`. */
+  /** Code name, `trixie`. */
   readonly suite: string;
-  /** Debian's name of the architecture; default: this machine's. */
+  /** Debian's name of the architecture. Default: that of this machine. */
   readonly architecture?: string;
-  /** Takes the suite's security updates too, where this machine has a mirror of them. Default false. */
+  /** Whether to include security updates, if this machine has a mirror of them. Default false. */
   readonly security?: boolean;
-  /** Folder for the package lists; kept, so that later calls are quick. */
+  /** Folder for the package lists. It is kept, so that later calls are quick. */
   readonly cache: string;
 }
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const QUIET = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
 
-/** Code name of the machine's Debian release (`bookworm`), or `undefined` when it is no Debian. */
+/** Code name of the machine's Debian release (`bookworm`), or `undefined` if it does not run Debian. */
 export async function debianCodename(): Promise<string | undefined> {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const fields = new Map(
@@ -31,10 +31,10 @@ export async function debianCodename(): Promise<string | undefined> {
 }
 
 /**
- * Downloads packages without touching the machine's own apt state; root is not needed. apt verifies them by the
- * archive's signature.
+ * Downloads packages without changing the apt state of the machine, and without root. apt verifies the signature of the
+ * archive.
  *
- * @param into an empty folder, created when needed
+ * @param into an empty folder, created if it is missing
  * @returns the `.deb` files, sorted by name
  */
 export async function downloadPackages(
@@ -48,11 +48,11 @@ export async function downloadPackages(
   }
   const sources = `${cache}/sources.list`;
   await writeFile(sources, await sourcesOf(init));
-  const apart = aptOptions(init, sources);
+  const separate = aptOptions(init, sources);
   const options = { env: QUIET, cwd: into };
   await retry(async () => {
-    await runCommand(['apt-get', ...apart, 'update', '-q'], options);
-    await runCommand(['apt-get', ...apart, 'download', '-q', ...packages], options);
+    await runCommand(['apt-get', ...separate, 'update', '-q'], options);
+    await runCommand(['apt-get', ...separate, 'download', '-q', ...packages], options);
   });
   const names = (await readdir(into)).filter((name) => name.endsWith('.deb'));
   return names.sort().map((name) => join(into, name));
@@ -76,11 +76,11 @@ async function sourcesOf({ suite, security = false }: SuiteInit): Promise<string
   );
 }
 
-/** Base URIs of the mirrors that this machine uses for its own release, by code name, read through apt itself. */
+/** Base URIs of the mirrors that this machine uses for its own release, by code name, as apt reports them. */
 async function debianMirrors(codename: string): Promise<Map<string, string>> {
-  const query = ['apt-get', 'indextargets', '--format', '$(CODENAME) $(REPO_URI)'] as const;
-  const ask = async (): Promise<Map<string, string>> => {
-    const lines = (await runCommand([...query, 'Created-By: Packages'])).split('\n');
+  const command = ['apt-get', 'indextargets', '--format', '$(CODENAME) $(REPO_URI)'] as const;
+  const query = async (): Promise<Map<string, string>> => {
+    const lines = (await runCommand([...command, 'Created-By: Packages'])).split('\n');
     return new Map(
       lines.map((line) => {
         const [name = '', uri = ''] = line.split(' ');
@@ -88,11 +88,11 @@ async function debianMirrors(codename: string): Promise<Map<string, string>> {
       }),
     );
   };
-  const known = await ask();
+  const known = await query();
   if (known.has(codename)) return known;
-  // apt names only the targets it has fetched, and images of Debian come without any.
+  // apt lists only targets that it has fetched, and container images of Debian contain none.
   await retry(() => runCommand(['apt-get', 'update', '-q'], { env: QUIET }));
-  const found = await ask();
+  const found = await query();
   if (!found.has(codename)) throw new Error(`apt has no source for ${codename}`);
   return found;
 }
@@ -106,7 +106,7 @@ function aptOptions({ architecture, cache }: SuiteInit, sources: string): string
     `Dir::Cache=${cache}`,
     'Acquire::Languages=none',
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false',
-    // The cache lies wherever the repository does, where apt's own user may not be able to go.
+    // The cache is in the repository, which apt's own user may not be able to read.
     'APT::Sandbox::User=root',
   ];
   if (architecture !== undefined) {

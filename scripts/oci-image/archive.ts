@@ -7,8 +7,8 @@ import { pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
 
 /**
- * Packs the OCI image layout into one tar file, as `ctr image import` takes it. The importer gives each
- * image of `index.json` the name in its `io.containerd.image.name` annotation.
+ * Packs an OCI image layout into one tar file for `ctr image import`. The importer names each image of `index.json` by its
+ * `io.containerd.image.name` annotation.
  */
 export async function toArchive(layout: string, file: string): Promise<void> {
   const tar = pack();

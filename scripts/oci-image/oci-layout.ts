@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-/** What a document says of a blob (OCI image specification, descriptor.md). */
+/** A reference to a blob (OCI image specification, descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string;
   /** `sha256:<hex>`. */
@@ -12,35 +12,35 @@ export interface Descriptor {
   /** Length in bytes. */
   readonly size: number;
   readonly platform?: Platform;
-  /** What a manifest that is no image says it is, its SBOM for instance. */
+  /** Media type of an artifact that is not an image, such as an SBOM. */
   readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** The machine that an image is for (OCI image specification, image-index.md). */
+/** The platform of an image (OCI image specification, image-index.md). */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
   readonly variant?: string;
 }
 
-/** A manifest, or an index, as far as the tests read one. */
+/** The fields of a manifest or an index that are used here. */
 export interface Manifest {
   readonly mediaType?: string;
   readonly config?: Descriptor;
   readonly layers?: readonly Descriptor[];
   readonly manifests?: readonly Descriptor[];
-  /** What this is about, when it is no image itself. */
+  /** The manifest that this artifact describes. */
   readonly subject?: Descriptor;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Where a layout keeps the blob. */
+/** Path of a blob in a layout. */
 export function blobPath(layout: string, digest: string): string {
   return join(layout, 'blobs', ...digest.split(':'));
 }
 
-/** Makes the folder an OCI image layout, unless it is one already. */
+/** Creates an empty OCI image layout in the folder, unless there is one. */
 export async function initLayout(layout: string): Promise<void> {
   await mkdir(join(layout, 'blobs', 'sha256'), { recursive: true });
   await writeFile(join(layout, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
@@ -51,7 +51,7 @@ export async function initLayout(layout: string): Promise<void> {
   );
 }
 
-/** Streams a blob into the layout under the digest of its bytes; it appears there whole or not at all. */
+/** Streams a blob into the layout, and renames it to its digest when it is complete. */
 export async function putBlob(
   layout: string,
   mediaType: string,
@@ -74,7 +74,7 @@ export async function putBlob(
   }
 }
 
-/** Passes the chunks on and shows each of them to `look` first. */
+/** Yields the chunks of a source, and calls `look` with each one first. */
 export async function* tap(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
   look: (chunk: Buffer) => void,
@@ -94,7 +94,7 @@ export async function putJson(
   return putBlob(layout, mediaType, [Buffer.from(JSON.stringify(value))]);
 }
 
-/** The descriptor that the document would have in a layout, without putting it into one. */
+/** The descriptor of a JSON document, which is not stored. */
 export function describeJson(mediaType: string, value: unknown): Descriptor {
   const bytes = Buffer.from(JSON.stringify(value));
   const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -106,29 +106,29 @@ export async function readManifest(layout: string, digest: string): Promise<Mani
   return JSON.parse(await readFile(blobPath(layout, digest), 'utf8')) as Manifest;
 }
 
-/** The images that `index.json` lists. */
+/** Reads the entries of `index.json`. */
 export async function readIndex(layout: string): Promise<readonly Descriptor[]> {
   const index = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Manifest;
   return index.manifests ?? [];
 }
 
-/** Lists these in `index.json` and nothing else. */
+/** Replaces the entries of `index.json`, atomically. */
 export async function writeIndex(layout: string, entries: readonly Descriptor[]): Promise<void> {
   const temporary = join(layout, `.index-${randomUUID()}.json`);
   await writeFile(temporary, formatIndex(entries));
   await rename(temporary, join(layout, 'index.json'));
 }
 
-/** Lists an image in `index.json`, in place of one of the same name, at once as a reader sees it. */
+/** Adds an image to `index.json`, and replaces one of the same name, atomically. */
 export async function addToIndex(layout: string, entry: Descriptor): Promise<void> {
   const name = entry.annotations?.[IMAGE_NAME];
   const others = (await readIndex(layout)).filter((it) => it.annotations?.[IMAGE_NAME] !== name);
   await writeIndex(layout, [...others, entry]);
 }
 
-/** The annotation with the whole reference, as containerd's importer prefers it. */
+/** The annotation with the whole reference, which containerd's importer prefers. */
 export const IMAGE_NAME = 'io.containerd.image.name';
-/** The annotation of the specification; skopeo and umoci put the tag here. */
+/** The annotation of the specification, in which skopeo and umoci write the tag. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 
 function formatIndex(manifests: readonly Descriptor[]): string {
