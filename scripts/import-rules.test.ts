@@ -23,8 +23,8 @@ describe('imports run one way', () => {
     ['agent/oci/digest.ts', "import '../store/content-store.ts';", false],
     ['agent/store/content-store.ts', "import '../routing/router.ts';", false],
     ['agent/routing/router.ts', "import '../transfer/peer-client.ts';", false],
-    ['agent/routing/bootstrap/bootstrapper.ts', "import '../../http/respond.ts';", false],
-    ['agent/transfer/client/peer-client.ts', "import '../../http/respond.ts';", false],
+    ['agent/routing/bootstrap/bootstrapper.ts', "import '../../http/send-body.ts';", false],
+    ['agent/transfer/client/peer-client.ts', "import '../../http/send-body.ts';", false],
     ['agent/http/send-body.ts', "import '../cli/agent.ts';", false],
     ['agent/http/send-body.ts', "import '../testing/quiet.ts';", false],
     ['agent/mirror/mirror-handler.ts', "import '../transfer/client/peer-client.ts';", true],
@@ -35,10 +35,10 @@ describe('imports run one way', () => {
     ['agent/store/content-store.ts', "import '../oci/digest.ts';", true],
     ['agent/native/kernel.ts', "import '../store/content-store.ts';", false],
     ['agent/transfer/body/moving-body.ts', "import '../../native/kernel.ts';", true],
-    ['agent/doctor/facts.ts', "import '../http/respond.ts';", false],
+    ['agent/doctor/facts.ts', "import '../http/send-body.ts';", false],
     ['agent/doctor/facts.ts', "import '../hosts/hosts-toml.ts';", true],
-    ['agent/kubernetes/startup-taint.ts', "import '../http/respond.ts';", false],
-    ['agent/app/agent.ts', "import '../http/respond.ts';", true],
+    ['agent/kubernetes/startup-taint.ts', "import '../http/send-body.ts';", false],
+    ['agent/app/agent.ts', "import '../http/send-body.ts';", true],
   ] as const) {
     it(`${allowed ? 'allows' : 'refuses'} ${line} in ${file}`, async () => {
       const messages = await messagesOf(file, line);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 
 import { parseDigest } from '../oci/digest.ts';
@@ -98,5 +99,14 @@ describe('SingleFlightSource', () => {
     assert.equal(source.fetches.length, 2);
     source.fetches[1]?.resolve(CONTENT);
     assert.equal(await next.content, CONTENT);
+  });
+
+  it('refuses to share content that can be read once only', async () => {
+    const { source } = setUp();
+    const all = new SingleFlightSource({ source }, { shares: () => true });
+    const content = all.fetch({ ...MANIFEST, kind: 'blob' }, new AbortController().signal);
+    const { descriptor, origin } = CONTENT;
+    source.fetches[0]?.resolve({ kind: 'stream', descriptor, origin, body: Readable.from([]) });
+    await assert.rejects(content, TypeError);
   });
 });

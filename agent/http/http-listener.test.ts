@@ -9,7 +9,7 @@ import { makeImage } from '../testing/image.ts';
 import { startMirror } from '../testing/mirror-node.ts';
 import { HttpListener } from './http-listener.ts';
 
-/** Sends raw bytes and gives back everything that comes until the server closes. */
+/** Sends raw bytes, and returns all that comes until the server closes the connection. */
 async function exchange(origin: string, text: string): Promise<string> {
   const socket = connect(Number(new URL(origin).port), '127.0.0.1');
   socket.write(text);
@@ -55,20 +55,20 @@ describe('HttpListener', () => {
   });
 
   it('reports a client that speaks TLS to a plain listener', async () => {
-    let told = 0;
+    let reports = 0;
     const listener = new HttpListener(
       { host: '127.0.0.1', port: 0 },
       '--x',
       () => Promise.resolve(),
-      { onForeignTls: () => (told += 1) },
+      { onForeignTls: () => (reports += 1) },
     );
     const origin = `http://127.0.0.1:${await listener.start()}`;
     assert.match(await exchange(origin, 'SSH-2.0-x\r\n\r\n'), /^HTTP\/1.1 400 /);
-    assert.equal(told, 0);
+    assert.equal(reports, 0);
     const client = connectTls({ port: Number(new URL(origin).port), host: '127.0.0.1' });
     const [error] = (await once(client, 'error')) as [NodeJS.ErrnoException];
     assert.match(error.code ?? '', /^ERR_SSL_/);
-    assert.equal(told, 1);
+    assert.equal(reports, 1);
     await listener.stop(0);
   });
 

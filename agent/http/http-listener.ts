@@ -6,15 +6,15 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { codeOf, hasCode } from '../errors/system-error.ts';
+import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
+import { bind, type ListenAddress } from './bind.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
-import { listenError, type ListenError } from './listen-error.ts';
 import { rawError, writeError } from './error-answer.ts';
 import { OpenConnections } from './open-connections.ts';
 import { Pipeline } from './pipeline.ts';
@@ -52,14 +52,6 @@ export type RequestHandler = (
   res: ServerResponse,
   signal: AbortSignal,
 ) => Promise<void>;
-
-/** Where to listen. */
-export interface ListenAddress {
-  /** Host or IP; empty for every address, IPv6 and IPv4. */
-  readonly host: string;
-  /** TCP port; 0 lets the system choose. */
-  readonly port: number;
-}
 
 /** Bounds of a listener. */
 export interface HttpListenerInit {
@@ -148,18 +140,7 @@ export class HttpListener {
    * @throws ListenError
    */
   async start(): Promise<number> {
-    const { host, port } = this.#address;
-    try {
-      await this.#listen(host === '' ? '::' : host, port);
-    } catch (error) {
-      // A host without IPv6 has no `::`. Every address is then every IPv4 address.
-      if (host !== '' || !hasCode(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL'))
-        throw this.#explain(error);
-      await this.#listen('0.0.0.0', port).catch((second: unknown) => {
-        throw this.#explain(second);
-      });
-    }
-    return (this.#server.address() as AddressInfo).port;
+    return await bind(this.#server, this.#address, this.#option);
   }
 
   /**
@@ -189,21 +170,6 @@ export class HttpListener {
     await closed;
     timer.abort();
     await cut;
-  }
-
-  #listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-  }
-
-  #explain(error: unknown): ListenError {
-    const { host, port } = this.#address;
-    return listenError(this.#option, `${host}:${port}`, codeOf(error) ?? 'unknown reason', error);
   }
 
   /**

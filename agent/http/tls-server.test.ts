@@ -25,7 +25,7 @@ const [layer = image.manifest.digest] = image.layers;
 const layerBytes = image.blobs.get(layer) ?? Buffer.alloc(0);
 const path = `/v2/team/app/blobs/${layer}`;
 
-describe('a listener with TLS', { skip: noOpenssl }, () => {
+describe('createTlsServer', { skip: noOpenssl }, () => {
   let authority: Authority;
   let material: TlsMaterial;
   let ca: string;
@@ -63,7 +63,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     ['127.0.0.1', 'IPv4'],
     ['::1', 'IPv6'],
   ] as const) {
-    it(`serves HTTP/1.1 and HTTP/2 over ${name}, as the client chooses, and counts which`, async () => {
+    it(`serves HTTP/1.1 and HTTP/2 over ${name}, as the client chooses, and counts the protocol`, async () => {
       await using node = await start(plainTls(), host);
       for (const allowH2 of [false, true]) {
         const agent = new Agent({ allowH2, connect: { ca } });
@@ -83,7 +83,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     });
   }
 
-  it('takes HTTP/2 where the client can, and HTTP/1.1 from one that does not say', async () => {
+  it('speaks HTTP/2 with a client that offers it, and HTTP/1.1 with one that offers nothing', async () => {
     await using node = await start();
     const agreed = async (ALPNProtocols?: string[]): Promise<string | false | null> => {
       const socket = await shake(node.origin, ALPNProtocols && { ALPNProtocols });
@@ -97,7 +97,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     await assert.rejects(agreed(['spdy/3']));
   });
 
-  it('asks for a certificate where it has to, and tells why a handshake failed', async () => {
+  it('requires a certificate where clientAuth says so, and reports why a handshake failed', async () => {
     const reasons: HandshakeFailure[] = [];
     const onFailure = (reason: HandshakeFailure): number => reasons.push(reason);
     await using node = await start(plainTls({ clientAuth: 'require', onFailure }));
@@ -138,7 +138,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     });
   });
 
-  it('does not repeat a handshake for a client of TLS 1.2', async () => {
+  it('does not renegotiate with a client of TLS 1.2', async () => {
     await using node = await start();
     const { host } = new URL(node.origin);
     const program = 'openssl';
@@ -146,7 +146,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const said = text(client.stderr);
-    // What it is told before it is connected it would take for a part of that.
+    // Before it is connected, openssl would take the input for a part of the handshake.
     client.stdout.on('data', (chunk: Buffer) => {
       if (chunk.includes('---\n')) client.stdin.end('R\n');
     });
@@ -155,7 +155,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     assert.match(await said, /no renegotiation/i);
   });
 
-  it('closes a connection that speaks another protocol than was agreed on', async () => {
+  it('closes a connection that speaks another protocol than the negotiated one', async () => {
     await using node = await start();
     const http2 = await shake(node.origin, { ALPNProtocols: ['h2'] });
     http2.write('GET /v2/ HTTP/1.1\r\nhost: a\r\n\r\n');
@@ -167,7 +167,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     }
   });
 
-  it('takes no ticket of a session from before a renewal, of which the client may be no more welcome', async () => {
+  it('accepts no session ticket from before a renewal, because the client may have lost its access', async () => {
     let renew: (next: TlsMaterial) => void = () => undefined;
     const source = { current: material, onChange: (it: typeof renew) => void (renew = it) };
     await using node = await start(plainTls({ source, clientAuth: 'require' }));
@@ -186,7 +186,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     assert.equal(await received(last), '');
   });
 
-  it('serves a renewed certificate from the next connection on, and goes on with those before', async () => {
+  it('uses a renewed certificate for new connections, and goes on with earlier ones', async () => {
     let renew: (next: TlsMaterial) => void = () => undefined;
     const source = { current: material, onChange: (it: typeof renew) => void (renew = it) };
     await using node = await start(plainTls({ source }));
@@ -200,7 +200,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     for (const socket of [before, now]) socket.destroy();
   });
 
-  it('closes a handshake that drips, and one over HTTP/2 that asks nothing', async () => {
+  it('closes a connection whose handshake is slow, and one over HTTP/2 without a request', async () => {
     await using node = await startMirror({ tls: plainTls(), listener: { headTimeout: 200 } });
     const silent = connect(Number(new URL(node.origin).port), '127.0.0.1');
     silent.resume();
@@ -210,7 +210,7 @@ describe('a listener with TLS', { skip: noOpenssl }, () => {
     await once(socket, 'close');
   });
 
-  it('lets requests finish at its end, and ends those that take too long', async () => {
+  it('lets requests finish at its end, and cuts off those that exceed the grace period', async () => {
     const held = Promise.withResolvers<undefined>();
     const listen = async (released: Promise<unknown>): Promise<[HttpListener, string]> => {
       const listener = new HttpListener(

@@ -86,7 +86,7 @@ async function answerStream(
     await content.ready?.(moveTo === undefined ? 'body' : 'moveTo');
   } catch (error) {
     signal.throwIfAborted();
-    logger.warn({ err: error, digest }, 'local blob cannot be read');
+    logger.warn({ err: error, digest }, 'content cannot be read, the next source is tried');
     return false;
   }
   writeHead();

@@ -209,7 +209,7 @@ export class MirrorHandler {
       throw new OciError('UNAVAILABLE', detail, { cause: unavailable });
     }
     const { cause: err } = unavailable;
-    this.#logger.debug({ err, digest: request.digest }, 'local content cannot be read');
+    this.#logger.debug({ err, digest: request.digest }, 'a source cannot be read at present');
     return false;
   }
 

@@ -30,7 +30,7 @@ function parse(
 }
 
 describe('parseContentRequest', () => {
-  it('takes a tag, as containerd asks for it', () => {
+  it('parses a tag with its registry in ns, as containerd sends it', () => {
     assert.deepEqual(parse('/v2/library/alpine/manifests/3.20?ns=docker.io'), {
       kind: 'manifest',
       method: 'GET',
@@ -40,7 +40,7 @@ describe('parseContentRequest', () => {
     });
   });
 
-  it('takes a blob with a range and a registry with a port', () => {
+  it('parses a blob with a range, and a registry with a port', () => {
     assert.deepEqual(parse(`/v2/app/blobs/${DIGEST}?ns=127.0.0.1%3A7001`, { range: 'bytes=5-' }), {
       kind: 'blob',
       method: 'GET',
@@ -51,7 +51,7 @@ describe('parseContentRequest', () => {
     });
   });
 
-  it('finds the registry in the header and in the path', () => {
+  it('finds the registry in the header or in the path', () => {
     const expected = {
       kind: 'manifest',
       method: 'GET',
@@ -64,12 +64,12 @@ describe('parseContentRequest', () => {
     assert.deepEqual(parse('http://mirror:5000/v2/a/b/manifests/v1?ns=quay.io'), expected);
   });
 
-  it("knows Docker Hub by its registry's names", () => {
+  it("replaces the host names of Docker Hub's registry by docker.io", () => {
     const request = parse('/v2/library/a/manifests/1?ns=registry-1.docker.io');
     assert.equal(request?.registry, 'docker.io');
   });
 
-  it('takes a digest without a registry, since content is what its digest says', () => {
+  it('accepts a digest without a registry, because the digest names the content', () => {
     assert.deepEqual(parse(`/v2/a/manifests/${DIGEST}`), {
       kind: 'manifest',
       method: 'GET',
@@ -79,7 +79,7 @@ describe('parseContentRequest', () => {
     });
   });
 
-  it('ignores a range of a HEAD', () => {
+  it('ignores the range of a HEAD', () => {
     const request = parse(`/v2/a/blobs/${DIGEST}`, { range: 'bytes=0-1' }, 'HEAD');
     assert.ok(request !== undefined && request.range === undefined);
   });

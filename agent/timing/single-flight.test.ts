@@ -59,6 +59,7 @@ describe('SingleFlight', () => {
   it('answers by a call that began less than the given age before the caller came', async (t) => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
     const shared = new SingleFlight<string>(10);
     const calls = new Calls();
     const asked = [shared.run('key', calls.make)];

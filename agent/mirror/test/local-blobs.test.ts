@@ -31,7 +31,7 @@ async function noneLeft(before: number): Promise<void> {
   });
 }
 
-/** Asks for blobs over a connection of its own, one request behind the other. */
+/** Sends pipelined requests for blobs over a new connection. */
 async function ask(mirror: DiskMirror, ...digests: Digest[]): Promise<Socket> {
   const socket = connect(mirror.port, '127.0.0.1');
   await once(socket, 'connect');
@@ -43,13 +43,13 @@ async function ask(mirror: DiskMirror, ...digests: Digest[]): Promise<Socket> {
 
 /** Reads answers off a connection until it has bodies of these lengths. */
 async function bodies(socket: Socket, ...lengths: number[]): Promise<Buffer[]> {
-  const least = lengths.reduce((sum, length) => sum + length);
+  const min = lengths.reduce((sum, length) => sum + length);
   const chunks: Buffer[] = [];
   let total = 0;
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     total += chunk.length;
-    if (total < least) continue;
+    if (total < min) continue;
     let text = Buffer.concat(chunks);
     const found: Buffer[] = [];
     for (const length of lengths) {
@@ -63,7 +63,7 @@ async function bodies(socket: Socket, ...lengths: number[]): Promise<Buffer[]> {
   throw new Error(`the connection ended after ${total} bytes`);
 }
 
-/** Counts the files that are sent by the kernel. */
+/** Counts the files that the kernel sends. */
 function spy(kernel: Kernel | undefined): { callCount: () => number } {
   if (kernel === undefined) return { callCount: () => 0 };
   const method = mock.method(kernel, 'sendFile');
@@ -78,7 +78,7 @@ async function count(mirror: DiskMirror, name: string): Promise<number> {
 
 for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
   describe(`a blob from disk, data plane ${mode}`, () => {
-    it('takes the way that it should', async () => {
+    it('goes by sendfile where it is large and the data plane allows that, else as a stream', async () => {
       await using mirror = await startDiskMirror(mode);
       const digest = await mirror.put(randomBytes(MIB));
       const small = await mirror.put(randomBytes(100 * KIB));
@@ -91,7 +91,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       assert.equal(callCount(), mode === 'stream' ? 0 : 1);
     });
 
-    it('arrives as it is, whole and in ranges, whatever its length', async () => {
+    it('arrives unchanged, whole and in ranges, whatever its length', async () => {
       await using mirror = await startDiskMirror(mode);
       const edges = [0, 1, 64 * KIB, 256 * KIB - 1, 256 * KIB, 256 * KIB + 1, 4 * MIB, 9 * MIB + 7];
       const blobs = await Promise.all(
@@ -125,7 +125,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       );
     });
 
-    it('leaves the connection fit for more, also for requests that were waiting on it', async () => {
+    it('leaves its connection usable for the pipelined requests behind it', async () => {
       await using mirror = await startDiskMirror(mode);
       const large = randomBytes(3 * MIB);
       const small = randomBytes(1000);
@@ -140,7 +140,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       socket.destroy();
     });
 
-    it('ends with a client that leaves, and lets go of file and connection', async () => {
+    it('ends when its client leaves, and closes file and connection', async () => {
       await using mirror = await startDiskMirror(mode);
       const digest = await mirror.put(randomBytes(32 * MIB));
       await (await fetch(mirror.url(digest))).arrayBuffer();
@@ -192,7 +192,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
         assert.equal((await readFile(mirror.path(digest))).length, bytes.length);
       }
       for (const socket of stalled.slice(0, 100)) socket.destroy();
-      // The others go on where they were.
+      // The other clients continue where they stopped.
       for (const socket of stalled.slice(100, 104)) {
         const [body] = await bodies(socket, bytes.length);
         assert.ok(body?.equals(bytes));
@@ -201,7 +201,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       await noneLeft(before + 8); // connections that fetch keeps
     });
 
-    it('is counted: bytes sent to peers, size of the answer', async () => {
+    it('is counted, in the bytes sent to peers and the size of the answer', async () => {
       await using mirror = await startDiskMirror(mode);
       const bytes = randomBytes(5 * MIB);
       const digest = await mirror.put(bytes);
@@ -219,8 +219,8 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
   });
 }
 
-describe('a body that the kernel is to move', () => {
-  it('goes as a stream, and the log says so once, when the library cannot be loaded', async () => {
+describe('a blob from disk, without the library for the kernel', () => {
+  it('goes as a stream, which is logged once', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
     const load = (): never => {
