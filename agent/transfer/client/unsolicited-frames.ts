@@ -1,4 +1,4 @@
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 
 /** Interval between two checks of the connections, in milliseconds. */
 const CHECK_MS = 1_000;
@@ -24,7 +24,7 @@ interface Watched {
  */
 export class UnsolicitedFrames {
   readonly #isIdle: UnsolicitedFramesInit['isIdle'];
-  readonly #watched = new Map<TLSSocket, Watched>();
+  readonly #watched = new Map<Socket, Watched>();
   /** Origins with a request since the last check. */
   readonly #requested = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -39,7 +39,7 @@ export class UnsolicitedFrames {
   }
 
   /** Checks the connection until it is closed. */
-  watch(origin: string, socket: TLSSocket): void {
+  watch(origin: string, socket: Socket): void {
     this.#watched.set(socket, { origin, bytes: socket.bytesRead, wasIdle: false });
     this.#timer ??= setInterval(() => {
       this.#check();
