@@ -83,13 +83,10 @@ export class Inventory {
     for await (const change of this.#store.changes(signal)) {
       try {
         await this.#apply(change, signal);
-      } catch (error) {
+      } catch (err) {
         if (signal.aborted) return;
         // One change that fails must not stop the others; the next comparison corrects it.
-        this.#logger.warn(
-          { err: error, change: change.kind },
-          'could not follow a change of the store',
-        );
+        this.#logger.warn({ err, change: change.kind }, 'could not follow a change of the store');
       }
     }
   }
@@ -153,12 +150,12 @@ export class Inventory {
     for (const name of this.#images.names()) if (!names.has(name)) this.#dropImage(name);
     for (const image of images) {
       const known = this.#images.get(image.name);
-      const current =
+      const isCurrent =
         known?.root === image.target.digest &&
         // An unreadable manifest may have been half-written then.
         known.tree.broken.size === 0 &&
         known.tree.missing.isDisjointFrom(this.#held);
-      if (!current) await this.#trackImage(image, signal);
+      if (!isCurrent) await this.#trackImage(image, signal);
     }
     // Last, when the images of all blobs are known. Otherwise a blob of an excluded image would be
     // advertised during the walk.

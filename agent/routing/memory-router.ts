@@ -125,8 +125,8 @@ export class MemoryRouter implements Router {
 
   closest(key: string, count: number): readonly ClosestMember[] {
     const candidates = this.#network.nodes().map((node) => {
-      const place = createHash('sha256').update(node.peerId).digest();
-      return { node, prefix: prefixOf(place) };
+      const kadId = createHash('sha256').update(node.peerId).digest();
+      return { node, prefix: prefixOf(kadId) };
     });
     return closest(routingKey(key).target, candidates, count).map(({ node }) => ({
       peerId: node.peerId,

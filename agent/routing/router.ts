@@ -1,4 +1,4 @@
-/** A node that says that it holds the content of a key. */
+/** A node that advertises a key, and so should hold its content. */
 export interface Provider {
   /** libp2p peer ID in text form. It identifies the provider, also in logs. */
   readonly peerId: string;
@@ -38,8 +38,8 @@ export interface RouterStatus {
 /** Makes the keys of this node known to others. */
 export interface KeyAdvertiser {
   /**
-   * Tells the network that this node holds the keys, and provides them again before the records expire, until they are
-   * withdrawn. Resolves when the records are sent for the first time. Peers that could not be reached get them later.
+   * Provides the keys: sends records that this node holds them, and sends these again before they expire, until the
+   * keys are withdrawn. Resolves when the records are sent for the first time. Peers that could not be reached get them later.
    * Advertising a key twice is harmless.
    */
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void>;
@@ -78,8 +78,8 @@ interface ProviderFinder {
 /** Knows who takes part in the network. */
 interface MemberFinder {
   /**
-   * The members closest to a key by Kademlia's XOR distance, closest first, this node in its place among them. Nodes
-   * with the same members give the same order. Members that do not answer keep their place, without origins.
+   * The members closest to a key by Kademlia's XOR distance, closest first, this node among them. Nodes
+   * with the same members give the same order. Members that do not answer are among them too, without origins.
    *
    * @param count maximum number of members
    */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 
 import type { Provider } from '../router.ts';
@@ -48,90 +48,92 @@ async function ids(providers: AsyncIterable<Provider>): Promise<string[]> {
   return list;
 }
 
-test('every reader gets everything once, also what was found before it came', async () => {
-  const { query, state, found, finish } = controlled([provider('a')]);
-  const early = ids(query.read());
-  await setImmediate();
-  found('b');
-  found('a');
-  const late = ids(query.read());
-  found('c');
-  finish();
-  assert.deepEqual(await early, ['a', 'b', 'c']);
-  assert.deepEqual(await late, ['a', 'b', 'c']);
-  assert.deepEqual(state, { started: 1, ended: 1, aborted: true });
-});
+describe('SharedQuery', () => {
+  it('gives each result to each reader once, also results from before it joined', async () => {
+    const { query, state, found, finish } = controlled([provider('a')]);
+    const early = ids(query.read());
+    await setImmediate();
+    found('b');
+    found('a');
+    const late = ids(query.read());
+    found('c');
+    finish();
+    assert.deepEqual(await early, ['a', 'b', 'c']);
+    assert.deepEqual(await late, ['a', 'b', 'c']);
+    assert.deepEqual(state, { started: 1, ended: 1, aborted: true });
+  });
 
-test('a reader that is content with what is known starts no query', async () => {
-  const { query, state } = controlled([provider('a')]);
-  for await (const { peerId } of query.read()) {
-    assert.equal(peerId, 'a');
-    break;
-  }
-  assert.equal(state.started, 0);
-  assert.equal(state.ended, 1);
-});
+  it('runs no step for a reader that takes only what is known', async () => {
+    const { query, state } = controlled([provider('a')]);
+    for await (const { peerId } of query.read()) {
+      assert.equal(peerId, 'a');
+      break;
+    }
+    assert.equal(state.started, 0);
+    assert.equal(state.ended, 1);
+  });
 
-test('the query is aborted when the last reader leaves, not before', async () => {
-  const { query, state, found } = controlled();
-  const [first, second] = [new AbortController(), new AbortController()];
-  const reads = [ids(query.read(first.signal)), ids(query.read(second.signal))];
-  await setImmediate();
-  first.abort();
-  assert.deepEqual(await reads[0], []);
-  assert.equal(state.aborted, false);
-  found('a');
-  await setImmediate();
-  second.abort();
-  assert.deepEqual(await reads[1], ['a']);
-  assert.equal(state.aborted, true);
-});
+  it('is aborted when the last reader leaves, not before', async () => {
+    const { query, state, found } = controlled();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const reads = [ids(query.read(first.signal)), ids(query.read(second.signal))];
+    await setImmediate();
+    first.abort();
+    assert.deepEqual(await reads[0], []);
+    assert.equal(state.aborted, false);
+    found('a');
+    await setImmediate();
+    second.abort();
+    assert.deepEqual(await reads[1], ['a']);
+    assert.equal(state.aborted, true);
+  });
 
-test('what is said later about a provider is added to what is known of it', async () => {
-  const { query, finish } = controlled([provider('a')]);
-  query.offer({ peerId: 'a', origins: ['http://right:5000', 'http://a:5000'] });
-  finish();
-  const providers: Provider[] = [];
-  for await (const found of query.read()) providers.push(found);
-  assert.deepEqual(providers, [{ peerId: 'a', origins: ['http://a:5000', 'http://right:5000'] }]);
-});
+  it('adds later origins of a provider to those known', async () => {
+    const { query, finish } = controlled([provider('a')]);
+    query.offer({ peerId: 'a', origins: ['http://right:5000', 'http://a:5000'] });
+    finish();
+    const providers: Provider[] = [];
+    for await (const found of query.read()) providers.push(found);
+    assert.deepEqual(providers, [{ peerId: 'a', origins: ['http://a:5000', 'http://right:5000'] }]);
+  });
 
-test('a further step is taken only when what the one before has found is not enough', async () => {
-  const taken: string[] = [];
-  const step = (peerId: string) => (found: (it: Provider) => void) => {
-    taken.push(peerId);
-    found(provider(peerId));
-    return Promise.resolve(false);
-  };
-  const query = new SharedQuery(
-    [provider('known')],
-    [step('first'), step('second')],
-    () => undefined,
-  );
-  const reader = query.read();
-  const next = async () => (await reader.next()).value?.peerId;
-  assert.equal(await next(), 'known');
-  assert.deepEqual(taken, []);
-  assert.equal(await next(), 'first');
-  await setImmediate();
-  assert.deepEqual(taken, ['first']);
-  assert.equal(await next(), 'second');
-  assert.equal(await next(), undefined);
-});
+  it('runs a further step only when a reader wants more than the one before has found', async () => {
+    const taken: string[] = [];
+    const step = (peerId: string) => (found: (it: Provider) => void) => {
+      taken.push(peerId);
+      found(provider(peerId));
+      return Promise.resolve(false);
+    };
+    const query = new SharedQuery(
+      [provider('known')],
+      [step('first'), step('second')],
+      () => undefined,
+    );
+    const reader = query.read();
+    const next = async () => (await reader.next()).value?.peerId;
+    assert.equal(await next(), 'known');
+    assert.deepEqual(taken, []);
+    assert.equal(await next(), 'first');
+    await setImmediate();
+    assert.deepEqual(taken, ['first']);
+    assert.equal(await next(), 'second');
+    assert.equal(await next(), undefined);
+  });
 
-test('a step that is sure that there are no more is the last', async () => {
-  let further = 0;
-  const query = new SharedQuery(
-    [],
-    [
-      () => Promise.resolve(true),
-      () => {
-        further++;
-        return Promise.resolve(true);
-      },
-    ],
-    () => undefined,
-  );
-  assert.deepEqual(await ids(query.read()), []);
-  assert.equal(further, 0);
+  it('runs no step after one that is sure that there are no more', async () => {
+    let further = 0;
+    const query = new SharedQuery(
+      [],
+      [
+        () => Promise.resolve(true),
+        () => {
+          further++;
+          return Promise.resolve(true);
+        },
+      ],
+      () => undefined,
+    );
+    assert.deepEqual(await ids(query.read()), []);
+    assert.equal(further, 0);
+  });
 });

@@ -178,7 +178,7 @@ export async function createNode(
   return { node, start: () => startNode(node, failures) };
 }
 
-/** kad-dht's components, changed so that it registers this handler in place of its own. */
+/** kad-dht's components, changed so that it registers this handler instead of its own. */
 function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTComponents {
   const { registrar } = components;
   const handle: typeof registrar.handle = (protocol, _, options) =>

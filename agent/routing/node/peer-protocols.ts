@@ -15,8 +15,8 @@ type IdentifyingNode = Pick<
 >;
 
 /**
- * Which of Peerglass' own protocols each connected peer speaks, as it says when it identifies itself (libp2p
- * specification "identify"). The peer store knows it too, but gives it asynchronously.
+ * Which of Peerglass' own protocols each connected peer speaks, from the protocol list in its identify message (libp2p
+ * specification "identify"). The peer store has it too, but only asynchronously.
  */
 export class PeerProtocols {
   readonly #node: IdentifyingNode;

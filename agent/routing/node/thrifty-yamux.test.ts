@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -14,7 +14,7 @@ import type { RoutingNode } from './libp2p-node.ts';
 
 const PROTOCOL = '/test/1.0.0';
 
-/** Passes bytes on between two sockets, and counts those that come back. */
+/** A proxy that counts the bytes that come back from the server. */
 async function counting(port: number) {
   const count = { back: 0 };
   const server = createServer((socket) => {
@@ -37,33 +37,35 @@ async function startNode(): Promise<RoutingNode> {
   return node;
 }
 
-test('small messages are not acknowledged one by one, and large ones still flow', async (t) => {
-  const [a, b] = [await startNode(), await startNode()];
-  t.after(() => Promise.all([a.stop(), b.stop()]));
-  const [address] = b.services.listening.addresses();
-  const target = address && tcpAddress(address)?.port;
-  assert.ok(target);
-  const { count, server, port } = await counting(target);
-  t.after(() => server.close());
-  let received = 0;
-  await b.handle(PROTOCOL, (stream) => {
-    stream.addEventListener('message', ({ data }) => (received += data.byteLength));
-  });
-  await a.dial(multiaddr(`/ip4/127.0.0.1/tcp/${String(port)}/p2p/${b.peerId.toString()}`));
-  const stream = await a.dialProtocol(b.peerId, PROTOCOL);
-  stream.send(new Uint8Array(1));
-  await until(() => received === 1);
-  const before = count.back;
-  for (let sent = 1; sent <= 200; sent++) {
-    stream.send(new Uint8Array(100));
-    await until(() => received === 1 + sent * 100);
-  }
-  // An update takes some 30 bytes on the wire.
-  assert.ok(count.back - before < 200 * 15, `${String(count.back - before)} bytes came back`);
+describe('thriftyYamux', () => {
+  it('sends no window update for each small message, and lets large amounts flow', async (t) => {
+    const [a, b] = [await startNode(), await startNode()];
+    t.after(() => Promise.all([a.stop(), b.stop()]));
+    const [address] = b.services.listening.addresses();
+    const target = address && tcpAddress(address)?.port;
+    assert.ok(target);
+    const { count, server, port } = await counting(target);
+    t.after(() => server.close());
+    let received = 0;
+    await b.handle(PROTOCOL, (stream) => {
+      stream.addEventListener('message', ({ data }) => (received += data.byteLength));
+    });
+    await a.dial(multiaddr(`/ip4/127.0.0.1/tcp/${String(port)}/p2p/${b.peerId.toString()}`));
+    const stream = await a.dialProtocol(b.peerId, PROTOCOL);
+    stream.send(new Uint8Array(1));
+    await until(() => received === 1);
+    const before = count.back;
+    for (let sent = 1; sent <= 200; sent++) {
+      stream.send(new Uint8Array(100));
+      await until(() => received === 1 + sent * 100);
+    }
+    // An update takes some 30 bytes on the wire.
+    assert.ok(count.back - before < 200 * 15, `${String(count.back - before)} bytes came back`);
 
-  const large = 3 * 1024 * 1024;
-  for (let sent = 0; sent < large; sent += 65_536) {
-    if (!stream.send(new Uint8Array(65_536))) await stream.onDrain();
-  }
-  await until(() => received === 20_001 + large);
+    const large = 3 * 1024 * 1024;
+    for (let sent = 0; sent < large; sent += 65_536) {
+      if (!stream.send(new Uint8Array(65_536))) await stream.onDrain();
+    }
+    await until(() => received === 20_001 + large);
+  });
 });

@@ -6,11 +6,11 @@ type RestingState = 'provided' | 'surplus';
 type ActiveState = Exclude<RecordState, RestingState>;
 
 /**
- * The state of each of our records with one peer.
+ * The state of each of our records with one peer. `record-state.ts` decides on the states; this class stores them.
  *
- * A key is in one of three collections. Nearly all are `provided`, and 100 peers may have thousands each: a set for
- * that state takes 33 bytes a key where a map to states takes 46 (`record-state.ts` is the only place that
- * decides on states). The map holds those with work to do or in an exchange, the latest that came to it last.
+ * A key is in one of three collections. Nearly all records are `provided`, and 100 peers may have thousands each. A set
+ * for that state takes 33 bytes a key, a map to states 46. So only records with work to do or in an exchange are in the
+ * map, the latest last.
  */
 export class PeerRecords {
   readonly #resting: Readonly<Record<RestingState, Set<RoutingKey>>> = {
@@ -43,9 +43,9 @@ export class PeerRecords {
 
   /** Applies `refresh` to all records. The one that was confirmed first will be sent first. */
   refresh(): void {
-    for (const key of [...this.#active.keys()]) this.#apply(key, 'refresh');
-    for (const key of [...this.#resting.provided].reverse()) this.#apply(key, 'refresh');
-    this.#resting.surplus.clear();
+    const { provided, surplus } = this.#resting;
+    const keys = [...this.#active.keys(), ...[...provided].reverse(), ...surplus];
+    for (const key of keys) this.#apply(key, 'refresh');
   }
 
   /** The latest keys to provide, at most `max`. */

@@ -19,7 +19,7 @@ const CHUNK_TIMEOUT_MS = 10_000;
 const RETRY = { first: 500, most: 60_000 };
 /** Part of the refresh interval that a refresh may come early. */
 const REFRESH_SPREAD = 0.1;
-/** After so many failures a withdrawal is given up: the records expire, and other keys must be provided. */
+/** Attempts of a withdrawal before it is given up: the records expire, and other keys must be provided. */
 const MAX_WITHDRAW_ATTEMPTS = 5;
 
 export interface ProvideQueueComponents {
@@ -83,8 +83,8 @@ export class ProvideQueue {
   }
 
   /**
-   * Does all queued work. Resolves when it is done or has failed for the first time; after a failure the queue retries
-   * by itself, with growing pauses.
+   * Does all queued work. Resolves when it is done or has failed for the first time. After a failure the queue
+   * retries, with growing pauses.
    */
   run(): Promise<void> {
     if (this.#running === undefined && this.#retry === undefined && this.#hasWork()) {

@@ -23,7 +23,7 @@ export interface ProvideQueuesComponents {
 
 /**
  * The queue of each peer that has or is to get records of ours. The queue of a peer that leaves is kept for a while: its
- * connection may be lost for a short time only, and then it is to be told of what was withdrawn meanwhile.
+ * connection may be lost for a short time only, and keys withdrawn meanwhile must be withdrawn from it too.
  */
 export class ProvideQueues {
   readonly #components: ProvideQueuesComponents;

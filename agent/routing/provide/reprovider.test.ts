@@ -1,73 +1,69 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
 import { until } from '../../testing/conformance/router.ts';
+import { silent } from '../../testing/test-network.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { Reprovider } from './reprovider.ts';
 import type { ReproviderComponents } from './reprovider.ts';
-import { silent } from '../../testing/test-network.ts';
 
-type Exchange = (peer: DhtPeer, multihashes: readonly Uint8Array[], signal: AbortSignal) => unknown;
+type Exchange = (
+  peer: DhtPeer,
+  multihashes: readonly Uint8Array[],
+  signal: AbortSignal | undefined,
+) => unknown;
 
-/** Never answers, and ends when it is told to. */
-const silence: Exchange = (_peer, _multihashes, signal) =>
+/** Never answers, and ends when its signal aborts. */
+const noAnswer: Exchange = (_peer, _multihashes, signal) =>
   new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => {
+    signal?.addEventListener('abort', () => {
       reject(signal.reason as Error);
     });
   });
 
 let members: DhtPeer[] = [];
 let changed: () => void = () => undefined;
-let onPlace: Exchange = () => undefined;
+let onProvide: Exchange = () => undefined;
 let onWithdraw: Exchange = () => undefined;
-let placement: Reprovider;
+let reprovider: Reprovider;
+
+const components: ReproviderComponents = {
+  client: {
+    addProviders: async (peer, keys, _ms, signal) => {
+      await onProvide(peer, keys, signal);
+      return 1;
+    },
+  },
+  withdrawals: {
+    send: async (peer, keys, _ms, signal) => {
+      await onWithdraw(peer, keys, signal);
+      return true;
+    },
+  },
+  membership: {
+    members: () => members,
+    onChange: (listener) => {
+      changed = listener;
+    },
+  },
+  records: { add: () => true, delete: () => undefined },
+  logger: silent,
+  observer: {},
+};
 
 beforeEach(() => {
   members = [];
-  onPlace = onWithdraw = () => undefined;
-  const components = {
-    client: {
-      addProviders: async (
-        peer: DhtPeer,
-        keys: readonly Uint8Array[],
-        _ms: number,
-        signal: AbortSignal,
-      ) => {
-        await onPlace(peer, keys, signal);
-      },
-    },
-    withdrawals: {
-      send: async (
-        peer: DhtPeer,
-        keys: readonly Uint8Array[],
-        _ms: number,
-        signal: AbortSignal,
-      ) => {
-        await onWithdraw(peer, keys, signal);
-        return true;
-      },
-    },
-    membership: {
-      members: () => members,
-      onChange: (listener: () => void) => {
-        changed = listener;
-      },
-    },
-    records: { add: () => true, delete: () => undefined },
-    logger: silent,
-    observer: {},
-  };
-  placement = new Reprovider(components as unknown as ReproviderComponents, { ownPeerId: 'me' });
-  placement.start();
+  onProvide = onWithdraw = () => undefined;
+  reprovider = new Reprovider(components, { ownPeerId: 'me' });
+  reprovider.start();
 });
 
 afterEach(() => {
-  placement.stop();
+  reprovider.stop();
 });
 
 async function join(count: number): Promise<void> {
@@ -79,105 +75,126 @@ async function join(count: number): Promise<void> {
   changed();
 }
 
-test('a peer that says nothing holds up neither calls nor the other peers', async () => {
-  await join(3);
-  const frozen = members[0];
-  const placed = new Set<string>();
-  const ended: string[] = [];
-  onPlace = (peer, keys, signal) => {
-    if (peer !== frozen) return placed.add(peer.text);
-    signal.addEventListener('abort', () => ended.push(peer.text));
-    return silence(peer, keys, signal);
-  };
-  await placement.advertise(['one']);
-  assert.equal(placed.size, 2);
-  await placement.advertise(['two']);
-  await placement.withdraw(['one']);
-  const abort = new AbortController();
-  const advertised = placement.advertise(['three'], abort.signal);
-  abort.abort();
-  await assert.rejects(advertised, { name: 'AbortError' });
-  assert.deepEqual(ended, []);
-  placement.stop();
-  assert.deepEqual(ended, [frozen?.text], 'its exchange ends with the placement');
-});
+describe('Reprovider', () => {
+  it('delays neither callers nor other peers for a peer that does not answer', async () => {
+    await join(3);
+    const frozen = members[0];
+    const provided = new Set<string>();
+    const ended: string[] = [];
+    onProvide = (peer, keys, signal) => {
+      if (peer !== frozen) return provided.add(peer.text);
+      signal?.addEventListener('abort', () => ended.push(peer.text));
+      return noAnswer(peer, keys, signal);
+    };
+    await reprovider.advertise(['one']);
+    assert.equal(provided.size, 2);
+    await reprovider.advertise(['two']);
+    await reprovider.withdraw(['one']);
+    const abort = new AbortController();
+    const advertised = reprovider.advertise(['three'], abort.signal);
+    abort.abort();
+    await assert.rejects(advertised, { name: 'AbortError' });
+    assert.deepEqual(ended, []);
+    reprovider.stop();
+    assert.deepEqual(ended, [frozen?.text], 'its exchange ends when the reprovider stops');
+  });
 
-test('an exchange ends when its peer has left', async () => {
-  await join(1);
-  let ended = false;
-  onPlace = (peer, keys, signal) => {
-    signal.addEventListener('abort', () => {
-      ended = true;
+  it('ends the exchange with a peer that leaves', async () => {
+    await join(1);
+    let ended = false;
+    onProvide = (peer, keys, signal) => {
+      signal?.addEventListener('abort', () => {
+        ended = true;
+      });
+      return noAnswer(peer, keys, signal);
+    };
+    await reprovider.advertise(['key']);
+    members = [];
+    changed();
+    await until(() => ended);
+  });
+
+  it('makes up for a withdrawal that a lost connection stopped when the peer is back', async () => {
+    await join(1);
+    const all = members;
+    await reprovider.advertise(['one', 'two', 'three']);
+    let ended = false;
+    onWithdraw = (peer, keys, signal) => {
+      signal?.addEventListener('abort', () => {
+        ended = true;
+      });
+      return noAnswer(peer, keys, signal);
+    };
+    await reprovider.withdraw(['one']);
+    members = [];
+    changed();
+    await until(() => ended);
+    await reprovider.withdraw(['two']);
+    const withdrawn: number[] = [];
+    let provided = 0;
+    onWithdraw = (_peer, keys) => withdrawn.push(keys.length);
+    onProvide = (_peer, keys) => (provided += keys.length);
+    members = all;
+    changed();
+    await until(() => withdrawn.length > 0 && provided > 0);
+    assert.deepEqual(withdrawn, [2]);
+    assert.equal(provided, 1, 'it may have lost the record that is to stay');
+  });
+
+  it('tries a failed withdrawal again', async () => {
+    await join(1);
+    await reprovider.advertise(['key']);
+    let attempts = 0;
+    onWithdraw = () => {
+      if (++attempts < 4) throw new Error('no connection');
+    };
+    await reprovider.withdraw(['key']);
+    await until(() => attempts === 4);
+  });
+
+  it('provides a key again to the closest peers only, however many have joined', async () => {
+    const keys = ['one', 'two', 'three', 'four', 'five'];
+    let provided = 0;
+    onProvide = (_peer, multihashes) => (provided += multihashes.length);
+    await join(20);
+    await reprovider.advertise(keys);
+    assert.equal(provided, 20 * keys.length);
+    for (let i = 0; i < 3; i++) {
+      const before = provided;
+      await join(40);
+      await until(() => provided > before);
+    }
+    provided = 0;
+    reprovider.reprovideAll();
+    await until(() => provided >= 20 * keys.length);
+    assert.equal(provided, 20 * keys.length);
+  });
+
+  it('withdraws everything on leaving', async () => {
+    await join(2);
+    await reprovider.advertise(['one', 'two']);
+    const withdrawn: number[] = [];
+    onWithdraw = (_peer, keys) => withdrawn.push(keys.length);
+    await reprovider.leave();
+    assert.deepEqual(withdrawn, [2, 2]);
+  });
+
+  it('provides nothing before it has joined, and then everything', async (t) => {
+    await join(2);
+    const joined = Promise.withResolvers<undefined>();
+    const late = new Reprovider(components, { ownPeerId: 'me' });
+    late.start(joined.promise);
+    t.after(() => {
+      late.stop();
     });
-    return silence(peer, keys, signal);
-  };
-  await placement.advertise(['key']);
-  members = [];
-  changed();
-  await until(() => ended);
-});
-
-test('a withdrawal that a lost connection stopped is made up for when the peer is back', async () => {
-  await join(1);
-  const all = members;
-  await placement.advertise(['one', 'two', 'three']);
-  let ended = false;
-  onWithdraw = (peer, keys, signal) => {
-    signal.addEventListener('abort', () => {
-      ended = true;
-    });
-    return silence(peer, keys, signal);
-  };
-  await placement.withdraw(['one']);
-  members = [];
-  changed();
-  await until(() => ended);
-  await placement.withdraw(['two']);
-  const withdrawn: number[] = [];
-  let placed = 0;
-  onWithdraw = (_peer, keys) => withdrawn.push(keys.length);
-  onPlace = (_peer, keys) => (placed += keys.length);
-  members = all;
-  changed();
-  await until(() => withdrawn.length > 0 && placed > 0);
-  assert.deepEqual(withdrawn, [2]);
-  assert.equal(placed, 1, 'it may have lost the record that is to stay');
-});
-
-test('a withdrawal that fails is tried again', async () => {
-  await join(1);
-  await placement.advertise(['key']);
-  let attempts = 0;
-  onWithdraw = () => {
-    if (++attempts < 4) throw new Error('no connection');
-  };
-  await placement.withdraw(['key']);
-  await until(() => attempts === 4);
-});
-
-test('only the peers closest to a key get it anew, however many have come', async () => {
-  const keys = ['one', 'two', 'three', 'four', 'five'];
-  let placed = 0;
-  onPlace = (_peer, multihashes) => (placed += multihashes.length);
-  await join(20);
-  await placement.advertise(keys);
-  assert.equal(placed, 20 * keys.length);
-  for (let i = 0; i < 3; i++) {
-    const before = placed;
-    await join(40);
-    await until(() => placed > before);
-  }
-  placed = 0;
-  placement.reprovideAll();
-  await until(() => placed >= 20 * keys.length);
-  assert.equal(placed, 20 * keys.length);
-});
-
-test('everything is taken back on leaving', async () => {
-  await join(2);
-  await placement.advertise(['one', 'two']);
-  const withdrawn: number[] = [];
-  onWithdraw = (_peer, keys) => withdrawn.push(keys.length);
-  await placement.leave();
-  assert.deepEqual(withdrawn, [2, 2]);
+    let provided = 0;
+    onProvide = (_peer, keys) => (provided += keys.length);
+    await late.advertise(['one', 'two']);
+    assert.deepEqual(
+      [late.size, late.has('one'), late.has('three'), provided],
+      [2, true, false, 0],
+    );
+    joined.resolve(undefined);
+    await until(() => provided === 4);
+  });
 });

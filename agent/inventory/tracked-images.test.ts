@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { parseReference } from '../oci/reference.ts';
+import { SharePolicy } from '../oci/share-policy.ts';
+import { sha256 } from '../testing/image.ts';
+import { sharedParts, TrackedImages } from './tracked-images.ts';
+import type { TrackedImage } from './tracked-images.ts';
+
+const [root, layer, other] = ['root', 'layer', 'other'].map((text) => sha256(Buffer.from(text)));
+assert.ok(root && layer && other);
+
+function image(name: string, init: Partial<TrackedImage> = {}): TrackedImage {
+  const tree = { digests: new Set([root, layer]), missing: new Set<never>(), broken: new Map() };
+  return {
+    ...{ name, registry: 'r.example', root, tree, tagKey: undefined, sharesContent: true },
+    ...init,
+  } as TrackedImage;
+}
+
+function tracking(...images: TrackedImage[]): TrackedImages {
+  const tracked = new TrackedImages();
+  for (const each of images) tracked.replace(each.name, each);
+  return tracked;
+}
+
+describe('TrackedImages', () => {
+  it('knows the images that a blob belongs to, until they are removed or replaced', () => {
+    const images = tracking(image('a'), image('b'));
+    const names = () => images.ownersOf(layer).map(({ name }) => name);
+    assert.deepEqual(names(), ['a', 'b']);
+    images.replace('a', undefined);
+    assert.deepEqual(names(), ['b']);
+    const tree = { ...image('b').tree, digests: new Set([root]) };
+    const previous = images.replace('b', image('b', { tree }));
+    assert.equal(previous?.name, 'b');
+    assert.deepEqual(names(), []);
+    assert.equal(images.ownersOf(root).length, 1);
+    assert.equal(images.size, 1);
+  });
+
+  it('shares a blob of no image, and one of several images when one of them is shared', () => {
+    const images = tracking(image('a', { sharesContent: false }));
+    assert.equal(images.isShared(other), true);
+    assert.equal(images.isShared(layer), false);
+    images.replace('b', image('b'));
+    assert.equal(images.isShared(layer), true);
+    images.replace('b', undefined);
+    assert.equal(images.isShared(layer), false);
+    images.replace('a', undefined);
+    assert.equal(images.isShared(layer), true);
+  });
+});
+
+describe('sharedParts', () => {
+  it('shares the tag of a name without digest only', () => {
+    const partsOf = (name: string) => {
+      const reference = parseReference(name);
+      assert.ok(reference);
+      return sharedParts(reference, new SharePolicy());
+    };
+    assert.deepEqual(partsOf('r.example/app:1'), {
+      registry: 'r.example',
+      tagKey: 'r.example/app:1',
+      sharesContent: true,
+    });
+    assert.equal(partsOf(`r.example/app:1@${root}`).tagKey, undefined);
+    assert.equal(partsOf(`r.example/app@${root}`).tagKey, undefined);
+  });
+});

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { multiaddr } from '@multiformats/multiaddr';
+
+import { providerFromPeer } from './provider-origins.ts';
+import type { ProviderFromPeerOptions } from './provider-origins.ts';
+
+function origins(
+  multiaddrs: string[],
+  options: Partial<ProviderFromPeerOptions> = {},
+): readonly string[] | undefined {
+  return providerFromPeer(
+    { peerId: 'a', multiaddrs: multiaddrs.map((text) => multiaddr(text)) },
+    { registryPort: 5000, loopback: false, ...options },
+  )?.origins;
+}
+
+describe('providerFromPeer', () => {
+  it('takes the addresses of the registry that a peer announces', () => {
+    assert.deepEqual(
+      origins([
+        '/ip4/10.0.0.7/tcp/5001',
+        '/ip4/10.0.0.7/tcp/30020/http',
+        '/ip6/fd00::7/tcp/30020/http',
+        '/ip4/10.0.0.7/tcp/30020/http',
+      ]),
+      ['http://10.0.0.7:30020', 'http://[fd00::7]:30020'],
+    );
+  });
+
+  it('takes https for a peer with TLS, in each form of announcing it', () => {
+    assert.deepEqual(
+      origins([
+        '/ip4/10.0.0.7/tcp/5001',
+        '/ip4/10.0.0.7/tcp/5000/tls/http',
+        '/ip6/fd00::7/tcp/5000/https',
+        '/ip4/10.0.0.8/tcp/5000/tls',
+      ]),
+      ['https://10.0.0.7:5000', 'https://[fd00::7]:5000'],
+    );
+    const both = ['/ip4/10.0.0.7/tcp/5000/http', '/ip4/10.0.0.7/tcp/5443/tls/http'];
+    assert.deepEqual(origins(both), ['https://10.0.0.7:5443', 'http://10.0.0.7:5000']);
+  });
+
+  it('leaves out peers without TLS on request', () => {
+    assert.equal(origins(['/ip4/10.0.0.7/tcp/5001'], { tlsOnly: true }), undefined);
+    assert.deepEqual(
+      origins(['/ip4/10.0.0.7/tcp/6000/http', '/ip4/10.0.0.7/tcp/5000/tls/http'], {
+        tlsOnly: true,
+      }),
+      ['https://10.0.0.7:5000'],
+    );
+  });
+
+  it('assumes our registry port for a peer that announces no registry', () => {
+    assert.deepEqual(
+      origins([
+        '/ip6/fd00::7/tcp/5001',
+        '/ip4/10.0.0.7/tcp/5001',
+        '/ip4/10.0.0.7/udp/5001/quic-v1',
+      ]),
+      ['http://[fd00::7]:5000', 'http://10.0.0.7:5000'],
+    );
+  });
+
+  it('assumes the default port too, when ours is another', () => {
+    assert.deepEqual(origins(['/ip4/10.0.0.7/tcp/5001'], { registryPort: 6000 }), [
+      'http://10.0.0.7:6000',
+      'http://10.0.0.7:5000',
+    ]);
+  });
+
+  it('puts the IP of the connection first', () => {
+    const addresses = ['/ip4/172.17.0.1/tcp/5000/http', '/ip4/10.0.0.7/tcp/5000/http'];
+    assert.equal(origins(addresses, { connectedIp: '10.0.0.7' })?.[0], 'http://10.0.0.7:5000');
+  });
+
+  it('ignores loopback, unless this node is on loopback itself', () => {
+    assert.equal(origins(['/ip4/127.0.0.1/tcp/5000/http', '/dns4/node/tcp/5000/http']), undefined);
+    assert.deepEqual(origins(['/ip4/127.0.0.1/tcp/5000/http'], { loopback: true }), [
+      'http://127.0.0.1:5000',
+    ]);
+  });
+
+  it('names a bounded number of origins', () => {
+    const many = Array.from({ length: 50 }, (_, i) => `/ip4/10.0.0.${String(i)}/tcp/5000/http`);
+    assert.equal(origins(many)?.length, 4);
+  });
+
+  it('ignores addresses at which no node can be', () => {
+    const nowhere = [
+      '/ip4/0.0.0.0/tcp/9090',
+      '/ip4/169.254.169.254/tcp/80',
+      '/ip4/224.0.0.1/tcp/5',
+      '/ip4/255.255.255.255/tcp/5',
+      '/ip4/127.0.0.1/tcp/9090',
+      '/ip6/::/tcp/9090',
+      '/ip6/::1/tcp/9090',
+      '/ip6/::ffff:127.0.0.1/tcp/9090',
+      '/ip6/::ffff:7f00:1/tcp/9090',
+      '/ip6/::7f00:1/tcp/9090',
+      '/ip6/fe80::1/tcp/80',
+      '/ip6/ff02::1/tcp/80',
+      '/ip4/10.0.0.9/tcp/0',
+    ];
+
+    for (const address of nowhere) assert.equal(origins([`${address}/http`]), undefined, address);
+    assert.equal(origins(['/ip4/169.254.169.254/tcp/5001']), undefined);
+    assert.equal(origins(['/ip4/0.0.0.0/tcp/80/http'], { loopback: true }), undefined);
+  });
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+
+import { silent } from '../../testing/test-network.ts';
+import type { ProvidersAnswer } from '../dht/dht-client.ts';
+import { closest, K } from '../dht/kademlia.ts';
+import { routingKey } from '../dht/key.ts';
+import { dhtPeer } from '../node/membership.ts';
+import type { DhtPeer } from '../node/membership.ts';
+import { ProviderQuery } from './provider-query.ts';
+
+const key = routingKey('key');
+const MISS: ProvidersAnswer = { providers: [], closer: [] };
+
+const newPeer = async (): Promise<DhtPeer> =>
+  dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519')));
+
+const addressed = (peer: DhtPeer) => ({
+  peerId: peer.text,
+  multiaddrs: [multiaddr('/ip4/10.0.0.7/tcp/5001')],
+});
+
+/** A query among `count` members. A peer without an answer in `answers` has no record. */
+async function start(count: number, isEstablished = false) {
+  const members = await Promise.all(Array.from({ length: count }, newPeer));
+  const answers = new Map<string, Promise<ProvidersAnswer>>();
+  const unresponsive = new Set<string>();
+  const asked: { readonly peerId: string; readonly providersOnly: boolean }[] = [];
+  const found: string[] = [];
+  const query = new ProviderQuery(
+    {
+      // Farther from the key than any member.
+      self: { ...(await newPeer()), prefix: ~key.target >>> 0 },
+      client: {
+        getProviders: (peer, _multihash, { providersOnly }) => {
+          asked.push({ peerId: peer.text, providersOnly });
+          return answers.get(peer.text) ?? Promise.resolve(MISS);
+        },
+      },
+      membership: {
+        members: () => members,
+        isEstablished: () => isEstablished,
+        isUnresponsive: (peerId: string) => unresponsive.has(peerId),
+        markResponsive: ({ text }: DhtPeer) => unresponsive.delete(text),
+        markUnresponsive: ({ text }: DhtPeer) => unresponsive.add(text),
+      } as never,
+      logger: silent,
+    },
+    key,
+  );
+  const { signal } = new AbortController();
+  return {
+    ranked: closest(key.target, members, count),
+    answers,
+    unresponsive,
+    asked,
+    found,
+    first: () => query.askFirst((peers) => found.push(...peers.map((it) => it.peerId)), signal),
+    others: (stop = signal) =>
+      query.askOthers((peers) => found.push(...peers.map((it) => it.peerId)), stop),
+  };
+}
+
+describe('ProviderQuery', () => {
+  it('takes the misses of the three closest established peers for a miss', async () => {
+    const { ranked, asked, first } = await start(30, true);
+    assert.equal(await first(), true);
+    assert.deepEqual(
+      asked,
+      ranked.slice(0, 3).map(({ text }) => ({ peerId: text, providersOnly: true })),
+    );
+  });
+
+  it('asks none first when there are too few established peers', async () => {
+    const { asked, first } = await start(30);
+    assert.equal(await first(), false);
+    assert.deepEqual(asked, []);
+  });
+
+  it('is not sure of a miss when one of the first names a provider', async () => {
+    const { ranked, answers, found, first } = await start(30, true);
+    const [nearest, provider] = ranked;
+    assert.ok(nearest && provider);
+    answers.set(nearest.text, Promise.resolve({ providers: [addressed(provider)], closer: [] }));
+    assert.equal(await first(), false);
+    assert.deepEqual(found, [provider.text]);
+  });
+
+  it('asks the K closest of the others, and not twice', async () => {
+    const { ranked, asked, first, others } = await start(30, true);
+    await first();
+    assert.equal(await others(), true);
+    const expected = ranked.slice(0, K).map(({ text }) => text);
+    assert.deepEqual(new Set(asked.map(({ peerId }) => peerId)), new Set(expected));
+    assert.equal(asked.length, K);
+  });
+
+  it('asks closer peers that others name, when they have an address', async () => {
+    const { ranked, answers, found, others } = await start(1);
+    const [only] = ranked;
+    const [stranger, unaddressed, provider] = [await newPeer(), await newPeer(), await newPeer()];
+    assert.ok(only);
+    const closer = [addressed(stranger), { peerId: unaddressed.text, multiaddrs: [] }];
+    answers.set(only.text, Promise.resolve({ providers: [], closer }));
+    answers.set(stranger.text, Promise.resolve({ providers: [addressed(provider)], closer: [] }));
+    answers.set(unaddressed.text, Promise.reject(new Error('asked without an address')));
+    answers.get(unaddressed.text)?.catch(() => undefined);
+    assert.equal(await others(), true);
+    assert.deepEqual(found, [provider.text]);
+  });
+
+  it('is not sure of a miss when a peer fails, and takes that peer for unresponsive', async () => {
+    const { ranked, answers, unresponsive, others } = await start(2);
+    const [failing] = ranked;
+    assert.ok(failing);
+    answers.set(failing.text, Promise.reject(new Error('no answer')));
+    assert.equal(await others(), false);
+    assert.deepEqual([...unresponsive], [failing.text]);
+  });
+
+  it('asks unresponsive peers too, and waits for them only when no other answers', async () => {
+    const { ranked, answers, unresponsive, asked, others } = await start(2);
+    const [frozen] = ranked;
+    assert.ok(frozen);
+    unresponsive.add(frozen.text);
+    answers.set(frozen.text, Promise.withResolvers<never>().promise);
+    assert.equal(await others(), true);
+    assert.equal(asked.length, 2);
+
+    const alone = await start(1);
+    const [late] = alone.ranked;
+    assert.ok(late);
+    alone.unresponsive.add(late.text);
+    assert.equal(await alone.others(), true);
+    assert.deepEqual([...alone.unresponsive], [], 'the peer has answered');
+  });
+});

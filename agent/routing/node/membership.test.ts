@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { PeerId, Topology } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+
+import { dhtPeer, Membership } from './membership.ts';
+
+const GRACE_MS = 3000;
+const UNRESPONSIVE_MS = 30_000;
+
+const newId = async (): Promise<PeerId> => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+
+/** A routing table with the given peers. */
+class FakeTable extends EventTarget {
+  readonly ids = new Set<PeerId>();
+  readonly kb = { toIterable: () => [...this.ids].map((peerId) => ({ peerId })) };
+
+  add(id: PeerId): void {
+    this.ids.add(id);
+    this.dispatchEvent(new Event('peer:add'));
+  }
+
+  remove(id: PeerId): Promise<void> {
+    this.ids.delete(id);
+    this.dispatchEvent(new Event('peer:remove'));
+    return Promise.resolve();
+  }
+}
+
+/** The membership of a node whose connections and clock are those of the test. */
+async function start(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
+  const table = new FakeTable();
+  const connected = new Set<PeerId>();
+  let topology: Topology = {};
+  const own = await newId();
+  const node = {
+    peerId: own,
+    services: { dht: { routingTable: table } },
+    register: (_protocol: string, registered: Topology) => {
+      topology = registered;
+      return Promise.resolve('id');
+    },
+    unregister: () => undefined,
+    getConnections: (id: PeerId) =>
+      connected.has(id) ? [{ remoteAddr: multiaddr('/ip4/10.0.0.7/tcp/5001') }] : [],
+  };
+  const membership = new Membership(node as never, 1000);
+  await membership.start();
+  t.after(() => {
+    membership.stop();
+  });
+  let changes = 0;
+  membership.onChange(() => changes++);
+  return {
+    own,
+    table,
+    membership,
+    changes: () => changes,
+    ids: () => membership.members().map(({ text }) => text),
+    connect: (id: PeerId) => {
+      connected.add(id);
+      void topology.onConnect?.(id, {} as never);
+    },
+    disconnect: (id: PeerId) => {
+      connected.delete(id);
+      void topology.onDisconnect?.(id);
+    },
+    pass: (ms: number) => {
+      now += ms;
+      t.mock.timers.tick(ms);
+    },
+  };
+}
+
+describe('Membership', () => {
+  it('has connected peers and those of the routing table, each once, without this node', async (t) => {
+    const { own, table, connect, ids, changes, membership } = await start(t);
+    const [a, b] = [await newId(), await newId()];
+    connect(a);
+    for (const id of [a, b, own]) table.add(id);
+    assert.deepEqual(ids().sort(), [a, b].map(String).sort());
+    assert.equal(changes(), 4);
+    assert.equal(membership.members(), membership.members(), 'the same array without a change');
+  });
+
+  it('removes a peer after a grace period without connection, also from the table', async (t) => {
+    const { table, connect, disconnect, pass, ids } = await start(t);
+    const a = await newId();
+    connect(a);
+    table.add(a);
+    disconnect(a);
+    pass(GRACE_MS - 1);
+    assert.deepEqual(ids(), [String(a)]);
+    pass(1);
+    assert.deepEqual(ids(), []);
+    assert.equal(table.ids.size, 0);
+  });
+
+  it('keeps a peer that connects again within the grace period', async (t) => {
+    const { connect, disconnect, pass, ids, membership } = await start(t);
+    const a = await newId();
+    connect(a);
+    disconnect(a);
+    assert.equal(membership.isUnresponsive(String(a)), true);
+    connect(a);
+    assert.equal(membership.isUnresponsive(String(a)), false);
+    pass(GRACE_MS);
+    assert.deepEqual(ids(), [String(a)]);
+  });
+
+  it('counts a peer as unresponsive until it answers, or for 30 seconds', async (t) => {
+    const { pass, membership } = await start(t);
+    const [a, b] = [dhtPeer(await newId()), dhtPeer(await newId())];
+    const reported: string[] = [];
+    membership.onUnresponsive(({ text }) => reported.push(text));
+    membership.markUnresponsive(a);
+    membership.markUnresponsive(b);
+    membership.markResponsive(b);
+    assert.deepEqual(reported, [a.text, b.text]);
+    const unresponsive = () => [a, b].map(({ text }) => membership.isUnresponsive(text));
+    assert.deepEqual(unresponsive(), [true, false]);
+    pass(UNRESPONSIVE_MS);
+    assert.deepEqual(unresponsive(), [false, false]);
+  });
+
+  it('counts a peer as established after a time of uninterrupted connection', async (t) => {
+    const { connect, disconnect, pass, membership } = await start(t);
+    const a = await newId();
+    const isEstablished = () => membership.isEstablished(String(a));
+    assert.equal(isEstablished(), false);
+    connect(a);
+    pass(999);
+    assert.equal(isEstablished(), false);
+    pass(1);
+    assert.equal(isEstablished(), true);
+    disconnect(a);
+    connect(a);
+    assert.equal(isEstablished(), false);
+  });
+
+  it('knows the IP of the connection with a member', async (t) => {
+    const { connect, disconnect, membership } = await start(t);
+    const a = await newId();
+    assert.equal(membership.connectedIp(String(a)), undefined);
+    connect(a);
+    assert.equal(membership.connectedIp(String(a)), '10.0.0.7');
+    disconnect(a);
+    assert.equal(membership.connectedIp(String(a)), undefined);
+  });
+});
