@@ -211,21 +211,21 @@ describe('GuardedStore', () => {
     assert.equal(await guard.verifier.verify(half), 'unsettled');
   });
 
-  it('does not read what somebody vouches for, and reads it when nobody does any more', async () => {
+  it('does not read a blob that was verified at commit, and reads it when that no longer holds', async () => {
     await using folders = await makeFolders();
     const { layout } = folders;
     const digest = await layout.putBlob(SMALL);
-    let vouched = true;
-    const vouches: GuardingInit['vouches'] = () => Promise.resolve(vouched);
-    await using guard = await Guarding.start(layout, folders.data, { vouches });
+    let verified = true;
+    const verifiedAtCommit: GuardingInit['verifiedAtCommit'] = () => Promise.resolve(verified);
+    await using guard = await Guarding.start(layout, folders.data, { verifiedAtCommit });
     assert.ok((await read(guard.store, digest))?.equals(SMALL));
     assert.equal(await guard.verified('right'), 0);
-    vouched = false;
+    verified = false;
     assert.ok((await read(guard.store, digest))?.equals(SMALL));
     assert.equal(await guard.verified('right'), 1);
-    vouched = true;
+    verified = true;
     await damage(layout.path, digest);
-    // A disk that lies changes no times: whoever vouches does not know.
+    // A disk that loses bytes changes no times, so the check of the commit still passes.
     await using blob = await layout.store.open(digest);
     assert.ok(blob !== undefined);
     guard.verdicts.set(digest, { state: stateOf(blob), finding: 'wrong', checkedAt: Date.now() });

@@ -21,8 +21,8 @@ import { LayoutUnderTest } from './layout-fixture.ts';
 export interface GuardingInit extends Partial<ScrubberInit> {
   /** Milliseconds that `open` waits; 30,000 by default. */
   readonly patience?: number;
-  /** Has a say as containerd has of what it committed. */
-  readonly vouches?: (blob: OpenBlob) => Promise<boolean>;
+  /** Replaces the store's `verifiedAtCommit`. */
+  readonly verifiedAtCommit?: (blob: OpenBlob) => Promise<boolean>;
 }
 
 /** A guard over a real folder, with all that belongs to it; as if an agent had started. */
@@ -42,8 +42,11 @@ export class Guarding implements AsyncDisposable {
 
   private constructor(layout: LayoutUnderTest, folder: string, init: GuardingInit) {
     const logger = pino({ level: 'info' }, { write: (line: string) => this.log.push(line) });
-    const { vouches } = init;
-    const store = vouches === undefined ? layout.store : Object.assign(layout.store, { vouches });
+    const { verifiedAtCommit } = init;
+    const store =
+      verifiedAtCommit === undefined
+        ? layout.store
+        : Object.assign(layout.store, { verifiedAtCommit });
     const { verdicts, metrics, thread } = this;
     this.#file = new ResultsFile({ verdicts, logger }, folder, 100);
     this.verifier = new Verifier({ store, verdicts, thread, metrics });
