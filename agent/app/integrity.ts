@@ -27,7 +27,7 @@ interface GuardComponents {
 /** A store that gives out only what is right, and what keeps it so. */
 export interface Guard {
   readonly store: ContentStore;
-  /** Verifies in the background and keeps the verdicts, until `signal` is aborted. */
+  /** Verifies in the background and keeps the results, until `signal` is aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** For `/debug/status`. */
   status(): Record<string, unknown>;
@@ -35,7 +35,7 @@ export interface Guard {
 
 /**
  * Puts the guard in front of the store. What was found out before is read from `--data-dir`; without one,
- * only what containerd vouches for is known at the start.
+ * only the blobs that containerd verified at their commit are known at the start.
  *
  * @param parts takes what is to be ended with the agent
  */
@@ -44,27 +44,27 @@ export async function guardStore(
   config: RegistryConfig,
   parts: AsyncDisposableStack,
 ): Promise<Guard> {
-  const verdicts = new VerificationResults();
+  const results = new VerificationResults();
   const folder = config['data-dir'];
-  const file = folder === '' ? undefined : new ResultsFile({ verdicts, logger }, folder);
+  const file = folder === '' ? undefined : new ResultsFile({ results, logger }, folder);
   await file?.load();
   const thread = new HashThread();
-  const verifier = parts.use(new Verifier({ store, verdicts, thread, metrics }));
-  const judge = new IntegrityChecker({ store, verdicts, verifier, metrics, imagesOf, logger });
-  const patrol = new Scrubber(
-    { store, judge, verdicts, logger },
+  const verifier = parts.use(new Verifier({ store, results, thread, metrics }));
+  const checker = new IntegrityChecker({ store, results, verifier, metrics, imagesOf, logger });
+  const scrubber = new Scrubber(
+    { store, checker, results, logger },
     { rate: config['scrub-rate'], interval: config['scrub-interval'] },
   );
   return {
-    store: new GuardedStore({ store, judge, patrol }),
+    store: new GuardedStore({ store, checker, scrubber }),
     run: async (signal) => {
-      await Promise.all([patrol.run(signal), file?.run(signal)]);
+      await Promise.all([scrubber.run(signal), file?.run(signal)]);
     },
     status: () => ({
-      bad: Object.fromEntries([...judge.bad].slice(0, MAX_NAMED)),
-      verdicts: verdicts.size,
+      bad: Object.fromEntries([...checker.bad].slice(0, MAX_NAMED)),
+      verdicts: results.size,
       beingVerified: verifier.pending,
-      rounds: patrol.rounds,
+      rounds: scrubber.rounds,
     }),
   };
 }
