@@ -54,34 +54,34 @@ export async function guardStore(
   { folder, ...scrubbing }: GuardInit,
   resources: AsyncDisposableStack,
 ): Promise<Guard> {
-  const verdicts = new VerificationResults();
-  const file = folder === '' ? undefined : new ResultsFile({ verdicts, logger }, folder);
+  const results = new VerificationResults();
+  const file = folder === '' ? undefined : new ResultsFile({ results, logger }, folder);
   await file?.load();
   const thread = new HashThread();
-  const verifier = resources.use(new Verifier({ store, verdicts, thread, metrics }));
+  const verifier = resources.use(new Verifier({ store, results, thread, metrics }));
   let imagesOf = (_digest: Digest): readonly string[] => [];
-  const judge = new IntegrityChecker({
+  const checker = new IntegrityChecker({
     store,
-    verdicts,
+    results,
     verifier,
     metrics,
     imagesOf: (digest) => imagesOf(digest),
     logger,
   });
-  const patrol = new Scrubber({ store, judge, verdicts, logger }, scrubbing);
+  const scrubber = new Scrubber({ store, checker, results, logger }, scrubbing);
   return {
-    store: new GuardedStore({ store, judge, patrol }),
+    store: new GuardedStore({ store, checker, scrubber }),
     nameImages: (names) => {
       imagesOf = names.imagesOf.bind(names);
     },
     run: async (signal) => {
-      await Promise.all([patrol.run(signal), file?.run(signal)]);
+      await Promise.all([scrubber.run(signal), file?.run(signal)]);
     },
     status: () => ({
-      bad: Object.fromEntries([...judge.bad].slice(0, MAX_NAMED)),
-      verdicts: verdicts.size,
+      bad: Object.fromEntries([...checker.bad].slice(0, MAX_NAMED)),
+      verdicts: results.size,
       beingVerified: verifier.pending,
-      rounds: patrol.rounds,
+      rounds: scrubber.rounds,
     }),
   };
 }

@@ -1,13 +1,17 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import type { Digest } from '../oci/digest.ts';
-import { StoreUnavailableError, type ContentStore, type StoreChange } from './content-store.ts';
+import {
+  StoreUnavailableError,
+  type ContentStore,
+  type StoreChange,
+} from '../store/content-store.ts';
 
 /**
  * A consumer of `changes()` for tests, as the port describes it: it lists everything on `relist`, and looks up
  * whatever else it is told of.
  */
-export class Follower implements AsyncDisposable {
+export class StoreFollower implements AsyncDisposable {
   /** What the store holds, as far as this consumer has been told. */
   readonly blobs = new Set<Digest>();
   /** Image names and the digests that they point to. */
