@@ -18,6 +18,7 @@ import {
   type TransferFixture,
   type TransferFixtureInit,
 } from '../testing/transfer-fixture.ts';
+import { unreadIngest } from '../testing/unread-ingest.ts';
 
 const SMALL = 1_000;
 const LARGE = 3_000_000;
@@ -90,6 +91,7 @@ function ingestsThatAre(isRight: boolean): Ingests {
     has: () => Promise.resolve(true),
     open: (digest: Digest): Promise<Ingest> =>
       Promise.resolve({
+        ...unreadIngest,
         digest,
         state: () => Promise.resolve('whole'),
         verify: () => Promise.resolve(isRight),

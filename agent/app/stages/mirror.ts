@@ -5,13 +5,10 @@ import type { Logger } from 'pino';
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
 import { LocalSource } from '../../content/local-source.ts';
-import {
-  HttpListener,
-  type HttpListenerInit,
-  type ListenAddress,
-} from '../../http/http-listener.ts';
+import { HttpListener, type HttpListenerInit } from '../../http/http-listener.ts';
 import { instrument } from '../../http/instrument.ts';
 import { LateHandler } from '../../http/late-handler.ts';
+import type { ListenAddress } from '../../http/bind.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { MirrorHandler } from '../../mirror/mirror-handler.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';

@@ -16,6 +16,7 @@ import { testTls } from '../../testing/test-tls.ts';
 import { PeerClient } from '../client/peer-client.ts';
 import { Blocklist } from '../select/blocklist.ts';
 import { Attribution } from './attribution.ts';
+import { unreadIngest } from '../../testing/unread-ingest.ts';
 
 const SIZE = 10_000;
 const image = makeImage(SIZE);
@@ -44,6 +45,7 @@ function startAttribution(isRight: boolean) {
   const metrics = createMetrics();
   const verified = Promise.withResolvers<boolean>();
   const ingest: Ingest = {
+    ...unreadIngest,
     digest,
     state: () => Promise.resolve('whole'),
     verify: () => verified.promise,

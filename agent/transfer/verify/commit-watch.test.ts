@@ -8,6 +8,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { sha256 } from '../../testing/image.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { CommitWatch } from './commit-watch.ts';
+import { unreadIngest } from '../../testing/unread-ingest.ts';
 
 const bytes = Buffer.from('the content');
 const digest: Digest = sha256(bytes);
@@ -20,6 +21,7 @@ function startWatch(t: TestContext, ingest: Partial<Ingest> & { states?: IngestS
   const { states = ['whole'], ...rest } = ingest;
   const seen = { checks: 0, hashes: 0, aborts: 0, closed: 0 };
   const opened: Ingest = {
+    ...unreadIngest,
     digest,
     state: () => Promise.resolve(states[Math.min(seen.checks++, states.length - 1)] ?? 'removed'),
     verify: () => {

@@ -8,6 +8,7 @@ import { FixedRouter, providerOf, startMirror } from '../../../agent/testing/mir
 import { quiet } from '../../../agent/testing/quiet.ts';
 import { ChunkPlan } from '../../../agent/transfer/body/chunk-sizes.ts';
 import { serve } from './serve.ts';
+import { unreadIngest } from '../../../agent/testing/unread-ingest.ts';
 
 /** What the bench asks for; both answers are the base URL of the mirror. */
 export interface HolderInit {
@@ -29,6 +30,7 @@ const ingests: Ingests = {
   has: () => Promise.resolve(true),
   open: (digest: Digest): Promise<Ingest> =>
     Promise.resolve({
+      ...unreadIngest,
       digest,
       state: () => Promise.resolve('whole'),
       verify: () => Promise.resolve(true),
