@@ -9,7 +9,9 @@ import { after, before, beforeEach, describe, it, type TestContext } from 'node:
 import { parseHostsToml, type HostsFile } from '../hosts/hosts-toml.ts';
 import { PROGRAMS, freePort, spawnProgram } from '../testing/agent-program.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { mirrorEntry } from '../testing/certs-folder.ts';
 import { eventually } from '../testing/eventually.ts';
+import { fileTree } from '../testing/file-tree.ts';
 
 // What ships; that the sources are the same program is for program.test.ts to show.
 const program = PROGRAMS.bundle;
@@ -125,5 +127,35 @@ describe('an agent that configures containerd', () => {
     const other = await start(t, ['--disable-default-registry-endpoint']);
     await other.exit;
     assert.match(other.log(), /needs --registries-yaml/);
+  });
+
+  it('is kept by a running agent once its mirror listens, and given back at its end', async (t) => {
+    const tree = fileTree(certs);
+    const [metricsPort, registryPort] = [await freePort(), await freePort()];
+    const agent = spawnProgram(program, [
+      'registry',
+      ...['--oci-layout', join(folder, 'layout'), '--router-addr', '127.0.0.1:0'],
+      ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+      ...['--registry-addr', `:${registryPort}`, '--mirrored-registries', '*', 'quay.io'],
+      ...['--containerd-registry-config-path', certs, '--configure', '--configure-remove-on-exit'],
+    ]);
+    agent.stderr.resume();
+    t.after(() => agent.kill('SIGKILL'));
+    const hosts = [mirrorEntry(`http://127.0.0.1:${registryPort}`)];
+    const configured = (): Promise<void> =>
+      eventually(() => {
+        assert.deepEqual(parsed('_default'), { hosts });
+        assert.deepEqual(parsed('quay.io'), { server: 'https://quay.io', hosts });
+      });
+    await configured();
+    const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
+    assert.equal(answer.status, 200, 'it listens when a file names it');
+    await answer.body?.cancel();
+    const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+    assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
+    agent.kill('SIGTERM');
+    const [code] = (await once(agent, 'exit')) as [number];
+    assert.equal(code, 0);
+    assert.deepEqual(fileTree(certs), tree);
   });
 });

@@ -113,7 +113,7 @@ async function measure(names: readonly Name[], index: number): Promise<readonly 
     'both agents know the others',
     async () => {
       const states = await Promise.all(agents.map((agent) => agent.status()));
-      return states.every((state) => (state?.peers ?? 0) >= others + 2);
+      return states.every((state) => (state?.peers ?? 0) > others);
     },
     { timeoutMs: 120_000, everyMs: 500 },
   );
