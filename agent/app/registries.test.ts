@@ -24,10 +24,10 @@ configs:
       passwrod: hunter2
 `;
 
-// What ships; that the sources are the same program is for program.test.ts to show.
+// What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
-describe('registries.yaml', () => {
+describe('registriesToShare, in an agent with --registries-yaml', () => {
   let folder: string;
   let file: string;
   before(() => {
@@ -38,7 +38,7 @@ describe('registries.yaml', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('registry does not start with a file that leaves open what is shared', async () => {
+  it('keeps the agent from starting when the file leaves open what is shared', async () => {
     for (const [text, says] of [
       [BAD, /registries\.yaml:2:3: the star needs quotes/],
       ['mirrors:\n  localhost:5000:\n', /registries\.yaml: it mirrors no registry/],
@@ -54,8 +54,8 @@ describe('registries.yaml', () => {
     }
   });
 
-  it('registry shares only what the file mirrors', async (t) => {
-    // Not quite right, and clear all the same: told of, and no reason not to start.
+  it('shares only the registries that the file mirrors', async (t) => {
+    // An unknown key is logged, and is no reason not to start.
     writeFileSync(file, `${GOOD.replace('username', 'usrname')}\n`);
     await using layout = await (await LayoutUnderTest.create()).begin();
     const images = new Map<string, string>();

@@ -84,7 +84,7 @@ function recordTimes(config: RegistryConfig): { refreshMs: number; validityMs: n
 }
 
 /** Counts the work of the router in the metrics. */
-export function countRouting(metrics: Metrics): RoutingObserver {
+export function countRouting(metrics: Metrics): Required<RoutingObserver> {
   return {
     onLookup(result, seconds) {
       metrics.lookupDuration.observe({ result }, seconds);

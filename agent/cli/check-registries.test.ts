@@ -35,13 +35,13 @@ describe('peerglass check-registries', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('says that all is well, and ends with 0', async () => {
+  it('prints which registries a correct file mirrors, and ends with 0', async () => {
     writeFileSync(file, GOOD);
     const { code, stdout, stderr } = await runProgram(program, ['check-registries', file]);
     assert.deepEqual([code, stdout, stderr], [0, `${file}: ok, mirrors docker.io\n`, '']);
   });
 
-  it('says what is wrong where, and ends with 1', async () => {
+  it('prints each finding with its place and a correction, and ends with 1 for errors', async () => {
     writeFileSync(file, BAD);
     const { code, stdout, stderr } = await runProgram(program, ['check-registries', file]);
     assert.equal(code, 1, stderr);
@@ -73,7 +73,7 @@ ${file}: 2 errors, 1 warning
     assert.match(stdout, /: warning: .*\n(.*\n)*.*: 0 errors, 1 warning\n$/);
   });
 
-  it('tells machines the same', async () => {
+  it('prints the same findings as JSON with --output json', async () => {
     writeFileSync(file, BAD);
     const words = ['check-registries', file, '--output', 'json'];
     const { code, stdout } = await runProgram(program, words);
@@ -92,7 +92,7 @@ ${file}: 2 errors, 1 warning
     assert.doesNotMatch(stdout, /hunter2/);
   });
 
-  it('refuses what is no such file in one line', async () => {
+  it('refuses a missing or too large file, and wrong usage, in one line', async () => {
     const large = join(folder, 'large.yaml');
     writeFileSync(large, '');
     truncateSync(large, 10_000_000);

@@ -15,7 +15,7 @@ const program = PROGRAMS.bundle;
 describe('peerglass cleanup-wait', () => {
   const { folder, where } = useCertsFolder();
 
-  it('waits until every cleanup has said that it is done, several times in a row', async (t) => {
+  it('waits until the cleanups of all nodes answer several times in a row', async (t) => {
     const port = await freePort();
     const wait = spawnProgram(program, [
       'cleanup-wait',
@@ -45,8 +45,8 @@ describe('peerglass cleanup-wait', () => {
   });
 
   it(
-    'begins anew when a slow node appears',
-    { skip: process.getuid?.() === 0 ? false : 'NOT TESTED: names of its own take root' },
+    'starts to count again when a slow node appears',
+    { skip: process.getuid?.() === 0 ? false : 'NOT TESTED: a private /etc/hosts needs root' },
     async (t) => {
       const port = await freePort();
       const names = join(folder, 'names');
@@ -89,14 +89,14 @@ describe('peerglass cleanup-wait', () => {
     [['--probe-endpoint', ':1'], /--probe-endpoint NAME:PORT is needed/],
     [['--probe-endpoint', 'a:1', '--threshold', '0'], /at least 1/],
   ] as const) {
-    it(`does not wait for nothing: ${args.join(' ')}`, async () => {
+    it(`refuses to wait without an endpoint or a threshold: ${args.join(' ')}`, async () => {
       const { code, stderr } = await runProgram(program, ['cleanup-wait', ...args]);
       assert.equal(code, 2);
       assert.match(stderr, says);
     });
   }
 
-  it('stops to wait when it is told to', async () => {
+  it('ends with 1 on SIGTERM while it waits', async () => {
     const wait = spawnProgram(program, ['cleanup-wait', '--probe-endpoint', '127.0.0.1:1']);
     await once(wait.stderr, 'data');
     wait.stderr.resume();

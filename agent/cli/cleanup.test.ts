@@ -22,7 +22,7 @@ describe('peerglass cleanup', () => {
   const { folder, certs, where } = useCertsFolder();
 
   it(
-    'leaves the authority where a file that was edited names it, for containerd fails without',
+    'keeps the copy of the authority while an edited hosts.toml names it, because containerd fails without it',
     { skip: noOpenssl },
     async () => {
       await using authority = await Authority.create();
@@ -41,11 +41,11 @@ describe('peerglass cleanup', () => {
       rmSync(file);
       const gone = await runProgram(program, ['cleanup', ...where]);
       assert.equal(gone.code, 0, gone.stderr);
-      assert.ok(!existsSync(copy), 'nothing names it any more');
+      assert.ok(!existsSync(copy), 'no file names it any more');
     },
   );
 
-  it('forgets what an agent kept, and nothing of others', async () => {
+  it('removes the files of an agent from --data-dir, and no others', async () => {
     const data = join(folder, 'data');
     const cleanup = ['cleanup', ...where, '--data-dir', data];
     mkdirSync(data);

@@ -15,7 +15,7 @@ const program = PROGRAMS.bundle;
 describe('peerglass configuration', () => {
   const { folder, certs, where, parsed } = useCertsFolder();
 
-  it("takes Spegel's flags and variables, and cleanup leaves no trace", async () => {
+  it("takes Spegel's flags and variables, and cleanup restores the folder", async () => {
     const tree = fileTree(folder);
     const flags = ['configuration', ...where];
     const { code, stderr } = await runProgram(program, [
@@ -51,7 +51,7 @@ describe('peerglass configuration', () => {
     assert.deepEqual(fileTree(folder), tree);
   });
 
-  it('names authorities and a certificate for mirrors with TLS, and for no others', async () => {
+  it('names authorities and a certificate for mirrors with TLS only', async () => {
     const { code, stderr } = await runProgram(program, [
       ...['configuration', ...where, '--mirror-target-ca', '/pki/ca.crt'],
       ...['--mirror-targets', 'https://127.0.0.1:5000', 'http://10.0.0.9:5000'],
@@ -63,7 +63,7 @@ describe('peerglass configuration', () => {
     assert.deepEqual(parsed('_default'), { hosts: [first, mirrorEntry('http://10.0.0.9:5000')] });
   });
 
-  it('gives * and _default a file beside those of named registries', async () => {
+  it('writes the default file for * and _default, beside those of named registries', async () => {
     for (const all of ['*', '_default']) {
       const { code, stderr } = await runProgram(program, [
         ...['configuration', ...where, '--mirror-targets', '127.0.0.1:5000'],
@@ -109,7 +109,7 @@ describe('peerglass configuration', () => {
       /quay\.io\/hosts\.toml: line 1: .*/,
     ],
   ] as const) {
-    it(`refuses in one line, and changes nothing: ${args.join(' ')}`, async () => {
+    it(`refuses wrong options in one line, and changes no file: ${args.join(' ')}`, async () => {
       mkdirSync(join(certs, 'quay.io'));
       writeFileSync(join(certs, 'quay.io/hosts.toml'), 'server = \n');
       const tree = fileTree(certs);
@@ -122,7 +122,7 @@ describe('peerglass configuration', () => {
   }
 
   it(
-    'copies the authority of the mirror for containerd, renews the copy and takes it away',
+    'copies the authority of the mirror for containerd, renews the copy, and cleanup removes it',
     { skip: noOpenssl },
     async () => {
       await using authority = await Authority.create();
@@ -151,12 +151,12 @@ describe('peerglass configuration', () => {
       writeFileSync(copy, 'of a run before');
       const flags = ['--mirror-targets', 'http://127.0.0.1:30020'];
       await runProgram(program, ['configuration', ...where, ...flags]);
-      assert.ok(!existsSync(copy), 'nothing names it any more');
+      assert.ok(!existsSync(copy), 'no file names it any more');
     },
   );
 
   it(
-    'has nothing to write where all is as it should be, on a read-only file system either',
+    'writes nothing when the files are correct already, so that it works on a read-only file system',
     { skip: process.getuid?.() !== 0 && 'needs root to mount' },
     async () => {
       const flags = [...where, '--mirror-targets', 'http://127.0.0.1:30020'];

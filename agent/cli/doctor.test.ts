@@ -17,7 +17,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       rmSync(folder, { recursive: true });
     });
 
-    it('examines a node where nothing runs, and ends with 1', async () => {
+    it('prints a report of a node where nothing runs, and ends with 1', async () => {
       const words = ['doctor', '--output', 'json', '--metrics-addr', '127.0.0.1:1'];
       const socket = ['--containerd-sock', join(folder, 'none.sock')];
       const { code, stdout, stderr } = await runProgram(program, [...words, ...socket]);

@@ -27,7 +27,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(parsed.version, packageJson.version);
     });
 
-    it('lists every option in a line of its own, or two', async () => {
+    it('lists every option of registry once, in one line or two', async () => {
       const { code, stdout } = await runProgram(program, ['registry', '--help']);
       assert.equal(code, 0);
       const flags = Object.keys({ ...REGISTRY_OPTIONS, ...COMMON_OPTIONS });
@@ -72,7 +72,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       [['doctor', '--image', 'UPPER'], {}, /--image: "UPPER" is no image/],
       [['doctor', '--output', 'yaml'], {}, /--output: .*text, json/],
     ] as const) {
-      it(`ends with 2 and one line: ${args.join(' ')} ${Object.keys(env).join(' ')}`, async () => {
+      it(`ends with 2 and one line on stderr for wrong usage: ${args.join(' ')} ${Object.keys(env).join(' ')}`, async () => {
         const words =
           args[0] === 'registry' ? [...args, '--metrics-addr', '127.0.0.1:0'] : [...args];
         const given = 'METRICS_ADDR' in env || args[1] === '--registry-addr' ? [...args] : words;

@@ -48,7 +48,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       }
     });
 
-    it('ends with 1 when the socket is none or the key is corrupt, and names the file', async () => {
+    it('ends with 1 and names the file, when the socket is a plain file or the key is corrupt', async () => {
       const file = join(folder, 'private.key');
       writeFileSync(file, 'nonsense');
       const ports = ['metrics-addr', 'registry-addr', 'router-addr'].flatMap((flag) => [
@@ -64,7 +64,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.match(key.stderr, /private\.key/);
     });
 
-    it('waits for containerd, and says so', async (t) => {
+    it('waits for containerd, and logs a warning meanwhile', async (t) => {
       const child = spawnProgram(program, [
         'registry',
         ...['--containerd-sock', join(folder, 'containerd.sock')],
@@ -85,7 +85,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(code, 0, log);
     });
 
-    it('on SIGTERM is not ready at once, and finishes the request in flight', async (t) => {
+    it('is not ready from SIGTERM on, and finishes the request in flight', async (t) => {
       const layout = join(folder, 'layout');
       await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
       const bytes = Buffer.alloc(BLOB_BYTES, 'peerglass');
@@ -123,7 +123,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(code, 0);
     });
 
-    it('takes requests for a while after the signal, for those who have not heard of it', async (t) => {
+    it('takes new requests during --shutdown-delay, for clients that have not heard of the end', async (t) => {
       const layout = join(folder, 'layout');
       const [metricsPort, registryPort] = [await freePort(), await freePort()];
       const child = spawnProgram(program, [
@@ -149,7 +149,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal((await response.arrayBuffer()).byteLength, BLOB_BYTES);
     });
 
-    it('ends at once on a second signal', async (t) => {
+    it('ends at once with 1 on a second signal, with a request in flight', async (t) => {
       const layout = join(folder, 'layout');
       const [metricsPort, registryPort] = [await freePort(), await freePort()];
       const child = spawnProgram(program, [
@@ -165,7 +165,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       });
       const digest = sha256(Buffer.alloc(BLOB_BYTES, 'peerglass'));
       const url = `http://127.0.0.1:${registryPort}/v2/app/blobs/${digest}`;
-      // Not read: it stays in flight for as long as the agent lets it.
+      // The body is not read, so the request stays in flight until the agent cuts it off.
       let response: Response | undefined;
       while (response?.status !== 200) {
         assert.equal(child.exitCode, null, log);

@@ -26,7 +26,7 @@ configs:
 // What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
-describe('registries.yaml, for configuration and registry', () => {
+describe('subcommands with --registries-yaml', () => {
   let folder: string;
   let file: string;
   before(() => {
@@ -37,7 +37,7 @@ describe('registries.yaml, for configuration and registry', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('configuration writes what the file says, and never a credential', async () => {
+  it('configuration writes the hosts.toml files that it asks for, without credentials', async () => {
     writeFileSync(file, GOOD);
     const certs = join(folder, 'certs.d');
     mkdirSync(certs);
@@ -69,7 +69,7 @@ describe('registries.yaml, for configuration and registry', () => {
     assert.equal(server, 'http://127.0.0.1:5000');
   });
 
-  it('configuration refuses a file with errors, and leaves everything as it was', async () => {
+  it('configuration refuses a file with errors, and changes nothing', async () => {
     const certs = join(folder, 'certs.d');
     const tree = fileTree(certs);
     const ca = 'configs: {m.example: {tls: {ca_file: /nowhere/ca.crt}}}';
@@ -92,7 +92,7 @@ describe('registries.yaml, for configuration and registry', () => {
     }
   });
 
-  it('options that contradict each other are wrong usage', async () => {
+  it('refuse options that contradict each other as wrong usage', async () => {
     const mirror = ['--mirror-targets', 'http://127.0.0.1:5000'];
     const both = ['--registries-yaml', file, '--mirrored-registries', 'docker.io'];
     for (const [words, says] of [
