@@ -30,7 +30,7 @@ const asked = values.platform?.map((text) => {
 const { source, revision } = values;
 const metadata = await readMetadata(root, process.env, { source, revision });
 if (metadata.source === undefined)
-  say('package.json names no repository, nor does --source: no label tells it');
+  say('neither package.json nor --source has the repository: the image gets no source label');
 const built = await buildImage({
   root,
   output: values.output,
@@ -62,10 +62,10 @@ await writeFile(
 );
 print(built.layout);
 print(built.archive);
-// Who names a platform wants that one.
+// A platform that was requested explicitly is required.
 if (asked !== undefined && built.leftOut.length > 0) process.exitCode = 1;
 
-/** For whoever signs and attests what was built. */
+/** Digests of the index and the images, for signing and attestation. */
 function digests(): Record<string, string> {
   const images = built.images.map(
     ({ image }) => [image.platform?.architecture ?? '', image.digest] as const,

@@ -1,25 +1,25 @@
 import { build, type Metafile, type Plugin } from 'esbuild';
 
-/** A bundle to be made. */
+/** Options of {@link bundleAgent}. */
 export interface BundleInit {
   /** Folder of the repository. */
   readonly root: string;
-  /** The file to write. */
+  /** Path of the bundle. */
   readonly outfile: string;
-  /** First line, for a system whose kernel is to run the file: `#!/usr/bin/node`. */
+  /** First line, with which the kernel can run the file: `#!/usr/bin/node`. */
   readonly hashbang?: string;
-  /** A source map beside the file, and the comments on licences of what is in it. Default true. */
+  /** Whether to write a source map and the licence comments beside the file. Default true. */
   readonly companions?: boolean;
 }
 
 /**
- * Bundles the agent into one file that Node.js 24 runs. The same sources give the same bytes in whatever folder.
+ * Bundles the agent into one file for Node.js 24. The same sources give the same bytes in any folder.
  *
- * @returns what went into it, by paths relative to `root`
+ * @returns the source files of the bundle, by path relative to `root`
  */
 export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']> {
   const { root, outfile, hashbang, companions = true } = init;
-  // Packages in CommonJS ask for built-in modules by require, which ES modules do not have by themselves.
+  // CommonJS packages load built-in modules with require, which ES modules lack.
   const require =
     "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
   const { metafile } = await build({
@@ -32,7 +32,7 @@ export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']>
     format: 'esm',
     minifySyntax: true,
     minifyWhitespace: true,
-    // Names stay, so that a stack trace in somebody's log can be read.
+    // minifyIdentifiers stays off, so that stack traces in logs are readable.
     keepNames: false,
     sourcemap: companions ? 'linked' : false,
     sourcesContent: false,
@@ -46,9 +46,9 @@ export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']>
 }
 
 /**
- * Undici's index loads all of it, `fetch`, caches, web sockets and mocks included (0.4 MiB of source). Of it the
- * agent uses a class with one method, its connector and its errors, so the bundle takes the files that these are in. Their names are no part of
- * undici's interface, but its version is pinned, and this build fails when they are gone.
+ * The index of undici loads everything, including `fetch`, caches, web sockets and mocks (0.4 MiB of source). The agent uses
+ * only one class with one method, the connector and the errors, so the bundle includes only their files. The names of these
+ * files are not part of undici's interface. But its version is pinned, and this build fails if a file is missing.
  */
 function onlyWhatIsUsedOfUndici(root: string): Plugin {
   return {

@@ -1,4 +1,4 @@
-/** Whether the checkout can be released: `scripts/check-release [TAG] [--notes FILE]`. See docs/RELEASING.md. */
+/** Checks whether the checkout can be released: `scripts/check-release [TAG] [--notes FILE]`. See docs/RELEASING.md. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -5,7 +5,7 @@ const problems = installTools();
 if (problems.length > 0) {
   say('*'.repeat(80));
   for (const problem of problems) say(`SKIPPED: ${problem}`);
-  say('The chart and the workflows are NOT checked with what is missing.');
+  say('The chart and the workflows are NOT checked with the missing tools.');
   say('*'.repeat(80));
 }
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { createMetrics } from '../metrics/metrics.ts';
+import { listen } from '../testing/listen.ts';
 import type { Provider } from '../routing/router.ts';
 import { AdminHandler, type DebugSources } from './admin-handler.ts';
-import { HttpListener } from '../http/http-listener.ts';
 
 const PROVIDER: Provider = { peerId: 'p', origins: ['http://10.0.0.1:5000'] };
 
@@ -12,26 +12,77 @@ async function start(t: TestContext, debug?: DebugSources): Promise<string> {
   const handler = new AdminHandler({
     metrics: createMetrics(),
     readiness: () => ({ ready: true, checks: {} }),
-    ...(debug && { debug }),
+    debug: () => debug,
   });
-  const address = { host: '127.0.0.1', port: 0 };
-  const listener = new HttpListener(address, '--metrics-addr', async (req, res) => {
+  return await listen(t, async (req, res) => {
     await handler.handle(req, res);
   });
-  const port = await listener.start();
-  t.after(() => listener.stop(0));
-  return `http://127.0.0.1:${port}`;
 }
 
-describe('what is served below /debug/', () => {
-  it('is nothing unless it is switched on', async (t) => {
+describe('AdminHandler', () => {
+  it('answers its endpoints by GET and HEAD, and anything else with an error', async (t) => {
+    const origin = await start(t);
+    for (const [path, status, type] of [
+      ['/livez', 200, 'application/json'],
+      ['/readyz', 200, 'application/json'],
+      ['/metrics', 200, 'text/plain'],
+      ['/', 404, 'application/json'],
+    ] as const) {
+      for (const method of ['GET', 'HEAD']) {
+        const response = await fetch(origin + path, { method });
+        assert.equal(response.status, status, path);
+        assert.ok(response.headers.get('content-type')?.startsWith(type), path);
+        await response.body?.cancel();
+      }
+    }
+    const post = await fetch(`${origin}/livez`, { method: 'POST' });
+    assert.deepEqual([post.status, post.headers.get('allow')], [405, 'GET, HEAD']);
+    await post.body?.cancel();
+  });
+
+  it('answers /readyz with 503 and the reasons while the node is not ready', async (t) => {
+    const readiness = { ready: false, checks: { store: { ok: false, reason: 'not there' } } };
+    const handler = new AdminHandler({ metrics: createMetrics(), readiness: () => readiness });
+    const origin = await listen(t, async (req, res) => {
+      await handler.handle(req, res);
+    });
+    const response = await fetch(`${origin}/readyz`);
+    assert.equal(response.status, 503);
+    assert.deepEqual(await response.json(), readiness);
+  });
+
+  it('updates gauges and takes debug sources at each request, so that both may come late', async (t) => {
+    let refreshed = 0;
+    let debug: DebugSources | undefined = undefined;
+    const handler = new AdminHandler({
+      metrics: createMetrics(),
+      readiness: () => ({ ready: true, checks: {} }),
+      refresh: () => (refreshed += 1),
+      debug: () => debug,
+    });
+    const origin = await listen(t, async (req, res) => {
+      await handler.handle(req, res);
+    });
+    const statusOf = async (path: string): Promise<number> => {
+      const response = await fetch(origin + path);
+      await response.body?.cancel();
+      return response.status;
+    };
+    assert.equal(await statusOf('/debug/peers'), 404);
+    debug = { status: () => ({}), peers: () => [PROVIDER], lookup: () => [] as never };
+    assert.equal(await statusOf('/debug/peers'), 200);
+    assert.equal(await statusOf('/metrics'), 200);
+    assert.equal(refreshed, 1);
+  });
+
+  it('serves nothing below /debug/ while it has no sources for that', async (t) => {
     const origin = await start(t);
     for (const path of ['status', 'peers', 'providers?key=x']) {
       assert.equal((await fetch(`${origin}/debug/${path}`)).status, 404, path);
     }
   });
 
-  it('names peers, and the providers of a key', async (t) => {
+  it('serves the status, the peers, and the providers of a key', async (t) => {
     const asked: string[] = [];
     const origin = await start(t, {
       status: () => ({ version: '1' }),
@@ -51,7 +102,7 @@ describe('what is served below /debug/', () => {
     assert.deepEqual(asked, [key]);
   });
 
-  it('bounds look-ups: their keys, and how many there are at once', async (t) => {
+  it('refuses a look-up of a key that is too long, and more than four at once', async (t) => {
     const release = Promise.withResolvers<undefined>();
     const origin = await start(t, {
       status: () => ({}),

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
+import { Routes } from '../http/routes.ts';
 import { sendJson } from '../http/send-json.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Provider } from '../routing/router.ts';
@@ -24,105 +25,124 @@ export interface DebugSources {
   readonly status: () => Record<string, unknown>;
   /** Peers that the node is connected with. */
   readonly peers: () => readonly Provider[];
-  /** Asks the directory who holds the key. */
+  /** Looks the key up in the DHT: the peers that hold it. */
   readonly lookup: (key: string, signal: AbortSignal) => AsyncIterable<Provider>;
 }
 
-/** What an {@link AdminHandler} tells. */
+/**
+ * What an {@link AdminHandler} answers with. Each is a function that is called for each request, because the listener is
+ * open before the parts are made that the answers come from.
+ */
 export interface AdminHandlerComponents {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
-  /** Brings gauges up to date before they are read. */
+  /** Brings gauges up to date before they are read. Default: there are none to update. */
   readonly refresh?: () => void;
-  /** Absent to leave all of `/debug/` out. */
-  readonly debug?: DebugSources;
+  /** Gives what is served below `/debug/`: `undefined`, the default, for nothing, or not yet. */
+  readonly debug?: () => DebugSources | undefined;
 }
 
 /** Longest key that is looked up, in characters: the longest name with its tag. */
 const MAX_KEY = 384;
-/** Look-ups at once for `/debug/providers`; further ones are refused. */
+/** Look-ups for `/debug/providers` at once; further ones are refused. */
 const MAX_LOOKUPS = 4;
 /** How long such a look-up may take, in milliseconds. */
 const LOOKUP_MS = 1_500;
-/** Providers that it names. */
+/** Providers in its answer. */
 const MAX_PROVIDERS = 50;
+
+const READ = ['GET', 'HEAD'];
+
+/** Answers a request, whose query is given, and names the label that counts it. */
+type Endpoint = (res: ServerResponse, query: URLSearchParams) => string | Promise<string>;
 
 /** Answers `/livez`, `/readyz`, `/metrics` and what is below `/debug/` on `--metrics-addr`. */
 export class AdminHandler {
   readonly #components: AdminHandlerComponents;
+  readonly #routes: Routes<Endpoint>;
   #lookups = 0;
 
   constructor(components: AdminHandlerComponents) {
     this.#components = components;
+    const routes: Record<string, Endpoint> = {
+      '/livez': answerLiveness,
+      '/readyz': (res) => this.#answerReadiness(res),
+      '/metrics': (res) => this.#answerMetrics(res),
+      '/debug/status': this.#debugging((res, { status }) => {
+        sendJson(res, 200, status());
+      }),
+      '/debug/peers': this.#debugging((res, { peers }) => {
+        sendJson(res, 200, { peers: peers() });
+      }),
+      '/debug/providers': this.#debugging((res, { lookup }, query) =>
+        this.#answerProviders(res, lookup, query.get('key') ?? ''),
+      ),
+    };
+    this.#routes = new Routes(
+      Object.entries(routes).map(([pattern, handler]) => ({ methods: READ, pattern, handler })),
+    );
   }
 
   /** Answers one request; never rejects. */
   async handle(req: IncomingMessage, res: ServerResponse): Promise<string> {
-    const [path = '', query = ''] = (req.url ?? '').split('?', 2);
-    if (req.method !== 'GET' && req.method !== 'HEAD') {
-      res.setHeader('Allow', 'GET, HEAD');
-      sendJson(res, 405, { error: 'only GET and HEAD' });
-      return 'admin';
-    }
-    switch (path) {
-      case '/livez':
-        sendJson(res, 200, { live: true });
-        return 'livez';
-      case '/readyz': {
-        const readiness = this.#components.readiness();
-        sendJson(res, readiness.ready ? 200 : 503, readiness);
-        return 'readyz';
-      }
-      case '/metrics': {
-        this.#components.refresh?.();
-        const { registry } = this.#components.metrics;
-        const text = await registry.metrics();
-        res.writeHead(200, { 'Content-Type': registry.contentType }).end(text);
-        return 'metrics';
-      }
-    }
-    const { debug } = this.#components;
-    if (debug !== undefined && path.startsWith('/debug/')) {
-      if (await this.#debug(debug, path, query, res)) return 'debug';
-    }
-    sendJson(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
+    const match = this.#routes.match(req.method, req.url);
+    if (match.kind === 'found') return await match.handler(res, match.query);
+    if (match.kind !== 'method-not-allowed') return answerNotFound(res);
+    res.setHeader('Allow', match.allow);
+    sendJson(res, 405, { error: 'only GET and HEAD' });
     return 'admin';
   }
 
-  async #debug(
-    sources: DebugSources,
-    path: string,
-    query: string,
-    res: ServerResponse,
-  ): Promise<boolean> {
-    switch (path) {
-      case '/debug/status':
-        sendJson(res, 200, sources.status());
-        return true;
-      case '/debug/peers':
-        sendJson(res, 200, { peers: sources.peers() });
-        return true;
-      case '/debug/providers': {
-        const key = new URLSearchParams(query).get('key') ?? '';
-        if (key === '' || key.length > MAX_KEY) {
-          sendJson(res, 400, { error: 'add ?key=<digest>, or the full name of a tag' });
-        } else if (this.#lookups >= MAX_LOOKUPS) {
-          sendJson(res, 503, { error: 'too many look-ups at once' });
-        } else {
-          sendJson(res, 200, { key, peers: await this.#providers(sources, key) });
-        }
-        return true;
-      }
-    }
-    return false;
+  #answerReadiness(res: ServerResponse): string {
+    const readiness = this.#components.readiness();
+    sendJson(res, readiness.ready ? 200 : 503, readiness);
+    return 'readyz';
   }
 
-  async #providers(sources: DebugSources, key: string): Promise<Provider[]> {
+  async #answerMetrics(res: ServerResponse): Promise<string> {
+    this.#components.refresh?.();
+    const { registry } = this.#components.metrics;
+    const text = await registry.metrics();
+    res.writeHead(200, { 'Content-Type': registry.contentType }).end(text);
+    return 'metrics';
+  }
+
+  /** An endpoint that exists while there is something to debug. */
+  #debugging(
+    answer: (
+      res: ServerResponse,
+      sources: DebugSources,
+      query: URLSearchParams,
+    ) => void | Promise<void>,
+  ): Endpoint {
+    return async (res, query) => {
+      const sources = this.#components.debug?.();
+      if (sources === undefined) return answerNotFound(res);
+      await answer(res, sources, query);
+      return 'debug';
+    };
+  }
+
+  async #answerProviders(
+    res: ServerResponse,
+    lookup: DebugSources['lookup'],
+    key: string,
+  ): Promise<void> {
+    if (key === '' || key.length > MAX_KEY) {
+      sendJson(res, 400, { error: 'add ?key=<digest>, or the full name of a tag' });
+    } else if (this.#lookups >= MAX_LOOKUPS) {
+      sendJson(res, 503, { error: 'too many look-ups at once' });
+    } else {
+      sendJson(res, 200, { key, peers: await this.#providers(lookup, key) });
+    }
+  }
+
+  async #providers(lookup: DebugSources['lookup'], key: string): Promise<Provider[]> {
     const found: Provider[] = [];
     this.#lookups += 1;
     try {
       using deadline = new Deadline(LOOKUP_MS);
-      for await (const provider of sources.lookup(key, deadline.signal)) {
+      for await (const provider of lookup(key, deadline.signal)) {
         found.push(provider);
         if (found.length >= MAX_PROVIDERS) break;
       }
@@ -131,4 +151,14 @@ export class AdminHandler {
     }
     return found;
   }
+}
+
+function answerLiveness(res: ServerResponse): string {
+  sendJson(res, 200, { live: true });
+  return 'livez';
+}
+
+function answerNotFound(res: ServerResponse): string {
+  sendJson(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
+  return 'admin';
 }

@@ -1,59 +1,53 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../config/options.ts';
-import { Inventory } from '../inventory/inventory.ts';
-import { Publisher } from '../inventory/publisher.ts';
-import { DataPlane } from '../native/data-plane.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { AdminHandler } from '../admin/admin-handler.ts';
-import { HttpListener } from '../http/http-listener.ts';
-import { sendJson } from '../http/send-json.ts';
-import { instrument } from '../http/instrument.ts';
-import { listenError } from '../http/listen-error.ts';
-import { MirrorHandler } from '../mirror/mirror-handler.ts';
-import { PeerUploads } from '../mirror/peer-uploads.ts';
-import { writeError } from '../http/respond.ts';
-import { OciError } from '../oci/errors.ts';
-import { SharePolicy } from '../oci/share-policy.ts';
-import { IDENTITY_PATH } from '../routing/bootstrap/http-bootstrapper.ts';
-import { loadIdentity } from '../routing/node/identity.ts';
-import { RouterListenError } from '../routing/node/libp2p-node.ts';
-import { Libp2pRouter } from '../routing/libp2p-router.ts';
-import { PeerClient } from '../transfer/client/peer-client.ts';
-import { PeerTransfer } from '../transfer/peer-transfer.ts';
-import { SingleFlightManifests } from '../content/single-flight-source.ts';
-import {
-  countDirectory,
-  createBootstrapper,
-  listenMultiaddrs,
-  recordTimes,
-} from './routing-options.ts';
-import { refreshGauges } from './gauges.ts';
+import { DataPlane } from '../native/data-plane.ts';
 import { Health } from './health.ts';
-import { holdBackOf } from './verified-buffer-options.ts';
-import { keepConfigured } from './hosts-keeper.ts';
+import { hostsKeeperPart } from './hosts-keeper.ts';
 import { IdleCollection } from './idle-collection.ts';
-import { guardStore } from './integrity.ts';
-import { registriesToShare } from './registries.ts';
-import { sharedSettings } from './shared-settings.ts';
-import { createStore } from './store.ts';
-import { createTls } from './tls.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { Loops } from './loops.ts';
+import { adminStage } from './stages/admin.ts';
+import { configurationStage } from './stages/configuration.ts';
+import { inventoryStage } from './stages/inventory.ts';
+import { MirrorPort, mirrorStage, uploadsInit } from './stages/mirror.ts';
+import { identityPort, routingStage } from './stages/routing.ts';
+import { storeStage } from './stages/store.ts';
+import { transferInit, transferStage } from './stages/transfer.ts';
 import { VERSION } from './version.ts';
 
-/** How long monitoring may take to read the last numbers at the end, in milliseconds. */
-const ADMIN_GRACE_MS = 500;
-
-/** Peers that `/debug/peers` names. */
-const MAX_PEERS_TOLD = 100;
+/**
+ * All that runs in an agent, in the order of its start. The end is the reverse, each part after the other.
+ *
+ * Before the first part ends, `/readyz` answers "stopping".
+ */
+const PARTS = [
+  // Ends the verifications under way, then the connection to containerd.
+  'store',
+  // Shows from the first moment whether the agent is ready. Ends with half a second for monitoring to read the last
+  // numbers.
+  'admin port',
+  // Opens before the router announces it. It has drained by the time it closes.
+  'mirror port',
+  // Joins the DHT, and leaves it.
+  'router',
+  'identity port',
+  // Ends the work behind the requests, then the connections to peers.
+  'transfer',
+  // Publisher, inventory, verification and reading of certificates.
+  'loops',
+  'idle collection',
+  // Does nothing at the start. At the end it takes requests for --shutdown-delay, then those in flight finish within
+  // --shutdown-timeout, while all of the above still works.
+  'mirror drain',
+  // Writes hosts.toml once the mirror answers, and removes it before the mirror takes no more requests.
+  'hosts keeper',
+] as const;
 
 /** The running agent of one node. */
 export interface Agent {
-  /**
-   * Ends every part: not ready at once, new requests are taken for `--shutdown-delay`, those in flight may take
-   * `--shutdown-timeout`, then the node leaves the directory.
-   */
+  /** Ends every part. The node is not ready from now on. */
   stop(): Promise<void>;
 }
 
@@ -61,215 +55,89 @@ export interface Agent {
  * The composition root: makes every part of the agent, gives it what it needs, and starts it. Resolves when
  * the ports are open, which is before the node is ready.
  *
- * @throws ListenError, IdentityError, StoreConfigError and TlsConfigError, with nothing left running
+ * @throws UsageError, ListenError, IdentityError, RegistriesError, StoreConfigError and TlsConfigError, with nothing
+ *   left running
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
-  // What contradicts itself ends it before anything has begun.
-  const holdBack = holdBackOf(config);
-  const named = (component: string): Logger => logger.child({ component });
+  const log = (component: string): Logger => logger.child({ component });
   const metrics = createMetrics();
   const health = new Health();
-  const stopping = new AbortController();
-  const tls = await createTls(config, metrics, named('tls'));
-  // Parts are put on the stack in the order in which they end, last first.
-  await using parts = new AsyncDisposableStack();
+  const settings = await configurationStage(config, { metrics, log });
+  const { tls, shared, policy } = settings;
 
-  const shared = await registriesToShare(config, named('registries'));
-  const registries = shared.names;
-  const policy = new SharePolicy({
-    registries,
-    filters: config['registry-filters'],
-    latest: config['enable-latest'],
-  });
-  const guard = await guardStore(
-    {
-      store: createStore(config, parts, { metrics, logger: named('store') }),
-      metrics,
-      imagesOf: (digest) => inventory.imagesOf(digest),
-      logger: named('integrity'),
-    },
-    config,
-    parts,
-  );
+  await using starting = new AsyncDisposableStack();
+  const parts = starting.use(new Lifecycle(PARTS));
+
+  const storage = await storeStage(config, { metrics, log });
+  parts.add('store', storage);
+  const { guard } = storage;
   const { store } = guard;
-  const privateKey = await loadIdentity(config['data-dir']);
 
-  let admin = new AdminHandler({ metrics, readiness: () => health.readiness() });
-  const adminListener = new HttpListener(
-    config['metrics-addr'],
-    '--metrics-addr',
-    async (req, res) => {
-      await admin.handle(req, res);
-    },
+  const admin = adminStage(config, { metrics, health });
+  await parts.start('admin port', admin);
+  const mirrorPort = new MirrorPort({ metrics }, config['registry-addr'], tls.listener);
+  const registryPort = await parts.start('mirror port', mirrorPort);
+
+  const routing = routingStage(config, { settings, registryPort, metrics, log });
+  await parts.start('router', routing);
+  const { router } = routing;
+  const identity = identityPort(config, router);
+  if (identity !== undefined) await parts.start('identity port', identity);
+
+  const dataPlane = new DataPlane({ logger: log('kernel') }, config['data-plane']);
+  const peers = transferStage(
+    { router, store, dataPlane, tls: tls.peers, metrics, logger: log('transfer') },
+    transferInit(config, settings),
   );
-  parts.defer(() => adminListener.stop(ADMIN_GRACE_MS));
-  await adminListener.start();
-
-  // The mirror's port is opened before the directory tells anybody of it, and takes requests once there
-  // is a handler: until then the answer is that of a mirror which knows nothing, and pulls go upstream.
-  const serving: { mirror?: MirrorHandler } = {};
-  const mirrorListener = new HttpListener(
-    config['registry-addr'],
-    '--registry-addr',
-    instrument(metrics, 'registry', async (req, res, signal) => {
-      if (serving.mirror !== undefined) return await serving.mirror.handle(req, res, signal);
-      writeError(res, new OciError('UNAVAILABLE', 'starting'));
-      return 'registry';
-    }),
-    tls.listener,
-  );
-  parts.defer(() => mirrorListener.stop(0));
-  const registryPort = await mirrorListener.start();
-
-  const router = new Libp2pRouter(
-    { privateKey, bootstrapper: createBootstrapper(config), logger: named('routing') },
+  parts.add('transfer', peers);
+  const { inventory, loops } = inventoryStage({ store, router, policy, metrics, log });
+  guard.nameImages(inventory);
+  const mirror = mirrorStage(
     {
-      listen: listenMultiaddrs(config['router-addr']),
-      registryPort,
-      registryTls: tls.listener.tls !== undefined,
-      tlsPeersOnly: config['registry-tls-peers-only'],
-      ...recordTimes(config),
-      observer: countDirectory(metrics),
-      metricsRegistry: metrics.registry,
-    },
-  );
-  parts.defer(() => router.stop());
-  await router.start().catch((error: unknown) => {
-    if (!(error instanceof RouterListenError)) throw error;
-    throw listenError('--router-addr', error.address, error.systemCode, error);
-  });
-  await serveIdentity(config, router, parts);
-
-  const dataPlane = new DataPlane({ logger: named('kernel') }, config['data-plane']);
-  const client = new PeerClient({
-    userAgent: `peerglass/${VERSION}`,
-    connectTimeout: config['peer-timeout'] / 2,
-    headTimeout: config['peer-timeout'],
-    stallTimeout: config['stall-timeout'],
-    dataPlane,
-    ...(tls.peers && { tls: tls.peers }),
-  });
-  parts.defer(() => client.close());
-  const transfer = new PeerTransfer(
-    { router, client, store, metrics, logger: named('transfer') },
-    {
-      resolveTimeout: config['mirror-resolve-timeout'],
-      resolveRetries: config['mirror-resolve-retries'],
-      holdBack,
-      zone: config.zone,
-      downloadLimit: config['download-limit'],
-    },
-  );
-  const uploads = new PeerUploads(
-    { metrics, holders: (digest) => router.known(digest).map(({ peerId }) => peerId) },
-    {
-      zone: config.zone,
-      most: config['max-uploads'],
-      mostPerBlob: config['max-uploads-per-blob'],
-      limit: config['upload-limit'],
-    },
-  );
-  parts.defer(() => {
-    transfer.stop();
-  });
-  const publisher = new Publisher({ router, metrics, logger: named('inventory') });
-  const inventory = new Inventory({
-    store,
-    publisher,
-    policy,
-    metrics,
-    logger: named('inventory'),
-  });
-  serving.mirror = new MirrorHandler({
-    store,
-    transfer: new SingleFlightManifests({ transfer }),
-    policy,
-    sharesDigest: (digest) => inventory.isShared(digest),
-    dataPlane,
-    uploads,
-    metrics,
-    logger: named('mirror'),
-  });
-  const following = Promise.all([
-    publisher.run(stopping.signal),
-    inventory.run(stopping.signal),
-    guard.run(stopping.signal),
-    tls.keeper?.run(stopping.signal),
-  ]);
-  parts.defer(async () => {
-    stopping.abort();
-    await following;
-  });
-
-  health.watch({ inventory, router });
-  admin = new AdminHandler({
-    metrics,
-    readiness: () => health.readiness(),
-    refresh: () => {
-      refreshGauges(metrics, { dataPlane, inventory, router, transfer, health });
-    },
-    ...(config['debug-web-enabled'] && {
-      debug: {
-        status: () => ({
-          version: VERSION,
-          peerId: router.peerId,
-          listening: router.listening.map(String),
-          settings: sharedSettings(config, { registries, registryPort }),
-          ...health.readiness(),
-          store: inventory.status(),
-          integrity: guard.status(),
-          directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
-          banned: transfer.bans.status(),
-          advertised: Object.fromEntries(inventory.countByRegistry()),
-        }),
-        peers: () => router.peers(MAX_PEERS_TOLD),
-        lookup: (key, signal) => router.lookup(key, signal),
-      },
-    }),
-  });
-  parts.use(new IdleCollection());
-  parts.defer(async () => {
-    await delay(config['shutdown-delay']);
-    await mirrorListener.stop(config['shutdown-timeout']);
-  });
-  keepConfigured(
-    config,
-    {
-      port: registryPort,
-      certificate: tls.listener.tls?.source.current.identity?.cert,
-      shared,
+      store,
+      remote: [peers.source],
+      policy,
+      sharesDigest: (digest) => inventory.isShared(digest),
+      holders: (digest) => router.known(digest).map(({ peerId }) => peerId),
+      dataPlane,
       metrics,
-      logger: named('hosts'),
+      logger: log('mirror'),
     },
-    parts,
+    uploadsInit(config),
   );
+  mirrorPort.serve(mirror);
+
+  await parts.start('loops', new Loops([...loops, guard, ...(tls.keeper ? [tls.keeper] : [])]));
+  health.watch({ inventory, router });
+  const { transfer } = peers;
+  const registries = shared.names;
+  admin.show({ dataPlane, guard, inventory, router, transfer, registries, registryPort });
+  await parts.start('idle collection', new IdleCollection());
+  parts.add('mirror drain', {
+    stop: () =>
+      mirrorPort.drain({
+        shutdownDelay: config['shutdown-delay'],
+        shutdownTimeout: config['shutdown-timeout'],
+      }),
+  });
+  const keeper = hostsKeeperPart(config, {
+    port: registryPort,
+    certificate: tls.listener.tls?.source.current.identity?.cert,
+    shared,
+    metrics,
+    logger: log('hosts'),
+  });
+  if (keeper !== undefined) await parts.start('hosts keeper', keeper);
+
   logger.info(
     { version: VERSION, peerId: router.peerId, registryPort, dataPlane: dataPlane.path },
     'agent started',
   );
-
-  const running = parts.move();
+  starting.move();
   return {
-    async stop() {
+    stop: async () => {
       health.stopping();
-      await running.disposeAsync();
+      await parts[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Serves `/id` on `--http-bootstrap-addr`, when there is one, for nodes that find their peers by HTTP. */
-async function serveIdentity(
-  config: RegistryConfig,
-  router: Libp2pRouter,
-  parts: AsyncDisposableStack,
-): Promise<void> {
-  const address = config['http-bootstrap-addr'];
-  if (address === undefined) return;
-  const listener = new HttpListener(address, '--http-bootstrap-addr', (req, res) => {
-    if (req.url === IDENTITY_PATH) sendJson(res, 200, router.identityAnswer());
-    else sendJson(res, 404, { error: `only ${IDENTITY_PATH} is served here` });
-    return Promise.resolve();
-  });
-  parts.defer(() => listener.stop(0));
-  await listener.start();
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { totalmem } from 'node:os';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { createMetrics } from '../metrics/metrics.ts';
 import { refreshGauges } from './gauges.ts';
@@ -11,27 +11,29 @@ const SOURCES: Parameters<typeof refreshGauges>[1] = {
     countByRegistry: () => new Map([['r.example', { tags: 2, images: 3, content: 9 }]]),
   },
   router: { status: () => ({ peers: 4, advertisedKeys: 14, records: 5, bootstrapped: true }) },
-  transfer: { bans: { count: () => ({ everything: 1, keys: 2 }), status: () => [] } },
+  transfer: { blocklist: { count: () => ({ everything: 1, keys: 2 }), status: () => [] } },
   health: { readiness: () => ({ ready: true, checks: {} }) },
 };
 
-for (const [what, limit, told] of [
-  ['of the control group', 268_435_456, 268_435_456],
-  ['of the machine, which is none', totalmem(), 0],
-  ['that no machine has', 2 ** 64, 0],
-  ['unknown', 0, 0],
-] as const) {
-  it(`refreshGauges: a memory limit ${what}`, async (t) => {
-    t.mock.method(process, 'constrainedMemory', () => limit);
+describe('refreshGauges', () => {
+  for (const [what, limit, shown] of [
+    ['of the control group', 268_435_456, 268_435_456],
+    ['of the machine, which is none', totalmem(), 0],
+    ['that no machine has', 2 ** 64, 0],
+    ['unknown', 0, 0],
+  ] as const) {
+    it(`shows the memory limit ${what} as ${shown}`, async (t) => {
+      t.mock.method(process, 'constrainedMemory', () => limit);
+      const metrics = createMetrics();
+      refreshGauges(metrics, SOURCES);
+      assert.equal((await metrics.memoryLimit.get()).values[0]?.value, shown);
+    });
+  }
+
+  it('counts images under the name of older Spegel versions as well', async () => {
     const metrics = createMetrics();
     refreshGauges(metrics, SOURCES);
-    assert.equal((await metrics.memoryLimit.get()).values[0]?.value, told);
+    const [images] = (await metrics.advertisedImages.get()).values;
+    assert.deepEqual([images?.labels, images?.value], [{ registry: 'r.example' }, 5]);
   });
-}
-
-it('refreshGauges: counts images under the name of older Spegel versions as well', async () => {
-  const metrics = createMetrics();
-  refreshGauges(metrics, SOURCES);
-  const [images] = (await metrics.advertisedImages.get()).values;
-  assert.deepEqual([images?.labels, images?.value], [{ registry: 'r.example' }, 5]);
 });

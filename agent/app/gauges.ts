@@ -7,16 +7,16 @@ import type { Router } from '../routing/router.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
 import type { Health } from './health.ts';
 
-/** What the gauges are read from. */
+/** The parts whose state the gauges show. */
 interface GaugeSources {
   readonly dataPlane: Pick<DataPlane, 'path'>;
   readonly inventory: Pick<Inventory, 'countByRegistry'>;
   readonly router: Pick<Router, 'status'>;
-  readonly transfer: Pick<PeerTransfer, 'bans'>;
+  readonly transfer: Pick<PeerTransfer, 'blocklist'>;
   readonly health: Pick<Health, 'readiness'>;
 }
 
-/** Sets the gauges that are states rather than events; called when they are about to be read. */
+/** Sets the gauges that show a state. Called before each scrape, since nothing else updates them. */
 export function refreshGauges(
   metrics: Metrics,
   { dataPlane, inventory, router, transfer, health }: GaugeSources,
@@ -41,12 +41,12 @@ export function refreshGauges(
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
   metrics.directoryRecords.set(records);
-  const banned = transfer.bans.count();
+  const banned = transfer.blocklist.count();
   metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
   metrics.bannedPeers.set({ from: 'content' }, banned.keys);
 }
 
-/** Without a limit Node tells the memory of the machine, zero or a number that no machine has. */
+/** Zero for no limit: Node then gives zero, the memory of the machine or a number beyond that of any machine. */
 function memoryLimit(): number {
   const limit = process.constrainedMemory();
   return limit < totalmem() ? limit : 0;

@@ -7,10 +7,10 @@ import { createMetrics } from '../metrics/metrics.ts';
 import { HandshakeLog } from './handshake-log.ts';
 
 describe('HandshakeLog', () => {
-  it('counts all, and says each reason once a minute with their number', async () => {
+  it('counts every failure, and logs each reason once a minute with the number since', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
-    const said = (): unknown[] =>
+    const logged = (): unknown[] =>
       lines.splice(0).map((line) => {
         const { reason, times } = JSON.parse(line) as { reason: string; times: number };
         return [reason, times];
@@ -22,13 +22,13 @@ describe('HandshakeLog', () => {
       const log = new HandshakeLog({ metrics, logger });
       for (let index = 0; index < 1_000; index++) log.failed('plain-http');
       log.failed('distrust', new Error('ERR_SSL_X'));
-      assert.deepEqual(said(), [
+      assert.deepEqual(logged(), [
         ['plain-http', 1],
         ['distrust', 1],
       ]);
       now += 61_000;
       for (let index = 0; index < 3; index++) log.failed('plain-http');
-      assert.deepEqual(said(), [['plain-http', 1_000]]);
+      assert.deepEqual(logged(), [['plain-http', 1_000]]);
       const { values } = await metrics.tlsHandshakeFailures.get();
       assert.deepEqual(
         values.map(({ labels, value }) => [labels.reason, value]),

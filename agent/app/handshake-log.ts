@@ -3,29 +3,31 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { HandshakeFailure } from '../http/tls-server.ts';
 
-/** Between two lines of the log about the same, in milliseconds: whoever connects decides how often there is one. */
+/**
+ * Time between two log lines for one reason, in milliseconds. Clients decide how often handshakes fail, so the log
+ * needs a bound.
+ */
 const QUIET_MS = 60_000;
 
-/** What each means, and what to do; the label of `peerglass_tls_handshake_failures_total`. */
+/** Meaning and remedy of each reason. The reasons are labels of `peerglass_tls_handshake_failures_total`. */
 const MEANINGS: Readonly<Record<HandshakeFailure | 'no-tls-here', string>> = {
   'plain-http':
-    'somebody speaks http to the port of the mirror, which has TLS; hosts.toml must name it with https',
+    'a client speaks http to the port of the mirror, which has TLS; hosts.toml must name it with https',
   distrust:
-    'somebody does not accept the certificate of this node; give it the authority (`ca` in hosts.toml), and the certificate the address that it uses',
+    'a client does not accept the certificate of this node; name the authority in its hosts.toml (`ca`), and the address that it uses in the certificate',
   'client-certificate':
-    'somebody shows no certificate, or none of --registry-tls-ca, and --registry-tls-client-auth is require',
-  other: 'a handshake failed; --log-level DEBUG tells how',
+    'a client has no certificate of an authority in --registry-tls-ca, and --registry-tls-client-auth is require',
+  other: 'a handshake failed; --log-level DEBUG logs the reason',
   'no-tls-here':
-    'somebody speaks TLS to the port of the mirror, which has none; hosts.toml must name it with http, or give --registry-tls-cert',
+    'a client speaks TLS to the port of the mirror, which has none; hosts.toml must name it with http, or give --registry-tls-cert',
 };
 
-/** What a {@link HandshakeLog} works with. */
 export interface HandshakeLogComponents {
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
 
-/** Counts the connections that came to nothing, and says so now and then. */
+/** Counts failed handshakes, and logs each reason at most once a minute with the number of failures since. */
 export class HandshakeLog {
   readonly #components: HandshakeLogComponents;
   readonly #said = new Map<string, { at: number; since: number }>();
@@ -34,7 +36,7 @@ export class HandshakeLog {
     this.#components = components;
   }
 
-  /** Notes one. */
+  /** Counts a failed handshake. */
   failed(reason: keyof typeof MEANINGS, error?: Error): void {
     const { metrics, logger } = this.#components;
     metrics.tlsHandshakeFailures.inc({ reason });

@@ -2,32 +2,32 @@ import type { Inventory } from '../inventory/inventory.ts';
 import type { Readiness, ReadinessCheck } from '../admin/admin-handler.ts';
 import type { Router } from '../routing/router.ts';
 
-/** After this many milliseconds without a peer the node is taken to be alone, and serves itself. */
+/** After this many milliseconds without a peer the node counts as alone and becomes ready. */
 const ALONE_AFTER_MS = 10_000;
 
-/** What a {@link Health} judges by. */
+/** The parts that have to be in order before the node is ready. */
 interface Watched {
   readonly inventory: Pick<Inventory, 'status'>;
   readonly router: Pick<Router, 'status'>;
 }
 
 /**
- * Says whether this node is ready to be a mirror, and if not, why.
+ * Decides whether this node is ready to be a mirror, and gives the reason when it is not.
  *
- * No peers is no reason: a lone node serves itself, and an agent that was restarted for want of peers
- * would only make an outage worse.
+ * A node without peers is ready: it serves its own containerd. If Kubernetes restarted agents because they have no
+ * peers, that would only make an outage worse.
  */
 export class Health {
   readonly #since = performance.now();
   #watched: Watched | undefined;
   #stopping = false;
 
-  /** From now on the node may become ready. */
+  /** The node may become ready from now on. */
   watch(watched: Watched): void {
     this.#watched = watched;
   }
 
-  /** From now on the node is not ready. */
+  /** The node is not ready from now on, because it ends. */
   stopping(): void {
     this.#stopping = true;
   }

@@ -9,12 +9,14 @@ import { after, before, beforeEach, describe, it, type TestContext } from 'node:
 import { parseHostsToml, type HostsFile } from '../hosts/hosts-toml.ts';
 import { PROGRAMS, freePort, spawnProgram } from '../testing/agent-program.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { mirrorEntry } from '../testing/certs-folder.ts';
 import { eventually } from '../testing/eventually.ts';
+import { fileTree } from '../testing/file-tree.ts';
 
-// What ships; that the sources are the same program is for program.test.ts to show.
+// What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
-describe('an agent that configures containerd', () => {
+describe('hostsKeeperPart, in an agent with --configure', () => {
   let folder: string;
   let certs: string;
   before(() => {
@@ -50,26 +52,30 @@ describe('an agent that configures containerd', () => {
     return { port, log: () => log, exit: once(agent, 'close') };
   }
 
-  it('names a mirror with TLS so that containerd can trust it', { skip: noOpenssl }, async (t) => {
-    await using authority = await Authority.create();
-    const { cert, key } = await authority.issue('node');
-    const tls = ['--registry-tls-cert', cert, '--registry-tls-key', key];
-    const { port, log } = await start(t, [...tls, '--registry-tls-ca', authority.ca]);
-    const url = `https://127.0.0.1:${port}`;
-    const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '2s' };
-    await eventually(() => {
-      assert.deepEqual(parsed('_default'), { hosts: [{ ...common, ca: [authority.ca] }] });
-    });
-    // As containerd does it: what the file says is enough.
-    const [{ ca: [file = ''] = [] } = {}] = parsed('_default').hosts;
-    const asked = get(`${url}/v2/`, { ca: readFileSync(file) });
-    const [answer] = (await once(asked, 'response')) as [{ statusCode: number; resume(): void }];
-    answer.resume();
-    assert.equal(answer.statusCode, 200);
-    assert.doesNotMatch(log(), /is not for the address/);
-  });
+  it(
+    'names the authority of a mirror with TLS, so that containerd can trust it',
+    { skip: noOpenssl },
+    async (t) => {
+      await using authority = await Authority.create();
+      const { cert, key } = await authority.issue('node');
+      const tls = ['--registry-tls-cert', cert, '--registry-tls-key', key];
+      const { port, log } = await start(t, [...tls, '--registry-tls-ca', authority.ca]);
+      const url = `https://127.0.0.1:${port}`;
+      const common = { url, capabilities: ['pull', 'resolve'], dialTimeout: '2s' };
+      await eventually(() => {
+        assert.deepEqual(parsed('_default'), { hosts: [{ ...common, ca: [authority.ca] }] });
+      });
+      // As containerd does it, with nothing but the file.
+      const [{ ca: [file = ''] = [] } = {}] = parsed('_default').hosts;
+      const asked = get(`${url}/v2/`, { ca: readFileSync(file) });
+      const [answer] = (await once(asked, 'response')) as [{ statusCode: number; resume(): void }];
+      answer.resume();
+      assert.equal(answer.statusCode, 200);
+      assert.doesNotMatch(log(), /is not for the address/);
+    },
+  );
 
-  it('shows a certificate where one is wanted', { skip: noOpenssl }, async (t) => {
+  it('names a client certificate where the mirror requires one', { skip: noOpenssl }, async (t) => {
     await using authority = await Authority.create();
     const { cert, key } = await authority.issue('node', { names: 'DNS:node.example' });
     const { log } = await start(t, [
@@ -85,7 +91,7 @@ describe('an agent that configures containerd', () => {
     assert.match(log(), /"level":"warn".*"host":"127\.0\.0\.1".*is not for the address/);
   });
 
-  it('renders a registries.yaml', async (t) => {
+  it('writes what a registries.yaml asks for', async (t) => {
     const file = join(folder, 'registries.yaml');
     const lines = [
       'mirrors:',
@@ -112,7 +118,7 @@ describe('an agent that configures containerd', () => {
     assert.throws(() => parsed('_default'), 'only what is shared is mirrored');
   });
 
-  it('leaves the registries out where it is told to', async (t) => {
+  it('leaves out the upstream registries with --disable-default-registry-endpoint', async (t) => {
     const file = join(folder, 'closed.yaml');
     writeFileSync(file, 'mirrors: {"*": {endpoint: [https://m.example]}}\n');
     const { port } = await start(t, [
@@ -125,5 +131,35 @@ describe('an agent that configures containerd', () => {
     const other = await start(t, ['--disable-default-registry-endpoint']);
     await other.exit;
     assert.match(other.log(), /needs --registries-yaml/);
+  });
+
+  it('writes the files once the mirror listens, and restores the folder at the end', async (t) => {
+    const tree = fileTree(certs);
+    const [metricsPort, registryPort] = [await freePort(), await freePort()];
+    const agent = spawnProgram(program, [
+      'registry',
+      ...['--oci-layout', join(folder, 'layout'), '--router-addr', '127.0.0.1:0'],
+      ...['--metrics-addr', `127.0.0.1:${metricsPort}`],
+      ...['--registry-addr', `:${registryPort}`, '--mirrored-registries', '*', 'quay.io'],
+      ...['--containerd-registry-config-path', certs, '--configure', '--configure-remove-on-exit'],
+    ]);
+    agent.stderr.resume();
+    t.after(() => agent.kill('SIGKILL'));
+    const hosts = [mirrorEntry(`http://127.0.0.1:${registryPort}`)];
+    const configured = (): Promise<void> =>
+      eventually(() => {
+        assert.deepEqual(parsed('_default'), { hosts });
+        assert.deepEqual(parsed('quay.io'), { server: 'https://quay.io', hosts });
+      });
+    await configured();
+    const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
+    assert.equal(answer.status, 200, 'it listens when a file names it');
+    await answer.body?.cancel();
+    const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
+    assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
+    agent.kill('SIGTERM');
+    const [code] = (await once(agent, 'exit')) as [number];
+    assert.equal(code, 0);
+    assert.deepEqual(fileTree(certs), tree);
   });
 });

@@ -8,11 +8,13 @@ import { UsageError } from '../config/resolve.ts';
 import { HostsKeeper } from '../hosts/hosts-keeper.ts';
 import type { RegistryHosts } from '../hosts/hosts-toml.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { Part } from './lifecycle.ts';
 import { createConfigurator, mirrorEntries, wantedHosts } from './hosts-options.ts';
+import { Loops } from './loops.ts';
 import { hostsOf, type SharedRegistries } from './registries.ts';
 
-/** What {@link keepConfigured} goes by. */
-export interface KeepConfiguredInit {
+/** What {@link hostsKeeperPart} needs of the running agent. */
+export interface HostsKeeperComponents {
   /** Where the mirror listens. */
   readonly port: number;
   /** PEM of the certificate that it serves with; undefined where it speaks plain HTTP. */
@@ -23,35 +25,37 @@ export interface KeepConfiguredInit {
 }
 
 /**
- * Configures containerd and keeps it so, when the options say so. Called when the mirror listens: a port that a file
- * names has to answer.
+ * The part that configures containerd and keeps it so. It must start after the mirror listens: a port that `hosts.toml`
+ * names has to answer. When it stops it removes what it wrote, with `--configure-remove-on-exit`.
  *
- * @param parts takes what is to be ended with the agent
+ * @returns undefined without `--configure`
  * @throws UsageError for options that do not go together
  */
-export function keepConfigured(
+export function hostsKeeperPart(
   config: RegistryConfig,
-  { port, certificate, shared, metrics, logger }: KeepConfiguredInit,
-  parts: AsyncDisposableStack,
-): void {
-  if (!config.configure) return;
+  { port, certificate, shared, metrics, logger }: HostsKeeperComponents,
+): Part | undefined {
+  if (!config.configure) return undefined;
   const own = ownTarget(config, { port, certificate, logger });
   const keeper = new HostsKeeper(
     { configurator: createConfigurator(config, logger), metrics, logger },
     {
       path: config['containerd-registry-config-path'],
       wanted: wanted({ ...config, ...own }, shared, logger),
-      // What k3s wrote from the same file says more than we can: rewrites.
+      // What k3s wrote from the same file has more than ours can have: rewrites.
       prependExisting: config['prepend-existing'] || shared.file?.found === true,
     },
   );
-  const stopping = new AbortController();
-  const running = keeper.run(stopping.signal);
-  parts.defer(async () => {
-    stopping.abort();
-    await running;
-    if (config['configure-remove-on-exit']) await keeper.remove();
-  });
+  const loop = new Loops([keeper]);
+  return {
+    start: () => {
+      loop.start();
+    },
+    stop: async () => {
+      await loop.stop();
+      if (config['configure-remove-on-exit']) await keeper.remove();
+    },
+  };
 }
 
 function wanted(
@@ -59,9 +63,9 @@ function wanted(
   { names, file }: SharedRegistries,
   logger: Logger,
 ): readonly RegistryHosts[] {
-  // A file that k3s has for credentials only does not say what is mirrored.
-  const says = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
-  if (!says) {
+  // k3s may have the file for credentials only; then it names no mirrors.
+  const namesMirrors = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
+  if (!namesMirrors) {
     if (!config['disable-default-registry-endpoint']) return wantedHosts(config);
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
@@ -73,10 +77,10 @@ type Target = Pick<
   'mirror-targets' | 'mirror-target-ca' | 'mirror-target-cert' | 'mirror-target-key'
 >;
 
-/** This agent as a mirror, unless the options name others. */
+/** This agent as the mirror, unless the options name other mirrors. */
 function ownTarget(
   config: RegistryConfig,
-  { port, certificate, logger }: Pick<KeepConfiguredInit, 'port' | 'certificate' | 'logger'>,
+  { port, certificate, logger }: Pick<HostsKeeperComponents, 'port' | 'certificate' | 'logger'>,
 ): Partial<Target> {
   if (config['mirror-targets'].length > 0) return {};
   const host = ownHost(config['registry-addr'].host);
@@ -85,16 +89,16 @@ function ownTarget(
   if (!isFor(certificate, host)) {
     logger.warn(
       { host },
-      'the certificate is not for the address that hosts.toml names, so containerd will not take it: add it to the names of the certificate, or give --mirror-targets',
+      'the certificate is not for the address that hosts.toml names, so containerd will refuse it: add the address to the names of the certificate, or give --mirror-targets',
     );
   }
   const copied = config['mirror-target-ca-copy'] !== '';
   const ca = config['mirror-target-ca'] || (copied ? '' : config['registry-tls-ca']);
-  const shows = config['registry-tls-client-auth'] === 'require';
+  const needsCertificate = config['registry-tls-client-auth'] === 'require';
   return {
     'mirror-targets': [`https://${name}:${port}`],
     'mirror-target-ca': ca === '' ? '' : resolve(ca),
-    ...(shows &&
+    ...(needsCertificate &&
       config['mirror-target-cert'] === '' &&
       config['mirror-target-key'] === '' && {
         'mirror-target-cert': resolve(config['registry-tls-cert']),
@@ -108,7 +112,7 @@ function isFor(certificate: Buffer, host: string): boolean {
   return own.checkIP(host) !== undefined || own.checkHost(host) !== undefined;
 }
 
-/** Where containerd of this node reaches a listener. */
+/** The address at which containerd on this node reaches a listener. */
 function ownHost(host: string): string {
   return ['', '0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
 }

@@ -15,20 +15,20 @@ import {
   type HostOptions,
   type RegistryHosts,
 } from '../hosts/hosts-toml.ts';
-import { AUTHORITY } from '../hosts/root-folder.ts';
+import { AUTHORITY_COPY } from '../hosts/root-folder.ts';
 import { parseCertificates, readPem } from '../tls/read-pem.ts';
 
-/** What `configuration` and `registry --configure` go by. */
+/** The options that `configuration` and `registry --configure` share. */
 type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
 
 /**
- * How long containerd waits for a connection to the mirror. Spegel has 200 ms, in which a busy node may not come to it:
- * its parallel fetch connects once for each piece, and one that is late fails the whole pull. A mirror that is not there
- * refuses at once.
+ * How long containerd waits for a connection to the mirror. Spegel's 200 ms are too short for a busy node: the parallel
+ * fetch of containerd opens one connection for each chunk, and a single late one fails the whole pull. The delay costs
+ * nothing when the mirror is down, because the kernel then refuses the connection at once.
  */
 const DIAL_TIMEOUT = '2s';
 
-/** The registries that are mirrored, for the sharing policy; none for all. */
+/** The registries whose images are shared; an empty list for all. */
 export function sharedRegistries(
   config: Pick<MirrorConfig, 'mirrored-registries'>,
 ): readonly string[] {
@@ -61,7 +61,7 @@ export function wantedHosts(
   return [...wanted.values()];
 }
 
-/** How containerd speaks to mirrors with TLS. */
+/** The options for mirrors with TLS. */
 type MirrorTls = Pick<
   MirrorConfig,
   | 'mirror-target-ca'
@@ -72,7 +72,7 @@ type MirrorTls = Pick<
 >;
 
 /**
- * The mirrors as containerd is told of them.
+ * The mirrors as entries of a `hosts.toml`.
  *
  * @throws UsageError without any, or when the options for TLS do not fit
  */
@@ -92,7 +92,7 @@ export function mirrorEntries(
   return targets.map((url) => ({
     url,
     capabilities: config['resolve-tags'] ? ['pull', 'resolve'] : ['pull'],
-    // At a port of plain HTTP they would make containerd try HTTPS first.
+    // For a mirror with plain HTTP they would make containerd try HTTPS first.
     ...(isHttps(url) && tls),
     dialTimeout: DIAL_TIMEOUT,
   }));
@@ -110,7 +110,7 @@ function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
   const ca =
     copied === ''
       ? config['mirror-target-ca']
-      : join(resolve(config['containerd-registry-config-path']), AUTHORITY);
+      : join(resolve(config['containerd-registry-config-path']), AUTHORITY_COPY);
   const cert = config['mirror-target-cert'];
   const key = config['mirror-target-key'];
   if ((cert === '') !== (key === '')) {
@@ -119,13 +119,13 @@ function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
   for (const file of [ca, cert, key]) {
     if (file === '' || isAbsolute(file)) continue;
     throw new UsageError(
-      `--mirror-target-ca, -cert, -key: "${file}" is no absolute path, and containerd would look for it beside hosts.toml`,
+      `--mirror-target-ca, -cert, -key: "${file}" is no absolute path; containerd would look for it beside hosts.toml`,
     );
   }
   return { ...(ca !== '' && { ca: [ca] }), ...(cert !== '' && { client: [[cert, key]] }) };
 }
 
-/** Makes the configurator of the folder that the options name. */
+/** Makes the configurator for the folder that the options name. */
 export function createConfigurator(
   config: Pick<MirrorConfig, 'containerd-registry-config-path'> &
     Partial<Pick<MirrorConfig, 'mirror-target-ca-copy'>>,

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 import { giveFreedMemoryBack } from '../native/malloc.ts';
+import type { Part } from './lifecycle.ts';
 
 /** Between two looks, in milliseconds. */
 const INTERVAL_MS = 10_000;
@@ -39,13 +40,13 @@ export interface IdleCollectionComponents {
  * by a few MiB a minute until V8 collects of its own, a collection that took 100 ms of processor time is followed by
  * 100 s without: else collecting is most of what an idle agent costs.
  */
-export class IdleCollection implements Disposable {
+export class IdleCollection implements Part {
   readonly #cpuTime: () => number;
   readonly #memoryBytes: () => number;
   readonly #collect: Collect;
-  readonly #timer: NodeJS.Timeout;
   readonly #intervalMs: number;
-  #lastCpuTime: number;
+  #timer: NodeJS.Timeout | undefined;
+  #lastCpuTime = 0;
   #bytesAfter = 0;
   #looksToSkip = 0;
 
@@ -55,11 +56,14 @@ export class IdleCollection implements Disposable {
     this.#memoryBytes = components.memoryBytes ?? (() => process.memoryUsage.rss());
     this.#collect = components.collect ?? garbageCollector();
     this.#intervalMs = intervalMs;
-    this.#lastCpuTime = this.#cpuTime();
-    this.#timer = setInterval(() => void this.#look(), intervalMs).unref();
   }
 
-  [Symbol.dispose](): void {
+  start(): void {
+    this.#lastCpuTime = this.#cpuTime();
+    this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref();
+  }
+
+  stop(): void {
     clearInterval(this.#timer);
   }
 

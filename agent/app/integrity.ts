@@ -1,70 +1,87 @@
 import type { Logger } from 'pino';
 
-import type { RegistryConfig } from '../config/options.ts';
 import { GuardedStore } from '../integrity/guarded-store.ts';
 import { HashThread } from '../integrity/hash-thread.ts';
 import { IntegrityChecker } from '../integrity/integrity-checker.ts';
-import { Scrubber } from '../integrity/scrubber.ts';
+import { Scrubber, type ScrubberInit } from '../integrity/scrubber.ts';
 import { ResultsFile } from '../integrity/results-file.ts';
 import { VerificationResults } from '../integrity/verification-results.ts';
 import { Verifier } from '../integrity/verifier.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { ContentStore } from '../store/content-store.ts';
+import type { Loop } from './loops.ts';
 
-/** Bad blobs that `/debug/status` names. */
+/** Maximum number of bad blobs that `/debug/status` names. */
 const MAX_NAMED = 100;
 
-/** What {@link guardStore} works with. */
+/** What {@link guardStore} needs. */
 interface GuardComponents {
+  /** The store that is guarded. */
   readonly store: ContentStore;
   readonly metrics: Metrics;
-  /** Names of the images that a blob belongs to. */
-  readonly imagesOf: (digest: Digest) => readonly string[];
   readonly logger: Logger;
 }
 
-/** A store that gives out only what is right, and what keeps it so. */
-export interface Guard {
+/** Options of {@link guardStore}. */
+interface GuardInit extends ScrubberInit {
+  /** Keeps the verification results over a restart; empty to keep none. */
+  readonly folder: string;
+}
+
+/** A store that serves only content that matches its digest. */
+export interface Guard extends Loop {
   readonly store: ContentStore;
-  /** Verifies in the background and keeps the verdicts, until `signal` is aborted. */
+  /**
+   * Names the images of a bad blob in the log from now on. The inventory comes later than the guard, since it reads
+   * the guarded store.
+   */
+  nameImages(names: { imagesOf(digest: Digest): readonly string[] }): void;
+  /** Verifies in the background and keeps the results, until `signal` is aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** For `/debug/status`. */
   status(): Record<string, unknown>;
 }
 
 /**
- * Puts the guard in front of the store. What was found out before is read from `--data-dir`; without one,
- * only what containerd vouches for is known at the start.
+ * Puts the guard in front of the store. Results of earlier verifications are read from the folder. Without one, only
+ * blobs that containerd verified at commit are known to be right at the start.
  *
- * @param parts takes what is to be ended with the agent
+ * @param resources takes what has to be ended
  */
 export async function guardStore(
-  { store, metrics, imagesOf, logger }: GuardComponents,
-  config: RegistryConfig,
-  parts: AsyncDisposableStack,
+  { store, metrics, logger }: GuardComponents,
+  { folder, ...scrubbing }: GuardInit,
+  resources: AsyncDisposableStack,
 ): Promise<Guard> {
-  const verdicts = new VerificationResults();
-  const folder = config['data-dir'];
-  const file = folder === '' ? undefined : new ResultsFile({ verdicts, logger }, folder);
+  const results = new VerificationResults();
+  const file = folder === '' ? undefined : new ResultsFile({ results, logger }, folder);
   await file?.load();
   const thread = new HashThread();
-  const verifier = parts.use(new Verifier({ store, verdicts, thread, metrics }));
-  const judge = new IntegrityChecker({ store, verdicts, verifier, metrics, imagesOf, logger });
-  const patrol = new Scrubber(
-    { store, judge, verdicts, logger },
-    { rate: config['scrub-rate'], interval: config['scrub-interval'] },
-  );
+  const verifier = resources.use(new Verifier({ store, results, thread, metrics }));
+  let imagesOf = (_digest: Digest): readonly string[] => [];
+  const checker = new IntegrityChecker({
+    store,
+    results,
+    verifier,
+    metrics,
+    imagesOf: (digest) => imagesOf(digest),
+    logger,
+  });
+  const scrubber = new Scrubber({ store, checker, results, logger }, scrubbing);
   return {
-    store: new GuardedStore({ store, judge, patrol }),
+    store: new GuardedStore({ store, checker, scrubber }),
+    nameImages: (names) => {
+      imagesOf = names.imagesOf.bind(names);
+    },
     run: async (signal) => {
-      await Promise.all([patrol.run(signal), file?.run(signal)]);
+      await Promise.all([scrubber.run(signal), file?.run(signal)]);
     },
     status: () => ({
-      bad: Object.fromEntries([...judge.bad].slice(0, MAX_NAMED)),
-      verdicts: verdicts.size,
+      bad: Object.fromEntries([...checker.bad].slice(0, MAX_NAMED)),
+      verdicts: results.size,
       beingVerified: verifier.pending,
-      rounds: patrol.rounds,
+      rounds: scrubber.rounds,
     }),
   };
 }

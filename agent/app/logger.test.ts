@@ -25,7 +25,7 @@ async function loggedError(level: string): Promise<Record<string, unknown>> {
         return (JSON.parse(line) as { err: Record<string, unknown> }).err;
       }
     }
-    assert.fail(`not told: ${text}`);
+    assert.fail(`no such line: ${text}`);
   } finally {
     child.kill('SIGKILL');
     await ended;
@@ -33,7 +33,7 @@ async function loggedError(level: string): Promise<Record<string, unknown>> {
 }
 
 describe('createLogger', () => {
-  it('tells of an error what went wrong, once, and its stack to those who debug', async () => {
+  it('logs an error once with its cause, and its stack at level DEBUG only', async () => {
     const { type, message, code, ...more } = await loggedError('INFO');
     assert.deepEqual([type, code], ['StoreUnavailableError', 'ERR_STORE_UNAVAILABLE']);
     assert.equal(String(message).split('/nonexistent/containerd.sock').length, 2, String(message));

@@ -18,10 +18,10 @@ export function createLogger(level: 'ERROR' | 'WARN' | 'INFO' | 'DEBUG'): Logger
   );
 }
 
-/** Causes of an error that are told. */
+/** Causes of an error that are logged. */
 const MAX_CAUSES = 4;
 
-/** What an operator can use of an error: what went wrong and why, in one line and without the stack. */
+/** Shortens an error to what an operator can use: its message and its causes in one line, without the stack. */
 function briefly(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code: unknown = 'code' in error ? error.code : undefined;
@@ -34,8 +34,8 @@ function briefly(error: unknown): unknown {
 
 function withCauses(error: Error): string {
   let { message, cause } = error;
-  for (let told = 0; told < MAX_CAUSES && cause instanceof Error; told += 1, { cause } = cause) {
-    // Many errors here quote theirs.
+  for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth += 1, { cause } = cause) {
+    // The message of many errors contains that of their cause.
     if (!message.includes(cause.message)) message += `: ${cause.message}`;
   }
   return message;

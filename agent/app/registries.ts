@@ -4,35 +4,35 @@ import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues, RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
 import type { HostEntry, RegistryHosts } from '../hosts/hosts-toml.ts';
-import { RegistriesError, located, type Finding } from '../hosts/registries/finding.ts';
+import { RegistriesError, formatFinding, type Finding } from '../hosts/registries/finding.ts';
 import { sharedRegistries, type Registries } from '../hosts/registries/registries.ts';
 import { findRegistriesFile } from '../hosts/registries/registries-file.ts';
 import { registryHosts } from '../hosts/registries/registry-hosts.ts';
 import { mirrorEntries, sharedRegistries as givenRegistries } from './hosts-options.ts';
 
-/** Findings that are logged, at most; `check-registries` has them all. */
+/** Maximum number of findings that are logged; `check-registries` prints all of them. */
 const MAX_LOGGED = 20;
 
-/** A registries.yaml that was read. */
+/** A registries.yaml and its content. */
 interface LoadedRegistries {
   readonly path: string;
-  /** Whether nobody named it: that of this node's k3s or RKE2. */
+  /** Whether it is that of this node's k3s or RKE2, rather than one that the options name. */
   readonly found: boolean;
   readonly registries: Registries;
 }
 
 /** The registries whose images are shared. */
 export interface SharedRegistries {
-  /** None for all. */
+  /** Empty for all registries. */
   readonly names: readonly string[];
-  /** The registries.yaml that says so; absent where the options do. */
+  /** The registries.yaml that the names come from; absent when they come from the options. */
   readonly file?: LoadedRegistries;
 }
 
 /**
  * The registries whose images are shared: those of the options, else those that a registries.yaml mirrors.
  *
- * @throws UsageError when both are given; RegistriesError for a file that does not tell
+ * @throws UsageError when both are given; RegistriesError for a file that names no registries
  */
 export async function registriesToShare(
   config: Pick<RegistryConfig, 'mirrored-registries' | 'registries-yaml'>,
@@ -50,7 +50,7 @@ export async function registriesToShare(
     );
     return { names: shared.includes('*') ? [] : shared, file };
   }
-  // One that somebody pointed at is there to say it; one that was found may be there for credentials only.
+  // A file that the options name must name registries. That of k3s may be there for credentials only.
   const message = 'it mirrors no registry, so it does not say what is shared';
   if (!file.found) throw new RegistriesError(`${path}: ${message}`);
   logger.warn({ file: path }, `registries.yaml: ${message}; all registries are`);
@@ -58,7 +58,9 @@ export async function registriesToShare(
 }
 
 /**
- * The `hosts.toml` files that a registries.yaml asks for; undefined without such a file.
+ * The `hosts.toml` files that a registries.yaml asks for.
+ *
+ * @returns undefined without a registries.yaml
  *
  * @throws UsageError for options that contradict each other; RegistriesError for a file with errors
  */
@@ -76,7 +78,10 @@ export async function hostsOfRegistries(
   return hostsOf({ path, found: false, registries }, { ...config, mirrors }, logger);
 }
 
-/** The `hosts.toml` files that a registries.yaml asks for; what they cannot say is logged, unless k3s says it. */
+/**
+ * The `hosts.toml` files that a registries.yaml asks for. Logs what `hosts.toml` cannot express, unless the file is
+ * that of k3s.
+ */
 export function hostsOf(
   { path, found, registries }: LoadedRegistries,
   config: Pick<RegistryConfig, 'disable-default-registry-endpoint'> & {
@@ -94,7 +99,7 @@ export function hostsOf(
   return hosts;
 }
 
-/** The file that the options name, or, for `auto`, that of this node's k3s or RKE2 if there is one. */
+/** The file that the options name; for `auto`, that of this node's k3s or RKE2, if there is one. */
 function registriesFile(
   config: Pick<RegistryConfig, 'mirrored-registries' | 'registries-yaml'>,
 ): string | undefined {
@@ -109,9 +114,9 @@ function registriesFile(
 }
 
 /**
- * Reads a registries.yaml; what is not quite right in it is logged.
+ * Reads a registries.yaml, and logs its warnings.
  *
- * @param strict whether every error counts, and not only those that leave open which registries are meant
+ * @param strict whether every error counts, rather than only those that leave the registries unclear
  * @throws RegistriesError naming file, line and column of the first error
  */
 async function loadRegistries(
@@ -119,7 +124,7 @@ async function loadRegistries(
   { strict }: { strict: boolean },
   logger: Logger,
 ): Promise<Registries> {
-  // Only then: most agents have no such file, and no use for a parser.
+  // Most agents have no such file, and do without the parser.
   const [{ readRegistriesFile }, { parseRegistries }, { checkFiles }] = await Promise.all([
     import('../hosts/registries/registries-file.ts'),
     import('../hosts/registries/parse-registries.ts'),
@@ -133,7 +138,7 @@ async function loadRegistries(
   if (first !== undefined) {
     const rest = more.length === 0 ? '' : ` (and ${more.length} more)`;
     throw new RegistriesError(
-      `${located(file, first)}${rest}; "peerglass check-registries ${file}" says how it would be right`,
+      `${formatFinding(file, first)}${rest}; "peerglass check-registries ${file}" says how it would be right`,
     );
   }
   for (const { line, column, message } of findings.slice(0, MAX_LOGGED)) {

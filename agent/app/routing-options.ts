@@ -10,12 +10,36 @@ import { HttpBootstrapper } from '../routing/bootstrap/http-bootstrapper.ts';
 import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts';
 import type { RoutingObserver } from '../routing/routing-observer.ts';
 
+/** What the options ask of the router. */
+export interface RoutingSettings {
+  readonly bootstrapper: Bootstrapper;
+  /** Multiaddrs. */
+  readonly listen: readonly string[];
+  /** How often records are provided again, in milliseconds. */
+  readonly refreshMs: number;
+  /** How long peers believe a record, in milliseconds. */
+  readonly validityMs: number;
+}
+
 /**
- * The way to first peers that the options choose.
+ * Reads the options of the router.
  *
- * @throws UsageError when the option that belongs to the kind is missing
+ * @throws UsageError when they contradict each other or one is missing
  */
-export function createBootstrapper(config: RegistryConfig): Bootstrapper {
+export function routingSettings(config: RegistryConfig): RoutingSettings {
+  return {
+    bootstrapper: createBootstrapper(config),
+    listen: listenMultiaddrs(config['router-addr']),
+    ...recordTimes(config),
+  };
+}
+
+/**
+ * Makes the bootstrapper of the kind that the options choose.
+ *
+ * @throws UsageError when the option that this kind needs is missing
+ */
+function createBootstrapper(config: RegistryConfig): Bootstrapper {
   switch (config['bootstrap-kind']) {
     case 'dns': {
       const domain = config['dns-bootstrap-domain'];
@@ -36,11 +60,11 @@ export function createBootstrapper(config: RegistryConfig): Bootstrapper {
 }
 
 /**
- * The multiaddrs to listen on; without a host, every IPv4 and IPv6 address.
+ * The multiaddrs to listen on. Without a host, they are all IPv4 and IPv6 addresses.
  *
- * @throws UsageError for a host name: what it resolves to may change, a listener's address may not
+ * @throws UsageError for a host name, because the address behind it may change
  */
-export function listenMultiaddrs({ host, port }: HostPort): string[] {
+function listenMultiaddrs({ host, port }: HostPort): string[] {
   if (host === '') return [`/ip4/0.0.0.0/tcp/${port}`, `/ip6/::/tcp/${port}`];
   const version = isIP(host);
   if (version === 0)
@@ -48,23 +72,19 @@ export function listenMultiaddrs({ host, port }: HostPort): string[] {
   return [`/ip${version}/${host}/tcp/${port}`];
 }
 
-/**
- * How often records are placed, and how long they are believed, in milliseconds.
- *
- * @throws UsageError when records would expire before they are placed again
- */
-export function recordTimes(config: RegistryConfig): { refreshMs: number; validityMs: number } {
+/** @throws UsageError when records would expire before they are provided again */
+function recordTimes(config: RegistryConfig): { refreshMs: number; validityMs: number } {
   const [refreshMs, validityMs] = [config['record-refresh'], config['record-validity']];
   if (refreshMs >= validityMs) {
     throw new UsageError(
-      '--record-refresh must be shorter than --record-validity, or records expire before they are placed again',
+      '--record-refresh must be shorter than --record-validity, or records expire before they are provided again',
     );
   }
   return { refreshMs, validityMs };
 }
 
-/** Counts what the router tells of its work. */
-export function countDirectory(metrics: Metrics): RoutingObserver {
+/** Counts the work of the router in the metrics. */
+export function countRouting(metrics: Metrics): Required<RoutingObserver> {
   return {
     onLookup(result, seconds) {
       metrics.lookupDuration.observe({ result }, seconds);

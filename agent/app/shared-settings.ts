@@ -1,10 +1,10 @@
 import type { RegistryConfig } from '../config/options.ts';
 
 /**
- * The options that `/debug/status` tells, since what is asked of the agent cannot be understood without them, by
- * `doctor` for one. Nothing secret is among them.
+ * The options that `/debug/status` shows. `doctor`, for example, needs them to interpret the other answers of the
+ * agent. None of them is secret.
  *
- * @param effective what came of them: the registries that are shared, none for all, and the port of the mirror
+ * @param effective the shared registries (an empty list for all) and the port of the mirror, as the options resolve to
  */
 export function sharedSettings(
   config: RegistryConfig,

@@ -8,7 +8,7 @@ import { ContainerdStore } from '../store/containerd-store.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import { OciLayoutStore } from '../store/oci-layout-store.ts';
 
-/** What the options point at can never become a store. The message names the option and what to do. */
+/** A file that the options name can never be a store. The message names the option and the remedy. */
 class StoreConfigError extends Error {
   override readonly name = 'StoreConfigError';
   readonly code = 'ERR_STORE_CONFIG';
@@ -17,14 +17,14 @@ class StoreConfigError extends Error {
 /**
  * Makes the store that the options name: an OCI image layout, or else containerd.
  *
- * A socket or folder that is not there yet is waited for, with a line in the log; something else in its
- * place is an error, since no waiting mends that.
+ * The store waits for a socket or folder that does not exist yet, and logs that. A file of another kind at that path is
+ * an error, because waiting does not help.
  *
- * @param parts takes what is to be ended with the agent
+ * @param resources takes what has to be closed at the end
  */
 export function createStore(
   config: RegistryConfig,
-  parts: AsyncDisposableStack,
+  resources: AsyncDisposableStack,
   { metrics, logger }: { readonly metrics: Metrics; readonly logger: Logger },
 ): ContentStore {
   const onReachable = (reachable: boolean): void => {
@@ -49,5 +49,5 @@ export function createStore(
   }
   const namespace = config['containerd-namespace'];
   const init = { socketPath, namespace, contentPath, logger, comparisonInterval, onReachable };
-  return parts.use(new ContainerdStore(init));
+  return resources.use(new ContainerdStore(init));
 }

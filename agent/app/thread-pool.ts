@@ -1,7 +1,7 @@
 /**
- * Gives libuv's thread pool eight threads in the place of four, where nothing else is said: up to six may be in calls
- * of agent/native, and files are read and names resolved on the others.
+ * Gives libuv's thread pool eight threads instead of four, unless the environment sets a number. Calls of agent/native
+ * occupy up to six of them; the others read files and resolve names.
  *
- * To be imported before everything else: the pool is made at its first use.
+ * It must be imported before everything else, because libuv reads the variable when the pool is first used.
  */
 process.env['UV_THREADPOOL_SIZE'] ??= '8';

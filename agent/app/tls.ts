@@ -8,10 +8,10 @@ import { TlsKeeper } from '../tls/tls-keeper.ts';
 import type { PeerTls } from '../transfer/client/peer-agents.ts';
 import { HandshakeLog } from './handshake-log.ts';
 
-/** What the options say of TLS; keeper and peers are absent where they say nothing. */
+/** TLS as the options ask for it. Keeper and peers are absent without certificates. */
 export interface AgentTls {
   readonly keeper?: TlsKeeper;
-  /** For the mirror. */
+  /** How the mirror listens. */
   readonly listener: Pick<HttpListenerInit, 'tls' | 'onForeignTls'>;
   readonly peers?: PeerTls;
 }
@@ -19,7 +19,7 @@ export interface AgentTls {
 /**
  * Reads the certificates that the options name.
  *
- * @throws UsageError for options that do not go together, TlsConfigError for files that cannot be used
+ * @throws UsageError for options that contradict each other, TlsConfigError for files that cannot be used
  */
 export async function createTls(
   config: RegistryConfig,

@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' };
 
-/** Version of this agent, from package.json. */
+/** The version of this agent, from package.json. */
 export const VERSION: string = packageJson.version;
 
 /** Prints the version on stdout. */

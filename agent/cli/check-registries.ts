@@ -6,7 +6,7 @@ import { readRegistriesFile } from '../hosts/registries/registries-file.ts';
 import { renderFindings } from '../hosts/registries/render-findings.ts';
 
 /**
- * Checks a registries.yaml and prints what is wrong with it.
+ * Checks a registries.yaml and prints the findings.
  *
  * @returns the exit code: 1 when there are errors, 0 for none or warnings only
  * @throws RegistriesError when the file cannot be read or is too large
@@ -29,7 +29,7 @@ export function runCheckRegistries({ output }: { output: 'text' | 'json' }, file
   return errors > 0 ? 1 : 0;
 }
 
-/** What scripts may rely on. */
+/** The fields of a finding that scripts may rely on. */
 function publicFinding({
   severity,
   code,

@@ -9,18 +9,18 @@ import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import type { HostPort } from '../config/values.ts';
 import { pause } from '../timing/pause.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
-/** For a node to answer, in milliseconds. */
+/** Time for a node to answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 1_000;
-/** Nodes asked at once. */
+/** Nodes that are probed at once. */
 const MAX_PROBES = 10;
 
 /**
- * Waits until `cleanup --addr` answers on all nodes, some times in a row without a further one: a node is in the name only
- * when its pod has an address, and the slow ones must have the time to appear.
+ * Waits until `cleanup --addr` answers on all nodes. It has to do so several times in a row without a new node: the DNS
+ * name has a node only once its pod has an address, and slow pods need time to appear.
  *
- * @throws UsageError; the reason of the signal that ended it
+ * @throws UsageError; Error when a signal ended the wait
  */
 export async function runCleanupWait(
   config: OptionValues<(typeof SUBCOMMANDS)['cleanup-wait']['options']>,
@@ -46,9 +46,9 @@ export async function runCleanupWait(
 }
 
 /**
- * Whether all that the name names answer.
+ * Whether all nodes behind the name answer.
  *
- * @param known takes their addresses
+ * @param known receives their addresses
  */
 async function allAnswer(
   { host, port }: HostPort,

@@ -4,16 +4,17 @@ import type { OptionValues } from '../config/options.ts';
 import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { HttpListener } from '../http/http-listener.ts';
 import { sendJson } from '../http/send-json.ts';
-import { forgetData } from './forget-data.ts';
+import { forgetData } from '../app/forget-data.ts';
 import { createConfigurator } from '../app/hosts-options.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /**
- * Gives containerd back what it was told before, and removes what the agent kept (`--data-dir`). With `--addr` it then says so until it is asked to end, which is how
- * an uninstaller sees that all nodes are done.
+ * Restores the configuration of containerd from before `configuration`, and removes the data of the agent
+ * (`--data-dir`). With `--addr` it then serves `/readyz` until a signal ends it, so that an uninstaller sees when all
+ * nodes are done.
  *
- * @throws HostsConfigError and ListenError, their messages fit for the user
+ * @throws HostsConfigError and ListenError; their messages are for the user
  */
 export async function runCleanup(
   config: OptionValues<typeof SUBCOMMANDS.cleanup.options>,

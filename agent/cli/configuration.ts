@@ -3,12 +3,12 @@ import type { SUBCOMMANDS } from '../config/subcommands.ts';
 import { createConfigurator, wantedHosts } from '../app/hosts-options.ts';
 import { createLogger } from '../app/logger.ts';
 import { hostsOfRegistries } from '../app/registries.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
 /**
- * Tells containerd of the mirror.
+ * Writes the `hosts.toml` files that make containerd use the mirror.
  *
- * @throws UsageError, RegistriesError and HostsConfigError, their messages fit for the user
+ * @throws UsageError, RegistriesError and HostsConfigError; their messages are for the user
  */
 export async function runConfiguration(
   config: OptionValues<typeof SUBCOMMANDS.configuration.options>,

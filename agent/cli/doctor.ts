@@ -12,9 +12,9 @@ import { sharedRegistries } from '../app/hosts-options.ts';
 import { VERSION } from '../app/version.ts';
 
 /**
- * Looks at this node and says what is wrong, or follows one image (`--image`). Prints the report on stdout.
+ * Examines this node, or follows one image (`--image`), and prints the report on stdout.
  *
- * Ends the process with 1 when something failed, and with 0 otherwise, with warnings too.
+ * Ends the process with 1 when a check failed, and with 0 otherwise, even with warnings.
  *
  * @throws UsageError when `--image` is no name of an image
  */
@@ -56,7 +56,7 @@ function toJson(report: unknown): string {
   return `${JSON.stringify(report, undefined, 2)}\n`;
 }
 
-/** Prints the report and ends the process: what was asked and does not answer would keep it for seconds. */
+/** Prints the report and ends the process, which a request without an answer would keep alive for seconds. */
 async function end(text: string, result: 'ok' | 'warning' | 'failure'): Promise<never> {
   await new Promise<void>((resolve) => {
     process.stdout.write(text, () => {

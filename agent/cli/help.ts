@@ -1,6 +1,6 @@
 import { environmentName, type OptionTable } from '../config/options.ts';
 
-/** Column at which the summaries begin. */
+/** The column at which summaries begin. */
 const SUMMARY_COLUMN = 45;
 
 /** The text of `peerglass --help`. */
@@ -20,9 +20,9 @@ export function renderOverview(
 }
 
 /**
- * The text of `peerglass <name> --help`: one line an option, its default in the place of its value.
+ * The text of `peerglass <name> --help`: one line for each option, with its default as its value.
  *
- * @param sections options by the heading above them; an empty one is left out
+ * @param sections options by their heading; an empty heading is left out
  */
 export function renderHelp(
   name: string,

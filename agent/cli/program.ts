@@ -9,14 +9,16 @@ import { runConfiguration } from './configuration.ts';
 import { renderHelp, renderOverview } from './help.ts';
 import { printVersion } from '../app/version.ts';
 
-/** Exit codes: everything well, failed at run time, called in the wrong way. */
+/** Exit codes: success, failure at run time, wrong usage. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
 /**
  * Runs the command line.
  *
+ * Prints each failure as one line on stderr.
+ *
  * @param args without program and script
- * @returns the exit code: 0, 1 for a failure, 2 for wrong usage; each failure is told in one line on stderr
+ * @returns the exit code: 0, 1 for a failure, 2 for wrong usage
  */
 export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const program = new Command('peerglass');
@@ -27,7 +29,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   program.helpInformation = () => renderOverview(SUBCOMMANDS);
 
   addSubcommand(program, 'registry', env, async (values) => {
-    // Only then: the other subcommands have no use for it, and what is loaded so takes the agent itself 5 MiB less.
+    // A lazy import keeps libp2p out of the other subcommands, and takes 5 MiB less in the agent itself.
     const { runRegistry } = await import('./registry.ts');
     await runRegistry(values);
   });
@@ -35,18 +37,16 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
   addSubcommand(program, 'cleanup', env, runCleanup);
   addSubcommand(program, 'cleanup-wait', env, runCleanupWait);
   addSubcommand(program, 'startup-taint', env, async (values) => {
-    // Only then: the agent has no use for it.
+    // Lazy imports from here on: the agent does not need these.
     const { runStartupTaint } = await import('./startup-taint.ts');
     await runStartupTaint(values, env);
   });
   let exitCode: number = EXIT.ok;
   addSubcommand(program, 'check-registries', env, async (values, file = '') => {
-    // Only then: the agent has no use for it.
     const { runCheckRegistries } = await import('./check-registries.ts');
     exitCode = runCheckRegistries(values, file);
   });
   addSubcommand(program, 'doctor', env, async (values) => {
-    // Only then: the agent has no use for it.
     const { runDoctor } = await import('./doctor.ts');
     await runDoctor(values, env);
   });
@@ -56,7 +56,7 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
 
   try {
     if (args.length === 0) throw new UsageError('no subcommand given; try peerglass --help');
-    // The word that people try first.
+    // People try this before `version`.
     const words = args[0] === '--version' ? ['version', ...args.slice(1)] : args;
     await program.parseAsync(words, { from: 'user' });
     return exitCode;
@@ -110,7 +110,7 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
 }
 
 /**
- * k3s' variable for the port of its peer-to-peer network is ours too, below the address in its full form.
+ * Takes the port from K3S_P2P_PORT, k3s' variable for its peer-to-peer network, unless ROUTER_ADDR is set.
  *
  * @throws UsageError when it is no port
  */

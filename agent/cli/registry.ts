@@ -1,22 +1,20 @@
 import type { RegistryConfig } from '../config/options.ts';
 import { startAgent } from '../app/agent.ts';
+import { END_SIGNALS } from '../app/end-signal.ts';
 import { createLogger } from '../app/logger.ts';
 
-/** Signals on which the agent ends in order. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-
 /**
- * Runs the agent until a signal ends it: not ready at once, then new requests are taken for
- * `--shutdown-delay`, and those in flight finish within `--shutdown-timeout`. A second signal ends the process where it stands.
+ * Runs the agent until a signal ends it. The node is not ready from then on; the mirror takes new requests for
+ * `--shutdown-delay`, and those in flight finish within `--shutdown-timeout`. A second signal ends the process at once.
  *
- * @throws what kept the agent from starting, its message fit for the user
+ * @throws the error that kept the agent from starting; its message is for the user
  */
 export async function runRegistry(config: RegistryConfig): Promise<void> {
   const logger = createLogger(config['log-level']);
-  // A promise that nobody waits for must not take the node's pulls down with it. An exception that
-  // nothing caught ends the process as ever: after one, no state can be relied on.
+  // A rejected promise without a handler must not end the pulls of the node. An uncaught exception does end the
+  // process: after one, the state is unknown.
   process.on('unhandledRejection', (reason) => {
-    // A defect, and so with its stack at every level.
+    // This is a defect, so the stack is logged at every level.
     const stack = reason instanceof Error ? reason.stack : undefined;
     logger.error({ err: reason, stack }, 'a failure that nothing handled; please report it');
   });
@@ -25,7 +23,7 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
   const agent = await startAgent(config, logger);
   const signal = await ended;
   logger.info({ signal, timeout: config['shutdown-timeout'] }, 'stopping');
-  for (const name of SIGNALS) {
+  for (const name of END_SIGNALS) {
     process.once(name, () => {
       logger.warn({ signal: name }, 'second signal, ending at once');
       process.exit(1);
@@ -33,12 +31,12 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
   }
   await agent.stop();
   logger.info('stopped');
-  // What libraries may still hold open (a look-up of names, say) must not keep the process.
+  // Libraries may still hold something open, a DNS look-up for example.
   process.exit(0);
 }
 
 function endedBySignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const name of SIGNALS) process.once(name, resolve);
+    for (const name of END_SIGNALS) process.once(name, resolve);
   });
 }

@@ -112,7 +112,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       return api;
     }
 
-    it('waits for the mirror, removes the taint and no other, and stays', async (t) => {
+    it('waits for the mirror, removes its own taint only, and keeps running', async (t) => {
       const api = await server(t, [THEIRS, OURS, { ...OURS, effect: 'NoExecute' }]);
       const { path } = account('good', await authority.read('ca.crt'));
       const running = start(t, api, path);
@@ -133,7 +133,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.equal(await running.end(), 0);
     });
 
-    it('is content with a node that has no such taint', async (t) => {
+    it('changes nothing on a node without the taint', async (t) => {
       const api = await server(t, [THEIRS]);
       const { path } = account('good', await authority.read('ca.crt'));
       const running = start(t, api, path);
@@ -144,7 +144,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.ok(api.seen.every(({ method }) => method === 'GET'));
     });
 
-    it('loses no taint that came meanwhile', async (t) => {
+    it('keeps a taint that another client added meanwhile', async (t) => {
       const api = await server(t, [OURS]);
       const came = { key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' };
       api.beforePatch = () => {
@@ -159,7 +159,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.deepEqual(api.taints, [came]);
     });
 
-    it('goes on when the node keeps changing, or the server fails', async (t) => {
+    it('tries again when the node keeps changing, or the server fails', async (t) => {
       const api = await server(t, [OURS]);
       api.refusals.push(409, 503);
       const { path } = account('good', await authority.read('ca.crt'));
@@ -172,7 +172,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       assert.deepEqual(api.taints, []);
     });
 
-    it('says what right is missing, and goes on when it is given', async (t) => {
+    it('logs which permission is missing, and goes on when it is granted', async (t) => {
       const api = await server(t, [OURS]);
       api.rights.set('good', ['get']);
       const { path } = account('good', await authority.read('ca.crt'));
@@ -187,7 +187,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       });
     });
 
-    it('takes a token that was renewed', async (t) => {
+    it('uses the renewed token of its service account', async (t) => {
       const api = await server(t, [OURS]);
       const { path, renew } = account('old', await authority.read('ca.crt'));
       const running = start(t, api, path);
@@ -200,7 +200,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       });
     });
 
-    it('sends its token to nobody but the API server', async (t) => {
+    it('sends its token to no server but the API server', async (t) => {
       await using other = await Authority.create('other');
       const api = await server(t, [OURS]);
       const { path } = account('good', await other.read('ca.crt'));
@@ -216,7 +216,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       ['a token that is not there', 'node-1', '/nowhere', /\/nowhere\/token cannot be read/],
       ['a name that is none', '../secrets', undefined, /no node \.\.\/secrets/],
     ] as const) {
-      it(`says what to do: ${what}`, async (t) => {
+      it(`logs the remedy: ${what}`, async (t) => {
         const api = await server(t, [OURS]);
         const mounted = path ?? account('good', await authority.read('ca.crt')).path;
         const running = start(t, api, mounted, node);
@@ -239,7 +239,7 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
         /API server/,
       ],
     ] as const) {
-      it(`ends with 2: ${args.join(' ')} ${Object.values(env).join(' ')}`, async () => {
+      it(`ends with 2 for wrong usage: ${args.join(' ')} ${Object.values(env).join(' ')}`, async () => {
         const { code, stderr } = await runProgram(program, ['startup-taint', ...args], env);
         assert.equal(code, 2);
         assert.match(stderr, says);

@@ -5,14 +5,14 @@ import { NodeApi } from '../kubernetes/node-api.ts';
 import { StartupTaint } from '../kubernetes/startup-taint.ts';
 import { isAborted, pause } from '../timing/pause.ts';
 import { createLogger } from '../app/logger.ts';
-import { endSignal } from './signals.ts';
+import { endSignal } from '../app/end-signal.ts';
 
-/** Longest that a timer takes, in milliseconds: 24 days. */
+/** The maximum delay of a timer, in milliseconds: 24 days. */
 const LONG_MS = 2 ** 31 - 1;
 
 /**
- * Takes the startup taint off this node once its mirror is ready, then waits to be asked to end: the kubelet would start a
- * container of a DaemonSet that has ended over and over.
+ * Removes the startup taint from this node once its mirror is ready. Then it waits for a signal, because the kubelet
+ * restarts a container of a DaemonSet that has ended.
  *
  * @throws UsageError without a node or an API server
  */

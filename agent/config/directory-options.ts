@@ -62,8 +62,9 @@ export const DIRECTORY_OPTIONS = {
   'mirror-resolve-retries': option({
     kind: VALUE.count,
     fallback: '3',
-    summary: 'waits and failed peers to go on after',
-    details: 'Providers that turn out not to hold the content are not counted.',
+    summary: 'further waits for the next provider',
+    details:
+      'Each is three times as long as the one before, see `--mirror-resolve-timeout`. Peers that fail do not count: a request ends after 32 of them that answered wrongly or broke off.',
     spegel: true,
   }),
 } as const;

@@ -6,9 +6,9 @@ export const TRANSFER_OPTIONS = {
   'peer-timeout': option({
     kind: VALUE.duration,
     fallback: '1s',
-    summary: 'for a peer to begin its answer',
+    summary: 'for a peer that was silent before to begin its answer',
     details:
-      'That is what a peer has that was silent the last time. Others are asked beside one that is late, and a peer that nothing is known against has up to 2.5 s; half of it is allowed for connecting.',
+      'It is divided by four for each further silence in a row, down to 200 ms. All other peers have the 2.5 s of the whole request: when one is late, other peers are asked as well. Half of this option is the time to connect, for every peer.',
     spegel: false,
   }),
   'stall-timeout': option({

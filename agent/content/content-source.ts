@@ -1,47 +1,73 @@
 import type { Sink } from '../native/sink.ts';
-import type { ByteRange } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 
-/** Memory that bytes on their way to a client take; to be disposed of when they are sent. */
+/** Memory that holds bytes on their way to a client. To be disposed of once they have been sent. */
 interface Reservation extends Disposable {
-  /** Aborted when the client took too long and the memory is needed by others. */
+  /** Aborted when the client takes too long and others wait for the memory. */
   readonly overdue: AbortSignal;
 }
 
-/** Content that a source gives for a request. */
-export type Content = {
-  readonly descriptor: Descriptor;
-  /** Base URL of the mirror that the content comes from. */
-  readonly origin: string;
-} & (
-  | {
-      /** Answer to a HEAD. */
-      readonly kind: 'head';
-    }
-  | {
-      /** All of the content, verified against its digest. */
-      readonly kind: 'whole';
-      readonly bytes: Buffer;
-      /** Absent for small content, whose memory is not accounted for. */
-      readonly reservation?: Reservation;
-    }
-  | {
-      /** The bytes of `range`. */
-      readonly kind: 'stream';
-      readonly range: ByteRange;
-      readonly body: AsyncIterable<Uint8Array>;
-      /** Moves the bytes to a connection within the kernel, instead of reading `body`. */
-      readonly moveTo?: (sink: Sink) => Promise<void>;
-    }
-);
+/** The origin of content that this node holds. */
+export const LOCAL_ORIGIN = 'local';
 
-/** A place where content may come from: the local store, peers, later a download in progress and upstream. */
+/** What all content has, in whatever way its bytes come. */
+export interface ContentBase {
+  readonly descriptor: Descriptor;
+  /** Where the content comes from: {@link LOCAL_ORIGIN}, or the base URL of a peer's mirror. */
+  readonly origin: string;
+  /** What the content keeps open, such as a file. To be disposed of once the answer has ended. */
+  readonly held?: AsyncDisposable;
+}
+
+/** Content that a source gives for a request. */
+export type Content = ContentBase &
+  (
+    | {
+        /** The descriptor is all: the answer to a HEAD. */
+        readonly kind: 'head';
+      }
+    | {
+        /** All of the content, whatever range the request names, verified against its digest. */
+        readonly kind: 'whole';
+        readonly bytes: Buffer;
+        /** Absent for small content, whose memory is not accounted for. */
+        readonly reservation?: Reservation;
+      }
+    | ContentStream
+  );
+
+/** The bytes of the range that the request names. They are read while they are sent, once, in one of two ways. */
+export interface ContentStream {
+  readonly kind: 'stream';
+  /** The bytes as chunks. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /**
+   * Moves the bytes to a plain connection within the kernel. Resolves when all of them are there, or when the client
+   * has closed the connection. Absent where the kernel cannot.
+   */
+  readonly moveTo?: ((sink: Sink) => Promise<void>) | undefined;
+  /**
+   * Resolves when the first bytes can be read in the way that is going to be used. Called before the head of the answer
+   * is written: when it rejects, nothing has been sent yet, and the next source is tried. Absent where the first bytes
+   * have arrived already.
+   */
+  readonly ready?: (way: 'body' | 'moveTo') => Promise<void>;
+}
+
+/** Where content may come from: the local store, peers, later a download in progress and the upstream registry. */
 export interface ContentSource {
   /**
    * @param signal ends everything, the body included
    * @returns `undefined` when the source does not have the content
+   * @throws SourceUnavailableError when the source cannot be read at present, so that it may have the content
    * @throws OciError when the source knows how the request is to be answered
    */
   fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined>;
+}
+
+/** The source cannot be read at present. Its `cause` is the reason. */
+export class SourceUnavailableError extends Error {
+  override readonly name = 'SourceUnavailableError';
+  readonly code = 'ERR_SOURCE_UNAVAILABLE';
 }

@@ -14,25 +14,25 @@ function add(cache: ManifestCache, bytes: Buffer, digest = digestOf(bytes)): Dig
 }
 
 describe('ManifestCache', () => {
-  it('gives what was added', () => {
+  it('returns a manifest that was added', () => {
     const cache = new ManifestCache();
     const bytes = randomBytes(1000);
     assert.deepEqual(cache.get(add(cache, bytes)), { mediaType, bytes });
     assert.equal(cache.get(digestOf(randomBytes(1))), undefined);
   });
 
-  it('does not keep bytes that are not those of the digest', () => {
+  it('does not cache bytes that do not match the digest', () => {
     const cache = new ManifestCache();
     const digest = add(cache, Buffer.from('wrong'), digestOf(Buffer.from('right')));
     assert.equal(cache.get(digest), undefined);
   });
 
-  it('keeps no large one', () => {
+  it('does not cache a manifest of more than 64 KiB', () => {
     const cache = new ManifestCache();
     assert.equal(cache.get(add(cache, randomBytes(65 * 1024))), undefined);
   });
 
-  it('keeps 4 MiB, and what was asked for last', () => {
+  it('holds 4 MiB, and evicts the least recently used manifest first', () => {
     const cache = new ManifestCache();
     const first = add(cache, randomBytes(64 * 1024));
     const second = add(cache, randomBytes(64 * 1024));

@@ -4,14 +4,16 @@ import { SingleFlight } from '../timing/single-flight.ts';
 import { raceSignal } from '../timing/race-signal.ts';
 
 /**
- * How old an answer may be, in milliseconds: a cluster that asks for one image at once is answered by a few calls to
- * containerd, and a tag that has moved, or a manifest that is gone, is seen no later than that.
+ * Age up to which a result answers later requests, in milliseconds. When a cluster asks for one image at once, a few
+ * calls of containerd answer all requests. A tag that has moved, or a manifest that was deleted, is noticed after this
+ * time at the latest.
  */
 const MAX_AGE_MS = 10;
 
 /**
- * What requests for manifests ask the store, once for all who ask the same within {@link MAX_AGE_MS}. Each rejects
- * with `StoreUnavailableError` when the store cannot be asked, and with the signal's reason.
+ * Single-flight store reads for manifests: requests that come within {@link MAX_AGE_MS} share one call of the store. All
+ * methods reject with `StoreUnavailableError` when the store cannot be reached, and with the signal's reason when that
+ * is aborted.
  */
 export class SingleFlightReads {
   readonly #store: Pick<ContentStore, 'image' | 'stat'>;
@@ -22,16 +24,16 @@ export class SingleFlightReads {
     this.#store = store;
   }
 
-  /** The digest of the image with this name; `undefined` when there is none. */
+  /** The digest of the image with this name; `undefined` when there is no such image. */
   target(name: string, signal: AbortSignal): Promise<Digest | undefined> {
-    const ask = async (): Promise<Digest | undefined> =>
+    const read = async (): Promise<Digest | undefined> =>
       (await this.#store.image(name))?.target.digest;
-    return raceSignal(this.#targets.ask(name, ask), signal);
+    return raceSignal(this.#targets.run(name, read), signal);
   }
 
   /** Whether the store has the blob. */
   isHeld(digest: Digest, signal: AbortSignal): Promise<boolean> {
-    const ask = async (): Promise<boolean> => (await this.#store.stat(digest)) !== undefined;
-    return raceSignal(this.#held.ask(digest, ask), signal);
+    const read = async (): Promise<boolean> => (await this.#store.stat(digest)) !== undefined;
+    return raceSignal(this.#held.run(digest, read), signal);
   }
 }

@@ -1,73 +1,55 @@
-import { raceSignal } from '../timing/race-signal.ts';
 import { contentPath, type ContentRequest } from '../oci/content-request.ts';
+import { JoinedCalls } from '../timing/joined-calls.ts';
 import type { Content, ContentSource } from './content-source.ts';
 
-/** What {@link SingleFlightManifests} works with. */
-export interface SingleFlightManifestsComponents {
-  readonly transfer: ContentSource;
+/** Collaborators of a {@link SingleFlightSource}. */
+export interface SingleFlightSourceComponents {
+  /** What is fetched from. */
+  readonly source: ContentSource;
 }
 
-/** A fetch under way, and how many wait for it. */
-interface Fetch {
-  readonly content: Promise<Content | undefined>;
-  readonly abort: AbortController;
-  waiting: number;
+/** Options of a {@link SingleFlightSource}. */
+export interface SingleFlightSourceInit {
+  /**
+   * Whether requests like this one share a fetch. The source must give them content that any number of clients can
+   * take: `head`, or `whole` without a reservation. Default: requests for manifests.
+   */
+  readonly shares?: (request: ContentRequest) => boolean;
 }
 
 /**
- * Fetches a manifest once for all who ask for it at the same time: the pods of a rollout want the same one at the same
- * moment. It arrives whole and verified, so that it can be handed to any number. A failure is shared only with those
- * who had asked before that fetch began: others may be luckier. Everything else goes straight to the transfer.
+ * Fetches content once for all requests for it that come at the same time: the pods of a rollout want the same manifest
+ * at the same moment. A failed fetch fails only the requests that came before it began, because a later one may
+ * succeed. Requests that share nothing go straight to the source.
  */
-export class SingleFlightManifests implements ContentSource {
-  readonly #transfer: ContentSource;
-  readonly #fetches = new Map<string, Fetch>();
+export class SingleFlightSource implements ContentSource {
+  readonly #source: ContentSource;
+  readonly #shares: (request: ContentRequest) => boolean;
+  readonly #fetches = new JoinedCalls<Content | undefined>();
 
-  constructor({ transfer }: SingleFlightManifestsComponents) {
-    this.#transfer = transfer;
+  constructor({ source }: SingleFlightSourceComponents, init: SingleFlightSourceInit = {}) {
+    this.#source = source;
+    this.#shares = init.shares ?? (({ kind }) => kind === 'manifest');
   }
 
   /** As {@link ContentSource.fetch}. */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
-    if (request.kind !== 'manifest') return await this.#transfer.fetch(request, signal);
-    // Without the range: a manifest comes whole, and each takes a part of it.
+    if (!this.#shares(request)) return await this.#source.fetch(request, signal);
+    // Without the range: the content comes whole, and each request takes its part.
     const key = `${request.method} ${contentPath(request)}`;
-    const running = this.#fetches.get(key);
-    if (running !== undefined) {
-      const content = await this.#join(running, key, signal).catch(() => undefined);
+    const begin = (abort: AbortSignal): Promise<Content | undefined> => this.#begin(request, abort);
+    if (this.#fetches.has(key)) {
+      const content = await this.#fetches.join(key, begin, signal).catch(() => undefined);
       signal.throwIfAborted();
       if (content !== undefined) return content;
     }
-    return await this.#join(this.#fetches.get(key) ?? this.#begin(request, key), key, signal);
+    return await this.#fetches.join(key, begin, signal);
   }
 
-  #begin(request: ContentRequest, key: string): Fetch {
-    const abort = new AbortController();
-    const content = this.#transfer.fetch(request, abort.signal);
-    const fetch = { content, abort, waiting: 0 };
-    this.#fetches.set(key, fetch);
-    const end = (): void => {
-      this.#end(fetch, key);
-    };
-    content.then(end, end);
-    return fetch;
-  }
-
-  async #join(fetch: Fetch, key: string, signal: AbortSignal): Promise<Content | undefined> {
-    fetch.waiting += 1;
-    try {
-      return await raceSignal(fetch.content, signal);
-    } finally {
-      fetch.waiting -= 1;
-      if (fetch.waiting === 0) {
-        this.#end(fetch, key);
-        fetch.abort.abort();
-      }
-    }
-  }
-
-  /** Nobody joins it any more. */
-  #end(fetch: Fetch, key: string): void {
-    if (this.#fetches.get(key) === fetch) this.#fetches.delete(key);
+  async #begin(request: ContentRequest, abort: AbortSignal): Promise<Content | undefined> {
+    const content = await this.#source.fetch(request, abort);
+    // Two readers of one body would each get a part of its chunks.
+    if (content?.kind === 'stream') throw new TypeError('a stream cannot be shared');
+    return content;
   }
 }

@@ -2,6 +2,8 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from '../oci/manifest.ts';
 import { isManifestType } from '../oci/media-type.ts';
 import type { ContainerdClient } from '../store/containerd/client.ts';
+import { RemoteBlob } from '../store/containerd/remote-blob.ts';
+import { readBlob } from '../store/read-blob.ts';
 
 /** Image records, as far as their names go. */
 export type ImageNames = readonly { readonly name: string }[];
@@ -93,9 +95,6 @@ export async function readManifest(
 ): Promise<Buffer | undefined> {
   const size = (await containerd.info(digest, signal))?.size;
   if (size === undefined || size > MAX_MANIFEST_BYTES) return undefined;
-  const chunks: Buffer[] = [];
-  for await (const chunk of containerd.read(digest, { start: 0, end: size - 1 }, signal)) {
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+  await using blob = new RemoteBlob(containerd, { digest, size });
+  return await readBlob(blob, MAX_MANIFEST_BYTES, signal);
 }

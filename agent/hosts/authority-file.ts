@@ -11,7 +11,7 @@ import type { ConfigureOptions } from './hosts-plan.ts';
 import { HostsConfigError, asHostsError } from './hosts-error.ts';
 import type { RegistryHosts } from './hosts-toml.ts';
 import { HOSTS_TOML, listFolder, readRegistryFolder } from './registry-folder.ts';
-import { AUTHORITY } from './root-folder.ts';
+import { AUTHORITY_COPY } from './root-folder.ts';
 
 export interface AuthorityConfiguratorComponents {
   readonly configurator: HostsConfigurator;
@@ -21,20 +21,20 @@ export interface AuthorityConfiguratorComponents {
 export interface AuthorityConfiguratorInit {
   /** containerd's `config_path`. */
   readonly path: string;
-  /** The authority of the mirror, PEM, as it is now; undefined for none. */
+  /** Reads the PEM of the CA that signed the mirror's certificate; undefined when containerd needs no copy. */
   readonly read: (() => Promise<Buffer>) | undefined;
 }
 
 /**
- * A {@link HostsConfigurator} that keeps a copy of the mirror's authority beside the folders of the registries: containerd reads
- * it by its path on the node, where the files of a pod are not.
+ * A {@link HostsConfigurator} that also keeps a copy of the mirror's CA in the folder of all registries. containerd reads the
+ * CA by its path on the node, and the files of a pod have no path there.
  */
 export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure' | 'cleanup'> {
   readonly #configurator: HostsConfigurator;
   readonly #logger: Logger;
   readonly #files: FileOperations = nodeFileOperations;
   readonly #init: AuthorityConfiguratorInit;
-  #told = false;
+  #warned = false;
 
   constructor(
     { configurator, logger }: AuthorityConfiguratorComponents,
@@ -46,10 +46,10 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   }
 
   /**
-   * The copy is there before a file names it, and goes after the last one that did: containerd fails a pull whose file names
-   * one that is not there.
+   * Writes the copy before any `hosts.toml` names it, and removes it after the last one that did. containerd fails every pull
+   * whose `hosts.toml` names a missing CA file.
    *
-   * @throws HostsConfigError, and what `read` throws
+   * @throws HostsConfigError, and any error of `read`
    */
   async configure(
     wanted: readonly RegistryHosts[],
@@ -72,7 +72,7 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
 
   async #put(authority: Buffer): Promise<void> {
     const root = await this.#configurator.makeFolder();
-    const path = join(root, AUTHORITY);
+    const path = join(root, AUTHORITY_COPY);
     try {
       const before = await readFile(path).catch(() => undefined);
       if (before?.equals(authority) === true) return;
@@ -87,17 +87,17 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
   }
 
   async #remove(): Promise<void> {
-    const path = join(this.#init.path, AUTHORITY);
+    const path = join(this.#init.path, AUTHORITY_COPY);
     try {
-      // Asked first: on a read-only file system its removal fails even when it is not there.
+      // Look first: on a read-only file system `unlink` fails even when the file is missing.
       if ((await entryAt(path)) === undefined) return;
       const namedBy = await this.#namedBy();
       if (namedBy !== undefined) {
-        if (this.#told) return;
-        this.#told = true;
+        if (this.#warned) return;
+        this.#warned = true;
         this.#logger.warn(
           { path, file: namedBy },
-          'the authority of the mirror is kept: a file that was edited names it, and containerd would pull nothing by that without it',
+          'the authority of the mirror is kept: an edited hosts.toml names it, and containerd could not pull with that file otherwise',
         );
         return;
       }
@@ -107,15 +107,15 @@ export class AuthorityConfigurator implements Pick<HostsConfigurator, 'configure
     }
   }
 
-  /** A `hosts.toml` that was kept because of an edit, and that names the copy. */
+  /** Path of a `hosts.toml` that names the copy: one that was kept because it was edited. */
   async #namedBy(): Promise<string | undefined> {
     const { path: root } = this.#init;
     for (const name of await listFolder(root)) {
       const folder = await readRegistryFolder(root, name).catch((error: unknown) => {
-        // A folder that is none, or whose file is none of ours.
+        // Not a registry's folder, or a file that peerglass does not read.
         if (!(error instanceof HostsConfigError)) throw error;
       });
-      if (folder?.current?.content.includes(AUTHORITY) === true) {
+      if (folder?.current?.content.includes(AUTHORITY_COPY) === true) {
         return join(folder.path, HOSTS_TOML);
       }
     }

@@ -1,52 +1,55 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { cutHosts, means, tablesOf } from './host-tables.ts';
+import { cutHosts, parsesAs, tablesOf } from './host-tables.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import { parseHostsToml, type HostOptions, type HostsFile } from './hosts-toml.ts';
 import { HostsTomlError } from './toml-table.ts';
 import { renderHost, renderHostsToml } from './render-hosts-toml.ts';
 import { K3S_HEADER } from './marker.ts';
 
-/** Begins our hosts in a file that is not ours otherwise. */
-const OURS = '# Of peerglass, before the hosts that were here:\n';
+/** Comment above the hosts of peerglass in a file that it did not write. */
+const OURS = '# Hosts of peerglass, before the existing ones:\n';
 
-/** The content of a file of ours, without its marker. */
-export interface Composed {
+/** The content of a `hosts.toml` that peerglass will write, without its marker. */
+export interface ComposedFile {
   readonly content: string;
-  /** Whether it is a file that k3s wrote, with our hosts in it. */
+  /** Whether k3s wrote the file that the hosts were added to. */
   readonly k3s: boolean;
 }
 
-/** What is in the folder already. */
-export interface Existing {
-  /** The `hosts.toml` that is not ours. */
+/** The files that the registry's folder already holds. */
+export interface ExistingFiles {
+  /** The `hosts.toml` that peerglass did not write. */
   readonly theirs: Buffer | undefined;
   /** Names of the other files. */
   readonly files: readonly string[];
 }
 
 /**
- * What the file is to be when theirs is set aside.
+ * Composes a file that replaces the existing one, which is backed up.
  *
- * Without a `hosts.toml` that it can read, containerd uses the certificates in the folder for the server, and with
- * one it does not: then ours names them, and they stay in use.
+ * containerd uses certificates in the folder for the server only while the folder has no readable `hosts.toml`. The new
+ * file names them, so that they stay in use.
  */
-export function composeAnew(wanted: HostsFile, { theirs, files }: Existing): Composed {
+export function composeReplacement(
+  wanted: HostsFile,
+  { theirs, files }: ExistingFiles,
+): ComposedFile {
   const certificates = theirs === undefined || !isValid(theirs) ? certificatesOf(files) : {};
   const serverOptions = { ...certificates, ...wanted.serverOptions };
   return { content: renderHostsToml({ ...wanted, serverOptions }), k3s: false };
 }
 
-/** Why a file of theirs is left alone: the wanted hosts are the first in it, or stand where they cannot be moved from. */
+/** Why an existing file stays unchanged: the wanted hosts are first in it, or follow others and cannot be moved. */
 export type LeftAlone = 'first' | 'behind';
 
 /**
- * What the file is to be with the wanted hosts before theirs, and all of theirs kept as it is written: comments,
- * order, options. Tables of theirs that name a wanted host are moved to the front.
+ * Composes a file with the wanted hosts before the existing ones. The existing text is kept as it is: comments, order,
+ * options. Existing tables that name a wanted host move to the front.
  *
- * @throws HostsConfigError when theirs cannot be understood, rather than guess
+ * @throws HostsConfigError when the existing file cannot be parsed, or has no place for the hosts
  */
-export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | LeftAlone {
+export function composePrepended(wanted: HostsFile, theirs: Buffer): ComposedFile | LeftAlone {
   const text = decode(theirs);
   const existing = parse(text);
   const k3s = text.startsWith(K3S_HEADER);
@@ -68,7 +71,7 @@ export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | Lef
     const content = insert(wanted, { ...existing, hosts }, { body: cut.rest, tables });
     if (content !== undefined) return { content, k3s };
   }
-  // Those that are there stay where they are.
+  // The tables cannot be moved: add only the hosts that are missing.
   const added = wanted.hosts.filter(({ url }) => !named.has(normalized(url)));
   if (added.length === 0) return 'behind';
   const hosts = [...added, ...existing.hosts];
@@ -79,11 +82,11 @@ export function composeBefore(wanted: HostsFile, theirs: Buffer): Composed | Lef
   );
   if (content !== undefined) return { content, k3s };
   throw new HostsConfigError(
-    'no place was found for the mirror before the hosts that are there; put [host."URL"] tables below all other keys, or leave out --prepend-existing',
+    'no place was found for the mirror before the existing hosts; put [host."URL"] tables below all other keys, or leave out --prepend-existing',
   );
 }
 
-/** Puts the tables where the file then means what it is to; undefined without such a place. */
+/** Inserts the tables at the first place where the result parses as intended; undefined if there is none. */
 function insert(
   wanted: HostsFile,
   existing: HostsFile,
@@ -100,7 +103,7 @@ function insert(
     const before = body.slice(0, place);
     const gap = before === '' || before.endsWith('\n') ? '' : '\n';
     const content = `${head}${before}${gap}${block}${body.slice(place)}`;
-    if (means(content, meant)) return content;
+    if (parsesAs(content, meant)) return content;
   }
   return undefined;
 }
@@ -111,7 +114,7 @@ function parse(text: string): HostsFile {
   } catch (error) {
     if (!(error instanceof HostsTomlError)) throw error;
     throw new HostsConfigError(
-      `${error.message}; mend the file, or leave out --prepend-existing to set it aside`,
+      `${error.message}; correct the file, or leave out --prepend-existing to have it backed up`,
       { cause: error },
     );
   }
@@ -131,9 +134,12 @@ function decode(file: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file);
   } catch (error) {
-    throw new HostsConfigError('no text in UTF-8; mend the file, or leave out --prepend-existing', {
-      cause: error,
-    });
+    throw new HostsConfigError(
+      'not UTF-8 text; correct the file, or leave out --prepend-existing',
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -142,7 +148,7 @@ function normalized(url: string): string {
   return URL.canParse(whole) ? new URL(whole).href : whole;
 }
 
-/** As containerd takes them: `*.crt` are CAs, `*.cert` with `*.key` client certificates. */
+/** Sorts files as containerd does: `*.crt` are CAs, `*.cert` with `*.key` are client certificates. */
 function certificatesOf(files: readonly string[]): HostOptions {
   const sorted = files.toSorted();
   const ca = sorted.filter((name) => name.endsWith('.crt'));

@@ -2,7 +2,7 @@ import { link, lstat, mkdir, open, rename, rmdir, unlink } from 'node:fs/promise
 
 import { hasCode } from '../errors/system-error.ts';
 
-/** Who may read a file, and whose it is. */
+/** Permissions and owner of a file. */
 export interface FileOwner {
   /** Permission bits. */
   readonly mode: number;
@@ -10,19 +10,20 @@ export interface FileOwner {
   readonly gid: number;
 }
 
-/** All ways in which the configuration changes a file system; each either happens or does not, but for `create`. */
+/** All operations by which the configuration changes a file system. Each is atomic, except `create`. */
 export interface FileOperations {
-  /** A new file with everything in it, on the disk when this resolves. After a crash it may be there in part. */
+  /** Creates a file and flushes it to the disk before it resolves. A crash may leave a part of it. Rejects if it exists. */
   create(path: string, content: Buffer, owner: FileOwner): Promise<void>;
+  /** Creates a folder. Rejects if the path exists. */
   makeFolder(path: string, mode: number): Promise<void>;
-  /** A second name for the same file, or for a symbolic link itself. */
+  /** Makes a hard link. A symbolic link is not followed. */
   link(from: string, to: string): Promise<void>;
-  /** Replaces what has the name, without a moment in which nothing has it. */
+  /** Renames, and atomically replaces a file that has the name `to`. */
   rename(from: string, to: string): Promise<void>;
   removeFile(path: string): Promise<void>;
-  /** Rejects unless it is empty. */
+  /** Removes a folder. Rejects unless it is empty. */
   removeFolder(path: string): Promise<void>;
-  /** Makes what was done in a folder outlast a power cut. */
+  /** Flushes the entries of a folder, so that changes to them survive a power cut. */
   sync(folder: string): Promise<void>;
 }
 
@@ -33,9 +34,9 @@ export const nodeFileOperations: FileOperations = {
     try {
       await file.writeFile(content);
       const { uid: ownUid, gid: ownGid } = await file.stat();
-      // Only root may, and it may not be needed.
+      // Only root may change the owner, so do it only where it differs.
       if (uid !== ownUid || gid !== ownGid) await file.chown(uid, gid);
-      // After the change of owner, which takes bits away; and not the umask's to decide.
+      // After `chown`, which clears set-ID bits. The umask does not apply to `chmod`.
       await file.chmod(mode);
       await file.sync();
     } finally {
@@ -65,7 +66,7 @@ export const nodeFileOperations: FileOperations = {
   },
 };
 
-/** `lstat`, or undefined where there is nothing. */
+/** `lstat` of a path; undefined when nothing is there. */
 export async function entryAt(
   path: string,
 ): Promise<Awaited<ReturnType<typeof lstat>> | undefined> {

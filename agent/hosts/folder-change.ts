@@ -6,42 +6,42 @@ import { entryAt, type FileOperations, type FileOwner } from './file-operations.
 import { HostsConfigError } from './hosts-error.ts';
 import {
   HOSTS_TOML,
-  SET_ASIDE,
+  BACKUP,
   TEMPORARY,
-  earlierName,
+  numberedBackupName,
   isSame,
   readRegistryFolder,
   type RegistryFolder,
 } from './registry-folder.ts';
 
-/** Somebody else wrote while we were about to; what they wrote is there, and the change has to be thought over. */
+/** Another process changed the folder after it was read. Nothing was overwritten; the change must be planned again. */
 export class ChangedMeanwhileError extends Error {
   override readonly name = 'ChangedMeanwhileError';
   readonly code = 'ERR_CHANGED_MEANWHILE';
 }
 
-/** A change of one registry's folder, in two steps so that a full disk is found out before anything has changed. */
+/** A change of one registry's folder, in two steps: a full disk fails the first one, before anything has changed. */
 export interface FolderChange {
   readonly folder: RegistryFolder;
-  /** What is done, for the log. */
+  /** What the change does, for the log and the report. */
   readonly action: 'written' | 'restored' | 'tidied';
-  /** Writes everything that takes space, under temporary names. */
+  /** Writes all new files under temporary names. */
   prepare(): Promise<void>;
-  /** Puts it into place; containerd sees the file of before or the one of after at every moment. */
+  /** Renames the prepared files into place. At every moment containerd reads either the old file or the new one. */
   commit(): Promise<void>;
-  /** Takes back what was prepared. */
+  /** Removes the prepared files. */
   abandon(): Promise<void>;
 }
 
-/** Where the files of ours belong to, unless they contain what somebody else kept from others. */
+/** Mode of folders that are created. */
 const FOLDER_MODE = 0o755;
 
-/** A free temporary name. */
+/** A random temporary name. */
 export function temporaryName(): string {
   return `${TEMPORARY}${randomBytes(6).toString('hex')}`;
 }
 
-/** What all changes of a folder have in common. */
+/** Base of all changes: temporary files, and the check that the folder is as it was read. */
 abstract class Change implements FolderChange {
   abstract readonly action: FolderChange['action'];
   readonly folder: RegistryFolder;
@@ -56,7 +56,7 @@ abstract class Change implements FolderChange {
   }
 
   async prepare(): Promise<void> {
-    // Most have nothing to prepare.
+    // A restore writes no new files.
   }
 
   abstract commit(): Promise<void>;
@@ -69,30 +69,30 @@ abstract class Change implements FolderChange {
     return join(this.folder.path, name);
   }
 
-  /** A path for something temporary, removed when the change is abandoned. */
+  /** Path of a temporary entry, which {@link abandon} removes. */
   protected temporary(folder: string): string {
     const path = join(folder, temporaryName());
     this.#prepared.push(path);
     return path;
   }
 
-  /** @throws ChangedMeanwhileError when the folder is not as it was read */
+  /** @throws ChangedMeanwhileError when the folder differs from what was read */
   protected async check(): Promise<void> {
-    const { name, exists, current, setAside } = this.folder;
+    const { name, exists, current, backup } = this.folder;
     const now = await readRegistryFolder(this.root, name);
-    if (now.exists !== exists || !isSame(now.current, current) || !isSame(now.setAside, setAside)) {
+    if (now.exists !== exists || !isSame(now.current, current) || !isSame(now.backup, backup)) {
       throw new ChangedMeanwhileError(`${this.folder.path} changed meanwhile`);
     }
   }
 }
 
-/** Puts a file of ours in the place of what is there, and sets that aside unless it is ours. */
+/** Writes a `hosts.toml`. An existing one that peerglass did not write, or that was edited, is backed up first. */
 export class WriteChange extends Change {
   readonly action = 'written';
   readonly #content: Buffer;
   readonly #owner: FileOwner;
   #file = '';
-  #aside: string | undefined;
+  #newBackup: string | undefined;
 
   constructor(files: FileOperations, folder: RegistryFolder, content: Buffer, owner: FileOwner) {
     super(files, folder);
@@ -101,7 +101,7 @@ export class WriteChange extends Change {
   }
 
   override async prepare(): Promise<void> {
-    const { exists, current, setAside } = this.folder;
+    const { exists, current, backup } = this.folder;
     if (!exists) {
       const folder = this.temporary(this.root);
       await this.files.makeFolder(folder, FOLDER_MODE);
@@ -113,26 +113,26 @@ export class WriteChange extends Change {
     this.#file = this.temporary(this.folder.path);
     await this.files.create(this.#file, this.#content, this.#owner);
     const isTheirs = current !== undefined && current.origin !== 'ours';
-    if (isTheirs && !isSame(current, setAside)) {
-      this.#aside = this.temporary(this.folder.path);
-      await this.files.link(this.path(HOSTS_TOML), this.#aside);
+    if (isTheirs && !isSame(current, backup)) {
+      this.#newBackup = this.temporary(this.folder.path);
+      await this.files.link(this.path(HOSTS_TOML), this.#newBackup);
     }
   }
 
   async commit(): Promise<void> {
-    const { path, current, setAside } = this.folder;
+    const { path, current, backup } = this.folder;
     await this.check();
     if (!this.folder.exists) {
       await this.files.rename(this.#file, path);
       await this.files.sync(this.root);
       return;
     }
-    if (this.#aside !== undefined) {
-      // What was set aside before is kept when this is an edit of ours: nobody decided to replace that.
-      if (current?.origin === 'edited' && setAside !== undefined) {
-        await this.files.rename(this.path(SET_ASIDE), this.path(earlierName(this.folder)));
+    if (this.#newBackup !== undefined) {
+      // An edit of our file does not replace the original: keep the earlier backup under a number.
+      if (current?.origin === 'edited' && backup !== undefined) {
+        await this.files.rename(this.path(BACKUP), this.path(numberedBackupName(this.folder)));
       }
-      await this.files.rename(this.#aside, this.path(SET_ASIDE));
+      await this.files.rename(this.#newBackup, this.path(BACKUP));
       await this.files.sync(path);
     }
     await this.files.rename(this.#file, this.path(HOSTS_TOML));
@@ -140,7 +140,7 @@ export class WriteChange extends Change {
   }
 }
 
-/** Gives back what was there before ours. */
+/** Restores the `hosts.toml` that the folder had before peerglass wrote its own, or removes ours if there was none. */
 export class RestoreChange extends Change {
   readonly action: FolderChange['action'];
 
@@ -151,17 +151,17 @@ export class RestoreChange extends Change {
 
   async commit(): Promise<void> {
     await this.check();
-    const { path, current, setAside } = this.folder;
+    const { path, current, backup } = this.folder;
     if (current !== undefined && current.origin !== 'ours') {
-      if (setAside === undefined) return;
-      if (current.origin === 'edited' && !isSame(current, setAside)) {
-        await this.files.rename(this.path(SET_ASIDE), this.path(earlierName(this.folder)));
+      if (backup === undefined) return;
+      if (current.origin === 'edited' && !isSame(current, backup)) {
+        await this.files.rename(this.path(BACKUP), this.path(numberedBackupName(this.folder)));
       } else {
-        // The same file, left by a crash. Or another: whoever put theirs in the place of ours has replaced what ours stood for.
-        await this.files.removeFile(this.path(SET_ASIDE));
+        // Either a crash left the same file twice, or another program wrote a whole new file. That file replaces the backup.
+        await this.files.removeFile(this.path(BACKUP));
       }
-    } else if (setAside !== undefined) {
-      await this.files.rename(this.path(SET_ASIDE), this.path(HOSTS_TOML));
+    } else if (backup !== undefined) {
+      await this.files.rename(this.path(BACKUP), this.path(HOSTS_TOML));
     } else if (current?.madeFolder === true && this.folder.others.length === 0) {
       await this.#removeFolder();
       return;
@@ -171,7 +171,7 @@ export class RestoreChange extends Change {
     await this.files.sync(path);
   }
 
-  /** At once: an empty folder would hide `_default`. */
+  /** Removes the folder by a rename: containerd would prefer an empty folder to `_default`. */
   async #removeFolder(): Promise<void> {
     const away = join(this.root, temporaryName());
     await this.files.rename(this.folder.path, away);
@@ -179,12 +179,14 @@ export class RestoreChange extends Change {
     await discard(this.files, away);
     if ((await entryAt(away)) !== undefined) {
       await this.files.rename(away, this.folder.path);
-      throw new HostsConfigError(`${this.folder.path}: somebody is writing there; try again`);
+      throw new HostsConfigError(
+        `${this.folder.path}: another process is writing there; try again`,
+      );
     }
   }
 }
 
-/** Removes something temporary: a file, or a folder with a `hosts.toml`. Leaves a folder with more in it. */
+/** Removes a temporary file, or a temporary folder with at most a `hosts.toml`. A folder with other files stays. */
 export async function discard(files: FileOperations, path: string): Promise<void> {
   const entry = await entryAt(path);
   if (entry === undefined) return;

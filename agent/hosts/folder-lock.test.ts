@@ -13,7 +13,7 @@ const never = new AbortController().signal;
 const locks = (folder: string): string[] =>
   readdirSync(folder).filter((name) => name.startsWith(LOCK));
 
-describe('the lock of a folder', () => {
+describe('lockFolder', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'peerglass-lock-'));
@@ -24,7 +24,7 @@ describe('the lock of a folder', () => {
   const lock = (waitMs: number, silenceMs = 60_000): Promise<AsyncDisposable> =>
     lockFolder(folder, { waitMs, silenceMs }, never);
 
-  it('is held by one at a time, and leaves nothing', async () => {
+  it('gives the lock to one holder at a time, and leaves no files', async () => {
     let holders = 0;
     let turns = 0;
     await Promise.all(
@@ -42,19 +42,19 @@ describe('the lock of a folder', () => {
     assert.deepEqual(locks(folder), []);
   });
 
-  it('is refused while another one has it, and says who', async () => {
+  it('is refused while another process holds the lock, and names that process', async () => {
     const held = await lock(0);
     await assert.rejects(lock(50), (error) => {
       assert.ok(error instanceof HostsConfigError);
       assert.match(error.message, new RegExp(`another process is configuring .*-${process.pid}-`));
       return true;
     });
-    assert.equal(locks(folder).length, 1, 'that of the holder');
+    assert.equal(locks(folder).length, 1, 'the file of the holder');
     await held[Symbol.asyncDispose]();
     await (await lock(0))[Symbol.asyncDispose]();
   });
 
-  it('of a process that was killed does not block', async () => {
+  it('ignores the lock of a process that was killed', async () => {
     const program = [
       `import { lockFolder } from ${JSON.stringify(join(import.meta.dirname, 'folder-lock.ts'))};`,
       `await lockFolder(${JSON.stringify(folder)}, {}, new AbortController().signal);`,
@@ -71,7 +71,7 @@ describe('the lock of a folder', () => {
     assert.deepEqual(locks(folder), []);
   });
 
-  it('of another boot, and of a PID that is another process now, does not block', async () => {
+  it('ignores a lock of another boot, and of a PID that was reused', async () => {
     const held = await lock(0);
     const [own = ''] = locks(folder);
     await held[Symbol.asyncDispose]();
@@ -82,7 +82,7 @@ describe('the lock of a folder', () => {
     assert.deepEqual(locks(folder), []);
   });
 
-  it('of a process in another container blocks until that falls silent', async () => {
+  it('waits for a process in another container until its heartbeats stop', async () => {
     const held = await lock(0);
     const [own = ''] = locks(folder);
     await held[Symbol.asyncDispose]();
@@ -94,7 +94,7 @@ describe('the lock of a folder', () => {
     assert.deepEqual(locks(folder), []);
   });
 
-  it('is not waited for after the end was asked for', async () => {
+  it('stops waiting when the signal is aborted', async () => {
     const held = await lock(0);
     const stop = new AbortController();
     const waiting = lockFolder(folder, {}, stop.signal);

@@ -6,31 +6,31 @@ import { hasCode } from '../errors/system-error.ts';
 import { pause } from '../timing/pause.ts';
 import { HostsConfigError } from './hosts-error.ts';
 
-/** Begins the names of lock files. */
+/** Prefix of the names of lock files. */
 export const LOCK = '.peerglass-lock.';
 
-/** Bounds of a {@link lockFolder}, in milliseconds. */
+/** Time limits of {@link lockFolder}, in milliseconds. */
 export interface FolderLockInit {
-  /** How long another holder is waited for; longer than `silenceMs`. 20,000 by default. */
+  /** How long to wait for another holder; must be longer than `silenceMs`. Default 20,000. */
   readonly waitMs?: number;
-  /** After which a holder of whom nothing else can be known counts as dead. 10,000 by default. */
+  /** Age of the last heartbeat after which a holder in another PID namespace counts as dead. Default 10,000. */
   readonly silenceMs?: number;
 }
 
-/** How often a holder says that it lives, in milliseconds. */
+/** Interval of a holder's heartbeats, in milliseconds. */
 const HEARTBEAT_MS = 1_000;
-/** Between two tries, at random up to this many milliseconds. */
+/** Longest wait between two attempts, in milliseconds; the wait is random. */
 const RETRY_MS = 100;
 
 /**
- * Takes a folder for this process alone, as far as other agents go.
+ * Locks a folder against other agents.
  *
- * Whoever wants the folder creates a file of its own, and has it when there is no other one; else it takes its own away
- * and comes back. So a file is only ever removed by its owner, or after its owner died, and no two can come to think
- * that the same file is stale. The name tells the process: boot, PID namespace, PID and start time. Of a process in
- * another namespace, a container, that cannot be looked up; there the time of the file has to move.
+ * A process that wants the lock creates a file of its own. It holds the lock if there is no other such file; otherwise it
+ * removes its file and tries again. A file is removed only by its owner, or after its owner has died, so two processes
+ * never both take over the same stale file. The name identifies the process by boot, PID namespace, PID and start time.
+ * A process in another PID namespace (a container) cannot be looked up; it counts as alive while it updates its file's time.
  *
- * @throws HostsConfigError when another one does not let go, the system's errors, or the signal's reason
+ * @throws HostsConfigError when another process keeps the lock, errors of the system, or the signal's reason
  */
 export async function lockFolder(
   path: string,
@@ -65,7 +65,7 @@ export async function lockFolder(
 function hold(file: string): AsyncDisposable {
   const heartbeat = setInterval(() => {
     const now = new Date();
-    // Should it fail, others may take the folder; they would have to wait for ever otherwise.
+    // If this fails, others may take the lock. Otherwise they would wait forever.
     utimes(file, now, now).catch(() => undefined);
   }, HEARTBEAT_MS);
   return {
@@ -78,12 +78,12 @@ function hold(file: string): AsyncDisposable {
 
 async function release(file: string): Promise<void> {
   await unlink(file).catch((error: unknown) => {
-    // Gone with its folder.
+    // Removed together with its folder.
     if (!hasCode(error, 'ENOENT')) throw error;
   });
 }
 
-/** Names of the lock files of others; those of the dead are removed. */
+/** Names of the lock files of other living processes. Lock files of dead processes are removed. */
 async function livingOthers(
   path: string,
   own: string,
@@ -102,7 +102,7 @@ async function livingOthers(
   return living;
 }
 
-/** `BOOT-NAMESPACE-PID-START`: what no two processes have in common. */
+/** `BOOT-NAMESPACE-PID-START`, which is unique to this process. */
 async function selfName(): Promise<string> {
   const boot = await read('/proc/sys/kernel/random/boot_id');
   const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
@@ -119,10 +119,10 @@ async function stateOf(name: string, self: string): Promise<'alive' | 'dead' | '
   return (await startOf(Number(pid))) === start ? 'alive' : 'dead';
 }
 
-/** When a process started, in ticks since the boot; undefined when there is none. */
+/** Start time of a process, in clock ticks since boot; undefined if it does not exist. */
 async function startOf(pid: number): Promise<string | undefined> {
   const text = await read(`/proc/${pid}/stat`);
-  // The name in parentheses may have anything in it. proc(5): starttime is field 22.
+  // The name in parentheses may contain any character. proc(5): starttime is field 22.
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
 }
 
@@ -133,7 +133,7 @@ async function read(path: string): Promise<string> {
   );
 }
 
-/** Watches the times of files, by our own clock. */
+/** Detects lock files without heartbeats. It measures with the local clock, because file times may come from another clock. */
 class Silence {
   readonly #silenceMs: number;
   readonly #seen = new Map<string, { readonly time: number; readonly at: number }>();
@@ -142,7 +142,7 @@ class Silence {
     this.#silenceMs = silenceMs;
   }
 
-  /** Whether the file has had the same time for long. */
+  /** Whether the file's time has not changed for {@link FolderLockInit.silenceMs}. */
   async isLong(file: string): Promise<boolean> {
     const time = await stat(file).then(
       (entry) => entry.mtimeMs,

@@ -3,18 +3,17 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseHostsToml, type HostEntry, type HostsFile } from './hosts-toml.ts';
 import { HostsTomlError } from './toml-table.ts';
 
-/** Tables of a file that are looked at, at most. */
+/** Maximum number of tables of a file that are considered. */
 const MAX_TABLES = 100;
 
-/** A line that may begin a table. Within strings and lists there are such lines too: the reader of the result tells. */
+/** A line that may begin a table. Strings and lists can contain such lines, so callers parse the result to be sure. */
 interface TableStart {
-  /** Index of the line, or of the comments above it. */
+  /** Index in the text of the line, or of the comments directly above it. */
   readonly from: number;
-  /** The line. */
   readonly line: string;
 }
 
-/** The first lines of a file that may begin a table. */
+/** Finds the lines that may begin a table, in their order. */
 export function tablesOf(text: string): TableStart[] {
   const found: TableStart[] = [];
   let offset = 0;
@@ -30,8 +29,8 @@ export function tablesOf(text: string): TableStart[] {
   return found;
 }
 
-/** Whether containerd takes the text as that. */
-export function means(text: string, meant: HostsFile): boolean {
+/** Whether containerd would read `meant` from the text. */
+export function parsesAs(text: string, meant: HostsFile): boolean {
   try {
     return isDeepStrictEqual(parseHostsToml(text), meant);
   } catch (error) {
@@ -40,17 +39,17 @@ export function means(text: string, meant: HostsFile): boolean {
   }
 }
 
-/** A file without some of its hosts, and the text of these with the comments above them. */
+/** The text of a file without some hosts, and the text of these hosts with the comments above them. */
 export interface CutHosts {
   readonly rest: string;
   readonly tables: ReadonlyMap<HostEntry, string>;
 }
 
 /**
- * Takes hosts out of the text of a file.
+ * Cuts hosts out of the text of a file.
  *
- * @param file what the text means
- * @returns undefined when one is not written as a table of its own
+ * @param file the parsed text
+ * @returns undefined when a host is not written as a table of its own
  */
 export function cutHosts(
   text: string,
@@ -81,10 +80,10 @@ function cutHost(
   );
   const from = starts[named]?.from;
   if (from === undefined) return undefined;
-  // Further tables of the host, its headers, may follow.
+  // More tables of the same host, such as its headers, may follow.
   for (const end of ends.slice(named + 1)) {
     const rest = text.slice(0, from) + text.slice(end);
-    if (means(rest, meant)) return { rest, table: text.slice(from, end) };
+    if (parsesAs(rest, meant)) return { rest, table: text.slice(from, end) };
   }
   return undefined;
 }

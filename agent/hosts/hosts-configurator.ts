@@ -11,9 +11,9 @@ import { HostsConfigError, asHostsError } from './hosts-error.ts';
 import { HostsPlanner, isEmpty, type ConfigureOptions, type HostsPlan } from './hosts-plan.ts';
 import type { RegistryHosts } from './hosts-toml.ts';
 import { clearRootLeftovers, isFolder, makeRoot, removeRoot } from './root-folder.ts';
-import { HOSTS_TOML, SET_ASIDE } from './registry-folder.ts';
+import { HOSTS_TOML, BACKUP } from './registry-folder.ts';
 
-/** How often a change is thought over when others write at the same time. */
+/** Maximum number of attempts when other processes write at the same time. */
 const MAX_ATTEMPTS = 5;
 
 export interface HostsConfiguratorComponents {
@@ -27,17 +27,17 @@ export interface HostsConfiguratorInit {
   readonly lock?: FolderLockInit;
 }
 
-/** What a run changed: paths of files. */
+/** Paths of the files that a run changed. */
 export interface HostsReport {
   readonly written: readonly string[];
   readonly restored: readonly string[];
 }
 
 /**
- * Writes `hosts.toml` files below containerd's `config_path`, and gives back what was there before.
+ * Writes `hosts.toml` files below containerd's `config_path`, and restores the files that it replaced.
  *
- * Only files that carry a marker with the right checksum are ours. All others are set aside before ours takes their
- * place, each as the same file under another name, so that restoring it is one rename.
+ * A file is ours only if it has a marker with the right checksum. Any other file is backed up before ours replaces it: a
+ * hard link keeps the same file under another name, so that one rename restores it.
  */
 export class HostsConfigurator {
   readonly #files: FileOperations;
@@ -58,8 +58,7 @@ export class HostsConfigurator {
   }
 
   /**
-   * Makes the files of these registries what they are to be, and gives back what was there for all others. Nothing is
-   * written when all is as it should be.
+   * Writes the files of the given registries where they differ, and restores the previous files of all other registries.
    *
    * @throws HostsConfigError
    */
@@ -68,12 +67,12 @@ export class HostsConfigurator {
     options: ConfigureOptions,
     signal: AbortSignal,
   ): Promise<HostsReport> {
-    await this.#planner.lookForSpegel(this.#path);
+    await this.#planner.warnOfSpegel(this.#path);
     return await this.#run(wanted, options, signal);
   }
 
   /**
-   * Gives back everything, down to folders that were made.
+   * Restores all previous files, and removes the folders that were created.
    *
    * @throws HostsConfigError
    */
@@ -82,7 +81,7 @@ export class HostsConfigurator {
   }
 
   /**
-   * Makes the folder of all registries when there is none.
+   * Creates the folder of all registries if it is missing.
    *
    * @returns its path without symbolic links
    * @throws HostsConfigError
@@ -109,10 +108,10 @@ export class HostsConfigurator {
           await this.#attempt(wanted, options, report, signal);
           return report;
         } catch (error) {
-          // The folder itself may come and go under our hands, too.
+          // ENOENT: another process removed the folder itself.
           if (!(error instanceof ChangedMeanwhileError) && !hasCode(error, 'ENOENT')) throw error;
           if (attempt < MAX_ATTEMPTS) continue;
-          throw new HostsConfigError(`${this.#path}: somebody else keeps writing there`, {
+          throw new HostsConfigError(`${this.#path}: another process keeps writing there`, {
             cause: error,
           });
         }
@@ -128,7 +127,7 @@ export class HostsConfigurator {
     report: { written: string[]; restored: string[] },
     signal: AbortSignal,
   ): Promise<void> {
-    // Looked at first without the lock, which is a write already.
+    // Plan without the lock first, because taking the lock already writes a file.
     const root = await this.#root(wanted === undefined);
     if (root === undefined) return;
     if (isEmpty(await this.#planner.plan(root, wanted, options))) return;
@@ -152,25 +151,25 @@ export class HostsConfigurator {
       await this.#abandon(changes);
       throw error;
     }
-    let kept: unknown;
+    let firstError: unknown;
     for (const [index, change] of changes.entries()) {
       try {
         await change.commit();
       } catch (error) {
-        // What is given back stands for itself: one file that cannot be, is no reason to keep the others.
-        const isAlone = change.action !== 'written';
-        await this.#abandon(isAlone ? [change] : changes.slice(index));
-        if (!isAlone) throw error;
-        kept ??= error;
+        // Restores are independent: continue with the others when one fails.
+        const isRestore = change.action !== 'written';
+        await this.#abandon(isRestore ? [change] : changes.slice(index));
+        if (!isRestore) throw error;
+        firstError ??= error;
         continue;
       }
       this.#note(change, report);
     }
-    if (kept !== undefined) throw kept as Error;
+    if (firstError !== undefined) throw firstError as Error;
     if (removesRoot) await removeRoot(this.#files, root);
   }
 
-  /** Where to write, without symbolic links; undefined when there is nothing to clean up. */
+  /** Path of the folder without symbolic links; undefined when there is nothing to clean up. */
   async #root(isCleanup: boolean): Promise<string | undefined> {
     if (!(await isFolder(this.#path))) {
       if (isCleanup) {
@@ -184,7 +183,7 @@ export class HostsConfigurator {
 
   async #abandon(changes: readonly FolderChange[]): Promise<void> {
     for (const change of changes) {
-      // What stays is cleared by the next run; the first error is the one to tell.
+      // The next run removes what stays. The caller reports the first error, not this one.
       await change.abandon().catch((error: unknown) => {
         this.#logger.warn({ err: error }, 'temporary files could not be removed');
       });
@@ -195,7 +194,7 @@ export class HostsConfigurator {
     const path = join(folder.path, HOSTS_TOML);
     const { current } = folder;
     if (current?.origin === 'edited') {
-      const kept = action === 'written' ? join(folder.path, SET_ASIDE) : path;
+      const kept = action === 'written' ? join(folder.path, BACKUP) : path;
       this.#logger.warn(
         { path, kept },
         'the file was edited after it was written; the edit is kept',
@@ -206,7 +205,7 @@ export class HostsConfigurator {
       this.#logger.info({ path, setAside: current?.origin === 'theirs' }, 'hosts.toml written');
     } else {
       report.restored.push(path);
-      this.#logger.info({ path }, 'what was there before is back');
+      this.#logger.info({ path }, 'previous configuration restored');
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The configuration of containerd cannot be read or written; the message says why and, where there is a remedy, which.
- * Each file is then as it was before, or as it is to be.
+ * The configuration of containerd cannot be read or written. The message has the reason and, if there is one, the remedy.
+ * Each file then has either its old or its new content.
  */
 export class HostsConfigError extends Error {
   override readonly name = 'HostsConfigError';
@@ -13,15 +13,15 @@ const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only; mount it so that it can be written',
   EACCES: 'not permitted; this needs root',
   EPERM: 'not permitted by the file system or its owner',
-  ELOOP: 'symbolic links that lead nowhere',
-  ENOTDIR: 'a part of the path is no folder',
+  ELOOP: 'too many symbolic links',
+  ENOTDIR: 'a part of the path is not a folder',
 };
 
-/** Makes an error of the file system one that people can act on; others pass. */
+/** Turns an error of the file system into a {@link HostsConfigError}; returns other errors as they are. */
 export function asHostsError(error: unknown, action: string): unknown {
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return error;
   const code = String(error.code);
-  // What is wrong with the whole device is not wrong with the file that happened to be the first.
+  // Errors such as ENOSPC concern the whole device, so the file that hit them first is not named.
   const isOfFile = ['EACCES', 'EPERM'].includes(code) && 'path' in error;
   const what = isOfFile ? `${action}, ${String(error.path)}` : action;
   return new HostsConfigError(`${what}: ${REASONS[code] ?? code}`, { cause: error });

@@ -63,7 +63,7 @@ describe('HostsKeeper', () => {
         prependExisting: false,
         pollMs: 3_600_000,
         settleMs: 1,
-        backoff: { first: 2, most: 20 },
+        backoff: { first: 2, max: 20 },
         ...init,
       },
     );
@@ -77,7 +77,7 @@ describe('HostsKeeper', () => {
     eventually(() => {
       for (const { registry } of WANTED) assert.ok(isOurs(registry), registry);
     });
-  /** What k3s does at a start. */
+  /** Does what k3s does when it starts. */
   const rewrite = (): void => {
     for (const { registry } of WANTED) {
       rmSync(join(root, registry), { recursive: true });
@@ -86,7 +86,7 @@ describe('HostsKeeper', () => {
     }
   };
 
-  it('puts ours back when somebody rewrites the folder, and gives back what that wrote', async () => {
+  it('writes its files again when another program rewrites them, and restores those of that program', async () => {
     const keeper = start();
     await whenOurs();
     for (let turn = 0; turn < 3; turn++) {
@@ -100,41 +100,41 @@ describe('HostsKeeper', () => {
     assert.equal(readFileSync(file('_default'), 'utf8'), K3S);
   });
 
-  it('comes back when the folder itself was removed', async () => {
+  it('writes its files again when the folder of all registries was removed', async () => {
     start({ pollMs: 20 });
     await whenOurs();
     rmSync(root, { recursive: true });
     await whenOurs();
   });
 
-  it('looks now and then without being told', async () => {
+  it('checks regularly, because some changes cause no event', async () => {
     start({ pollMs: 20 });
     await whenOurs();
     await new Promise((resolve) => setTimeout(resolve, 100));
-    writeFileSync(file('docker.io'), K3S); // within a folder, which is not watched
+    writeFileSync(file('docker.io'), K3S); // Folders of registries are not watched.
     await whenOurs();
   });
 
-  it('does not write without end when another one does not agree', async () => {
-    start({ backoff: { first: 3_600_000, most: 3_600_000 } });
+  it('pauses after a write, so that it does not fight another program without end', async () => {
+    start({ backoff: { first: 3_600_000, max: 3_600_000 } });
     await whenOurs();
     rewrite();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    assert.equal(isOurs('docker.io'), false, 'it waits');
+    assert.equal(isOurs('docker.io'), false, 'it pauses');
     assert.equal((await metrics.hostsFilesWritten.get()).values[0]?.value, 2);
   });
 
-  it('says once what is wrong, goes on trying, and says when it works', async () => {
-    writeFileSync(join(root, 'docker.io'), 'no folder');
+  it('logs a failure once, tries again, and logs the recovery', async () => {
+    writeFileSync(join(root, 'docker.io'), 'not a folder');
     const before = fileTree(root);
     start({ pollMs: 5 });
     await eventually(async () => {
       assert.ok(((await metrics.hostsFailures.get()).values[0]?.value ?? 0) > 3);
     });
     assert.deepEqual(fileTree(root), before);
-    const said = log.filter((line) => line.includes('cannot be configured'));
-    assert.equal(said.length, 1, said.join(''));
-    assert.match(said[0] ?? '', /docker\.io is not a folder/);
+    const failures = log.filter((line) => line.includes('cannot be configured'));
+    assert.equal(failures.length, 1, failures.join(''));
+    assert.match(failures[0] ?? '', /docker\.io is not a folder/);
     rmSync(join(root, 'docker.io'));
     await whenOurs();
     await eventually(() => {

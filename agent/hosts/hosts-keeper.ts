@@ -21,23 +21,22 @@ export interface HostsKeeperInit extends ConfigureOptions {
   /** containerd's `config_path`. */
   readonly path: string;
   readonly wanted: readonly RegistryHosts[];
-  /** Between looks, whatever the watch says; 30,000 milliseconds by default. */
+  /** Interval of checks without a file system event, in milliseconds; default 30,000. */
   readonly pollMs?: number;
-  /** For somebody who writes to be done, after the first sign of it; 1,000 milliseconds by default. */
+  /** Wait after the first file system event, for the other writer to finish, in milliseconds; default 1,000. */
   readonly settleMs?: number;
-  /** The first and the longest wait after files had to be written, in milliseconds; 5,000 and 60,000 by default. */
-  readonly backoff?: { readonly first: number; readonly most: number };
+  /** The first and the longest wait after files were written, in milliseconds; default 5,000 and 60,000. */
+  readonly backoff?: { readonly first: number; readonly max: number };
 }
 
-/** How long giving back may take at the end of the process, in milliseconds. */
+/** Time limit of the restore when the process ends, in milliseconds. */
 const REMOVE_TIMEOUT_MS = 5_000;
 
 /**
- * Keeps containerd's configuration as it is to be while the agent runs: k3s removes and rewrites folders at each of
- * its starts.
+ * Keeps containerd's configuration in place while the agent runs. k3s removes and rewrites the folders whenever it starts.
  *
- * After each look that had to write there is a pause, which doubles as long as others keep undoing it: two who do not
- * agree would otherwise write without end.
+ * After each check that had to write, the keeper pauses, and the pause doubles while another program keeps undoing the
+ * change. Otherwise the two would overwrite each other forever.
  */
 export class HostsKeeper {
   readonly #configurator: HostsKeeperComponents['configurator'];
@@ -54,15 +53,16 @@ export class HostsKeeper {
     this.#init = init;
   }
 
-  /** Writes the files, and again whenever they are not as they are to be, until `signal` is aborted. Never rejects. */
+  /** Writes the files, and again whenever they differ, until `signal` is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { pollMs = 30_000, settleMs = 1_000, backoff: bounds } = this.#init;
-    const backoff = new Backoff(bounds ?? { first: 5_000, most: 60_000 });
+    const { pollMs = 30_000, settleMs = 1_000 } = this.#init;
+    const { first, max } = this.#init.backoff ?? { first: 5_000, max: 60_000 };
+    const backoff = new Backoff({ first, most: max });
     while (!isAborted(signal)) {
-      // Watched before it is looked at, so that nothing is missed in between.
+      // Watch before the check, so that no change in between is missed.
       const watcher = this.#watch();
       try {
-        if ((await this.#look(signal)) > 0) {
+        if ((await this.#check(signal)) > 0) {
           await backoff.wait(signal);
           continue;
         }
@@ -74,16 +74,20 @@ export class HostsKeeper {
     }
   }
 
-  /** Gives back what was there before. Never rejects: it is tried when all else ends. */
+  /** Restores the previous configuration. Never rejects: it runs while the process ends. */
   async remove(): Promise<void> {
     try {
       await this.#configurator.cleanup(AbortSignal.timeout(REMOVE_TIMEOUT_MS));
     } catch (error) {
-      this.#logger.error({ err: error }, 'containerd was not given its configuration back');
+      this.#logger.error(
+        { err: error },
+        'the previous configuration of containerd was not restored',
+      );
     }
   }
 
-  async #look(signal: AbortSignal): Promise<number> {
+  /** Number of files that were changed. */
+  async #check(signal: AbortSignal): Promise<number> {
     const { wanted, prependExisting } = this.#init;
     try {
       const { written, restored } = await this.#configurator.configure(
@@ -100,25 +104,25 @@ export class HostsKeeper {
       this.#metrics.hostsFailures.inc();
       const reason = error instanceof Error ? error.message : String(error);
       if (reason !== this.#lastFailure) {
-        this.#logger.error({ reason }, 'containerd cannot be configured; it is tried again');
+        this.#logger.error({ reason }, 'containerd cannot be configured; trying again');
       }
       this.#lastFailure = reason;
       return 0;
     }
   }
 
-  /** Whether something changed before the time was over. */
+  /** Waits for a file system event; whether one came within the time. */
   async #change(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
+    const done = new AbortController();
+    const either = AbortSignal.any([signal, done.signal]);
     const timer = delay(timeoutMs, false, { signal: either }).catch(() => false);
     const change = this.#changed.wait(either).then(() => !either.aborted);
     const changed = await Promise.race([timer, change]);
-    over.abort();
+    done.abort();
     return changed;
   }
 
-  /** Where the folder cannot be watched it is looked at now and then all the same. */
+  /** Watches the folder; undefined if that fails, and then only the regular checks remain. */
   #watch(): FSWatcher | undefined {
     try {
       const watcher = watch(this.#init.path, { persistent: false }, () => {

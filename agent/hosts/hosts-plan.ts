@@ -1,8 +1,14 @@
 import { join } from 'node:path';
 
+import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 
-import { composeAnew, composeBefore, type Composed, type LeftAlone } from './compose.ts';
+import {
+  composeReplacement,
+  composePrepended,
+  type ComposedFile,
+  type LeftAlone,
+} from './compose.ts';
 import { entryAt, type FileOperations, type FileOwner } from './file-operations.ts';
 import { LOCK } from './folder-lock.ts';
 import { RestoreChange, WriteChange, type FolderChange } from './folder-change.ts';
@@ -24,38 +30,39 @@ import {
   type RegistryFolder,
 } from './registry-folder.ts';
 
-/** Where Spegel keeps what was there before it. */
+/** Folder in which Spegel keeps its backups. */
 const SPEGEL_BACKUP = '_backup';
-/** Mode of our files; there are no secrets in them. */
+/** Mode of our files, which contain no secrets. */
 const FILE_MODE = 0o644;
-/** Remarks remembered, so that they are not made again. */
-const MAX_SAID = 1_000;
+/** Maximum number of warnings remembered, so that they are not repeated. */
+const MAX_WARNINGS = 1_000;
 
-/** How existing files are dealt with. */
+/** How existing files are handled. */
 export interface ConfigureOptions {
-  /** Whether theirs are kept in ours, behind our hosts; they are set aside otherwise. */
+  /** Whether hosts of an existing file are kept, after ours. Otherwise the file is backed up. */
   readonly prependExisting: boolean;
 }
 
-/** What a run is to do. */
+/** The changes that a run will make. */
 export interface HostsPlan {
   readonly changes: readonly FolderChange[];
-  /** Paths of what crashes left. */
+  /** Paths of temporary entries that crashes left. */
   readonly leftovers: readonly string[];
+  /** Whether the folder of all registries is removed at the end: it was created by peerglass. */
   readonly removesRoot: boolean;
-  /** Somebody is at work, or died at it; taking the lock waits for the one and clears away the other. */
+  /** Whether there is a lock file. Taking the lock waits for its owner, or removes the file of a dead one. */
   readonly isLocked: boolean;
 }
 
-/** Whether all is as it is to be. */
+/** Whether there is nothing to do. */
 export function isEmpty({ changes, leftovers, removesRoot, isLocked }: HostsPlan): boolean {
   return changes.length === 0 && leftovers.length === 0 && !removesRoot && !isLocked;
 }
 
 const LEFT_ALONE: Record<LeftAlone, string> = {
-  first: 'the file asks first what it is to ask first',
+  first: 'the mirror is already the first host of the file',
   behind:
-    'the file names the mirror behind other hosts, and not as a [host."URL"] table that can be moved; move it to the front',
+    'the file names the mirror after other hosts, and not in a [host."URL"] table that can be moved; move it to the front',
 };
 
 export interface HostsPlannerComponents {
@@ -63,30 +70,30 @@ export interface HostsPlannerComponents {
   readonly logger: Logger;
 }
 
-/** Finds out what has to change below containerd's `config_path`; it reads only. */
+/** Plans the changes below containerd's `config_path`. It only reads. */
 export class HostsPlanner {
   readonly #files: FileOperations;
   readonly #logger: Logger;
-  readonly #said = new Set<string>();
+  readonly #warned = new LRUCache<string, true>({ max: MAX_WARNINGS });
 
   constructor({ files, logger }: HostsPlannerComponents) {
     this.#files = files;
     this.#logger = logger;
   }
 
-  /** Says so when Spegel's cleanup is still to come, which would remove what is ours. */
-  async lookForSpegel(path: string): Promise<void> {
+  /** Warns when Spegel's backups exist: its cleanup has not run yet, and would remove our files. */
+  async warnOfSpegel(path: string): Promise<void> {
     const backup = join(path, SPEGEL_BACKUP);
     if ((await entryAt(backup).catch(() => undefined)) === undefined) return;
-    this.#sayOnce(
+    this.#warnOnce(
       backup,
-      'Spegel keeps here what was there before it, and its cleanup removes all else; let that run first',
+      'backups of Spegel: its cleanup restores them and removes all other files; run it first',
     );
   }
 
   /**
    * @param root folder of all registries, without symbolic links
-   * @param wanted undefined to give everything back
+   * @param wanted undefined to restore everything
    * @throws HostsConfigError
    */
   async plan(
@@ -107,7 +114,7 @@ export class HostsPlanner {
       const change = this.#write(folder, registry.file, options);
       if (change !== undefined) changes.push(change);
     }
-    // Others come last: what is new is there before what is old goes.
+    // Restores come last, so that new files exist before old ones go.
     for (const name of names) {
       if (chosen.has(name) || name === SPEGEL_BACKUP || name.startsWith('.')) continue;
       const folder = await this.#readOther(root, name);
@@ -124,14 +131,14 @@ export class HostsPlanner {
     };
   }
 
-  /** A folder that nobody told us to configure may be whatever it is. */
+  /** Reads a folder that is not wanted. One that cannot be read is left alone, with a warning. */
   async #readOther(root: string, name: string): Promise<RegistryFolder | undefined> {
     try {
       if ((await entryAt(join(root, name)))?.isDirectory() !== true) return undefined;
       return await readRegistryFolder(root, name);
     } catch (error) {
       if (!(error instanceof HostsConfigError)) throw error;
-      this.#sayOnce(join(root, name), `left as it is: ${error.message}`);
+      this.#warnOnce(join(root, name), `left unchanged: ${error.message}`);
       return undefined;
     }
   }
@@ -141,14 +148,14 @@ export class HostsPlanner {
     wanted: HostsFile,
     { prependExisting }: ConfigureOptions,
   ): FolderChange | undefined {
-    const { current, setAside, others, exists } = folder;
-    const theirs = current !== undefined && current.origin !== 'ours' ? current : setAside;
+    const { current, backup, others, exists } = folder;
+    const theirs = current !== undefined && current.origin !== 'ours' ? current : backup;
     const isKept = prependExisting && theirs !== undefined && theirs.content.length > 0;
-    let composed: Composed | LeftAlone;
+    let composed: ComposedFile | LeftAlone;
     try {
       composed = isKept
-        ? composeBefore(wanted, theirs.content)
-        : composeAnew(wanted, { theirs: theirs?.content, files: others });
+        ? composePrepended(wanted, theirs.content)
+        : composeReplacement(wanted, { theirs: theirs?.content, files: others });
     } catch (error) {
       if (!(error instanceof HostsConfigError)) throw error;
       throw new HostsConfigError(`${join(folder.path, HOSTS_TOML)}: ${error.message}`, {
@@ -156,7 +163,7 @@ export class HostsPlanner {
       });
     }
     if (typeof composed === 'string') {
-      this.#sayOnce(folder.path, `left as it is: ${LEFT_ALONE[composed]}`);
+      this.#warnOnce(folder.path, `left unchanged: ${LEFT_ALONE[composed]}`);
       return this.#restore(folder);
     }
     const madeFolder = !exists || current?.madeFolder === true;
@@ -169,21 +176,20 @@ export class HostsPlanner {
 
   #restore(folder: RegistryFolder): FolderChange | undefined {
     const isOurs = folder.current?.origin === 'ours';
-    if (!isOurs && folder.setAside === undefined) return undefined;
+    if (!isOurs && folder.backup === undefined) return undefined;
     return new RestoreChange(this.#files, folder);
   }
 
-  /** What is found at each look is told at the first. */
-  #sayOnce(path: string, message: string): void {
+  /** Logs a warning once, although every check finds the same. */
+  #warnOnce(path: string, message: string): void {
     const key = `${path} ${message}`;
-    if (this.#said.has(key)) return;
-    if (this.#said.size >= MAX_SAID) this.#said.clear();
-    this.#said.add(key);
+    if (this.#warned.has(key)) return;
+    this.#warned.set(key, true);
     this.#logger.warn({ path }, message);
   }
 }
 
-/** The folder that containerd reads for a registry: the first that is there, else the plain name. */
+/** The folder that containerd reads for a registry: the first that exists, or else the registry's name. */
 function folderOf(registry: string, names: readonly string[]): string {
   const candidates = registryFolders(registry).filter(
     (name) => name === registry || name !== DEFAULT_FOLDER,

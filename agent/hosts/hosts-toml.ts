@@ -5,52 +5,52 @@ import { HostsConfigError } from './hosts-error.ts';
 import { HostsTomlError, TableReader, isTable, lineOf, parseToml } from './toml-table.ts';
 
 /**
- * What containerd may ask a host for. `referrers` is known from 2.2; before that it makes containerd ignore the
- * whole file, as any word that it does not know.
+ * What containerd may request from a host. `referrers` exists since containerd 2.2. An older containerd ignores the whole
+ * file because of it, as because of any unknown word.
  */
 export type Capability = 'pull' | 'resolve' | 'push' | 'referrers';
 
-/** How containerd talks to a host: the keys of a `[host."URL"]` table, and those above all tables for `server`. */
+/** How containerd connects to a host: the keys of a `[host."URL"]` table, or those above all tables for `server`. */
 export interface HostOptions {
-  /** CA certificates: absolute paths, or below the folder of the file. */
+  /** CA certificates: absolute paths, or paths relative to the folder of the file. */
   readonly ca?: readonly string[];
   /** Client certificates, each with its key unless both are in one file. */
   readonly client?: readonly (readonly [certificate: string, key?: string])[];
   readonly skipVerify?: boolean;
   readonly header?: Readonly<Record<string, readonly string[]>>;
-  /** As Go writes durations: `200ms`. Known from containerd 2.0, ignored before. */
+  /** A duration in Go's format: `200ms`. Used since containerd 2.0, ignored before. */
   readonly dialTimeout?: string;
-  /** Whether the path of the URL is taken as it is, without `/v2`. */
+  /** Whether containerd uses the path of the URL instead of `/v2`. */
   readonly overridePath?: boolean;
 }
 
-/** One host that containerd asks. */
+/** One host that containerd pulls from. */
 export interface HostEntry extends HostOptions {
   readonly url: string;
-  /** A file that names none, or an empty list, means pull, resolve and push. */
+  /** Without the key, or with an empty list, containerd assumes pull, resolve and push. */
   readonly capabilities: readonly Capability[];
 }
 
-/** A `hosts.toml`, as containerd understands it: the hosts in the order in which they are asked, then the server. */
+/** A `hosts.toml`: containerd tries the hosts in their order, then the server. */
 export interface HostsFile {
-  /** Asked last; without it containerd asks the registry that the image's name tells. */
+  /** Tried last. Without it containerd tries the registry of the image's name. */
   readonly server?: string;
-  /** How the server is talked to. */
+  /** How containerd connects to the server. */
   readonly serverOptions?: HostOptions & { readonly capabilities?: readonly Capability[] };
   readonly hosts: readonly HostEntry[];
 }
 
-/** The `hosts.toml` that a registry is to have. */
+/** The wanted `hosts.toml` of a registry. */
 export interface RegistryHosts {
-  /** Host with optional port as image names have it, or `_default`: every registry without a folder of its own. */
+  /** Host with optional port, as in image names; or `_default`, for every registry without a folder of its own. */
   readonly registry: string;
   readonly file: HostsFile;
 }
 
-/** Folder that containerd falls back to. */
+/** The folder that containerd reads when a registry has no folder of its own. */
 export const DEFAULT_FOLDER = '_default';
 
-/** Largest `hosts.toml` that is read, in bytes. */
+/** Maximum size of a `hosts.toml`, in bytes. */
 export const MAX_HOSTS_TOML_BYTES = 1024 * 1024;
 
 const CAPABILITIES: ReadonlySet<string> = new Set<Capability>([
@@ -61,9 +61,9 @@ const CAPABILITIES: ReadonlySet<string> = new Set<Capability>([
 ]);
 
 /**
- * Reads a `hosts.toml` as containerd does: keys that it does not know are passed over.
+ * Parses a `hosts.toml` as containerd does. Unknown keys are ignored.
  *
- * @throws HostsTomlError for what makes containerd ignore the whole file
+ * @throws HostsTomlError for mistakes because of which containerd ignores the whole file
  */
 export function parseHostsToml(text: string): HostsFile {
   if (text.length > MAX_HOSTS_TOML_BYTES) {
@@ -76,7 +76,7 @@ export function parseHostsToml(text: string): HostsFile {
   const capabilities = readCapabilities(reader);
   const hosts = Object.entries(reader.table('host') ?? {}).map(([url, value]): HostEntry => {
     const line = lineOf(text, url);
-    if (!isTable(value)) throw new HostsTomlError(`[host."${url}"] is no table`, line);
+    if (!isTable(value)) throw new HostsTomlError(`[host."${url}"] is not a table`, line);
     checkUrl(url, line);
     const entry = new TableReader(text, value, url);
     return {
@@ -93,10 +93,10 @@ export function parseHostsToml(text: string): HostsFile {
   };
 }
 
-/** containerd takes a host without scheme as https. */
+/** containerd assumes https for a host without a scheme. */
 function checkUrl(text: string, line: number | undefined): void {
   const url = text.startsWith('http') ? text : `https://${text}`;
-  if (!URL.canParse(url)) throw new HostsTomlError(`"${text}" is no URL`, line);
+  if (!URL.canParse(url)) throw new HostsTomlError(`"${text}" is not a URL`, line);
 }
 
 function readCapabilities(reader: TableReader): Capability[] | undefined {
@@ -135,22 +135,24 @@ function readOptions(reader: TableReader): HostOptions {
 }
 
 /**
- * The name of a registry's folder below `certs.d`, as Spegel and k3s make it. containerd looks for
- * {@link registryFolders}, and takes the first that exists.
+ * The name of a registry's folder below `certs.d`, as Spegel and k3s choose it. containerd reads the first of
+ * {@link registryFolders} that exists.
  *
  * @param registry host with optional port, or `_default`
- * @throws HostsConfigError for what is no registry, and could lead out of the folder
+ * @throws HostsConfigError for anything else, which could lead out of `certs.d`
  */
 export function registryFolder(registry: string): string {
   if (registry === DEFAULT_FOLDER) return registry;
   const address = /^\[([^\]]*)\]/.exec(registry)?.[1];
   if (!isRegistry(registry) || (address !== undefined && isIP(address) !== 6)) {
-    throw new HostsConfigError(`"${registry}" is no registry; write HOST, HOST:PORT or _default`);
+    throw new HostsConfigError(
+      `"${registry}" is not a registry; write HOST, HOST:PORT or _default`,
+    );
   }
   return registry;
 }
 
-/** The names of folders in which containerd looks for a registry's `hosts.toml`, in its order. */
+/** The names of the folders in which containerd looks for a registry's `hosts.toml`, in its order. */
 export function registryFolders(registry: string): string[] {
   const name = registryFolder(registry);
   const colon = name.lastIndexOf(':');

@@ -7,43 +7,43 @@ import { HostsConfigError, asHostsError } from './hosts-error.ts';
 import { MAX_HOSTS_TOML_BYTES } from './hosts-toml.ts';
 import { provenanceOf, type Provenance } from './marker.ts';
 
-/** What containerd reads in the folder of a registry. */
+/** The file that containerd reads in the folder of a registry. */
 export const HOSTS_TOML = 'hosts.toml';
-/** Where theirs stands while ours is in its place. */
-export const SET_ASIDE = 'hosts.toml.before-peerglass';
-/** Begins the names of files and folders that exist for a moment only, unless a crash leaves them. */
+/** Name of the backup of a `hosts.toml` that ours replaced. */
+export const BACKUP = 'hosts.toml.before-peerglass';
+/** Prefix of the names of temporary files and folders. A crash may leave some. */
 export const TEMPORARY = '.peerglass-tmp.';
 
-/** Entries of a folder beyond which it is not what it should be. */
+/** Maximum number of entries of a folder that is read. */
 const MAX_ENTRIES = 10_000;
 
-/** A `hosts.toml`, or one that was set aside. */
+/** A `hosts.toml`, or the backup of one. */
 export interface HostsTomlFile extends Provenance {
   readonly content: Buffer;
   readonly owner: FileOwner;
 }
 
-/** What is in the folder of one registry. */
+/** The content of a registry's folder. */
 export interface RegistryFolder {
   readonly name: string;
   readonly path: string;
-  /** False where the folder is not there. */
+  /** False if there is no such folder. */
   readonly exists: boolean;
   /** The `hosts.toml`. */
   readonly current?: HostsTomlFile;
-  /** The one that was set aside. */
-  readonly setAside?: HostsTomlFile;
-  /** Names of all that is none of ours. */
+  /** The backup of a previous `hosts.toml`. */
+  readonly backup?: HostsTomlFile;
+  /** Names of all entries that peerglass does not use. */
   readonly others: readonly string[];
-  /** Names of what a crash left. */
+  /** Names of temporary entries that a crash left. */
   readonly leftovers: readonly string[];
 }
 
 /**
- * Looks into the folder of a registry.
+ * Reads the folder of a registry.
  *
  * @param root the folder of all registries, without symbolic links
- * @throws HostsConfigError where something stands that is not to be written to
+ * @throws HostsConfigError for entries that peerglass must not replace, such as links out of `root`
  */
 export async function readRegistryFolder(root: string, name: string): Promise<RegistryFolder> {
   const path = join(root, name);
@@ -56,15 +56,15 @@ export async function readRegistryFolder(root: string, name: string): Promise<Re
     if (!entry.isDirectory()) throw new HostsConfigError(`${path} is not a folder`);
     const names = await listFolder(path);
     const current = await readHostsToml(root, path, name, HOSTS_TOML);
-    const setAside = await readHostsToml(root, path, name, SET_ASIDE);
+    const backup = await readHostsToml(root, path, name, BACKUP);
     return {
       name,
       path,
       exists: true,
       ...(current && { current }),
-      ...(setAside && { setAside }),
+      ...(backup && { backup }),
       others: names.filter(
-        (each) => each !== HOSTS_TOML && each !== SET_ASIDE && !each.startsWith(TEMPORARY),
+        (each) => each !== HOSTS_TOML && each !== BACKUP && !each.startsWith(TEMPORARY),
       ),
       leftovers: names.filter((each) => each.startsWith(TEMPORARY)),
     };
@@ -73,7 +73,11 @@ export async function readRegistryFolder(root: string, name: string): Promise<Re
   }
 }
 
-/** Names of all entries. */
+/**
+ * Names of all entries of a folder.
+ *
+ * @throws HostsConfigError when there are more than {@link MAX_ENTRIES}
+ */
 export async function listFolder(path: string): Promise<string[]> {
   const names = await readdir(path);
   if (names.length > MAX_ENTRIES) {
@@ -82,15 +86,15 @@ export async function listFolder(path: string): Promise<string[]> {
   return names;
 }
 
-/** The name under which another file that was set aside is kept for good. */
-export function earlierName({ others }: RegistryFolder): string {
+/** The first free numbered name, under which an earlier backup is kept permanently. */
+export function numberedBackupName({ others }: RegistryFolder): string {
   for (let number = 1; ; number++) {
-    const name = `${SET_ASIDE}.${number}`;
+    const name = `${BACKUP}.${number}`;
     if (!others.includes(name)) return name;
   }
 }
 
-/** Whether two files cannot be told apart. */
+/** Whether two files are equal in content, mode and owner. */
 export function isSame(one: HostsTomlFile | undefined, other: HostsTomlFile | undefined): boolean {
   if (one === undefined || other === undefined) return one === other;
   const { mode, uid, gid } = one.owner;
@@ -116,7 +120,7 @@ async function readHostsToml(
   const { size, mode, uid, gid } = target;
   if (!target.isFile()) throw new HostsConfigError(`${path} is not a file`);
   if (size > MAX_HOSTS_TOML_BYTES) {
-    throw new HostsConfigError(`${path} has ${size} bytes; containerd's have some hundred`);
+    throw new HostsConfigError(`${path} has ${size} bytes, more than ${MAX_HOSTS_TOML_BYTES}`);
   }
   const content = await readFile(path);
   return {
@@ -126,7 +130,7 @@ async function readHostsToml(
   };
 }
 
-/** A link within the folder is set aside as it is; what is elsewhere is somebody else's. */
+/** Accepts a link within `root`, which is backed up as a link. Files elsewhere belong to others. */
 async function checkLink(root: string, path: string): Promise<void> {
   try {
     if ((await realpath(path)).startsWith(root + sep)) return;

@@ -1,6 +1,6 @@
 import type { Capability, HostEntry, HostOptions, HostsFile } from './hosts-toml.ts';
 
-/** Writes a `hosts.toml` in the form that every containerd reads, and that Spegel writes. */
+/** Renders a `hosts.toml` in the form that every containerd reads and that Spegel writes. */
 export function renderHostsToml({ server, serverOptions, hosts }: HostsFile): string {
   const top = [
     ...(server === undefined ? [] : [`server = ${renderString(server)}\n`]),
@@ -9,7 +9,7 @@ export function renderHostsToml({ server, serverOptions, hosts }: HostsFile): st
   return [...(top === '' ? [] : [top]), ...hosts.map(renderHost)].join('\n');
 }
 
-/** One `[host.'URL']` table. Headers stand inside it, so that the order of the tables is that of the hosts. */
+/** Renders one `[host.'URL']` table. It includes the headers, so that the order of the tables is that of the hosts. */
 export function renderHost(host: HostEntry): string {
   return [`[host.${renderString(host.url)}]\n`, ...renderOptions(host.capabilities, host)].join('');
 }
@@ -37,7 +37,7 @@ function renderOptions(
   return rows.flatMap(([key, value]) => (value === undefined ? [] : [`${key} = ${value}\n`]));
 }
 
-/** A literal string where that can hold the text, else a basic one. */
+/** Renders a literal string if it can hold the text, otherwise a basic string (TOML 1.0, "String"). */
 function renderString(text: string): string {
   if (/^[^'\u0000-\u001f\u007f]*$/.test(text)) return `'${text}'`;
   return JSON.stringify(text).replaceAll('\u007f', '\\u007f');

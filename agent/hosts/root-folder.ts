@@ -8,17 +8,21 @@ import type { FileOperations } from './file-operations.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import { TEMPORARY } from './registry-folder.ts';
 
-/** Stands in the folder of all registries when that was made by us, so that it goes when all else has gone. */
+/** Marks the folder of all registries as created by peerglass, which then removes it when it is empty. */
 export const MADE_ROOT = '.peerglass-made';
 
-/** Copy of the authority that containerd is to believe the mirror, for a mirror in a pod. */
-export const AUTHORITY = '.peerglass-ca.crt';
+/** Copy of the CA by which containerd verifies the mirror, for a mirror in a pod. */
+export const AUTHORITY_COPY = '.peerglass-ca.crt';
 
 function isOurs(name: string): boolean {
-  return name === MADE_ROOT || name === AUTHORITY || name.startsWith(LOCK);
+  return name === MADE_ROOT || name === AUTHORITY_COPY || name.startsWith(LOCK);
 }
 
-/** Whether there is a folder at the path; links are followed. */
+/**
+ * Whether there is a folder at the path. Links are followed.
+ *
+ * @throws HostsConfigError when something else is there
+ */
 export async function isFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return true;
@@ -30,9 +34,9 @@ export async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Makes the folder of all registries.
+ * Creates the folder of all registries.
  *
- * @throws HostsConfigError when the folder above it is not there: then containerd would hardly look into this one
+ * @throws HostsConfigError when its parent is missing: then containerd probably uses another path
  */
 export async function makeRoot(files: FileOperations, path: string): Promise<void> {
   const parent = dirname(path);
@@ -50,25 +54,25 @@ export async function makeRoot(files: FileOperations, path: string): Promise<voi
     await files.rename(made, path);
   } catch (error) {
     await removeMade(files, made);
-    // Another agent was faster.
+    // Another agent has created it in the meantime.
     if (!hasCode(error, 'EEXIST', 'ENOTEMPTY')) throw error;
   }
   await files.sync(parent);
 }
 
-/** Removes the folder when nothing of others is in it, else only forgets that it was made. */
+/** Removes the folder, or only the mark in it when the folder has other files. */
 export async function removeRoot(files: FileOperations, path: string): Promise<void> {
   const names = await readdir(path);
   if (!names.every(isOurs)) {
     await forgetRoot(files, path);
     return;
   }
-  // At once, so that no crash leaves a folder of which nobody knows whose it is.
+  // Rename first, so that a crash leaves no folder without its mark.
   const away = `${path}${temporaryName()}`;
   try {
     await files.rename(path, away);
   } catch (error) {
-    // A mount point: somebody gave the folder to a pod meanwhile.
+    // A mount point: the folder was mounted into a pod in the meantime.
     if (!hasCode(error, 'EBUSY')) throw error;
     await forgetRoot(files, path);
     return;
@@ -82,7 +86,7 @@ async function forgetRoot(files: FileOperations, path: string): Promise<void> {
   await files.sync(path);
 }
 
-/** Removes what crashes left beside the folder. */
+/** Removes temporary folders that crashes left beside the folder. */
 export async function clearRootLeftovers(files: FileOperations, path: string): Promise<void> {
   const parent = dirname(path);
   const names = await readdir(parent).catch(() => []);
@@ -100,6 +104,6 @@ async function removeMade(files: FileOperations, path: string): Promise<void> {
 }
 
 function ignoreMissing(error: unknown): void {
-  // What somebody put there in between is not ours to remove.
+  // Files that another process added in the meantime must stay.
   if (!hasCode(error, 'ENOENT', 'ENOTEMPTY')) throw error;
 }

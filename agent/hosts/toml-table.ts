@@ -4,7 +4,7 @@ import { TomlError, parse } from 'smol-toml';
 export class HostsTomlError extends Error {
   override readonly name = 'HostsTomlError';
   readonly code = 'ERR_HOSTS_TOML';
-  /** Line of the file, from 1, as far as it is known. */
+  /** Line of the file, from 1; undefined if unknown. */
   readonly line: number | undefined;
 
   constructor(message: string, line?: number, options?: ErrorOptions) {
@@ -13,7 +13,7 @@ export class HostsTomlError extends Error {
   }
 }
 
-/** What stands between the braces of a table, or below its head. */
+/** The keys and values of a table. */
 export type Table = Record<string, unknown>;
 
 export function isTable(value: unknown): value is Table {
@@ -27,25 +27,25 @@ export function parseToml(text: string): Table {
     return parse(text);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
-    // The message goes on with an excerpt of the file, which may hold credentials.
-    const [reason = 'no TOML'] = error.message.replace(/^Invalid TOML document: /, '').split('\n');
+    // The rest of the message is an excerpt of the file, which may contain credentials.
+    const [reason = 'not TOML'] = error.message.replace(/^Invalid TOML document: /, '').split('\n');
     throw new HostsTomlError(reason, error.line, { cause: error });
   }
 }
 
-/** The first line with `needle`, behind the first with `after`; from 1. */
+/** Number, from 1, of the first line with `needle` after the first occurrence of `after`. */
 export function lineOf(text: string, needle: string, after = ''): number | undefined {
   const at = text.indexOf(needle, Math.max(0, text.indexOf(after)));
   return at < 0 ? undefined : text.slice(0, at).split('\n').length;
 }
 
-/** Reads the values of one table, and says where one is of the wrong type. */
+/** Reads typed values of one table. Every method throws a {@link HostsTomlError} with the line of a value of another type. */
 export class TableReader {
   readonly #text: string;
   readonly #values: Table;
   readonly #after: string;
 
-  /** @param after what stands in the file before the table's keys */
+  /** @param after text of the file that precedes the table's keys, to find their lines */
   constructor(text: string, values: Table, after = '') {
     this.#text = text;
     this.#values = values;
@@ -64,7 +64,7 @@ export class TableReader {
     return this.#read(key, 'a table', isTable);
   }
 
-  /** A string or a list of them. */
+  /** A string or a list of strings. */
   strings(key: string): string[] | undefined {
     const value = this.#read(key, 'a string or a list of strings', isStrings);
     return typeof value === 'string' ? [value] : value;
@@ -78,7 +78,7 @@ export class TableReader {
     );
   }
 
-  /** A string, a list of them, or a list of pairs. */
+  /** A string, a list of strings, or a list of pairs. */
   pairs(key: string): [string, string?][] | undefined {
     const what = 'a file, a list of files, or a list of pairs of certificate and key';
     const value = this.#read(key, what, isPairs);

@@ -5,15 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 
-import { createMetrics } from '../metrics/metrics.ts';
-import { eventually } from '../testing/eventually.ts';
 import { makeImage } from '../testing/image.ts';
 import { startMirror } from '../testing/mirror-node.ts';
 import { HttpListener } from './http-listener.ts';
-import { instrument } from './instrument.ts';
-import { listenError } from './listen-error.ts';
 
-/** Sends raw bytes and gives back everything that comes until the server closes. */
+/** Sends raw bytes, and returns all that comes until the server closes the connection. */
 async function exchange(origin: string, text: string): Promise<string> {
   const socket = connect(Number(new URL(origin).port), '127.0.0.1');
   socket.write(text);
@@ -29,30 +25,15 @@ async function received(socket: Socket): Promise<string> {
 const get = (path: string, ...headers: string[]): string =>
   `${[`GET ${path} HTTP/1.1`, 'host: mirror', ...headers].join('\r\n')}\r\n\r\n`;
 
-describe('listenError', () => {
-  for (const [code, says] of [
-    ['EADDRINUSE', /port in use; see who holds it/],
-    ['EADDRNOTAVAIL', /not an address of this host; name one of it/],
-    ['ENOTFOUND', /no such host name; name an IP address/],
-    ['EAI_AGAIN', /cannot be looked up now; name an IP address/],
-  ] as const) {
-    it(`says what to do about ${code}`, () => {
-      const { message } = listenError('--registry-addr', 'node:5000', code, undefined);
-      assert.match(message, /^--registry-addr node:5000: /);
-      assert.match(message, says);
-    });
-  }
-});
-
 describe('HttpListener', () => {
-  it('answers a head that is too large with 431, and no HTTP with 400', async () => {
+  it('answers a head that is too large with 431, and bytes that are no HTTP with 400', async () => {
     await using node = await startMirror();
     const large = await exchange(node.origin, get('/v2/', `x: ${'a'.repeat(20_000)}`));
     assert.match(large, /^HTTP\/1.1 431 /);
     assert.match(await exchange(node.origin, 'SSH-2.0-x\r\n\r\n'), /^HTTP\/1.1 400 /);
   });
 
-  it('lets an answer end although the next head is late', async () => {
+  it('finishes an answer although the next head of the connection is late', async () => {
     const late = Promise.withResolvers<undefined>();
     const listener = new HttpListener(
       { host: '127.0.0.1', port: 0 },
@@ -66,32 +47,32 @@ describe('HttpListener', () => {
     );
     const origin = `http://127.0.0.1:${await listener.start()}`;
     const answer = exchange(origin, `${get('/')}GET /next HTTP/1.1\r\n`);
-    // At the least: later than the head may be, and than it is looked for.
+    // Longer than the head may take, and than the time until the next check.
     await delay(500);
     late.resolve(undefined);
     assert.match(await answer, /\r\n\r\nok$/);
     await listener.stop(0);
   });
 
-  it('tells of a client that speaks TLS to it', async () => {
-    let told = 0;
+  it('reports a client that speaks TLS to a plain listener', async () => {
+    let reports = 0;
     const listener = new HttpListener(
       { host: '127.0.0.1', port: 0 },
       '--x',
       () => Promise.resolve(),
-      { onForeignTls: () => (told += 1) },
+      { onForeignTls: () => (reports += 1) },
     );
     const origin = `http://127.0.0.1:${await listener.start()}`;
     assert.match(await exchange(origin, 'SSH-2.0-x\r\n\r\n'), /^HTTP\/1.1 400 /);
-    assert.equal(told, 0);
+    assert.equal(reports, 0);
     const client = connectTls({ port: Number(new URL(origin).port), host: '127.0.0.1' });
     const [error] = (await once(client, 'error')) as [NodeJS.ErrnoException];
     assert.match(error.code ?? '', /^ERR_SSL_/);
-    assert.equal(told, 1);
+    assert.equal(reports, 1);
     await listener.stop(0);
   });
 
-  it('refuses shapes that smuggle requests', async () => {
+  it('refuses requests whose length is ambiguous', async () => {
     await using node = await startMirror();
     const both = get('/v2/', 'content-length: 5', 'transfer-encoding: chunked');
     assert.match(await exchange(node.origin, `${both}0\r\n\r\n`), /^HTTP\/1.1 400 /);
@@ -99,7 +80,7 @@ describe('HttpListener', () => {
     assert.match(await exchange(node.origin, twice), /^HTTP\/1.1 400 /);
   });
 
-  it('answers pipelined requests in order, and closes where too many wait', async () => {
+  it('answers pipelined requests in order, and closes a connection over which too many wait', async () => {
     await using node = await startMirror();
     const three = get('/v2/') + get('/nowhere') + get('/v2/', 'connection: close');
     const answers = await exchange(node.origin, three);
@@ -109,7 +90,7 @@ describe('HttpListener', () => {
     assert.ok((many.match(/HTTP\/1.1 200/g) ?? []).length < 500);
   });
 
-  it('closes the connection of a pipelined body that breaks', async () => {
+  it('sends the body of a pipelined request whole', async () => {
     await using node = await startMirror();
     const image = makeImage(1_000_000);
     const [digest] = image.layers;
@@ -122,14 +103,14 @@ describe('HttpListener', () => {
     assert.ok(text.endsWith(bytes.toString('latin1')));
   });
 
-  it('closes without an answer when the head does not come: 408 would make containerd repeat', async () => {
+  it('closes without an answer when the head does not come, because containerd repeats after 408', async () => {
     await using node = await startMirror({ listener: { headTimeout: 200 } });
     const socket = connect(Number(new URL(node.origin).port), '127.0.0.1');
     socket.write('GET /v2/ HTTP/1.1\r\nhost:');
     assert.equal(await received(socket), '');
   });
 
-  it('lets requests finish at its end, and ends those that take too long', async () => {
+  it('lets requests finish at its end, and cuts off those that exceed the grace period', async () => {
     let release: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     const listener = new HttpListener({ host: '127.0.0.1', port: 0 }, '--x', async (_req, res) => {
@@ -153,28 +134,5 @@ describe('HttpListener', () => {
     const broken = assert.rejects(other.text());
     await endless.stop(50);
     await broken;
-  });
-});
-
-describe('instrument', () => {
-  it('counts a request once it was sent, and one whose client left as 499', async () => {
-    const metrics = createMetrics();
-    const handler = instrument(metrics, 'test', async (req, res) => {
-      if (req.url === '/slow') await delay(200);
-      if (!res.destroyed) res.end(Buffer.alloc(1000));
-      return 'test';
-    });
-    const listener = new HttpListener({ host: '127.0.0.1', port: 0 }, '--x', handler);
-    const origin = `http://127.0.0.1:${await listener.start()}`;
-    await (await fetch(`${origin}/`)).arrayBuffer();
-    await assert.rejects(fetch(`${origin}/slow`, { signal: AbortSignal.timeout(50) }));
-    await eventually(async () => {
-      const text = await metrics.registry.metrics();
-      assert.match(text, /duration_seconds_count\{handler="test",method="GET",code="200"\} 1/);
-      assert.match(text, /duration_seconds_count\{handler="test",method="GET",code="499"\} 1/);
-      assert.match(text, /response_size_bytes_sum\{handler="test",method="GET",code="200"\} 1[01]/);
-      assert.match(text, /http_requests_inflight\{handler="test"\} 0/);
-    });
-    await listener.stop(0);
   });
 });

@@ -6,19 +6,20 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { codeOf, hasCode } from '../errors/system-error.ts';
+import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
+import { bind, type ListenAddress } from './bind.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
-import { listenError, type ListenError } from './listen-error.ts';
+import { rawError, writeError } from './error-answer.ts';
 import { OpenConnections } from './open-connections.ts';
+import { Pipeline } from './pipeline.ts';
 import {
   MAX_HEADER_BYTES,
-  MAX_PIPELINED,
   headTooLarge,
   isHandshake,
   isTooLarge,
@@ -26,54 +27,45 @@ import {
   refuseFloods,
 } from './request-head.ts';
 import { createTlsServer, type ListenerTls } from './tls-server.ts';
-import { rawError, writeError } from './respond.ts';
 
-/** Most connections at once to one listener. */
+/** Connections at once to one listener. */
 const MAX_CONNECTIONS = 4_096;
 
-/** Most of these from one address, so that a single host cannot take them all; a peer opens 512 at most. */
+/** Connections at once from one address, so that a single host cannot take them all. A peer opens at most 512. */
 const MAX_CONNECTIONS_PER_ADDRESS = 1_024;
 
-/** A request head must be complete in this time, in milliseconds: slow-dripped ones are closed. */
+/** Until a request head must be complete, in milliseconds. Then the connection is closed. */
 const HEAD_TIMEOUT_MS = 10_000;
 
-/** How often it is looked whether one is late, in milliseconds. */
+/** Between two checks for late heads, in milliseconds. */
 const HEAD_CHECK_MS = 1_000;
 
-/** A connection on which nothing moves for so long is closed, in milliseconds. */
+/** Until a connection on which no bytes move is closed, in milliseconds. */
 const IDLE_TIMEOUT_MS = 300_000;
 
-/** Idle connections are kept longer than clients keep theirs, so that the client is the one who closes. */
+/** Until an idle connection is closed, in milliseconds. Longer than clients keep theirs, so that the client closes. */
 const KEEP_ALIVE_MS = 120_000;
 
-/** Answers one request; must not reject. The signal is aborted when the client goes away early. */
+/** Answers one request; must not reject. The signal is aborted when the client leaves before the end of the answer. */
 export type RequestHandler = (
   req: IncomingMessage,
   res: ServerResponse,
   signal: AbortSignal,
 ) => Promise<void>;
 
-/** Where to listen. */
-export interface ListenAddress {
-  /** Host or IP; empty for every address, IPv6 and IPv4. */
-  readonly host: string;
-  /** TCP port; 0 lets the system choose. */
-  readonly port: number;
-}
-
 /** Bounds of a listener. */
 export interface HttpListenerInit {
   /** Until a request is complete, in milliseconds. Default 10,000. */
   readonly headTimeout?: number;
-  /** Connections from one address at once, and requests by HTTP/2; further ones are refused. Default 1,024. */
+  /** Connections at once from one address, and as many requests by HTTP/2. Further ones are refused. Default 1,024. */
   readonly connectionsPerAddress?: number;
-  /** To speak TLS, and HTTP/2 with whoever can. Default: plain HTTP/1.1. */
+  /** Speaks TLS, and HTTP/2 with clients that support it. Default: plain HTTP/1.1. */
   readonly tls?: ListenerTls;
-  /** Told of clients that speak TLS where it is not spoken. */
+  /** Called for each client that speaks TLS to a listener without TLS. */
   readonly onForeignTls?: () => void;
 }
 
-/** An HTTP server with bounds on what clients may cost, and an orderly end. */
+/** An HTTP server that bounds what clients may cost, and ends in order. */
 export class HttpListener {
   readonly #server: Server | TlsServer;
   readonly #http2: Http2Sessions;
@@ -81,10 +73,10 @@ export class HttpListener {
   readonly #option: string;
   readonly #onForeignTls: (() => void) | undefined;
   readonly #connections: OpenConnections;
-  readonly #queues = new WeakMap<Duplex, { waiting: number; last: Promise<void> }>();
+  readonly #pipeline = new Pipeline();
   #stopping = false;
 
-  /** @param option name of the option that the address came from, for messages */
+  /** @param option name of the option that the address came from, for error messages */
   constructor(
     address: ListenAddress,
     option: string,
@@ -106,11 +98,11 @@ export class HttpListener {
       requestTimeout: headTimeout,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: Math.min(HEAD_CHECK_MS, headTimeout),
-      requireHostHeader: false, // it is looked at below: Node's own answer has no body
+      requireHostHeader: false, // Checked below: the answer of Node.js has no body.
     };
     this.#http2 = new Http2Sessions(
       (req, res) => {
-        // Node.js itself takes up to 64 KiB there, whatever it says to the client.
+        // Node.js accepts heads of up to 64 KiB by HTTP/2, although it announces less to the client.
         if (!isTooLarge(req)) return this.#answerNow(asHttp1(req), res.asHttp1, handler);
         writeError(res.asHttp1, headTooLarge());
         return Promise.resolve();
@@ -134,7 +126,7 @@ export class HttpListener {
       this.#connections.add(socket);
       if (tls === undefined) refuseFloods(socket);
     });
-    // No body is wanted, and no expectation changes the answer.
+    // Requests have no body, so an expectation does not change the answer.
     this.#server.on('checkContinue', answer).on('checkExpectation', answer);
     this.#server.on('clientError', (error, socket) => {
       this.#refuseMalformed(error, socket);
@@ -144,26 +136,15 @@ export class HttpListener {
   /**
    * Begins to listen.
    *
-   * @returns the port, which the system chose if 0 was asked for
+   * @returns the port; the system has chosen it when the address has port 0
    * @throws ListenError
    */
   async start(): Promise<number> {
-    const { host, port } = this.#address;
-    try {
-      await this.#listen(host === '' ? '::' : host, port);
-    } catch (error) {
-      // A host without IPv6 has no `::`; every address then means every IPv4 address.
-      if (host !== '' || !hasCode(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL'))
-        throw this.#explain(error);
-      await this.#listen('0.0.0.0', port).catch((second: unknown) => {
-        throw this.#explain(second);
-      });
-    }
-    return (this.#server.address() as AddressInfo).port;
+    return await bind(this.#server, this.#address, this.#option);
   }
 
   /**
-   * Takes no new connections, lets requests in progress finish, and cuts them off when the time is up.
+   * Accepts no new connections, lets requests in progress finish, and closes their connections after the grace period.
    *
    * @param grace milliseconds
    */
@@ -181,7 +162,7 @@ export class HttpListener {
       () => {
         this.#server.closeAllConnections();
         this.#http2.destroy();
-        // Those that are still at their handshake are known to nobody else.
+        // The servers do not know connections whose TLS handshake goes on.
         this.#connections.destroy();
       },
       () => undefined,
@@ -191,34 +172,19 @@ export class HttpListener {
     await cut;
   }
 
-  #listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
-  }
-
-  #explain(error: unknown): ListenError {
-    const { host, port } = this.#address;
-    return listenError(this.#option, `${host}:${port}`, codeOf(error) ?? 'unknown reason', error);
-  }
-
   /**
-   * Ends a connection whose request cannot be read, after the answers to those before it. A head that came too
-   * late gets no answer: Node's own would be 408, on which containerd repeats the request without pause.
+   * Ends a connection whose request cannot be parsed, after the answers to earlier requests. A head that came too late
+   * gets no answer: Node.js would answer 408, and containerd repeats a request without pause after 408.
    */
   #refuseMalformed(error: Error, socket: Duplex): void {
     if (hasCode(error, 'ECONNRESET') || !socket.writable) {
       socket.destroy();
       return;
     }
-    const queue = this.#queues.get(socket);
-    if (queue !== undefined && queue.waiting > 0) {
-      // Whatever is written now would stand in the middle of another answer.
-      void queue.last.then(() => socket.end());
+    const lastAnswer = this.#pipeline.lastAnswer(socket);
+    if (lastAnswer !== undefined) {
+      // Bytes that are written now would be in the middle of another answer.
+      void lastAnswer.then(() => socket.end());
       return;
     }
     if (hasCode(error, 'ERR_HTTP_REQUEST_TIMEOUT')) {
@@ -229,27 +195,8 @@ export class HttpListener {
     socket.end(rawError(malformed(error)));
   }
 
-  /** Answers the requests of one connection one after the other, as they were pipelined. */
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
-    const { socket } = req;
-    const queue = this.#queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
-    this.#queues.set(socket, queue);
-    if (queue.waiting > MAX_PIPELINED) {
-      socket.destroy();
-      return;
-    }
-    queue.waiting += 1;
-    const turn = queue.last;
-    const closed = new Promise<void>((resolve) => {
-      res.once('close', resolve);
-    });
-    queue.last = closed;
-    void closed.then(() => {
-      queue.waiting -= 1;
-    });
-    await turn;
-    // One that ended the connection after its answer leaves those behind it without.
-    if (socket.writable) await this.#answerNow(req, res, handler);
+    if (await this.#pipeline.turn(req, res)) await this.#answerNow(req, res, handler);
   }
 
   async #answerNow(
@@ -260,12 +207,12 @@ export class HttpListener {
     const gone = new AbortController();
     res.on('close', () => {
       if (!isSent(res)) gone.abort();
-      // A connection that falls idle after the others were closed would hold the end up.
+      // A connection that becomes idle after `stop` closed the idle ones would delay the end.
       if (this.#stopping) this.#server.closeIdleConnections();
     });
-    res.on('error', () => undefined); // a client that goes away in mid-body; 'close' follows
-    // GET and HEAD have no body. Whoever sends one may not keep the connection: skipping an endless body
-    // would be work that the client decides on.
+    res.on('error', () => undefined); // A client left during the body: 'close' follows.
+    // GET and HEAD have no body. A client that sends one loses its connection: it could make us skip a body without
+    // end otherwise.
     if (
       req.headers['transfer-encoding'] !== undefined ||
       (req.headers['content-length'] ?? '0') !== '0'

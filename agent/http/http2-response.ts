@@ -5,11 +5,11 @@ import type { Socket } from 'node:net';
 type Done = () => void;
 
 /**
- * A response by HTTP/2. It has what handlers use of the one by HTTP/1.1, which they take it for; where the two
- * differ the functions of this module are asked.
+ * A response by HTTP/2. Handlers use it as a response by HTTP/1.1, because it has all that they need of one. The
+ * functions of this module answer where the two differ.
  */
 export class Http2Response extends Http2ServerResponse {
-  /** Bytes of the body that were written so far. */
+  /** Bytes of the body that have been written so far. */
   bytesWritten = 0;
 
   override write(chunk: string | Uint8Array, ...rest: never[]): boolean {
@@ -18,36 +18,36 @@ export class Http2Response extends Http2ServerResponse {
   }
 
   override end(chunk?: string | Uint8Array | Done, ...rest: never[]): this {
-    // The answer to a HEAD ends with its head, and Node.js takes a body for a write after the end.
+    // The answer to a HEAD ends with its head. Node.js reports a body as a write after the end.
     if (chunk !== undefined && typeof chunk !== 'function') {
       return super.end(...((this.req.method === 'HEAD' ? [] : [chunk, ...rest]) as never[]));
     }
     return super.end(...([chunk, ...rest] as never[]));
   }
 
-  /** As handlers take it. */
+  /** The same response, as the type that handlers take. */
   get asHttp1(): ServerResponse {
     return this as unknown as ServerResponse;
   }
 }
 
-/** How a request came, as the label `protocol`. */
+/** The protocol of a request, as the metric label `protocol`. */
 export function protocolOf(req: IncomingMessage): 'http' | 'https' | 'h2' {
   if (req.httpVersionMajor === 2) return 'h2';
   return 'encrypted' in req.socket ? 'https' : 'http';
 }
 
-/** The connection of a response that has it for itself; undefined of one by HTTP/2, whose stream shares it. */
+/** The connection of a response by HTTP/1.1; `undefined` by HTTP/2, where several streams share a connection. */
 export function ownConnection(res: ServerResponse): Socket | undefined {
   return toHttp2(res) === undefined ? res.req.socket : undefined;
 }
 
-/** Bytes of a response that is closed, where they are not those of its connection. */
+/** Bytes of the body of a response by HTTP/2; `undefined` by HTTP/1.1, where the connection counts them. */
 export function streamBytes(res: ServerResponse): number | undefined {
   return toHttp2(res)?.bytesWritten;
 }
 
-/** Whether the whole response went out. */
+/** Whether the whole response has been sent. */
 export function isSent(res: ServerResponse): boolean {
   const http2 = toHttp2(res);
   if (http2 === undefined) return res.writableFinished;
@@ -56,18 +56,18 @@ export function isSent(res: ServerResponse): boolean {
 }
 
 /**
- * Ends a body before its declared length, so that the client goes on elsewhere: by FIN over HTTP/1.1, and by
- * `END_STREAM` over HTTP/2. Go tells either as an unexpected end, after which containerd resumes; a reset of
- * connection or stream is the end of the whole pull.
+ * Ends a body before its declared length, so that the client resumes elsewhere: by FIN over HTTP/1.1, and by
+ * `END_STREAM` over HTTP/2. Go reports both as an unexpected end of the body, after which containerd resumes. A reset
+ * of the connection or stream would fail the whole pull.
  */
 export function breakOff(res: ServerResponse): void {
   const http2 = toHttp2(res);
   if (http2 !== undefined) http2.end();
-  // Not `res.socket`, which a response that is not the first of its connection may not have yet.
+  // Not `res.socket`: a response that waits for others of its connection may not have it yet.
   else res.req.socket.destroySoon();
 }
 
-/** A request by HTTP/2, as handlers take it. */
+/** A request by HTTP/2, as the type that handlers take. */
 export function asHttp1(req: Http2ServerRequest): IncomingMessage {
   return req as unknown as IncomingMessage;
 }

@@ -10,45 +10,45 @@ import type { TLSSocket } from 'node:tls';
 
 import { Http2Response } from './http2-response.ts';
 
-/** Requests at once over one connection; what Go and browsers count on. */
+/** Requests at once over one connection. Go and browsers expect this number. */
 const MAX_STREAMS = 100;
 
-/** Handlers of one connection that still end although their stream was reset, and those at work, together. */
+/** Running handlers of one connection, including those whose stream was reset and that have not ended yet. */
 const MAX_RUNNING = 2 * MAX_STREAMS;
 
 /**
- * Streams of one connection that its client may reset at once, and in a second. containerd closes every chunk of a
- * parallel fetch like that, some hundreds in a second; beyond it the connection is ended (CVE-2023-44487).
+ * Streams of one connection that its client may reset at once, and per second. containerd resets the stream of each
+ * range of a parallel fetch, some hundreds per second. Beyond the bound the connection is closed (CVE-2023-44487).
  */
 const RESET_BURST = 4_096;
 const RESETS_PER_SECOND = 1_000;
 
-/** Largest request head, in bytes as HTTP/2 counts them, and the most fields in it. */
+/** Largest request head, in bytes as HTTP/2 counts them, and the fields in it. */
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADER_FIELDS = 100;
 
-/** Malformed frames, and streams beyond the bound, after which a connection is ended. */
+/** Malformed frames, and streams beyond the bound, after which a connection is closed. */
 const MAX_INVALID_FRAMES = 50;
 const MAX_REJECTED_STREAMS = 100;
 
 /**
- * Memory of one connection, in MB, before further streams are refused: a piece for each stream that waits for a
- * slow client, of at most 1 MiB.
+ * Memory of one connection, in MB, before further streams are refused: a chunk of at most 1 MiB for each stream that
+ * waits for a slow client.
  */
 const MAX_SESSION_MEMORY = 128;
 
-/** Until a connection that has been told to end is cut, in milliseconds. */
+/** Until a connection is cut whose client was asked to close it, in milliseconds. */
 const LINGER_MS = 5_000;
 
 /** Bounds of {@link Http2Sessions}. */
 export interface Http2SessionsInit {
   /** Until the first request, in milliseconds. */
   readonly headTimeout: number;
-  /** A stream on which nothing moves for so long is reset, in milliseconds. */
+  /** Until a stream on which no bytes move is reset, in milliseconds. */
   readonly idleTimeout: number;
-  /** A connection without requests is ended after this, in milliseconds, whatever else its client sends. */
+  /** Until a connection without requests is closed, in milliseconds, whatever other frames its client sends. */
   readonly keepAlive: number;
-  /** Requests from one address at once; further ones are refused, which makes the client repeat them later. */
+  /** Requests at once from one address. Further ones are refused, and the client repeats them later. */
   readonly requestsPerAddress: number;
 }
 
@@ -110,13 +110,13 @@ export class Http2Sessions {
     this.#accepting = undefined;
   }
 
-  /** Takes no further requests, and ends each connection once its last one is answered. */
+  /** Accepts no further requests, and closes each connection after its last answer. */
   close(): void {
     this.#stopping = true;
     for (const [session, state] of this.#sessions) this.#retire(session, state);
   }
 
-  /** Ends all connections. */
+  /** Closes all connections at once. */
   destroy(): void {
     for (const [session, state] of this.#sessions) this.#cut(session, state);
   }
@@ -125,7 +125,7 @@ export class Http2Sessions {
     const address = socket.remoteAddress ?? '';
     const state: Session = { socket, address, running: 0, timer: undefined };
     this.#sessions.set(session, state);
-    session.on('error', () => undefined); // a client that goes away; 'close' follows
+    session.on('error', () => undefined); // A client left: 'close' follows.
     session.once('close', () => {
       clearTimeout(state.timer);
       this.#sessions.delete(session);
@@ -141,7 +141,7 @@ export class Http2Sessions {
     }, milliseconds).unref();
   }
 
-  /** Ends the connection after its requests. */
+  /** Closes the connection after its requests. */
   #retire(session: ServerHttp2Session, state: Session): void {
     clearTimeout(state.timer);
     if (session.destroyed) return;
@@ -154,7 +154,7 @@ export class Http2Sessions {
 
   #cut(session: ServerHttp2Session, { socket }: Session): void {
     session.destroy();
-    // The session would first send what its client does not read.
+    // The session would try to send the rest first, which its client does not read.
     socket.destroy();
   }
 
@@ -168,7 +168,7 @@ export class Http2Sessions {
       return;
     }
     if (state.running >= MAX_RUNNING) {
-      // The bound on streams leaves no other way to get here than to reset them.
+      // Only streams that were reset can lead here: others are bounded.
       this.#cut(session as ServerHttp2Session, state);
       return;
     }
@@ -187,7 +187,7 @@ export class Http2Sessions {
     stream.setTimeout(this.#init.idleTimeout, () => {
       stream.close(constants.NGHTTP2_CANCEL);
     });
-    // No body is wanted; one that was begun is not waited for.
+    // Requests have no body: the rest of one that was begun is not read.
     const refuseBody = (): void => {
       if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
     };

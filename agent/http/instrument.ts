@@ -3,13 +3,13 @@ import type { RequestHandler } from './http-listener.ts';
 import { ownConnection, protocolOf, streamBytes } from './http2-response.ts';
 import { movedBytes } from './moved-bytes.ts';
 
-/** The code under which requests are counted whose client left before the answer; nginx' number. */
+/** The label `code` of requests whose client left before the answer. nginx uses the same number. */
 const CLIENT_LEFT = 499;
 
-/** Like a {@link RequestHandler}, and says under which label the request is to be counted. */
+/** A {@link RequestHandler} that resolves to the label `handler` under which the request is counted. */
 export type LabelledHandler = (...args: Parameters<RequestHandler>) => Promise<string>;
 
-/** Counts requests, their time and the bytes of their answers, with Spegel's names and labels. */
+/** Measures the requests of a listener, their time and the bytes of their answers, with Spegel's names and labels. */
 export function instrument(
   metrics: Metrics,
   listener: string,
@@ -20,7 +20,7 @@ export function instrument(
     const protocol = protocolOf(req);
     metrics.httpProtocols.inc({ handler: listener, protocol });
     const connection = ownConnection(res);
-    // The counter is the socket's: what it holds from requests before this one is not ours.
+    // The counter is the socket's, and includes earlier requests of the connection.
     const before = connection?.bytesWritten ?? 0;
     const written = (): number => Math.max(0, (connection?.bytesWritten ?? 0) - before);
     metrics.httpInflight.inc({ handler: listener });
@@ -28,7 +28,7 @@ export function instrument(
       res.once('close', resolve);
     });
     const label = await handler(req, res, signal);
-    // Answered is not yet sent: the time and the bytes are known when the response is closed.
+    // The handler may end before all is sent. Time and bytes are known when the response is closed.
     void closed.then(() => {
       const code = res.headersSent ? res.statusCode : CLIENT_LEFT;
       const labels = { handler: label, method: methodLabel(req.method), code };

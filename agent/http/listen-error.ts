@@ -1,13 +1,14 @@
-/** The address cannot be listened on. The message names it and says what to do. */
+/** An address cannot be listened on. The message names it, the reason, and what to do. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
   readonly code = 'ERR_LISTEN';
 }
 
 /**
- * Tells people why an address cannot be listened on, and what to do.
+ * Makes the error for an address that cannot be listened on.
  *
- * @param code what the system said: `EADDRINUSE`, `EACCES`, ...
+ * @param option name of the option that the address came from
+ * @param code of the system's error: `EADDRINUSE`, `EACCES`, ...
  */
 export function listenError(
   option: string,
@@ -23,7 +24,7 @@ export function listenError(
     ENOTFOUND: 'no such host name; name an IP address of this host, or :PORT for all',
     EAI_AGAIN: 'the host name cannot be looked up now; name an IP address of this host',
   };
-  // k3s started with --embedded-registry has a directory of its own there.
+  // With --embedded-registry k3s runs its own DHT node on this port.
   const k3s = code === 'EADDRINUSE' && port === '5001' ? "; k3s' embedded mirror has it too" : '';
   return new ListenError(`${option} ${address}: ${reasons[code] ?? code}${k3s}`, { cause });
 }

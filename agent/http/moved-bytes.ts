@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 const moved = new WeakMap<ServerResponse, number>();
 
-/** Notes bytes of a response that the kernel has moved: the socket does not count them. */
+/** Adds bytes of a response that the kernel has moved, which the socket does not count. */
 export function addMovedBytes(res: ServerResponse, bytes: number): void {
   moved.set(res, movedBytes(res) + bytes);
 }

@@ -1,17 +1,17 @@
 import type { Socket } from 'node:net';
 
-/** The connections of a listener, of which one address may have so many; further ones are closed. */
+/** The open connections of a listener. Those of one address beyond a bound are closed. */
 export class OpenConnections {
-  readonly #most: number;
+  readonly #max: number;
   readonly #sockets = new Set<Socket>();
   readonly #byAddress = new Map<string, number>();
 
-  /** @param most connections of one address at once */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param max connections at once of one address */
+  constructor(max: number) {
+    this.#max = max;
   }
 
-  /** Counts a new one for as long as it is open. */
+  /** Counts a connection until it is closed. Closes it at once when its address has too many. */
   add(socket: Socket): void {
     const { remoteAddress = '' } = socket;
     const open = (this.#byAddress.get(remoteAddress) ?? 0) + 1;
@@ -23,10 +23,10 @@ export class OpenConnections {
       if (left > 0) this.#byAddress.set(remoteAddress, left);
       else this.#byAddress.delete(remoteAddress);
     });
-    if (open > this.#most) socket.destroy();
+    if (open > this.#max) socket.destroy();
   }
 
-  /** Closes all of them, those that are still at their handshake too. */
+  /** Closes all connections, including those whose TLS handshake goes on. */
   destroy(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

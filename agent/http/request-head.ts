@@ -4,18 +4,18 @@ import type { Socket } from 'node:net';
 import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
 
-/** Largest request head, in bytes; containerd's stay below 2 KiB. */
+/** Largest request head, in bytes. Those of containerd have less than 2 KiB. */
 export const MAX_HEADER_BYTES = 16 * 1024;
 
-/** Pipelined requests that may wait on one connection; containerd sends none. */
+/** Pipelined requests that may wait on one connection. containerd pipelines none. */
 export const MAX_PIPELINED = 8;
 
 const HEAD_END = '\r\n\r\n';
 
 /**
- * Closes a connection over which more requests come at once than may wait. To be told of each would be too late:
- * the parser makes all requests of a chunk before anything else happens, a thousand and more of them in 64 KiB,
- * which is 3 MiB for each connection.
+ * Closes a connection over which more requests come at once than may wait. Counting parsed requests would be too late:
+ * the parser of Node.js first makes all requests of a chunk. A chunk of 64 KiB may have more than a thousand, which
+ * take 3 MiB for each connection.
  */
 export function refuseFloods(socket: Socket): void {
   const [parse] = socket.listeners('data');
@@ -36,24 +36,24 @@ function hasFlood(chunk: Buffer): boolean {
   return false;
 }
 
-/** Whether the head of a request by HTTP/2 is larger than it may be. */
+/** Whether the head of a request by HTTP/2 exceeds {@link MAX_HEADER_BYTES}. */
 export function isTooLarge({ rawHeaders }: Http2ServerRequest): boolean {
   return rawHeaders.reduce((sum, text) => sum + text.length, 0) > MAX_HEADER_BYTES;
 }
 
-/** The answer to one that is. */
+/** The answer to a head that is too large. */
 export function headTooLarge(): OciError {
   return new OciError('REQUEST_TOO_LARGE', `more than ${MAX_HEADER_BYTES} bytes`);
 }
 
-/** The answer to what could not be read as a request. */
+/** The answer to bytes that the HTTP parser refused. */
 export function malformed(error: Error): OciError {
   return hasCode(error, 'HPE_HEADER_OVERFLOW')
     ? headTooLarge()
     : new OciError('REQUEST_INVALID', 'not HTTP/1.1');
 }
 
-/** Whether what could not be read is how a handshake of TLS begins (RFC 8446, section 5.1). */
+/** Whether the bytes that the HTTP parser refused begin a TLS handshake (RFC 8446, section 5.1). */
 export function isHandshake(error: Error & { readonly rawPacket?: unknown }): boolean {
   const { rawPacket } = error;
   return Buffer.isBuffer(rawPacket) && rawPacket[0] === 22 && rawPacket[1] === 3;

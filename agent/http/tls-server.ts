@@ -6,37 +6,37 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { TlsMaterial } from '../tls/tls-material.ts';
 import type { TlsSource } from '../tls/tls-keeper.ts';
 
-/** How a listener speaks TLS. */
+/** TLS settings of a listener. */
 export interface ListenerTls {
   readonly source: TlsSource;
-  /** Whether clients must show a certificate that our authorities vouch for. */
+  /** Whether clients must show a certificate that one of our authorities has signed. */
   readonly clientAuth: 'none' | 'require';
-  /** Told why a connection came to nothing. */
+  /** Called for each handshake that failed. */
   readonly onFailure?: (reason: HandshakeFailure, error: Error) => void;
 }
 
 /** Why a handshake failed. */
 export type HandshakeFailure = 'plain-http' | 'distrust' | 'client-certificate' | 'other';
 
-/** What OpenSSL says of a client that does not accept our certificate: its alert. */
+/** Codes of OpenSSL for the alerts of a client that does not accept our certificate. */
 const DISTRUST = /ALERT_(?:BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_|UNSUPPORTED_CERTIFICATE)/;
 
-/** And of one that shows no certificate. */
+/** The code of OpenSSL for a client that shows no certificate. */
 const NO_CERTIFICATE = 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE';
 
-/** What serves a connection once its handshake is done. */
+/** Handlers of a connection whose handshake is done. */
 export interface TlsServerHandlers {
   /** Answers a request by HTTP/1.1. */
   readonly answer: RequestListener;
-  /** A connection for HTTP/1.1 is being served. */
+  /** Called for each connection that speaks HTTP/1.1, in addition to the server's own handling. */
   readonly onHttp1: (socket: TLSSocket) => void;
-  /** Takes a connection for HTTP/2. */
+  /** Serves a connection that speaks HTTP/2. */
   readonly onHttp2: (socket: TLSSocket) => void;
 }
 
 /**
- * Makes a server that speaks HTTP/2 and HTTP/1.1 by TLS, as its clients choose. It is that of `node:https`, so that
- * all bounds on HTTP/1.1 are those of the plain one; the server of `node:http2` has but some of them.
+ * Makes a server that speaks HTTP/2 and HTTP/1.1 over TLS, as each client chooses. It is a server of `node:https`, so
+ * that HTTP/1.1 has the same bounds as without TLS. The server of `node:http2` lacks some of them.
  *
  * @param http bounds on HTTP/1.1
  * @param handshakeTimeout milliseconds
@@ -70,7 +70,7 @@ export function createTlsServer(
     for (const listener of serveHttp1) listener.call(server, socket);
     onHttp1(socket);
   });
-  // The one of Node.js has HTTP answer what is no HTTP.
+  // The listener of Node.js would answer a failed handshake by HTTP.
   server.removeAllListeners('tlsClientError');
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     onFailure?.(failureOf(error, socket), error);
@@ -84,7 +84,7 @@ export function createTlsServer(
 
 function toContext({ identity, ca }: TlsMaterial): SecureContextOptions {
   return {
-    // A client of TLS 1.2 could have the dearest part of a connection repeated.
+    // By renegotiation a client of TLS 1.2 could make us repeat the most expensive part of a connection.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(identity && { cert: identity.cert, key: identity.key }),
     ...(ca && { ca }),
@@ -95,7 +95,7 @@ function failureOf(error: Error, socket: TLSSocket): HandshakeFailure {
   const code = 'code' in error ? String(error.code) : '';
   if (code === 'ERR_SSL_HTTP_REQUEST') return 'plain-http';
   if (DISTRUST.test(code)) return 'distrust';
-  // Node.js looks at a certificate that was shown after the handshake, and then ends the connection.
+  // Node.js checks the client's certificate after the handshake, and then closes the connection.
   const refused = code === NO_CERTIFICATE || isRefused(socket);
   return refused ? 'client-certificate' : 'other';
 }

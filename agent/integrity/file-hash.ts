@@ -4,10 +4,10 @@ import { open } from 'node:fs/promises';
 import { fileState, type FileState } from '../store/file-state.ts';
 import { pause } from '../timing/pause.ts';
 
-/** Bytes of one read: a third of a millisecond of hashing, so that nothing else waits for it. */
+/** Bytes of one read. Hashing them holds the event loop for a third of a millisecond. */
 const CHUNK = 512 * 1024;
 
-/** The hash of a file, and whether it was one and the same file all the while. */
+/** The hash of a file, with the file's state before and after reading. */
 export interface HashedFile {
   /** Lower-case hex. */
   readonly hex: string;
@@ -18,8 +18,8 @@ export interface HashedFile {
 /**
  * Hashes a file in small steps.
  *
- * @param rate bytes a second that are read at most; `Infinity` for as fast as it goes
- * @throws what the system says, and the signal's reason
+ * @param rate bytes a second to read at most; `Infinity` for no limit
+ * @throws Error of the file system; the signal's reason
  */
 export async function hashFile(
   path: string,

@@ -10,48 +10,49 @@ import {
 } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { Deadline } from '../timing/deadline.ts';
+import { raceSignal } from '../timing/race-signal.ts';
 import type { IntegrityChecker } from './integrity-checker.ts';
 import type { Outcome } from './verifier.ts';
 
-/** How long who opens a blob waits for it to be verified, in milliseconds: less than a peer waits for an answer. */
+/** Milliseconds that `open` waits for a blob to be verified. Less than a peer waits for an answer. */
 const PATIENCE_MS = 700;
-/** How often a blob is opened whose file is replaced again and again. */
+/** Times that `open` tries when the blob's file is replaced meanwhile. */
 const ATTEMPTS = 3;
-/** As in `store/change-hub.ts`: beyond it a consumer is told to relist. */
+/** Changes queued for one consumer, as in `store/change-hub.ts`. Beyond it the consumer gets `relist`. */
 const MAX_QUEUED = 4_096;
 
-/** What a {@link GuardedStore} works with. */
 export interface GuardedStoreComponents {
   readonly store: ContentStore;
-  readonly judge: IntegrityChecker;
-  /** Told of blobs that are new, and of such that have to be looked at again. */
-  readonly patrol: { newcomer(digest: Digest): void; lookSoon(digest: Digest): void };
+  readonly checker: IntegrityChecker;
+  /** Gets the blobs that are new, and those that have to be checked again. */
+  readonly scrubber: { added(digest: Digest): void; checkSoon(digest: Digest): void };
 }
 
 /**
- * A store that gives out nothing that it does not know to be right. To who uses it a bad blob is not there:
- * it cannot be opened, is not listed, and is announced as deleted when it is found, and as added when it is
- * right again.
+ * A store that gives out verified blobs only. A bad blob cannot be opened and is not listed. It is announced as
+ * deleted when it is found to be bad, and as added when it is right again.
  *
- * A blob that nothing is known of is verified when it is opened. When that takes longer than {@link PATIENCE_MS},
- * `open` rejects with `StoreUnavailableError`, and verifying goes on.
+ * An unknown blob is verified when it is opened. If that takes longer than {@link PATIENCE_MS}, `open` rejects with
+ * `StoreUnavailableError`, and the verification goes on.
+ *
+ * Unfinished downloads (`ingests`) pass through unverified.
  */
 export class GuardedStore implements ContentStore {
   readonly ingests?: Ingests;
   readonly #store: ContentStore;
-  readonly #judge: IntegrityChecker;
-  readonly #patrol: GuardedStoreComponents['patrol'];
+  readonly #checker: IntegrityChecker;
+  readonly #scrubber: GuardedStoreComponents['scrubber'];
   readonly #patience: number;
   readonly #queues = new Set<ChangeQueue>();
 
   /** @param patience milliseconds, by default {@link PATIENCE_MS} */
-  constructor({ store, judge, patrol }: GuardedStoreComponents, patience = PATIENCE_MS) {
+  constructor({ store, checker, scrubber }: GuardedStoreComponents, patience = PATIENCE_MS) {
     this.#store = store;
     if (store.ingests !== undefined) this.ingests = store.ingests;
-    this.#judge = judge;
-    this.#patrol = patrol;
+    this.#checker = checker;
+    this.#scrubber = scrubber;
     this.#patience = patience;
-    judge.listen({
+    checker.listen({
       withheld: (digest) => {
         this.#publish({ kind: 'blob-deleted', digest });
       },
@@ -59,7 +60,7 @@ export class GuardedStore implements ContentStore {
         this.#publish({ kind: 'blob-added', digest });
       },
       unsettled: (digest) => {
-        patrol.lookSoon(digest);
+        scrubber.checkSoon(digest);
       },
     });
   }
@@ -94,10 +95,10 @@ export class GuardedStore implements ContentStore {
       if (blob === undefined) return undefined;
       let keep = false;
       try {
-        let known = await this.#judge.recall(blob, signal);
+        let known = await this.#checker.lookUp(blob, signal);
         if (known === 'unknown') {
-          await this.#find(blob, signal);
-          known = await this.#judge.recall(blob, signal);
+          await this.#verify(blob, signal);
+          known = await this.#checker.lookUp(blob, signal);
         }
         keep = known === 'right';
         if (keep) return blob;
@@ -105,9 +106,9 @@ export class GuardedStore implements ContentStore {
       } finally {
         if (!keep) await blob[Symbol.asyncDispose]();
       }
-      // Still unknown: another file has taken its place, or none.
+      // Still unknown: the file was replaced or removed meanwhile.
     }
-    throw new StoreUnavailableError('The blob changes all the time');
+    throw new StoreUnavailableError('The blob keeps changing');
   }
 
   async *changes(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
@@ -130,22 +131,22 @@ export class GuardedStore implements ContentStore {
   }
 
   verifiedAtCommit(blob: OpenBlob, signal?: AbortSignal): Promise<boolean> {
-    return this.#judge.isVouchedFor(blob, signal);
+    return this.#checker.isVerifiedAtCommit(blob, signal);
   }
 
   async #follow(queue: ChangeQueue, signal: AbortSignal): Promise<void> {
     try {
       for await (const change of this.#store.changes(signal)) {
         if (change.kind === 'blob-added') {
-          // Whoever put it there may have replaced the bad one; when it is right, that is announced.
-          if (this.#judge.isSuspect(change.digest)) {
-            this.#patrol.lookSoon(change.digest);
+          // The bad file may have been replaced. Once the new one is verified, the blob is announced.
+          if (this.#checker.isKnownBad(change.digest)) {
+            this.#scrubber.checkSoon(change.digest);
             if (await this.#isWithheld(change.digest, signal)) continue;
           }
           queue.push(change);
-          this.#patrol.newcomer(change.digest);
+          this.#scrubber.added(change.digest);
         } else {
-          if (change.kind === 'blob-deleted') this.#judge.gone(change.digest);
+          if (change.kind === 'blob-deleted') this.#checker.forget(change.digest);
           queue.push(change);
         }
       }
@@ -158,35 +159,35 @@ export class GuardedStore implements ContentStore {
     for (const queue of this.#queues) queue.push(change);
   }
 
-  /** Whether the blob was bad and has not been seen to be right since. */
+  /** Whether the blob was bad and has not been verified as right since. */
   async #isWithheld(digest: Digest, signal?: AbortSignal): Promise<boolean> {
-    if (!this.#judge.isSuspect(digest)) return false;
+    if (!this.#checker.isKnownBad(digest)) return false;
     await using blob = await this.#store.open(digest, signal);
     if (blob === undefined) return false;
-    const known = await this.#judge.recall(blob, signal);
+    const known = await this.#checker.lookUp(blob, signal);
     if (known === 'unknown') {
-      this.#judge.suspend(blob);
-      this.#patrol.lookSoon(digest);
+      this.#checker.withholdUntilVerified(blob);
+      this.#scrubber.checkSoon(digest);
     }
     return known !== 'right';
   }
 
-  /** @throws StoreUnavailableError when it takes too long or cannot be said */
-  async #find(blob: OpenBlob, signal: AbortSignal | undefined): Promise<void> {
-    const outcome = await this.#inTime(this.#judge.find(blob), signal);
+  /** @throws StoreUnavailableError when it takes too long or the file is being written */
+  async #verify(blob: OpenBlob, signal: AbortSignal | undefined): Promise<void> {
+    const outcome = await this.#inTime(this.#checker.verify(blob), signal);
     if (outcome === 'unsettled') throw new StoreUnavailableError('The blob is being written to');
   }
 
-  async #inTime(finding: Promise<Outcome>, signal: AbortSignal | undefined): Promise<Outcome> {
+  async #inTime(verifying: Promise<Outcome>, signal: AbortSignal | undefined): Promise<Outcome> {
+    // It goes on when this call no longer waits, and may fail then.
+    verifying.catch(() => undefined);
     signal?.throwIfAborted();
     using deadline = new Deadline(this.#patience, signal);
-    const late = Promise.withResolvers<never>();
-    deadline.signal.addEventListener('abort', () => {
-      const error = new StoreUnavailableError('The blob is being verified');
-      late.reject(signal?.aborted === true ? (signal.reason as Error) : error);
-    });
-    // Who comes too late for it must not make it an unhandled rejection.
-    finding.catch(() => undefined);
-    return await Promise.race([finding, late.promise]);
+    try {
+      return await raceSignal(verifying, deadline.signal);
+    } catch (error) {
+      if (error !== deadline.signal.reason || signal?.aborted === true) throw error;
+      throw new StoreUnavailableError('The blob is being verified', { cause: error });
+    }
   }
 }

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import type { FileState } from '../store/file-state.ts';
 import type { HashedFile } from './file-hash.ts';
 
-/** A thread without work is ended after so many milliseconds: it takes some 5 MiB. */
+/** Milliseconds after which a thread without work is ended. It takes about 5 MiB. */
 const IDLE_MS = 2_000;
 
 type Answer = HashedFile | { readonly code: string };
@@ -17,8 +17,8 @@ interface Job {
 }
 
 /**
- * Hashes files one after the other beside the event loop, the smallest first. The thread is started when there
- * is something to do and ended soon after.
+ * Hashes files in a thread, one at a time, the smallest first. The thread starts with the first file and ends
+ * after {@link IDLE_MS} without work.
  */
 export class HashThread implements AsyncDisposable {
   readonly #jobs: Job[] = [];
@@ -32,24 +32,24 @@ export class HashThread implements AsyncDisposable {
     this.#idleMs = idleMs;
   }
 
-  /** Whether the thread is there at present. */
+  /** Whether the thread runs. */
   get isUp(): boolean {
     return this.#worker !== undefined;
   }
 
   /**
-   * @param size bytes, as far as is known
+   * @param size bytes, by which the order is decided; an estimate will do
    * @throws Error with the system's `code`, `ENOENT` for instance
    */
   hash(path: string, algorithm: string, size: number): Promise<HashedFile> {
     const settle = Promise.withResolvers<HashedFile>();
-    const place = this.#jobs.findIndex((job) => job.size > size);
-    this.#jobs.splice(place < 0 ? this.#jobs.length : place, 0, { path, algorithm, size, settle });
+    const index = this.#jobs.findIndex((job) => job.size > size);
+    this.#jobs.splice(index < 0 ? this.#jobs.length : index, 0, { path, algorithm, size, settle });
     this.#next();
     return settle.promise;
   }
 
-  /** Ends the thread; what has not been hashed yet fails. */
+  /** Ends the thread. Files that are not hashed yet fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#idle);
     const worker = this.#worker;
@@ -95,7 +95,7 @@ export class HashThread implements AsyncDisposable {
     };
     worker.on('error', lost);
     worker.on('exit', () => {
-      lost(new Error('The thread that hashes has ended'));
+      lost(new Error('The hash thread has ended'));
     });
     return worker;
   }
@@ -114,8 +114,8 @@ function systemError(code: string, path: string): NodeJS.ErrnoException {
 }
 
 /**
- * What the thread does. It is handed over as text, so that it needs no file of its own beside the bundle: it
- * may refer to nothing outside itself.
+ * The program of the thread. It is passed as text, so that the bundle stays one file. Therefore it must not
+ * refer to anything outside itself.
  */
 function work(): void {
   const fs = process.getBuiltinModule('node:fs');
@@ -123,14 +123,14 @@ function work(): void {
   const { parentPort } = process.getBuiltinModule('node:worker_threads');
   const buffer = Buffer.allocUnsafeSlow(1024 * 1024);
 
-  const look = (fd: number): FileState => {
+  const stateOf = (fd: number): FileState => {
     const { ino, size, mtimeNs, ctimeNs } = fs.fstatSync(fd, { bigint: true });
     return { ino, size, mtimeNs, ctimeNs };
   };
   const hashFile = (path: string, algorithm: string): HashedFile => {
     const fd = fs.openSync(path, 'r');
     try {
-      const before = look(fd);
+      const before = stateOf(fd);
       const hash = createHash(algorithm);
       for (let done = 0; ;) {
         const bytes = fs.readSync(fd, buffer, 0, buffer.length, done);
@@ -138,7 +138,7 @@ function work(): void {
         hash.update(buffer.subarray(0, bytes));
         done += bytes;
       }
-      return { hex: hash.digest('hex'), before, after: look(fd) };
+      return { hex: hash.digest('hex'), before, after: stateOf(fd) };
     } finally {
       fs.closeSync(fd);
     }
@@ -147,7 +147,7 @@ function work(): void {
     try {
       parentPort.postMessage(hashFile(path, algorithm));
     } catch (error) {
-      // Not by a function from elsewhere: the thread has the text of this one alone.
+      // Without `codeOf`, which the thread does not have.
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'EUNKNOWN';
       parentPort.postMessage({ code });
     }

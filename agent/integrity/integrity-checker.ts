@@ -6,30 +6,29 @@ import { StoreUnavailableError, type ContentStore, type OpenBlob } from '../stor
 import { stateOf, type Finding, type VerificationResults } from './verification-results.ts';
 import type { Outcome, Subject, Verifier } from './verifier.ts';
 
-/** A verdict on bytes whose file cannot be seen is good for so many milliseconds. */
+/** Milliseconds for which a result holds when the blob's file cannot be seen, so that a change stays unnoticed. */
 const UNSEEN_VALIDITY_MS = 3_600_000;
 /** Names of images in a line of the log. */
 const MAX_NAMES = 10;
 
-/** What an administrator is told to do. `content rm` does not help: containerd takes the file over again. */
+/** What an administrator can do. `content rm` does not help: containerd takes the same file over again. */
 const REMEDY =
   'remove every image that uses it (crictl rmi IMAGE, or ctr -n k8s.io images rm --sync NAME for each name) and pull again; look at the disk';
 
-/** A blob that is held and must not be served. */
+/** A blob that the node holds and that must not be served. */
 export interface BadBlob {
   readonly finding: Exclude<Finding, 'right'>;
   readonly path: string | undefined;
 }
 
 interface Withheld extends BadBlob {
-  /** Not of one that was bad before this process began and has not been looked at yet. */
+  /** False for a blob that was bad before this process began and has not been verified since. */
   readonly reported: boolean;
 }
 
-/** What a {@link IntegrityChecker} works with. */
 export interface IntegrityCheckerComponents {
   readonly store: Pick<ContentStore, 'open' | 'verifiedAtCommit'>;
-  readonly verdicts: VerificationResults;
+  readonly results: VerificationResults;
   readonly verifier: Pick<Verifier, 'verify' | 'verifySlowly'>;
   readonly metrics: Pick<Metrics, 'blobsCorrupt'>;
   /** Names of the images that a blob belongs to. */
@@ -37,79 +36,88 @@ export interface IntegrityCheckerComponents {
   readonly logger: Logger;
 }
 
-/** Who wants to know when a blob must not be served any more, or may be again. */
-export interface JudgeListener {
+/** Learns when a blob must no longer be served, and when it may be served again. */
+export interface IntegrityListener {
   withheld(digest: Digest): void;
   released(digest: Digest): void;
-  /** It could not be said yet. */
+  /** The blob could not be verified yet. */
   unsettled(digest: Digest): void;
 }
 
-/** Knows of each blob whether it may be served: by verdict, by who vouches for it, or by reading it. */
+/**
+ * Decides whether a blob may be served: by an earlier result, by the store's verification at commit, or by
+ * reading the blob.
+ */
 export class IntegrityChecker {
   readonly #components: IntegrityCheckerComponents;
   readonly #bad = new Map<Digest, Withheld>();
-  #listener: JudgeListener | undefined;
+  #listener: IntegrityListener | undefined;
 
   constructor(components: IntegrityCheckerComponents) {
     this.#components = components;
   }
 
-  /** Blobs that are held and withheld. */
+  /** Blobs that the node holds and that are withheld. */
   get bad(): ReadonlyMap<Digest, BadBlob> {
     return this.#bad;
   }
 
-  listen(listener: JudgeListener): void {
+  /** Sets the one listener. */
+  listen(listener: IntegrityListener): void {
     this.#listener = listener;
   }
 
-  /** Whether the blob was bad when it was last read, in the state that its file had then. */
-  isSuspect(digest: Digest): boolean {
-    const finding = this.#components.verdicts.get(digest)?.finding;
+  /** Whether the blob was bad when it was last verified. Its file may have changed since. */
+  isKnownBad(digest: Digest): boolean {
+    const finding = this.#components.results.get(digest)?.finding;
     return (finding !== undefined && finding !== 'right') || this.#bad.has(digest);
   }
 
-  /** What is known without reading the blob. */
-  async recall(blob: OpenBlob, signal?: AbortSignal): Promise<'right' | 'bad' | 'unknown'> {
+  /** The state of the blob as far as it is known without reading its bytes. */
+  async lookUp(blob: OpenBlob, signal?: AbortSignal): Promise<'right' | 'bad' | 'unknown'> {
     const { digest } = blob;
-    const verdict = this.#components.verdicts.get(digest);
+    const result = this.#components.results.get(digest);
     const expired =
-      blob.file === undefined && Date.now() - (verdict?.checkedAt ?? 0) > UNSEEN_VALIDITY_MS;
-    if (verdict !== undefined && !expired && verdict.state === stateOf(blob)) {
-      this.#act(blob, verdict.finding);
-      return verdict.finding === 'right' ? 'right' : 'bad';
+      blob.file === undefined && Date.now() - (result?.checkedAt ?? 0) > UNSEEN_VALIDITY_MS;
+    if (result !== undefined && !expired && result.state === stateOf(blob)) {
+      this.#apply(blob, result.finding);
+      return result.finding === 'right' ? 'right' : 'bad';
     }
-    if (!(await this.isVouchedFor(blob, signal))) return 'unknown';
-    this.#act(blob, 'right');
+    if (!(await this.isVerifiedAtCommit(blob, signal))) return 'unknown';
+    this.#apply(blob, 'right');
     return 'right';
   }
 
-  /** Reads the blob, for somebody who waits for it. */
-  async find(subject: Subject): Promise<Outcome> {
-    return this.#act(subject, await this.#components.verifier.verify(subject));
+  /** Reads the blob as fast as possible, for a request that waits for it. */
+  async verify(subject: Subject): Promise<Outcome> {
+    return this.#apply(subject, await this.#components.verifier.verify(subject));
   }
 
-  /** Reads the blob in the background, at most so many bytes a second. */
-  async findSlowly(subject: Subject, rate: number, signal: AbortSignal): Promise<Outcome> {
+  /**
+   * Reads the blob in the background.
+   *
+   * @param rate bytes a second at most
+   */
+  async verifySlowly(subject: Subject, rate: number, signal: AbortSignal): Promise<Outcome> {
     const { verifier } = this.#components;
-    return this.#act(subject, await verifier.verifySlowly(subject, rate, signal));
+    return this.#apply(subject, await verifier.verifySlowly(subject, rate, signal));
   }
 
-  /** The blob was bad and its file is another one now: withheld until it is known to be right. */
-  suspend({ digest, file }: Subject): void {
+  /** Withholds a blob that was bad and whose file has changed since, until it is verified. */
+  withholdUntilVerified({ digest, file }: Subject): void {
     if (this.#bad.has(digest)) return;
     this.#bad.set(digest, { finding: 'wrong', path: file?.path, reported: false });
     this.#count();
   }
 
-  /** The node does not hold the blob any more. */
-  gone(digest: Digest): void {
+  /** Forgets a blob that the node no longer holds. */
+  forget(digest: Digest): void {
     this.#bad.delete(digest);
     this.#count();
   }
 
-  async isVouchedFor(blob: OpenBlob, signal?: AbortSignal): Promise<boolean> {
+  /** As `ContentStore.verifiedAtCommit`; false while the store cannot be reached. */
+  async isVerifiedAtCommit(blob: OpenBlob, signal?: AbortSignal): Promise<boolean> {
     try {
       return (await this.#components.store.verifiedAtCommit?.(blob, signal)) ?? false;
     } catch (error) {
@@ -118,7 +126,7 @@ export class IntegrityChecker {
     }
   }
 
-  #act(subject: Subject, outcome: Outcome): Outcome {
+  #apply(subject: Subject, outcome: Outcome): Outcome {
     const { digest } = subject;
     switch (outcome) {
       case 'right':

@@ -7,7 +7,7 @@ import { parseDigest } from '../oci/digest.ts';
 import { isMissing } from '../errors/system-error.ts';
 import { isAborted, pause } from '../timing/pause.ts';
 import {
-  MAX_VERDICTS,
+  MAX_RESULTS,
   type Finding,
   type VerificationResult,
   type VerificationResults,
@@ -15,90 +15,93 @@ import {
 
 /** The file in the data directory. */
 const NAME = 'verdicts';
-/** The first line; another one means another version or another file. */
+/** The first line. A file with another first line has another version or another purpose. */
 const HEADER = 'peerglass-verdicts 1';
-/** Bytes; that many verdicts take less. */
-const MAX_FILE = 300 * MAX_VERDICTS;
-/** Lines that are written at a time, so that nothing else waits for long. */
+/** Bytes of the file; {@link MAX_RESULTS} results take less. */
+const MAX_FILE = 300 * MAX_RESULTS;
+/** Lines written at a time, so that the event loop is not held for long. */
 const BATCH = 1_000;
-/** Milliseconds between two looks whether there is something to write, and as many more for so many verdicts. */
+/** Milliseconds between two writes of what has changed. */
 const WRITE_MS = 10_000;
-const WRITE_MS_PER_VERDICT = 2;
+/** Milliseconds added to that for each result, since the whole file is written. */
+const WRITE_MS_PER_RESULT = 2;
 
 const LINE =
   /^(sha(?:256|512):[0-9a-f]+) ((?:-|\d+):\d+:(?:-|\d+):(?:-|\d+)) (right|wrong|unreadable) (\d{1,15})$/;
 
-/** What a {@link ResultsFile} works with. */
 export interface ResultsFileComponents {
-  readonly verdicts: VerificationResults;
+  readonly results: VerificationResults;
   readonly logger: Logger;
 }
 
 /**
- * Keeps the verdicts over a restart. They are worth time, not truth: a file that is damaged, cut short or of
- * another version is left aside, and a verdict holds only for the very state of the file that it was given on.
+ * Keeps the verification results over a restart. They only save time: a file that is damaged, cut short or of
+ * another version is ignored, and a result holds only for the state of the blob's file that was verified.
  */
 export class ResultsFile {
-  readonly #verdicts: VerificationResults;
+  readonly #results: VerificationResults;
   readonly #logger: Logger;
   readonly #folder: string;
   readonly #writeInterval: number;
   #written = 0;
   #complained = false;
 
-  /** @param folder the data directory; made when it is not there */
+  /**
+   * @param folder the data directory; created when it is missing
+   * @param writeInterval milliseconds between two writes
+   */
   constructor(
-    { verdicts, logger }: ResultsFileComponents,
+    { results, logger }: ResultsFileComponents,
     folder: string,
     writeInterval = WRITE_MS,
   ) {
-    this.#verdicts = verdicts;
+    this.#results = results;
     this.#logger = logger;
     this.#folder = folder;
     this.#writeInterval = writeInterval;
   }
 
-  /** Takes in what was written last; never rejects. */
+  /** Reads what was written last; never rejects. */
   async load(): Promise<void> {
     const path = join(this.#folder, NAME);
     try {
-      if ((await stat(path)).size > MAX_FILE) throw new Error('too large');
+      if ((await stat(path)).size > MAX_FILE) throw new Error('it is too large');
       const loaded: (readonly [string, VerificationResult])[] = [];
       let ended = false;
       let first = true;
       const file = await open(path, 'r');
       for await (const line of file.readLines()) {
-        if (ended) throw new Error('goes on after its end');
-        if (first && line !== HEADER) throw new Error('of another version');
+        if (ended) throw new Error('it goes on after its end');
+        if (first && line !== HEADER) throw new Error('it has another version');
         if (!first && line === `end ${loaded.length}`) ended = true;
         else if (!first) loaded.push(parseLine(line));
         first = false;
       }
-      if (!ended) throw new Error('cut short');
-      for (const [text, verdict] of loaded) {
+      if (!ended) throw new Error('it is cut short');
+      for (const [text, result] of loaded) {
         const digest = parseDigest(text);
-        if (digest !== undefined) this.#verdicts.set(digest, verdict);
+        if (digest !== undefined) this.#results.set(digest, result);
       }
-      this.#written = this.#verdicts.revision;
+      this.#written = this.#results.revision;
     } catch (error) {
       if (isMissing(error)) return;
       this.#logger.warn(
         { err: error, path },
-        'verdicts on blobs cannot be read; blobs are verified anew where needed',
+        'verification results cannot be read; blobs are verified again where needed',
       );
     }
   }
 
-  /** Writes now and then what has changed, until `signal` is aborted, and then once more; never rejects. */
+  /** Writes what has changed, at intervals until `signal` is aborted and then once more; never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!isAborted(signal)) {
-      await pause(this.#writeInterval + this.#verdicts.size * WRITE_MS_PER_VERDICT, signal);
+      await pause(this.#writeInterval + this.#results.size * WRITE_MS_PER_RESULT, signal);
       await this.#write();
     }
   }
 
   async #write(): Promise<void> {
-    const { revision } = this.#verdicts;
+    const { revision } = this.#results;
     if (revision === this.#written) return;
     const path = join(this.#folder, NAME);
     const temporary = `${path}.tmp`;
@@ -112,7 +115,7 @@ export class ResultsFile {
       await rm(temporary, { force: true }).catch(() => undefined);
       if (this.#complained) return;
       this.#complained = true;
-      this.#logger.warn({ err: error, path }, 'verdicts on blobs cannot be written');
+      this.#logger.warn({ err: error, path }, 'verification results cannot be written');
     }
   }
 
@@ -121,7 +124,7 @@ export class ResultsFile {
     try {
       let lines = [HEADER];
       let count = 0;
-      for (const [digest, { state, finding, checkedAt }] of [...this.#verdicts.entries()]) {
+      for (const [digest, { state, finding, checkedAt }] of [...this.#results.entries()]) {
         lines.push(`${digest} ${state} ${finding} ${checkedAt}`);
         count += 1;
         if (lines.length < BATCH) continue;
@@ -139,6 +142,6 @@ export class ResultsFile {
 
 function parseLine(line: string): readonly [string, VerificationResult] {
   const [, digest, state, finding, checkedAt] = LINE.exec(line) ?? [];
-  if (digest === undefined || state === undefined) throw new Error('damaged');
+  if (digest === undefined || state === undefined) throw new Error('it is damaged');
   return [digest, { state, finding: finding as Finding, checkedAt: Number(checkedAt) }];
 }

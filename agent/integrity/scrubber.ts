@@ -9,46 +9,44 @@ import type { IntegrityChecker } from './integrity-checker.ts';
 import { stateOf, type VerificationResults } from './verification-results.ts';
 import { SETTLED_MS, type Subject } from './verifier.ts';
 
-/** Bytes a second that are read of blobs that nothing is known of: they are of use to nobody until then. */
+/** Bytes a second at which unknown blobs are read. Faster than the rest, since they cannot be served before. */
 const NEW_RATE = 64 * 1024 * 1024;
-/** Milliseconds between the start and the first round; as much again at random. */
+/** Milliseconds before the first round; up to as much again is added at random. */
 const START_MS = 5_000;
-/** Longest time between two rounds, in milliseconds: a file that was changed is noticed by then. */
+/** Milliseconds between two rounds at most, so that a changed file is noticed by then. */
 const ROUND_MS = 3_600_000;
-/** Milliseconds between two looks whether what is bad has been mended. */
+/** Milliseconds between two checks whether bad blobs were repaired. */
 const BAD_MS = 30_000;
-/** A blob that could not be read is tried again after so many milliseconds. */
+/** Milliseconds after which an unreadable blob is read again. */
 const UNREADABLE_MS = 600_000;
-/** Most blobs that wait to be looked at; beyond it the next round finds them. */
-const MAX_LOOKS = 4_096;
+/** Blobs that wait to be checked. The next round finds those beyond it. */
+const MAX_SCHEDULED = 4_096;
 
-/** What a {@link Scrubber} works with. */
 export interface ScrubberComponents {
-  /** The store itself, which still shows what is withheld. */
+  /** The store below the guard, which still has the bad blobs. */
   readonly store: ContentStore;
-  readonly judge: IntegrityChecker;
-  readonly verdicts: VerificationResults;
+  readonly checker: IntegrityChecker;
+  readonly results: VerificationResults;
   readonly logger: Logger;
 }
 
-/** Options of a {@link Scrubber}. */
 export interface ScrubberInit {
-  /** Bytes a second that are read to verify blobs again; 0: nothing is verified before it is asked for. */
+  /** Bytes a second at which blobs are verified again. With 0 a blob is verified only when it is requested. */
   readonly rate: number;
-  /** Milliseconds after which a blob that was right is read again. */
+  /** Milliseconds after which a right blob is verified again. */
   readonly interval: number;
-  /** Default {@link START_MS}. */
+  /** Milliseconds; {@link START_MS} by default. */
   readonly startDelay?: number;
-  /** Default {@link BAD_MS}. */
+  /** Milliseconds; {@link BAD_MS} by default. */
   readonly badInterval?: number;
 }
 
-/** Reads blobs in the background: new ones, changed ones, and in turn all that have not been read for long. */
+/** Verifies blobs in the background: new ones, changed ones, and in rounds those verified longest ago. */
 export class Scrubber {
   readonly #components: ScrubberComponents;
   readonly #init: ScrubberInit;
-  /** When each is to be looked at, on the clock of `performance.now()`. */
-  readonly #looks = new Map<Digest, number>();
+  /** When each blob is due, on the clock of `performance.now()`. */
+  readonly #due = new Map<Digest, number>();
   readonly #wakeup = new Wakeup();
   #rounds = 0;
 
@@ -57,19 +55,19 @@ export class Scrubber {
     this.#init = init;
   }
 
-  /** Rounds through all blobs that have been completed. */
+  /** Completed rounds through all blobs. */
   get rounds(): number {
     return this.#rounds;
   }
 
-  /** A blob has come: verified in the background unless somebody vouches for it. */
-  newcomer(digest: Digest): void {
-    if (this.#init.rate > 0) this.#look(digest, 0);
+  /** Schedules a new blob at once. One that was verified at commit is not read. */
+  added(digest: Digest): void {
+    if (this.#init.rate > 0) this.#schedule(digest, 0);
   }
 
-  /** It could not be said what the blob is, or it has changed. */
-  lookSoon(digest: Digest): void {
-    this.#look(digest, SETTLED_MS);
+  /** Schedules a blob that is being written or has changed. */
+  checkSoon(digest: Digest): void {
+    this.#schedule(digest, SETTLED_MS);
   }
 
   /** Runs until `signal` is aborted; never rejects. */
@@ -77,34 +75,34 @@ export class Scrubber {
     await Promise.all([this.#follow(signal), this.#recheckBad(signal), this.#goRound(signal)]);
   }
 
-  #look(digest: Digest, delay: number): void {
-    if (this.#looks.size >= MAX_LOOKS && !this.#looks.has(digest)) return;
-    this.#looks.set(digest, performance.now() + delay);
+  #schedule(digest: Digest, delay: number): void {
+    if (this.#due.size >= MAX_SCHEDULED && !this.#due.has(digest)) return;
+    this.#due.set(digest, performance.now() + delay);
     this.#wakeup.call();
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const now = performance.now();
-      const due = [...this.#looks].find(([, time]) => time <= now);
+      const due = [...this.#due].find(([, time]) => time <= now);
       if (due !== undefined) {
-        this.#looks.delete(due[0]);
-        await this.#visit(due[0], signal);
-      } else if (this.#looks.size > 0) {
-        await pause(Math.min(...this.#looks.values()) - now + 1, signal);
+        this.#due.delete(due[0]);
+        await this.#check(due[0], signal);
+      } else if (this.#due.size > 0) {
+        await pause(Math.min(...this.#due.values()) - now + 1, signal);
       } else {
         await this.#wakeup.wait(signal);
       }
     }
   }
 
-  /** What became right is released and what is gone is forgotten. */
+  /** Releases bad blobs that are right again, and forgets those that were removed. */
   async #recheckBad(signal: AbortSignal): Promise<void> {
     for (;;) {
       await pause(jittered(this.#init.badInterval ?? BAD_MS), signal);
       if (signal.aborted) return;
-      for (const digest of [...this.#components.judge.bad.keys()]) {
-        await this.#visit(digest, signal);
+      for (const digest of [...this.#components.checker.bad.keys()]) {
+        await this.#check(digest, signal);
       }
     }
   }
@@ -125,23 +123,23 @@ export class Scrubber {
   }
 
   async #round(signal: AbortSignal): Promise<void> {
-    const { store, verdicts } = this.#components;
+    const { store, results } = this.#components;
     const { rate, interval } = this.#init;
     const held = new Set<Digest>();
     for await (const batch of store.blobs(signal)) for (const { digest } of batch) held.add(digest);
-    verdicts.retain(held);
+    results.retain(held);
     const due: { digest: Digest; since: number }[] = [];
     for (const digest of held) {
       const since = await this.#rightSince(digest, signal);
       if (since < Date.now() - interval) due.push({ digest, since });
     }
-    // What nothing is known of comes first.
+    // Unknown blobs, with -1, come first.
     due.sort((one, other) => one.since - other.since);
     for (const { digest, since } of due) {
-      const blob = await this.#see(digest, signal);
+      const blob = await this.#subjectOf(digest, signal);
       if (blob === undefined) continue;
       try {
-        await this.#components.judge.findSlowly(blob, since < 0 ? NEW_RATE : rate, signal);
+        await this.#components.checker.verifySlowly(blob, since < 0 ? NEW_RATE : rate, signal);
       } catch (error) {
         this.#complain(error, signal);
       }
@@ -149,43 +147,46 @@ export class Scrubber {
     }
   }
 
-  /** When the blob was last known to be right, in milliseconds since 1970; -1 when it is not. */
+  /**
+   * When the blob was last known to be right, in milliseconds since 1970. -1 when it is unknown, `Infinity` when
+   * there is nothing to verify.
+   */
   async #rightSince(digest: Digest, signal: AbortSignal): Promise<number> {
-    const { store, judge, verdicts } = this.#components;
+    const { store, checker, results } = this.#components;
     await using blob = await store.open(digest, signal);
     if (blob === undefined) return Infinity;
-    // What comes through containerd is only read when somebody asks for it: nobody knows when it changes.
+    // Without a file a change cannot be noticed, so the blob is verified only when it is requested.
     if (blob.file === undefined) return Infinity;
-    const known = await judge.recall(blob, signal);
+    const known = await checker.lookUp(blob, signal);
     if (known !== 'right') return known === 'bad' ? Infinity : -1;
-    const verdict = verdicts.get(digest);
-    if (verdict?.state === stateOf(blob)) return verdict.checkedAt;
+    const result = results.get(digest);
+    if (result?.state === stateOf(blob)) return result.checkedAt;
     return Number(blob.file.state.mtimeNs) / 1e6;
   }
 
-  /** Brings what is known of one blob up to date. */
-  async #visit(digest: Digest, signal: AbortSignal): Promise<void> {
-    const { store, judge, verdicts } = this.#components;
+  /** Verifies one blob if its state is unknown, or if it was unreadable long ago. */
+  async #check(digest: Digest, signal: AbortSignal): Promise<void> {
+    const { store, checker, results } = this.#components;
     try {
       await using blob = await store.open(digest, signal);
       if (blob === undefined) {
-        judge.gone(digest);
+        checker.forget(digest);
         return;
       }
-      if (blob.file === undefined && !judge.isSuspect(digest)) return;
-      const known = await judge.recall(blob, signal);
-      const verdict = verdicts.get(digest);
+      if (blob.file === undefined && !checker.isKnownBad(digest)) return;
+      const known = await checker.lookUp(blob, signal);
+      const result = results.get(digest);
       const retry =
-        verdict?.finding === 'unreadable' && Date.now() - verdict.checkedAt > UNREADABLE_MS;
+        result?.finding === 'unreadable' && Date.now() - result.checkedAt > UNREADABLE_MS;
       if (known === 'unknown' || (known === 'bad' && retry)) {
-        await judge.findSlowly(blob, NEW_RATE, signal);
+        await checker.verifySlowly(blob, NEW_RATE, signal);
       }
     } catch (error) {
       this.#complain(error, signal);
     }
   }
 
-  async #see(digest: Digest, signal: AbortSignal): Promise<Subject | undefined> {
+  async #subjectOf(digest: Digest, signal: AbortSignal): Promise<Subject | undefined> {
     let blob: OpenBlob | undefined;
     try {
       blob = await this.#components.store.open(digest, signal);
@@ -198,6 +199,6 @@ export class Scrubber {
   #complain(error: unknown, signal: AbortSignal): void {
     if (signal.aborted) return;
     const level = error instanceof StoreUnavailableError ? 'debug' : 'warn';
-    this.#components.logger[level]({ err: error }, 'could not verify in the background');
+    this.#components.logger[level]({ err: error }, 'background verification failed');
   }
 }

@@ -1,67 +1,64 @@
 import type { Digest } from '../oci/digest.ts';
 import type { OpenBlob } from '../store/content-store.ts';
+import { BoundedMap } from '../timing/bounded-map.ts';
 
-/** What became of comparing a blob's bytes with its digest; `unreadable` when the disk did not give them. */
+/** How a blob's bytes compare with its digest; `unreadable` when reading its file fails. */
 export type Finding = 'right' | 'wrong' | 'unreadable';
 
-/** What was found out about one state of a blob's file; it says nothing about any other state. */
+/** The result of verifying one state of a blob's file. It does not hold for any other state. */
 export interface VerificationResult {
-  /** As {@link stateOf} has it. */
+  /** As {@link stateOf} gives it. */
   readonly state: string;
   readonly finding: Finding;
   /** Milliseconds since 1970. */
   readonly checkedAt: number;
 }
 
-/** Most blobs whose verdicts are kept, at about 250 bytes each; who was judged longest ago is judged again. */
-export const MAX_VERDICTS = 200_000;
+/** Results kept, at about 250 bytes each. The blob that was verified longest ago is verified again. */
+export const MAX_RESULTS = 200_000;
 
-/** Names the state of an open blob's file; of bytes that come through containerd there is only their number. */
+/** Names the state of an open blob's file. For bytes that come through containerd only the size is known. */
 export function stateOf({ file, size }: Pick<OpenBlob, 'file' | 'size'>): string {
   if (file === undefined) return `-:${size}:-:-`;
   const { ino, size: length, mtimeNs, ctimeNs } = file.state;
   return `${ino}:${length}:${mtimeNs}:${ctimeNs}`;
 }
 
-/** The latest verdict on each blob that had to be read to be known. Bounded by {@link MAX_VERDICTS}. */
+/** The latest result of each blob that was read to be verified. At most {@link MAX_RESULTS}. */
 export class VerificationResults {
-  readonly #verdicts = new Map<Digest, VerificationResult>();
+  readonly #results = new BoundedMap<Digest, VerificationResult>(MAX_RESULTS);
   #revision = 0;
 
-  /** Changes whenever a verdict does. */
+  /** Changes whenever a result does. */
   get revision(): number {
     return this.#revision;
   }
 
   get size(): number {
-    return this.#verdicts.size;
+    return this.#results.size;
   }
 
   get(digest: Digest): VerificationResult | undefined {
-    return this.#verdicts.get(digest);
+    return this.#results.get(digest);
   }
 
-  set(digest: Digest, verdict: VerificationResult): void {
-    this.#verdicts.delete(digest);
-    this.#verdicts.set(digest, verdict);
+  set(digest: Digest, result: VerificationResult): void {
+    this.#results.set(digest, result);
     this.#revision += 1;
-    if (this.#verdicts.size <= MAX_VERDICTS) return;
-    const [oldest] = this.#verdicts.keys();
-    if (oldest !== undefined) this.#verdicts.delete(oldest);
   }
 
-  /** Forgets blobs that the node does not hold any more. */
+  /** Removes the results of blobs that the node no longer holds. */
   retain(held: { has(digest: Digest): boolean }): void {
-    for (const digest of this.#verdicts.keys()) {
+    for (const [digest] of this.#results.entries()) {
       if (!held.has(digest)) {
-        this.#verdicts.delete(digest);
+        this.#results.delete(digest);
         this.#revision += 1;
       }
     }
   }
 
-  /** In the order in which they were given. */
+  /** The results, the oldest first. */
   entries(): IterableIterator<[Digest, VerificationResult]> {
-    return this.#verdicts.entries();
+    return this.#results.entries();
   }
 }

@@ -11,41 +11,40 @@ import { hashFile, type HashedFile } from './file-hash.ts';
 import type { HashThread } from './hash-thread.ts';
 import { stateOf, type Finding, type VerificationResults } from './verification-results.ts';
 
-/** Up to so many bytes are hashed at once and here: a thread would take longer to be told of them. */
+/** Bytes up to which a blob is hashed here. For these, the message to the thread would take longer. */
 const SMALL = 1024 * 1024;
-/** Small blobs that are read at a time. */
+/** Small blobs that are read at the same time. */
 const MAX_SMALL = 4;
-/** Most blobs that are or wait to be verified because somebody asks for them. */
+/** Blobs that requests wait for. Beyond it the outcome is `unsettled`. */
 const MAX_PENDING = 1_024;
-/** How often a blob is read that is written to at the same time. */
+/** Times that a blob is read when its file changes meanwhile. */
 const ATTEMPTS = 2;
 /**
- * The clock of a file system ticks some hundred times a second: who writes within the tick of the last change
- * leaves no trace. So nothing is read before the last change is so many milliseconds ago.
+ * Milliseconds between the last change of a file and reading it. The clock of a file system ticks some hundred times
+ * a second, and two changes within one tick leave the same time.
  */
 const TICK_MS = 50;
-/** What was changed so short ago may still be written, and is not called wrong yet. Milliseconds. */
+/** Milliseconds since the last change within which a file may still be written, and is not called wrong. */
 export const SETTLED_MS = 1_000;
 
-/** What is needed to find a blob again; an open blob will do. */
+/** A blob to verify; an open blob will do. */
 export type Subject = Pick<OpenBlob, 'digest' | 'size' | 'file'>;
 
 /**
- * What came of verifying: a finding, which is in the verdicts then; `gone` when there is nothing to verify any
- * more; `unsettled` when it is being written to, or too much is to be verified at once.
+ * The outcome of verifying a blob: a finding, which is then among the results; `gone` when the blob was removed;
+ * `unsettled` when its file is being written, or too many blobs wait to be verified.
  */
 export type Outcome = Finding | 'gone' | 'unsettled';
 
-/** What a {@link Verifier} works with. */
 export interface VerifierComponents {
   readonly store: Pick<ContentStore, 'open'>;
-  readonly verdicts: VerificationResults;
-  /** Ended with the verifier. */
+  readonly results: VerificationResults;
+  /** Disposed of with the verifier. */
   readonly thread: HashThread;
   readonly metrics: Pick<Metrics, 'blobsVerified'>;
 }
 
-/** Reads blobs, compares them with their digests, and keeps the verdicts. */
+/** Reads blobs, compares them with their digests, and stores the results. */
 export class Verifier implements AsyncDisposable {
   readonly #components: VerifierComponents;
   readonly #pending = new Map<Digest, Promise<Outcome>>();
@@ -56,19 +55,23 @@ export class Verifier implements AsyncDisposable {
     this.#components = components;
   }
 
-  /** Blobs that somebody waits for. */
+  /** Number of blobs that requests wait for. */
   get pending(): number {
     return this.#pending.size;
   }
 
-  /** Verifies as fast as it goes, once for all who ask meanwhile. Rejects when verifying has ended for good. */
+  /**
+   * Verifies as fast as possible, once for all concurrent calls.
+   *
+   * @throws StoreUnavailableError when the blob cannot be read, or once the verifier is disposed of
+   */
   verify(subject: Subject): Promise<Outcome> {
     const { digest } = subject;
     const before = this.#pending.get(digest);
     if (before !== undefined) return before;
     if (this.#pending.size >= MAX_PENDING) return Promise.resolve('unsettled');
     const { signal } = this.#stop;
-    const outcome = this.#find(subject, () => this.#readFast(subject, signal), signal).finally(
+    const outcome = this.#verify(subject, () => this.#readFast(subject, signal), signal).finally(
       () => {
         this.#pending.delete(digest);
       },
@@ -77,24 +80,29 @@ export class Verifier implements AsyncDisposable {
     return outcome;
   }
 
-  /** Verifies in the background, at most so many bytes a second. Rejects with the signal's reason. */
+  /**
+   * Verifies in the background.
+   *
+   * @param rate bytes a second at most
+   * @throws as {@link verify}; the signal's reason
+   */
   async verifySlowly(subject: Subject, rate: number, signal: AbortSignal): Promise<Outcome> {
     const { digest, file } = subject;
     const read = (): Promise<HashedFile> =>
       file === undefined
         ? this.#readRemote(subject, signal)
         : hashFile(file.path, digestAlgorithm(digest), rate, signal);
-    return await this.#find(subject, read, signal);
+    return await this.#verify(subject, read, signal);
   }
 
-  /** Ends what is under way. */
+  /** Ends the verifications under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new StoreUnavailableError('Verifying has ended'));
     await this.#components.thread[Symbol.asyncDispose]();
     await Promise.allSettled(this.#pending.values());
   }
 
-  async #find(
+  async #verify(
     subject: Subject,
     read: () => Promise<HashedFile>,
     signal: AbortSignal,
@@ -112,6 +120,7 @@ export class Verifier implements AsyncDisposable {
     const { digest, file, size } = subject;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       if (attempt > 0 || sinceChange(file?.state.ctimeNs) < TICK_MS) await pause(TICK_MS, signal);
+      signal.throwIfAborted();
       let hashed: HashedFile;
       try {
         hashed = await read();
@@ -133,7 +142,7 @@ export class Verifier implements AsyncDisposable {
   }
 
   #settle(digest: Digest, state: string, finding: Finding): Finding {
-    this.#components.verdicts.set(digest, { state, finding, checkedAt: Date.now() });
+    this.#components.results.set(digest, { state, finding, checkedAt: Date.now() });
     return finding;
   }
 
@@ -145,33 +154,33 @@ export class Verifier implements AsyncDisposable {
     return await this.#small(() => hashFile(file.path, algorithm, Infinity, signal));
   }
 
-  /** Through containerd, in pieces of at most 1 MiB, at the pace at which they come. */
+  /** Reads a blob without a file, through containerd. */
   async #readRemote({ digest, size }: Subject, signal: AbortSignal): Promise<HashedFile> {
     const hash = createHash(digestAlgorithm(digest));
     await using blob = await this.#components.store.open(digest, signal);
     if (blob === undefined) throw Object.assign(new Error('gone'), { code: 'ENOENT' });
     if (size > 0) {
-      for await (const piece of blob.stream({ start: 0, end: size - 1 }, signal)) {
-        hash.update(piece as Buffer);
+      for await (const chunk of blob.stream({ start: 0, end: size - 1 }, signal)) {
+        hash.update(chunk as Buffer);
       }
     }
-    const nowhere = { ino: 0n, size: BigInt(size), mtimeNs: 0n, ctimeNs: 0n };
-    return { hex: hash.digest('hex'), before: nowhere, after: nowhere };
+    const unseen = { ino: 0n, size: BigInt(size), mtimeNs: 0n, ctimeNs: 0n };
+    return { hex: hash.digest('hex'), before: unseen, after: unseen };
   }
 }
 
-/** Whether the system refused to read the file, rather than that it or we were short of something. */
+/** Whether the error is the disk's, and not a shortage of memory or file descriptors. */
 function isOfTheDisk(error: unknown): boolean {
   const code = codeOf(error) ?? '';
   return /^E[A-Z0-9]+$/.test(code) && !['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes(code);
 }
 
-/** Milliseconds since a file was last changed, which no clock that was set back makes negative. */
+/** Milliseconds since a file was last changed; not negative when a clock was set back. */
 function sinceChange(ctimeNs: bigint | undefined): number {
   return ctimeNs === undefined ? Infinity : Math.abs(Date.now() - Number(ctimeNs) / 1e6);
 }
 
-/** The state that was read, or `undefined` when it changed meanwhile. */
+/** The state that was hashed, or `undefined` when the file changed meanwhile. */
 function stateAfter(path: string, size: number, hashed: HashedFile): string | undefined {
   const [before, after] = [hashed.before, hashed.after].map((state) =>
     stateOf({ size, file: { path, state } }),

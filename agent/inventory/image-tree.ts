@@ -1,9 +1,9 @@
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
-import { MAX_MANIFEST_BYTES, ManifestError, parseManifest } from '../oci/manifest.ts';
+import { ManifestError } from '../oci/manifest.ts';
 import { isManifestType } from '../oci/media-type.ts';
 import type { ContentStore } from '../store/content-store.ts';
-import { BlobTooLargeError, readBlob } from '../store/read-blob.ts';
+import { readManifest } from '../store/read-manifest.ts';
 
 /** Maximum number of digests of one image. Real multi-platform indexes stay below 2,000. */
 const MAX_TREE_SIZE = 20_000;
@@ -39,12 +39,12 @@ export async function walkImage(
   for (let digest = manifests.pop(); digest !== undefined; digest = manifests.pop()) {
     let children: readonly Descriptor[];
     try {
-      const bytes = await readManifest(store, digest, signal);
-      if (bytes === undefined) {
+      await using blob = await store.open(digest, signal);
+      if (blob === undefined) {
         missing.add(digest);
         continue;
       }
-      ({ children } = parseManifest(bytes));
+      ({ children } = await readManifest(blob, signal));
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
       broken.set(digest, error.message);
@@ -61,24 +61,4 @@ export async function walkImage(
     }
   }
   return { digests, missing, broken };
-}
-
-/**
- * Reads a whole manifest; undefined when the store does not hold it.
- *
- * @throws ManifestError when it is larger than a manifest may be
- */
-async function readManifest(
-  store: Pick<ContentStore, 'open'>,
-  digest: Digest,
-  signal?: AbortSignal,
-): Promise<Buffer | undefined> {
-  await using blob = await store.open(digest, signal);
-  if (blob === undefined) return undefined;
-  try {
-    return await readBlob(blob, MAX_MANIFEST_BYTES, signal);
-  } catch (error) {
-    if (error instanceof BlobTooLargeError) throw new ManifestError(error.message);
-    throw error;
-  }
 }

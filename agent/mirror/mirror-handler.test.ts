@@ -13,7 +13,7 @@ import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts'
 const NAME = 'registry.example/team/app:1.0';
 const query = '?ns=registry.example';
 
-describe('the mirror, of what its node holds', () => {
+describe('MirrorHandler, for content that its node holds', () => {
   it('answers a tag and a digest with the headers that containerd needs', async () => {
     await using node = await startMirror();
     const image = makeImage(1000);
@@ -84,7 +84,7 @@ describe('the mirror, of what its node holds', () => {
     assert.equal((await response.arrayBuffer()).byteLength, 0);
   });
 
-  it('answers what is wrong in the form of the specification', async () => {
+  it('answers errors in the form of the specification', async () => {
     await using node = await startMirror();
     for (const [method, path, status, code] of [
       ['GET', '/v2/team/app/blobs/sha256:1', 400, 'DIGEST_INVALID'],
@@ -101,7 +101,7 @@ describe('the mirror, of what its node holds', () => {
     }
   });
 
-  it('opens a manifest once, and goes on asking whether it is still held', async () => {
+  it('opens a manifest once, and checks for each request that the store still holds it', async () => {
     await using node = await startMirror();
     const image = makeImage(1000);
     putImage(node.store, image, NAME);
@@ -113,9 +113,9 @@ describe('the mirror, of what its node holds', () => {
     }
     assert.equal(open.mock.callCount(), 1);
     node.store.deleteBlob(digest);
-    await delay(20); // beyond the age that what is known of the store may have
+    await delay(20); // Longer than a read of the store may be shared.
     for (const reference of ['1.0', digest]) {
-      // What was seen a few milliseconds ago may still be told.
+      // A read of a few milliseconds ago may still be shared.
       await eventually(async () => {
         const response = await fetch(`${node.origin}/v2/team/app/manifests/${reference}${query}`);
         await response.body?.cancel();
@@ -133,8 +133,8 @@ describe('the mirror, of what its node holds', () => {
   });
 });
 
-describe('the mirror, of what a peer holds', () => {
-  it('passes tag, digest, blob and ranges through, and asks the peer for local answers only', async () => {
+describe('MirrorHandler, for content that a peer holds', () => {
+  it('forwards a manifest by tag, blobs and ranges from a peer', async () => {
     await using holder = await startMirror();
     const image = makeImage(10, 6_000_000);
     putImage(holder.store, image, NAME);
@@ -167,7 +167,7 @@ describe('the mirror, of what a peer holds', () => {
     }
   });
 
-  it('answers a peer from its own store only, which is what stops requests going in circles', async () => {
+  it('answers a peer from its own store only, so that no request goes in circles', async () => {
     await using holder = await startMirror();
     const image = makeImage(10);
     putImage(holder.store, image, NAME);
@@ -179,7 +179,7 @@ describe('the mirror, of what a peer holds', () => {
     await response.body?.cancel();
   });
 
-  it('survives hundreds of ranges that the client closes early, and keeps nothing of them', async () => {
+  it('survives hundreds of ranges that the client closes early, and leaves no connection open', async () => {
     await using holder = await startMirror();
     const image = makeImage(64 * 1024 * 1024);
     putImage(holder.store, image, NAME);
@@ -203,7 +203,7 @@ describe('the mirror, of what a peer holds', () => {
         }),
       );
     }
-    // The client's side closes lazily; what counts is that it comes to an end.
+    // The client closes its side late: what matters is that all are closed.
     await eventually(() => {
       const sockets = process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap');
       assert.ok(sockets.length < 100, `${sockets.length} sockets`);
@@ -212,7 +212,7 @@ describe('the mirror, of what a peer holds', () => {
     assert.doesNotMatch(metrics, /peerglass_peer_failures_total\{/);
   });
 
-  it('tells a peer 503 and not 404 when its store is out of reach: 404 would have it forgotten', async () => {
+  it('answers a peer with 503 when its store cannot be reached, because a peer would forget it after 404', async () => {
     await using node = await startMirror();
     const image = makeImage(10);
     putImage(node.store, image, NAME);
@@ -225,7 +225,7 @@ describe('the mirror, of what a peer holds', () => {
     }
   });
 
-  it('goes on answering through a peer while a hundred clients of it do not read', async () => {
+  it('serves further requests from a peer while a hundred clients do not read', async () => {
     await using holder = await startMirror();
     const image = makeImage(16 * 1024 * 1024);
     putImage(holder.store, image, NAME);
@@ -282,7 +282,7 @@ describe('the mirror, of what a peer holds', () => {
     });
   }
 
-  it('goes on to peers when its own store is out of reach', async () => {
+  it('goes on to peers when its own store cannot be reached', async () => {
     await using holder = await startMirror();
     const image = makeImage(10);
     putImage(holder.store, image, NAME);
@@ -294,10 +294,10 @@ describe('the mirror, of what a peer holds', () => {
   });
 });
 
-describe('the mirror, of what is left out', () => {
+describe('MirrorHandler, for content that is not shared', () => {
   const policy = new SharePolicy({ filters: [/^registry\.example\/secret\//] });
 
-  it('does not answer latest by tag, and does by digest', async () => {
+  it('serves the image of the tag latest by digest, and not by tag', async () => {
     await using node = await startMirror();
     const image = makeImage(10);
     putImage(node.store, image, 'registry.example/team/app:latest');
@@ -310,7 +310,7 @@ describe('the mirror, of what is left out', () => {
     await digest.body?.cancel();
   });
 
-  it('answers latest when told to', async () => {
+  it('serves the tag latest when the policy shares it', async () => {
     await using node = await startMirror({ policy: new SharePolicy({ latest: true }) });
     putImage(node.store, makeImage(10), 'registry.example/team/app:latest');
     const response = await fetch(`${node.origin}/v2/team/app/manifests/latest${query}`);
@@ -318,7 +318,7 @@ describe('the mirror, of what is left out', () => {
     await response.body?.cancel();
   });
 
-  it('answers content of left-out images under no other name', async () => {
+  it('serves content of images that are not shared under no other name', async () => {
     await using node = await startMirror({ sharesDigest: () => false });
     const image = makeImage(10);
     putImage(node.store, image, NAME);
@@ -332,7 +332,7 @@ describe('the mirror, of what is left out', () => {
     }
   });
 
-  it('answers nothing of a filtered repository, to peers neither', async () => {
+  it('serves nothing of a filtered repository, neither to clients nor to peers', async () => {
     await using node = await startMirror({ policy });
     const image = makeImage(10);
     putImage(node.store, image, 'registry.example/secret/app:1.0');

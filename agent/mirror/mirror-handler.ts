@@ -2,108 +2,138 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Logger } from 'pino';
 
-import type { ContentSource } from '../content/content-source.ts';
-import type { DataPlane } from '../native/data-plane.ts';
-import { socketDescriptor } from '../native/kernel.ts';
+import {
+  SourceUnavailableError,
+  type Content,
+  type ContentSource,
+} from '../content/content-source.ts';
+import { writeError } from '../http/error-answer.ts';
+import type { RouteMatch, Routes } from '../http/routes.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import { resolveRange, type ByteRange } from '../oci/byte-range.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
-import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
-import type { ContentRequest } from '../oci/content-request.ts';
 import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
-import { ownConnection } from '../http/http2-response.ts';
-import { isWorthMoving, openLocalBody, type BodySender } from './local-body.ts';
-import { findLocal, type LocalContent, type LocalSources } from '../content/local-content.ts';
-import { ManifestCache } from '../content/manifest-cache.ts';
+import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
+import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
+import { parseContentRequest } from './parse-content-request.ts';
 import { PeerUploads } from './peer-uploads.ts';
-import { parseTarget } from './request-target.ts';
-import { moveBody, sendBody, sendWhole, writeContentHead, writeError } from '../http/respond.ts';
-import { SingleFlightReads } from '../content/single-flight-reads.ts';
 
-/** What a {@link MirrorHandler} works with. */
+/** Where content is looked for, in order. */
+export interface MirrorSources {
+  /**
+   * What this node has itself. Requests of peers are answered from these only, so that no request goes in circles
+   * between nodes.
+   */
+  readonly local: readonly ContentSource[];
+  /** Sources that are asked when no local one has the content: peers, later the upstream registry. */
+  readonly remote: readonly ContentSource[];
+}
+
+/** Collaborators of a {@link MirrorHandler}. */
 export interface MirrorHandlerComponents {
-  readonly store: ContentStore;
-  readonly transfer: ContentSource;
+  readonly sources: MirrorSources;
   readonly policy: SharePolicy;
   /**
-   * Whether content of this node is shared, whatever name it is asked by: not when every image that it
-   * belongs to is left out. Default: it is.
+   * Whether content of this node is shared, whatever name a request uses: not when all images that it belongs to are
+   * left out. Default: it is.
    */
   readonly sharesDigest?: (digest: Digest) => boolean;
-  /** The way for large blobs. Default: they go as streams. */
-  readonly dataPlane?: Pick<DataPlane, 'kernel'>;
-  /** What is sent to peers; without bounds when absent. */
+  /** Bounds what is sent to peers. Default: no bounds. */
   readonly uploads?: PeerUploads;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
 
-/** Who answered, as the label `handler` of the HTTP metrics: Spegel's names. */
+/** A request whose route was found. */
+interface Call extends Pick<RouteMatch<unknown> & { kind: 'found' }, 'params' | 'query'> {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly signal: AbortSignal;
+}
+
+type Endpoint = (call: Call) => Promise<HandlerLabel>;
+
+/** Where the answer came from, as the label `handler` of the HTTP metrics: Spegel's names. */
 export type HandlerLabel = 'v2' | 'registry' | 'mirror';
 
 /**
- * Answers the OCI distribution API: from the store of this node first, then from peers, else 404, at which
- * containerd goes to the next host of its hosts.toml.
+ * Answers the OCI distribution API: from the sources of this node first, then from the remote ones, else with 404, at
+ * which containerd goes to the next host of its hosts.toml.
  */
 export class MirrorHandler {
-  readonly #sources: LocalSources;
-  readonly #transfer: ContentSource;
+  readonly #routes: Routes<Endpoint>;
+  readonly #sources: MirrorSources;
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
-  readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
-  readonly #uploads: PeerUploads;
+  readonly #answering: AnswerComponents;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
 
   constructor(components: MirrorHandlerComponents) {
-    const { store } = components;
-    const questions = new SingleFlightReads(store);
-    this.#sources = { store, questions, manifests: new ManifestCache() };
-    this.#transfer = components.transfer;
+    this.#routes = mirrorRoutes<Endpoint>({
+      versionCheck: answerVersionCheck,
+      manifests: (call) => this.#answerContent('manifest', call),
+      blobs: (call) => this.#answerContent('blob', call),
+    });
+    this.#sources = components.sources;
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
-    this.#dataPlane = components.dataPlane;
-    this.#uploads = components.uploads ?? new PeerUploads(components);
-    this.#metrics = components.metrics;
-    this.#logger = components.logger;
+    const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
+    this.#answering = { uploads, metrics, logger };
+    this.#metrics = metrics;
+    this.#logger = logger;
   }
 
   /**
    * Answers one request; never rejects.
    *
-   * @param signal aborted when the client goes away
-   * @returns who answered
+   * @param signal aborted when the client leaves
+   * @returns where the answer came from
    */
   async handle(
     req: IncomingMessage,
     res: ServerResponse,
     signal: AbortSignal,
   ): Promise<HandlerLabel> {
-    let label: HandlerLabel = 'registry';
-    let request: ContentRequest | undefined;
+    const match = this.#routes.match(req.method, req.url);
     try {
-      const target = parseTarget(req.method, req.url, req.headers);
-      if (target.kind === 'version-check') {
-        label = 'v2';
-        res.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
-        res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 2 }).end('{}');
-        return label;
-      }
-      ({ request } = target);
-      const fromPeer = req.headers[MIRRORED_HEADER] === 'true';
-      if (fromPeer) this.#uploads.report(res);
+      if (match.kind !== 'found') throw refusalOf(match, res);
+      const { handler, params, query } = match;
+      return await handler({ req, res, signal, params, query });
+    } catch (error) {
+      this.#fail(error, { res, signal });
+      return 'registry';
+    }
+  }
+
+  async #answerContent(
+    kind: ContentRequest['kind'],
+    { req: { method, headers }, res, signal, params, query }: Call,
+  ): Promise<HandlerLabel> {
+    const request = parseContentRequest({
+      kind,
+      method: method === 'HEAD' ? 'HEAD' : 'GET',
+      name: params['name'] ?? '',
+      reference: params['reference'] ?? '',
+      query,
+      headers,
+    });
+    const fromPeer = headers[MIRRORED_HEADER] === 'true';
+    const exchange = { request, fromPeer, res, signal };
+    let label: HandlerLabel = 'registry';
+    try {
+      if (fromPeer) this.#answering.uploads.report(res);
       this.#refuseUnshared(request);
-      if (await this.#serveLocal(request, fromPeer, res, signal)) return label;
+      if (await this.#tryLocal(exchange)) return label;
       if (fromPeer) throw unknown(request, 'not held by this node');
       label = 'mirror';
-      await this.#servePeer(request, res, signal);
+      await this.#tryRemote(exchange);
     } catch (error) {
-      this.#fail(request, res, error, signal);
+      this.#fail(error, exchange);
     }
     return label;
   }
@@ -119,138 +149,76 @@ export class MirrorHandler {
     throw unknown(request, 'left out by the configuration of this mirror');
   }
 
-  async #serveLocal(
-    request: ContentRequest,
-    toPeer: boolean,
-    res: ServerResponse,
-    signal: AbortSignal,
+  async #tryLocal(exchange: Exchange): Promise<boolean> {
+    return await this.#tryAll(this.#sources.local, exchange, ({ descriptor }) => {
+      if (this.#sharesDigest(descriptor.digest)) return;
+      throw unknown(exchange.request, 'left out by the configuration of this mirror');
+    });
+  }
+
+  async #tryRemote(exchange: Exchange): Promise<void> {
+    const registry = this.#registries.label(exchange.request.registry);
+    const count = (cache: 'hit' | 'miss'): void => {
+      this.#metrics.mirrorRequests.inc({ registry, cache, source: 'internal' });
+    };
+    const answered = await this.#tryAll(this.#sources.remote, exchange, () => {
+      count('hit');
+      this.#metrics.mirrorLastSuccess.setToCurrentTime();
+    });
+    if (answered) return;
+    count('miss');
+    throw unknown(exchange.request, 'not found on any peer');
+  }
+
+  /**
+   * Asks the sources in their order, and answers with the first content that can be read.
+   *
+   * @param onContent called with content before the answer begins; what it throws is the answer
+   * @returns whether there was an answer
+   */
+  async #tryAll(
+    sources: readonly ContentSource[],
+    exchange: Exchange,
+    onContent: (content: Content) => void,
   ): Promise<boolean> {
-    await using local = await this.#findLocal(request, toPeer, signal);
-    if (local === undefined) return false;
-    const { descriptor } = local;
-    if (!this.#sharesDigest(descriptor.digest)) {
-      throw unknown(request, 'left out by the configuration of this mirror');
-    }
-    const range = rangeToSend(request, descriptor, res);
-    const head = {
-      descriptor,
-      registry: request.registry,
-      source: 'local',
-      ...(range && { range }),
-    };
-    if (request.method === 'HEAD' || descriptor.size === 0) {
-      writeContentHead(res, head);
-      res.end();
-      return true;
-    }
-    const count = (bytes: number): void => {
-      if (toPeer) this.#metrics.peerBytes.inc({ direction: 'sent' }, bytes);
-    };
-    const whole = range ?? { start: 0, end: descriptor.size - 1 };
-    if (local.bytes !== undefined) {
-      const bytes = local.bytes.subarray(whole.start, whole.end + 1);
-      writeContentHead(res, head);
-      res.end(bytes);
-      count(bytes.length);
-      if (toPeer) this.#uploads.charge(bytes.length);
-      return true;
-    }
-    using upload = toPeer ? this.#uploads.begin(descriptor.digest, res) : undefined;
-    let send: BodySender;
-    try {
-      const moved = upload?.pace === undefined && isWorthMoving(local.blob, whole);
-      const kernel = moved ? this.#dataPlane?.kernel() : undefined;
-      const socket = ownConnection(res);
-      const way = { kernel, socket, ...(upload?.pace && { pace: upload.pace }) };
-      send = await openLocalBody(local.blob, whole, way, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      // Nothing has been sent yet: a peer may have what this disk cannot read.
-      this.#logger.warn({ err: error, digest: descriptor.digest }, 'local blob cannot be read');
-      return false;
-    }
-    writeContentHead(res, head);
-    try {
-      await send(res, signal, count);
-    } catch (error) {
-      // At once: until the file is closed the client may have left, and nobody would hear of the disk.
-      this.#fail(request, res, error, signal);
-    }
-    return true;
-  }
-
-  async #findLocal(
-    request: ContentRequest,
-    toPeer: boolean,
-    signal: AbortSignal,
-  ): Promise<LocalContent | undefined> {
-    try {
-      return await findLocal(this.#sources, request, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      const unavailable = error instanceof StoreUnavailableError;
-      // A peer that heard "not found" would take the directory's record for wrong and forget it.
-      if (unavailable && toPeer) {
-        throw new OciError('UNAVAILABLE', 'the content cannot be read at present', {
-          cause: error,
-        });
-      }
-      // Another peer may have it, and containerd goes upstream otherwise: the pull must go on.
-      const level = unavailable ? 'debug' : 'warn';
-      this.#logger[level]({ err: error, digest: request.digest }, 'local content cannot be read');
-      return undefined;
-    }
-  }
-
-  async #servePeer(
-    request: ContentRequest,
-    res: ServerResponse,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const registry = this.#registries.label(request.registry);
-    const content = await this.#transfer.fetch(request, signal);
-    const cache = content === undefined ? 'miss' : 'hit';
-    this.#metrics.mirrorRequests.inc({ registry, cache, source: 'internal' });
-    if (content === undefined) throw unknown(request, 'not found on any peer');
-    this.#metrics.mirrorLastSuccess.setToCurrentTime();
-
-    const { descriptor, origin: source } = content;
-    const head = { descriptor, registry: request.registry, source };
-    switch (content.kind) {
-      case 'head':
-        writeContentHead(res, head);
-        res.end();
-        return;
-      case 'whole': {
-        using reservation = content.reservation;
-        const range = rangeToSend(request, descriptor, res);
-        writeContentHead(res, { ...head, ...(range && { range }) });
-        const { bytes } = content;
-        const part = range ? bytes.subarray(range.start, range.end + 1) : bytes;
-        await sendWhole(res, part, signal, reservation?.overdue);
-        return;
-      }
-      case 'stream': {
-        const partial = request.range === undefined ? {} : { range: content.range };
-        writeContentHead(res, { ...head, ...partial });
-        const { moveTo } = content;
-        if (moveTo !== undefined && socketDescriptor(ownConnection(res)) !== undefined) {
-          await moveBody(res, moveTo, signal);
-        } else {
-          await sendBody(res, content.body, signal, () => undefined);
-        }
+    const { request, fromPeer, signal } = exchange;
+    let unavailable: SourceUnavailableError | undefined;
+    for (const source of sources) {
+      const content = await source.fetch(request, signal).catch((error: unknown) => {
+        if (!(error instanceof SourceUnavailableError)) throw error;
+        unavailable = error;
+        return undefined;
+      });
+      if (content === undefined) continue;
+      await using held = new AsyncDisposableStack();
+      held.use(content.held);
+      if (content.kind === 'whole') held.use(content.reservation);
+      try {
+        onContent(content);
+        if (await answerContent(content, exchange, this.#answering)) return true;
+      } catch (error) {
+        // At once: until the file is closed the client may have left, and the failure of the disk would not be logged.
+        this.#fail(error, exchange);
+        return true;
       }
     }
+    if (unavailable === undefined) return false;
+    // At 404 a peer would take our record in the DHT for wrong and forget it.
+    if (fromPeer) {
+      const detail = 'the content cannot be read at present';
+      throw new OciError('UNAVAILABLE', detail, { cause: unavailable });
+    }
+    const { cause: err } = unavailable;
+    this.#logger.debug({ err, digest: request.digest }, 'a source cannot be read at present');
+    return false;
   }
 
   #fail(
-    request: ContentRequest | undefined,
-    res: ServerResponse,
     error: unknown,
-    signal: AbortSignal,
+    { request, res, signal }: Pick<Exchange, 'res' | 'signal'> & Partial<Exchange>,
   ): void {
-    if (signal.aborted) return; // the client has gone: nobody to tell, nothing went wrong
-    // The parsed request, not the address as it came: that may hold anything.
+    if (signal.aborted) return; // The client has left: there is no answer to give, and nothing went wrong.
+    // The parsed request, not the address as it came, which may hold anything.
     const fields = { err: error, request };
     if (res.headersSent) {
       this.#logger.warn(fields, 'body broke, connection closed for the client to resume');
@@ -266,27 +234,12 @@ export class MirrorHandler {
   }
 }
 
-function unknown({ kind }: ContentRequest, detail: string): OciError {
-  return new OciError(kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN', detail);
+function answerVersionCheck({ res }: Call): Promise<HandlerLabel> {
+  res.setHeader('Docker-Distribution-API-Version', 'registry/2.0');
+  res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': 2 }).end('{}');
+  return Promise.resolve('v2');
 }
 
-/**
- * The interval to send, or `undefined` for all of it.
- *
- * @throws OciError `RANGE_INVALID` when none of it exists; `Content-Range` is set then
- */
-function rangeToSend(
-  request: ContentRequest,
-  { size }: Descriptor,
-  res: ServerResponse,
-): ByteRange | undefined {
-  // containerd asks for `bytes=0-` of everything, of empty blobs too: that is no error, and RFC 9110,
-  // section 14.2, lets a server ignore a range.
-  if (request.range === undefined || size === 0) return undefined;
-  const range = resolveRange(request.range, size);
-  if (range === undefined) {
-    res.setHeader('Content-Range', `bytes */${size}`);
-    throw new OciError('RANGE_INVALID', `the content has ${size} bytes`);
-  }
-  return range;
+function unknown({ kind }: ContentRequest, detail: string): OciError {
+  return new OciError(kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN', detail);
 }

@@ -7,7 +7,7 @@ import { makeImage, putImage } from '../testing/image.ts';
 import { startMirror, type MirrorNode } from '../testing/mirror-node.ts';
 
 const PATIENCE = { timeout: 60_000 };
-/** More than sockets buffer, so that a body which nobody reads stays in progress. */
+/** More than sockets buffer, so that a body without a reader stays in progress. */
 const LARGE = 64 * 1024 * 1024;
 
 const image = makeImage(LARGE, 1000);
@@ -15,18 +15,18 @@ const [large, small] = image.layers as [Digest, Digest];
 
 type Ask = (path: string, method?: string) => Promise<Response>;
 
-/** Asks the node as a peer does, and as its own containerd. */
-function askers(node: MirrorNode): { peer: Ask; own: Ask } {
+/** Sends requests as a peer, and as the local containerd. */
+function askers(node: MirrorNode): { peer: Ask; local: Ask } {
   const ask =
     (headers: Record<string, string>): Ask =>
     (path, method = 'GET') =>
       fetch(`${node.origin}/v2/team/app/${path}`, { method, headers });
-  return { peer: ask({ 'x-spegel-mirrored': 'true' }), own: ask({}) };
+  return { peer: ask({ 'x-spegel-mirrored': 'true' }), local: ask({}) };
 }
 
-describe('what is sent to peers', PATIENCE, () => {
-  it('is bounded: who comes beyond it hears 503 with a reason, and may come back', async () => {
-    await using node = await startMirror({ uploads: { most: 2 } });
+describe('PeerUploads', PATIENCE, () => {
+  it('refuses a peer beyond --max-uploads with 503, and serves it later', async () => {
+    await using node = await startMirror({ uploads: { max: 2 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const [one, two] = [await peer(`blobs/${large}`), await peer(`blobs/${large}`)];
@@ -47,8 +47,8 @@ describe('what is sent to peers', PATIENCE, () => {
     await two.body?.cancel();
   });
 
-  it('is bounded for each blob, and other blobs pass', async () => {
-    await using node = await startMirror({ uploads: { mostPerBlob: 1 } });
+  it('refuses a blob beyond --max-uploads-per-blob with 503, and sends other blobs', async () => {
+    await using node = await startMirror({ uploads: { maxPerBlob: 1 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -67,14 +67,14 @@ describe('what is sent to peers', PATIENCE, () => {
     });
   });
 
-  it('is refused neither to the own containerd, nor when it is a manifest or a HEAD', async () => {
-    await using node = await startMirror({ uploads: { most: 1 } });
+  it('refuses neither the local containerd, nor a manifest, nor a HEAD', async () => {
+    await using node = await startMirror({ uploads: { max: 1 } });
     putImage(node.store, image);
-    const { peer, own } = askers(node);
+    const { peer, local } = askers(node);
     const one = await peer(`blobs/${large}`);
     for (const response of [
-      await own(`blobs/${small}`),
-      await own(`blobs/${large}`),
+      await local(`blobs/${small}`),
+      await local(`blobs/${large}`),
       await peer(`manifests/${image.manifest.digest}`),
       await peer(`blobs/${large}`, 'HEAD'),
     ]) {
@@ -84,8 +84,8 @@ describe('what is sent to peers', PATIENCE, () => {
     await one.body?.cancel();
   });
 
-  it('says 404 and not 503 of what is not held, however busy it is', async () => {
-    await using node = await startMirror({ uploads: { most: 1 } });
+  it('answers 404 for a blob that the node does not hold, also beyond the bounds', async () => {
+    await using node = await startMirror({ uploads: { max: 1 } });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -96,25 +96,25 @@ describe('what is sent to peers', PATIENCE, () => {
     await one.body?.cancel();
   });
 
-  it('comes with load and zone, which only peers are told', async () => {
-    await using node = await startMirror({ uploads: { most: 7, zone: 'a' } });
+  it('reports load and zone to peers only', async () => {
+    await using node = await startMirror({ uploads: { max: 7, zone: 'a' } });
     putImage(node.store, image);
-    const { peer, own } = askers(node);
+    const { peer, local } = askers(node);
     for (const path of [`blobs/${small}`, `blobs/sha256:${'0'.repeat(64)}`]) {
-      const told = await peer(path);
-      assert.match(told.headers.get('x-peerglass-load') ?? '', /^[01]\/7$/);
-      assert.equal(told.headers.get('x-peerglass-zone'), 'a');
-      await told.body?.cancel();
-      const untold = await own(path);
-      assert.equal(untold.headers.get('x-peerglass-load'), null);
-      assert.equal(untold.headers.get('x-peerglass-zone'), null);
-      await untold.body?.cancel();
+      const toPeer = await peer(path);
+      assert.match(toPeer.headers.get('x-peerglass-load') ?? '', /^[01]\/7$/);
+      assert.equal(toPeer.headers.get('x-peerglass-zone'), 'a');
+      await toPeer.body?.cancel();
+      const toClient = await local(path);
+      assert.equal(toClient.headers.get('x-peerglass-load'), null);
+      assert.equal(toClient.headers.get('x-peerglass-zone'), null);
+      await toClient.body?.cancel();
     }
   });
 
-  it('is refused with at most eight others to ask, which are not always the same', async () => {
+  it('names at most eight other holders to a refused peer, chosen at random', async () => {
     const holders = Array.from({ length: 30 }, (_, index) => `PeerNumber${index + 11}`);
-    await using node = await startMirror({ uploads: { most: 1 }, holders });
+    await using node = await startMirror({ uploads: { max: 1 }, holders });
     putImage(node.store, image);
     const { peer } = askers(node);
     const one = await peer(`blobs/${large}`);
@@ -131,14 +131,14 @@ describe('what is sent to peers', PATIENCE, () => {
   });
 });
 
-describe('a limit on what is sent to peers', PATIENCE, () => {
-  it('holds blobs up, and neither manifests nor the own containerd', async () => {
+describe('PeerUploads with --upload-limit', PATIENCE, () => {
+  it('delays blobs, and neither manifests nor the local containerd', async () => {
     // So little that a blob would take hours.
     await using node = await startMirror({ uploads: { limit: 1 } });
     putImage(node.store, image);
-    const { peer, own } = askers(node);
-    const local = await own(`blobs/${large}`);
-    assert.equal((await local.arrayBuffer()).byteLength, LARGE);
+    const { peer, local } = askers(node);
+    const whole = await local(`blobs/${large}`);
+    assert.equal((await whole.arrayBuffer()).byteLength, LARGE);
     const manifest = await peer(`manifests/${image.manifest.digest}`);
     assert.equal((await manifest.arrayBuffer()).byteLength, image.manifest.size);
     const client = new AbortController();
@@ -149,8 +149,8 @@ describe('a limit on what is sent to peers', PATIENCE, () => {
     await eventually(async () => {
       assert.match(await node.metrics.registry.metrics(), /peerglass_uploads_inflight 1/);
     });
-    // The containerd of this node is served in full again, and the peer still waits.
-    await (await own(`blobs/${large}`)).arrayBuffer();
+    // The local containerd gets the blob again, and the peer still waits.
+    await (await local(`blobs/${large}`)).arrayBuffer();
     assert.equal(await Promise.race([held, Promise.resolve('waits')]), 'waits');
     client.abort();
     await assert.rejects(held);
@@ -159,9 +159,9 @@ describe('a limit on what is sent to peers', PATIENCE, () => {
     });
   });
 
-  it('changes nothing of the bytes, and bounds the bodies to what it can feed', async () => {
+  it('does not change the bytes, and bounds the bodies to what the rate can feed', async () => {
     const limit = 16 * 1024 * 1024;
-    await using node = await startMirror({ uploads: { limit, most: 100 } });
+    await using node = await startMirror({ uploads: { limit, max: 100 } });
     const part = makeImage(3_000_000);
     putImage(node.store, part);
     const [layer] = part.layers as [Digest];

@@ -12,79 +12,76 @@ import {
   formatLoad,
 } from '../transfer/client/peer-report.ts';
 
-/** When a peer that was refused may come back, in seconds: the least that the header can say. */
+/** After how many seconds a refused peer may repeat its request: the minimum of `Retry-After`. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Bytes per second below which an asker gives up a body that it holds back, see `transfer/verify/verified-body.ts`. */
-const LEAST_RATE = 512 * 1024;
+/** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verify-body.ts`. */
+const MIN_RATE = 512 * 1024;
 
-/** What {@link PeerUploads} work with. */
+/** Collaborators of {@link PeerUploads}. */
 export interface PeerUploadsComponents {
   readonly metrics: Metrics;
-  /** Peer IDs of others that hold the digest, as far as is known without asking anybody. */
+  /** Peer IDs of other holders of the digest, as far as they are known without a look-up. */
   readonly holders?: (digest: Digest) => readonly string[];
 }
 
-/** Bounds on what this node sends to peers; its own containerd is not bounded by them. */
+/** Bounds on what this node sends to peers. They do not hold for the local containerd. */
 export interface PeerUploadsInit {
-  /** The zone of this node, told to peers; empty, the default, for none. */
+  /** The zone of this node, which it reports to peers. Default: empty, for none. */
   readonly zone?: string;
-  /** Bodies to peers at once; 0, the default, for no bound. */
-  readonly most?: number;
-  /** The same for one blob. */
-  readonly mostPerBlob?: number;
-  /** Bytes per second for all of them together; 0, the default, for no limit. */
+  /** Bodies of blobs at once. Default: 0, for no bound. */
+  readonly max?: number;
+  /** Bodies of one blob at once. Default: 0, for no bound. */
+  readonly maxPerBlob?: number;
+  /** Bytes per second for all bodies together. Default: 0, for no limit. */
   readonly limit?: number;
 }
 
-/** Gives the body at the rate at which it may be sent. */
-export type Pace = (
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-) => AsyncIterable<Uint8Array>;
+/** Yields the body at the rate at which it may be sent. */
+type Pace = (body: AsyncIterable<Uint8Array>, signal: AbortSignal) => AsyncIterable<Uint8Array>;
 
-/** A body that is being sent to a peer; disposed of when that has ended. */
+/** A body that is being sent to a peer. To be disposed of when it ends. */
 export interface PeerUpload extends Disposable {
-  /** Absent where nothing is limited. */
+  /** Absent without a limit on the rate. */
   readonly pace?: Pace;
 }
 
-/** The bodies that this node is sending to peers: how many, how fast, and what it tells peers of that. */
+/** Bounds the bodies that this node sends to peers, in number and rate, and reports the load to peers. */
 export class PeerUploads {
   readonly #components: PeerUploadsComponents;
   readonly #zone: string;
-  readonly #most: number;
-  readonly #mostPerBlob: number;
+  readonly #max: number;
+  readonly #maxPerBlob: number;
   readonly #bandwidth: Bandwidth | undefined;
   readonly #perBlob = new Map<Digest, number>();
   #uploads = 0;
 
   constructor(components: PeerUploadsComponents, init: PeerUploadsInit = {}) {
-    const { zone = '', most = 0, mostPerBlob = 0, limit = 0 } = init;
+    const { zone = '', max = 0, maxPerBlob = 0, limit = 0 } = init;
     this.#components = components;
     this.#zone = zone;
-    this.#most = bound(most, limit);
-    this.#mostPerBlob = mostPerBlob;
+    this.#max = bound(max, limit);
+    this.#maxPerBlob = maxPerBlob;
     this.#bandwidth = limit > 0 ? new Bandwidth(limit) : undefined;
   }
 
-  /** Writes into the head of an answer to a peer what it is to know of this node. */
+  /** Sets the headers by which an answer to a peer reports load and zone. */
   report(res: ServerResponse): void {
-    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, most: this.#most }));
+    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, max: this.#max }));
     if (this.#zone !== '') res.setHeader(ZONE_HEADER, this.#zone);
   }
 
   /**
-   * Begins to send a blob to a peer.
+   * Counts a blob that is going to be sent to a peer.
    *
-   * @throws OciError `UNAVAILABLE`, with whom to ask instead in the head of the answer
+   * @throws OciError `UNAVAILABLE` beyond the bounds; headers of the answer then name other holders
    */
   begin(digest: Digest, res: ServerResponse): PeerUpload {
     const { metrics } = this.#components;
     const bandwidth = this.#bandwidth;
     const ofBlob = this.#perBlob.get(digest) ?? 0;
-    const full = this.#most > 0 && this.#uploads >= this.#most;
-    if (full || (this.#mostPerBlob > 0 && ofBlob >= this.#mostPerBlob)) {
+    const full = this.#max > 0 && this.#uploads >= this.#max;
+    if (full || (this.#maxPerBlob > 0 && ofBlob >= this.#maxPerBlob)) {
       metrics.uploadsRefused.inc({ reason: full ? 'node' : 'blob' });
       this.#refer(digest, res);
       throw new OciError('UNAVAILABLE', 'too many transfers to peers, ask another');
@@ -105,14 +102,14 @@ export class PeerUploads {
     };
   }
 
-  /** Counts bytes that are sent at once, since they are few: the bodies that are paced wait for them. */
+  /** Counts few bytes that are sent without pacing against the rate. The bodies that are paced wait longer for them. */
   charge(bytes: number): void {
     this.#bandwidth?.charge(bytes);
   }
 
   #refer(digest: Digest, res: ServerResponse): void {
     const holders = this.#components.holders?.(digest) ?? [];
-    // Others each time, lest all who are refused go to the same.
+    // From a random one on, so that refused peers spread over the holders.
     const from = Math.floor(Math.random() * holders.length);
     const named = [...holders.slice(from), ...holders.slice(0, from)].slice(0, MAX_ALTERNATIVES);
     if (named.length > 0) res.setHeader(ALTERNATIVES_HEADER, named.join(', '));
@@ -120,9 +117,9 @@ export class PeerUploads {
   }
 }
 
-/** More bodies than the limit can feed would all be given up as too slow by those who wait for them. */
-function bound(most: number, limit: number): number {
-  if (limit === 0) return most;
-  const fed = Math.max(1, Math.floor(limit / LEAST_RATE));
-  return most === 0 ? fed : Math.min(most, fed);
+/** The bound on bodies. With more bodies than the rate can feed, receivers would give all of them up as too slow. */
+function bound(max: number, limit: number): number {
+  if (limit === 0) return max;
+  const fed = Math.max(1, Math.floor(limit / MIN_RATE));
+  return max === 0 ? fed : Math.min(max, fed);
 }

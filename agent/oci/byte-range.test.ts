@@ -12,7 +12,7 @@ import {
 } from './byte-range.ts';
 
 describe('parseRange', () => {
-  it('reads the three forms', () => {
+  it('parses the three forms of a range', () => {
     assert.deepEqual(parseRange('bytes=0-'), { kind: 'from', start: 0 });
     assert.deepEqual(parseRange('bytes=5-9'), { kind: 'between', start: 5, end: 9 });
     assert.deepEqual(parseRange('bytes=-3'), { kind: 'last', length: 3 });
@@ -47,7 +47,7 @@ describe('parseRange', () => {
 });
 
 describe('resolveRange', () => {
-  it('gives what Buffer.subarray gives', () => {
+  it('names the same bytes as Buffer.subarray', () => {
     fc.assert(
       fc.property(fc.nat(50), fc.nat(60), fc.nat(60), (size, a, b) => {
         const content = Buffer.alloc(size, 7).map((_, index) => index);
@@ -73,7 +73,7 @@ describe('resolveRange', () => {
 });
 
 describe('parseContentRange', () => {
-  it('reads known and unknown sizes', () => {
+  it('parses known and unknown sizes', () => {
     assert.deepEqual(parseContentRange('bytes 0-9/10'), { start: 0, end: 9, size: 10 });
     assert.deepEqual(parseContentRange('bytes 2-3/*'), { start: 2, end: 3, size: undefined });
   });

@@ -4,7 +4,7 @@ export interface ByteRange {
   readonly end: number;
 }
 
-/** What a `Range` header asks for, before the length of the content is known. */
+/** A parsed `Range` header. The length of the content is not known yet. */
 export type RangeRequest =
   | { readonly kind: 'from'; readonly start: number }
   | { readonly kind: 'between'; readonly start: number; readonly end: number }
@@ -15,8 +15,8 @@ const SINGLE_RANGE = /^bytes=(?:(\d{1,15})-(\d{1,15})?|-(\d{1,15}))$/;
 /**
  * Parses a `Range` header of one range: `bytes=N-`, `bytes=N-M` or `bytes=-N`.
  *
- * Anything else, several ranges among it, gives `undefined` and is to be ignored: RFC 9110, section
- * 14.2, lets a server answer 200 with the whole content to a range that it does not support.
+ * Any other value, such as several ranges, gives `undefined` and is to be ignored: RFC 9110, section 14.2, lets a
+ * server answer 200 with the whole content to a range that it does not support.
  */
 export function parseRange(header: string | undefined): RangeRequest | undefined {
   const match = SINGLE_RANGE.exec(header?.trim() ?? '');
@@ -30,7 +30,7 @@ export function parseRange(header: string | undefined): RangeRequest | undefined
 }
 
 /**
- * Lays a range over content of `size` bytes.
+ * Resolves a range against content of `size` bytes.
  *
  * @returns the interval to send, or `undefined` when none of it exists (status 416; RFC 9110, section 14.1.2)
  */
@@ -54,7 +54,7 @@ export function rangeLength(range: ByteRange): number {
   return range.end - range.start + 1;
 }
 
-/** The value of a `Range` header; what {@link parseRange} reads. */
+/** The value of a `Range` header, as {@link parseRange} parses it. */
 export function formatRange(range: RangeRequest): string {
   switch (range.kind) {
     case 'from':

@@ -3,17 +3,17 @@ import type { Descriptor } from './descriptor.ts';
 import type { Digest } from './digest.ts';
 import { tagName } from './reference.ts';
 
-/** What a client asked for, parsed and checked. */
+/** A request for content, parsed and checked. */
 export interface ContentRequest {
   readonly kind: 'manifest' | 'blob';
   readonly method: 'GET' | 'HEAD';
-  /** Host of the registry as in image names; empty when the client did not say (then only digests are asked). */
+  /** Host of the registry as in image names. Empty when the client did not name it; there is a digest then. */
   readonly registry: string;
   readonly repository: string;
-  /** Exactly one of tag and digest is there; blobs are asked by digest only. */
+  /** Either a tag or a digest is there. Blobs have no tags. */
   readonly tag?: string;
   readonly digest?: Digest;
-  /** Of a GET only. */
+  /** Only a GET has one. */
   readonly range?: RangeRequest;
 }
 
@@ -23,12 +23,12 @@ export function wholeOf(request: ContentRequest): ContentRequest {
   return range === undefined ? request : whole;
 }
 
-/** The bytes of the content that its client asks for, of which a peer may be asked for a part; `{0, -1}` for none. */
-export function rangeOf({ range }: ContentRequest, { size }: Descriptor): ByteRange {
+/** The bytes that the request names of content of this size; `{start: 0, end: -1}` for none. */
+export function rangeOf({ range }: ContentRequest, { size }: Pick<Descriptor, 'size'>): ByteRange {
   return resolveRange(range ?? { kind: 'from', start: 0 }, size) ?? { start: 0, end: -1 };
 }
 
-/** The key of the content in the directory: the digest, or the tag's full name. */
+/** The key of the content in the DHT: the digest, or the tag's full name. */
 export function contentKey({ registry, repository, tag, digest }: ContentRequest): string {
   return digest ?? tagName(registry, repository, tag ?? '');
 }
@@ -36,7 +36,7 @@ export function contentKey({ registry, repository, tag, digest }: ContentRequest
 /**
  * Path and query under which any mirror serves the content.
  *
- * @see OCI distribution specification, "Pulling manifests" and "Pulling blobs"; `ns` is containerd's
+ * @see OCI distribution specification, "Pulling manifests" and "Pulling blobs". The query parameter `ns` is containerd's.
  */
 export function contentPath(request: ContentRequest): string {
   const { kind, registry, repository, tag, digest } = request;

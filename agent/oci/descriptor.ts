@@ -1,7 +1,7 @@
 import type { Digest } from './digest.ts';
 
 /**
- * What a registry knows of a piece of content before it is fetched.
+ * Identifies content by its digest, with its type and length.
  *
  * @see OCI image specification, descriptor.md
  */

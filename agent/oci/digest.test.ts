@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { digestAlgorithm, digestHex, parseDigest } from './digest.ts';
 
 describe('parseDigest', () => {
-  it('takes what node:crypto makes, and gives its parts back', () => {
+  it('parses a digest that node:crypto made, and returns its parts', () => {
     fc.assert(
       fc.property(fc.uint8Array(), fc.constantFrom('sha256', 'sha512'), (bytes, algorithm) => {
         const hex = createHash(algorithm).update(bytes).digest('hex');

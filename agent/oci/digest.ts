@@ -1,5 +1,5 @@
 /**
- * A content digest in canonical form, `<algorithm>:<lower-case hex>`; made by {@link parseDigest} only.
+ * A content digest in canonical form, `<algorithm>:<lower-case hex>`. Only {@link parseDigest} makes one.
  *
  * @see OCI image specification, descriptor.md, "Digests"
  */
@@ -10,7 +10,7 @@ const HEX_LENGTH: Record<string, number> = { sha256: 64, sha512: 128 };
 
 const DIGEST = /^([a-z0-9]+):([a-f0-9]+)$/;
 
-/** Returns the digest when `text` is a well-formed one of a registered algorithm, otherwise `undefined`. */
+/** The digest, or `undefined` when `text` is not a well-formed digest of a registered algorithm. */
 export function parseDigest(text: string): Digest | undefined {
   const match = DIGEST.exec(text);
   if (match === null) return undefined;
@@ -23,7 +23,7 @@ export function digestAlgorithm(digest: Digest): string {
   return digest.slice(0, digest.indexOf(':'));
 }
 
-/** The encoded part: the file name of a blob in a content store. */
+/** The encoded part, which is the file name of a blob in a content store. */
 export function digestHex(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1);
 }

@@ -1,9 +1,9 @@
 /**
- * Every error that the mirror answers with, once: the code of the specification, the HTTP status it goes
- * with, and what it says to people. The two codes of requests that cannot be read are our own.
+ * All errors that the mirror answers with: the code of the specification, its HTTP status, and a message for people.
+ * `REQUEST_INVALID` and `REQUEST_TOO_LARGE` are our own, for requests that cannot be parsed.
  *
- * 408 and 429 are absent on purpose: containerd repeats a request five or six times without pause on
- * either, where any of these sends it on to the next host at once.
+ * 408 and 429 are absent on purpose. After either, containerd repeats a request five or six times without pause. After
+ * any status of this table it goes to the next host at once.
  *
  * @see OCI distribution specification, "Error codes"
  */
@@ -25,11 +25,11 @@ const OCI_ERRORS = {
 /** A code of {@link OCI_ERRORS}. */
 export type OciErrorCode = keyof typeof OCI_ERRORS;
 
-/** An error that knows how it is told to an OCI client. */
+/** An error with its answer to an OCI client. */
 export class OciError extends Error {
   override readonly name = 'OciError';
   readonly code: OciErrorCode;
-  /** What exactly, for people; never a secret, never raw input of more than a name's length. */
+  /** Details for people. Never a secret, and never raw input that is longer than a name. */
   readonly detail: string;
 
   constructor(code: OciErrorCode, detail: string, options?: ErrorOptions) {
@@ -42,7 +42,7 @@ export class OciError extends Error {
     return OCI_ERRORS[this.code].status;
   }
 
-  /** The response body in the form of the specification. */
+  /** The body of the answer, in the form of the specification. */
   toBody(): string {
     const { message } = OCI_ERRORS[this.code];
     return JSON.stringify({ errors: [{ code: this.code, message, detail: this.detail }] });

@@ -22,7 +22,7 @@ describe('parseManifest', () => {
     assert.deepEqual(manifest, { mediaType: MEDIA_TYPE.ociManifest, children: [config, layer] });
   });
 
-  it("knows Docker's manifest by its config, and Docker's list by its entries", () => {
+  it("infers Docker's manifest from its config, and Docker's list from its entries", () => {
     const docker = { ...config, mediaType: MEDIA_TYPE.dockerConfig };
     assert.equal(
       parseManifest(bytes({ config: docker, layers: [] })).mediaType,
@@ -33,7 +33,7 @@ describe('parseManifest', () => {
     assert.equal(parseManifest(bytes({ manifests: [] })).mediaType, MEDIA_TYPE.ociIndex);
   });
 
-  it('believes a stated type that is a manifest type, and no other', () => {
+  it('uses a stated type that is a manifest type, and no other', () => {
     const stated = parseManifest(
       bytes({ mediaType: MEDIA_TYPE.dockerManifest, config, layers: [] }),
     );

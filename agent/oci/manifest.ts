@@ -3,35 +3,35 @@ import { parseDigest } from './digest.ts';
 import { isManifestType, MEDIA_TYPE } from './media-type.ts';
 
 /**
- * Largest manifest that is read or passed on, in bytes. The distribution specification asks registries to
- * take at least this much, and containerd reads no more either.
+ * Largest manifest that is read or forwarded, in bytes. The distribution specification wants registries to accept at
+ * least this size, and containerd reads no larger ones.
  */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
-/** Most descriptors that one manifest may list; real images stay below 200. */
+/** Descriptors that one manifest may list. Real images have less than 200. */
 const MAX_CHILDREN = 4096;
 
 /** An index or image manifest, reduced to what distribution needs of it. */
 export interface Manifest {
   readonly mediaType: string;
-  /** Everything that it points to: manifests of an index; config and layers of an image manifest. */
+  /** What it points to: the manifests of an index; config and layers of an image manifest. */
   readonly children: readonly Descriptor[];
 }
 
-/** The bytes are not a manifest of a kind that is distributed. The message says what is wrong, without quoting. */
+/** The bytes are no index or image manifest. The message names what is wrong, and does not quote the bytes. */
 export class ManifestError extends Error {
   override readonly name = 'ManifestError';
   readonly code = 'ERR_MANIFEST';
 }
 
 /**
- * Reads an index or image manifest.
+ * Parses an index or image manifest.
  *
- * A content store keeps no media types, and older manifests do not state their own. It is then inferred
- * as containerd does: `manifests` makes an index, `config` with `layers` an image manifest, and the
- * config's type tells Docker's from OCI's.
+ * A content store keeps no media types, and older manifests do not state their own. The type is then inferred as
+ * containerd does it: `manifests` makes an index, and `config` with `layers` an image manifest. The type of the config
+ * distinguishes Docker's manifests from OCI's.
  *
- * @throws ManifestError when the bytes are none of these or a descriptor in them is not well-formed
+ * @throws ManifestError when the bytes are neither, or a descriptor in them is not well-formed
  */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const json = parseObject(bytes);

@@ -21,5 +21,5 @@ export function isManifestType(mediaType: string): boolean {
   return MANIFEST_TYPES.has(mediaType);
 }
 
-/** What a client that asks for a manifest accepts; containerd sends the same four. */
+/** The `Accept` header of a request for a manifest. containerd sends the same four types. */
 export const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');

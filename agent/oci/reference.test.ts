@@ -22,7 +22,7 @@ describe('parseReference', () => {
       { registry: 'quay.io', repository: 'a/b', tag: 'v1', digest: DIGEST },
     ],
   ] as const) {
-    it(`takes ${name}`, () => {
+    it(`parses ${name}`, () => {
       assert.deepEqual(parseReference(name), expected);
     });
   }
@@ -49,7 +49,7 @@ describe('parseReference', () => {
     });
   }
 
-  it('reads back every name that tagName makes', () => {
+  it('parses every name that tagName makes', () => {
     const component = fc.stringMatching(/^[a-z0-9]{1,8}([._-][a-z0-9]{1,8}){0,2}$/);
     fc.assert(
       fc.property(
@@ -68,7 +68,7 @@ describe('parseReference', () => {
     );
   });
 
-  it('answers at once to names made to be slow', () => {
+  it('refuses names that would make a careless regular expression slow', () => {
     assert.equal(isRepository(`${'a-'.repeat(120)}!`), false);
     assert.equal(parseReference(`docker.io/${'a__'.repeat(80)}/:1`), undefined);
   });

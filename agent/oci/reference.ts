@@ -6,7 +6,7 @@ import { parseDigest, type Digest } from './digest.ts';
  * @see OCI distribution specification, "Pulling manifests", for the grammar of repositories and tags
  */
 export interface Reference {
-  /** Host with optional port, as it stands in image names: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
+  /** Host with optional port, as in image names: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
   readonly registry: string;
   /** Path below the registry: `library/alpine`. */
   readonly repository: string;
@@ -39,15 +39,15 @@ export function isRegistry(text: string): boolean {
 }
 
 /**
- * Whether the first component of a path names a registry rather than a repository: only a host has a dot,
- * a port or the name `localhost`. The same rule lets `docker pull` tell `alpine/git` from `quay.io/git`.
+ * Whether the first component of a path names a registry rather than a repository: only a host has a dot, a port, or
+ * the name `localhost`. `docker pull` uses the same rule to distinguish `alpine/git` from `quay.io/git`.
  */
 export function looksLikeRegistry(component: string): boolean {
   return component === 'localhost' || /[.:]/.test(component);
 }
 
 /**
- * Parses a fully qualified image name, as containerd keeps them.
+ * Parses a fully qualified image name, as containerd's image records have it.
  *
  * @returns `undefined` for a name without registry or otherwise not well-formed
  */
@@ -83,16 +83,16 @@ export function parseReference(name: string): Reference | undefined {
   };
 }
 
-/** Names under which Docker Hub's registry is asked; image names say `docker.io`. */
+/** Host names of Docker Hub's registry. Image names use `docker.io`. */
 const DOCKER_HUB_HOSTS: ReadonlySet<string> = new Set(['registry-1.docker.io', 'index.docker.io']);
 
-/** A registry as image names have it: host names know no upper case, and Docker Hub has one name. */
+/** A registry as image names have it: in lower case, and with one name for Docker Hub. */
 export function canonicalRegistry(host: string): string {
   const lower = host.toLowerCase();
   return DOCKER_HUB_HOSTS.has(lower) ? 'docker.io' : lower;
 }
 
-/** The full name of a tag: the name of its image record and its key in the directory. */
+/** The full name of a tag: the name of its image record, and its key in the DHT. */
 export function tagName(registry: string, repository: string, tag: string): string {
   return `${registry}/${repository}:${tag}`;
 }

@@ -4,34 +4,34 @@ import { describe, it } from 'node:test';
 import { SharePolicy } from './share-policy.ts';
 
 describe('SharePolicy', () => {
-  it('shares everything but the tag latest by default', () => {
+  it('shares everything except the tag latest by default', () => {
     const policy = new SharePolicy();
     assert.equal(policy.sharesTag('docker.io', 'library/alpine', '3.20'), true);
     assert.equal(policy.sharesTag('docker.io', 'library/alpine', 'latest'), false);
     assert.equal(policy.sharesContent('docker.io', 'library/alpine'), true);
   });
 
-  it('shares latest when told to, filters permitting', () => {
+  it('shares latest where that is enabled and no filter matches', () => {
     assert.equal(new SharePolicy({ latest: true }).sharesTag('docker.io', 'a', 'latest'), true);
     const filtered = new SharePolicy({ latest: true, filters: [/:latest$/] });
     assert.equal(filtered.sharesTag('docker.io', 'a', 'latest'), false);
   });
 
-  it('leaves out a tag and not the content when only the tag matches', () => {
+  it('leaves out a tag, and not its content, when a filter matches only with the tag', () => {
     const policy = new SharePolicy({ filters: [/:dev$/] });
     assert.equal(policy.sharesTag('ghcr.io', 'a', 'dev'), false);
     assert.equal(policy.sharesTag('ghcr.io', 'a', 'v1'), true);
     assert.equal(policy.sharesContent('ghcr.io', 'a'), true);
   });
 
-  it('leaves out tag and content when the name matches', () => {
+  it('leaves out tags and content when a filter matches the name', () => {
     const policy = new SharePolicy({ filters: [/^ghcr\.io\/secret\//] });
     assert.equal(policy.sharesContent('ghcr.io', 'secret/a'), false);
     assert.equal(policy.sharesTag('ghcr.io', 'secret/a', 'v1'), false);
     assert.equal(policy.sharesContent('ghcr.io', 'open/a'), true);
   });
 
-  it('keeps to the mirrored registries when there are any', () => {
+  it('shares only the mirrored registries where any are named', () => {
     const policy = new SharePolicy({ registries: ['docker.io'] });
     assert.equal(policy.sharesContent('docker.io', 'a'), true);
     assert.equal(policy.sharesContent('quay.io', 'a'), false);

@@ -1,18 +1,18 @@
-/** What {@link SharePolicy} is made from. */
+/** Options of a {@link SharePolicy}. */
 export interface SharePolicyInit {
   /** Registries that are mirrored, as in image names. Default: empty, which means all. */
   readonly registries?: readonly string[];
   /** A match on `registry/repository` or `registry/repository:tag` leaves the image out. Default: none. */
   readonly filters?: readonly RegExp[];
-  /** Whether the tag `latest` is shared. Default: false, since it moves and each node would see another. */
+  /** Whether the tag `latest` is shared. Default: false, because it moves, and nodes would resolve it differently. */
   readonly latest?: boolean;
 }
 
 /**
- * Which content takes part: the same answer decides what is advertised and what is served.
+ * Decides which content is shared. The same decision holds for what is advertised and what is served.
  *
- * A filter that matches only with the tag (`:dev$`) leaves out the tag and not the content: by digest it
- * is ordinary content, as with Spegel and k3s.
+ * A filter that matches only with the tag (`:dev$`) leaves out the tag and not the content. By digest the content is
+ * shared, as with Spegel and k3s.
  */
 export class SharePolicy {
   readonly #registries: ReadonlySet<string>;

@@ -17,7 +17,7 @@ import {
 import { ContainerdFixture, containerdBinary } from '../testing/containerd-fixture.ts';
 import { ContainerdStore, type ContainerdStoreInit } from './containerd-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
-import { Follower } from './follower.ts';
+import { StoreFollower } from '../testing/store-follower.ts';
 
 const PATIENCE = 60_000;
 const BYTES = randomBytes(2_500_000);
@@ -84,7 +84,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
     await using test = await ContainerdUnderTest.start();
     // containerd makes the folder for the first blob. It is watched from then on, and listed once more.
     await test.putBlob(Buffer.from('first'));
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.until(() => follower.relists >= 2, 'there is a second relist');
     await follower.settled();
     const relists = follower.relists;
@@ -118,7 +118,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
   it('tells blobs that garbage collection removes', async () => {
     await using test = await ContainerdUnderTest.start();
     await test.putBlob(Buffer.from('first'));
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.settled();
     const digest = await test.fixture.putBlob(BYTES, { keep: false });
     const name = 'docker.io/library/demo:1.0';
@@ -133,7 +133,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
 
   it('goes on serving while containerd is away, and relists when it is back', async () => {
     await using test = await ContainerdUnderTest.start();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     const digest = await test.putBlob(BYTES);
     await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
     await follower.settled();
@@ -156,7 +156,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
 
   it('waits for a containerd that is not there yet', async () => {
     await using test = await ContainerdUnderTest.create();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await assert.rejects(test.store.images(), StoreUnavailableError);
     await assert.rejects(test.store.stat(ABSENT), StoreUnavailableError);
     assert.equal(follower.changes.length, 0);
@@ -198,7 +198,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
 
   it('does not take a blob of another namespace for its own', async () => {
     await using test = await ContainerdUnderTest.start();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     const digest = await test.fixture.putBlob(BYTES, { namespace: 'other' });
     const ours = await test.putBlob(Buffer.from('ours'));
     await follower.until(() => follower.blobs.has(ours), 'our blob is seen');
@@ -225,7 +225,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
       assert.ok(blob !== undefined);
       return await store.verifiedAtCommit(blob);
     };
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     const [one, two] = [await test.putBlob(BYTES), await test.putBlob(Buffer.from('two'))];
     for (const digest of [one, two]) {
       await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
@@ -243,7 +243,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
 
   it('does not vouch for a file that containerd took over without verifying it', async () => {
     await using test = await ContainerdUnderTest.start();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     const digest = await test.fixture.putBlob(BYTES, { namespace: 'other' });
     const path = blobPath(test.fixture.contentPath, digest);
     await writeFile(path, randomBytes(BYTES.length));
@@ -258,7 +258,7 @@ describe(`ContainerdStore with ${containerdBinary()}`, { timeout: 4 * PATIENCE }
 
   it('relists now and then', async () => {
     await using test = await ContainerdUnderTest.start({ comparisonInterval: 50 });
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.until(() => follower.relists >= 3, 'there are three relists');
   });
 

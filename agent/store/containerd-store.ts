@@ -102,7 +102,7 @@ export class ContainerdStore implements ContentStore, Disposable {
 
   async image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined> {
     signal?.throwIfAborted();
-    const call = this.#imageCalls.ask(name, () => this.#client.image(name));
+    const call = this.#imageCalls.run(name, () => this.#client.image(name));
     const image = await raceSignal(call, signal);
     return image && this.#toStored(image);
   }

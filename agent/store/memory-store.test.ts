@@ -3,7 +3,7 @@ import { it } from 'node:test';
 
 import { ABSENT, contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
-import { Follower } from './follower.ts';
+import { StoreFollower } from '../testing/store-follower.ts';
 import { MemoryStore } from './memory-store.ts';
 
 contentStoreConformance('MemoryStore', () => {
@@ -29,7 +29,7 @@ contentStoreConformance('MemoryStore', () => {
 
 it('MemoryStore: an outage rejects every call, and ends with a relist', async () => {
   const store = new MemoryStore();
-  await using follower = new Follower(store, 10_000);
+  await using follower = new StoreFollower(store, 10_000);
   await follower.settled();
   store.available = false;
   await assert.rejects(store.images(), StoreUnavailableError);

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import type { ByteRange } from '../oci/byte-range.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { parseDigest, type Digest } from '../oci/digest.ts';
-import { destroyOnAbort } from './blob-file.ts';
+import { destroyOnAbort } from '../streams/destroy-on-abort.ts';
 import { ChangeHub } from './change-hub.ts';
 import {
   StoreUnavailableError,

@@ -20,7 +20,7 @@ import { pino } from 'pino';
 import { blobPath } from './blob-file.ts';
 import { ABSENT, contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
-import { Follower } from './follower.ts';
+import { StoreFollower } from '../testing/store-follower.ts';
 import { LayoutUnderTest } from '../testing/layout-fixture.ts';
 import { OciLayoutStore } from './oci-layout-store.ts';
 
@@ -31,7 +31,7 @@ contentStoreConformance('OciLayoutStore', async () => (await LayoutUnderTest.cre
 
 it('OciLayoutStore: waits for a folder that is not there yet, and for one that goes', async () => {
   await using layout = await LayoutUnderTest.create();
-  await using follower = new Follower(layout.store, PATIENCE);
+  await using follower = new StoreFollower(layout.store, PATIENCE);
   await assert.rejects(layout.store.images(), StoreUnavailableError);
   await assert.rejects(layout.store.stat(ABSENT), StoreUnavailableError);
   await assert.rejects(layout.store.blobs()[Symbol.asyncIterator]().next(), StoreUnavailableError);
@@ -52,7 +52,7 @@ it('OciLayoutStore: waits for a folder that is not there yet, and for one that g
 it('OciLayoutStore: notices that another folder took the place of the watched one', async () => {
   await using layout = await LayoutUnderTest.create();
   await layout.begin();
-  await using follower = new Follower(layout.store, PATIENCE);
+  await using follower = new StoreFollower(layout.store, PATIENCE);
   await follower.settled();
   await rename(layout.path, `${layout.path}.old`);
   await layout.begin();
@@ -63,7 +63,7 @@ it('OciLayoutStore: notices that another folder took the place of the watched on
 it('OciLayoutStore: a half-written index.json leaves what was there', async () => {
   await using layout = await LayoutUnderTest.create();
   await layout.begin();
-  await using follower = new Follower(layout.store, PATIENCE);
+  await using follower = new StoreFollower(layout.store, PATIENCE);
   const target = { mediaType: MEDIA_TYPE, digest: ABSENT, size: 3 };
   await layout.putImage('docker.io/library/demo:1.0', target);
   await follower.until(() => follower.images.size === 1, 'the image is seen');
@@ -125,7 +125,7 @@ it('OciLayoutStore: a file that shrinks under a reader is an error', async () =>
 it('OciLayoutStore: the comparison asks for a relist after something was modified', async () => {
   await using layout = await LayoutUnderTest.create(50);
   await layout.begin();
-  await using follower = new Follower(layout.store, PATIENCE);
+  await using follower = new StoreFollower(layout.store, PATIENCE);
   await follower.until(() => follower.relists > 2, 'a fresh layout is compared anew');
 });
 
@@ -146,7 +146,7 @@ it('OciLayoutStore: notices that the folder of blobs is gone', async () => {
   await using layout = await LayoutUnderTest.create();
   await layout.begin();
   const digest = await layout.putBlob(Buffer.from('soon gone'));
-  await using follower = new Follower(layout.store, PATIENCE);
+  await using follower = new StoreFollower(layout.store, PATIENCE);
   await follower.until(() => follower.blobs.has(digest), 'the blob is seen');
   await follower.settled();
   await rename(join(layout.path, 'blobs'), join(layout.path, 'elsewhere'));

@@ -13,7 +13,7 @@ export class BlobTooLargeError extends Error {
  * @throws BlobTooLargeError before anything is read
  */
 export async function readBlob(
-  blob: OpenBlob,
+  blob: Pick<OpenBlob, 'size' | 'stream'>,
   limit: number,
   signal?: AbortSignal,
 ): Promise<Buffer> {

@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 import { destroyQuietly } from './destroy-quietly.ts';
 
 /**
- * Resolves when the stream has bytes to give or has ended, without taking any. Who writes the head of an
- * answer only then can still turn elsewhere when the source fails at the start.
+ * Resolves when the stream has bytes to read or has ended, without reading any. A caller that writes the head of an
+ * answer only then can still use another source when this one fails at its start.
  *
  * @throws what the stream fails with; the signal's reason when that is aborted, with the stream destroyed
  */

@@ -16,22 +16,29 @@ import { ImagesClient } from '../../proto/generated/containerd/services/images/v
 import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { digestOf } from './conformance/content-store.ts';
+import type { DownloadUnderTest } from './conformance/ingests.ts';
 import { unary } from '../store/containerd/calls.ts';
 import { ContainerdClient } from '../store/containerd/client.ts';
 
 export interface PutBlobOptions {
-  /** The fixture's own by default. */
+  /** The fixture's `namespace` by default. */
   readonly namespace?: string;
-  /** Whether the blob stays without an image that refers to it; true by default. */
+  /** Whether garbage collection keeps the blob although no image refers to it; true by default. */
   readonly keep?: boolean;
 }
 
-/** Milliseconds that starting and ending may take. */
+/** A download that a client of the fixture's containerd writes. */
+export interface ContainerdDownload extends DownloadUnderTest {
+  /** Ends the client's call without a commit, as a client does that goes away. */
+  leave(): Promise<void>;
+}
+
+/** Milliseconds that containerd may take to start. */
 const PATIENCE = 30_000;
 
 /**
- * A real containerd for tests, alone in a folder of its own: no plugin that touches the machine, and gone with
- * all it made when it is disposed of, or when the process that started it dies. Needs root.
+ * A real containerd for tests, in its own folder and without plugins that touch the machine. It ends, and its folder
+ * is removed, when the fixture is disposed of. It also ends when the process that started it dies. Needs root.
  */
 export class ContainerdFixture implements AsyncDisposable {
   readonly namespace = 'k8s.io';
@@ -83,7 +90,7 @@ export class ContainerdFixture implements AsyncDisposable {
     return this;
   }
 
-  /** Ends the process without warning, as a crash does. */
+  /** Kills the process, as a crash does. */
   async kill(): Promise<void> {
     const running = this.#process;
     this.#process = undefined;
@@ -95,7 +102,7 @@ export class ContainerdFixture implements AsyncDisposable {
     await exited;
   }
 
-  /** Writes a blob without any image. */
+  /** Writes a blob that no image refers to. */
   async putBlob(bytes: Buffer, options: PutBlobOptions = {}): Promise<Digest> {
     const { namespace = this.namespace, keep = true } = options;
     const digest = digestOf(bytes);
@@ -120,30 +127,44 @@ export class ContainerdFixture implements AsyncDisposable {
     return digest;
   }
 
-  /** Leaves an unfinished download of a blob behind, as a client does that went away before it committed. */
-  async leaveIngest(digest: Digest, bytes: Buffer, total = bytes.length): Promise<void> {
+  /** Begins a download of a blob, as a client does that pulls it. */
+  async begin(digest: Digest, total = 0): Promise<ContainerdDownload> {
+    const ref = `layer-${digest}`;
     const call = this.#content.write(metadata(this.namespace));
-    const ended = Promise.withResolvers<undefined>();
-    call.on('data', () => undefined);
-    call.on('end', ended.resolve);
-    call.on('error', ended.reject);
-    call.end({
-      action: WriteAction.WRITE,
-      ref: `layer-${digest}`,
-      total,
-      expected: '',
-      offset: 0,
-      data: bytes,
-      labels: {},
-    });
-    await ended.promise;
+    const ended = once(call, 'close').catch(() => undefined);
+    call.on('error', () => undefined);
+    let offset = 0;
+    const send = async (action: WriteAction, data: Buffer = Buffer.alloc(0)): Promise<void> => {
+      const answered = once(call, 'data');
+      call.write({ action, ref, total, expected: digest, offset, data, labels: {} });
+      await answered;
+      offset += data.length;
+    };
+    const leave = async (): Promise<void> => {
+      call.end();
+      await ended;
+    };
+    await send(WriteAction.STAT);
+    return {
+      leave,
+      write: (bytes) => send(WriteAction.WRITE, bytes),
+      restart: () => assert.fail('containerd restarts a download only by itself'),
+      commit: async () => {
+        await send(WriteAction.COMMIT);
+        await leave();
+      },
+      abort: async () => {
+        await leave();
+        await unary((done) => this.#content.abort({ ref }, metadata(this.namespace), done));
+      },
+    };
   }
 
   async deleteBlob(digest: Digest): Promise<void> {
     await unary((done) => this.#content.delete({ digest }, metadata(this.namespace), done));
   }
 
-  /** Creates the record or points it elsewhere. */
+  /** Creates or updates the image record. */
   async putImage(name: string, target: Descriptor): Promise<void> {
     const image = { name, labels: {}, target: { ...target, annotations: {} } };
     const all = metadata(this.namespace);
@@ -152,7 +173,7 @@ export class ContainerdFixture implements AsyncDisposable {
     else await unary((done) => this.#images.update({ image }, all, done));
   }
 
-  /** Deletes the record, and waits for the garbage collection that follows. */
+  /** Deletes the image record, and waits for the garbage collection that follows. */
   async deleteImage(name: string): Promise<void> {
     const request = { name, sync: true };
     await unary((done) => this.#images.delete(request, metadata(this.namespace), done));
@@ -167,7 +188,7 @@ export class ContainerdFixture implements AsyncDisposable {
     return join(this.#folder, ...names);
   }
 
-  /** Version 2 is understood by all of 1.6 to 2.x. */
+  /** In version 2 of the format, which containerd 1.6 to 2.x read. */
   #configuration(): string {
     const path = (...names: string[]) => JSON.stringify(this.#path(...names));
     return `version = 2

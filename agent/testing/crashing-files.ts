@@ -2,12 +2,12 @@ import { writeFileSync } from 'node:fs';
 
 import type { FileOperations } from '../hosts/file-operations.ts';
 
-/** Stands for the end of the process. */
+/** Thrown instead of the end of the process. */
 export class Crash extends Error {
   override readonly name = 'Crash';
 }
 
-/** When {@link CrashingFiles} ends, in operations from 0, and whether that one is still done. */
+/** Options of {@link CrashingFiles}: the index of the operation that crashes, from 0, and whether it is completed first. */
 export interface CrashingFilesInit {
   readonly crashAt: number;
   readonly done: boolean;
@@ -15,7 +15,7 @@ export interface CrashingFilesInit {
   readonly onOperation?: () => void;
 }
 
-/** File operations that end in the middle, as a process does that is killed; a file is then there in half. */
+/** File operations that fail at one point, as if the process was killed there. A file may then be half written. */
 export class CrashingFiles implements FileOperations {
   readonly #files: FileOperations;
   readonly #init: CrashingFilesInit;

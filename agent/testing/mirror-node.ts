@@ -2,13 +2,13 @@ import { isIPv6 } from 'node:net';
 
 import type { Logger } from 'pino';
 
+import { MirrorPort, mirrorStage } from '../app/stages/mirror.ts';
+import { transferStage } from '../app/stages/transfer.ts';
+import type { HttpListenerInit } from '../http/http-listener.ts';
 import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
-import { HttpListener, type HttpListenerInit } from '../http/http-listener.ts';
-import { instrument } from '../http/instrument.ts';
-import { MirrorHandler } from '../mirror/mirror-handler.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
-import { PeerUploads, type PeerUploadsInit } from '../mirror/peer-uploads.ts';
+import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import type { Provider, Router } from '../routing/router.ts';
@@ -17,9 +17,10 @@ import type { Ingests } from '../store/ingests.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
 import type { PeerTls } from '../transfer/client/peer-agents.ts';
-import { PeerClient } from '../transfer/client/peer-client.ts';
-import { PeerTransfer, type PeerTransferInit } from '../transfer/peer-transfer.ts';
-import { SingleFlightManifests } from '../content/single-flight-source.ts';
+import type {
+  CreatePeerTransferComponents,
+  CreatePeerTransferInit,
+} from '../transfer/create-peer-transfer.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
 
@@ -71,7 +72,8 @@ export interface MirrorNode extends AsyncDisposable {
 }
 
 /** What a test may choose of a {@link MirrorNode}. */
-export interface MirrorNodeInit extends Partial<PeerTransferInit> {
+export interface MirrorNodeInit
+  extends Partial<CreatePeerTransferInit>, Pick<CreatePeerTransferComponents, 'chunkSizes'> {
   /** What the mirror serves from, in the place of the store in memory. */
   readonly disk?: ContentStore;
   readonly dataPlane?: DataPlane;
@@ -95,53 +97,57 @@ export interface MirrorNodeInit extends Partial<PeerTransferInit> {
   readonly logger?: Logger;
 }
 
-/** Starts a mirror on a port that the system chooses. */
+/** Starts a mirror on a port that the system chooses. It is made of the same stages as the agent. */
 export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode> {
   const { host = '127.0.0.1' } = init;
   const store = new MemoryStore(init.ingests);
   const { dataPlane = new DataPlane({ logger: quiet }, dataPlaneMode()) } = init;
   const metrics = createMetrics();
   const { tls = testTls, peerTls = testTls } = init;
-  const client = new PeerClient({
-    userAgent: 'peerglass/test',
-    headTimeout: init.headTimeout ?? 1_000,
-    stallTimeout: init.stallTimeout ?? 5_000,
-    dataPlane,
-    ...(peerTls && { tls: peerTls }),
-  });
-  const transfer = new PeerTransfer(
-    { router: init.router ?? new FixedRouter(), client, store, metrics, logger: quiet },
-    { resolveTimeout: 20, resolveRetries: 3, ...init },
+  const { router = new FixedRouter(), headTimeout = 1_000, stallTimeout = 5_000 } = init;
+  const peers = transferStage(
+    {
+      router,
+      store,
+      dataPlane,
+      tls: peerTls,
+      metrics,
+      logger: quiet,
+      ...(init.chunkSizes && { chunkSizes: init.chunkSizes }),
+    },
+    {
+      client: { userAgent: 'peerglass/test', headTimeout, stallTimeout },
+      transfer: { resolveTimeout: 20, resolveRetries: 3, ...init },
+    },
   );
-  const policy = init.policy ?? new SharePolicy();
-  const { sharesDigest = () => true } = init;
-  const uploads = new PeerUploads({ metrics, holders: () => init.holders ?? [] }, init.uploads);
-  const handler = new MirrorHandler({
-    store: init.disk ?? store,
-    transfer: new SingleFlightManifests({ transfer }),
-    policy,
-    sharesDigest,
-    uploads,
-    dataPlane,
-    metrics,
-    logger: init.logger ?? quiet,
-  });
-  const listener = new HttpListener(
+  const handler = mirrorStage(
+    {
+      store: init.disk ?? store,
+      remote: [peers.source],
+      policy: init.policy ?? new SharePolicy(),
+      sharesDigest: init.sharesDigest ?? (() => true),
+      holders: () => init.holders ?? [],
+      dataPlane,
+      metrics,
+      logger: init.logger ?? quiet,
+    },
+    init.uploads,
+  );
+  const port = new MirrorPort(
+    { metrics },
     { host, port: 0 },
-    '--registry-addr',
-    instrument(metrics, 'registry', (req, res, signal) => handler.handle(req, res, signal)),
     { ...init.listener, ...(tls && { tls }) },
   );
+  port.serve(handler);
   const address = isIPv6(host) ? `[${host}]` : host;
-  const origin = `${tls ? 'https' : 'http'}://${address}:${await listener.start()}`;
+  const origin = `${tls ? 'https' : 'http'}://${address}:${await port.start()}`;
   return {
     origin,
     store,
     metrics,
     async [Symbol.asyncDispose]() {
-      transfer.stop();
-      await client.close();
-      await listener.stop(0);
+      await peers.stop();
+      await port.stop();
     },
   };
 }

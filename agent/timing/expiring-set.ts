@@ -1,7 +1,8 @@
+import { BoundedMap } from './bounded-map.ts';
+
 /** Remembers strings for a while each; a bounded number of them, of which the oldest is forgotten first. */
 export class ExpiringSet {
-  readonly #until = new Map<string, number>();
-  readonly #max: number;
+  readonly #until: BoundedMap<string, number>;
   readonly #now: () => number;
 
   /**
@@ -9,16 +10,13 @@ export class ExpiringSet {
    * @param now milliseconds on a clock that never jumps
    */
   constructor(max: number, now: () => number = () => performance.now()) {
-    this.#max = max;
+    this.#until = new BoundedMap(max);
     this.#now = now;
   }
 
   /** Remembers the string for so many milliseconds from now. */
   add(value: string, milliseconds: number): void {
-    this.#until.delete(value);
     this.#until.set(value, this.#now() + milliseconds);
-    const [oldest] = this.#until.keys();
-    if (this.#until.size > this.#max && oldest !== undefined) this.#until.delete(oldest);
   }
 
   delete(value: string): void {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { SingleFlight } from './single-flight.ts';
 
-/** Calls that are answered when the test says so. */
+/** Calls that are answered when the test decides. */
 class Calls {
   readonly begun: PromiseWithResolvers<string>[] = [];
 
@@ -18,12 +18,12 @@ class Calls {
   }
 }
 
-describe('FreshCalls', () => {
-  it('answers all who ask during a call by one more, which begins after they asked', async () => {
+describe('SingleFlight', () => {
+  it('answers all callers that come during a call by one more call, which begins after they came', async () => {
     const shared = new SingleFlight<string>();
     const calls = new Calls();
-    const first = shared.ask('key', calls.make);
-    const late = [shared.ask('key', calls.make), shared.ask('key', calls.make)];
+    const first = shared.run('key', calls.make);
+    const late = [shared.run('key', calls.make), shared.run('key', calls.make)];
     assert.equal(calls.begun.length, 1);
     calls.answer(0, 'old');
     assert.equal(await first, 'old');
@@ -33,47 +33,48 @@ describe('FreshCalls', () => {
     assert.equal(calls.begun.length, 2);
   });
 
-  it('calls anew for who asks when all is answered', async () => {
+  it('makes another call for a caller that comes after the answer', async () => {
     const shared = new SingleFlight<string>();
     for (const answer of ['one', 'two']) {
-      assert.equal(await shared.ask('key', () => Promise.resolve(answer)), answer);
+      assert.equal(await shared.run('key', () => Promise.resolve(answer)), answer);
     }
   });
 
-  it('calls at once for another key', () => {
+  it('makes calls for different keys at the same time', () => {
     const shared = new SingleFlight<string>();
     const calls = new Calls();
-    void shared.ask('one', calls.make);
-    void shared.ask('other', calls.make);
+    void shared.run('one', calls.make);
+    void shared.run('other', calls.make);
     assert.equal(calls.begun.length, 2);
   });
 
-  it('goes on after a call that failed, and fails only for who it was made for', async () => {
+  it('reports a failed call to its own callers only', async () => {
     const shared = new SingleFlight<string>();
-    const first = shared.ask('key', () => Promise.reject(new Error('no')));
-    const second = shared.ask('key', () => Promise.resolve('yes'));
+    const first = shared.run('key', () => Promise.reject(new Error('no')));
+    const second = shared.run('key', () => Promise.resolve('yes'));
     await assert.rejects(first, /no/);
     assert.equal(await second, 'yes');
   });
 
-  it('answers by a call that has begun less than the given time before the question', async (t) => {
+  it('answers by a call that began less than the given age before the caller came', async (t) => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
+    t.mock.timers.enable({ apis: ['setTimeout'] });
     const shared = new SingleFlight<string>(10);
     const calls = new Calls();
-    const asked = [shared.ask('key', calls.make)];
+    const asked = [shared.run('key', calls.make)];
     now = 9;
-    asked.push(shared.ask('key', calls.make));
+    asked.push(shared.run('key', calls.make));
     now = 10;
-    asked.push(shared.ask('key', calls.make));
+    asked.push(shared.run('key', calls.make));
     assert.equal(calls.begun.length, 1, 'one at a time');
     calls.answer(0, 'old');
     assert.deepEqual(await Promise.all(asked.slice(0, 2)), ['old', 'old']);
     calls.answer(1, 'new');
     assert.equal(await asked[2], 'new');
-    assert.equal(await shared.ask('key', calls.make), 'new', 'kept when it has ended');
+    assert.equal(await shared.run('key', calls.make), 'new', 'kept when it has ended');
     now = 20;
-    const last = shared.ask('key', calls.make);
+    const last = shared.run('key', calls.make);
     calls.answer(2, 'newest');
     assert.equal(await last, 'newest');
   });
@@ -81,9 +82,9 @@ describe('FreshCalls', () => {
   it('does not keep a failure', async () => {
     const shared = new SingleFlight<string>(1000);
     await assert.rejects(
-      shared.ask('key', () => Promise.reject(new Error('no'))),
+      shared.run('key', () => Promise.reject(new Error('no'))),
       /no/,
     );
-    assert.equal(await shared.ask('key', () => Promise.resolve('yes')), 'yes');
+    assert.equal(await shared.run('key', () => Promise.resolve('yes')), 'yes');
   });
 });

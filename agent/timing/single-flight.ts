@@ -1,36 +1,37 @@
-/** A call, who is answered by it, and who waits for the one after it. */
+/** A call, the callers that it answers, and those that wait for the next one. */
 interface Round<T> {
   readonly begunAt: number;
   readonly answer: Promise<T>;
   isUnderWay: boolean;
-  /** Makes the next call. */
-  call?: () => Promise<T>;
+  /** Makes the next call. Absent while no caller waits for it. */
+  nextCall?: () => Promise<T>;
   readonly next: PromiseWithResolvers<T>;
 }
 
 /**
- * Answers many askers with few calls, one at a time for each key. Who asks is answered by a call that began after the
- * question, or little before it; while one is under way that is too old, by the next, together with all others who do.
+ * Answers many callers by few calls, one at a time for each key. A caller is answered by a call that began after it
+ * asked, or less than a given age before. While an older call is under way, all later callers wait for the next one
+ * together.
+ *
+ * `JoinedCalls` is the other way to share calls: there any call under way will do, and it is aborted when all of its
+ * callers have left.
  */
 export class SingleFlight<T> {
   readonly #rounds = new Map<string, Round<T>>();
   readonly #maxAgeMs: number;
 
-  /** @param maxAgeMs milliseconds from the beginning of a call to a question that it may still answer; default none */
+  /** @param maxAgeMs how long before a caller the call may have begun that answers it, in milliseconds; default 0 */
   constructor(maxAgeMs = 0) {
     this.#maxAgeMs = maxAgeMs;
   }
 
-  /**
-   * @param key what is asked for
-   * @param call makes the call; when it rejects it does so for all who are answered by it, and is not kept
-   */
-  ask(key: string, call: () => Promise<T>): Promise<T> {
+  /** @param call makes the call; when it rejects, all of its callers get the error, and later ones make another call */
+  run(key: string, call: () => Promise<T>): Promise<T> {
     const round = this.#rounds.get(key);
     if (round === undefined) return this.#begin(key, call);
     if (performance.now() - round.begunAt < this.#maxAgeMs) return round.answer;
     if (!round.isUnderWay) return this.#begin(key, call);
-    round.call ??= call;
+    round.nextCall ??= call;
     return round.next.promise;
   }
 
@@ -53,11 +54,11 @@ export class SingleFlight<T> {
     return round.answer;
   }
 
-  /** @param keepMs milliseconds for which the answer may still be given */
+  /** @param keepMs milliseconds for which the answer is young enough for later callers */
   #end(key: string, round: Round<T>, keepMs: number): void {
     round.isUnderWay = false;
-    if (round.call !== undefined) {
-      round.next.resolve(this.#begin(key, round.call));
+    if (round.nextCall !== undefined) {
+      round.next.resolve(this.#begin(key, round.nextCall));
       return;
     }
     const forget = (): void => {

@@ -4,13 +4,12 @@ import { describe, it } from 'node:test';
 import type { Digest } from '../oci/digest.ts';
 import { makeImage, putImage, type TestImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
-import { connectTo } from '../testing/raw-http.ts';
 import { responseHead, startRogue, type RoguePeer } from '../testing/rogue-peer.ts';
 
 const NAME = 'registry.example/team/app:1.0';
 const LARGE = 8_000_000;
 
-/** Pulls one blob through a node whose directory names the rogue first and an honest holder second. */
+/** Pulls one blob through a node whose content routing names the rogue first and an honest holder second. */
 async function pullPast(
   rogue: RoguePeer,
   image: TestImage,
@@ -35,7 +34,7 @@ const fullHead = responseHead(200, {
   'docker-content-digest': large,
 });
 
-describe('a peer that fails before its body is passed over:', () => {
+describe('PeerTransfer asks another peer when one', () => {
   const faults: Record<string, Parameters<typeof startRogue>[0]> = {
     'closes without an answer': (socket) => socket.destroy(),
     'resets the connection': (socket) => socket.resetAndDestroy(),
@@ -57,17 +56,17 @@ describe('a peer that fails before its body is passed over:', () => {
           'content-length': 0,
         }),
       ),
-    'says another digest': (socket) =>
+    'states another digest': (socket) =>
       socket.write(
         responseHead(200, {
           'content-length': LARGE,
           'docker-content-digest': `sha256:${'0'.repeat(64)}`,
         }),
       ),
-    'does not say a length': (socket) => socket.write(responseHead(200, {})),
-    'compresses unasked': (socket) =>
+    'does not state a length': (socket) => socket.write(responseHead(200, {})),
+    'compresses the body without being asked': (socket) =>
       socket.write(responseHead(200, { 'content-length': 10, 'content-encoding': 'gzip' })),
-    'refuses a range that nobody asked for': (socket) =>
+    'refuses a range that was not requested': (socket) =>
       socket.write(responseHead(416, { 'content-length': 0 })),
     'sends a head and closes': (socket) => socket.end(fullHead),
     'sends a head and then nothing': (socket) => socket.write(fullHead),
@@ -91,61 +90,8 @@ describe('a peer that fails before its body is passed over:', () => {
   }
 });
 
-describe('a body that breaks goes on from another peer at the right byte:', () => {
-  const cut = 3_000_000;
-  const faults: Record<string, Parameters<typeof startRogue>[0]> = {
-    'closed in the middle': (socket) => socket.end(largeBytes.subarray(0, cut)),
-    'reset in the middle': (socket) =>
-      socket.write(largeBytes.subarray(0, cut), () => socket.resetAndDestroy()),
-    'stalled in the middle': (socket) => socket.write(largeBytes.subarray(0, cut)),
-    'closed before the last byte': (socket) => socket.end(largeBytes.subarray(0, LARGE - 1)),
-  };
-  for (const [fault, behave] of Object.entries(faults)) {
-    it(fault, async () => {
-      await using rogue = await startRogue((socket, request) => {
-        socket.write(fullHead);
-        behave(socket, request);
-      });
-      const { status, body, node } = await pullPast(rogue, image, large);
-      assert.equal(status, 200);
-      assert.ok(body.equals(largeBytes));
-      const metrics = await node.metrics.registry.metrics();
-      assert.match(metrics, /peerglass_resumes_total\{result="resumed"\} 1/);
-    });
-  }
-
-  it('of a range, too', async () => {
-    await using rogue = await startRogue((socket) => {
-      const range = `bytes 1000-${LARGE - 1}/${LARGE}`;
-      socket.write(responseHead(206, { 'content-length': LARGE - 1000, 'content-range': range }));
-      socket.end(largeBytes.subarray(1000, cut));
-    });
-    const { status, body } = await pullPast(rogue, image, large, { range: 'bytes=1000-' });
-    assert.equal(status, 206);
-    assert.ok(body.equals(largeBytes.subarray(1000)));
-  });
-
-  it('ends short of the declared length by FIN when nobody is left', async () => {
-    await using rogue = await startRogue((socket) => {
-      socket.write(fullHead);
-      socket.end(largeBytes.subarray(0, cut));
-    });
-    const router = new FixedRouter(providerOf('rogue', rogue));
-    await using node = await startMirror({ router });
-    const socket = await connectTo(node.origin);
-    socket.write(`GET /v2/team/app/blobs/${large} HTTP/1.1\r\nhost: x\r\n\r\n`);
-    const chunks: Buffer[] = [];
-    // A reset would make the loop throw.
-    for await (const chunk of socket) chunks.push(chunk as Buffer);
-    const received = Buffer.concat(chunks);
-    const body = received.subarray(received.indexOf('\r\n\r\n') + 4);
-    assert.equal(body.length, cut);
-    assert.ok(body.equals(largeBytes.subarray(0, cut)));
-  });
-});
-
-describe('wrong bytes', () => {
-  it('of a small blob never reach the client, and the peer is forgotten for it', async () => {
+describe('PeerTransfer', () => {
+  it('never gives wrong bytes of a small blob to the client, and forgets the record of the peer', async () => {
     await using rogue = await startRogue((socket) => {
       socket.write(responseHead(200, { 'content-length': 1000, 'docker-content-digest': small }));
       socket.write(Buffer.alloc(1000));
@@ -156,7 +102,7 @@ describe('wrong bytes', () => {
     assert.deepEqual(forgotten, ['rogue']);
   });
 
-  it('of a manifest by tag are found by the digest that the peer itself claims', async () => {
+  it('finds wrong bytes of a manifest by tag from the digest that the peer itself states', async () => {
     await using honest = await startMirror();
     putImage(honest.store, image, NAME);
     await using rogue = await startRogue((socket) => {
@@ -181,9 +127,9 @@ describe('wrong bytes', () => {
   });
 });
 
-describe('a length that the manifest does not say', () => {
+describe('PeerTransfer, when the manifest states another length,', () => {
   for (const by of [-1000, 1000]) {
-    it(`has the peer passed over, ${by} bytes`, async () => {
+    it(`asks another peer than the one whose length is ${by} bytes off`, async () => {
       await using rogue = await startRogue((socket, request) => {
         if (!request.includes(large)) {
           socket.write(responseHead(404, { 'content-length': 0 }));
@@ -207,8 +153,8 @@ describe('a length that the manifest does not say', () => {
   }
 });
 
-describe('when no peer delivers', () => {
-  it('answers 404 although every provider fails, and counts why', async () => {
+describe('PeerTransfer, when no peer delivers,', () => {
+  it('has the mirror answer 404 when every provider fails, and counts the reason', async () => {
     await using rogue = await startRogue((socket) => socket.destroy());
     const router = new FixedRouter(providerOf('rogue', rogue));
     await using node = await startMirror({ router });
@@ -223,7 +169,7 @@ describe('when no peer delivers', () => {
     );
   });
 
-  it('answers 404 within its bound while the directory stays silent', async () => {
+  it('has the mirror answer 404 in bounded time when content routing is silent', async () => {
     const router = {
       async *lookup(_key: string, signal?: AbortSignal): AsyncGenerator<never> {
         await new Promise((resolve) => signal?.addEventListener('abort', resolve));

@@ -1,127 +1,77 @@
 import type { Content, ContentSource } from '../content/content-source.ts';
-import { rangeLength } from '../oci/byte-range.ts';
-import { OciError } from '../oci/errors.ts';
-import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
-import type { Provider } from '../routing/router.ts';
+import { contentKey, type ContentRequest } from '../oci/content-request.ts';
 import { Backoff } from '../timing/backoff.ts';
-import { AttemptSlots } from './select/attempt-slots.ts';
-import { Bandwidth } from './body/bandwidth.ts';
-import { Blocklist } from './select/blocklist.ts';
-import { contentKey, rangeOf, wholeOf, type ContentRequest } from '../oci/content-request.ts';
-import { Attribution, type AttributionComponents } from './verify/attribution.ts';
-import { TransferRecord } from './verify/transfer-record.ts';
-import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
-import { KnownSizes } from './select/known-sizes.ts';
-import { FirstByteTimes } from './select/first-byte-times.ts';
+import { PausableTimeout } from '../timing/pausable-timeout.ts';
+import { PeerError } from './client/peer-error.ts';
+import type { ContentDelivery } from './content-delivery.ts';
+import { firstGoodAnswer, NotDeliveredError } from './first-good-answer.ts';
+import type { Blocklist } from './select/blocklist.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
   type PeerAttemptsInit,
 } from './select/peer-attempts.ts';
-import { PausableTimeout } from '../timing/pausable-timeout.ts';
-import { moveTo } from './body/moving-body.ts';
-import type { PeerResponse } from './client/peer-client.ts';
-import { PeerError } from './client/peer-error.ts';
-import { PeerScores } from './select/peer-score.ts';
-import { PeerRace, type PeerStream } from './select/peer-race.ts';
-import { ChunkSizes } from './body/chunk-sizes.ts';
-import { PeerResponsiveness } from './select/peer-responsiveness.ts';
-import { resumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
-import { checkedInPassing } from './verify/verified-body.ts';
-import { destroyQuietly } from '../streams/destroy-quietly.ts';
+import type { Attribution } from './verify/attribution.ts';
 
-/** How often peers are looked for when a piece of a blob is asked for that must not be refused: some twelve seconds. */
-const MAX_PIECE_TRIES = 4;
+/** Searches for a later chunk of a blob, which must not be refused: some twelve seconds with the time for each. */
+const MAX_CHUNK_SEARCHES = 4;
 
-/** The waits between, in milliseconds. */
-const PIECE_BACKOFF = { first: 200, most: 1_600 };
+/** The waits between these searches, in milliseconds. */
+const CHUNK_BACKOFF = { first: 200, most: 1_600 };
 
-/** Bounds of a transfer. */
-export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
-  /**
-   * From the request to the first byte of a good answer, over all peers, in milliseconds; the time in which
-   * held-back content arrives is not counted. Default 2500.
-   */
-  readonly firstByteBudget?: number;
-  /** What is held back until it is verified. */
-  readonly holdBack?: VerifiedBufferInit;
-  /** The zone of this node; empty, which is the default, when it has none. */
-  readonly zone?: string;
-  /** Bytes per second that bodies from peers may take in all; 0, the default, for no limit. */
-  readonly downloadLimit?: number;
+/** Parts of a {@link PeerTransfer}; `createPeerTransfer` makes them. */
+export interface PeerTransferComponents {
+  /** What the attempts of all requests share. */
+  readonly attempts: PeerAttemptsComponents;
+  /** Makes content of the first good answer. */
+  readonly delivery: ContentDelivery;
+  /** Puts peers that sent wrong bytes on the blocklist, before their content is requested again. */
+  readonly attribution: Attribution;
 }
 
-/** What a {@link PeerTransfer} works with. */
-export interface PeerTransferComponents
-  extends
-    Omit<
-      PeerAttemptsComponents,
-      'bans' | 'standing' | 'slots' | 'sizes' | 'pieceLengths' | 'profiles' | 'firstBytes'
-    >,
-    Pick<AttributionComponents, 'store'> {}
-
-/** Gets content from whichever peer delivers it. */
+/** The peers as a source of content: gets it from whichever peer delivers it. */
 export class PeerTransfer implements ContentSource {
-  readonly #components: PeerAttemptsComponents;
+  readonly #components: PeerTransferComponents;
   readonly #init: PeerAttemptsInit;
-  readonly #holdBack: VerifiedBuffer;
-  readonly #deliveries: Attribution;
-  readonly #download: Bandwidth | undefined;
 
-  constructor(components: PeerTransferComponents, init: PeerTransferInit) {
-    const { zone = '', downloadLimit = 0 } = init;
-    const bans = new Blocklist(components);
-    this.#components = {
-      ...components,
-      bans,
-      standing: new PeerResponsiveness(),
-      slots: new AttemptSlots(),
-      sizes: new KnownSizes(),
-      pieceLengths: new ChunkSizes(),
-      profiles: new PeerScores({ zone }),
-      firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
-    };
-    this.#init = { firstByteBudget: 2_500, ...init };
-    this.#holdBack = new VerifiedBuffer(init.holdBack);
-    this.#deliveries = new Attribution({ ...components, bans });
-    this.#download = downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined;
+  constructor(components: PeerTransferComponents, init: PeerAttemptsInit) {
+    this.#components = components;
+    this.#init = init;
   }
 
   /** The peers that sent wrong bytes and are not asked. */
-  get bans(): Pick<Blocklist, 'count' | 'status'> {
-    return this.#components.bans;
+  get blocklist(): Pick<Blocklist, 'count' | 'status'> {
+    return this.#components.attempts.bans;
   }
 
-  /** Ends what goes on behind the requests. */
+  /** Ends all work that goes on after its request, such as commit watches. */
   stop(): void {
-    this.#deliveries.stop();
+    this.#components.attribution.stop();
   }
 
   /**
-   * Asks peers until one answers well; several times for a piece of a blob that containerd asks nobody else for.
+   * Asks peers until one answers well. For a later chunk of a blob, which containerd requests of no other host, it
+   * searches several times.
    *
    * @param signal ends everything, the body included
-   * @returns `undefined` when no peer has it or none answers in time
-   * @throws OciError `RANGE_INVALID` when a holder says that the range is not satisfiable and none delivers
+   * @returns `undefined` when no peer has the content or none answers in time
+   * @throws OciError `RANGE_INVALID` when a holder has stated that the range is not satisfiable and no peer delivers
    */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
-    const { metrics, logger } = this.#components;
-    const attempts = new PeerAttempts(request, this.#components, this.#init);
-    await this.#deliveries.settled(contentKey(request), signal);
+    const { metrics, logger } = this.#components.attempts;
+    const attempts = new PeerAttempts(request, this.#components.attempts, this.#init);
+    await this.#components.attribution.waitFor(contentKey(request), signal);
     const start = performance.now();
-    const backoff = new Backoff(PIECE_BACKOFF);
-    for (let triesLeft = attempts.pieces.isLater ? MAX_PIECE_TRIES : 1; ; triesLeft -= 1) {
-      using budget = new PausableTimeout(
-        this.#init.firstByteBudget,
-        () => new PeerError('timeout', 'no peer answered in time'),
-      );
+    const backoff = new Backoff(CHUNK_BACKOFF);
+    const maxSearches = attempts.pieces.isLater ? MAX_CHUNK_SEARCHES : 1;
+    for (let search = 1; ; search += 1) {
       try {
-        const content = await this.#firstGood(attempts, signal, budget);
+        const content = await this.#search(attempts, signal);
         metrics.firstByte.observe((performance.now() - start) / 1000);
         return content;
       } catch (error) {
-        if (!(error instanceof NotDelivered)) throw error;
-        if (triesLeft === 1) {
+        if (!(error instanceof NotDeliveredError)) throw error;
+        if (search === maxSearches) {
           const { reason } = error;
           metrics.fallThroughs.inc({ reason });
           logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
@@ -134,175 +84,16 @@ export class PeerTransfer implements ContentSource {
     }
   }
 
-  async #firstGood(
-    attempts: PeerAttempts,
-    signal: AbortSignal,
-    budget: PausableTimeout,
-  ): Promise<Content> {
-    // A manifest is always fetched whole: it is small, and only whole it can be verified.
-    const isManifest = attempts.request.kind === 'manifest';
-    const request = isManifest
-      ? wholeOf(attempts.request)
-      : attempts.pieces.firstOf(attempts.request);
-    const inTime = AbortSignal.any([signal, budget.signal]);
-    using race = new PeerRace(attempts, request, signal, inTime);
-    for (;;) {
-      const result = await race.next();
-      signal.throwIfAborted();
-      if (result.kind !== 'source') {
-        if (attempts.unsatisfiable) {
-          throw new OciError('RANGE_INVALID', 'no byte of the range exists');
-        }
-        if (attempts.anyBusy) throw new NotDelivered('providers-busy');
-        if (attempts.anyAsked) throw new NotDelivered('providers-failed');
-        const late = result.kind === 'timeout' || budget.signal.aborted;
-        throw new NotDelivered(late ? 'lookup-timeout' : 'no-provider');
-      }
-      try {
-        return await this.#deliver(attempts, result, signal, budget);
-      } catch (error) {
-        signal.throwIfAborted();
-        attempts.broke(result.provider, error);
-      }
-    }
+  async #search(attempts: PeerAttempts, signal: AbortSignal): Promise<Content> {
+    using timeout = new PausableTimeout(
+      this.#init.firstByteBudget,
+      () => new PeerError('timeout', 'no peer answered in time'),
+    );
+    return await firstGoodAnswer(
+      attempts,
+      (stream) => this.#components.delivery.deliver(attempts, stream, timeout, signal),
+      timeout.signal,
+      signal,
+    );
   }
-
-  async #deliver(
-    attempts: PeerAttempts,
-    source: PeerStream,
-    signal: AbortSignal,
-    budget: PausableTimeout,
-  ): Promise<Content> {
-    const { kind, method } = attempts.request;
-    const { provider, response } = source;
-    const { descriptor, origin, body } = response;
-    if (kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
-      body.destroy();
-      throw new PeerError('protocol', 'a manifest larger than manifests may be');
-    }
-    if (method === 'HEAD') return { kind: 'head', descriptor, origin };
-    if (!this.#holdBack.takes(kind, descriptor))
-      return await this.#stream(attempts, source, signal);
-    budget.pause();
-    try {
-      const whole = await this.#whole(attempts, provider, response, signal);
-      const { bytes, room } = await this.#holdBack.read(whole);
-      // Whoever comes next pays for it: what is held back is small, and others wait for it.
-      this.#download?.charge(bytes.length);
-      this.#components.metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
-      const content = { kind: 'whole', descriptor: whole.descriptor, origin, bytes } as const;
-      if (kind === 'blob') return { ...content, ...(room && { reservation: room }) };
-      room?.[Symbol.dispose](); // all who ask for a manifest share it
-      this.#components.sizes.note(bytes);
-      return content;
-    } finally {
-      budget.resume();
-    }
-  }
-
-  /** The answer, or another to a request for all of the content where it is a part: only a whole can be verified. */
-  async #whole(
-    attempts: PeerAttempts,
-    provider: Provider,
-    response: PeerResponse,
-    signal: AbortSignal,
-  ): Promise<PeerResponse> {
-    const { descriptor, range, body } = response;
-    if (rangeLength(range) === descriptor.size) return response;
-    destroyQuietly(body);
-    const whole = await attempts.ask(provider, wholeOf(attempts.request), signal);
-    if (whole.descriptor.size === descriptor.size) return whole;
-    destroyQuietly(whole.body);
-    throw new PeerError('protocol', 'another size than a moment before');
-  }
-
-  async #stream(attempts: PeerAttempts, source: PeerStream, signal: AbortSignal): Promise<Content> {
-    const { descriptor, origin } = source.response;
-    const range = rangeOf(attempts.request, descriptor);
-    const content = { kind: 'stream', descriptor, origin, range } as const;
-    if (await this.#deliveries.isVerifiedByClient(descriptor)) {
-      const followed = <T extends BodyChunk>(read: ReadBody<T>): AsyncGenerator<T> =>
-        this.#followed(attempts, source, read, signal);
-      return { ...content, ...this.#ways(followed, signal) };
-    }
-    if (rangeLength(range) === descriptor.size) {
-      return { ...content, body: this.#checked(attempts, source, signal) };
-    }
-    // A part cannot be verified by anybody but who has the rest.
-    const delivery = new TransferRecord(attempts.request, descriptor);
-    const { metrics } = this.#components;
-    const part = <T extends BodyChunk>(read: ReadBody<T>): AsyncGenerator<T> =>
-      resumingBody(attempts, source, delivery, read, metrics, signal, this.#download);
-    return { ...content, ...this.#ways(part, signal) };
-  }
-
-  /** The body as a stream and, where there is that way, moved within the kernel; one of the two is to be taken. */
-  #ways(
-    deliver: <T extends BodyChunk>(read: ReadBody<T>) => AsyncGenerator<T>,
-    signal: AbortSignal,
-  ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
-    const { kernel } = this.#components.client;
-    const body = deliver(asStream);
-    if (kernel === undefined) return { body };
-    return {
-      body,
-      async moveTo(sink) {
-        const pieces = deliver((answer) => moveTo(answer, sink, kernel, signal));
-        while ((await pieces.next()).done !== true);
-      },
-    };
-  }
-
-  /** For a client that verifies the blob: what becomes of it there is followed. */
-  async *#followed<T extends BodyChunk>(
-    attempts: PeerAttempts,
-    source: PeerStream,
-    read: ReadBody<T>,
-    signal: AbortSignal,
-  ): AsyncGenerator<T> {
-    const { metrics } = this.#components;
-    const delivery = this.#deliveries.begin(attempts.request, source.response.descriptor);
-    try {
-      yield* resumingBody(attempts, source, delivery, read, metrics, signal, this.#download);
-    } finally {
-      this.#deliveries.ended(delivery);
-    }
-  }
-
-  /** For any other client: it is hashed in passing. */
-  async *#checked(
-    attempts: PeerAttempts,
-    source: PeerStream,
-    signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const { metrics } = this.#components;
-    const { descriptor } = source.response;
-    const delivery = new TransferRecord(attempts.request, descriptor);
-    try {
-      yield* checkedInPassing(
-        resumingBody(attempts, source, delivery, asStream, metrics, signal, this.#download),
-        descriptor,
-      );
-      metrics.verdicts.inc({ result: 'right' });
-    } catch (error) {
-      if (error instanceof PeerError && error.reason === 'digest') {
-        void this.#deliveries.foundWrong(delivery);
-      }
-      throw error;
-    }
-  }
-}
-
-/** Why a request is left to the upstream registry; the label of `peerglass_fall_throughs_total`. */
-class NotDelivered extends Error {
-  readonly reason: 'no-provider' | 'lookup-timeout' | 'providers-failed' | 'providers-busy';
-
-  constructor(reason: NotDelivered['reason']) {
-    super(reason);
-    this.reason = reason;
-  }
-}
-
-function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {
-  return body as AsyncIterable<Buffer>;
 }

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { toArchive } from '../../scripts/image/archive.ts';
+import { toArchive } from '../../scripts/oci-image/archive.ts';
 import {
   blobPath,
   IMAGE_NAME,
@@ -12,7 +12,7 @@ import {
   REF_NAME,
   writeIndex,
   type Descriptor,
-} from '../../scripts/image/oci-layout.ts';
+} from '../../scripts/oci-image/oci-layout.ts';
 import { hostPlatform } from '../images/image.ts';
 import { execute } from './child.ts';
 import { runDirectory } from './run.ts';

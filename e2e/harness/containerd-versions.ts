@@ -6,7 +6,7 @@ import {
   debianCodename,
   downloadPackages,
   unpackPackages,
-} from '../../scripts/image/debian-suite.ts';
+} from '../../scripts/system/debian-suite.ts';
 import { execute } from './child.ts';
 import { withLock } from './debian.ts';
 

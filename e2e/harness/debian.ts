@@ -2,7 +2,7 @@ import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { retry } from '../../scripts/image/command.ts';
+import { retry } from '../../scripts/system/command.ts';
 import { execute } from './child.ts';
 
 /** Debian packages that the e2e tests need. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { toArchive } from '../../scripts/image/archive.ts';
+import { toArchive } from '../../scripts/oci-image/archive.ts';
 import { buildImage, type BuiltImage, type ImageSpec } from '../images/image.ts';
 import { runDirectory } from './run.ts';
 

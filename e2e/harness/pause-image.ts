@@ -5,14 +5,14 @@ import { buffer } from 'node:stream/consumers';
 
 import { pack } from 'tar-stream';
 
-import { toArchive } from '../../scripts/image/archive.ts';
+import { toArchive } from '../../scripts/oci-image/archive.ts';
 import {
   addToIndex,
   IMAGE_NAME,
   initLayout,
   putBlob,
   putJson,
-} from '../../scripts/image/oci-layout.ts';
+} from '../../scripts/oci-image/oci-layout.ts';
 import { hostPlatform } from '../images/image.ts';
 import { PAUSE_IMAGE } from './containerd-config.ts';
 

@@ -2,7 +2,7 @@ import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { debianCodename } from '../../scripts/image/debian-suite.ts';
+import { debianCodename } from '../../scripts/system/debian-suite.ts';
 import { execute } from './child.ts';
 import { installPackages, missingPackages } from './debian.ts';
 import { allContainerdReleases, type ContainerdRelease } from './containerd-versions.ts';

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-import { blobPath } from '../../scripts/image/oci-layout.ts';
+import { blobPath } from '../../scripts/oci-image/oci-layout.ts';
 import { PORTS } from './agent-process.ts';
 import type { Child } from './child.ts';
 import type { ImageFixture } from './fixtures.ts';

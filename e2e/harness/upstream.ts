@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { blobPath, type Descriptor } from '../../scripts/image/oci-layout.ts';
+import { blobPath, type Descriptor } from '../../scripts/oci-image/oci-layout.ts';
 import type { Child } from './child.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';

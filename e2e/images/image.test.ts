@@ -9,9 +9,14 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { extract } from 'tar-stream';
 
-import { toArchive } from '../../scripts/image/archive.ts';
+import { toArchive } from '../../scripts/oci-image/archive.ts';
 import { buildImage, hostPlatform } from './image.ts';
-import { blobPath, IMAGE_NAME, readIndex, readManifest } from '../../scripts/image/oci-layout.ts';
+import {
+  blobPath,
+  IMAGE_NAME,
+  readIndex,
+  readManifest,
+} from '../../scripts/oci-image/oci-layout.ts';
 
 const NAME = 'registry.example.test/team/app:1.0';
 

@@ -8,7 +8,7 @@ import {
   REF_NAME,
   type Descriptor,
   type Platform,
-} from '../../scripts/image/oci-layout.ts';
+} from '../../scripts/oci-image/oci-layout.ts';
 
 /** One platform of an image to generate. */
 interface PlatformSpec extends Platform {

@@ -6,7 +6,7 @@ import { constants, createGzip, createZstdCompress } from 'node:zlib';
 
 import { pack, type Pack } from 'tar-stream';
 
-import { putBlob, tap, type Descriptor } from '../../scripts/image/oci-layout.ts';
+import { putBlob, tap, type Descriptor } from '../../scripts/oci-image/oci-layout.ts';
 import { randomBytes } from './random.ts';
 
 /** How a layer's tar is packed. */

@@ -10,7 +10,7 @@ import { extract } from 'tar-stream';
 
 import { buildImage, type BuiltImage } from '../../scripts/image/build-image.ts';
 import { readMetadata } from '../../scripts/image/metadata.ts';
-import { blobPath, readIndex, readManifest } from '../../scripts/image/oci-layout.ts';
+import { blobPath, readIndex, readManifest } from '../../scripts/oci-image/oci-layout.ts';
 import { parsePlatform } from '../../scripts/image/platform.ts';
 import { execute } from '../harness/child.ts';
 import { runDirectory } from '../harness/run.ts';

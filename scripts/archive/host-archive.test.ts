@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 import type { FileTree } from '../image/file-tree.ts';
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 import { PLATFORMS } from '../image/platform.ts';
 import { archiveName, hostTree, writeArchive } from './host-archive.ts';
 
@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '../..');
 const platform = PLATFORMS.find(({ node }) => node === process.arch);
 
 test(
-  'an archive is the same when it is built again, and what tar and sha256sum understand',
+  'archives have the same bytes when they are built again, and tar and sha256sum accept them',
   { skip: platform === undefined && 'no archive is built for this architecture' },
   async (t) => {
     assert.ok(platform !== undefined);
@@ -31,7 +31,7 @@ test(
     });
     await runCommand(['tar', '-xzf', file, '-C', output]);
     const folder = join(output, archiveName(init));
-    // From the archive alone: nothing of the checkout is near.
+    // The agent must run with the files of the archive alone.
     const version = await runCommand([
       join(folder, 'node'),
       join(folder, 'peerglass.mjs'),

@@ -10,11 +10,11 @@ import { FileTree } from '../image/file-tree.ts';
 import { NODE_PATH, nodeTree } from '../image/node-layer.ts';
 import type { Platform } from '../image/platform.ts';
 
-/** An archive to be made. */
+/** Options of an archive. */
 export interface HostArchiveInit {
   /** Folder of the repository. */
   readonly root: string;
-  /** Folder for what is fetched. */
+  /** Folder for downloads. */
   readonly cache: string;
   readonly version: string;
   readonly platform: Platform;
@@ -29,18 +29,18 @@ const DEPLOYED = {
   'peerglass.service': 0o644,
 } as const;
 
-/** What `uname -m` says, by Node.js's word for it. */
+/** Output of `uname -m`, by Node.js's name of the architecture. */
 const MACHINES = { x64: 'x86_64', arm64: 'aarch64' } as const;
 
-/** As for the layers of the image: level 9 takes three times as long and saves next to nothing. */
+/** As for the layers of the image: level 9 takes three times as long, and saves almost nothing. */
 const GZIP_LEVEL = 6;
 
-/** What an archive is called, and the folder that it unpacks to. */
+/** Name of an archive, and of the folder in it. */
 export function archiveName({ version, platform }: HostArchiveInit): string {
   return `peerglass-${version}-linux-${platform.architecture}`;
 }
 
-/** What a host needs, below one folder: the parts of the image that are ours, Node.js, and the script that installs them. */
+/** Builds the content of an archive: the agent and Node.js, as in the image, and the installer. */
 export async function hostTree(init: HostArchiveInit): Promise<FileTree> {
   const { root, cache, platform } = init;
   const agent = await agentTree(root, platform, cache);
@@ -74,8 +74,8 @@ export async function hostTree(init: HostArchiveInit): Promise<FileTree> {
 }
 
 /**
- * Writes the tree as a `.tar.gz`, the same bytes for the same tree and Node.js (whose zlib packs it), and its checksum
- * beside it as `sha256sum --check` takes it.
+ * Writes the tree as a `.tar.gz`, and beside it a checksum file for `sha256sum --check`. The same tree and the same version
+ * of Node.js, whose zlib compresses it, give the same bytes.
  */
 export async function writeArchive(tree: FileTree, file: string): Promise<void> {
   await mkdir(join(file, '..'), { recursive: true });

@@ -73,13 +73,13 @@ function read(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
 
-/** What the service of the installation gets to see. */
+/** The environment of the installed service. */
 function environment(): Readonly<Record<string, string>> {
   return serviceCommand(parseUnit(read(UNIT)), (path) => read(path)).env;
 }
 
-describe('the script that installs', () => {
-  it('leaves nothing behind when it is asked to remove what it installed', () => {
+describe('the installer', () => {
+  it('removes everything that it installed', () => {
     writeFileSync(join(root, 'etc/rc.local'), 'of the host');
     const before = fileTree(root);
     install('--k3s', '--bootstrap', '10.0.0.1');
@@ -88,16 +88,16 @@ describe('the script that installs', () => {
       fileTree(root)['etc/systemd/system/multi-user.target.wants/peerglass.service'] ?? '',
       /^link \/etc\/systemd\/system\/peerglass\.service$/,
     );
-    // What the service would have made.
+    // The service would have created this folder.
     mkdirSync(join(root, 'var/lib/peerglass'), { recursive: true });
     const { status, stderr } = run(join(root, 'usr/local/lib/peerglass/install'), '--uninstall');
     assert.equal(status, 0, stderr);
-    // Made by the host, not by the script.
+    // The host, not the script, created this folder.
     rmSync(join(root, 'var'), { recursive: true });
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('keeps what is of others, and says so', () => {
+  it('keeps files of other programs, and reports them', () => {
     install();
     writeFileSync(join(root, 'etc/peerglass/tls.key'), '');
     const { stderr } = run(join(archive, 'install'), '--root', root, '--uninstall');
@@ -113,7 +113,7 @@ describe('the script that installs', () => {
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('upgrades, and keeps options and a unit that were edited', () => {
+  it('upgrades, and keeps edited options and an edited unit', () => {
     install('--k3s');
     for (const path of [OPTIONS, UNIT]) writeFileSync(join(root, path), `${read(path)}# mine\n`);
     writeFileSync(join(archive, 'peerglass.mjs'), 'newer');
@@ -124,7 +124,7 @@ describe('the script that installs', () => {
     assert.match(stderr, /peerglass\.service was written by hand and is kept/);
   });
 
-  it('replaces the unit of the version before', () => {
+  it('replaces the unit of the previous version', () => {
     install();
     const unit = readFileSync(join(DEPLOY, 'peerglass.service'), 'utf8');
     writeFileSync(join(archive, 'peerglass.service'), `${unit}# newer\n`);
@@ -132,7 +132,7 @@ describe('the script that installs', () => {
     assert.match(read(UNIT), /# newer\n$/);
   });
 
-  it('leaves options alone that were there before the first installation', () => {
+  it('keeps options that existed before the first installation', () => {
     mkdirSync(join(root, 'etc/peerglass'));
     writeFileSync(join(root, OPTIONS), 'LOG_LEVEL=WARN\n');
     const before = fileTree(root);
@@ -141,7 +141,7 @@ describe('the script that installs', () => {
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('does nothing in a dry run, and tells of every file', () => {
+  it('does nothing in a dry run, and lists every file', () => {
     const before = fileTree(root);
     const { stdout } = install('--dry-run');
     assert.deepEqual(fileTree(root), before);
@@ -155,7 +155,7 @@ describe('the script that installs', () => {
     assert.deepEqual(fileTree(root), installed);
   });
 
-  it('puts the folder for programs into the unit and the command', () => {
+  it('writes the folder of the programs into the unit and the command', () => {
     install('--prefix=/opt/mirror');
     const { command } = serviceCommand(parseUnit(read(UNIT)), () => undefined);
     assert.equal(command[0], '/opt/mirror/lib/peerglass/node');
@@ -166,7 +166,7 @@ describe('the script that installs', () => {
     assert.equal(fileTree(join(root, 'opt'))['.'], undefined);
   });
 
-  it('writes options as the agent takes them', () => {
+  it('writes options that the agent accepts', () => {
     install('--rke2', '--bootstrap', '10.0.0.1,fd00::1,/dns4/a.example/tcp/5001');
     const env = environment();
     assert.equal(
@@ -185,15 +185,14 @@ describe('the script that installs', () => {
   });
 
   it(
-    'removes what an interrupted installation made, and runs no program of others',
+    'removes the files of an interrupted installation, and runs no program of others',
     {
       skip:
-        process.getuid?.() !== 0 &&
-        'needs root for folders of its own in the place of those of the host',
+        process.getuid?.() !== 0 && 'needs root to mount its own folders over those of the host',
     },
     () => {
       writeFileSync(join(archive, 'node'), '#!/bin/sh\necho node "$@"\n', { mode: 0o755 });
-      // systemd, whose systemctl knows no unit that is not there, and somebody else's program, at which the installation ends.
+      // A systemctl that knows no units, and a program of another package, at which the installation stops.
       const { status, stdout, stderr } = run(
         'unshare',
         ...['--mount', 'sh', '-eu', '-c'],
@@ -226,7 +225,7 @@ describe('the script that installs', () => {
   });
 });
 
-describe('the script that installs refuses', () => {
+describe('the installer', () => {
   const refusals: readonly [string, readonly string[], number, RegExp][] = [
     ['unknown options', ['--k8s'], 2, /unknown option --k8s; see --help/],
     ['an option without its value', ['--prefix'], 2, /--prefix needs a value/],
@@ -236,7 +235,7 @@ describe('the script that installs refuses', () => {
     ['to remove what is not there', ['--uninstall'], 1, /nothing is installed/],
   ];
   for (const [what, args, status, message] of refusals) {
-    it(what, () => {
+    it(`refuses ${what}`, () => {
       const before = fileTree(root);
       const outcome = run(join(archive, 'install'), '--root', root, ...args);
       assert.equal(outcome.status, status, outcome.stderr);
@@ -245,7 +244,7 @@ describe('the script that installs refuses', () => {
     });
   }
 
-  it('a file of others in the place of one of its own', () => {
+  it('refuses to replace a file of another program', () => {
     mkdirSync(join(root, 'usr/local/bin'), { recursive: true });
     writeFileSync(join(root, 'usr/local/bin/peerglass'), 'mine');
     const { status, stderr } = run(join(archive, 'install'), '--root', root);
@@ -255,7 +254,7 @@ describe('the script that installs refuses', () => {
     assert.equal(read('usr/local/bin/peerglass'), 'mine');
   });
 
-  it('an archive for another machine, or none', () => {
+  it('refuses an archive for another machine, and a folder that is not an archive', () => {
     writeFileSync(join(archive, 'architecture'), 'riscv64\n');
     const other = run(join(archive, 'install'), '--dry-run');
     assert.match(other.stderr, /this archive is for riscv64, and this machine is/);
@@ -265,7 +264,7 @@ describe('the script that installs refuses', () => {
     assert.deepEqual([other.status, none.status], [1, 1]);
   });
 
-  it('a root that is not there', () => {
+  it('refuses a root that does not exist', () => {
     for (const more of [[], ['--dry-run'], ['--uninstall']]) {
       const { status, stderr } = run(join(archive, 'install'), '--root', `${root}/none`, ...more);
       assert.equal(status, 2, stderr);
@@ -273,15 +272,15 @@ describe('the script that installs refuses', () => {
     }
   });
 
-  it('a machine on which Node.js does not run', () => {
+  it('refuses a machine on which Node.js does not run', () => {
     writeFileSync(join(archive, 'node'), '#!/bin/sh\necho no libstdc++ >&2\nexit 127\n');
     const { status, stderr } = run(join(archive, 'install'), '--dry-run');
     assert.equal(status, 1);
     assert.match(stderr, /Node\.js does not run here: no libstdc\+\+/);
   });
 
-  it('a host without containerd', async () => {
-    // The paths of the host itself: whatever is there, this one is not.
+  it('refuses a host without containerd', async () => {
+    // The script checks paths of the host itself, so the test replaces the one of the options.
     const env = join(folder, 'peerglass.env');
     const script = readFileSync(join(archive, 'install'), 'utf8');
     const own = script.replace('options=/etc/peerglass/peerglass.env', `options=${env}`);
@@ -300,11 +299,15 @@ describe('the script that installs refuses', () => {
     }
   });
 
-  it('whoever is not root', { skip: process.getuid?.() !== 0 && 'needs root to be less' }, () => {
-    chmodSync(folder, 0o755);
-    const words = ['--reuid', '65534', '--clear-groups', join(archive, 'install')];
-    const { status, stderr } = run('setpriv', ...words);
-    assert.equal(status, 1);
-    assert.match(stderr, /not root: run it with sudo/);
-  });
+  it(
+    'refuses a user who is not root',
+    { skip: process.getuid?.() !== 0 && 'needs root to drop it' },
+    () => {
+      chmodSync(folder, 0o755);
+      const words = ['--reuid', '65534', '--clear-groups', join(archive, 'install')];
+      const { status, stderr } = run('setpriv', ...words);
+      assert.equal(status, 1);
+      assert.match(stderr, /not root: run it with sudo/);
+    },
+  );
 });

@@ -18,9 +18,9 @@ import { readValues } from './values-file.ts';
 
 /** The oldest and the newest Kubernetes that the chart is for. */
 const KUBERNETES = ['1.25', '1.37'];
-/** Kinds that Kubernetes itself does not know. */
+/** API groups of custom resources. */
 const CUSTOM = /^(monitoring\.coreos\.com|autoscaling\.k8s\.io|grafana\.integreatly\.org)\//;
-/** Kinds that give rights. */
+/** Kinds of RBAC. */
 const RIGHTS = /^(Cluster)?Role(Binding)?$/;
 
 const reason = missing('helm');
@@ -34,7 +34,7 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** Everything that is rendered, once. */
+/** Cache of rendered manifests. */
 const rendered = new Map<string, Promise<Manifest[]>>();
 function render(name: string, kubernetes = '1.37'): Promise<Manifest[]> {
   const key = `${name} ${kubernetes}`;
@@ -43,7 +43,7 @@ function render(name: string, kubernetes = '1.37'): Promise<Manifest[]> {
   return manifests;
 }
 
-/** The one object with this kind and name. */
+/** The object with this kind and name, of which there must be exactly one. */
 function find(manifests: readonly Manifest[], kind: string, name = 'test-peerglass'): Manifest {
   const [found, ...more] = manifests.filter((it) => it.kind === kind && it.metadata.name === name);
   assert.ok(found !== undefined && more.length === 0, `${kind} ${name}`);
@@ -55,7 +55,7 @@ async function agent(name: string): Promise<{ init: readonly Container[]; regist
   return { init: pod.initContainers ?? [], registry: pod.containers[0] };
 }
 
-/** The agent's container with other values than those of the matrix. */
+/** The agent's container with values that are not in the matrix. */
 async function agentWith(values: unknown): Promise<Container> {
   return find(await template(values, '1.37'), 'DaemonSet').spec.template.spec.containers[0];
 }
@@ -77,7 +77,7 @@ describe('the chart', { skip }, () => {
 
   for (const kubernetes of KUBERNETES) {
     it(
-      `renders what Kubernetes ${kubernetes} takes, with all values of the matrix`,
+      `renders valid objects of Kubernetes ${kubernetes} for all values of the matrix`,
       { skip: missing('kubernetesValidate') ?? false },
       async () => {
         const files: string[] = [];
@@ -95,7 +95,7 @@ describe('the chart', { skip }, () => {
   }
 
   for (const name of Object.keys(MATRIX)) {
-    it(`gives commands that the agent takes: ${name}`, async () => {
+    it(`passes arguments that the agent accepts: ${name}`, async () => {
       for (const { spec } of podSpecs(await render(name))) {
         for (const { args } of [...(spec.initContainers ?? []), ...spec.containers]) {
           const [subcommand = '', ...flags] = args ?? [];
@@ -110,7 +110,7 @@ describe('the chart', { skip }, () => {
       }
     });
 
-    it(`keeps pods to what Pod Security "restricted" asks for, but for root: ${name}`, async () => {
+    it(`follows Pod Security "restricted", except for root: ${name}`, async () => {
       const manifests = await render(name);
       for (const { kind, spec } of podSpecs(manifests)) {
         assert.equal(spec.automountServiceAccountToken, false);
@@ -131,17 +131,17 @@ describe('the chart', { skip }, () => {
       assert.deepEqual(
         manifests.filter(({ kind }) => RIGHTS.test(kind)).map(({ kind }) => kind),
         name === 'startup taint' ? ['ClusterRole', 'ClusterRoleBinding'] : [],
-        'rights that nothing needs',
+        'unneeded permissions',
       );
     });
 
-    it(`cleans up what it configures, on the same nodes: ${name}`, async () => {
+    it(`cleans up its configuration on the same nodes: ${name}`, async () => {
       const manifests = await render(name);
       const [main, cleanup] = manifests
         .filter(({ kind }) => kind === 'DaemonSet')
         .map(({ spec }) => spec.template.spec);
       assert.ok(main !== undefined);
-      // With `peerglass.configure` the agent does it itself.
+      // With `peerglass.configure` the agent itself writes the configuration.
       const configuration = [...(main.initContainers ?? []), ...main.containers].find(
         ({ volumeMounts = [] }) => volumeMounts.some((it) => it.name === 'registry-config'),
       );
@@ -166,7 +166,7 @@ describe('the chart', { skip }, () => {
       assert.equal(path(container), path(configuration));
     });
 
-    it(`keeps hooks apart from the agents: ${name}`, async () => {
+    it(`excludes hooks from the Services of the agents: ${name}`, async () => {
       const manifests = await render(name);
       const services = manifests.filter(({ kind }) => kind === 'Service');
       for (const { manifest, labels } of podSpecs(manifests)) {
@@ -182,13 +182,13 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('gives every option of the agent to the subcommands that have it', async () => {
+  it('passes every option of the agent to the subcommands that have it', async () => {
     for (const configure of [true, false]) {
       const name = configure ? 'every option, configured by the agent' : 'every option';
       const { init, registry } = await agent(name);
       const cleanup = find(await render(name), 'DaemonSet', 'test-peerglass-cleanup');
       const containers = [registry, ...init, ...cleanup.spec.template.spec.containers];
-      // Otherwise it is not run.
+      // Without `configure` an init container writes the configuration.
       assert.equal(init.length, configure ? 0 : 1);
       const doctor = find(await render(name), 'Pod', 'test-peerglass-doctor').spec.containers[0];
       for (const { args = [] } of [...containers, doctor]) {
@@ -206,13 +206,13 @@ describe('the chart', { skip }, () => {
     }
   });
 
-  it('lets the agent of k3s and RKE2 look after what they rewrite', async () => {
+  it('lets the agent write the configuration again that k3s and RKE2 rewrite', async () => {
     for (const preset of ['k3s', 'rke2']) {
       const { init, registry } = await agent(preset);
       assert.deepEqual(init, []);
       const { args = [] } = registry;
       assert.ok(args.includes('--configure=true'));
-      // Else an agent that has not ended yet puts back what `helm uninstall` takes away.
+      // Otherwise a running agent would write again what `helm uninstall` removes.
       assert.ok(args.includes('--configure-remove-on-exit=true'));
       assert.ok(args.includes('--mirror-targets=http://$(NODE_IP):30020'));
       assert.ok(registry.volumeMounts?.some(({ name }) => name === 'registry-config'));
@@ -223,8 +223,8 @@ describe('the chart', { skip }, () => {
     assert.ok(registry.volumeMounts?.every(({ name }) => name !== 'registry-config'));
   });
 
-  it('gives every object the labels of the user, each once, the closer ones first', async () => {
-    // That none stands twice is what makes it YAML: rendering would fail.
+  it('adds the labels of the user to every object, and prefers those of the object itself', async () => {
+    // A duplicate label is not valid YAML, so rendering would fail.
     for (const { kind, metadata } of await render('labels that collide')) {
       const own = metadata.annotations?.['helm.sh/hook'] === 'test';
       if (own) continue;
@@ -236,7 +236,7 @@ describe('the chart', { skip }, () => {
     }
   });
 
-  it('lets one container alone ask the API of Kubernetes, and only about nodes', async () => {
+  it('gives only one container access to the Kubernetes API, and only to nodes', async () => {
     const manifests = await render('startup taint');
     const pod = find(manifests, 'DaemonSet').spec.template.spec;
     const [registry, remover, ...more] = pod.containers;
@@ -283,8 +283,8 @@ describe('the chart', { skip }, () => {
     assert.ok(pod.spec.volumes?.every(({ name }) => name !== 'service-account'));
   });
 
-  it('lets in what helm test asks, whoever else may', async () => {
-    // Nodes and readers of metrics are given, and the pod of the test is neither.
+  it('admits the requests of helm test through a restricted network policy', async () => {
+    // The policy lists nodes and readers of metrics, and the pod of the test is neither.
     const manifests = await render('everything optional');
     const { ingress } = find(manifests, 'NetworkPolicy').spec as unknown as {
       ingress: { from?: { podSelector?: { matchLabels: object } }[]; ports: { port: number }[] }[];
@@ -303,12 +303,12 @@ describe('the chart', { skip }, () => {
     );
   });
 
-  it('has a value for every option, or a reason', () => {
+  it('has a sample value for every option', () => {
     assert.ok(Object.keys(ALL_OPTIONS).length > 30);
     for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
   });
 
-  it('takes lists and maps whose last line was commented out for empty ones', async () => {
+  it('treats lists and maps that are null as empty', async () => {
     const enabled = { enabled: true };
     const values: Record<string, unknown> = {
       networkPolicy: enabled,
@@ -325,7 +325,7 @@ describe('the chart', { skip }, () => {
     assert.ok(manifests.some(({ kind }) => kind === 'PrometheusRule'));
   });
 
-  it('leaves options that are not given to the agent', async () => {
+  it('passes no options that are not set', async () => {
     const { init, registry } = await agent('defaults');
     assert.deepEqual(registry.args, [
       'registry',
@@ -352,7 +352,7 @@ describe('the chart', { skip }, () => {
     ['TLS', ['https://$(NODE_IP):30020', 'https://$(NODE_IP):30021']],
     ['IPv6 first', ['http://[$(NODE_IP)]:30020', 'http://[$(NODE_IP)]:30021']],
   ] as const) {
-    it(`tells containerd where the mirror is: ${name}`, async () => {
+    it(`configures the address of the mirror in containerd: ${name}`, async () => {
       const [configuration] = (await agent(name)).init;
       const given = configuration?.args?.map(splitFlag) ?? [];
       assert.deepEqual(
@@ -362,7 +362,7 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('opens the ports that it tells of', async () => {
+  it('opens the ports that it configures', async () => {
     const port = (it: Container): Record<string, unknown> | undefined => it.ports?.[0];
     assert.equal(port((await agent('defaults')).registry)?.['hostPort'], 30020);
     assert.equal(port((await agent('NodePort only')).registry)?.['hostPort'], undefined);
@@ -376,7 +376,7 @@ describe('the chart', { skip }, () => {
     assert.equal((await service('defaults')).ipFamilyPolicy, 'PreferDualStack');
   });
 
-  it('gives a registries.yaml to those who read it, as a Secret', async () => {
+  it('mounts a registries.yaml as a Secret where it is read', async () => {
     const manifests = await render('registries');
     const { stringData } = find(manifests, 'Secret', 'test-peerglass-registries');
     assert.deepEqual(parse(stringData?.['registries.yaml'] ?? ''), REGISTRIES);
@@ -392,7 +392,7 @@ describe('the chart', { skip }, () => {
     );
   });
 
-  it('mounts further volumes wherever options name files of them', async () => {
+  it('mounts extra volumes into every container whose options name their files', async () => {
     const manifests = await render('files of further volumes');
     const { init, registry } = await agent('files of further volumes');
     const doctor = find(manifests, 'Pod', 'test-peerglass-doctor').spec.containers[0];
@@ -410,7 +410,7 @@ describe('the chart', { skip }, () => {
   });
 
   for (const name of ['TLS of a Secret', 'TLS of a Secret, configured by the agent']) {
-    it(`serves with the certificate, and has containerd believe it: ${name}`, async () => {
+    it(`serves with the certificate, and makes containerd trust it: ${name}`, async () => {
       const { init, registry } = await agent(name);
       const doctor = find(await render(name), 'Pod', 'test-peerglass-doctor').spec.containers[0];
       for (const { volumeMounts } of [registry, ...init, doctor]) {
@@ -436,7 +436,7 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('copies no authority that the node has, or that is public', async () => {
+  it('copies no CA that the node already has or that is public', async () => {
     for (const [peerglass, flags] of [
       [{ mirrorTargetCa: '/on/the/node.crt' }, ['--mirror-target-ca=/on/the/node.crt']],
       [{ tls: { authority: '' } }, []],
@@ -451,7 +451,7 @@ describe('the chart', { skip }, () => {
     }
   });
 
-  it('names agents that are not ready yet to their peers', async () => {
+  it('publishes the addresses of agents that are not ready', async () => {
     const { spec } = find(await render('defaults'), 'Service', 'test-peerglass-bootstrap');
     assert.equal(spec.clusterIP, 'None');
     assert.equal(spec.publishNotReadyAddresses, true);
@@ -464,14 +464,14 @@ describe('the chart', { skip }, () => {
     ['300M', 143],
     [134_217_728, 64],
   ] as const) {
-    it(`bounds the heap by half of ${memory}`, async () => {
+    it(`limits the heap to half of ${memory}`, async () => {
       const { env } = await agentWith({ resources: { limits: { memory } } });
       const options = env?.find(({ name }) => name === 'NODE_OPTIONS');
       assert.equal(options?.value, `--max-old-space-size=${heap}`);
     });
   }
 
-  it('sets no bound without a limit', async () => {
+  it('does not limit the heap without a memory limit', async () => {
     const { registry } = await agent('no limits');
     assert.equal(
       registry.env?.find(({ name }) => name === 'NODE_OPTIONS'),
@@ -485,7 +485,7 @@ describe('the chart', { skip }, () => {
     ['k0s', '/run/k0s', '/var/lib/k0s/'],
     ['microk8s', '/var/snap/microk8s/common/run', '/var/snap/microk8s/'],
   ] as const) {
-    it(`finds containerd of ${preset}`, async () => {
+    it(`uses the containerd of ${preset}`, async () => {
       const { init, registry } = await agent(preset);
       const args = registry.args ?? [];
       assert.ok(args.some((it) => it.startsWith(`--containerd-sock=${socket}/containerd.sock`)));
@@ -501,7 +501,7 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('lets what is given win over the preset, and peerglass over spegel', async () => {
+  it('prefers values to the preset, and peerglass to spegel', async () => {
     const { args = [] } = await agentWith({
       spegel: { containerdSock: '/run/b/containerd.sock', logLevel: 'ERROR' },
       peerglass: { preset: 'k3s', logLevel: 'DEBUG' },
@@ -535,10 +535,10 @@ describe('the chart', { skip }, () => {
   for (const [hostPath, parent, given] of [
     ['/var/lib/peerglass', '/var/lib', '/node/var/lib/peerglass'],
     ['/var/lib/peerglass/', '/var/lib', '/node/var/lib/peerglass'],
-    // Not the whole node: then the folder stays, empty.
+    // The root of the node is not mounted, so the empty folder stays.
     ['/peerglass', '/peerglass', '/node/peerglass'],
   ] as const) {
-    it(`removes what was kept in ${hostPath}`, async () => {
+    it(`removes the data in ${hostPath}`, async () => {
       const values = { spegel: { persistence: { enabled: true, hostPath } } };
       const cleanup = find(await template(values, '1.37'), 'DaemonSet', 'test-peerglass-cleanup');
       const { containers, volumes } = cleanup.spec.template.spec;
@@ -559,7 +559,7 @@ describe('the chart', { skip }, () => {
     ['/opt/certs.d/', '/opt'],
     ['/certs.d', '/certs.d'],
   ] as const) {
-    it(`mounts the folder above certs.d, which can be removed from there only: ${given}`, async () => {
+    it(`mounts the parent of certs.d, so that certs.d can be removed: ${given}`, async () => {
       const values = { peerglass: { containerdRegistryConfigPath: given } };
       const manifests = await template(values, '1.37');
       for (const name of ['test-peerglass', 'test-peerglass-cleanup']) {
@@ -572,8 +572,8 @@ describe('the chart', { skip }, () => {
     });
   }
 
-  it('waits for the clean-up as nobody, whoever the agents are', async () => {
-    // The kubelet starts no container that is both root and runAsNonRoot, and `helm uninstall` would wait for it in vain.
+  it('waits for the clean-up as an unprivileged user, whatever user the agents have', async () => {
+    // The kubelet starts no container that is root and runAsNonRoot. `helm uninstall` would then wait until its timeout.
     const values = { securityContext: { runAsUser: 0, runAsGroup: 0, runAsNonRoot: false } };
     const manifests = await template(values, '1.37');
     const job = find(manifests, 'Job', 'test-peerglass-cleanup-wait').spec.template.spec;
@@ -584,12 +584,12 @@ describe('the chart', { skip }, () => {
     );
   });
 
-  it('keeps names within bounds', async () => {
+  it('limits the length of names', async () => {
     const manifests = await template({ fullnameOverride: 'x'.repeat(63) }, '1.37');
     for (const { metadata } of manifests) assert.ok(metadata.name.length <= 63, metadata.name);
   });
 
-  it('keeps labels within bounds', async () => {
+  it('limits the length of labels', async () => {
     const manifests = await template({ nameOverride: 'x'.repeat(63) }, '1.37');
     for (const { labels } of podSpecs(manifests)) {
       for (const value of Object.values(labels)) assert.ok(value.length <= 63, value);

@@ -19,15 +19,15 @@ const values = parse(valuesText) as {
   spegel: object;
 };
 
-describe('what is generated of the chart', () => {
-  it('is what the options and values.yaml say', async () => {
+describe('generateChart', () => {
+  it('is up to date with the options and values.yaml', async () => {
     for (const [name, text] of Object.entries(await generateChart())) {
       assert.equal(readOrEmpty(join(CHART, name)), text, `run scripts/generate-chart: ${name}`);
     }
   });
 
   for (const subcommand of ['registry', 'configuration', 'cleanup', 'startup-taint'] as const) {
-    it(`has every option of ${subcommand} as a value, or the reason why not`, () => {
+    it(`has every option of ${subcommand} as a value, or a reason why not`, () => {
       const table = flagTable()[subcommand] ?? {};
       for (const flag of Object.keys(SUBCOMMANDS[subcommand].options)) {
         const name = table[flag];
@@ -37,12 +37,12 @@ describe('what is generated of the chart', () => {
     });
   }
 
-  it('gives no reason for what is no option', () => {
+  it('has no reason for an option that does not exist', () => {
     const options = Object.values(SUBCOMMANDS).flatMap((it) => Object.keys(it.options));
     for (const flag of Object.keys(NOT_VALUES)) assert.ok(options.includes(flag), flag);
   });
 
-  it('has options of Spegel below `spegel` as well', () => {
+  it('has the options of Spegel also below `spegel`', () => {
     const names = optionValues().map(({ name }) => name);
     for (const name of SPEGEL_VALUES) {
       assert.ok(names.includes(name), name);
@@ -50,7 +50,7 @@ describe('what is generated of the chart', () => {
     }
   });
 
-  it('is stale when an option is added', () => {
+  it('changes when an option is added', () => {
     const added = {
       name: 'newOption',
       flag: 'new-option',
@@ -69,13 +69,16 @@ describe('what is generated of the chart', () => {
     );
   });
 
-  it('has the default of the key of the startup taint', () => {
+  it('has the same default key of the startup taint as the agent', () => {
     const { key } = values.peerglass.startupTaint;
     assert.equal(key, SUBCOMMANDS['startup-taint'].options['taint-key'].fallback);
   });
 
   it('refuses a value without a description', () => {
-    assert.throws(() => readValues('a:\n  # -- A text.\n  b: x\n  c: y\n'), /says nothing of a\.c/);
+    assert.throws(
+      () => readValues('a:\n  # -- A text.\n  b: x\n  c: y\n'),
+      /has no description of a\.c/,
+    );
   });
 
   it('has the version of the agent', () => {

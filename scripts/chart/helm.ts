@@ -8,20 +8,20 @@ import type { KubernetesApi } from './kubernetes-api.ts';
 import type { Manifest } from './manifest.ts';
 import { TOOLS } from './tools.ts';
 
-/** The release and the namespace of all that is rendered. */
+/** Release name, chart and namespace for all commands. */
 const RELEASE = ['test', CHART, '--namespace', 'peerglass'];
 
-/** What an installation would do. */
+/** The result of a simulated installation. */
 interface Installation {
   readonly manifests: readonly Manifest[];
   readonly notes: string;
 }
 
 /**
- * What `helm template` makes of the values, hooks included.
+ * Renders the chart with `helm template`, including hooks.
  *
  * @param kubernetes version of the cluster, `1.34`
- * @throws Error with what helm says
+ * @throws Error with the output of helm
  */
 export async function template(values: unknown, kubernetes: string): Promise<Manifest[]> {
   return parse(
@@ -30,9 +30,9 @@ export async function template(values: unknown, kubernetes: string): Promise<Man
 }
 
 /**
- * What `helm install` would do on a cluster, and say.
+ * Simulates `helm install` on a cluster.
  *
- * @throws Error with what helm says
+ * @throws Error with the output of helm
  */
 export async function install(values: unknown, api: KubernetesApi): Promise<Installation> {
   const args = ['--dry-run=server', '--disable-openapi-validation', '--kube-apiserver', api.url];
@@ -49,8 +49,8 @@ export async function install(values: unknown, api: KubernetesApi): Promise<Inst
 /**
  * Runs helm.
  *
- * @param values for its standard input
- * @throws Error with what helm says
+ * @param values written to its standard input
+ * @throws Error with the output of helm
  */
 export function helm(args: readonly string[], values: unknown = {}): Promise<string> {
   return runTool(TOOLS.helm, args, JSON.stringify(values));
@@ -59,7 +59,8 @@ export function helm(args: readonly string[], values: unknown = {}): Promise<str
 /**
  * Runs a program.
  *
- * @throws Error with what it says, when it fails
+ * @returns its standard output
+ * @throws Error with its output, when it fails
  */
 export async function runTool(
   program: string,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** Kinds that `helm install --dry-run` looks up, by the version of their API. */
+/** Kinds that `helm install --dry-run` requests, by the version of their API. */
 const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   v1: {
     Service: 'services',
@@ -24,8 +24,8 @@ const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /**
- * As much of the API of Kubernetes as helm asks for before it installs: versions, kinds and nodes. It holds nothing
- * else, and takes nothing.
+ * A server with the part of the Kubernetes API that helm reads before it installs: versions, kinds and nodes. It has no other
+ * objects, and accepts no changes.
  */
 export class KubernetesApi implements AsyncDisposable {
   readonly url: string;
@@ -38,7 +38,7 @@ export class KubernetesApi implements AsyncDisposable {
 
   /**
    * @param nodes labels of the nodes, by name
-   * @param minor of its version
+   * @param minor minor version of Kubernetes
    */
   static async start(
     nodes: Readonly<Record<string, Readonly<Record<string, string>>>> = {},

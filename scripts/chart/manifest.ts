@@ -1,4 +1,4 @@
-/** An object of Kubernetes. */
+/** A Kubernetes object. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -7,15 +7,15 @@ export interface Manifest {
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
-  /** Of Secrets. */
+  /** Only in Secrets. */
   readonly stringData?: Readonly<Record<string, string>>;
-  /** Of ConfigMaps. */
+  /** Only in ConfigMaps. */
   readonly data?: Readonly<Record<string, string>>;
-  /** Of ClusterRoles. */
+  /** Only in ClusterRoles. */
   readonly rules?: readonly unknown[];
-  /** Of ClusterRoleBindings. */
+  /** Only in ClusterRoleBindings. */
   readonly subjects?: readonly unknown[];
-  /** Which of these it is, the kind says. */
+  /** The kind decides which of these types it has. */
   readonly spec: ServiceSpec & WorkloadSpec & PodSpec;
 }
 
@@ -29,7 +29,7 @@ interface ServiceSpec {
   readonly ports: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Of DaemonSets and Jobs. */
+/** The specification of a DaemonSet or Job. */
 interface WorkloadSpec {
   readonly template: {
     readonly metadata: { readonly labels: Readonly<Record<string, string>> };
@@ -37,7 +37,7 @@ interface WorkloadSpec {
   };
 }
 
-/** A container, as far as the tests look at it. */
+/** The fields of a container that the tests check. */
 export interface Container {
   readonly name: string;
   readonly args?: readonly string[];
@@ -55,7 +55,7 @@ export interface Container {
   readonly securityContext: Readonly<Record<string, unknown>>;
 }
 
-/** A pod of some object. */
+/** The specification of a pod. */
 interface PodSpec {
   readonly automountServiceAccountToken?: boolean;
   readonly hostPID?: boolean;
@@ -71,7 +71,7 @@ interface PodSpec {
   readonly imagePullSecrets?: unknown;
 }
 
-/** Pods and what makes pods. */
+/** The pod specifications of all Pods, DaemonSets and Jobs. */
 export function podSpecs(manifests: readonly Manifest[]): {
   readonly kind: string;
   readonly manifest: Manifest;
@@ -87,7 +87,7 @@ export function podSpecs(manifests: readonly Manifest[]): {
   });
 }
 
-/** A flag with its value: as it stands there, and as the agent gets it, by what Kubernetes makes of variables. */
+/** Splits an argument into flag and value. `raw` is the text of the manifest; in `value` Kubernetes has expanded variables. */
 export function splitFlag(arg: string): {
   readonly flag: string;
   readonly raw: string;

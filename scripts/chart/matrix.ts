@@ -5,12 +5,12 @@ import { parse } from 'yaml';
 
 import { type OptionValue, optionValues } from './option-values.ts';
 
-/** What a user of Spegel's chart may have written. */
+/** A values file for Spegel's chart with all of its values. */
 export const SPEGEL_FILE = parse(
   readFileSync(join(import.meta.dirname, 'testdata/spegel-values.yaml'), 'utf8'),
 ) as Record<string, unknown>;
 
-/** A list has something that Kubernetes would put a variable in for. */
+/** Sample values by kind of option. A list contains text that Kubernetes would expand as a variable. */
 const SAMPLES: Readonly<Record<string, unknown>> = {
   REGEX: ['^a$(b)', ':dev$'],
   REGISTRY: ['docker.io', 'ghcr.io'],
@@ -25,25 +25,25 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
   'HOST:PORT': ':8081',
 };
 
-/** A value for the option that is not its default. */
+/** A value of the option that differs from its default. */
 function sampleOf({ kind, fallback }: OptionValue['option']): unknown {
   if (kind.placeholder === 'true|false') return fallback !== 'true';
   if (kind.placeholder in SAMPLES) return SAMPLES[kind.placeholder];
   return kind.placeholder.split('|').find((word) => word !== fallback);
 }
 
-/** Every option of the agent, given. */
+/** A value for every option of the agent. */
 export const ALL_OPTIONS = Object.fromEntries(
   optionValues().map(({ name, option }) => [name, sampleOf(option)]),
 );
 
-/** As k3s has it. */
+/** A registries.yaml of k3s. */
 export const REGISTRIES = {
   mirrors: { 'docker.io': { endpoint: ['https://mirror.example'] }, 'ghcr.io': null },
   configs: { 'mirror.example': { auth: { username: 'u', password: 'p' } } },
 };
 
-/** Values to render with, by what is peculiar about them. */
+/** Values to render the chart with, by their purpose. */
 export const MATRIX: Readonly<Record<string, unknown>> = {
   defaults: {},
   k3s: { peerglass: { preset: 'k3s' } },

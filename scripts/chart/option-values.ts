@@ -3,7 +3,7 @@ import { SUBCOMMANDS } from '../../agent/config/subcommands.ts';
 
 /** One option of the agent, as a value of the chart. */
 export interface OptionValue {
-  /** Its name below `peerglass`. */
+  /** Name of the value below `peerglass`. */
   readonly name: string;
   readonly flag: string;
   readonly option: OptionTable[string];
@@ -20,10 +20,10 @@ const NOT_CONFIGURED: Readonly<Record<string, string>> = {
   version: 'for people',
 };
 
-/** Subcommands of which a pod is given what it shares with those above. */
+/** Subcommands that get the options which they share with those above. */
 const GIVEN = [...CONFIGURED, 'doctor'];
 
-/** Options that are no values of their own, and why: the one place where that is said. */
+/** Options that are not values of their own, with the reason. */
 export const NOT_VALUES: Readonly<Record<string, string>> = {
   'oci-layout': 'in a pod it is containerd whose content is shared',
   'registry-addr': 'from `service.registry.port`, which Services and probes need as well',
@@ -38,7 +38,7 @@ export const NOT_VALUES: Readonly<Record<string, string>> = {
   'service-account': 'from where the token is mounted',
 };
 
-/** Options that both charts have, below `spegel` as well. */
+/** Options that are also values of Spegel's chart, below `spegel`. */
 export const SPEGEL_VALUES: readonly string[] = [
   'logLevel',
   'mirroredRegistries',
@@ -56,25 +56,25 @@ export const SPEGEL_VALUES: readonly string[] = [
 
 const TABLES: Readonly<Record<string, { readonly options: OptionTable }>> = SUBCOMMANDS;
 
-/** `--log-level` is `logLevel`. */
+/** The name of the value of a flag: `logLevel` for `--log-level`. */
 function valueName(flag: string): string {
   return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /**
- * The options that are values, each once, in the order of the agent's own table.
+ * The options that are values, each once, in the order of the agent's table.
  *
- * @throws Error when a subcommand is neither configured nor known not to be
+ * @throws Error for a subcommand that is not listed in this file
  */
 export function optionValues(): OptionValue[] {
   const values = new Map<string, OptionValue>();
   for (const [subcommand, { options }] of Object.entries(TABLES)) {
     if (!CONFIGURED.includes(subcommand)) {
       if (subcommand in NOT_CONFIGURED) continue;
-      throw new Error(`scripts/chart/option-values.ts does not say what ${subcommand} is`);
+      throw new Error(`scripts/chart/option-values.ts does not list the subcommand ${subcommand}`);
     }
     for (const [flag, option] of Object.entries(options)) {
-      // `registry` comes first: what it says of an option that others have too is what counts.
+      // `registry` comes first, so that its description of a shared option is used.
       if (flag in NOT_VALUES || values.has(flag)) continue;
       values.set(flag, { name: valueName(flag), flag, option });
     }
@@ -82,7 +82,7 @@ export function optionValues(): OptionValue[] {
   return [...values.values()];
 }
 
-/** By subcommand and flag the name of the value, for the templates. */
+/** Names of the values by subcommand and flag, for the templates. */
 export function flagTable(): Record<string, Record<string, string>> {
   const named = new Map(optionValues().map(({ flag, name }) => [flag, name]));
   return Object.fromEntries(

@@ -2,7 +2,7 @@ import { ALERTS } from '../monitoring/alerts.ts';
 import type { OptionValue } from './option-values.ts';
 import { optionOf, type ValueRow } from './values-file.ts';
 
-/** As far as we need it of JSON Schema, draft 7. */
+/** The keywords of JSON Schema, draft 7, that are used here. */
 interface Schema {
   readonly type?: string | readonly string[];
   readonly description?: string;
@@ -22,7 +22,7 @@ const TYPES: Readonly<Record<string, string>> = {
   object: 'object',
 };
 
-/** Values that take a few words only. */
+/** Values that accept only some words. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   'image.pullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'grafanaDashboard.mode': ['Sidecar', 'GrafanaOperator'],
@@ -30,21 +30,21 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'peerglass.ipFamilyPolicy': ['SingleStack', 'PreferDualStack', 'RequireDualStack'],
 };
 
-/** Lists of a few words only. */
+/** Lists that accept only some words. */
 const LISTED: Readonly<Record<string, readonly string[]>> = {
   'peerglass.prometheusRule.disabled': Object.keys(ALERTS),
 };
 
-/** Texts of a form of their own. */
-const FORMS: Readonly<Record<string, string>> = {
+/** Patterns of single values. */
+const VALUE_PATTERNS: Readonly<Record<string, string>> = {
   'peerglass.startupTaint.key':
     '^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
 };
 
-/** Least numbers, where the agent would refuse a smaller one only when `helm uninstall` has removed all else. */
-const LEAST: Readonly<Record<string, number>> = { 'peerglass.cleanupRounds': 1 };
+/** Minimum numbers. The agent would refuse a smaller one too late: when `helm uninstall` has removed all else. */
+const MINIMUMS: Readonly<Record<string, number>> = { 'peerglass.cleanupRounds': 1 };
 
-/** How kinds of options are written, so that what the agent would refuse is refused at the installation. */
+/** Patterns by kind of option. They refuse at the installation what the agent would refuse later. */
 const PATTERNS: Readonly<Record<string, string>> = {
   DURATION: '^(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ms|s|m|h))+)?$',
   SIZE: '^([0-9]+(\\.[0-9]+)?((Ki|Mi|Gi)B?)?)?$',
@@ -53,8 +53,8 @@ const PATTERNS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The schema of the values. `peerglass` is closed, since what is misspelt there would have no effect; the rest is open
- * for what Spegel's values files say beyond it, of which NOTES.txt tells.
+ * The schema of the values. `peerglass` is closed, because a misspelt name there would have no effect. The rest accepts other
+ * values, because values files for Spegel may have more; NOTES.txt lists them as ignored.
  */
 export function schemaOf(rows: readonly ValueRow[], values: readonly OptionValue[]): unknown {
   const root: Node = { children: new Map() };
@@ -102,8 +102,8 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   if (listed !== undefined) return { type: 'array', items: { enum: listed } };
   const type = TYPES[row.type];
   if (type === undefined) throw new Error(`values.yaml: no type "${row.type}"`);
-  const pattern = FORMS[row.path.join('.')];
-  const minimum = LEAST[row.path.join('.')];
+  const pattern = VALUE_PATTERNS[row.path.join('.')];
+  const minimum = MINIMUMS[row.path.join('.')];
   return {
     type,
     ...(pattern !== undefined && { pattern }),
@@ -111,7 +111,7 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   };
 }
 
-/** An option that is not given is null. */
+/** The schema of an option. Null means that the option is not set. */
 function optionSchema({ list, placeholder }: OptionValue['option']['kind']): Schema {
   if (list) return { type: ['array', 'null'], items: { type: 'string' } };
   if (placeholder === 'true|false') return { type: ['boolean', 'null'] };

@@ -7,21 +7,21 @@ import type { Manifest } from './manifest.ts';
 import { SPEGEL_FILE } from './matrix.ts';
 import { missing } from './tools.ts';
 
-/** Whose API has all that the values are for. */
+/** A version whose API has everything that the values need. */
 const KUBERNETES = '1.34';
-/** Values of Spegel's chart that have no effect here, by what the notes say of them. */
+/** Values of Spegel's chart that have no effect here, and their notes. */
 const IGNORED: Readonly<Record<string, RegExp>> = {
   'image.tag': /image\.tag and image\.digest are ignored/,
   'image.digest': /image\.tag and image\.digest are ignored/,
   'image.repository': /ghcr\.io\/spegel-org\/spegel is Spegel's/,
   basicAuthSecretName: /basicAuthSecretName: ignored/,
 };
-/** What says the default: that it is given has an effect when it is off. */
+/** Values that are set to their default in the file. They have an effect if they are set to false. */
 const DEFAULTS = ['spegel.containerdMirrorAdd'];
 
 type Values = Record<string, unknown>;
 
-/** The paths of all values in the file; a list is one value. */
+/** The paths of all values in the file. A list is one value. */
 function pathsOf(values: Values, above = ''): string[] {
   return Object.entries(values).flatMap(([name, value]) => {
     const path = `${above}${name}`;
@@ -30,7 +30,7 @@ function pathsOf(values: Values, above = ''): string[] {
   });
 }
 
-/** The values with one left out or replaced. */
+/** The values without one value, or with another one. */
 function changed(values: Values, path: string, value?: unknown): Values {
   const [name = '', ...rest] = splitPath(values, path);
   const copy = { ...values };
@@ -40,7 +40,7 @@ function changed(values: Values, path: string, value?: unknown): Values {
   return copy;
 }
 
-/** Names may have dots in them, as labels do. */
+/** Splits a path. Names may contain dots, as labels do. */
 function splitPath(values: Values, path: string): string[] {
   const name = Object.keys(values).find((key) => path === key || path.startsWith(`${key}.`));
   assert.ok(name !== undefined, path);
@@ -77,7 +77,7 @@ describe("a values file of Spegel's chart", { skip: reason ?? false }, () => {
     });
   }
 
-  it("runs our image in the place of Spegel's", () => {
+  it('runs our image instead of that of Spegel', () => {
     const images = JSON.stringify(whole).match(/"image":"[^"]+"/g) ?? [];
     assert.deepEqual([...new Set(images)].sort(), [
       '"image":"localhost/peerglass:0.1.0"',
@@ -85,28 +85,28 @@ describe("a values file of Spegel's chart", { skip: reason ?? false }, () => {
     ]);
   });
 
-  it('is told what the chart does not know', async () => {
+  it('is warned of values that the chart does not know', async () => {
     const values = { spegel: { appendMirrors: true }, kubeconfig: 'x', global: { y: 1 } };
     await using api = await KubernetesApi.start();
-    const { notes: told } = await install(values, api);
-    assert.match(told, /spegel\.appendMirrors: ignored, this chart knows no such value/);
-    assert.match(told, /kubeconfig: ignored/);
-    assert.doesNotMatch(told, /global/);
+    const { notes: warnings } = await install(values, api);
+    assert.match(warnings, /spegel\.appendMirrors: ignored, this chart knows no such value/);
+    assert.match(warnings, /kubeconfig: ignored/);
+    assert.doesNotMatch(warnings, /global/);
   });
 
-  it('is told what its Kubernetes is too old for', async () => {
+  it('is warned of values that need a newer Kubernetes', async () => {
     await using api = await KubernetesApi.start({}, 33);
     const values = { service: { registry: { usePreferSameNodeTrafficDistribution: true } } };
     assert.match((await install(values, api)).notes, /TrafficDistribution: ignored/);
   });
 
-  it('is told of a limit that is too low', () => {
+  it('is warned of a memory limit that is too low', () => {
     assert.match(notes, /resources\.limits\.memory: 150Mi is little/);
   });
 });
 
-describe('the notes', { skip: reason ?? false }, () => {
-  it('have three commands, and no warning without a reason', async () => {
+describe('the notes of the chart', { skip: reason ?? false }, () => {
+  it('contain three commands, and no warning without a reason', async () => {
     await using api = await KubernetesApi.start();
     const { notes } = await install({}, api);
     assert.equal(notes.match(/^ {3}(kubectl|helm) /gm)?.length, 3);
@@ -118,27 +118,27 @@ describe("k3s' embedded mirror", { skip: reason ?? false }, () => {
   const label = 'p2p.k3s.cattle.io/enabled';
   const k3s = { peerglass: { preset: 'k3s' } };
 
-  it('is refused when a node has it on', async () => {
+  it('is refused if a node has enabled it', async () => {
     await using api = await KubernetesApi.start({ a: {}, b: { [label]: 'true' } });
     await assert.rejects(install(k3s, api), /embedded mirror of k3s is on at node b/);
   });
 
-  it('is refused for RKE2 as well', async () => {
+  it('is refused also for RKE2', async () => {
     await using api = await KubernetesApi.start({ b: { [label]: 'true' } });
     await assert.rejects(install({ peerglass: { preset: 'rke2' } }, api), /is on at node b/);
   });
 
-  it('is warned of in the notes, which cannot know of nodes to come', async () => {
+  it('is mentioned in the notes, because nodes may join later', async () => {
     await using api = await KubernetesApi.start({ a: {}, b: { [label]: 'false' } });
     assert.match((await install(k3s, api)).notes, /embedded mirror of k3s must be off/);
   });
 
-  it('can be left to the user', async () => {
+  it('is accepted if the check is disabled', async () => {
     await using api = await KubernetesApi.start({ b: { [label]: 'true' } });
     await install({ peerglass: { preset: 'k3s', checkEmbeddedRegistry: false } }, api);
   });
 
-  it('is no concern of others', async () => {
+  it('is ignored without k3s', async () => {
     await using api = await KubernetesApi.start({ b: { [label]: 'true' } });
     await install({}, api);
   });

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-/** Pinned, so that the checks of a day are those of another. */
+/** Pinned, so that the checks do not change with new releases. */
 const HELM = '3.19.4';
 const KUBERNETES_VALIDATE = '1.37.0';
 const ACTIONLINT = '1.7.12';
 
-/** Outside of the tree: both are of no use to anything but these checks, and survive a fresh clone. */
+/** Outside of the repository, so that a fresh clone can use the installed tools. */
 const CACHE = join(
   process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
   'peerglass/chart-tools',
@@ -27,17 +27,17 @@ export const TOOLS = {
   prometheus: join(PROMETHEUS_FOLDER, 'usr/bin/prometheus'),
 } as const;
 
-/** Why a program is not there, or undefined when it is. */
+/** A message if a program is missing; undefined if it is installed. */
 export function missing(tool: keyof typeof TOOLS): string | undefined {
   return existsSync(TOOLS[tool])
     ? undefined
-    : `${tool} is not there; run scripts/install-chart-tools`;
+    : `${tool} is not installed; run scripts/install-chart-tools`;
 }
 
 /**
- * Installs what is missing: helm and actionlint by Go, kubernetes-validate by pip, promtool from Debian's package.
+ * Installs missing tools: helm and actionlint with Go, kubernetes-validate with pip, promtool from Debian's package.
  *
- * @returns what could not be had, a line each
+ * @returns the tools that could not be installed, one line each
  */
 export function installTools(): string[] {
   const problems: string[] = [];
@@ -55,14 +55,14 @@ export function installTools(): string[] {
 
 function installByGo(what: string, program: string, folder: string): string[] {
   const go = find('go', ['/usr/local/go/bin', '/usr/lib/go/bin']);
-  if (go === undefined) return [`${what}: there is no Go on this machine to build it`];
+  if (go === undefined) return [`${what}: this machine has no Go to build it`];
   mkdirSync(folder, { recursive: true });
   return attempt(what, go, ['install', '-p', '1', program], { GOBIN: folder });
 }
 
 function installValidator(): string[] {
   const python = find('python3', []);
-  if (python === undefined) return ['kubernetes-validate: there is no python3 on this machine'];
+  if (python === undefined) return ['kubernetes-validate: this machine has no python3'];
   const problems = attempt('kubernetes-validate', python, ['-m', 'venv', VALIDATE_FOLDER]);
   if (problems.length === 0) {
     problems.push(
@@ -72,21 +72,22 @@ function installValidator(): string[] {
       ]),
     );
   }
-  // Half of it would be taken for the whole the next time.
+  // Otherwise the next run would take an incomplete installation for a complete one.
   if (problems.length > 0) rmSync(VALIDATE_FOLDER, { recursive: true, force: true });
   return problems;
 }
 
 /**
- * Gets promtool and prometheus from Debian's package, unless they are there: unpacked, not installed, for that would
- * start a Prometheus on the port of the agent's metrics.
+ * Unpacks promtool and prometheus from Debian's package, unless they exist. Installing the package would start a Prometheus
+ * on the port of the agent's metrics.
  *
- * @returns why they could not be had, a line each
+ * @returns why that failed, one line each
  */
 export function installPrometheus(): string[] {
   if (missing('promtool') === undefined) return [];
   const apt = find('apt-get', []);
-  if (apt === undefined) return ['promtool: not Debian, whose package it comes from'];
+  if (apt === undefined)
+    return ['promtool: its package is for Debian, which this machine does not run'];
   const folder = mkdtempSync(join(tmpdir(), 'peerglass-promtool-'));
   try {
     const download = ['-q', 'download', 'prometheus'];
@@ -119,7 +120,7 @@ function attempt(
   return [`${what}: ${program} ${args[0] ?? ''}: ${reason}`];
 }
 
-function find(name: string, besides: readonly string[]): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...besides];
+function find(name: string, extraFolders: readonly string[]): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...extraFolders];
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }

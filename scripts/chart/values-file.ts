@@ -2,10 +2,10 @@ import { type YAMLMap, isMap, isNode, isScalar, parseDocument } from 'yaml';
 
 import { type OptionValue, SPEGEL_VALUES } from './option-values.ts';
 
-/** What values.yaml says of one value. */
+/** One value of values.yaml. */
 export interface ValueRow {
   readonly path: readonly string[];
-  /** As helm-docs names them: `string`, `bool`, `int`, `list`, `object`. */
+  /** Type by its name in helm-docs: `string`, `bool`, `int`, `list`, `object`. */
   readonly type: string;
   readonly fallback: unknown;
   readonly description: string;
@@ -15,9 +15,9 @@ const BEGIN = /^ *# BEGIN of the options.*\n/m;
 const END = /^ *# END of the options/m;
 
 /**
- * Puts the options between the two marks of values.yaml.
+ * Replaces the options between the two marks of values.yaml.
  *
- * @throws Error without the marks
+ * @throws Error when a mark is missing
  */
 export function withOptions(text: string, values: readonly OptionValue[]): string {
   const begin = BEGIN.exec(text);
@@ -41,27 +41,27 @@ function optionType({ list, placeholder }: OptionValue['option']['kind']): strin
 }
 
 /**
- * Reads the values with their descriptions, which stand above them after `# --`, as helm-docs has them. A map that is
- * described is one value; the values in one that is not are values each.
+ * Reads the values with their descriptions, which are comments with `# --` above them, as in helm-docs. A map with a
+ * description is one value. In a map without one, each entry is a value.
  *
- * @throws Error when one has no description, or no type can be told
+ * @throws Error when a description is missing, or the type is unknown
  */
 export function readValues(text: string): ValueRow[] {
   const document = parseDocument(text);
-  if (!isMap(document.contents)) throw new Error('values.yaml is no map');
+  if (!isMap(document.contents)) throw new Error('values.yaml is not a map');
   return rowsOf(document.contents, []);
 }
 
 function rowsOf(map: YAMLMap, above: readonly string[]): ValueRow[] {
   return map.items.flatMap(({ key, value }, index) => {
-    if (!isScalar(key)) throw new Error('values.yaml has a key that is no word');
+    if (!isScalar(key)) throw new Error('values.yaml has a key that is not a word');
     const path = [...above, String(key.value)];
-    // What stands above the first key of a map counts as the comment of the map.
+    // The parser takes the comment above the first key of a map as the comment of the map.
     const comment = key.commentBefore ?? (index === 0 ? map.commentBefore : null) ?? '';
     const [, type, description] = /^ -- (?:\((\w+)\) )?(.*)$/m.exec(comment) ?? [];
     if (description === undefined) {
       if (isMap(value) && value.items.length > 0) return rowsOf(value, path);
-      throw new Error(`values.yaml says nothing of ${path.join('.')}`);
+      throw new Error(`values.yaml has no description of ${path.join('.')}`);
     }
     const fallback: unknown = isNode(value) ? value.toJSON() : value;
     return [{ path, type: type ?? typeOf(fallback, path), fallback, description }];
@@ -72,10 +72,10 @@ function typeOf(value: unknown, path: readonly string[]): string {
   if (typeof value === 'string') return 'string';
   if (typeof value === 'boolean') return 'bool';
   if (typeof value === 'number') return 'int';
-  throw new Error(`values.yaml: the type of ${path.join('.')} cannot be told`);
+  throw new Error(`values.yaml: the type of ${path.join('.')} is unknown`);
 }
 
-/** Whether the row is an option of the agent, below `peerglass` or `spegel`. */
+/** The option of the agent that a value below `peerglass` or `spegel` sets; undefined for other values. */
 export function optionOf(
   { path }: ValueRow,
   values: readonly OptionValue[],

@@ -8,26 +8,26 @@ import { NODE_PATH } from './node-layer.ts';
 import { readLockfile, readNpmPackage, type LockedPackage } from './npm-package.ts';
 import type { Platform } from './platform.ts';
 
-/** An npm package of which something is in the image. */
+/** An npm package with files in the image. */
 export interface ShippedPackage extends LockedPackage {
   readonly name: string;
 }
 
-/** The agent's own layer, and what it is made of. */
+/** The layer of the agent, and the packages in it. */
 export interface AgentTree {
   readonly tree: FileTree;
   /** Sorted by name and version. */
   readonly packages: readonly ShippedPackage[];
-  /** The one native library, to see what it is linked with. */
+  /** The native library, to find the libraries that it needs. */
   readonly native: Buffer;
 }
 
 const HOME = 'usr/lib/peerglass';
 
-/** The program is a file that the kernel can start: a system without a shell has no other way to give it a name. */
+/** Path of the command. It is a link to a file that the kernel can start, because the image has no shell. */
 const PROGRAM = 'usr/bin/peerglass';
 
-/** The bundle as the command `peerglass`, koffi's library for the platform, and the licences of all of it. */
+/** Builds the layer: the bundle as the command `peerglass`, koffi's library for the platform, and the licences of both. */
 export async function agentTree(
   root: string,
   { node }: Platform,
@@ -81,19 +81,19 @@ async function shippedPackages(
     const locked = lockfile[folder];
     if (locked === undefined) throw new Error(`${folder} is not in package-lock.json`);
     const name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
-    // The same version may be installed in several places.
+    // The same version may be installed in several folders.
     packages.set(`${name}@${locked.version}`, { folder, shipped: { ...locked, name } });
   }
   return [...packages].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, it]) => it);
 }
 
-/** The licence texts of the packages, in one file. */
+/** The licence texts of the packages, joined into one text. */
 async function licences(root: string, packages: readonly InstalledPackage[]): Promise<string> {
   const parts: string[] = [];
   for (const { folder, shipped } of packages) {
     const { name, version, license = 'no licence stated' } = shipped;
     const texts: string[] = [];
-    // Binaries for other platforms are not installed; their texts are those of the package that wants them.
+    // Binaries for other platforms are not installed. Their licence is that of the package that depends on them.
     const names = (await readdir(join(root, folder)).catch(() => [])).sort();
     for (const file of names.filter((it) => /^(licen[cs]e|copying|notice)/i.test(it))) {
       texts.push(await readFile(join(root, folder, file), 'utf8'));

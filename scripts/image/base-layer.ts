@@ -2,22 +2,22 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, lstat } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
 
-import { runCommand } from './command.ts';
-import { downloadPackages } from './debian-suite.ts';
+import { runCommand } from '../system/command.ts';
+import { downloadPackages } from '../system/debian-suite.ts';
 import { elfNeeds } from './elf.ts';
 import { FileTree } from './file-tree.ts';
 import type { Platform } from './platform.ts';
 
-/** A Debian package of which something is in the image. */
+/** A Debian package with files in the image. */
 export interface DebianPackage {
   readonly name: string;
   readonly version: string;
   readonly architecture: string;
-  /** The source package, where its name or version is another. */
+  /** The source package, if its name or version differs. */
   readonly source: string | undefined;
 }
 
-/** What is below Node.js, and the packages that it comes from. */
+/** The layer below Node.js, and the packages in it. */
 export interface BaseTree {
   readonly tree: FileTree;
   /** Sorted by name. */
@@ -29,7 +29,7 @@ export const BASE_SUITE = 'trixie';
 
 const PACKAGES = ['base-files', 'ca-certificates', 'libc6', 'libgcc-s1', 'libstdc++6', 'netbase'];
 
-/** Files that are taken as they are, beside libraries, licences and certificates. */
+/** Files that are copied, in addition to libraries, licences and certificates. */
 const FILES = ['usr/lib/os-release', 'etc/protocols', 'etc/services'];
 
 const PASSWD = `root:x:0:0:root:/:/nonexistent
@@ -40,9 +40,9 @@ const GROUP = `root:x:0:\nnogroup:x:65534:\nnonroot:x:65532:\n`;
 const NSSWITCH = `passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n`;
 
 /**
- * The smallest base on which the programs run: the libraries that they are linked with and those that these need in turn,
- * certificates, and a few files of /etc. There is no shell in it, and no package manager, whose records are there all
- * the same (in the place where scanners look for them in such images, /var/lib/dpkg/status.d).
+ * Builds the smallest base on which the programs run: their libraries with all dependencies, certificates, and a few files
+ * of /etc. It has no shell and no package manager. The package records are in /var/lib/dpkg/status.d, where scanners look
+ * for them in such images.
  *
  * @param programs programs and libraries that must be loadable
  * @param cache folder for the package lists
@@ -78,7 +78,7 @@ export async function baseTree(
   }
 }
 
-/** Downloads and unpacks; gives the packages' control files by name, sorted. */
+/** Downloads and unpacks the packages. Returns their control files by name, sorted. */
 async function unpack(
   architecture: string,
   folder: string,
@@ -96,16 +96,16 @@ async function unpack(
   };
   await mkdir(root);
   await fetch(PACKAGES, join(folder, 'debs'));
-  // Packages of one source may keep their licence in another one of it, to which their folder is a link.
+  // A package may keep its licence in another package of the same source. Its folder is then a link to that package.
   const links = await Promise.all(
     PACKAGES.map((name) => readlink(join(root, 'usr/share/doc', name)).catch(() => undefined)),
   );
-  const keepers = new Set(links.filter((it) => it !== undefined));
-  if (keepers.size > 0) await fetch([...keepers], join(folder, 'keepers'));
+  const licencePackages = new Set(links.filter((it) => it !== undefined));
+  if (licencePackages.size > 0) await fetch([...licencePackages], join(folder, 'licences'));
   return new Map([...control].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** The closure of what the programs are linked with. */
+/** Adds the libraries of the programs, and recursively the libraries of these. */
 async function addLibraries(
   tree: FileTree,
   root: string,
@@ -141,7 +141,7 @@ async function addLibraries(
   for (const program of programs) await visit(program);
 }
 
-/** Where the loader looks: the folder of the architecture, `usr/lib/x86_64-linux-gnu`, and usr/lib. */
+/** Folders that the loader searches: that of the architecture, `usr/lib/x86_64-linux-gnu`, and usr/lib. */
 async function libraryFolders(root: string): Promise<string[]> {
   const names = await readdir(join(root, 'usr/lib'));
   const own = names.filter((name) => name.endsWith('-linux-gnu')).map((name) => `usr/lib/${name}`);
@@ -151,8 +151,8 @@ async function libraryFolders(root: string): Promise<string[]> {
 async function addLicences(tree: FileTree, root: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     const path = `usr/share/doc/${name}`;
-    const keeper = await readlink(join(root, path)).catch(() => undefined);
-    if (keeper !== undefined) tree.addLink(path, keeper);
+    const target = await readlink(join(root, path)).catch(() => undefined);
+    if (target !== undefined) tree.addLink(path, target);
     else tree.addFile(`${path}/copyright`, await readFile(join(root, path, 'copyright')));
   }
   const common = 'usr/share/common-licenses';
@@ -163,7 +163,7 @@ async function addLicences(tree: FileTree, root: string, names: readonly string[
   }
 }
 
-/** What update-ca-certificates makes: all certificates one after the other, sorted by name. */
+/** All certificates in one file, sorted by name, as update-ca-certificates writes it. */
 async function certificates(root: string): Promise<string> {
   const folder = join(root, 'usr/share/ca-certificates/mozilla');
   const names = (await readdir(folder)).filter((name) => name.endsWith('.crt')).sort();

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { toArchive } from './archive.ts';
+import { toArchive } from '../oci-image/archive.ts';
 import { annotationsOf, type ImageMetadata } from './metadata.ts';
 import {
   IMAGE_NAME,
@@ -10,45 +10,45 @@ import {
   REF_NAME,
   writeIndex,
   type Descriptor,
-} from './oci-layout.ts';
+} from '../oci-image/oci-layout.ts';
 import { putPlatformImage, type PlatformImage } from './platform-image.ts';
 import type { Platform } from './platform.ts';
 
-/** An image to be built. */
+/** Options of {@link buildImage}. */
 export interface BuildInit {
   /** Folder of the repository. */
   readonly root: string;
-  /** Folder that receives `layout/`, the OCI image layout, and `image.tar`, the same as an archive. */
+  /** Output folder of `layout/`, the OCI image layout, and `image.tar`, the same as an archive. */
   readonly output: string;
-  /** Folder for what is fetched, and for packed layers. */
+  /** Folder for downloads and packed layers. */
   readonly cache: string;
-  /** Its whole name, `registry.example/peerglass:1.0`. */
+  /** The whole reference, `registry.example/peerglass:1.0`. */
   readonly name: string;
   readonly platforms: readonly Platform[];
   readonly metadata: ImageMetadata;
 }
 
-/** An image that was built. */
+/** The result of {@link buildImage}. */
 export interface BuiltImage {
-  /** Its index. */
+  /** Descriptor of the index. */
   readonly target: Descriptor;
   readonly layout: string;
   readonly archive: string;
   readonly images: readonly PlatformImage[];
-  /** Platforms whose parts could not be had, with the reason. */
+  /** Platforms that could not be built, with the reason. */
   readonly leftOut: readonly { readonly platform: Platform; readonly reason: unknown }[];
 }
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** Most that a node may have to download, in bytes. */
+/** Maximum download of a node, in bytes. */
 export const SIZE_LIMIT = 60_000_000;
 
 /**
- * Builds the image, without a container engine: the same sources, packages and platforms give the same digest.
- * What was in the output's place before is replaced when all is done.
+ * Builds the image without a container engine. The same sources, packages and platforms give the same digest. The previous
+ * output is replaced at the end.
  *
- * @throws Error when no platform could be built, or one is larger than {@link SIZE_LIMIT}
+ * @throws Error when no platform can be built, or one is larger than {@link SIZE_LIMIT}
  */
 export async function buildImage(init: BuildInit): Promise<BuiltImage> {
   const { output, platforms, metadata, name } = init;
@@ -77,7 +77,7 @@ export async function buildImage(init: BuildInit): Promise<BuiltImage> {
   });
   const tag = name.slice(name.lastIndexOf(':') + 1);
   const target = { ...index, annotations: { [IMAGE_NAME]: name, [REF_NAME]: tag } };
-  // A layout has no way to ask for referrers: who looks for them reads what is listed here.
+  // A layout has no referrers API. Tools find the SBOMs by reading this list.
   await writeIndex(incoming, [target, ...images.map(({ sbom }) => sbom)]);
   const layout = join(output, 'layout');
   const archive = join(output, 'image.tar');
@@ -87,12 +87,16 @@ export async function buildImage(init: BuildInit): Promise<BuiltImage> {
   return { target, layout, archive, images, leftOut };
 }
 
-/** Bytes that a node downloads. */
+/** Number of bytes that a node downloads. */
 export function downloadSize({ sizes }: Pick<PlatformImage, 'sizes'>): number {
   return sizes.base + sizes.node + sizes.agent;
 }
 
-/** @throws Error when it is larger than {@link SIZE_LIMIT} */
+/**
+ * Checks the download size.
+ *
+ * @throws Error when it is larger than {@link SIZE_LIMIT}
+ */
 export function checkSize(built: Pick<PlatformImage, 'sizes'>): void {
   const size = downloadSize(built);
   if (size > SIZE_LIMIT) {

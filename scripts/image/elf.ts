@@ -1,8 +1,8 @@
-/** What the dynamic loader reads of a program or library (System V ABI, "Program Loading and Dynamic Linking"). */
+/** What a program or library needs at run time (System V ABI, "Program Loading and Dynamic Linking"). */
 export interface ElfNeeds {
-  /** Path of the loader; libraries have none. */
+  /** Path of the loader. Libraries have none. */
   readonly interpreter: string | undefined;
-  /** Names of the libraries that it is linked with, `libc.so.6`, in their order. */
+  /** Names of the needed libraries, `libc.so.6`, in their order. */
   readonly libraries: readonly string[];
 }
 
@@ -24,7 +24,7 @@ interface Segment {
 }
 
 /**
- * What a file needs to be loaded. Files of other architectures are read as well, which `ldd` cannot do.
+ * Reads the loader and libraries that a file needs. Unlike `ldd` it also reads files of other architectures.
  *
  * @throws Error when it is not a 64-bit little-endian ELF file
  */
@@ -67,7 +67,7 @@ function readLibraries(file: Buffer, segments: readonly Segment[]): string[] {
   return names.map((name) => readString(file, strings + name));
 }
 
-/** Where in the file lies what is loaded at this address. */
+/** Offset in the file of an address in memory. */
 function offsetOf(segments: readonly Segment[], address: number): number {
   const segment = segments.find(
     (it) => it.type === PT_LOAD && address >= it.address && address < it.address + it.size,

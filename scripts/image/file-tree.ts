@@ -8,8 +8,7 @@ type Entry =
   | { readonly type: 'directory'; readonly mode: number };
 
 /**
- * Time of every entry. One that follows the commit would give each version layers of its own where nothing has
- * changed.
+ * Time of every entry. The time of the commit would change the layers of every version, although their files are the same.
  */
 const MTIME = new Date(0);
 
@@ -17,12 +16,16 @@ const MTIME = new Date(0);
 export class FileTree {
   readonly #entries = new Map<string, Entry>();
 
-  /** Paths of everything in it, folders included, in the order of the tar. */
+  /** Paths of all files, links and folders, in the order of the tar. */
   get paths(): string[] {
     return [...this.#entries.keys()].sort(byCodeUnit);
   }
 
-  /** @param mode default 0644 */
+  /**
+   * Adds a file, and its folders with mode 0755.
+   *
+   * @throws Error when the path exists
+   */
   addFile(path: string, bytes: Buffer | string, mode = 0o644): void {
     this.#add(path, { type: 'file', mode, bytes: Buffer.from(bytes) });
   }
@@ -31,18 +34,18 @@ export class FileTree {
     this.#add(path, { type: 'symlink', target });
   }
 
-  /** A folder that is to be there, empty or not; those of files come by themselves, with 0755. */
+  /** Adds a folder. Folders of files are added automatically, with mode 0755. */
   addFolder(path: string, mode = 0o755): void {
     this.#add(path, { type: 'directory', mode });
   }
 
-  /** The file's bytes, if it is one. */
+  /** The content of a file; undefined if the path is not a file. */
   file(path: string): Buffer | undefined {
     const entry = this.#entries.get(path);
     return entry?.type === 'file' ? entry.bytes : undefined;
   }
 
-  /** The same bytes for the same files: sorted, all of root, without times. */
+  /** Packs the tree. The same files give the same bytes: entries are sorted, belong to root and have no times. */
   toTar(): Pack {
     const tar = pack();
     for (const path of this.paths) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { runCommand } from './command.ts';
+import { runCommand } from '../system/command.ts';
 import { annotationsOf, readMetadata } from './metadata.ts';
 
 const PACKAGE = {
@@ -30,7 +30,7 @@ async function commit(root: string): Promise<string> {
   return (await git('rev-parse', 'HEAD')).trim();
 }
 
-test('sources without git need a time', async (t) => {
+test('readMetadata needs SOURCE_DATE_EPOCH for sources without git', async (t) => {
   const root = await sources(t);
   await assert.rejects(readMetadata(root, {}), /no commit and no SOURCE_DATE_EPOCH/);
   const metadata = await readMetadata(root, { SOURCE_DATE_EPOCH: '1700000000' });
@@ -45,7 +45,7 @@ test('sources without git need a time', async (t) => {
   });
 });
 
-test('the commit tells revision and time, and a changed folder is told apart', async (t) => {
+test('readMetadata takes revision and time from the commit, and marks uncommitted changes', async (t) => {
   const root = await sources(t);
   const revision = await commit(root);
   const metadata = await readMetadata(root, {});
@@ -55,7 +55,7 @@ test('the commit tells revision and time, and a changed folder is told apart', a
   assert.equal((await readMetadata(root, {})).revision, `${revision}-dirty`);
 });
 
-test('source and revision can be given', async (t) => {
+test('readMetadata prefers the given source and revision, and refuses invalid ones', async (t) => {
   const root = await sources(t);
   const environment = { SOURCE_DATE_EPOCH: '1700000000' };
   const given = { source: 'https://other.example/mirror', revision: 'abcdef0123' };

@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { runCommand } from './command.ts';
+import { runCommand } from '../system/command.ts';
 
-/** What is said of an image. */
+/** Metadata of an image, for its labels and annotations. */
 export interface ImageMetadata {
   readonly version: string;
   readonly description: string;
   readonly licence: string;
-  /** RFC 3339; the commit's time, not that of the build. */
+  /** Time of the commit, not of the build, in the format of RFC 3339. */
   readonly created: string;
-  /** The commit; with `-dirty` behind it when the folder has changes that are in none. */
+  /** The commit, followed by `-dirty` if the folder has uncommitted changes. */
   readonly revision: string | undefined;
-  /** Where the sources are published. */
+  /** URL of the published sources. */
   readonly source: string | undefined;
 }
 
@@ -23,19 +23,19 @@ interface PackageJson {
   readonly repository?: { readonly url: string };
 }
 
-/** What whoever builds knows better than the sources. */
+/** Metadata given on the command line. */
 export interface GivenMetadata {
-  /** URL of the repository that the sources are published in. */
+  /** URL of the repository of the published sources. */
   readonly source?: string | undefined;
   /** The commit. */
   readonly revision?: string | undefined;
 }
 
 /**
- * Reads package.json and asks git. The time is that of `SOURCE_DATE_EPOCH` (seconds since 1970, see
- * reproducible-builds.org) where it is set, and the only thing that is needed of git.
+ * Reads package.json and git. `SOURCE_DATE_EPOCH` (seconds since 1970, see reproducible-builds.org) replaces the time of the
+ * commit; with it, git is not needed.
  *
- * @throws Error when there is no time to be had, or what is given cannot be
+ * @throws Error without a time, or when the given metadata is invalid
  */
 export async function readMetadata(
   root: string,
@@ -52,14 +52,14 @@ export async function readMetadata(
   const { version, description, license, repository } = JSON.parse(text) as PackageJson;
   const git = async (...words: string[]): Promise<string | undefined> =>
     (await runCommand(['git', '-C', root, ...words]).catch(() => undefined))?.trim();
-  // A folder within somebody else's repository has no commit of its own.
+  // A folder within another repository has no commit of its own.
   const isTop = (await git('rev-parse', '--show-prefix')) === '';
   const commit = isTop ? await git('rev-parse', 'HEAD') : undefined;
   const changed = commit !== undefined && (await git('status', '--porcelain')) !== '';
   const time =
     environment['SOURCE_DATE_EPOCH'] ?? (commit && (await git('show', '-s', '--format=%ct')));
   if (time === undefined || !/^\d+$/.test(time)) {
-    throw new Error('no commit and no SOURCE_DATE_EPOCH: nothing tells the time of the sources');
+    throw new Error('no commit and no SOURCE_DATE_EPOCH: the time of the sources is unknown');
   }
   return {
     version,
@@ -72,12 +72,12 @@ export async function readMetadata(
   };
 }
 
-/** The annotations of the specification (annotations.md), which are the image's labels as well. */
+/** The annotations of the specification (annotations.md), which are also the labels of the image. */
 export function annotationsOf(metadata: ImageMetadata): Record<string, string> {
   const { created, description, licence, revision, source, version } = metadata;
   const prefix = 'org.opencontainers.image';
   return {
-    // Built on no other image; what it is made of is in its SBOM.
+    // The image has no base image. Its parts are listed in its SBOM.
     [`${prefix}.base.name`]: 'scratch',
     [`${prefix}.created`]: created,
     [`${prefix}.description`]: description,

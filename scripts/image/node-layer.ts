@@ -2,12 +2,12 @@ import { FileTree } from './file-tree.ts';
 import { readNpmPackage } from './npm-package.ts';
 import type { Platform } from './platform.ts';
 
-/** Where Node.js is in the image. */
+/** Path of Node.js in the image. */
 export const NODE_PATH = 'usr/bin/node';
 
 /**
- * Node.js as its package has it, with its licence. It is not stripped: that would save a tenth of the download, and what
- * is in the image would depend on the binutils of the machine and no longer be what the Node.js project released.
+ * Builds the layer of Node.js: the program of the npm package, and its licence. It is not stripped, which would save a tenth
+ * of the download. Then the image would depend on the binutils of the machine, and differ from the released program.
  */
 export async function nodeTree(
   root: string,

@@ -16,7 +16,7 @@ import { readNpmPackage } from './npm-package.ts';
 
 const NAME = 'node-elsewhere';
 
-/** A project whose lockfile wants {@link NAME}, and the registry that it is told to use. */
+/** A project whose lockfile has {@link NAME}, and a registry that serves it. */
 async function project(t: TestContext, integrity?: string): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'peerglass-npm-'));
   t.after(() => rm(root, { recursive: true }));
@@ -64,13 +64,13 @@ async function project(t: TestContext, integrity?: string): Promise<string> {
   return root;
 }
 
-test('what is not installed is fetched and verified', async (t) => {
+test('readNpmPackage fetches and verifies a package that is not installed', async (t) => {
   const root = await project(t);
   const files = await readNpmPackage(root, NAME, ['bin/node'], join(root, 'cache'));
   assert.equal(files.get('bin/node')?.toString(), 'a program');
 });
 
-test('an archive that is not the one of the lockfile is refused', async (t) => {
+test('readNpmPackage refuses an archive that differs from the lockfile', async (t) => {
   const root = await project(t, 'sha512-AAAA');
   await assert.rejects(
     readNpmPackage(root, NAME, ['bin/node'], join(root, 'cache')),
@@ -78,7 +78,7 @@ test('an archive that is not the one of the lockfile is refused', async (t) => {
   );
 });
 
-test('what npm has installed is read from there', async (t) => {
+test('readNpmPackage reads an installed package from node_modules', async (t) => {
   const root = await project(t);
   const folder = join(root, 'node_modules', NAME);
   await mkdir(folder, { recursive: true });

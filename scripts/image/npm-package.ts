@@ -7,28 +7,28 @@ import { createGunzip } from 'node:zlib';
 
 import { extract } from 'tar-stream';
 
-import { retry, runCommand } from './command.ts';
+import { retry, runCommand } from '../system/command.ts';
 
-/** What package-lock.json says of a package. */
+/** The entry of a package in package-lock.json. */
 export interface LockedPackage {
   readonly version: string;
-  /** `sha512-<base64>` of the package's archive; none for links. */
+  /** `sha512-<base64>` of the package's archive. Links have none. */
   readonly integrity?: string;
-  /** SPDX expression, as the package states it. */
+  /** SPDX expression that the package states. */
   readonly license?: string;
 }
 
-/** The packages of package-lock.json by their folders, `node_modules/undici`. */
+/** Reads the packages of package-lock.json, by their folders, `node_modules/undici`. */
 export async function readLockfile(root: string): Promise<Record<string, LockedPackage>> {
   const text = await readFile(join(root, 'package-lock.json'), 'utf8');
   return (JSON.parse(text) as { packages: Record<string, LockedPackage> }).packages;
 }
 
 /**
- * Files of a package at its locked version: from node_modules where npm has put and verified it, otherwise (it is for
- * another platform) from its archive, fetched by npm and verified here.
+ * Reads files of a package at its locked version. An installed package is read from node_modules. One for another platform
+ * is fetched by npm, and verified here.
  *
- * @param cache folder that keeps archives
+ * @param cache folder that keeps the archives
  */
 export async function readNpmPackage(
   root: string,
@@ -60,10 +60,10 @@ async function fetchArchive(root: string, name: string, cache: string): Promise<
   const file = join(cache, `${name.replaceAll(/[^a-z0-9-]/g, '-')}-${version}.tgz`);
   if (existsSync(file) && (await integrityOf(file)) === integrity) return file;
   const words = ['npm', 'pack', `${name}@${version}`, '--pack-destination', cache] as const;
-  const said = await retry(() =>
+  const output = await retry(() =>
     runCommand([...words, '--ignore-scripts', '--loglevel=error'], { cwd: root }),
   );
-  const fetched = join(cache, said.trim().split('\n').at(-1) ?? '');
+  const fetched = join(cache, output.trim().split('\n').at(-1) ?? '');
   const actual = await integrityOf(fetched);
   if (actual !== integrity) {
     throw new Error(`${name}@${version} is ${actual}, package-lock.json says ${integrity}`);

@@ -6,29 +6,29 @@ import { putLayer, type Layer } from './layer.ts';
 import { annotationsOf, type ImageMetadata } from './metadata.ts';
 import { nodeTree } from './node-layer.ts';
 import { readLockfile } from './npm-package.ts';
-import { putBlob, putJson, type Descriptor } from './oci-layout.ts';
+import { putBlob, putJson, type Descriptor } from '../oci-image/oci-layout.ts';
 import type { Platform } from './platform.ts';
 import { SPDX_JSON, spdxDocument } from './sbom.ts';
 
-/** What an image is made from. */
+/** Options of {@link putPlatformImage}. */
 export interface PlatformImageInit {
   /** Folder of the repository. */
   readonly root: string;
   readonly layout: string;
-  /** Folder for what is fetched, and for packed layers. */
+  /** Folder for downloads and packed layers. */
   readonly cache: string;
   readonly metadata: ImageMetadata;
 }
 
 /** An image for one platform, in a layout. */
 export interface PlatformImage {
-  /** Its manifest, with the platform. */
+  /** Descriptor of the manifest, with the platform. */
   readonly image: Descriptor;
-  /** The manifest that attaches its SBOM. */
+  /** Descriptor of the manifest that attaches the SBOM. */
   readonly sbom: Descriptor;
   /** The SBOM itself. */
   readonly document: Buffer;
-  /** What a node downloads, by part, in bytes. */
+  /** Download size of each layer, in bytes. */
   readonly sizes: Readonly<Record<'base' | 'node' | 'agent', number>>;
 }
 
@@ -37,20 +37,20 @@ const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const EMPTY = 'application/vnd.oci.empty.v1+json';
 
 /**
- * How the agent is started. Options of V8 that it needs it sets itself; what it may take of the memory is told by who
- * runs it, in NODE_OPTIONS.
+ * How the agent is started. The agent sets the V8 options that it needs itself. The memory limit is set by the deployment, in
+ * NODE_OPTIONS.
  */
 const RUN = {
-  // containerd's socket is root's.
+  // Only root may use containerd's socket.
   User: '0:0',
   ExposedPorts: { '5000/tcp': {}, '5001/tcp': {}, '9090/tcp': {} },
   Env: [
     'PATH=/usr/bin',
     'NODE_ENV=production',
-    // Certificates that are mounted there are trusted beside those that Node.js brings.
+    // Certificates mounted there are trusted in addition to those of Node.js.
     'NODE_USE_SYSTEM_CA=1',
     'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt',
-    // One arena for all threads: those of libuv allocate little, and each would keep one of its own.
+    // One arena for all threads. Otherwise each thread of libuv keeps its own, although it allocates little.
     'MALLOC_ARENA_MAX=1',
   ],
   Entrypoint: ['/usr/bin/peerglass'],
@@ -59,7 +59,7 @@ const RUN = {
   StopSignal: 'SIGTERM',
 };
 
-/** Makes the image for one platform: layers that change seldom lie below those that change often. */
+/** Builds the image for one platform. Layers that change rarely are below those that change often. */
 export async function putPlatformImage(
   init: PlatformImageInit,
   platform: Platform,
@@ -120,7 +120,7 @@ async function putManifest(
   return { ...manifest, platform: { os: 'linux', architecture } };
 }
 
-/** Puts the document into the layout as a referrer of the image (OCI 1.1, manifest.md, "subject"). */
+/** Adds the document to the layout as a referrer of the image (OCI 1.1, manifest.md, "subject"). */
 async function attach(
   layout: string,
   { mediaType, digest, size }: Descriptor,

@@ -2,12 +2,12 @@ import type { ShippedPackage } from './agent-layer.ts';
 import type { DebianPackage } from './base-layer.ts';
 import type { ImageMetadata } from './metadata.ts';
 import type { LockedPackage } from './npm-package.ts';
-import type { Descriptor } from './oci-layout.ts';
+import type { Descriptor } from '../oci-image/oci-layout.ts';
 
 /** Media type of the document (IANA). */
 export const SPDX_JSON = 'application/spdx+json';
 
-/** What an image is made of. */
+/** The parts of an image. */
 export interface SbomInit {
   readonly metadata: ImageMetadata;
   /** The image's manifest. */
@@ -36,7 +36,7 @@ interface SpdxPackage {
   }[];
 }
 
-/** The software bill of materials as a document of SPDX 2.3, the same for the same image. */
+/** The software bill of materials as a document of SPDX 2.3. The same image gives the same document. */
 export function spdxDocument(init: SbomInit): unknown {
   const { metadata, image } = init;
   const root = spdxPackage('peerglass', 'image', metadata.version, 'CONTAINER', metadata.licence, {
@@ -79,7 +79,7 @@ function debianPackages({ debian, suite }: SbomInit): SpdxPackage[] {
   return debian.map(({ name, version, architecture, source }) => {
     const upstream = source === undefined ? '' : `&upstream=${encodeURIComponent(source)}`;
     const where = `arch=${architecture}&distro=debian-${suite}${upstream}`;
-    // Its licences are many and stand in its copyright file, which is in the image.
+    // Debian packages have several licences, which are in the copyright file in the image.
     return spdxPackage(name, 'deb', version, 'LIBRARY', undefined, {
       purl: `pkg:deb/debian/${encodeURIComponent(name)}@${encodeURIComponent(version)}?${where}`,
     });
@@ -130,7 +130,7 @@ function spdxPackage(
   };
 }
 
-/** Of the package's archive, as package-lock.json has it. */
+/** The digest of the package's archive, from package-lock.json. */
 function sha512({ integrity }: LockedPackage): readonly [string, string] | undefined {
   const base64 = /^sha512-(.+)$/.exec(integrity ?? '')?.[1];
   return base64 === undefined

@@ -7,10 +7,9 @@ import { after, describe, it } from 'node:test';
 import { runTool } from '../chart/helm.ts';
 import { missing, TOOLS } from '../chart/tools.ts';
 import { type AlertName, alertRules, ALERTS } from './alerts.ts';
-import { knownMetrics, unknownMetrics } from './known-metrics.ts';
-import { metricNames } from './metric-names.ts';
+import { unknownMetrics } from './known-metrics.ts';
 
-/** Series by name, a value a minute in the notation of promtool. */
+/** Series by name, with one value per minute in the notation of promtool. */
 type Series = Readonly<Record<string, string>>;
 
 const A = '{job="peerglass",instance="a"}';
@@ -23,7 +22,7 @@ const failures = (metric: string, reason: string, perMinute: number): Series => 
 });
 const day = 24 * 60 * 60;
 
-/** Series with which each alert fires after an hour, and some with which it does not. */
+/** Series for which each alert fires after an hour, and series for which it does not. */
 const CASES: Readonly<
   Record<AlertName, { readonly fires: readonly Series[]; readonly quiet: readonly Series[] }>
 > = {
@@ -118,45 +117,23 @@ const CASES: Readonly<
   },
 };
 
-describe('the alerts', () => {
-  it('are 6 to 10', () => {
+describe('ALERTS', () => {
+  it('has 6 to 10 alerts', () => {
     const { length } = Object.keys(ALERTS);
     assert.ok(length >= 6 && length <= 10, String(length));
   });
 
   for (const [name, { expr }] of Object.entries(ALERTS)) {
-    it(`name metrics that exist: ${name}`, () => {
+    it(`uses only existing metrics in ${name}`, () => {
       assert.deepEqual(unknownMetrics(expr), []);
     });
   }
 
-  it('have a runbook each, and there is none for another', () => {
+  it('has exactly one runbook for each alert', () => {
     const page = readFileSync(join(import.meta.dirname, '../../docs/TROUBLESHOOTING.md'), 'utf8');
     const [section = ''] = (page.split('\n## Alerts\n')[1] ?? '').split('\n## ');
     const runbooks = [...section.matchAll(/^### `(\w+)`\n\n\S/gm)].map(([, name]) => name);
     assert.deepEqual(runbooks, Object.keys(ALERTS));
-  });
-});
-
-describe('what an expression asks for', () => {
-  for (const [expr, names] of [
-    [
-      'sum by (job) (rate(http_request_duration_seconds_count{a="b_c"}[5m])) > 1e6',
-      ['http_request_duration_seconds'],
-    ],
-    ['a_total and on (job) count without (x) (b_count) offset 5m', ['a_total', 'b_count']],
-  ] as const) {
-    it(expr, () => {
-      const isHistogram = (name: string): boolean => knownMetrics().get(name) === 'histogram';
-      assert.deepEqual(
-        [...metricNames(expr.replace('offset 5m', 'or c'), isHistogram)].filter((it) => it !== 'c'),
-        names,
-      );
-    });
-  }
-
-  it('tells what does not exist', () => {
-    assert.deepEqual(unknownMetrics('peerglass_ready + peerglass_redy'), ['peerglass_redy']);
   });
 });
 
@@ -165,7 +142,7 @@ if (reason !== undefined) {
   process.stderr.write(`chart: SKIPPED: ${reason}. The alerts were NOT tested.\n`);
 }
 
-describe('the alerts in Prometheus', { skip: reason ?? false }, () => {
+describe('alertRules', { skip: reason ?? false }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'peerglass-alerts-'));
   const rules = join(folder, 'rules.yaml');
   writeFileSync(rules, JSON.stringify({ groups: [{ name: 'peerglass', rules: alertRules() }] }));
@@ -173,20 +150,23 @@ describe('the alerts in Prometheus', { skip: reason ?? false }, () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('are valid', async () => {
+  it('are valid rules of Prometheus', async () => {
     await runTool(TOOLS.promtool, ['check', 'rules', '--lint=all', '--lint-fatal', rules], '');
   });
 
   for (const outcome of ['fires', 'quiet'] as const) {
-    it(outcome === 'fires' ? 'fire' : 'do not fire without a cause', async () => {
-      const tests = Object.entries(CASES).flatMap(([name, cases]) =>
-        cases[outcome].map((series) => testOf(name, series, outcome === 'fires')),
-      );
-      const file = join(folder, `${outcome}.yaml`);
-      const unit = { rule_files: [rules], evaluation_interval: '1m', tests };
-      writeFileSync(file, JSON.stringify(unit));
-      await runTool(TOOLS.promtool, ['test', 'rules', file], '');
-    });
+    it(
+      outcome === 'fires' ? 'fire for their cause' : 'do not fire without their cause',
+      async () => {
+        const tests = Object.entries(CASES).flatMap(([name, cases]) =>
+          cases[outcome].map((series) => testOf(name, series, outcome === 'fires')),
+        );
+        const file = join(folder, `${outcome}.yaml`);
+        const unit = { rule_files: [rules], evaluation_interval: '1m', tests };
+        writeFileSync(file, JSON.stringify(unit));
+        await runTool(TOOLS.promtool, ['test', 'rules', file], '');
+      },
+    );
   }
 });
 
@@ -198,7 +178,7 @@ function testOf(alert: string, series: Series, fires: boolean): unknown {
     promql_expr_test: [
       {
         expr: `count(ALERTS{alertname="${alert}", alertstate="firing"})`,
-        // The certificate's alert waits for an hour.
+        // The alert of the certificate must hold for an hour.
         eval_time: alert === 'PeerglassCertificateExpires' ? '65m' : '60m',
         exp_samples: fires ? [{ labels: '{}', value: 1 }] : [],
       },

@@ -1,51 +1,51 @@
-/** One alert of the chart's PrometheusRule. Its runbook is the section of its name in docs/TROUBLESHOOTING.md. */
+/** One alert of the chart's PrometheusRule. Its runbook is the section with its name in docs/TROUBLESHOOTING.md. */
 interface AlertRow {
   readonly expr: string;
-  /** How long that must hold. */
+  /** How long the expression must hold. */
   readonly for: string;
-  /** `critical` when pulls suffer at once, else `warning`. */
+  /** `critical` if pulls suffer immediately, otherwise `warning`. */
   readonly severity: 'critical' | 'warning';
   readonly summary: string;
-  /** Prometheus puts labels and value in. */
+  /** A template, in which Prometheus replaces labels and value. */
   readonly description: string;
 }
 
-/** Below this many requests in a quarter of an hour a share says nothing. */
-const FEW = 20;
+/** Minimum number of requests in 15 minutes for which a ratio is meaningful. */
+const MIN_REQUESTS = 20;
 const REQUESTS = 'sum by (job) (increase(spegel_mirror_requests_total[15m]))';
 
-/** Of all requests for content that a node did not have; only where there were some. */
+/** The ratio of a metric to all requests for content that a node did not have, if there were enough. */
 function shareOfRequests(metric: string): string {
-  return `sum by (job) (increase(${metric}[15m])) / (${REQUESTS} > ${FEW})`;
+  return `sum by (job) (increase(${metric}[15m])) / (${REQUESTS} > ${MIN_REQUESTS})`;
 }
 
 /**
- * The alerts. Those about the process are bound to agents by a metric that only agents have: others have `process_*`
- * and `nodejs_*` too.
+ * The alerts. Alerts on metrics of the process also require a metric that only agents have, because other programs have
+ * `process_*` and `nodejs_*` too.
  */
 export const ALERTS = {
   PeerglassNoPeers: {
-    // A cluster of one node has none.
+    // A cluster with one node has no peers.
     expr: 'peerglass_routing_peers == 0 and on (job) count by (job) (peerglass_ready) > 1',
     for: '10m',
     severity: 'warning',
-    summary: 'An agent knows no other',
-    description: '{{ $labels.instance }} knows no peer, and gets nothing from the other nodes.',
+    summary: 'An agent has no peers',
+    description: '{{ $labels.instance }} has no peers, and gets nothing from other nodes.',
   },
   PeerglassNotReady: {
     expr: 'peerglass_ready == 0',
     for: '10m',
     severity: 'critical',
     summary: 'A mirror is not ready',
-    description: '/readyz of {{ $labels.instance }} does not answer 200; it says why.',
+    description: '/readyz of {{ $labels.instance }} does not answer 200. Its body has the reason.',
   },
   PeerglassPullsFallThrough: {
-    // no-provider is how new images come into the cluster, not-shared is a decision.
+    // no-provider is normal for new images, and not-shared is a decision of the user.
     expr: `${shareOfRequests('peerglass_fall_throughs_total{reason=~"lookup-timeout|providers-.*"}')} > 0.1`,
     for: '15m',
     severity: 'warning',
     summary: 'Pulls go upstream although peers may have the content',
-    description: '{{ $value | humanizePercentage }} of the requests were left to the registry.',
+    description: '{{ $value | humanizePercentage }} of the requests went to the registry.',
   },
   PeerglassTransfersFail: {
     expr: `${shareOfRequests('peerglass_peer_failures_total{reason!~"busy|not-found"}')} > 0.2`,
@@ -67,8 +67,7 @@ export const ALERTS = {
     for: '1m',
     severity: 'warning',
     summary: 'Peers are banned because of wrong bytes',
-    description:
-      '{{ $labels.instance }} no longer asks {{ $value }} peers, which sent wrong bytes.',
+    description: '{{ $labels.instance }} has blocked {{ $value }} peers, which sent wrong bytes.',
   },
   PeerglassContainerdAway: {
     expr: 'peerglass_store_reachable == 0',
@@ -76,15 +75,15 @@ export const ALERTS = {
     severity: 'critical',
     summary: 'An agent cannot reach containerd',
     description:
-      '{{ $labels.instance }} does not see what containerd has, and serves little of it.',
+      '{{ $labels.instance }} cannot list the content of containerd, and serves little of it.',
   },
   PeerglassEventLoopDelay: {
-    // The 0.2 s between two looks are part of the metric.
+    // The metric includes the 0.2 s between two measurements.
     expr: 'nodejs_eventloop_lag_p99_seconds - 0.2 > 0.3 and peerglass_ready',
     for: '10m',
     severity: 'warning',
     summary: 'An agent is too busy to answer in time',
-    description: 'What {{ $labels.instance }} is to do waits for {{ $value | humanizeDuration }}.',
+    description: 'Tasks of {{ $labels.instance }} wait for {{ $value | humanizeDuration }}.',
   },
   PeerglassMemoryNearLimit: {
     expr: 'process_resident_memory_bytes / (peerglass_memory_limit_bytes > 0) > 0.9',
@@ -92,7 +91,7 @@ export const ALERTS = {
     severity: 'warning',
     summary: 'An agent is about to be killed for its memory',
     description:
-      '{{ $labels.instance }} has {{ $value | humanizePercentage }} of its memory limit.',
+      '{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its memory limit.',
   },
   PeerglassCertificateExpires: {
     expr: '(peerglass_tls_certificate_expiry_timestamp_seconds > 0) - time() < 7 * 86400',
@@ -100,11 +99,11 @@ export const ALERTS = {
     severity: 'critical',
     summary: 'The certificate of a mirror expires',
     description:
-      'The one that {{ $labels.instance }} serves has {{ $value | humanizeDuration }} left.',
+      'The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}.',
   },
 } as const satisfies Record<string, AlertRow>;
 
-/** The name of an alert of the table. */
+/** Name of an alert. */
 export type AlertName = keyof typeof ALERTS;
 
 /**

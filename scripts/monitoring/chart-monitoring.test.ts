@@ -34,17 +34,17 @@ function rulesOf(manifest: Manifest | undefined): readonly Rule[] {
   return groups.flatMap(({ rules }) => rules);
 }
 
-describe('the PrometheusRule', { skip: reason ?? false }, () => {
+describe('the PrometheusRule of the chart', { skip: reason ?? false }, () => {
   it('is not there unless asked for', async () => {
     assert.equal(await render('PrometheusRule', {}), undefined);
   });
 
-  it('has the alerts of the table', async () => {
+  it('contains all alerts', async () => {
     const manifest = await render('PrometheusRule', { prometheusRule: { enabled: true } });
     assert.deepEqual(rulesOf(manifest), alertRules('docs/TROUBLESHOOTING.md'));
   });
 
-  it('points to the runbooks of its version, where Chart.yaml says where the project lives', async () => {
+  it('links to the runbooks of its version if Chart.yaml has the home of the project', async () => {
     const copy = mkdtempSync(join(tmpdir(), 'peerglass-chart-'));
     try {
       cpSync(CHART, copy, { recursive: true });
@@ -62,7 +62,7 @@ describe('the PrometheusRule', { skip: reason ?? false }, () => {
     }
   });
 
-  it('has labels, without what is switched off, and points to the runbooks', async () => {
+  it('has the given labels and runbook URL, and no disabled alerts', async () => {
     const manifest = await render('PrometheusRule', {
       prometheusRule: {
         enabled: true,
@@ -83,7 +83,7 @@ describe('the PrometheusRule', { skip: reason ?? false }, () => {
     );
   });
 
-  it('is what Prometheus takes', { skip: missing('promtool') ?? false }, async () => {
+  it('is valid for Prometheus', { skip: missing('promtool') ?? false }, async () => {
     const manifest = await render('PrometheusRule', { prometheusRule: { enabled: true } });
     const folder = mkdtempSync(join(tmpdir(), 'peerglass-rule-'));
     try {
@@ -96,7 +96,7 @@ describe('the PrometheusRule', { skip: reason ?? false }, () => {
   });
 });
 
-describe('the dashboard in the cluster', { skip: reason ?? false }, () => {
+describe('the dashboard of the chart', { skip: reason ?? false }, () => {
   const dashboard: unknown = JSON.parse(JSON.stringify(buildDashboard()));
 
   it('is not there unless asked for', async () => {

@@ -10,7 +10,7 @@ import { knownMetrics, unknownMetrics } from './known-metrics.ts';
 import { metricNames } from './metric-names.ts';
 import { DASHBOARD_ROWS } from './panels.ts';
 
-/** Metrics that are neither on the dashboard nor in an alert, and why. None is so at present. */
+/** Metrics that are neither on the dashboard nor in an alert, with the reason. Currently there are none. */
 const ELSEWHERE: Readonly<Record<string, string>> = {};
 
 const panels = Object.values(DASHBOARD_ROWS).flat();
@@ -18,17 +18,17 @@ const queries = panels.flatMap((panel) => panel.queries.map(({ expr }) => expr))
 const known = knownMetrics();
 const isHistogram = (name: string): boolean => known.get(name) === 'histogram';
 
-describe('the dashboard', () => {
+describe('buildDashboard', () => {
   it('is what the panels say', async () => {
     const text = readOrEmpty(DASHBOARD_FILE);
     assert.equal(text, await dashboardText(), 'run scripts/generate-dashboard');
   });
 
-  it('has no other metrics than an agent', () => {
+  it('uses only metrics that an agent has', () => {
     for (const expr of queries) assert.deepEqual(unknownMetrics(expr), [], expr);
   });
 
-  it('has every metric of the table, unless an alert has it or there is a reason', () => {
+  it('uses every metric that is in no alert, unless there is a reason', () => {
     const exprs = [...queries, ...Object.values(ALERTS).map(({ expr }) => expr)];
     const named = new Set(exprs.flatMap((expr) => [...metricNames(expr, isHistogram)]));
     for (const name of Object.keys(METRICS)) {
@@ -37,7 +37,7 @@ describe('the dashboard', () => {
     for (const name of Object.keys(ELSEWHERE)) assert.ok(name in METRICS, name);
   });
 
-  it('answers its four questions in their order', () => {
+  it('has a row for each of its four questions, in their order', () => {
     const rows = buildDashboard().panels?.filter(({ type }) => type === 'row') ?? [];
     assert.deepEqual(
       rows.map((row) => row.title),
@@ -45,7 +45,7 @@ describe('the dashboard', () => {
     );
   });
 
-  it('has panels that do not overlap, each with an ID of its own', () => {
+  it('has panels with unique IDs that do not overlap', () => {
     const taken = new Set<string>();
     const ids = new Set<number | undefined>();
     const all = buildDashboard().panels ?? [];

@@ -18,11 +18,11 @@ import { DASHBOARD_ROWS } from './panels.ts';
 type PanelRow = (typeof DASHBOARD_ROWS)[string][number];
 
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' };
-/** Grafana's grid is 24 wide. */
+/** Sizes of panels. Grafana's grid has 24 columns. */
 const NUMBER = { width: 6, height: 4 };
 const GRAPH = { width: 12, height: 8 };
 
-/** The dashboard, as Grafana imports it. */
+/** Builds the dashboard in Grafana's import format. */
 export function buildDashboard(): Dashboard {
   const dashboard = new DashboardBuilder('Peerglass')
     .uid('peerglass')

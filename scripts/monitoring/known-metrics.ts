@@ -1,9 +1,9 @@
 import { createMetrics } from '../../agent/metrics/metrics.ts';
 import { metricNames } from './metric-names.ts';
 
-/** The types of all metrics that an agent has, by name: those of the table, and prom-client's of the process. */
+/** The types of all metrics of an agent, by name: those of the table, and the process metrics of prom-client. */
 export function knownMetrics(): Map<string, string> {
-  // prom-client numbers the types from 0 on in its typings, and names them in what it hands out.
+  // The typings of prom-client declare the types as numbers, but at run time they are names.
   return new Map(
     createMetrics()
       .registry.getMetricsAsArray()
@@ -11,7 +11,7 @@ export function knownMetrics(): Map<string, string> {
   );
 }
 
-/** The metrics of an expression that no agent has. */
+/** The metrics in an expression that no agent has. */
 export function unknownMetrics(expr: string): string[] {
   const known = knownMetrics();
   const names = metricNames(expr, (name) => known.get(name) === 'histogram');

@@ -1,10 +1,10 @@
-/** Words of PromQL that stand where a metric could. */
+/** Words of PromQL that look like names of metrics. */
 const WORDS = new Set(['and', 'or', 'unless', 'bool', 'offset', 'inf', 'nan']);
 
 /**
- * The metrics that an expression of PromQL asks for. Series of histograms count as the histogram.
+ * The metrics in an expression of PromQL. A series of a histogram counts as the histogram.
  *
- * @param isHistogram tells `x_count` of a histogram from a metric of that name
+ * @param isHistogram whether a metric is a histogram, so that `x_count` is a series of `x`
  */
 export function metricNames(expr: string, isHistogram: (name: string) => boolean): Set<string> {
   const bare = expr

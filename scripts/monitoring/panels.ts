@@ -1,4 +1,4 @@
-/** One query of a panel; what `legend` says is put together from the labels of each series. */
+/** One query of a panel. `legend` is a template for the labels of each series. */
 interface PanelQuery {
   readonly expr: string;
   readonly legend: string;
@@ -7,25 +7,25 @@ interface PanelQuery {
 /** One panel of the dashboard. */
 interface PanelRow {
   readonly title: string;
-  /** What it means, and when to worry. */
+  /** The meaning of the figures, and when they are a problem. */
   readonly description: string;
-  /** `number` is one figure for the time shown, `graph` the course of it. */
+  /** `number` is one figure for the shown period, `graph` is its course. */
   readonly kind: 'number' | 'graph';
-  /** As Grafana names units. */
+  /** Unit by its name in Grafana. */
   readonly unit: 'percentunit' | 'bytes' | 'Bps' | 's' | 'short' | 'reqps';
   readonly queries: readonly PanelQuery[];
 }
 
-/** Of the agents that are chosen above the dashboard. */
-const CHOSEN = 'job=~"$job",instance=~"$instance"';
+/** Label matchers of the agents that are selected above the dashboard. */
+const SELECTED = 'job=~"$job",instance=~"$instance"';
 
 function of(metric: string, ...matchers: readonly string[]): string {
-  return `${metric}{${[CHOSEN, ...matchers].join(',')}}`;
+  return `${metric}{${[SELECTED, ...matchers].join(',')}}`;
 }
 function sum(metric: string, ...matchers: readonly string[]): string {
   return `sum(${of(metric, ...matchers)})`;
 }
-/** How many in the time shown. */
+/** The increase in the shown period. */
 function total(metric: string, ...matchers: readonly string[]): string {
   return `sum(increase(${of(metric, ...matchers)}[$__range]))`;
 }
@@ -33,11 +33,11 @@ function rate(metric: string, by?: string): string {
   const sums = by === undefined ? 'sum' : `sum by (${by})`;
   return `${sums} (rate(${of(metric)}[$__rate_interval]))`;
 }
-/** What happens rarely has no series before the first time, and a panel without any says "No data". */
+/** A rare event has no series before it happens. Without a series a panel would show "No data". */
 function orZero(expr: string): string {
   return `${expr} or vector(0)`;
 }
-/** A counter of what should not happen: all of it, and each kind that did. */
+/** Queries for a counter of failures: the total, and each kind that happened. */
 function troubles(metric: string, by: string, what: string): readonly PanelQuery[] {
   return [
     { expr: orZero(rate(metric)), legend: `${what}: all` },
@@ -53,12 +53,12 @@ function quantiles(metric: string, what: string, by?: string): readonly PanelQue
   }));
 }
 
-/** The rows of the dashboard, top down, with their panels. */
+/** The rows of the dashboard, from top to bottom, with their panels. */
 export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
   'Is it working?': [
     {
       title: 'Hit ratio',
-      description: 'Requests for content that the node did not have, and that a peer answered.',
+      description: 'Requests for content that the node did not have, and that a peer served.',
       kind: 'number',
       unit: 'percentunit',
       queries: [
@@ -70,7 +70,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Bytes not pulled from registries',
-      description: 'Content that nodes got from each other.',
+      description: 'Content that nodes received from each other.',
       kind: 'number',
       unit: 'bytes',
       queries: [
@@ -80,7 +80,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     {
       title: 'Requests that failed',
       description:
-        'Answered with a 5xx code, or bodies that broke and that no other peer went on with.',
+        'Answers with a 5xx code, and bodies that broke and that no other peer could continue.',
       kind: 'number',
       unit: 'short',
       queries: [
@@ -93,7 +93,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Last answer of a peer',
-      description: 'Long ago when nothing new is pulled, too.',
+      description: 'It may be long ago if nothing new was pulled.',
       kind: 'number',
       unit: 's',
       queries: [
@@ -105,7 +105,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Requests by registry',
-      description: 'For content that the node did not have.',
+      description: 'Requests for content that the node did not have.',
       kind: 'graph',
       unit: 'reqps',
       queries: [
@@ -118,14 +118,15 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     {
       title: 'Left to the registries',
       description:
-        'no-provider is how new images come in; the others cost what the mirror is to save.',
+        'no-provider is normal for new images. The other reasons cost traffic that the mirror should save.',
       kind: 'graph',
       unit: 'reqps',
       queries: troubles('peerglass_fall_throughs_total', 'reason', 'requests'),
     },
     {
       title: 'Failures between peers',
-      description: 'Attempts that failed, and bodies that went on from another peer. Pulls go on.',
+      description:
+        'Failed attempts, and bodies that continued from another peer. Pulls are not affected.',
       kind: 'graph',
       unit: 'reqps',
       queries: [
@@ -135,7 +136,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Shared',
-      description: 'What the nodes tell each other that they have.',
+      description: 'Content that the nodes advertise.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -149,7 +150,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
   'Is it healthy?': [
     {
       title: 'Nodes ready',
-      description: 'Of those that Prometheus finds.',
+      description: 'Agents that are ready, of those that Prometheus finds.',
       kind: 'number',
       unit: 'short',
       queries: [
@@ -159,28 +160,28 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Nodes that follow containerd',
-      description: 'The others do not see what their containerd has.',
+      description: 'The other agents cannot list the content of their containerd.',
       kind: 'number',
       unit: 'short',
       queries: [{ expr: sum('peerglass_store_reachable'), legend: 'following' }],
     },
     {
       title: 'Corrupt blobs',
-      description: 'On the disks of the nodes; neither served nor advertised.',
+      description: 'Corrupt blobs on the disks of nodes. They are neither served nor advertised.',
       kind: 'number',
       unit: 'short',
       queries: [{ expr: sum('peerglass_blobs_corrupt'), legend: 'blobs' }],
     },
     {
       title: 'Bans',
-      description: 'Of peers that sent wrong bytes, by each node that saw it.',
+      description: 'Peers that sent wrong bytes, counted by each node that detected it.',
       kind: 'number',
       unit: 'short',
       queries: [{ expr: sum('peerglass_banned_peers'), legend: 'bans' }],
     },
     {
       title: 'Peers known',
-      description: 'The least of all nodes: 0 is a node that serves itself alone.',
+      description: 'The minimum of all nodes. A node with 0 peers serves only itself.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -190,14 +191,14 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Event lag',
-      description: 'From seeing content in the store to telling the directory of it.',
+      description: 'Time from content in the store to its record in the DHT.',
       kind: 'graph',
       unit: 's',
       queries: quantiles('peerglass_advertise_lag_seconds', 'lag'),
     },
     {
       title: 'Content store',
-      description: 'Changes followed, and things left out.',
+      description: 'Changes of the store that were processed, and content that was left out.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -208,7 +209,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     {
       title: 'Integrity',
       description:
-        'Blobs read again, blobs passed on before they were verified, wrong bytes of peers.',
+        'Blobs read again, blobs forwarded before they were verified, and wrong bytes from peers.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -219,8 +220,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Directory problems',
-      description:
-        'Records that a peer did not take, and requests of peers that were not taken here.',
+      description: 'Records that a peer refused, and requests of peers that were refused here.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -230,8 +230,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Configuration and TLS',
-      description:
-        'hosts.toml files written, certificates read again, connections that came to nothing.',
+      description: 'hosts.toml files written, certificates reloaded, and failed TLS handshakes.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -245,21 +244,21 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
   'Is it fast?': [
     {
       title: 'First byte',
-      description: "From a request to the head of the peer's answer, lookup included.",
+      description: "Time from a request to the header of the peer's answer, including the lookup.",
       kind: 'graph',
       unit: 's',
       queries: quantiles('peerglass_first_byte_seconds', 'first byte'),
     },
     {
       title: 'Throughput',
-      description: 'Content between peers.',
+      description: 'Content transferred between peers.',
       kind: 'graph',
       unit: 'Bps',
       queries: [{ expr: rate('peerglass_peer_bytes_total', 'direction'), legend: '{{direction}}' }],
     },
     {
       title: 'Lookup',
-      description: 'Until the first provider, or until it is certain that there is none.',
+      description: 'Time to the first provider, or to the certainty that there is none.',
       kind: 'graph',
       unit: 's',
       queries: [
@@ -269,14 +268,14 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Requests, body included',
-      description: 'By what was asked for; layers take as long as they are large.',
+      description: 'By kind of request. The time of a layer depends on its size.',
       kind: 'graph',
       unit: 's',
       queries: quantiles('http_request_duration_seconds', 'request', 'handler'),
     },
     {
       title: 'Placing records',
-      description: 'Until a peer has confirmed a batch.',
+      description: 'Time until a peer confirms a batch.',
       kind: 'graph',
       unit: 's',
       queries: quantiles('peerglass_placement_duration_seconds', 'batch'),
@@ -284,14 +283,14 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     {
       title: 'Late peers',
       description:
-        'Requests for which others were asked beside a late one. Many that are won: slow links or disks.',
+        'Requests for which a second peer was asked because the first was late. Many wins mean slow links or disks.',
       kind: 'graph',
       unit: 'reqps',
       queries: troubles('peerglass_hedges_total', 'result', 'hedges'),
     },
     {
       title: 'Way of large blobs',
-      description: 'Nodes that move them within the kernel, and those that copy.',
+      description: 'Nodes that move bodies within the kernel, and nodes that copy them.',
       kind: 'graph',
       unit: 'short',
       queries: [{ expr: `sum by (path) (${of('peerglass_data_plane')})`, legend: '{{path}}' }],
@@ -300,14 +299,14 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
   'What is it costing?': [
     {
       title: 'CPU',
-      description: 'Cores.',
+      description: 'CPU cores.',
       kind: 'graph',
       unit: 'short',
       queries: [{ expr: rate('process_cpu_seconds_total', 'instance'), legend: '{{instance}}' }],
     },
     {
       title: 'Memory',
-      description: 'Resident; the kernel kills at the limit.',
+      description: 'Resident memory. The kernel kills the process at the limit.',
       kind: 'graph',
       unit: 'bytes',
       queries: [
@@ -318,7 +317,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Bandwidth',
-      description: 'Sent, by what was asked for; and what the directory takes.',
+      description: 'Bytes sent, by kind of request, and the traffic of the DHT.',
       kind: 'graph',
       unit: 'Bps',
       queries: [
@@ -329,7 +328,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     {
       title: 'Event-loop delay',
       description:
-        'Of 99 in 100 looks, without the 0.2 s between two of them, which are part of the metric.',
+        'The 99th percentile, without the 0.2 s between two measurements, which the metric includes.',
       kind: 'graph',
       unit: 's',
       queries: [
@@ -341,7 +340,8 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Uploads',
-      description: 'Bodies being sent to peers, and requests refused because there were too many.',
+      description:
+        'Bodies that are being sent to peers, and requests refused because of the limit.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -351,7 +351,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Requests being answered',
-      description: 'And how they come.',
+      description: 'Open connections, and their directions.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -364,7 +364,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Records',
-      description: 'Keys advertised, and records kept for others.',
+      description: 'Advertised keys, and records stored for others.',
       kind: 'graph',
       unit: 'short',
       queries: [
@@ -374,7 +374,7 @@ export const DASHBOARD_ROWS: Readonly<Record<string, readonly PanelRow[]>> = {
     },
     {
       title: 'Work of the directory',
-      description: 'Records placed and withdrawn a second.',
+      description: 'Records provided and withdrawn per second.',
       kind: 'graph',
       unit: 'short',
       queries: [

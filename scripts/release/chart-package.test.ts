@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { missing, TOOLS } from '../chart/tools.ts';
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 import { packageChart } from './chart-package.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -2,27 +2,27 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 
-/** A chart to be packed. */
+/** Options of {@link packageChart}. */
 export interface ChartPackageInit {
   /** Folder of the repository. */
   readonly root: string;
-  /** The program `helm`. */
+  /** Path of the program `helm`. */
   readonly helm: string;
-  /** Repository of the image that the chart is to name by default, `ghcr.io/owner/peerglass`. */
+  /** Repository of the chart's default image, `ghcr.io/owner/peerglass`. */
   readonly image: string;
-  /** Folder that receives the archive. */
+  /** Output folder of the archive. */
   readonly output: string;
 }
 
 const PLACEHOLDER = '\n  repository: localhost/peerglass\n';
 
 /**
- * Packs the chart with the image that was released with it: in the sources it names none that could be pulled, since they
- * do not say where they will be published.
+ * Packs the chart with the image of its release as the default. The sources have a placeholder, because they do not know
+ * where the image will be published.
  *
- * @returns the archive, `peerglass-0.1.0.tgz`
+ * @returns path of the archive, `peerglass-0.1.0.tgz`
  */
 export async function packageChart({
   root,
@@ -40,12 +40,12 @@ export async function packageChart({
     const file = join(chart, 'values.yaml');
     const values = await readFile(file, 'utf8');
     if (values.split(PLACEHOLDER).length !== 2)
-      throw new Error('values.yaml: no place for the image');
+      throw new Error('values.yaml: not exactly one placeholder for the image');
     await writeFile(file, values.replace(PLACEHOLDER, `\n  repository: ${image}\n`));
     await mkdir(output, { recursive: true });
-    const said = await runCommand([helm, 'package', chart, '--destination', output]);
-    const [, archive] = /saved it to: (.+\.tgz)/.exec(said) ?? [];
-    if (archive === undefined) throw new Error(`helm does not say what it made: ${said}`);
+    const report = await runCommand([helm, 'package', chart, '--destination', output]);
+    const [, archive] = /saved it to: (.+\.tgz)/.exec(report) ?? [];
+    if (archive === undefined) throw new Error(`helm reported no archive: ${report}`);
     return archive;
   } finally {
     await rm(folder, { recursive: true });

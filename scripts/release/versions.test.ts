@@ -64,7 +64,7 @@ test('a version without notes is not released', () => {
 
 test('a version that cannot be the tag of an image is none', () => {
   for (const version of ['1.2', '01.2.3', '1.2.3+build', 'latest']) {
-    assert.match(releaseProblems(files(version)).join(), /no semantic version/, version);
+    assert.match(releaseProblems(files(version)).join(), /not a semantic version/, version);
   }
   for (const version of ['1.2.3', '1.2.3-rc.1']) {
     assert.deepEqual(releaseProblems(files(version)), [], version);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { parse } from 'yaml';
 
-/** What says the version of the project, as text. */
+/** The texts of the files that contain the version of the project. */
 export interface VersionFiles {
   readonly packageJson: string;
   readonly packageLock: string;
@@ -11,7 +11,7 @@ export interface VersionFiles {
   readonly changelog: string;
 }
 
-/** Reads them from a checkout. */
+/** Reads the files of a checkout. */
 export async function readVersionFiles(root: string): Promise<VersionFiles> {
   const read = (path: string): Promise<string> => readFile(join(root, path), 'utf8');
   return {
@@ -22,12 +22,12 @@ export async function readVersionFiles(root: string): Promise<VersionFiles> {
   };
 }
 
-/** Semantic Versioning 2.0.0, without build metadata: a tag of an image cannot have a plus. */
+/** Semantic Versioning 2.0.0, without build metadata, because a tag of an image cannot contain a plus sign. */
 const VERSION =
   /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*))*)?$/;
 
 /**
- * What keeps the checkout from being released under this tag, a line each; without a tag, what does not agree in itself.
+ * The reasons, one line each, why the checkout cannot be released under a tag. Without a tag, only the files are compared.
  *
  * @param tag `v0.2.0`
  */
@@ -44,7 +44,7 @@ export function releaseProblems(files: VersionFiles, tag?: string): string[] {
       problems.push(`${what} is ${String(found)}, and package.json has ${version}`);
     }
   };
-  if (!VERSION.test(version)) problems.push(`package.json: ${version} is no semantic version`);
+  if (!VERSION.test(version)) problems.push(`package.json: ${version} is not a semantic version`);
   compare('version of package-lock.json', lock.version);
   compare('version of the root in package-lock.json', lock.packages['']?.version);
   compare('version of Chart.yaml', chart.version);
@@ -60,7 +60,7 @@ export function releaseProblems(files: VersionFiles, tag?: string): string[] {
   return problems;
 }
 
-/** The section of a version in the changelog, without its heading; undefined when there is none, or nothing in it. */
+/** The section of a version in the changelog, without its heading; undefined if it is missing or empty. */
 export function releaseNotes(changelog: string, version: string): string | undefined {
   for (const section of changelog.split(/^## /m).slice(1)) {
     const [heading = '', ...lines] = section.split('\n');

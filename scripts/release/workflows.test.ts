@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 
 import packageJson from '../../package.json' with { type: 'json' };
 import { missing, TOOLS } from '../chart/tools.ts';
-import { runCommand } from '../image/command.ts';
+import { runCommand } from '../system/command.ts';
 
 interface Step {
   readonly uses?: string;
@@ -41,7 +41,7 @@ if (reason !== undefined) {
 }
 
 describe('the workflows', () => {
-  it('are these', () => {
+  it('are ci.yml and release.yml', () => {
     assert.deepEqual(files, ['.github/workflows/ci.yml', '.github/workflows/release.yml']);
   });
 
@@ -50,18 +50,18 @@ describe('the workflows', () => {
   });
 
   for (const file of files) {
-    it(`${file} takes actions by commit, with the version beside it`, () => {
+    it(`${file} pins actions by commit, with the version in a comment`, () => {
       for (const [, action = ''] of textOf(file).matchAll(/uses: (.*)$/gm)) {
         if (action.startsWith('./')) assert.ok(existsSync(join(root, action)), action);
         else assert.match(action, /^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
       }
     });
 
-    it(`${file} puts nothing from outside into a script`, () => {
+    it(`${file} expands no expression in a script`, () => {
       for (const { run = '' } of stepsOf(file)) assert.doesNotMatch(run, /\$\{\{/);
     });
 
-    it(`${file} bounds its jobs in time and rights`, () => {
+    it(`${file} limits the time and permissions of its jobs`, () => {
       const { permissions, concurrency, jobs } = read(file);
       assert.ok(concurrency !== undefined);
       const rights = Object.entries(permissions ?? { all: 'write' });
@@ -71,7 +71,7 @@ describe('the workflows', () => {
       }
     });
 
-    it(`${file} runs scripts of ours that exist, with flags that they know`, () => {
+    it(`${file} runs only existing scripts, with flags that they know`, () => {
       const commands = stepsOf(file).flatMap(({ run = '' }) =>
         run.replaceAll('\\\n', ' ').split('\n'),
       );
@@ -90,7 +90,7 @@ describe('the workflows', () => {
     });
   }
 
-  it('give rights to publish only to jobs that run nothing of the checkout', () => {
+  it('give write permissions only to jobs that run nothing of the checkout', () => {
     for (const file of files) {
       for (const [name, { permissions = {}, steps = [] }] of Object.entries(read(file).jobs)) {
         if (!Object.values(permissions).includes('write')) continue;

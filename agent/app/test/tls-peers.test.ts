@@ -99,7 +99,7 @@ describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 12
     return Number(line.exec(await body.text())?.[1] ?? 0);
   }
 
-  it('ask those with TLS and no others, and leave the rest to the upstream registry', async () => {
+  it('ask only peers with TLS, and leave other content to the upstream registry', async () => {
     const [secret, open] = [makeImage(5_000_000), makeImage(5_000_000)];
     await start('with', tls, secret);
     const plain = await start('without', [], open);
@@ -114,7 +114,7 @@ describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 12
     await eventually(async () => {
       assert.deepEqual(await pull(strict, secret), [200, 200]);
     });
-    // The directory is whole by now: the one before has the records of both.
+    // The DHT is complete by now: the request before found a record in it.
     assert.deepEqual(await pull(strict, open), [404, 404]);
     assert.equal(await metric(plain, asked), before, 'the plain one was not asked');
     assert.equal(await metric(strict, /^peerglass_peer_failures_total\{reason="tls"\} (\d+)$/m), 0);

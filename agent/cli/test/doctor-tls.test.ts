@@ -14,8 +14,8 @@ import { makeImage } from '../../testing/image.ts';
 
 const IMAGE = 'registry.example/team/app:1.0';
 
-/** Real agents that want a certificate of everybody, and the doctor beside them. */
-describe('doctor, with TLS', { skip: noOpenssl }, () => {
+/** Real agents that require client certificates, and the doctor on the same node. */
+describe('peerglass doctor on a node with TLS', { skip: noOpenssl }, () => {
   let folder: string;
   let authority: Authority;
   before(async () => {
@@ -80,7 +80,7 @@ describe('doctor, with TLS', { skip: noOpenssl }, () => {
     return finding;
   }
 
-  it('asks the mirror, the peers and for an image as a member of the cluster', async (t) => {
+  it('sends its certificate to the mirror and to the peers, also when it follows an image', async (t) => {
     const { cert, key } = await authority.issue('node');
     const identity = ['--registry-tls-cert', cert, '--registry-tls-key', key];
     const tls = [...identity, '--registry-tls-ca', authority.ca];
@@ -109,7 +109,7 @@ describe('doctor, with TLS', { skip: noOpenssl }, () => {
     });
   });
 
-  it('finds a certificate that containerd does not take', async (t) => {
+  it('finds a certificate that containerd refuses', async (t) => {
     const { cert, key } = await authority.issue('elsewhere', { names: 'DNS:node.example' });
     const layout = join(folder, 'layout');
     mkdirSync(layout, { recursive: true });
@@ -122,14 +122,14 @@ describe('doctor, with TLS', { skip: noOpenssl }, () => {
     });
     const { cert: good, key: goodKey } = await authority.issue('good');
     const own = ['--registry-tls-cert', good, '--registry-tls-key', goodKey];
-    // Nobody tells containerd of the authority.
+    // No hosts.toml names the authority.
     const unknown = await start(t, layout, own);
     await eventually(async () => {
       const { details = [] } = await find(unknown, 'mirror-port');
       assert.match(details.join(), /does not accept its certificate \(UNABLE/);
     });
     const target = `https://127.0.0.1:${unknown.registryPort}`;
-    const certs = join(folder, 'told');
+    const certs = join(folder, 'with-authority');
     mkdirSync(join(certs, '_default'), { recursive: true });
     writeFileSync(
       join(certs, '_default', 'hosts.toml'),

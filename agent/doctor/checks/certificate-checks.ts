@@ -4,7 +4,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 
 import { codeOf } from '../../errors/system-error.ts';
 import type { HostOptions } from '../../hosts/hosts-toml.ts';
-import { located } from '../../hosts/registries/finding.ts';
+import { formatFinding } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
 import { NoRegularFileError, readRegularFile } from '../regular-file.ts';
 import { CouldNotLook, failure, ok, warning, type Verdict } from '../report.ts';
@@ -57,7 +57,7 @@ async function registriesYaml(facts: Facts): Promise<Verdict> {
   }
   const { findings } = parsed;
   if (findings.length === 0) return ok(`${path} is as k3s takes it`);
-  const lines = findings.slice(0, MAX_LINES).map((finding) => located(path, finding));
+  const lines = findings.slice(0, MAX_LINES).map((finding) => formatFinding(path, finding));
   return findings.some(({ severity }) => severity === 'error')
     ? failure('k3s ignores parts of registries.yaml, or cannot use them', remedy, lines)
     : warning('registries.yaml may not mean what it seems to', remedy, lines);

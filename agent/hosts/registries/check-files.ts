@@ -2,36 +2,36 @@ import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 
 import { codeOf } from '../../errors/system-error.ts';
-import type { OuterCheck } from './parse-registries.ts';
-import type { PlacedFile } from './read-configs.ts';
+import type { ExternalCheck } from './parse-registries.ts';
+import type { LocatedFile } from './read-configs.ts';
 import { editDistance } from './words.ts';
 
-/** Names of a folder that are looked at for one that was meant. */
+/** Maximum number of names of a folder that are compared to find a similar one. */
 const MAX_NAMES = 10_000;
 
-/** Finds files that `tls` names and that are not there, cannot be read or are empty. */
-export const checkFiles: OuterCheck = (reader, configs) => {
+/** Reports files named under `tls` that are missing, unreadable or empty. */
+export const checkFiles: ExternalCheck = (reader, configs) => {
   for (const file of [...configs.values()].flatMap(({ files }) => files)) {
     const { at, node, path, what } = file;
     if (!isAbsolute(path)) {
-      const message = `the ${what} file needs an absolute path: containerd looks for others below its certs.d`;
+      const message = `the ${what} file needs an absolute path: containerd looks for a relative one below its certs.d`;
       reader.source.add({ code: 'relative-path', at, message });
       continue;
     }
     const problem = problemOf(path);
     if (problem === undefined) continue;
-    const meant = problem === 'missing' ? similarFile(file) : undefined;
-    const edit = meant === undefined ? undefined : reader.replaceQuoted(node, meant);
+    const similar = problem === 'missing' ? similarFile(file) : undefined;
+    const edit = similar === undefined ? undefined : reader.replaceQuoted(node, similar);
     const { line } = reader.source.locate(at);
-    // Without a similar file the line is best left out, until the file is there.
+    // Without a similar file, the correction is to comment the line out until the file exists.
     const text = reader.source.lines[line - 1] ?? '';
-    const left = /^\s*\w+_file\s*:/.test(text) ? text.replace(/\S/, '# $&') : undefined;
+    const commented = /^\s*\w+_file\s*:/.test(text) ? text.replace(/\S/, '# $&') : undefined;
     reader.source.add({
       code: `${problem}-file`,
       at,
       message: MESSAGES[problem](what),
       edit,
-      line: edit === undefined ? left : undefined,
+      line: edit === undefined ? commented : undefined,
     });
   }
 };
@@ -39,9 +39,9 @@ export const checkFiles: OuterCheck = (reader, configs) => {
 type Problem = 'missing' | 'unreadable' | 'irregular' | 'empty';
 
 const MESSAGES: Record<Problem, (what: string) => string> = {
-  missing: (what) => `the ${what} file is not there`,
+  missing: (what) => `the ${what} file does not exist`,
   unreadable: (what) => `the ${what} file cannot be read`,
-  irregular: (what) => `the ${what} file is no regular file`,
+  irregular: (what) => `the ${what} file is not a regular file`,
   empty: (what) => `the ${what} file is empty`,
 };
 
@@ -57,8 +57,8 @@ function problemOf(path: string): Problem | undefined {
   }
 }
 
-/** A file of the same folder whose name is nearly the same. */
-function similarFile({ path }: PlacedFile): string | undefined {
+/** The file of the same folder with the most similar name, at most two edits away. */
+function similarFile({ path }: LocatedFile): string | undefined {
   const name = basename(path);
   if (name.length > 64) return undefined;
   let names: string[];

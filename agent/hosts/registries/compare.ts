@@ -1,14 +1,14 @@
 import type { NodeReader } from './node-reader.ts';
-import type { PlacedConfig } from './read-configs.ts';
-import type { PlacedMirror } from './read-mirrors.ts';
+import type { LocatedConfig } from './read-configs.ts';
+import type { LocatedMirror } from './read-mirrors.ts';
 import { DOCKER_HUB_HOST } from './registries.ts';
 import { editDistance } from './words.ts';
 
-/** Finds what is wrong between the two sections: settings that reach nobody, TLS where there is none. */
+/** Reports contradictions between the two sections: settings for unknown hosts, and TLS settings for http endpoints. */
 export function compareSections(
   reader: NodeReader,
-  mirrors: ReadonlyMap<string, PlacedMirror>,
-  configs: ReadonlyMap<string, PlacedConfig>,
+  mirrors: ReadonlyMap<string, LocatedMirror>,
+  configs: ReadonlyMap<string, LocatedConfig>,
 ): void {
   const hosts = new Set<string>(mirrors.keys());
   if (hosts.has('docker.io')) hosts.add(DOCKER_HUB_HOST);
@@ -23,14 +23,14 @@ export function compareSections(
     }
   }
   for (const [host, { entry }] of configs) {
-    // With too many of them nothing is compared any more.
+    // The comparison is quadratic, so it stops when no more findings are kept.
     if (reader.source.isFull) return;
     if (host === '*' || hosts.has(host)) continue;
     const near = nearestHost(host, [...hosts]);
     const hint =
       near === undefined
         ? 'it is used only for images whose name begins with it'
-        : `meant is ${near}`;
+        : `did you mean ${near}?`;
     reader.source.add({
       code: 'unused-config',
       severity: 'warning',
@@ -41,7 +41,7 @@ export function compareSections(
   }
 }
 
-/** The host that is the same but for its port, or nearly so. */
+/** A host that differs only in its port, or by at most two edits. */
 function nearestHost(host: string, hosts: readonly string[]): string | undefined {
   const bare = (text: string): string => text.replace(/:\d+$/, '');
   return (

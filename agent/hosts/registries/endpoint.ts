@@ -1,21 +1,21 @@
 import { isLocalRegistry, DOCKER_HUB_HOST, type Endpoint } from './registries.ts';
 import { nearestWord } from './words.ts';
 
-/** Why an endpoint cannot be used as it is written, and how it would be right. */
+/** A problem of an endpoint as it is written, and the correction. */
 export interface EndpointProblem {
   readonly severity: 'error' | 'warning';
   readonly code: string;
   readonly message: string;
-  /** The whole endpoint, mended. */
-  readonly mended?: string;
+  /** The whole endpoint with the correction. */
+  readonly corrected?: string;
 }
 
-/** Longest endpoint that is read, in characters. */
+/** Maximum length of an endpoint, in characters. */
 const MAX_ENDPOINT = 1024;
 
 /**
- * Reads an endpoint as k3s does: without scheme it is https, or http for a port of this node; a path other
- * than `/v2` is taken as it is.
+ * Parses an endpoint as k3s does. Without a scheme it is https, or http for a port of this node. A path other than `/v2`
+ * is kept.
  *
  * @see k3s pkg/agent/containerd/config.go, normalizeEndpointAddress
  */
@@ -33,39 +33,42 @@ export function readEndpoint(written: string): {
   if (scheme === undefined) {
     const bare = text.replace(/^(?:https?)?:?\/*(?=[^/])/i, '');
     text = `${defaultScheme(bare)}://${bare}`;
-    const message = `the endpoint has no scheme, http:// or https://; k3s takes it as ${defaultScheme(bare)}`;
-    problems.push({ severity: 'error', code: 'no-scheme', message, mended: text });
+    const message = `the endpoint has no scheme, http:// or https://; k3s assumes ${defaultScheme(bare)}`;
+    problems.push({ severity: 'error', code: 'no-scheme', message, corrected: text });
   } else if (!/^https?$/.test(scheme)) {
     const meant = nearestWord(scheme, ['https', 'http']) ?? 'https';
     text = meant + text.slice(scheme.length);
-    const message = 'an endpoint is asked by http:// or https://, by no other scheme';
-    problems.push({ severity: 'error', code: 'wrong-scheme', message, mended: text });
+    const message = 'the scheme of an endpoint must be http:// or https://';
+    problems.push({ severity: 'error', code: 'wrong-scheme', message, corrected: text });
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const [, authority = '', path = '', extra = ''] =
     /^https?:\/\/([^/?#]*)([^?#]*)(.*)$/.exec(text) ?? [];
   if (url === undefined || authority === '') {
-    const message = 'this is no URL; an endpoint is written http://HOST:PORT or https://HOST';
+    const message = 'not a URL; an endpoint is written http://HOST:PORT or https://HOST';
     problems.push({ severity: 'error', code: 'invalid-endpoint', message });
     return { problems };
   }
   const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase();
   const plain = `${url.protocol}//${host}${path}`;
   if (host !== authority.toLowerCase()) {
-    const message =
-      'user and password do not belong into an endpoint; they stand under configs, as auth';
-    problems.push({ severity: 'error', code: 'credentials-in-endpoint', message, mended: plain });
+    const message = 'an endpoint has no user and password; write them under configs, as auth';
+    problems.push({
+      severity: 'error',
+      code: 'credentials-in-endpoint',
+      message,
+      corrected: plain,
+    });
   }
   if (extra !== '') {
     const message = 'an endpoint has no query and no fragment';
-    problems.push({ severity: 'error', code: 'invalid-endpoint', message, mended: plain });
+    problems.push({ severity: 'error', code: 'invalid-endpoint', message, corrected: plain });
   }
   const overridesPath = !/^(?:\/|\/v2\/?)?$/.test(path);
   if (overridesPath && !path.split('/').includes('v2')) {
-    const message =
-      'k3s takes a path as it is, in the place of /v2; most registries want /v2 at its start';
-    const mended = `${url.protocol}//${host}/v2${path}`;
-    problems.push({ severity: 'warning', code: 'path-without-v2', message, mended });
+    const message = 'k3s uses this path instead of /v2; most registries need /v2 at its start';
+    const corrected = `${url.protocol}//${host}/v2${path}`;
+    problems.push({ severity: 'warning', code: 'path-without-v2', message, corrected });
   }
   const real = host === 'docker.io' ? DOCKER_HUB_HOST : host;
   return {

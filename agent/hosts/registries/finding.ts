@@ -1,33 +1,33 @@
-/** How much a finding matters: `error` is refused, ignored or cannot work; `warning` works, maybe not as meant. */
+/** `error`: k3s refuses or ignores it, or it cannot work. `warning`: it works, but maybe not as intended. */
 export type Severity = 'error' | 'warning';
 
-/** Something that is wrong with a registries.yaml. None of its texts has a credential in it. */
+/** A problem of a registries.yaml. Its texts contain no credentials. */
 export interface Finding {
   readonly severity: Severity;
-  /** Stable name of the kind of finding: `unknown-key`. */
+  /** Stable name of the kind of problem: `unknown-key`. */
   readonly code: string;
-  /** From 1. */
+  /** Line, from 1. */
   readonly line: number;
-  /** In UTF-16 units, from 1. */
+  /** Column in UTF-16 units, from 1. */
   readonly column: number;
   readonly message: string;
-  /** The line, credentials and comments hidden; shortened when it is very long. */
+  /** The line, with credentials and comments hidden, and shortened if it is very long. */
   readonly source: string;
-  /** Where in {@link source} the caret belongs, from 0. */
+  /** Index in {@link source} of the place that the finding is about, from 0. */
   readonly caret: number;
-  /** What to write in the place of the line. Absent when that cannot be known. */
+  /** The corrected line. Absent if it is unknown. */
   readonly correction?: string;
-  /** Whether the finding makes it uncertain which registries the file names. */
+  /** Whether the problem makes it uncertain which registries the file names. */
   readonly fatal: boolean;
 }
 
-/** A registries.yaml that cannot be used; the message names file, line and column, and no credential. */
+/** A registries.yaml that cannot be used. The message has file, line and column, and no credentials. */
 export class RegistriesError extends Error {
   override readonly name = 'RegistriesError';
   readonly code = 'ERR_REGISTRIES';
 }
 
-/** `FILE:LINE:COL: what is wrong`. */
-export function located(file: string, { line, column, message }: Finding): string {
+/** Formats a finding as `FILE:LINE:COLUMN: message`. */
+export function formatFinding(file: string, { line, column, message }: Finding): string {
   return `${file}:${line}:${column}: ${message}`;
 }

@@ -2,31 +2,34 @@ import { indentOf, type SourceText } from './source-text.ts';
 import { ALL_KEYS, KEYS } from './words.ts';
 import { isUnquotedStar } from './yaml-syntax.ts';
 
-/** Columns of a level where the file has none of its own yet. */
+/** Columns of one indentation level in a file without indented lines. */
 const DEFAULT_STEP = 2;
 
-/** What a line is, by its words alone. */
+/** The role of a line, according to its words alone. */
 type Role = 'section' | 'registry' | 'part' | 'setting' | 'item' | 'other';
 
+/** A line above that later lines may belong to. */
 interface Open {
   readonly indent: number;
   readonly role: Role;
   readonly key: string;
 }
 
+/** Reports a correction of the current line. */
+type Correct = (code: string, column: number, message: string, corrected: string) => void;
+
 const KEY = /^("[^"]*"|'[^']*'|[^\s"'#{}[\],][^\s"'#{}[\],]*?)\s*:(?=\s|$)/;
-/** A registry as a key: with a dot or a port, `localhost` or a star. */
+/** A registry as a key: it has a dot or a port, or is `localhost` or a star. */
 const REGISTRY = /^(?:\*|localhost|[^\s/]*[.:][^\s/]*)$/;
-/** A value that begins with a quote and has no other one. */
+/** A value that begins with a quote and has no closing one. */
 const OPEN_QUOTE = /^(?:-\s+)?(?:[^\s"'#]+\s*:\s+)?(?:"[^"\\]*|'[^']*)$/;
 const JOINED_KEY = new RegExp(`^(?:(?:${ALL_KEYS.join('|')}):(?=[^\\s:])|[\\w-]+:(?=https?://))`);
 
 /**
- * Finds lines that are not where their words belong, of a file that does not read as it should, and mends
- * them: indentation with tabs or to a wrong column, `*` without quotes, no space after a colon or a dash, a
- * quote that is not closed.
+ * Corrects the layout of a file that does not parse as expected: indentation with tabs or to a wrong column, `*` without
+ * quotes, no space after a colon or a dash, a quote that is not closed. Every correction is reported as a finding.
  *
- * @returns the text as it would be with all corrections
+ * @returns the text with all corrections
  */
 export function repairLayout(source: SourceText): string {
   const open: Open[] = [];
@@ -36,22 +39,22 @@ export function repairLayout(source: SourceText): string {
     if (content === '' || /^(?:#|---|\.\.\.)/.test(content)) return line;
     const start = source.startOf(index + 1);
     let current = line;
-    const mend = (code: string, column: number, message: string, mended: string): void => {
-      source.add({ code, at: start + column, message, line: mended, fatal: true });
-      current = mended;
+    const correct: Correct = (code, column, message, corrected) => {
+      source.add({ code, at: start + column, message, line: corrected, fatal: true });
+      current = corrected;
     };
-    mendWords(current, mend);
+    correctTokens(current, correct);
     const tab = /^\s*/.exec(line)?.[0].indexOf('\t') ?? -1;
     if (tab >= 0) {
       const spaces = current.replace(/^\s*/, (space) => space.replaceAll('\t', ' '.repeat(step)));
       const indent = expectedIndent(spaces, open, step) ?? indentOf(spaces);
-      const message = 'a tab as indentation, which YAML does not take';
-      mend('indentation', tab, message, moved(spaces, indent));
+      const message = 'a tab in the indentation, which YAML does not allow';
+      correct('indentation', tab, message, moved(spaces, indent));
     }
     const expected = expectedIndent(current, open, step);
     if (expected !== undefined && expected !== indentOf(current)) {
       const message = `wrong indentation: ${placeOf(current, open, expected)}`;
-      mend('indentation', indentOf(line), message, moved(current, expected));
+      correct('indentation', indentOf(line), message, moved(current, expected));
     }
     push(open, current);
     return current;
@@ -59,33 +62,30 @@ export function repairLayout(source: SourceText): string {
   return repaired.join('\n');
 }
 
-function mendWords(
-  line: string,
-  mend: (code: string, column: number, message: string, mended: string) => void,
-): void {
+function correctTokens(line: string, correct: Correct): void {
   const indent = indentOf(line);
   const content = line.trim();
   const key = JOINED_KEY.exec(content)?.[0];
   if (key !== undefined) {
-    const mended = `${line.slice(0, indent)}${key} ${content.slice(key.length)}`;
-    mend('missing-space', indent + key.length, 'a space belongs after the colon', mended);
+    const corrected = `${line.slice(0, indent)}${key} ${content.slice(key.length)}`;
+    correct('missing-space', indent + key.length, 'a space belongs after the colon', corrected);
   } else if (/^-(?:https?:\/\/|["'])/.test(content)) {
-    const mended = `${line.slice(0, indent)}- ${content.slice(1)}`;
-    mend('missing-space', indent + 1, 'a space belongs after the dash', mended);
+    const corrected = `${line.slice(0, indent)}- ${content.slice(1)}`;
+    correct('missing-space', indent + 1, 'a space belongs after the dash', corrected);
   } else if (isUnquotedStar(line)) {
-    const mended = line.replace(/\*[^\s:]*/, '"$&"');
-    mend('unquoted-star', indent, 'the star needs quotes: YAML takes it for an alias', mended);
+    const corrected = line.replace(/\*[^\s:]*/, '"$&"');
+    correct('unquoted-star', indent, 'the star needs quotes: YAML reads it as an alias', corrected);
   } else if (OPEN_QUOTE.test(content)) {
     const column = line.search(/["']/);
-    const mended = line.trimEnd() + line.charAt(column);
-    mend('open-quote', column, 'this quote is not closed', mended);
+    const corrected = line.trimEnd() + line.charAt(column);
+    correct('open-quote', column, 'this quote is not closed', corrected);
   }
 }
 
-/** Columns of a level in this file: the least indentation of a line. */
+/** Columns of one indentation level in this file: the smallest indentation of a line. */
 function stepOf(lines: readonly string[]): number {
   const indents = lines.filter((line) => /^ {2,8}[^\s#]/.test(line)).map(indentOf);
-  return indents.reduce((least, indent) => Math.min(least, indent), 8) % 8 || DEFAULT_STEP;
+  return indents.reduce((min, indent) => Math.min(min, indent), 8) % 8 || DEFAULT_STEP;
 }
 
 function moved(line: string, indent: number): string {
@@ -120,7 +120,7 @@ function isAuth({ key }: Open): boolean {
   return (KEYS.auth as readonly string[]).includes(key);
 }
 
-/** The column at which the line belongs; undefined where its words do not say so, or it may be where it is. */
+/** The column at which the line belongs; undefined if its words do not show it, or the line may stay. */
 function expectedIndent(line: string, open: readonly Open[], step: number): number | undefined {
   const content = line.trimStart();
   const indent = indentOf(line);
@@ -128,9 +128,9 @@ function expectedIndent(line: string, open: readonly Open[], step: number): numb
   const key = keyOf(content) ?? '';
   const above = open.findLastIndex((one) => one.indent < indent);
   const parent = open[above];
-  // Patterns of a rewrite look like anything.
+  // Keys under rewrite are patterns, which may look like any other key.
   if (parent?.key === 'rewrite' || role === 'other') return undefined;
-  // What stands under auth and is no key of it may be a credential: it stays there.
+  // An unknown key under auth may be a credential, so it is not moved.
   if (role === 'registry' && open.slice(0, above + 1).some(isAuth)) return undefined;
   if (role === 'section') return 0;
   if (role === 'item') {
@@ -156,6 +156,7 @@ function expectedIndent(line: string, open: readonly Open[], step: number): numb
   return column ?? (open[owner]?.indent ?? 0) + step;
 }
 
+/** Describes the right place of a line, for a message. */
 function placeOf(line: string, open: readonly Open[], column: number): string {
   const content = line.trimStart();
   const role = roleOf(content);

@@ -1,57 +1,50 @@
+import { isAddress, redactAddress } from './address.ts';
 import { HIDDEN } from './secret.ts';
 import { ALL_KEYS, KEYS, nearestWord } from './words.ts';
 
-/** Longest line that is shown, in characters. */
+/** Maximum length of a line in a finding, in characters. */
 const MAX_SHOWN = 200;
-/** Part of a line that is looked at, in characters; no more than this is shown in any case. */
+/** Maximum number of characters of a line that are tokenized. The rest is never shown. */
 const MAX_LINE = 4096;
 
-/** A line as it may be shown, and where a place of the line is in it. */
+/** A line with its secrets hidden. */
 export interface MaskedLine {
   readonly text: string;
-  /** Index in {@link text} of an index in the line. */
+  /** Maps an index in the line to an index in {@link text}. */
   index(ofLine: number): number;
 }
 
-/** What surrounds a line or a part of one: it decides what of its values may be shown. */
+/** The context of a line or of a part of one. It decides which values may be shown. */
 type Context = 'credential' | 'rewrite' | 'plain';
 
-interface Piece {
+/** A token of a line, and the text that is shown for it. */
+interface Token {
   readonly from: number;
   readonly length: number;
   readonly text: string;
 }
 
-/** Indentation and dashes; then what is left. */
+/** Indentation and list dashes at the start of a line. */
 const START = /^\s*(?:-\s+|-(?=https?:\/\/))*/;
 const QUOTED = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')/;
-/** A scalar that is a key: what follows it is a colon and white space or the end. */
+/** A scalar that is a key: a colon follows, and then white space or the end of the line. */
 const BLOCK_KEY =
   /^(?:"(?:[^"\\]|\\.){0,256}"|'(?:[^']|''){0,256}'|[^\s"'#{}[\],][^#{}[\],"']{0,255}?)(?=\s{0,64}:(?:\s|$|https?:\/\/))/;
 const FLOW_PLAIN = /^(?!:(?:[\s,{}[\]]|$))[^\s,{}[\]"'](?:(?!:[\s,{}[\]]|:$)[^,{}[\]])*/;
 
-/** Words that stand before credentials in files of this kind, in whatever spelling. */
+/** Parts of the names of keys whose values are credentials. */
 const CREDENTIAL = /pass|pwd|user|auth|token|secret|cred|login/i;
 
-/** Hosts and URLs without user, query and fragment: host with a dot, a port or `localhost`. */
-const HOST = String.raw`(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)`;
-const PATH = String.raw`(?:/[A-Za-z0-9._~/-]*)?`;
-const ADDRESS = new RegExp(
-  `^(?:[a-z]{1,10}://${HOST}(?::\\d{1,5})?|${HOST}:\\d{1,5}|[A-Za-z0-9-]+(?:\\.[A-Za-z0-9-]+)+|localhost)${PATH}$`,
-);
-const USER_INFO = /^([a-z]{1,10}:\/\/)[^/\s]*@/;
-
 /**
- * Shows lines of a registries.yaml without what is secret in them, however broken the file is: a value is
- * shown only when its key and its form say that it is an address, a path, a switch or a rewrite. Comments
- * are left out, people keep old passwords there.
+ * Hides the secrets in lines of a registries.yaml, however broken the file is. A value is shown only if its key and its
+ * form show that it is an address, a path, a boolean or a rewrite. Comments are left out, because they may contain old
+ * passwords.
  */
 export class LineMask {
   readonly #contexts: readonly Context[];
 
   /**
-   * @param original the lines in the file, where `lines` are repaired ones: what is secret in the one is so
-   * in the other
+   * @param original the lines of the file, of which `lines` are the corrected ones. A secret in either is hidden in both
    */
   constructor(lines: readonly string[], original: readonly string[]) {
     const before = contexts(original);
@@ -60,35 +53,43 @@ export class LineMask {
     );
   }
 
-  /** Whether a key of this line, from 1, may stand in a message. */
+  /**
+   * Whether a message may name a key of this line.
+   *
+   * @param number of the line, from 1
+   */
   mayName(number: number, key: string): boolean {
     return this.#contexts[number - 1] === 'credential' ? isKnownWord(key) : isShowableKey(key);
   }
 
-  /** @param number of the line, from 1 */
+  /**
+   * Hides the secrets of a line.
+   *
+   * @param number of the line, from 1
+   */
   mask(number: number, line: string): MaskedLine {
-    const pieces: Piece[] = [];
+    const tokens: Token[] = [];
     let text = '';
-    for (const piece of piecesOf(
+    for (const token of tokensOf(
       line.slice(0, MAX_LINE),
       this.#contexts[number - 1] ?? 'credential',
     )) {
-      if (text.length + piece.text.length > MAX_SHOWN) {
-        pieces.push({ ...piece, length: line.length - piece.from, text: '...' });
+      if (text.length + token.text.length > MAX_SHOWN) {
+        tokens.push({ ...token, length: line.length - token.from, text: '...' });
         text += '...';
         break;
       }
-      pieces.push(piece);
-      text += piece.text;
+      tokens.push(token);
+      text += token.text;
     }
     const shown = text.trimEnd();
-    return { text: shown, index: (ofLine) => Math.min(shown.length, indexIn(pieces, ofLine)) };
+    return { text: shown, index: (ofLine) => Math.min(shown.length, indexIn(tokens, ofLine)) };
   }
 }
 
-function indexIn(pieces: readonly Piece[], ofLine: number): number {
+function indexIn(tokens: readonly Token[], ofLine: number): number {
   let shown = 0;
-  for (const { from, length, text } of pieces) {
+  for (const { from, length, text } of tokens) {
     if (ofLine < from + length) {
       const same = text.length === length ? ofLine - from : 0;
       return shown + Math.max(0, same);
@@ -98,16 +99,10 @@ function indexIn(pieces: readonly Piece[], ofLine: number): number {
   return shown;
 }
 
-/** Whether a word may stand in a message: a key of the file or one close to it, a registry, a word in lower case. */
+/** Whether a message may name a key: a known one or a misspelt one, a registry, or a short word in lower case. */
 function isShowableKey(word: string): boolean {
   if (word === '*' || word === '<<' || isKnownWord(word)) return true;
-  return ADDRESS.test(word) || /^[a-z][a-z_-]{0,23}$/.test(word);
-}
-
-/** An address without credentials as it may stand in a message. */
-export function showAddress(text: string): string {
-  const address = redactAddress(text);
-  return address === undefined ? 'this value' : `"${address}"`;
+  return isAddress(word) || /^[a-z][a-z_-]{0,23}$/.test(word);
 }
 
 function isKnownWord(word: string): boolean {
@@ -122,7 +117,7 @@ function unquote(text: string): string {
   return text.replace(/^(["'])(.*)\1$/, '$2');
 }
 
-/** The context of every line, by the keys that stand above it with less indentation. */
+/** The context of every line, from the keys above it with less indentation. */
 function contexts(lines: readonly string[]): Context[] {
   const above: { indent: number; context: Context }[] = [];
   return lines.map((whole) => {
@@ -131,7 +126,7 @@ function contexts(lines: readonly string[]): Context[] {
     const indent = line.length - content.length;
     const item = /^-(?:\s|$)/.test(content);
     if (content !== '' && !content.startsWith('#')) {
-      // An item of a list may stand in the column of its key.
+      // An item of a list may be in the same column as its key.
       while (above.length > 0 && isOutside(above.at(-1)?.indent ?? 0, indent, item)) above.pop();
     }
     const around = above.at(-1)?.context ?? 'plain';
@@ -153,11 +148,11 @@ function isOutside(keyIndent: number, indent: number, item: boolean): boolean {
   return item ? keyIndent > indent : keyIndent >= indent;
 }
 
-/** Takes a line apart into what may be shown and what is hidden. */
-function* piecesOf(line: string, around: Context): Generator<Piece> {
+/** Splits a line into tokens, with the text to show for each. */
+function* tokensOf(line: string, around: Context): Generator<Token> {
   const stack: { context: Context; key: string }[] = [];
   let context = around;
-  // A value without a key that is no item either is a part of something that broke off.
+  // A value that has no key and is not an item is the continuation of an unknown value.
   let key = /^\s*-/.test(line) ? '-' : '';
   let at = START.exec(line)?.[0].length ?? 0;
   yield { from: 0, length: at, text: line.slice(0, at) };
@@ -185,7 +180,7 @@ function* piecesOf(line: string, around: Context): Generator<Piece> {
     } else if (mark !== undefined) {
       if (mark === '{' || mark === '[') stack.push({ context, key });
       if (mark === '}' || mark === ']') ({ context, key } = stack.pop() ?? { context, key });
-      // The next entry has nothing to do with the key of this one.
+      // The next entry does not belong to the key of this one.
       if (mark === ',') ({ context, key } = entryStart(stack, around, key));
       yield { from: at, length: 1, text: mark };
       at += 1;
@@ -204,14 +199,14 @@ function entryStart(
   return stack.at(-1) ?? { context: around, key };
 }
 
-/** The scalar at the start of the text, and whether it is a key. In a block it goes to the end of the line. */
+/** The scalar at the start of the text, and whether it is a key. In block style a value extends to the end of the line. */
 function scalar(text: string, flow: boolean): { text: string; key: boolean } | undefined {
   if (!flow) {
     const key = BLOCK_KEY.exec(text)?.[0];
     if (key !== undefined) return { text: key, key: true };
     if (/^[{[:]/.test(text)) return undefined;
     const value = QUOTED.exec(text)?.[0] ?? text.replace(/\s#.*$/, '').trimEnd();
-    // What follows a closing quote without being a comment belongs to nothing: hidden with it.
+    // Text after a closing quote, other than a comment, is invalid: hide it with the value.
     const after = text.slice(value.length).trimStart();
     return { text: after === '' || after.startsWith('#') ? value : text, key: false };
   }
@@ -233,16 +228,9 @@ function shownValue(key: string, text: string, context: Context): string {
   if (text === '---') return text;
   if (/^(?:true|false|yes|no|null|~|\d{1,5})$/i.test(value) || context === 'rewrite') return text;
   if (key === '' && !/^https?:/.test(value)) return hidden;
-  if (ADDRESS.test(value)) return text;
+  if (isAddress(value)) return text;
   const meant = nearestWord(key, ALL_KEYS) ?? '';
   if (meant.endsWith('_file') && /^[\w./ -]+$/.test(value)) return text;
   const address = redactAddress(value);
   return address === undefined ? hidden : `${open}${address}${close}`;
-}
-
-/** The address without user, password, query and fragment; undefined for what is none. */
-function redactAddress(text: string): string | undefined {
-  const redacted = text.replace(USER_INFO, `$1${HIDDEN}@`).replace(/[?#].*$/s, `?${HIDDEN}`);
-  const bare = redacted.replace(`${HIDDEN}@`, '').replace(`?${HIDDEN}`, '');
-  return ADDRESS.test(bare) ? redacted : undefined;
 }

@@ -7,11 +7,11 @@ import { KEYS, nearestWord } from './words.ts';
 export interface Entry {
   readonly key: string;
   readonly keyNode: Scalar;
-  /** Absent where nothing or `null` is written. */
+  /** Absent if the value is empty or `null`. */
   readonly value?: Node;
 }
 
-/** Reads typed values out of a parsed document, and tells of what is none where it stands. */
+/** Reads typed values from a parsed document, and reports values of other types as findings. */
 export class NodeReader {
   readonly source: SourceText;
 
@@ -19,20 +19,20 @@ export class NodeReader {
     this.source = source;
   }
 
-  /** The entries of a map in file order, duplicates and keys that are no text reported and left out. */
+  /** The entries of a map in file order. Duplicates, and keys that are not text, are reported and left out. */
   entries(map: YAMLMap, fatal: boolean): Entry[] {
     const lines = new Map<string, number>();
     const entries: Entry[] = [];
     for (const { key: node, value } of map.items) {
       if (!isScalar(node) || node.value === null || node.source === '') {
         const at = this.at(isNode(node) ? node : isNode(value) ? value : map);
-        this.source.add({ code: 'invalid-key', at, message: 'a key must be a text', fatal });
+        this.source.add({ code: 'invalid-key', at, message: 'a key must be text', fatal });
         continue;
       }
       const key = textOf(node);
       const first = lines.get(key);
       if (first !== undefined) {
-        const message = `the key is there already, in line ${first}; one of the two would be lost`;
+        const message = `duplicate key, first in line ${first}; one of the two would be ignored`;
         this.source.add({ code: 'duplicate-key', at: this.at(node), message, fatal: true });
         continue;
       }
@@ -43,7 +43,7 @@ export class NodeReader {
     return entries;
   }
 
-  /** The map that stands here; undefined when there is none, reported unless nothing is written. */
+  /** The value as a map; undefined if it is not one. Anything but an empty value is then reported. */
   map(entry: Entry, what: string, fatal = false): YAMLMap | undefined {
     const { value } = entry;
     if (value === undefined || isMap(value)) return value;
@@ -52,19 +52,19 @@ export class NodeReader {
     return undefined;
   }
 
-  /** The text that stands here: numbers and booleans too, as k3s reads them, with a warning. */
+  /** The value as text. Numbers and booleans are accepted as in k3s, with a warning. */
   text(entry: Entry): string | undefined {
     const { value } = entry;
     if (value === undefined) return undefined;
     const name = this.nameOf(entry) ?? 'this';
     if (!isScalar(value)) {
-      const message = `${name} must be a text`;
+      const message = `${name} must be text`;
       this.source.add({ code: 'wrong-type', at: this.at(value), message });
       return undefined;
     }
     const text = textOf(value);
     if (typeof value.value !== 'string') {
-      const message = `${name} is no text without quotes`;
+      const message = `${name} is not text without quotes`;
       const edit = this.replace(value, JSON.stringify(text));
       const at = this.at(value);
       this.source.add({ code: 'wrong-type', severity: 'warning', at, message, edit });
@@ -72,7 +72,7 @@ export class NodeReader {
     return text;
   }
 
-  /** What YAML 1.1 takes as true or false, as k3s does. */
+  /** The value as a boolean of YAML 1.1, which k3s reads. */
   boolean({ key, value }: Entry): boolean {
     if (value === undefined) return false;
     const text = isScalar(value) ? textOf(value) : '';
@@ -86,21 +86,22 @@ export class NodeReader {
     return isYes;
   }
 
-  /** Tells of a key that means nothing here. */
+  /** Reports an unknown key, with the known key that is most similar. */
   unknown(entry: Entry, where: string, known: readonly string[], fatal = false): void {
     if (this.source.isFull) return;
     const { key, keyNode } = entry;
-    const meant = nearestWord(key, known);
-    // Under auth, whatever is no key may be a credential.
-    const shown = meant !== undefined || known !== KEYS.auth;
+    const similar = nearestWord(key, known);
+    // An unknown key under auth may be a credential.
+    const shown = similar !== undefined || known !== KEYS.auth;
     const name = (shown ? this.nameOf(entry) : undefined) ?? 'this key';
-    const hint = meant === undefined ? `it knows ${known.join(', ')}` : `meant is ${meant}`;
+    const hint =
+      similar === undefined ? `it knows ${known.join(', ')}` : `did you mean ${similar}?`;
     const message = `k3s does not know ${name} ${where}, and ignores it; ${hint}`;
-    const edit = meant === undefined ? undefined : this.replace(keyNode, meant);
+    const edit = similar === undefined ? undefined : this.replace(keyNode, similar);
     this.source.add({ code: 'unknown-key', at: this.at(keyNode), message, edit, fatal });
   }
 
-  /** The key in quotes, as far as it may stand in a message. */
+  /** The key in quotes, for a message; undefined if it may be a credential. */
   nameOf({ key, keyNode }: Entry): string | undefined {
     return this.source.nameOf(key, this.at(keyNode));
   }
@@ -110,19 +111,19 @@ export class NodeReader {
     return node.range?.[0] ?? 0;
   }
 
-  /** An edit that writes a node otherwise, in its own quotes where it has some. */
+  /** An edit that replaces a node by a text, as it is. */
   replace(node: Node, text: string): { from: number; to: number; text: string } {
     const [from, to] = node.range ?? [0, 0];
     return { from, to, text };
   }
 
-  /** The same, in double quotes. */
+  /** An edit that replaces a node by a text in double quotes. */
   replaceQuoted(node: Node, text: string): { from: number; to: number; text: string } {
     return this.replace(node, JSON.stringify(text));
   }
 }
 
-/** What is written: the source of a number, not its value. */
+/** The text of a scalar. For a number it is the source, not the value. */
 export function textOf(node: Scalar): string {
   return typeof node.value === 'string' ? node.value : (node.source ?? String(node.value));
 }

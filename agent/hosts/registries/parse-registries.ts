@@ -4,29 +4,32 @@ import { compareSections } from './compare.ts';
 import type { Finding } from './finding.ts';
 import { repairLayout } from './layout.ts';
 import { NodeReader, type Entry } from './node-reader.ts';
-import { readConfigs, type PlacedConfig } from './read-configs.ts';
-import { readMirrors, type PlacedMirror } from './read-mirrors.ts';
+import { readConfigs, type LocatedConfig } from './read-configs.ts';
+import { readMirrors, type LocatedMirror } from './read-mirrors.ts';
 import type { HostConfig, Mirror, Registries } from './registries.ts';
 import { SourceText } from './source-text.ts';
 import { KEYS, nearestWord } from './words.ts';
 import { checkBounds, parseYaml, reportSyntax } from './yaml-syntax.ts';
 
-/** What a registries.yaml says, as far as it can be read, and what is wrong with it. */
+/** The content of a registries.yaml, as far as it can be read, and its problems. */
 export interface ParsedRegistries {
   readonly registries: Registries;
   /** In the order of the file. */
   readonly findings: readonly Finding[];
 }
 
-/** Looks at what is outside of the text: whether files are there. */
-export type OuterCheck = (reader: NodeReader, configs: ReadonlyMap<string, PlacedConfig>) => void;
+/** A check that needs more than the text, such as whether files exist. */
+export type ExternalCheck = (
+  reader: NodeReader,
+  configs: ReadonlyMap<string, LocatedConfig>,
+) => void;
 
 interface Sections {
-  readonly mirrors: Map<string, PlacedMirror>;
-  readonly configs: Map<string, PlacedConfig>;
+  readonly mirrors: Map<string, LocatedMirror>;
+  readonly configs: Map<string, LocatedConfig>;
 }
 
-/** Findings that a wrong layout may be behind. */
+/** Codes of findings that a wrong layout may have caused. */
 const LAYOUT_CODES: ReadonlySet<string> = new Set([
   'yaml',
   'wrong-type',
@@ -38,12 +41,12 @@ const LAYOUT_CODES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Reads a registries.yaml. Where lines are not where they belong, they are reported with the right ones, and
- * the rest is read as if these were there, so that one run finds everything.
+ * Parses a registries.yaml. If its layout is wrong, the corrected lines are reported, and the corrected text is parsed, so
+ * that one run finds all problems.
  *
- * Never throws: whatever the text is, what is wrong is in the findings.
+ * Never throws: the findings have every problem.
  */
-export function parseRegistries(text: string, outer?: OuterCheck): ParsedRegistries {
+export function parseRegistries(text: string, outer?: ExternalCheck): ParsedRegistries {
   const body = text.replace(/^\ufeff/, '');
   const first = new SourceText(body);
   const sections = read(first, outer);
@@ -69,31 +72,31 @@ function bare<P, V>(placed: ReadonlyMap<string, P>, of: (value: P) => V): Map<st
   return new Map([...placed].map(([key, value]) => [key, of(value)]));
 }
 
-/** Without where it stood: nodes of the parser hold the text, with what is secret in it. */
-function bareMirror({ endpoints, rewrites }: PlacedMirror): Mirror {
+/** Removes the locations: nodes of the parser refer to the text, which contains secrets. */
+function bareMirror({ endpoints, rewrites }: LocatedMirror): Mirror {
   return {
     endpoints: endpoints.map(({ url, host, overridesPath }) => ({ url, host, overridesPath })),
     rewrites,
   };
 }
 
-function bareConfig({ auth, tls }: PlacedConfig): HostConfig {
+function bareConfig({ auth, tls }: LocatedConfig): HostConfig {
   return { ...(auth !== undefined && { auth }), ...(tls !== undefined && { tls }) };
 }
 
-function read(source: SourceText, outer: OuterCheck | undefined): Sections {
+function read(source: SourceText, outer: ExternalCheck | undefined): Sections {
   const none: Sections = { mirrors: new Map(), configs: new Map() };
   try {
     return checkBounds(source) ? readDocument(source, outer) : none;
   } catch (error) {
-    // The parser is recursive: what gets past the bounds must not take the process down.
+    // The parser is recursive. A stack overflow must not end the process.
     if (!(error instanceof RangeError)) throw error;
     source.add({ code: 'too-complex', at: 0, message: 'nested too deeply', fatal: true });
     return none;
   }
 }
 
-function readDocument(source: SourceText, outer: OuterCheck | undefined): Sections {
+function readDocument(source: SourceText, outer: ExternalCheck | undefined): Sections {
   const sections: Sections = { mirrors: new Map(), configs: new Map() };
   const document = parseYaml(source.text);
   const [problem] = [...document.errors, ...document.warnings];
@@ -122,7 +125,7 @@ function readDocument(source: SourceText, outer: OuterCheck | undefined): Sectio
   return sections;
 }
 
-/** Whether registries may have been meant to stand under this key: then the file names others than it seems. */
+/** Whether the user may have written registries under this unknown key. Then the file names more registries than it seems. */
 function mayBeMirrors({ key }: Entry): boolean {
   return nearestWord(key, KEYS.file) === 'mirrors' || /[.:*]/.test(key);
 }

@@ -6,23 +6,23 @@ import type { HostConfig, RegistryAuth, RegistryTls } from './registries.ts';
 import { Secret } from './secret.ts';
 import { KEYS, nearestWord } from './words.ts';
 
-/** A file that `tls` names, and where. */
-export interface PlacedFile {
+/** A file named under `tls`, and its place in the text. */
+export interface LocatedFile {
   readonly path: string;
   readonly what: 'CA' | 'certificate' | 'key';
   readonly at: number;
   readonly node: NonNullable<Entry['value']>;
 }
 
-/** The settings of a host, and where they stand. */
-export interface PlacedConfig extends HostConfig {
+/** The settings of a host, and their place in the text. */
+export interface LocatedConfig extends HostConfig {
   readonly entry: Entry;
-  readonly files: readonly PlacedFile[];
+  readonly files: readonly LocatedFile[];
 }
 
-/** Reads what stands under `configs`; entries that cannot be read are reported and left out. */
-export function readConfigs(reader: NodeReader, section: Entry): Map<string, PlacedConfig> {
-  const configs = new Map<string, PlacedConfig>();
+/** Reads `configs`. Entries that cannot be read are reported and left out. */
+export function readConfigs(reader: NodeReader, section: Entry): Map<string, LocatedConfig> {
+  const configs = new Map<string, LocatedConfig>();
   const map = reader.map(section, 'hosts, each with auth or tls under it');
   for (const entry of map === undefined ? [] : reader.entries(map, false)) {
     const host = registryKey(reader, entry, false);
@@ -33,23 +33,23 @@ export function readConfigs(reader: NodeReader, section: Entry): Map<string, Pla
   return configs;
 }
 
-function readConfig(reader: NodeReader, entry: Entry): PlacedConfig | undefined {
+function readConfig(reader: NodeReader, entry: Entry): LocatedConfig | undefined {
   const map = reader.map(entry, 'auth and tls');
-  // What is no host's settings may be no host either: a password, say, on a line that has lost its indentation.
+  // Without settings the key may not be a host, but for example a password on a line that lost its indentation.
   if (map === undefined) return undefined;
-  const files: PlacedFile[] = [];
+  const files: LocatedFile[] = [];
   let auth: RegistryAuth | undefined;
   let tls: RegistryTls | undefined;
   for (const part of reader.entries(map, false)) {
     if (part.key === 'auth') auth = readAuth(reader, part);
     else if (part.key === 'tls') tls = readTls(reader, part, files);
-    else misplaced(reader, part);
+    else reportMisplaced(reader, part);
   }
   return { entry, files, ...(auth !== undefined && { auth }), ...(tls !== undefined && { tls }) };
 }
 
-/** A key that belongs one level deeper, or nowhere. */
-function misplaced(reader: NodeReader, part: Entry): void {
+/** Reports a key that belongs one level deeper, or is unknown. */
+function reportMisplaced(reader: NodeReader, part: Entry): void {
   const home = (['auth', 'tls'] as const).find((name) =>
     (KEYS[name] as readonly string[]).includes(part.key),
   );
@@ -81,13 +81,13 @@ function readAuth(reader: NodeReader, section: Entry): RegistryAuth | undefined 
   const map = reader.map(section, 'username and password, auth, or identity_token');
   if (map === undefined) return undefined;
   const found: Record<string, { entry: Entry; text: string }> = {};
-  // Those that are misspelt too: one finding a key is enough.
+  // Includes misspelt keys, for which there is a finding already.
   const written = new Set<string>();
   for (const entry of reader.entries(map, false)) {
     if (!(KEYS.auth as readonly string[]).includes(entry.key)) {
       reader.unknown(entry, 'under auth', KEYS.auth);
-      const meant = nearestWord(entry.key, KEYS.auth);
-      if (meant !== undefined) written.add(meant);
+      const similar = nearestWord(entry.key, KEYS.auth);
+      if (similar !== undefined) written.add(similar);
       continue;
     }
     written.add(entry.key);
@@ -98,7 +98,7 @@ function readAuth(reader: NodeReader, section: Entry): RegistryAuth | undefined 
   const lone = username ?? password;
   if (lone !== undefined && written.has('username') !== written.has('password')) {
     const { entry } = lone;
-    const message = `${username === undefined ? 'password without username' : 'username without password'}: both or none`;
+    const message = `${username === undefined ? 'password without username' : 'username without password'}: both are needed`;
     reader.source.add({ code: 'incomplete-auth', at: reader.at(entry.keyNode), message });
   }
   if (auth !== undefined && !isBasic(auth.text)) {
@@ -119,7 +119,11 @@ function isBasic(text: string): boolean {
   return Buffer.from(text, 'base64').includes(':');
 }
 
-function readTls(reader: NodeReader, section: Entry, files: PlacedFile[]): RegistryTls | undefined {
+function readTls(
+  reader: NodeReader,
+  section: Entry,
+  files: LocatedFile[],
+): RegistryTls | undefined {
   const map = reader.map(section, 'ca_file, cert_file and key_file, insecure_skip_verify');
   if (map === undefined) return undefined;
   const paths: Partial<Record<string, Entry & { path: string }>> = {};
@@ -143,13 +147,16 @@ function readTls(reader: NodeReader, section: Entry, files: PlacedFile[]): Regis
     const message = `${cert === undefined ? 'key_file without cert_file' : 'cert_file without key_file'}: a client certificate needs both`;
     reader.source.add({ code: 'incomplete-client', at: reader.at(keyNode), message });
   }
-  const place = (entry: (Entry & { path: string }) | undefined, what: PlacedFile['what']): void => {
+  const addFile = (
+    entry: (Entry & { path: string }) | undefined,
+    what: LocatedFile['what'],
+  ): void => {
     if (entry?.value === undefined || isMap(entry.value)) return;
     files.push({ path: entry.path, what, at: reader.at(entry.value), node: entry.value });
   };
-  place(ca, 'CA');
-  place(cert, 'certificate');
-  place(key, 'key');
+  addFile(ca, 'CA');
+  addFile(cert, 'certificate');
+  addFile(key, 'key');
   return {
     ...(ca !== undefined && { caFile: ca.path }),
     ...(cert !== undefined && { certFile: cert.path }),

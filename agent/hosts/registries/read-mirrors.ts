@@ -1,31 +1,31 @@
 import { isMap, isScalar, isSeq } from 'yaml';
 
 import { canonicalRegistry, isRegistry, looksLikeRegistry } from '../../oci/reference.ts';
+import { showAddress } from './address.ts';
 import { readEndpoint } from './endpoint.ts';
-import { showAddress } from './mask.ts';
 import { textOf, type Entry, type NodeReader } from './node-reader.ts';
 import type { Endpoint, Mirror, Rewrite } from './registries.ts';
-import { mendReplacement, patternProblem } from './rewrite.ts';
+import { correctReplacement, patternProblem } from './rewrite.ts';
 import { KEYS } from './words.ts';
 
-/** Endpoints of a registry, at most. */
+/** Maximum number of endpoints of a registry. */
 const MAX_ENDPOINTS = 100;
 
-/** Where an endpoint stands, for what is found by comparing it with the rest of the file. */
-interface PlacedEndpoint extends Endpoint {
+/** An endpoint and its place in the text, for findings of later comparisons. */
+interface LocatedEndpoint extends Endpoint {
   readonly at: number;
-  /** The line with `https://` in the place of `http://`. */
+  /** The edit that replaces `http://` by `https://`. */
   readonly secured: { from: number; to: number; text: string };
 }
 
-/** A mirror, and where its endpoints stand. */
-export interface PlacedMirror extends Mirror {
-  readonly endpoints: readonly PlacedEndpoint[];
+/** A mirror with the places of its endpoints. */
+export interface LocatedMirror extends Mirror {
+  readonly endpoints: readonly LocatedEndpoint[];
 }
 
-/** Reads what stands under `mirrors`; entries that cannot be read are reported and left out. */
-export function readMirrors(reader: NodeReader, section: Entry): Map<string, PlacedMirror> {
-  const mirrors = new Map<string, PlacedMirror>();
+/** Reads `mirrors`. Entries that cannot be read are reported and left out. */
+export function readMirrors(reader: NodeReader, section: Entry): Map<string, LocatedMirror> {
+  const mirrors = new Map<string, LocatedMirror>();
   const map = reader.map(section, 'registries, each with a colon behind it', true);
   for (const entry of map === undefined ? [] : reader.entries(map, true)) {
     const registry = registryKey(reader, entry, true);
@@ -37,15 +37,15 @@ export function readMirrors(reader: NodeReader, section: Entry): Map<string, Pla
 }
 
 /**
- * The registry or host that a key names, as image names have it.
+ * The registry or host that a key names, in the form of image names; undefined if the key names none.
  *
- * @param fatal whether what is shared depends on it
+ * @param fatal whether the key decides which registries are shared
  */
 export function registryKey(reader: NodeReader, entry: Entry, fatal: boolean): string | undefined {
   const { key, keyNode } = entry;
   if (key === '*') return key;
-  const report = (code: string, message: string, mended?: string): void => {
-    const edit = mended === undefined ? undefined : reader.replaceQuoted(keyNode, mended);
+  const report = (code: string, message: string, corrected?: string): void => {
+    const edit = corrected === undefined ? undefined : reader.replaceQuoted(keyNode, corrected);
     reader.source.add({ code, at: reader.at(keyNode), message, edit, fatal });
   };
   const [, scheme = '', user = '', host = '', path = ''] =
@@ -55,7 +55,7 @@ export function registryKey(reader: NodeReader, entry: Entry, fatal: boolean): s
     return '*';
   }
   if (!isRegistry(host)) {
-    report('invalid-registry', 'this is no registry; write HOST or HOST:PORT, as in image names');
+    report('invalid-registry', 'not a registry; write HOST or HOST:PORT, as in image names');
     return undefined;
   }
   if (scheme + user + path !== '') {
@@ -74,28 +74,28 @@ export function registryKey(reader: NodeReader, entry: Entry, fatal: boolean): s
       message,
     });
   } else if (fatal && name !== host.toLowerCase()) {
-    const message = 'image names say docker.io, so k3s never looks here';
+    const message = 'image names have docker.io, so k3s never uses this entry';
     const edit = reader.replace(keyNode, name);
     const at = reader.at(keyNode);
     reader.source.add({ code: 'docker-hub', severity: 'warning', at, message, edit });
   }
-  // Under configs the real host of Docker Hub is a host of its own.
+  // Under configs the real host of Docker Hub is a separate key.
   return fatal ? name : host.toLowerCase();
 }
 
-function readMirror(reader: NodeReader, entry: Entry): PlacedMirror {
-  const endpoints: PlacedEndpoint[] = [];
+function readMirror(reader: NodeReader, entry: Entry): LocatedMirror {
+  const endpoints: LocatedEndpoint[] = [];
   const rewrites: Rewrite[] = [];
   const { value } = entry;
   if (value !== undefined && !isMap(value)) {
     const text = isScalar(value) ? textOf(value) : undefined;
-    const mended = text === undefined ? undefined : `{ endpoint: [${JSON.stringify(text)}] }`;
+    const corrected = text === undefined ? undefined : `{ endpoint: [${JSON.stringify(text)}] }`;
     const name = reader.nameOf(entry) ?? 'a registry';
     reader.source.add({
       code: 'wrong-type',
       at: reader.at(value),
       message: `under ${name} there must be a map: endpoint, rewrite, or nothing`,
-      edit: mended === undefined ? undefined : reader.replace(value, mended),
+      edit: corrected === undefined ? undefined : reader.replace(value, corrected),
     });
     return { endpoints, rewrites };
   }
@@ -107,7 +107,7 @@ function readMirror(reader: NodeReader, entry: Entry): PlacedMirror {
   return { endpoints, rewrites };
 }
 
-function readEndpoints(reader: NodeReader, { value }: Entry): PlacedEndpoint[] {
+function readEndpoints(reader: NodeReader, { value }: Entry): LocatedEndpoint[] {
   if (value === undefined) return [];
   if (!isSeq(value)) {
     const edit = isScalar(value)
@@ -117,12 +117,12 @@ function readEndpoints(reader: NodeReader, { value }: Entry): PlacedEndpoint[] {
     reader.source.add({ code: 'wrong-type', at: reader.at(value), message, edit });
     return [];
   }
-  const endpoints: PlacedEndpoint[] = [];
+  const endpoints: LocatedEndpoint[] = [];
   const seen = new Set<string>();
   for (const item of value.items) {
     if (!isScalar(item) || typeof item.value !== 'string') {
       const at = isScalar(item) || isMap(item) || isSeq(item) ? reader.at(item) : reader.at(value);
-      const message = 'an endpoint must be a text: http://HOST:PORT or https://HOST';
+      const message = 'an endpoint must be text: http://HOST:PORT or https://HOST';
       reader.source.add({ code: 'wrong-type', at, message });
       continue;
     }
@@ -133,13 +133,13 @@ function readEndpoints(reader: NodeReader, { value }: Entry): PlacedEndpoint[] {
       break;
     }
     const { endpoint, problems } = readEndpoint(item.value);
-    for (const { mended, ...problem } of problems) {
-      const edit = mended === undefined ? undefined : reader.replaceQuoted(item, mended);
+    for (const { corrected, ...problem } of problems) {
+      const edit = corrected === undefined ? undefined : reader.replaceQuoted(item, corrected);
       reader.source.add({ ...problem, at, edit });
     }
     if (endpoint === undefined) continue;
     if (seen.has(endpoint.url)) {
-      const message = `${showAddress(endpoint.url)} is in this list already; k3s skips it`;
+      const message = `${showAddress(endpoint.url)} is already in this list; k3s ignores it`;
       reader.source.add({ code: 'duplicate-endpoint', severity: 'warning', at, message });
       continue;
     }
@@ -151,7 +151,7 @@ function readEndpoints(reader: NodeReader, { value }: Entry): PlacedEndpoint[] {
 }
 
 function readRewrites(reader: NodeReader, section: Entry): Rewrite[] {
-  const map = reader.map(section, 'a pattern, a colon, and what to write in its place');
+  const map = reader.map(section, 'a pattern, a colon, and the replacement');
   const rewrites: Rewrite[] = [];
   for (const entry of map === undefined ? [] : reader.entries(map, false)) {
     const replacement = reader.text(entry);
@@ -162,15 +162,15 @@ function readRewrites(reader: NodeReader, section: Entry): Rewrite[] {
       continue;
     }
     if (replacement === undefined || entry.value === undefined) {
-      const message = 'a rewrite needs what to write in the place of the pattern';
+      const message = 'a rewrite needs a replacement of the pattern';
       const at = reader.at(entry.value ?? entry.keyNode);
       if (entry.value === undefined) reader.source.add({ code: 'wrong-type', at, message });
       continue;
     }
-    const mended = mendReplacement(replacement);
-    if (mended !== replacement) {
+    const corrected = correctReplacement(replacement);
+    if (corrected !== replacement) {
       const message = 'groups are written $1, or ${1} before a letter, digit or underscore';
-      const edit = reader.replaceQuoted(entry.value, mended);
+      const edit = reader.replaceQuoted(entry.value, corrected);
       const at = reader.at(entry.value);
       reader.source.add({ code: 'bad-replacement', severity: 'warning', at, message, edit });
     }

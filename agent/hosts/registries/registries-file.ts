@@ -3,19 +3,22 @@ import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'n
 import { codeOf } from '../../errors/system-error.ts';
 import { RegistriesError } from './finding.ts';
 
-/** Largest file that is read, in bytes. */
+/** Maximum size of a registries.yaml, in bytes. */
 const MAX_REGISTRIES_BYTES = 1024 * 1024;
 
-/** Where k3s and RKE2 have their file. */
-const PLACES = ['/etc/rancher/k3s/registries.yaml', '/etc/rancher/rke2/registries.yaml'] as const;
+/** Paths of the file of k3s and of RKE2. */
+const DEFAULT_PATHS = [
+  '/etc/rancher/k3s/registries.yaml',
+  '/etc/rancher/rke2/registries.yaml',
+] as const;
 
-/** The file of this node's k3s or RKE2, when there is one. */
-export function findRegistriesFile(places: readonly string[] = PLACES): string | undefined {
-  return places.find(isThere);
+/** Path of the registries.yaml of this node's k3s or RKE2; undefined if neither has one. */
+export function findRegistriesFile(paths: readonly string[] = DEFAULT_PATHS): string | undefined {
+  return paths.find(exists);
 }
 
-/** One that cannot be looked at counts as there: it may say that less than everything is shared. */
-function isThere(path: string): boolean {
+/** A file that cannot be examined counts as existing: it may restrict which registries are shared. */
+function exists(path: string): boolean {
   try {
     statSync(path);
     return true;
@@ -26,14 +29,14 @@ function isThere(path: string): boolean {
 }
 
 /**
- * Reads the text of a registries.yaml; one that is too large is not read at all.
+ * Reads the text of a registries.yaml.
  *
- * @throws RegistriesError naming the file
+ * @throws RegistriesError, with the path, for a file that is missing, larger than 1 MiB, or not UTF-8 text
  */
 export function readRegistriesFile(path: string): string {
   let file: number;
   try {
-    // A pipe that nobody writes to must not stop us.
+    // Without O_NONBLOCK, opening a named pipe waits for a writer.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw unreadable(path, error);
@@ -63,7 +66,7 @@ function decode(path: string, bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new RegistriesError(`${path}: no text in UTF-8`);
+    throw new RegistriesError(`${path}: not UTF-8 text`);
   }
 }
 

@@ -3,44 +3,44 @@ import { isIPv4, isIPv6 } from 'node:net';
 import type { Secret } from './secret.ts';
 
 /**
- * What k3s and RKE2 are told in registries.yaml: where images of a registry are asked for, and how.
+ * The content of a registries.yaml of k3s or RKE2: from where images of a registry are pulled, and how.
  *
  * @see https://docs.k3s.io/installation/private-registry
  */
 export interface Registries {
-  /** By registry as in image names (`docker.io`, `10.0.0.9:5000`); `*` stands for every registry. In file order. */
+  /** By registry as in image names (`docker.io`, `10.0.0.9:5000`); `*` means every registry. In file order. */
   readonly mirrors: ReadonlyMap<string, Mirror>;
-  /** How hosts are spoken to, by the host and port of an endpoint or registry; `*` for every registry. */
+  /** Connection settings, by host and port of an endpoint or registry; `*` means every registry. */
   readonly configs: ReadonlyMap<string, HostConfig>;
 }
 
-/** What stands under a registry in `mirrors`. */
+/** The entry of a registry under `mirrors`. */
 export interface Mirror {
-  /** Asked in this order, before the registry itself. Empty: only the registry. */
+  /** Tried in this order, before the registry itself. If empty, only the registry is used. */
   readonly endpoints: readonly Endpoint[];
-  /** In file order. Only the containerd inside k3s and RKE2 can rewrite. */
+  /** In file order. Only the containerd of k3s and RKE2 supports them. */
   readonly rewrites: readonly Rewrite[];
 }
 
-/** A registry that is asked in the place of another. */
+/** A registry that is used instead of another. */
 export interface Endpoint {
   /** `https://10.0.0.9:5000`, with a path only when {@link overridesPath}. */
   readonly url: string;
-  /** The key of its settings in {@link Registries.configs}: host and port as written, Docker Hub as `docker.io`. */
+  /** Key of its settings in {@link Registries.configs}: host and port as written, or `docker.io` for Docker Hub. */
   readonly host: string;
-  /** Whether the path of the URL stands in the place of `/v2` (containerd's `override_path`). */
+  /** Whether the path of the URL replaces `/v2` (containerd's `override_path`). */
   readonly overridesPath: boolean;
 }
 
-/** A repository name that is asked for under another name. */
+/** A rule that pulls repositories under another name. */
 export interface Rewrite {
   /** Regular expression in the syntax of RE2. */
   readonly pattern: string;
-  /** With `$1` for groups. */
+  /** The new name, with `$1` for groups. */
   readonly replacement: string;
 }
 
-/** What stands under a host in `configs`. */
+/** The entry of a host under `configs`. */
 export interface HostConfig {
   readonly auth?: RegistryAuth;
   readonly tls?: RegistryTls;
@@ -55,7 +55,7 @@ export interface RegistryAuth {
   readonly identityToken?: Secret;
 }
 
-/** How a host proves itself, and this node to it. Paths as written. */
+/** TLS settings for a host. Paths are as written. */
 export interface RegistryTls {
   readonly caFile?: string;
   readonly certFile?: string;
@@ -63,12 +63,12 @@ export interface RegistryTls {
   readonly insecureSkipVerify: boolean;
 }
 
-/** Where Docker Hub's registry really is. */
+/** The host that serves the registry of Docker Hub. */
 export const DOCKER_HUB_HOST = 'registry-1.docker.io';
 
 /**
  * Whether a registry is on this node itself: `localhost` or a loopback address, with or without a port.
- * k3s never shares such: the name means another registry on every node.
+ * k3s never shares such a registry, because the name means another one on every node.
  *
  * @see containerd core/remotes/docker, IsLocalhost
  */
@@ -81,14 +81,14 @@ export function isLocalRegistry(registry: string): boolean {
 }
 
 /**
- * Names of the registries whose images are shared, as k3s does it: those under `mirrors`, or `*` for all,
- * and never those of the node itself.
+ * Names of the registries whose images are shared, by the rule of k3s: those under `mirrors`, where `*` means all, except
+ * those on the node itself.
  */
 export function sharedRegistries({ mirrors }: Registries): string[] {
   return [...mirrors.keys()].filter((registry) => !isLocalRegistry(registry));
 }
 
-/** The settings of a host; for Docker Hub those under its real host name come first, as in k3s. */
+/** The settings of a host. For Docker Hub, settings under its real host name take precedence, as in k3s. */
 export function configOf({ configs }: Registries, host: string): HostConfig {
   const hub = host === 'docker.io' ? configs.get(DOCKER_HUB_HOST) : undefined;
   return hub ?? configs.get(host) ?? {};

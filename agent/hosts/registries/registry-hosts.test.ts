@@ -32,7 +32,7 @@ dial_timeout = '200ms'
 `;
 
 describe('registryHosts', () => {
-  it('names the mirror first, the endpoints in their order, and the registry last', () => {
+  it('names the mirror first, then the endpoints in their order, then the registry', () => {
     const text = `
 mirrors:
   docker.io:
@@ -70,7 +70,7 @@ client = [['/etc/m.crt', '/etc/m.key']]
     );
   });
 
-  it('names the mirror as the server when the registry is not to be asked', () => {
+  it('names the mirror as the server without the default endpoint', () => {
     const text = 'mirrors: {ghcr.io: {endpoint: [https://m.example]}, "*": {}}\n';
     assert.deepEqual(files(text, false), {
       'ghcr.io': `server = 'http://127.0.0.1:5000'
@@ -89,7 +89,7 @@ ${OURS}`,
     });
   });
 
-  it('gives * the folder of all, without a server, and its endpoints to who has a folder for TLS only', () => {
+  it('writes * to the default folder, and its endpoints also to registries with only TLS settings', () => {
     const text = `
 mirrors: {"*": {endpoint: [http://m.example]}}
 configs:
@@ -103,7 +103,7 @@ configs:
     });
   });
 
-  it('writes TLS settings of registries that are not mirrored, and nothing for the rest', () => {
+  it('writes files for TLS settings of registries that are not mirrored', () => {
     const text = `
 mirrors: {a.example: }
 configs:
@@ -116,7 +116,7 @@ configs:
     });
   });
 
-  it('does not mirror registries of the node itself', () => {
+  it('does not mirror registries on the node itself', () => {
     const text = `
 mirrors:
   localhost:5000: {endpoint: [http://127.0.0.1:5001]}
@@ -127,7 +127,7 @@ mirrors:
     });
   });
 
-  it('names nothing twice: an endpoint that is the mirror, or the registry itself at the end', () => {
+  it('names no host twice if an endpoint is the mirror or the registry itself', () => {
     const text =
       'mirrors: {docker.io: {endpoint: ["http://127.0.0.1:5000", "https://docker.io/v2"]}}';
     assert.deepEqual(files(text), {
@@ -135,13 +135,13 @@ mirrors:
     });
   });
 
-  it('sets no TLS for http, by which containerd would try https first', () => {
+  it('writes no TLS settings for http, because containerd would try https first', () => {
     const text =
       'mirrors: {a.example: {endpoint: [http://m.example:5000]}}\nconfigs: {m.example:5000: {tls: {insecure_skip_verify: true}}}';
     assert.doesNotMatch(files(text)['a.example'] ?? '', /skip_verify/);
   });
 
-  it('never writes credentials, and says what it leaves out', () => {
+  it('never writes credentials, and warns about settings that it leaves out', () => {
     const text = `
 mirrors:
   a.example: {endpoint: [https://m.example], rewrite: {"^a/": "b/"}}

@@ -12,15 +12,15 @@ import {
   type Registries,
 } from './registries.ts';
 
-/** What {@link registryHosts} goes by. */
+/** Options of {@link registryHosts}. */
 export interface RegistryHostsInit {
-  /** The mirrors of this project, at least one; asked first. */
+  /** The peerglass mirrors, at least one. containerd tries them first. */
   readonly mirrors: readonly HostEntry[];
-  /** Whether the registry itself is asked last. Default: true. */
+  /** Whether containerd tries the registry itself last. Default true. */
   readonly defaultEndpoint?: boolean;
 }
 
-/** The files of a registries.yaml, and what of it they cannot say. */
+/** The `hosts.toml` files for a registries.yaml, and warnings about settings that they cannot express. */
 export interface RenderedRegistries {
   readonly hosts: readonly RegistryHosts[];
   /** One line each, without credentials. */
@@ -28,12 +28,12 @@ export interface RenderedRegistries {
 }
 
 /**
- * Says a registries.yaml in `hosts.toml` files, as k3s does it for its own containerd: the mirror first, then
- * the endpoints in their order with their TLS settings, then the registry itself. A registry with nothing but
- * TLS settings gets a file for these. Registries of the node itself are not mirrored.
+ * Translates a registries.yaml into `hosts.toml` files, as k3s does for its containerd: the mirror first, then the
+ * endpoints in their order with their TLS settings, then the registry itself. A registry that has only TLS settings gets a
+ * file with them. Registries on the node itself are not mirrored.
  *
- * Credentials are never written, since everybody on the node may read the files; k3s gives them to containerd
- * by its main configuration. A rewrite is something that only the containerd inside k3s has.
+ * Credentials are never written, because every user of the node can read the files. k3s passes them in containerd's main
+ * configuration. Only the containerd of k3s and RKE2 supports rewrites.
  */
 export function registryHosts(
   registries: Registries,
@@ -51,7 +51,7 @@ export function registryHosts(
       .filter(({ url }) => !own.some((each) => each.url === url))
       .map((endpoint) => hostEntry(registries, endpoint));
     const server = serverOf(name);
-    // Asked last in any case.
+    // The server is tried last anyway.
     if (defaultEndpoint && endpoints.at(-1)?.url === server) endpoints.pop();
     const all = [...own, ...endpoints];
     const last = all[0];
@@ -71,7 +71,7 @@ export function registryHosts(
   return { hosts, warnings: warningsOf(registries) };
 }
 
-/** The server is one that was asked before: containerd takes a file without any as leave to ask the registry. */
+/** Names the first host as the server again: without a server containerd would fall back to the registry. */
 function serverFrom({
   url,
   ...options
@@ -79,14 +79,14 @@ function serverFrom({
   return { server: url, serverOptions: options };
 }
 
-/** Where the registry itself is; undefined where containerd knows better (any; localhost, plain or not). */
+/** URL of the registry itself; undefined for `*` and local registries, for which containerd decides itself. */
 function serverOf(registry: string): string | undefined {
   if (registry === '*' || isLocalRegistry(registry)) return undefined;
   return `https://${registry === 'docker.io' ? DOCKER_HUB_HOST : registry}`;
 }
 
 function hostEntry(registries: Registries, { url, host, overridesPath }: Endpoint): HostEntry {
-  // With TLS settings containerd tries https before it asks the way that the URL says.
+  // With TLS settings containerd would try https first, even for an http URL.
   const options = url.startsWith('https:') ? tlsOptions(registries, host) : {};
   return {
     url,

@@ -1,8 +1,7 @@
-import { located, type Finding } from './finding.ts';
+import { formatFinding, type Finding } from './finding.ts';
 
 /**
- * The findings as people read them: where and what, the line with a caret below the place, and the line as
- * it would be right.
+ * Renders findings for a terminal: place and message, the line with a caret below the place, and the corrected line.
  */
 export function renderFindings(file: string, findings: readonly Finding[]): string {
   return findings.map((finding) => renderFinding(file, finding)).join('\n');
@@ -11,10 +10,10 @@ export function renderFindings(file: string, findings: readonly Finding[]): stri
 function renderFinding(file: string, finding: Finding): string {
   const { severity, line, source, caret, correction } = finding;
   const margin = ' '.repeat(String(line).length);
-  // Tabs stay tabs, so that the caret stands below its place however wide they are.
+  // Keep tabs, so that the caret is below its place whatever the tab width is.
   const gap = source.slice(0, caret).replace(/[^\t]/g, ' ');
   const lines = [
-    located(file, { ...finding, message: `${severity}: ${finding.message}` }),
+    formatFinding(file, { ...finding, message: `${severity}: ${finding.message}` }),
     ...(source === '' ? [] : [`  ${line} | ${source}`, `  ${margin} | ${gap}^`]),
     ...(correction === undefined ? [] : [`  ${margin} = ${correction}`]),
   ];

@@ -1,4 +1,4 @@
-/** What RE2 has and JavaScript writes otherwise or not at all, so that the rest can be checked by JavaScript. */
+/** Syntax of RE2 that JavaScript lacks, and a replacement, so that JavaScript can check the rest of a pattern. */
 const RE2_ONLY: readonly (readonly [RegExp, string])[] = [
   [/^\(\?[imsU]+\)/, ''],
   [/\(\?[imsU]+:/g, '(?:'],
@@ -10,7 +10,7 @@ const RE2_ONLY: readonly (readonly [RegExp, string])[] = [
   [/\\p\{[^}]*\}|\\pN?L?/gi, 'a'],
 ];
 
-/** Why RE2, in which k3s reads patterns, does not take this one; undefined when it does. */
+/** Why a pattern is invalid in RE2, which k3s uses; undefined if it is valid. */
 export function patternProblem(pattern: string): string | undefined {
   if (/\(\?<?[=!]/.test(pattern))
     return 'RE2, which k3s uses, has no look-ahead and no look-behind';
@@ -27,7 +27,7 @@ export function patternProblem(pattern: string): string | undefined {
   }
 }
 
-/** The replacement as Go understands what was meant: `\1` is `$1`, and `$1x` would be the group "1x". */
-export function mendReplacement(replacement: string): string {
+/** Corrects a replacement for Go: `\1` becomes `$1`, and `$1x`, which would be the group "1x", becomes `${1}x`. */
+export function correctReplacement(replacement: string): string {
   return replacement.replace(/\\(\d)/g, '$$$1').replace(/\$(\d+)(?=[A-Za-z_])/g, '$${$1}');
 }

@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
 
-/** What is written in the place of a credential wherever somebody may read it. */
+/** The text that replaces a credential in all output. */
 export const HIDDEN = '[hidden]';
 
 /**
- * A credential that cannot be logged by accident: as text, in JSON, in a template and in `util.inspect` it is
- * {@link HIDDEN}. Only {@link reveal} gives the text, so every place that uses it can be searched for.
+ * A credential that cannot be logged by accident: converted to text or JSON, and in `util.inspect`, it is {@link HIDDEN}.
+ * Only {@link reveal} returns the text, so every use can be found by a search.
  */
 export class Secret {
   readonly #text: string;

@@ -1,42 +1,42 @@
 import type { Finding, Severity } from './finding.ts';
 import { LineMask } from './mask.ts';
 
-/** A part of the text to be written otherwise; within one line. */
+/** A replacement of a part of one line. `from` and `to` are indices in the text. */
 export interface Edit {
   readonly from: number;
   readonly to: number;
   readonly text: string;
 }
 
-/** What is known of a finding where it is made. */
+/** A finding as it is reported, before it gets its line. */
 export interface FindingInit {
   readonly code: string;
   readonly severity?: Severity;
   /** Index in the text. */
   readonly at: number;
   readonly message: string;
-  /** What would mend the line. */
+  /** The edit that corrects the line. */
   readonly edit?: Edit | undefined;
-  /** The mended line, where that is no {@link edit}. */
+  /** The corrected line, if it cannot be written as an {@link edit}. */
   readonly line?: string | undefined;
-  /** Default: false. */
+  /** See {@link Finding.fatal}. Default false. */
   readonly fatal?: boolean;
 }
 
-/** Findings in one file, at most; what comes after them is left out. */
+/** Maximum number of findings in one file. Later ones are dropped. */
 const MAX_FINDINGS = 100;
 
-/** The text of a file, taken apart into lines, and what was found in it. */
+/** The text of a file, split into lines, and the findings in it. */
 export class SourceText {
   readonly text: string;
   readonly lines: readonly string[];
   readonly findings: Finding[] = [];
   readonly #starts: readonly number[];
-  #made: LineMask | undefined;
-  /** The lines as they are in the file, where the text is a repaired one. */
+  #lazyMask: LineMask | undefined;
+  /** The lines of the file, of which the text may be a corrected version. */
   readonly #original: readonly string[];
 
-  /** @param original what is in the file; as many lines as the text */
+  /** @param original the text of the file, with as many lines, if `text` is a corrected version */
   constructor(text: string, original = text) {
     this.text = text;
     this.lines = text.split('\n');
@@ -49,7 +49,7 @@ export class SourceText {
     });
   }
 
-  /** Line, from 1, and index in it, from 0. */
+  /** Line, from 1, and index in the line, from 0, of an index in the text. */
   locate(at: number): { line: number; index: number } {
     let low = 0;
     let high = this.#starts.length - 1;
@@ -61,16 +61,17 @@ export class SourceText {
     return { line: low + 1, index: at - (this.#starts[low] ?? 0) };
   }
 
-  /** Index in the text at which a line, from 1, begins. */
+  /** Index in the text of the start of a line, from 1. */
   startOf(line: number): number {
     return this.#starts[line - 1] ?? this.text.length;
   }
 
-  /** Whether there are as many findings as are kept. */
+  /** Whether {@link MAX_FINDINGS} is reached. */
   get isFull(): boolean {
     return this.findings.length >= MAX_FINDINGS;
   }
 
+  /** Adds a finding, unless there are too many. Its texts have their credentials hidden. */
   add({ code, severity = 'error', at, message, edit, line, fatal = false }: FindingInit): void {
     if (this.isFull) return;
     const mask = this.#mask();
@@ -78,7 +79,7 @@ export class SourceText {
     const current = this.lines[place.line - 1] ?? '';
     const original = (this.#original[place.line - 1] ?? '').replace(/\r$/, '');
     const index = indexBefore(original, current.replace(/\r$/, ''), place.index);
-    const mended = line ?? (edit && this.#edited(edit, place.line));
+    const corrected = line ?? (edit && this.#edited(edit, place.line));
     const shown = mask.mask(place.line, original);
     this.findings.push({
       severity,
@@ -88,22 +89,22 @@ export class SourceText {
       message,
       source: shown.text,
       caret: shown.index(index),
-      ...(mended !== undefined && {
-        correction: masked(mask, place.line, mended.replace(/\r$/, '')),
+      ...(corrected !== undefined && {
+        correction: masked(mask, place.line, corrected.replace(/\r$/, '')),
       }),
       fatal,
     });
   }
 
-  /** The key as it may stand in a message, in quotes; undefined for what may be a credential. */
+  /** The key in quotes, for a message; undefined if it may be a credential. */
   nameOf(key: string, at: number): string | undefined {
     return this.#mask().mayName(this.locate(at).line, key) ? `"${key}"` : undefined;
   }
 
-  /** Made for the first finding: most files have none. */
+  /** Created for the first finding, because most files have none. */
   #mask(): LineMask {
-    this.#made ??= new LineMask(this.lines, this.#original);
-    return this.#made;
+    this.#lazyMask ??= new LineMask(this.lines, this.#original);
+    return this.#lazyMask;
   }
 
   #edited({ from, to, text }: Edit, line: number): string | undefined {
@@ -114,12 +115,12 @@ export class SourceText {
   }
 }
 
-/** Where in the line of the file a place of the repaired line is: repairs insert, and change indentation. */
-function indexBefore(original: string, repaired: string, index: number): number {
-  if (original === repaired) return index;
-  const [before, after] = [original.trimStart(), repaired.trimStart()];
+/** Maps an index in a corrected line to the line of the file. Corrections insert text and change the indentation. */
+function indexBefore(original: string, corrected: string, index: number): number {
+  if (original === corrected) return index;
+  const [before, after] = [original.trimStart(), corrected.trimStart()];
   const indent = indentOf(original);
-  const inContent = Math.max(0, index - indentOf(repaired));
+  const inContent = Math.max(0, index - indentOf(corrected));
   let same = 0;
   while (same < inContent && before[same] === after[same]) same += 1;
   return (
@@ -127,13 +128,13 @@ function indexBefore(original: string, repaired: string, index: number): number 
   );
 }
 
-/** A line that is to be a comment stays one: the mask leaves comments out. */
+/** Masks a line. A line that the correction comments out stays visible, although the mask removes other comments. */
 function masked(mask: LineMask, number: number, line: string): string {
   const [, indent = '', rest = ''] = /^(\s*)# (.*)$/.exec(line) ?? [];
   return rest === '' ? mask.mask(number, line).text : `${indent}# ${mask.mask(number, rest).text}`;
 }
 
-/** Number of white-space characters before a line's content. */
+/** Number of white-space characters at the start of a line. */
 export function indentOf(line: string): number {
   return line.length - line.trimStart().length;
 }

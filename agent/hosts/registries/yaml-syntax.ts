@@ -2,15 +2,15 @@ import { Lexer, parseDocument, type Document, type YAMLParseError } from 'yaml';
 
 import { indentOf, type SourceText } from './source-text.ts';
 
-/** Depth of nesting that is read; the file needs 5. */
+/** Maximum depth of nesting. The format needs 5. */
 const MAX_DEPTH = 32;
-/** Tokens of a file, at most: enough for 10,000 registries with their settings. */
+/** Maximum number of tokens of a file: enough for 10,000 registries with their settings. */
 const MAX_TOKENS = 200_000;
-/** Indentation that is read, in columns. */
+/** Maximum indentation, in columns. */
 const MAX_INDENT = 256;
 
 /**
- * Refuses what would take the parser long or deep, and anchors: they make a line mean what stands elsewhere.
+ * Refuses text that would cost the parser much time or stack, and anchors, because an alias repeats text from elsewhere.
  *
  * @returns whether the text can be parsed
  */
@@ -42,25 +42,25 @@ export function checkBounds(source: SourceText): boolean {
 
 /** The token that the lexer puts before each plain and block scalar. */
 const SCALAR = '\u001f';
-/** Tokens that are not in the text: a document begins, a flow breaks off, a scalar follows. */
+/** Tokens without text: start of a document, error in a flow, start of a scalar. */
 const CONTROL: ReadonlySet<string> = new Set(['\u0002', '\u0018', SCALAR]);
 
 function reportAnchor(source: SourceText, token: string, at: number): void {
   const { line, index } = source.locate(at);
   const text = source.lines[line - 1] ?? '';
-  // `*:` is what people write for every registry; that is reported with its remedy.
+  // Users write `*:` for every registry. The layout check reports it with its correction.
   if (isUnquotedStar(text) && index === indentOf(text)) return;
   const what = token.startsWith('&') ? 'an anchor' : 'an alias';
-  const message = `${what} is not taken here; write out what is meant, or in double quotes if it is a text`;
+  const message = `${what} is not allowed here; write the value itself, in double quotes if it is text`;
   source.add({ code: 'anchor', at, message, fatal: true });
 }
 
-/** Whether the line is a key that begins with an unquoted star: YAML takes that as an alias. */
+/** Whether the line is a key that begins with an unquoted star, which YAML reads as an alias. */
 export function isUnquotedStar(line: string): boolean {
   return /^\s*\*[^\s"']*\s*:(?:\s|$)/.test(line) && !/^\s*\*[^\s:]+\s/.test(line);
 }
 
-/** Parses the text; keys are not compared by the parser, which takes the square of their number for it. */
+/** Parses the text. The parser does not compare keys, because its comparison takes quadratic time. */
 export function parseYaml(text: string): Document.Parsed {
   return parseDocument(text, {
     prettyErrors: false,
@@ -68,22 +68,22 @@ export function parseYaml(text: string): Document.Parsed {
   });
 }
 
-/** The parser's messages quote the text, so they are told in words of ours. */
+/** Messages by code of the parser, whose own messages quote the text and may contain credentials. */
 const MESSAGES: Partial<Record<YAMLParseError['code'], string>> = {
-  BAD_INDENT: 'the indentation fits to no line above',
-  BLOCK_AS_IMPLICIT_KEY: 'the indentation fits to no line above, or a value with ": " needs quotes',
-  BLOCK_IN_FLOW: 'a list or map in several lines cannot stand within brackets',
+  BAD_INDENT: 'the indentation matches no line above',
+  BLOCK_AS_IMPLICIT_KEY: 'the indentation matches no line above, or a value with ": " needs quotes',
+  BLOCK_IN_FLOW: 'a list or map in block style cannot be within brackets',
   MISSING_CHAR: 'a quote, a bracket or a colon is missing',
   MULTILINE_IMPLICIT_KEY: 'a key without a colon, or wrong indentation',
-  MULTIPLE_DOCS: 'a second document begins here; k3s reads the first only',
-  TAB_AS_INDENT: 'YAML takes no tabs as indentation',
+  MULTIPLE_DOCS: 'a second document begins here; k3s reads only the first',
+  TAB_AS_INDENT: 'YAML does not allow tabs in the indentation',
   UNEXPECTED_TOKEN: 'this is not expected here; a quote, a bracket or a colon may be missing',
   BAD_SCALAR_START: 'a value that begins with this character needs quotes',
-  TAG_RESOLVE_FAILED: 'tags (!) are not taken here',
-  BAD_DQ_ESCAPE: 'no such escape in double quotes; use single quotes for backslashes',
+  TAG_RESOLVE_FAILED: 'tags (!) are not allowed here',
+  BAD_DQ_ESCAPE: 'unknown escape in double quotes; use single quotes for backslashes',
 };
 
-/** Adds the first error of the parser as a finding: what follows it is mostly its consequence. */
+/** Adds the first error of the parser as a finding. Later errors are mostly consequences of it. */
 export function reportSyntax(
   source: SourceText,
   { code, pos }: Pick<YAMLParseError, 'code' | 'pos'>,

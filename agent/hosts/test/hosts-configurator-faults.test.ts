@@ -49,23 +49,23 @@ const configurator = (): HostsConfigurator =>
     { path: root },
   );
 
-async function refuses(what: Promise<unknown>, says: RegExp): Promise<void> {
+async function refuses(run: Promise<unknown>, message: RegExp): Promise<void> {
   const before = fileTree(root);
-  await assert.rejects(what, (error) => {
+  await assert.rejects(run, (error) => {
     assert.ok(error instanceof HostsConfigError, String(error));
-    assert.match(error.message, says);
+    assert.match(error.message, message);
     return true;
   });
   assert.deepEqual(fileTree(root), before);
 }
 
-describe('the configuration of containerd where the disk does not play along', () => {
-  it('leaves all as it was on a full disk, and is done when there is room', { skip }, async () => {
+describe('HostsConfigurator on a faulty file system', () => {
+  it('changes nothing on a full disk, and succeeds when there is space', { skip }, async () => {
     mount('-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', root);
     mkdirSync(join(root, 'docker.io'));
     writeFileSync(join(root, 'docker.io/hosts.toml'), THEIRS);
     const before = fileTree(root);
-    // Room for none of the files, then for some: what was prepared for the others goes again.
+    // Space for none of the files, then for some: prepared files must be removed again.
     for (const pages of [0, 1, 2]) {
       const { bavail, bsize } = statfsSync(root);
       writeFileSync(join(root, 'ballast'), Buffer.alloc((bavail - pages) * bsize));
@@ -79,7 +79,7 @@ describe('the configuration of containerd where the disk does not play along', (
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('can be taken back on a full disk', { skip }, async () => {
+  it('restores the previous files on a full disk', { skip }, async () => {
     mount('-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', root);
     mkdirSync(join(root, 'docker.io'));
     writeFileSync(join(root, 'docker.io/hosts.toml'), THEIRS);
@@ -92,21 +92,21 @@ describe('the configuration of containerd where the disk does not play along', (
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('gives back what it can when one file cannot be, and names that', async () => {
+  it('restores all other files when one cannot be restored, and names that one', async () => {
     const before = fileTree(root);
     await configurator().configure(WANTED, { prependExisting: false }, never);
     const fixed = join(root, 'docker.io/hosts.toml');
     const files: FileOperations = {
       ...nodeFileOperations,
-      // As for a file that is marked immutable.
+      // As for a file with the immutable attribute.
       async rename(from, to) {
         if (to !== fixed) return nodeFileOperations.rename(from, to);
         throw Object.assign(new Error('EPERM'), { code: 'EPERM', syscall: 'rename', path: to });
       },
     };
     const logger = pino({ level: 'silent' });
-    const hampered = new HostsConfigurator({ files, logger }, { path: root });
-    await assert.rejects(hampered.cleanup(never), (error: Error) => {
+    const restricted = new HostsConfigurator({ files, logger }, { path: root });
+    await assert.rejects(restricted.cleanup(never), (error: Error) => {
       assert.ok(error.message.includes(`${fixed}: not permitted`), error.message);
       return true;
     });
@@ -115,7 +115,7 @@ describe('the configuration of containerd where the disk does not play along', (
     assert.deepEqual(fileTree(root), before);
   });
 
-  it('says that the file system is read-only', { skip }, async () => {
+  it('reports a read-only file system', { skip }, async () => {
     await configurator().configure(WANTED.slice(1), { prependExisting: false }, never);
     mount('--bind', root, root);
     execFileSync('mount', ['-o', 'remount,bind,ro', root]);
@@ -125,12 +125,12 @@ describe('the configuration of containerd where the disk does not play along', (
     );
     await refuses(configurator().cleanup(never), /read-only/);
     const same = await configurator().configure(WANTED.slice(1), { prependExisting: false }, never);
-    assert.deepEqual(same.written, [], 'what is as it should be needs no writing');
+    assert.deepEqual(same.written, [], 'files that are as wanted need no write');
   });
 });
 
-describe('the configuration of containerd by two at once', () => {
-  it('waits for the other, and is refused while that does not end', async () => {
+describe('HostsConfigurator in several processes', () => {
+  it('waits for another process, and is refused if that does not end', async () => {
     const held = await lockFolder(root, {}, never);
     const impatient = new HostsConfigurator(
       { files: nodeFileOperations, logger: pino({ level: 'silent' }) },
@@ -144,7 +144,7 @@ describe('the configuration of containerd by two at once', () => {
     assert.equal((await waiting).written.length, WANTED.length);
   });
 
-  it('ends well for both that want the same', async () => {
+  it('succeeds for all that want the same files', async () => {
     const before = fileTree(root);
     for (let round = 0; round < 5; round++) {
       await Promise.all(
@@ -160,26 +160,26 @@ describe('the configuration of containerd by two at once', () => {
   });
 });
 
-describe('the configuration of containerd by processes that are killed', () => {
+describe('HostsConfigurator in processes that are killed', () => {
   it(
-    'is whole at every moment, and cleanup gives back what was there',
+    'leaves whole files at every moment, and cleanup restores the previous ones',
     { timeout: 110_000 },
     async () => {
       const before = fileTree(root);
       const program = [
         `import { pino } from 'pino';`,
-        `import { nodeFileOperations } from ${JSON.stringify(join(import.meta.dirname, 'file-operations.ts'))};`,
-        `import { HostsConfigurator } from ${JSON.stringify(join(import.meta.dirname, 'hosts-configurator.ts'))};`,
+        `import { nodeFileOperations } from ${JSON.stringify(join(import.meta.dirname, '../file-operations.ts'))};`,
+        `import { HostsConfigurator } from ${JSON.stringify(join(import.meta.dirname, '../hosts-configurator.ts'))};`,
         `const it = new HostsConfigurator({ files: nodeFileOperations, logger: pino({ level: 'silent' }) }, { path: ${JSON.stringify(root)} });`,
         `const signal = new AbortController().signal;`,
-        `console.log('begins');`,
+        `console.log('started');`,
         `for (let turn = 0; ; turn++) {`,
         `  await it.configure(${JSON.stringify(WANTED)}, { prependExisting: turn % 2 === 0 }, signal);`,
         `  if (turn % 3 === 2) await it.cleanup(signal);`,
         `}`,
       ].join('\n');
       for (let round = 0; round < 6; round++) {
-        // Two at a time, as two agents would.
+        // Two at a time, like two agents.
         const children = [0, 1].map(() =>
           spawn(process.execPath, ['--input-type=module', '-e', program], {
             stdio: ['ignore', 'pipe', 'inherit'],
@@ -189,10 +189,10 @@ describe('the configuration of containerd by processes that are killed', () => {
         await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
         await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 200));
         const ended = children.map((child) => once(child, 'exit'));
-        for (const child of children) assert.ok(child.kill('SIGKILL'), 'it was at it until then');
+        for (const child of children) assert.ok(child.kill('SIGKILL'), 'it ran until then');
         await Promise.all(ended);
         const text = fileTree(root)['docker.io/hosts.toml']?.replace(/^file \S+ \S+ /, '');
-        assert.ok(text !== undefined, 'containerd has a file');
+        assert.ok(text !== undefined, 'the file exists');
         assert.ok(text === THEIRS || text.startsWith('# peerglass'));
         assert.doesNotThrow(() => parseHostsToml(text));
         await configurator().cleanup(never);
@@ -203,7 +203,7 @@ describe('the configuration of containerd by processes that are killed', () => {
   );
 });
 
-it('cleanup leaves the folder of all registries where it has become a mount point', async (t) => {
+it('HostsConfigurator.cleanup keeps the folder of all registries if it became a mount point', async (t) => {
   const parent = mkdtempSync(join(tmpdir(), 'peerglass-mount-'));
   t.after(() => {
     rmSync(parent, { recursive: true });
@@ -213,7 +213,7 @@ it('cleanup leaves the folder of all registries where it has become a mount poin
   const files: FileOperations = {
     ...nodeFileOperations,
     rename: async (from, to) => {
-      // As the kernel does it.
+      // As the kernel does for a mount point.
       if (from === path) throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
       await nodeFileOperations.rename(from, to);
     },
@@ -223,5 +223,5 @@ it('cleanup leaves the folder of all registries where it has become a mount poin
   await configurator.configure(wanted, { prependExisting: false }, never);
   const { restored } = await configurator.cleanup(never);
   assert.equal(restored.length, 1);
-  assert.deepEqual(readdirSync(path), [], 'and nothing is left of us');
+  assert.deepEqual(readdirSync(path), [], 'no file of peerglass is left');
 });

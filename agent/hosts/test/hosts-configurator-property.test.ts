@@ -28,25 +28,25 @@ import { K3S_HEADER, provenanceOf } from '../marker.ts';
 const REGISTRIES = ['_default', 'docker.io', 'ghcr.io:5000'] as const;
 const never = new AbortController().signal;
 
-/** What a registry's folder would be, had there never been an agent. */
+/** The expected folder of a registry after a cleanup. */
 interface Folder {
   mode: number;
-  /** The hosts.toml. */
+  /** The hosts.toml that another program wrote. */
   theirs: string | undefined;
-  /** An edit of ours that no run has come across yet. */
+  /** An edit of our file that no run has seen yet. */
   edit: string | undefined;
-  /** What is still set aside, for no run has seen that somebody replaced ours; it comes back when that is removed. */
-  aside: string | undefined;
+  /** The backup that remains until a run sees that another program replaced our file. It is restored if that file is removed. */
+  backup: string | undefined;
   readonly others: Map<string, string>;
 }
 
-/** The folder on the disk, and beside it what is expected of it. */
+/** The folder on the disk, and a model of what is expected in it. */
 class World {
   readonly root: string;
   readonly #folders = new Map<string, Folder>();
-  /** Contents that somebody wrote, which are told apart by a number. */
+  /** Contents that other programs wrote. A number makes each unique. */
   readonly #written = new Set<string>();
-  /** What was set aside and then replaced by an edit of ours: has to be found, or may be. */
+  /** Backups that an edit of our file replaced: those that must exist, and those that may. */
   readonly #earlier = { must: new Set<string>(), may: new Set<string>() };
   #count = 0;
   #crashed = false;
@@ -61,7 +61,7 @@ class World {
     }
   }
 
-  /** Somebody writes to the file as it is. */
+  /** Another program edits the file in place. */
   edit(registry: string): void {
     const visible = this.#visible(registry);
     if (visible === undefined) return;
@@ -74,13 +74,13 @@ class World {
     else folder.theirs = text;
   }
 
-  /** Somebody puts another file in its place. */
+  /** Another program replaces the file. */
   replace(registry: string): void {
     if (!existsSync(join(this.root, registry))) return;
     this.#put(registry, this.#content());
   }
 
-  /** k3s at a start. */
+  /** k3s starts. */
   rewrite(registry: string): void {
     this.removeAll(registry);
     this.#make(registry, 0o700);
@@ -88,14 +88,14 @@ class World {
   }
 
   remove(registry: string): void {
-    // What a crash has left in two places comes back from the other.
+    // After a crash the same file may have two names. Removing one of them is not a removal.
     const visible = this.#visible(registry);
     if (visible === undefined || this.#crashed) return;
     const folder = this.#touch(registry);
     unlinkSync(this.#file(registry));
     if (visible === folder.edit) folder.edit = undefined;
-    else if (visible === folder.theirs) folder.theirs = folder.aside;
-    folder.aside = undefined;
+    else if (visible === folder.theirs) folder.theirs = folder.backup;
+    folder.backup = undefined;
   }
 
   removeAll(registry: string): void {
@@ -113,7 +113,7 @@ class World {
     this.#touch(registry).others.set(name, name);
   }
 
-  /** A run of ours that may be killed. */
+  /** Runs the configurator, which may be killed. */
   async run(run: Run): Promise<void> {
     const before = new Map(REGISTRIES.map((each) => [each, this.#visible(each)]));
     const isCleanup = run.wanted === undefined;
@@ -146,12 +146,12 @@ class World {
       for (const { theirs, edit } of this.#folders.values()) {
         if (theirs !== undefined && edit !== undefined) this.#earlier.may.add(theirs);
       }
-      // The process took no leave of its lock either.
+      // The killed process also left its lock.
       if (existsSync(this.root)) writeFileSync(join(this.root, '.peerglass-lock.0-1-1-1.0'), '');
     }
   }
 
-  /** What must be there after a cleanup. */
+  /** Checks the folder after a cleanup. */
   check(): void {
     const expected: Record<string, string> = { '.': 'folder' };
     for (const registry of [...this.#folders.keys()].sort()) {
@@ -195,14 +195,14 @@ class World {
       mode,
       theirs: undefined,
       edit: undefined,
-      aside: undefined,
+      backup: undefined,
       others: new Map(),
     });
   }
 
   #put(registry: string, text: string): void {
     const folder = this.#touch(registry);
-    if (this.#visible(registry) !== folder.theirs) folder.aside ??= folder.theirs;
+    if (this.#visible(registry) !== folder.theirs) folder.backup ??= folder.theirs;
     writeFileSync(join(this.root, 'new'), text);
     renameSync(join(this.root, 'new'), this.#file(registry));
     this.#written.add(text);
@@ -210,24 +210,24 @@ class World {
     folder.edit = undefined;
   }
 
-  /** What somebody puts something into is theirs from then on, even if it was made by us. */
+  /** A folder into which another program writes counts as its own, even if peerglass created it. */
   #touch(registry: string): Folder {
     const mode = statSync(join(this.root, registry)).mode & 0o777;
     const folder = this.#folders.get(registry) ?? {
       mode,
       theirs: undefined,
       edit: undefined,
-      aside: undefined,
+      backup: undefined,
       others: new Map(),
     };
     this.#folders.set(registry, folder);
     return folder;
   }
 
-  /** A run to its end has dealt with every edit. */
+  /** Updates the model after a complete run, which has seen every edit. */
   #pass(): void {
     for (const folder of this.#folders.values()) {
-      folder.aside = undefined;
+      folder.backup = undefined;
       if (folder.edit === undefined) continue;
       if (folder.theirs !== undefined) this.#earlier.must.add(folder.theirs);
       folder.theirs = folder.edit;
@@ -308,7 +308,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.tuple(act, registry) },
 );
 
-it('cleanup gives back what there would be without us, after any runs, edits and crashes', async () => {
+it('HostsConfigurator.cleanup restores the tree of other programs after any runs, edits and crashes', async () => {
   const sequences = fc.tuple(initial, fc.array(step, { maxLength: 12 }));
   await fc.assert(
     fc.asyncProperty(sequences, async ([before, steps]) => {

@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 
 describe('a blob that cannot be read to its end', { timeout: 60_000 }, () => {
   for (const mode of ['auto', 'stream'] as const) {
-    it(`is told of in the log, though the client leaves before the file is closed: ${mode}`, async (t) => {
+    it(`is logged although the client leaves before the file is closed: ${mode}`, async (t) => {
       const left = Promise.withResolvers<undefined>();
       const close = Object.getOwnPropertyDescriptor(BlobFile.prototype, Symbol.asyncDispose);
       assert.ok(close !== undefined);
@@ -39,7 +39,7 @@ describe('a blob that cannot be read to its end', { timeout: 60_000 }, () => {
       await truncate(mirror.path(digest), 40 * MIB);
       await buffer(socket);
       socket.destroy();
-      // The mirror has heard of it by then.
+      // By then the mirror knows that the client has left.
       await sleep(200);
       left.resolve(undefined);
       await eventually(() => {

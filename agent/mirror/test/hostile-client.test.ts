@@ -26,16 +26,16 @@ const [layer = image.manifest.digest] = image.layers;
 const layerText = (image.blobs.get(layer) ?? Buffer.alloc(0)).toString('latin1');
 const manifestText = (image.blobs.get(image.manifest.digest) ?? Buffer.alloc(0)).toString('latin1');
 
-/** Whatever a client sends: nothing that it may ask for is a fault of the mirror, and 408 and 429 never. */
+/** The statuses of all answers: no request may lead to a server error, and none to 408 or 429. */
 const STATUSES: ReadonlySet<number> = new Set([200, 206, 400, 404, 405, 416, 431]);
 
-/** Sent behind everything else: whoever is still listening answers it and closes. */
+/** Sent last: a server that is still listening answers it and closes the connection. */
 const LAST = 'GET /v2/ HTTP/1.1\r\nhost: last\r\nconnection: close\r\n\r\n';
 
-/** Exchanges of one run of a property, side by side: a head that never ends takes its time-out. */
+/** Exchanges at once in one run of a property: a head that never ends waits for its timeout. */
 const AT_ONCE = 25;
 
-/** How a client asks, in bytes as they go over the wire. */
+/** A request in bytes as they go over the wire. */
 interface Shape {
   readonly method: string;
   readonly target: string;
@@ -76,7 +76,7 @@ const method = fc.oneof(
   },
   { weight: 1, arbitrary: junk },
 );
-const piece = fc.oneof(
+const segment = fc.oneof(
   fc.constantFrom('v2', 'team', 'app', 'manifests', 'blobs', '1.0', layer, image.manifest.digest),
   fc.constantFrom('registry.example', '%2e%2e', '..', '.', 'a%2Fb', 'sha256:', 'sha512:00', 'A'),
   junk,
@@ -96,8 +96,8 @@ const path = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.array(piece, { maxLength: 7 }), query)
-      .map(([pieces, text]) => `/${pieces.join('/')}${text}`),
+      .tuple(fc.array(segment, { maxLength: 7 }), query)
+      .map(([segments, text]) => `/${segments.join('/')}${text}`),
   },
 );
 const target = fc.oneof(
@@ -226,7 +226,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     );
   });
 
-  it('gets the bytes that its range names, or is told that there are none', async () => {
+  it('gets the bytes that its range names, or an error when there are none', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(range, { minLength: 20, maxLength: 20 }), async (ranges) => {
         const ask = async (text: string): Promise<void> => {
@@ -245,7 +245,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     );
   });
 
-  it('gets no second answer out of one request, however its length is told', async () => {
+  it('gets no second answer to one request, however it declares the length', async () => {
     const smuggled = get('/v2/team/app/manifests/smuggled?ns=registry.example');
     const chunk = `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;
     const shapes: Record<string, string> = {
@@ -282,7 +282,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     await assertServes();
   });
 
-  it('finds the other forms of a target understood or refused', async () => {
+  it('gets an answer or an error for the other forms of a request target', async () => {
     const ask = async (line: string): Promise<RawResponse | undefined> => {
       const text = `${line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`;
       return parseResponses(await exchange(node.origin, text))[0];
@@ -296,7 +296,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     assert.equal((await ask('GET ftp://x/v2/'))?.status, 400);
   });
 
-  it('is answered in the form of the specification by what HTTP itself refuses', async () => {
+  it('gets errors in the form of the specification, also for requests that the HTTP parser refuses', async () => {
     const codes = async (text: string): Promise<unknown> => {
       const [response] = parseResponses(await exchange(node.origin, text));
       const body = JSON.parse(response?.body ?? '') as { errors: { code: string }[] };
@@ -325,7 +325,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     assert.equal(responses[0]?.body, large.blobs.get(digest)?.toString('latin1'));
   });
 
-  it('cannot make the mirror work for answers that nobody will get', async () => {
+  it('cannot make the mirror work on answers after it has left', async () => {
     const asked: string[] = [];
     const listener = new HttpListener({ host: '127.0.0.1', port: 0 }, '--x', async (req, res) => {
       asked.push(req.url ?? '');
@@ -358,7 +358,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     await assertServes();
   });
 
-  it('is closed when it drips, in head or body, and nobody else is held up', async () => {
+  it('is closed when it sends head or body slowly, and does not delay other clients', async () => {
     const drips = [
       'GET /v2/ HTTP/1.1\r\nhost: a\r\nx: ',
       get('/v2/', 'content-length: 9'),
@@ -381,7 +381,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     for (const { answer } of sockets) assertAnswers(parseResponses(await answer));
   });
 
-  it('opens so many connections and no more, and they are free again when it leaves', async () => {
+  it('cannot open more connections than the bound, which are free again when it leaves', async () => {
     // A node of its own: connections of the tests before may still be open to the other.
     await using alone = await startMirror({ listener: { connectionsPerAddress: 50 } });
     const sockets: Socket[] = [];

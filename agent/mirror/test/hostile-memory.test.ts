@@ -51,11 +51,11 @@ describe('the agent stays within its memory', { timeout: 120_000 }, () => {
     await eventually(assertServes);
     const { pid = 0 } = child;
     const before = await memoryOf(pid);
-    let most = before;
+    let max = before;
     const look = async (what: string): Promise<void> => {
       await assertServes();
       const now = await memoryOf(pid);
-      most = Math.max(most, now);
+      max = Math.max(max, now);
       t.diagnostic(`${what}: ${Math.round((now - before) / 1024 / 1024)} MiB more`);
     };
 
@@ -78,6 +78,6 @@ describe('the agent stays within its memory', { timeout: 120_000 }, () => {
     );
     assert.equal(pipelined.length, CROWD);
     await look('requests without end on one connection');
-    assert.ok(most - before < MAX_GROWTH, `grew by ${most - before} bytes`);
+    assert.ok(max - before < MAX_GROWTH, `grew by ${max - before} bytes`);
   });
 });

@@ -14,7 +14,7 @@ import type { ContainerdClient } from './client.ts';
 import { Confirmations } from './confirmations.ts';
 import { eventFilters, readEvent } from './events.ts';
 import type { KnownBlobs } from './known-blobs.ts';
-import { tellsNewBlobs } from './version.ts';
+import { publishesContentEvents } from './version.ts';
 
 export interface ContainerdFeedInit {
   readonly client: ContainerdClient;
@@ -154,7 +154,7 @@ export class ContainerdFeed {
     const version = await client.version(signal);
     await Promise.race([reading, pause(SUBSCRIBED, signal)]);
     if (signal.aborted) return;
-    this.#contentEvents = tellsNewBlobs(version);
+    this.#contentEvents = publishesContentEvents(version);
     this.#connected = true;
     onConnected();
     this.#announcements.forget();

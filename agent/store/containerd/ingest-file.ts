@@ -1,44 +1,98 @@
 import { createHash } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { stat, type FileHandle } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 
-import { digestAlgorithm, digestHex, type Digest } from '../../oci/digest.ts';
 import { unlessMissing } from '../../errors/system-error.ts';
-import type { Ingest, IngestState } from '../ingests.ts';
+import type { ByteRange } from '../../oci/byte-range.ts';
+import { digestAlgorithm, digestHex, type Digest } from '../../oci/digest.ts';
+import { destroyOnAbort } from '../../streams/destroy-on-abort.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
+import { closeStream, FileRange } from '../file-range.ts';
+import type { Ingest, IngestProgress, IngestState } from '../ingests.ts';
+import { checkRange } from '../range-once.ts';
+import type { FileWatch, FileWatches } from './file-watches.ts';
 
-/** Bytes that are read and hashed at once: the event loop is held for a fraction of a millisecond by each. */
+/** Bytes that are read and hashed at once. Hashing them holds the event loop for a fraction of a millisecond. */
 const CHUNK = 256 * 1024;
 
-/** What {@link IngestFile} is made of. */
 export interface IngestFileInit {
   readonly digest: Digest;
-  /** Bytes that it is to have in the end. */
-  readonly total: number;
+  /** Bytes of the finished content, if containerd knows it. */
+  readonly total: number | undefined;
   readonly path: string;
-  /** The file at the path, opened; closed with this. */
+  /** The file at the path, opened. Closed when the ingest is disposed of. */
   readonly handle: FileHandle;
-  /** Has containerd give it up. */
+  readonly watches: FileWatches;
+  /** Has containerd remove the download. */
   readonly abort: (signal: AbortSignal) => Promise<void>;
 }
 
-/** The file that containerd downloads into. It stays readable when containerd moves it away, or removes it. */
+/**
+ * The file that containerd downloads into. The open file stays readable when containerd renames it at the commit, or
+ * removes it.
+ */
 export class IngestFile implements Ingest {
   readonly digest: Digest;
+  readonly total: number | undefined;
   readonly #init: IngestFileInit;
-  /** As it was when its bytes were found to be wrong. */
+  readonly #closed = new AbortController();
+  readonly #streams = new Set<Readable>();
+  /** Begins with the first wait. */
+  #watch: FileWatch | undefined;
+  /** The state of the file when its bytes were found to be wrong. */
   #wrong: Stats | undefined;
 
   constructor(init: IngestFileInit) {
     this.digest = init.digest;
+    this.total = init.total;
     this.#init = init;
   }
 
+  get fd(): number {
+    return this.#init.handle.fd;
+  }
+
   async state(): Promise<IngestState> {
-    const { handle, path, total } = this.#init;
-    const here = await handle.stat();
+    return (await this.progress()).state;
+  }
+
+  async progress(): Promise<IngestProgress> {
+    const { handle, path } = this.#init;
+    const { total } = this;
     const there = await unlessMissing(stat(path));
-    if (there?.ino !== here.ino || there.dev !== here.dev) return 'removed';
-    return here.size === total ? 'whole' : 'arriving';
+    // After the path: a file that is renamed meanwhile has its last length by then.
+    const here = await handle.stat();
+    const offset = here.size;
+    if (there?.ino !== here.ino || there.dev !== here.dev)
+      return { offset, total, state: 'removed' };
+    return { offset, total, state: offset === total ? 'whole' : 'arriving' };
+  }
+
+  async waitForMore(offset: number, signal: AbortSignal): Promise<IngestProgress> {
+    for (;;) {
+      signal.throwIfAborted();
+      this.#closed.signal.throwIfAborted();
+      this.#watch ??= this.#init.watches.watch(this.#init.path);
+      // Before looking, so that no change between the two is missed.
+      const change = this.#watch.next();
+      const progress = await this.progress().catch((error: unknown) => {
+        this.#closed.signal.throwIfAborted();
+        throw error;
+      });
+      if (progress.offset > offset || progress.state !== 'arriving') return progress;
+      await raceSignal(change, signal);
+    }
+  }
+
+  read(range: ByteRange, signal?: AbortSignal): Readable {
+    this.#closed.signal.throwIfAborted();
+    checkRange(range, this.total ?? Number.MAX_SAFE_INTEGER);
+    const stream = new FileRange(this.#init.handle, range);
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+    if (signal !== undefined) destroyOnAbort(stream, signal);
+    return stream;
   }
 
   async verify(signal: AbortSignal): Promise<boolean | undefined> {
@@ -55,16 +109,16 @@ export class IngestFile implements Ingest {
       position += bytesRead;
     }
     const right = hash.digest('hex') === digestHex(digest);
-    // Begun anew meanwhile: what was read is neither the old nor the new.
+    // The download restarted meanwhile: the hash is neither of the old nor of the new bytes.
     if (!isUntouched(before, await handle.stat())) return undefined;
     if (!right) this.#wrong = before;
     return right;
   }
 
   /**
-   * containerd (1.6 to 2.1, seen) aborts whatever it is asked to, an ingest that is being written or about to be
-   * committed too, and the pull fails then. One of full length whose bytes are wrong, and untouched since, has no
-   * future: its commit has failed, or is going to.
+   * containerd (1.6 to 2.1, tested) removes any ingest on request, also one that is being written or about to be
+   * committed, and the pull fails then. One of full length with wrong bytes, untouched since, loses nothing by that:
+   * its commit has failed or will fail.
    */
   async abort(signal: AbortSignal): Promise<boolean> {
     const wrong = this.#wrong;
@@ -76,6 +130,10 @@ export class IngestFile implements Ingest {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(new Error('The ingest was closed'));
+    this.#watch?.[Symbol.dispose]();
+    await Promise.all([...this.#streams].map(closeStream));
     await this.#init.handle.close();
   }
 }

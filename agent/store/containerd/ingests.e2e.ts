@@ -4,69 +4,21 @@ import { describe, it } from 'node:test';
 
 import { pino } from 'pino';
 
-import type { Digest } from '../../oci/digest.ts';
 import { digestOf } from '../../testing/conformance/content-store.ts';
+import { ingestsConformance, type IngestsUnderTest } from '../../testing/conformance/ingests.ts';
+import { ContainerdFixture, containerdBinary } from '../../testing/containerd-fixture.ts';
 import { ContainerdStore } from '../containerd-store.ts';
-import type { Ingest, Ingests } from '../ingests.ts';
-import { ContainerdFixture } from '../../testing/containerd-fixture.ts';
 
 const BYTES = randomBytes(1_000_000);
 const DIGEST = digestOf(BYTES);
-const WRONG = Buffer.concat([BYTES.subarray(0, -1), Buffer.from([(BYTES.at(-1) ?? 0) ^ 1])]);
+const WRONG = Buffer.from(BYTES).fill(0, 0, 100);
 const NEVER = new AbortController().signal;
 
-describe('unfinished downloads of a real containerd', () => {
-  it('are told from others by their digest and namespace', async () => {
-    await using test = await start();
-    assert.equal(await test.ingests.has(DIGEST), false);
-    assert.equal(await test.ingests.open(DIGEST), undefined);
-    await test.fixture.leaveIngest(DIGEST, BYTES);
-    assert.ok(await test.ingests.has(DIGEST));
-    assert.equal(await test.ingests.has(digestOf(WRONG)), false);
-    const { socketPath, contentPath } = test.fixture;
-    const init = { socketPath, contentPath, logger: pino({ level: 'silent' }) };
-    using other = new ContainerdStore({ ...init, namespace: 'moby' });
-    assert.equal(await other.ingests.has(DIGEST), false);
-  });
-
-  it('are aborted when their bytes are wrong', async () => {
-    await using test = await start();
-    await test.fixture.leaveIngest(DIGEST, WRONG);
-    await using ingest = await openIngest(test.ingests, DIGEST);
-    assert.equal(await ingest.state(), 'whole');
-    assert.equal(await ingest.abort(NEVER), false, 'not before they are known to be wrong');
-    assert.equal(await ingest.verify(NEVER), false);
-    assert.equal(await ingest.abort(NEVER), true);
-    assert.equal(await ingest.state(), 'removed');
-    assert.equal(await test.ingests.has(DIGEST), false);
-    assert.equal(await ingest.verify(NEVER), false, 'the open file outlives it');
-    assert.equal(await ingest.abort(NEVER), false, 'nothing is there any more');
-    // The next pull begins with nothing.
-    await test.fixture.leaveIngest(DIGEST, BYTES);
-    await using next = await openIngest(test.ingests, DIGEST);
-    assert.equal(await next.verify(NEVER), true);
-    assert.equal(await ingest.abort(NEVER), false, 'it is not taken for the one before');
-    assert.equal(await next.abort(NEVER), false, 'what is right is not aborted');
-    assert.equal(await next.state(), 'whole');
-  });
-
-  it('are left alone while bytes are missing', async () => {
-    await using test = await start();
-    await test.fixture.leaveIngest(DIGEST, BYTES.subarray(0, 500_000), BYTES.length);
-    await using ingest = await openIngest(test.ingests, DIGEST);
-    assert.equal(await ingest.state(), 'arriving');
-    assert.equal(await ingest.verify(NEVER), undefined);
-    assert.equal(await ingest.abort(NEVER), false);
-    assert.equal(await ingest.state(), 'arriving');
-  });
-});
-
-interface IngestTest extends AsyncDisposable {
+interface ContainerdIngests extends IngestsUnderTest {
   readonly fixture: ContainerdFixture;
-  readonly ingests: Ingests;
 }
 
-async function start(): Promise<IngestTest> {
+async function start(): Promise<ContainerdIngests> {
   const fixture = await ContainerdFixture.create();
   const { socketPath, contentPath, namespace } = fixture;
   const logger = pino({ level: 'silent' });
@@ -81,11 +33,63 @@ async function start(): Promise<IngestTest> {
     await dispose();
     throw error;
   }
-  return { fixture, ingests: store.ingests, [Symbol.asyncDispose]: dispose };
+  return {
+    fixture,
+    ingests: store.ingests,
+    begin: (digest, total) => fixture.begin(digest, total),
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
-async function openIngest(ingests: Ingests, digest: Digest): Promise<Ingest> {
-  const ingest = await ingests.open(digest);
-  assert.ok(ingest !== undefined);
-  return ingest;
-}
+ingestsConformance(`ContainerdStore with ${containerdBinary()}`, start, { restarts: false });
+
+describe('unfinished downloads of a real containerd', () => {
+  it('are not found from another namespace', async () => {
+    await using test = await start();
+    await test.begin(DIGEST, BYTES.length);
+    assert.ok(await test.ingests.has(DIGEST));
+    const { socketPath, contentPath } = test.fixture;
+    const init = { socketPath, contentPath, logger: pino({ level: 'silent' }) };
+    using other = new ContainerdStore({ ...init, namespace: 'moby' });
+    assert.equal(await other.ingests.has(DIGEST), false);
+  });
+
+  it('begin with no bytes after a wrong one was aborted', async () => {
+    await using test = await start();
+    const failed = await test.fixture.begin(DIGEST, BYTES.length);
+    await failed.write(WRONG);
+    await failed.leave();
+    await using wrong = await test.ingests.open(DIGEST);
+    assert.ok(wrong !== undefined);
+    assert.equal(await wrong.verify(NEVER), false);
+    assert.equal(await wrong.abort(NEVER), true);
+    assert.equal(await wrong.verify(NEVER), false, 'the open file outlives it');
+    const download = await test.begin(DIGEST, BYTES.length);
+    await using next = await test.ingests.open(DIGEST);
+    assert.ok(next !== undefined);
+    assert.equal((await next.progress()).offset, 0);
+    await download.write(BYTES);
+    assert.equal(await next.verify(NEVER), true);
+    assert.equal(await wrong.abort(NEVER), false, 'it is not taken for the one before');
+    assert.equal(await next.abort(NEVER), false, 'what is right is not aborted');
+    assert.equal(await next.state(), 'whole');
+  });
+
+  it('wake a follower at each write, and print how late', async () => {
+    await using test = await start();
+    const download = await test.begin(DIGEST, BYTES.length);
+    await using ingest = await test.ingests.open(DIGEST);
+    assert.ok(ingest !== undefined);
+    const delays: number[] = [];
+    for (let start = 0; start < BYTES.length; start += 50_000) {
+      const waiting = ingest.waitForMore(start, NEVER).then(() => performance.now());
+      await download.write(BYTES.subarray(start, start + 50_000));
+      const answered = performance.now();
+      delays.push((await waiting) - answered);
+    }
+    await download.commit();
+    assert.equal(await ingest.state(), 'removed');
+    const worst = Math.max(...delays).toFixed(1);
+    process.stderr.write(`a follower woke at most ${worst} ms after containerd answered\n`);
+  });
+});

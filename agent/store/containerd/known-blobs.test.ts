@@ -3,7 +3,7 @@ import { it } from 'node:test';
 
 import { digestOf } from '../../testing/conformance/content-store.ts';
 import { KnownBlobs } from './known-blobs.ts';
-import { tellsNewBlobs } from './version.ts';
+import { publishesContentEvents } from './version.ts';
 
 const [A, B, C] = ['a', 'b', 'c'].map((text) => digestOf(Buffer.from(text)));
 assert.ok(A !== undefined && B !== undefined && C !== undefined);
@@ -43,9 +43,9 @@ it('KnownBlobs: an earlier listing that ends later forgets nothing that a later 
 
 it('tellsNewBlobs: from containerd 2.1', () => {
   for (const version of ['v2.1.9', '2.1.0+unknown', '2.10.0', '3.0.0', 'v2.1.9-k3s1']) {
-    assert.ok(tellsNewBlobs(version), version);
+    assert.ok(publishesContentEvents(version), version);
   }
   for (const version of ['1.6.20~ds1', 'v1.7.24', 'v2.0.11', '1.10.0', 'devel', '']) {
-    assert.ok(!tellsNewBlobs(version), version);
+    assert.ok(!publishesContentEvents(version), version);
   }
 });

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 
 import { rangeLength, type ByteRange } from '../../oci/byte-range.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { destroyOnAbort } from '../blob-file.ts';
+import { destroyOnAbort } from '../../streams/destroy-on-abort.ts';
 import type { OpenBlob, StoredBlob } from '../content-store.ts';
 import { RangeOnce } from '../range-once.ts';
 import type { ContainerdClient } from './client.ts';

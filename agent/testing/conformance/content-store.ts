@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
 import type { ContentStore, StoredBlob } from '../../store/content-store.ts';
-import { Follower } from '../../store/follower.ts';
+import { StoreFollower } from '../store-follower.ts';
 
 /** A store under test, and the hands that change what is in it. */
 export interface StoreUnderTest extends AsyncDisposable {
@@ -238,7 +238,7 @@ function changeTests(factory: () => Promise<StoreUnderTest>): void {
 
   it('tells blobs that come and go', async () => {
     await using test = await factory();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.settled();
     const digest = await test.putBlob(randomBytes(100));
     await follower.until(() => follower.blobs.has(digest), 'the blob is there');
@@ -250,7 +250,7 @@ function changeTests(factory: () => Promise<StoreUnderTest>): void {
 
   it('tells images that come, move and go', async () => {
     await using test = await factory();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.settled();
     const first = await putManifest(test, '1');
     const second = await putManifest(test, '2');
@@ -264,11 +264,11 @@ function changeTests(factory: () => Promise<StoreUnderTest>): void {
 
   it('tells every consumer, the late one too', async () => {
     await using test = await factory();
-    await using first = new Follower(test.store, PATIENCE);
+    await using first = new StoreFollower(test.store, PATIENCE);
     await first.settled();
     const early = await test.putBlob(randomBytes(100));
     await first.until(() => first.blobs.has(early), 'the first consumer sees the early blob');
-    await using second = new Follower(test.store, PATIENCE);
+    await using second = new StoreFollower(test.store, PATIENCE);
     await second.until(() => second.blobs.has(early), 'the second consumer sees the early blob');
     const late = await test.putBlob(randomBytes(100));
     for (const each of [first, second]) {
@@ -278,7 +278,7 @@ function changeTests(factory: () => Promise<StoreUnderTest>): void {
 
   it('loses nothing when much changes at once', async () => {
     await using test = await factory();
-    await using follower = new Follower(test.store, PATIENCE);
+    await using follower = new StoreFollower(test.store, PATIENCE);
     await follower.settled();
     const digests = await Promise.all(
       Array.from({ length: 200 }, async (_, index) => await test.putBlob(Buffer.from(`${index}`))),

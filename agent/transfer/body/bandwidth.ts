@@ -1,12 +1,12 @@
-/** Tokens that may be saved up, as time at the full rate, in milliseconds. */
+/** Size of the bucket, as time at the full rate, in milliseconds. */
 const BURST_MS = 100;
 
-/** Bytes taken at once at the most; smaller where the rate is low, so that many transfers all move on. */
+/** Bounds of a slice in bytes. Slices are smaller where the rate is low, so that many transfers all make progress. */
 const MAX_SLICE = 256 * 1024;
 const MIN_SLICE = 4 * 1024;
 
-/** A slice is so large a part of what a second allows. */
-const SLICES_A_SECOND = 64;
+/** Slices into which the bytes of one second are divided. */
+const SLICES_PER_SECOND = 64;
 
 interface Waiter {
   readonly bytes: number;
@@ -14,11 +14,11 @@ interface Waiter {
 }
 
 /**
- * A token bucket that all transfers of this node in one direction share. Who waits is served in the order of
- * asking, and asks for little at a time, so transfers share the rate evenly.
+ * A token bucket that all transfers of this node in one direction share. Transfers are served in the order of their
+ * requests, and request one slice at a time, so they share the rate evenly.
  */
 export class Bandwidth {
-  /** Bytes to ask for at once. */
+  /** Bytes to request at once. */
   readonly slice: number;
   readonly #rate: number;
   readonly #burst: number;
@@ -30,7 +30,7 @@ export class Bandwidth {
 
   /**
    * @param rate bytes per second
-   * @param now milliseconds on a clock that never jumps
+   * @param now milliseconds of a monotonic clock
    */
   constructor(rate: number, now: () => number = () => performance.now()) {
     this.#rate = rate;
@@ -38,12 +38,12 @@ export class Bandwidth {
     this.#tokens = this.#burst;
     this.#now = now;
     this.#filledAt = now();
-    this.slice = Math.round(Math.max(MIN_SLICE, Math.min(MAX_SLICE, rate / SLICES_A_SECOND)));
+    this.slice = Math.round(Math.max(MIN_SLICE, Math.min(MAX_SLICE, rate / SLICES_PER_SECOND)));
   }
 
   /**
-   * Resolves when so many bytes may be moved. More than the bucket holds may be asked for: the bytes are on
-   * credit then, and who comes next waits longer.
+   * Resolves when this number of bytes may be moved. The number may be larger than the bucket: the bucket is then in
+   * debt, and the next request waits longer.
    *
    * @throws the signal's reason when that is aborted; nothing has been taken then
    */
@@ -76,19 +76,19 @@ export class Bandwidth {
     }
   }
 
-  /** Takes without waiting, for what is too small to be held up; those who come later pay for it. */
+  /** Takes bytes without waiting, for content that is too small to be delayed. Later requests wait longer for it. */
   charge(bytes: number): void {
     this.#fill();
     this.#tokens -= bytes;
   }
 
-  /** Hands the body on at the rate that is allowed, in slices. */
+  /** Yields the body in slices, at the allowed rate. */
   async *pace(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     for await (const chunk of body) {
       for (let start = 0; start < chunk.length; start += this.slice) {
-        const piece = chunk.subarray(start, start + this.slice);
-        await this.take(piece.length, signal);
-        yield piece;
+        const slice = chunk.subarray(start, start + this.slice);
+        await this.take(slice.length, signal);
+        yield slice;
       }
     }
   }

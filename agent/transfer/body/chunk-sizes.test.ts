@@ -1,116 +1,113 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Digest } from '../../oci/digest.ts';
-import { makeImage } from '../../testing/image.ts';
-import {
-  FixedRouter,
-  providerOf,
-  startMirror,
-  type MirrorNode,
-} from '../../testing/mirror-node.ts';
-import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
+import fc from 'fast-check';
 
-const PIECE = 2_000_000;
-const SIZE = 7 * PIECE + 1000;
-const image = makeImage(SIZE);
-const [digest] = image.layers as [Digest];
-const blob = image.blobs.get(digest) ?? Buffer.alloc(0);
+import type { ContentRequest } from '../../oci/content-request.ts';
+import { sha256 } from '../../testing/image.ts';
+import { ChunkSizes, type ChunkPlan } from './chunk-sizes.ts';
 
-/** A peer that answers every range rightly; its requests tell what it was asked for. */
-function startHolder(): Promise<RoguePeer> {
-  return startRogue((socket, request) => {
-    const [, first = '0', last = ''] = /range: bytes=(\d+)-(\d*)/i.exec(request) ?? [];
-    const [start, end] = [Number(first), last === '' ? SIZE - 1 : Number(last)];
-    const head = responseHead(206, {
-      'content-length': end - start + 1,
-      'content-range': `bytes ${start}-${end}/${SIZE}`,
-      'docker-content-digest': digest,
+const CHUNK = 1_000_000;
+const digest = sha256(Buffer.from('a blob'));
+const never = new AbortController().signal;
+
+function openAt(start: number, of = digest): ContentRequest {
+  return {
+    kind: 'blob',
+    method: 'GET',
+    registry: '',
+    repository: 'team/app',
+    digest: of,
+    range: { kind: 'from', start },
+  };
+}
+
+/** The range that a peer is asked for first. */
+function firstRange(plan: ChunkPlan, request: ContentRequest): unknown {
+  return plan.firstRequest(request).range;
+}
+
+describe('ChunkSizes', () => {
+  it('predicts nothing for the first request for a blob', () => {
+    const request = openAt(0);
+    assert.equal(new ChunkSizes().begin(request).firstRequest(request), request);
+  });
+
+  it('predicts a chunk of the smallest distance between two requests', () => {
+    const sizes = new ChunkSizes();
+    for (const start of [0, 5 * CHUNK, 2 * CHUNK]) sizes.begin(openAt(start));
+    const request = openAt(3 * CHUNK);
+    assert.deepEqual(firstRange(sizes.begin(request), request), {
+      kind: 'between',
+      start: 3 * CHUNK,
+      end: 4 * CHUNK - 1,
     });
-    socket.write(Buffer.concat([Buffer.from(head), blob.subarray(start, end + 1)]));
   });
-}
 
-function rangesAskedOf({ requests }: RoguePeer): string[] {
-  return requests.map((request) => /range: (\S+)/i.exec(request)?.[1] ?? '');
-}
+  it('ignores a retry from nearly the same offset', () => {
+    const sizes = new ChunkSizes();
+    for (const start of [0, 1_000, 1_000 + CHUNK]) sizes.begin(openAt(start));
+    const request = openAt(3 * CHUNK);
+    const range = firstRange(sizes.begin(request), request) as { start: number; end: number };
+    assert.equal(range.end - range.start + 1, CHUNK);
+  });
 
-/** Begins to read from here to the end, as containerd does for each piece. */
-function open({ origin }: MirrorNode, start: number): Promise<Response> {
-  const url = `${origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
-  return fetch(url, { headers: { range: `bytes=${start}-` } });
-}
+  it('predicts nothing for a request that names its end, or for another blob', () => {
+    const sizes = new ChunkSizes();
+    for (const start of [0, CHUNK]) sizes.begin(openAt(start));
+    const closed: ContentRequest = {
+      ...openAt(0),
+      range: { kind: 'between', start: 0, end: 5 * CHUNK },
+    };
+    assert.equal(sizes.begin(closed).firstRequest(closed), closed);
+    const other = openAt(CHUNK, sha256(Buffer.from('another blob')));
+    assert.equal(sizes.begin(other).firstRequest(other), other);
+  });
 
-async function bytesOf(response: Response): Promise<Buffer> {
-  return Buffer.from(await response.arrayBuffer());
-}
-
-describe('a blob that is fetched in pieces', { timeout: 60_000 }, () => {
-  it('is asked of peers in these pieces, over connections that stay', async () => {
-    await using holder = await startHolder();
-    await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });
-    for (const response of [await open(node, 0), await open(node, PIECE)]) {
-      await response.body?.cancel();
+  it('forgets the blob with the oldest request beyond 256 blobs', () => {
+    const sizes = new ChunkSizes();
+    sizes.begin(openAt(0));
+    for (let index = 0; index < 256; index += 1) {
+      sizes.begin(openAt(0, sha256(Buffer.from(`blob ${index}`))));
     }
-    for (const start of [2 * PIECE, 3 * PIECE, 4 * PIECE]) {
-      const response = await open(node, start);
-      assert.equal(response.status, 206);
-      assert.equal(response.headers.get('content-range'), `bytes ${start}-${SIZE - 1}/${SIZE}`);
-      const body: ReadableStream<Uint8Array> | null = response.body;
-      const reader = body?.getReader();
-      const read: Uint8Array[] = [];
-      for (let length = 0; length < PIECE;) {
-        const { value } = (await reader?.read()) ?? {};
-        assert.ok(value !== undefined);
-        read.push(value);
-        length += value.length;
-      }
-      assert.ok(Buffer.concat(read).equals(blob.subarray(start, start + PIECE)));
-      await reader?.cancel();
-    }
-    assert.deepEqual(rangesAskedOf(holder), [
-      'bytes=0-',
-      `bytes=${PIECE}-${2 * PIECE - 1}`,
-      `bytes=${2 * PIECE}-${3 * PIECE - 1}`,
-      `bytes=${3 * PIECE}-${4 * PIECE - 1}`,
-      `bytes=${4 * PIECE}-${5 * PIECE - 1}`,
-    ]);
-    // One for each request that was broken off, and one for all the pieces.
-    assert.ok(holder.accepted <= 3, `${holder.accepted} connections`);
+    const request = openAt(CHUNK);
+    assert.equal(sizes.begin(request).firstRequest(request), request);
   });
 
-  it('arrives whole where the client reads on after all, soon in one body', async () => {
-    await using holder = await startHolder();
-    await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });
-    const first = await open(node, 0);
-    const rest = await open(node, PIECE);
-    assert.ok((await bytesOf(rest)).equals(blob.subarray(PIECE)));
-    assert.ok((await bytesOf(first)).equals(blob));
-    assert.deepEqual(rangesAskedOf(holder), [
-      'bytes=0-',
-      `bytes=${PIECE}-${2 * PIECE - 1}`,
-      `bytes=${2 * PIECE}-${3 * PIECE - 1}`,
-      `bytes=${3 * PIECE}-${SIZE - 1}`,
-    ]);
+  it('knows a later chunk, which must not be refused, from the first one', () => {
+    const sizes = new ChunkSizes();
+    assert.equal(sizes.begin(openAt(CHUNK)).isLater, false, 'it may be the rest of a blob');
+    assert.equal(sizes.begin(openAt(0)).isLater, false);
+    assert.equal(sizes.begin(openAt(2 * CHUNK)).isLater, true);
+  });
+});
+
+describe('ChunkPlan', () => {
+  it('requests all of the rest after two predictions that were wrong', async (t) => {
+    const sizes = new ChunkSizes();
+    sizes.begin(openAt(0));
+    const plan = sizes.begin(openAt(CHUNK));
+    const rest = { start: 2 * CHUNK, end: 9 * CHUNK };
+    const predicted = { kind: 'between', start: 2 * CHUNK, end: 3 * CHUNK - 1 };
+    assert.deepEqual(plan.nextRange(rest), predicted);
+    await plan.rangeEnded(never);
+    assert.deepEqual(plan.nextRange(rest), predicted);
+    await plan.rangeEnded(never);
+    assert.deepEqual(plan.nextRange(rest), { kind: 'between', ...rest });
+    t.diagnostic('each wait lets the client close its request');
   });
 
-  it('goes on at the next byte where a peer breaks off in the middle of a piece', async () => {
-    await using holder = await startHolder();
-    let broken = 0;
-    await using rogue = await startRogue((socket, request) => {
-      const [, start = 0, end = 0] = (/bytes=(\d+)-(\d+)/.exec(request) ?? []).map(Number);
-      broken += 1;
-      const head = responseHead(206, {
-        'content-length': end - start + 1,
-        'content-range': `bytes ${start}-${end}/${SIZE}`,
-      });
-      socket.end(Buffer.concat([Buffer.from(head), blob.subarray(start, start + 100_000)]));
-    });
-    const router = new FixedRouter(providerOf('rogue', rogue), providerOf('holder', holder));
-    await using node = await startMirror({ router });
-    await (await open(node, 0)).body?.cancel();
-    const rest = await open(node, PIECE);
-    assert.ok((await bytesOf(rest)).equals(blob.subarray(PIECE)));
-    assert.ok(broken > 0);
+  it('never requests bytes beyond the end of the blob, or none', () => {
+    const offsets = fc.array(fc.nat(50 * CHUNK), { minLength: 1, maxLength: 40 });
+    fc.assert(
+      fc.property(offsets, fc.nat(50 * CHUNK), fc.nat(5 * CHUNK), (starts, start, length) => {
+        const sizes = new ChunkSizes();
+        for (const offset of starts) sizes.begin(openAt(offset));
+        const end = start + length;
+        const next = sizes.begin(openAt(start)).nextRange({ start, end });
+        assert.ok(next.kind === 'between' && next.start === start);
+        assert.ok(next.end >= start && next.end <= end);
+      }),
+    );
   });
 });

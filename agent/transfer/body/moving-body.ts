@@ -11,10 +11,10 @@ import { PeerError } from '../client/peer-error.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 
 /**
- * Moves the body of one answer to the sink, within the kernel where it comes over a connection that allows it; tells
- * of each piece once the sink has it. Where there are too many descriptors it goes as a stream.
+ * Moves the body of one answer to the sink: within the kernel where its connection allows that, else as a stream. It is
+ * a stream also when the process has too many open files. Yields after each chunk that the sink has taken.
  *
- * @throws what the body fails with; the signal's reason when that is aborted, or when the receiver has left
+ * @throws the error of the body; the signal's reason when that is aborted, or when the receiver has left
  */
 export async function* moveTo(
   { body, range }: PeerResponse,
@@ -26,20 +26,20 @@ export async function* moveTo(
     yield* streamTo(body, sink);
     return;
   }
-  const { socket, takeRead, left, stallTimeout, finished, giveBack } = body.takeOver();
+  const { socket, takeRead, left, stallTimeout, finished, backToStream } = body.takeOver();
   const written = await writeRead(takeRead(), left, range, sink);
   if (written > 0) yield { length: written, waited: 0 };
   if (left === 0) return;
   try {
     const parts = { from: socket, to: sink.socket, length: left };
-    for await (const piece of kernel.splice(parts, stallTimeout, signal)) {
-      sink.moved(piece.length);
-      yield piece;
+    for await (const chunk of kernel.splice(parts, stallTimeout, signal)) {
+      sink.moved(chunk.length);
+      yield chunk;
     }
     finished();
   } catch (error) {
     if (hasCode(error, 'EMFILE', 'ENFILE')) {
-      giveBack();
+      backToStream();
       yield* streamTo(body, sink);
       return;
     }
@@ -49,7 +49,7 @@ export async function* moveTo(
       });
     }
     if (error instanceof ReceiverError) {
-      // The client has left, which the signal is about to say: no peer is to blame.
+      // The client has left, and the signal is about to be aborted. The peer did nothing wrong.
       sink.socket.destroy();
       if (!signal.aborted) await once(signal, 'abort');
     }
@@ -58,16 +58,19 @@ export async function* moveTo(
 }
 
 async function* streamTo(body: Readable, sink: Sink): AsyncGenerator<MovedPiece> {
-  let asked = performance.now();
+  let waitStart = performance.now();
   for await (const chunk of body as AsyncIterable<Buffer>) {
-    const waited = performance.now() - asked;
+    const waited = performance.now() - waitStart;
     await sink.write(chunk);
     yield { length: chunk.length, waited };
-    asked = performance.now();
+    waitStart = performance.now();
   }
 }
 
-/** A function of its own, since a generator would hold on to the bytes for as long as it moves the others. */
+/**
+ * Writes the bytes that were read before the kernel took over. This is a function of its own, because a generator would
+ * keep these bytes in memory for as long as it moves the others.
+ */
 async function writeRead(
   read: Buffer,
   left: number,

@@ -1,151 +1,183 @@
 import type { MovedPiece } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { Backoff } from '../../timing/backoff.ts';
-import type { ByteRange } from '../../oci/byte-range.ts';
-import type { Descriptor } from '../../oci/descriptor.ts';
 import { rangeOf } from '../../oci/content-request.ts';
+import type { ByteRange } from '../../oci/byte-range.ts';
 import type { TransferRecord } from '../verify/transfer-record.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from '../select/peer-attempts.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
 import { PeerRace, type PeerStream } from '../select/peer-race.ts';
+import { StallMeter } from './stall-meter.ts';
 
-/** No peer delivers any more of a body that has begun. */
+/** No peer is left that could deliver the rest of a body. */
 class BodyBrokenError extends Error {
   override readonly name = 'BodyBrokenError';
   readonly code = 'ERR_BODY_BROKEN';
 }
 
-/** A peer that delivers less than this many bytes in {@link RATE_WINDOW_MS} is as good as stalled. */
-const LEAST_IN_WINDOW = 64 * 1024;
+/** Searches in a row for a peer that delivers the rest, without a byte of progress in between. */
+const MAX_FRUITLESS_SEARCHES = 4;
 
-/** Over how long the rate is looked at, in milliseconds; time spent waiting for the client is not counted. */
-const RATE_WINDOW_MS = 10_000;
-
-/** How often in a row it is tried to go on without a byte of progress. */
-const MAX_VAIN_TRIES = 4;
-
-/** The waits between those, in milliseconds: about a second in all. */
+/** Waits between these searches, in milliseconds: about a second in all. */
 const RESUME_BACKOFF = { first: 100, most: 800 };
 
-/** A part of a body: its bytes, or what is told of bytes that the kernel has moved. */
+/** A part of a body: its bytes, or the number of bytes that the kernel has moved to the client. */
 export type BodyChunk = Uint8Array | MovedPiece;
 
-/** Takes the body of an answer, in pieces. */
+/** Takes the body of an answer, chunk by chunk. */
 export type ReadBody<T extends BodyChunk> = (response: PeerResponse) => AsyncIterable<T>;
 
-/**
- * Yields exactly the bytes that the client asked for, turning to other peers from the exact byte where one fails, and
- * where a piece ends that was not all of it. Where the next fails without a byte of progress, or there is none, it is
- * looked for again after a while, a bounded number of times.
- *
- * @param delivery is told who delivers, and what has been passed on
- * @param read takes the body of an answer, in pieces
- * @param download what all bodies from peers share, where that is limited
- * @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted
- */
-export async function* resumingBody<T extends BodyChunk>(
-  attempts: PeerAttempts,
-  first: PeerStream,
-  delivery: TransferRecord,
-  read: ReadBody<T>,
-  metrics: Metrics,
-  signal: AbortSignal,
-  download?: Bandwidth,
-): AsyncGenerator<T> {
-  const { descriptor } = first.response;
-  const range = rangeOf(attempts.request, descriptor);
-  const backoff = new Backoff(RESUME_BACKOFF);
-  let vainTries = 0;
-  let source = first;
-  let position = range.start;
-  for (;;) {
-    const begun = position;
-    const pieceEnd = source.response.range.end;
-    let waited = 0;
-    let arrived = 0;
-    delivery.from(source.provider);
-    let waitedInAll = 0;
-    try {
-      let asked = performance.now();
-      for await (const chunk of read(source.response)) {
-        if (position + chunk.length > pieceEnd + 1) {
-          throw new PeerError('protocol', 'more bytes than declared');
-        }
-        position += chunk.length;
-        metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
-        const took = 'waited' in chunk ? chunk.waited : performance.now() - asked;
-        waited += took;
-        waitedInAll += took;
-        arrived += chunk.length;
-        await download?.take(chunk.length, signal);
-        yield chunk;
-        if (waited > RATE_WINDOW_MS) {
-          if (arrived < LEAST_IN_WINDOW && position <= pieceEnd) {
-            throw new PeerError('timeout', `${arrived} bytes in ${Math.round(waited)} ms`);
-          }
-          waited = 0;
-          arrived = 0;
-        }
-        asked = performance.now();
-      }
-      if (position <= pieceEnd) throw new PeerError('body', 'body ended early');
-    } catch (error) {
-      signal.throwIfAborted();
-      if (position <= pieceEnd) attempts.broke(source.provider, error, position > begun);
-    } finally {
-      delivery.passed({ start: begun, end: position - 1 });
-      source.response.body.destroy();
-      attempts.delivered(source.provider, position - begun, waitedInAll);
-    }
-    if (position === range.end + 1) return;
-    const isEndOfPiece = position > pieceEnd;
-    if (isEndOfPiece) {
-      await attempts.pieces.passed(signal);
-      signal.throwIfAborted();
-    }
-    if (position > begun) {
-      vainTries = 0;
-      backoff.reset();
-    }
-    let next: PeerStream | undefined;
-    while (next === undefined && vainTries < MAX_VAIN_TRIES && !attempts.exhausted) {
-      if (vainTries > 0) {
-        await backoff.wait(signal);
-        attempts.forgive();
-      }
-      signal.throwIfAborted();
-      vainTries += 1;
-      next = await resume(attempts, descriptor, { start: position, end: range.end }, signal);
-    }
-    if (!isEndOfPiece || next === undefined) {
-      metrics.resumes.inc({ result: next === undefined ? 'broken' : 'resumed' });
-    }
-    if (next === undefined) {
-      throw new BodyBrokenError(`no peer left at byte ${position} of ${descriptor.size}`);
-    }
-    source = next;
-  }
+/** How the stream of one peer ended. */
+type StreamEnd =
+  /** The client has all bytes that it asked for. */
+  | 'complete'
+  /** The peer delivered all bytes that it was asked for. The client asked for more. */
+  | 'end-of-range'
+  /** The peer failed before the end of what it was asked for. */
+  | 'broken';
+
+/** What a {@link ResumingBody} needs. */
+export interface ResumingBodyComponents {
+  /** Chooses the next peer, and learns how the last one ended. */
+  readonly attempts: PeerAttempts;
+  /** Learns which peers deliver, and which bytes have been forwarded. */
+  readonly record: TransferRecord;
+  readonly metrics: Pick<Metrics, 'peerBytes' | 'resumes'>;
+  /** The rate that all bodies from peers share. Absent: no limit. */
+  readonly download?: Bandwidth | undefined;
 }
 
-async function resume(
-  attempts: PeerAttempts,
-  descriptor: Descriptor,
-  rest: ByteRange,
-  signal: AbortSignal,
-): Promise<PeerStream | undefined> {
-  const range = attempts.pieces.nextOf(rest);
-  const request = { ...attempts.request, digest: descriptor.digest, range };
-  // The directory is asked anew, so that those who have come to hold it since the body began are found.
-  using race = new PeerRace(attempts, request, signal);
-  for (;;) {
-    const result = await race.next();
-    signal.throwIfAborted();
-    if (result.kind !== 'source') return undefined;
-    const { provider, response } = result;
-    if (response.descriptor.size === descriptor.size) return result;
-    response.body.destroy();
-    attempts.broke(provider, new PeerError('protocol', 'another size than the peer before'));
+/** What a {@link ResumingBody} delivers. */
+export interface ResumingBodyInit<T extends BodyChunk> {
+  /** The peer that has begun to answer. */
+  readonly first: PeerStream;
+  readonly read: ReadBody<T>;
+}
+
+/**
+ * Yields exactly the bytes that the client asked for. Where a peer fails, or delivers the end of a range that was only
+ * a part of them, the next peer continues at the exact next byte. A search that finds no peer, or a peer that fails
+ * without a byte of progress, is followed by a wait and another search, a bounded number of times. To be read once.
+ */
+export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
+  readonly #components: ResumingBodyComponents;
+  readonly #init: ResumingBodyInit<T>;
+  readonly #signal: AbortSignal;
+  /** The bytes that the client asked for. */
+  readonly #range: ByteRange;
+  readonly #backoff = new Backoff(RESUME_BACKOFF);
+  #fruitlessSearches = 0;
+  /** The next byte to deliver. */
+  #position: number;
+
+  /** @param signal ends the body: aborted when the client leaves */
+  constructor(components: ResumingBodyComponents, init: ResumingBodyInit<T>, signal: AbortSignal) {
+    this.#components = components;
+    this.#init = init;
+    this.#signal = signal;
+    this.#range = rangeOf(components.attempts.request, init.first.response.descriptor);
+    this.#position = this.#range.start;
+  }
+
+  /** @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    const { attempts, metrics } = this.#components;
+    let stream = this.#init.first;
+    for (;;) {
+      const start = this.#position;
+      const end = yield* this.#deliver(stream);
+      if (end === 'complete') return;
+      if (end === 'end-of-range') {
+        await attempts.pieces.rangeEnded(this.#signal);
+        this.#signal.throwIfAborted();
+      }
+      if (this.#position > start) {
+        this.#fruitlessSearches = 0;
+        this.#backoff.reset();
+      }
+      const next = await this.#findNext();
+      if (next === undefined) {
+        metrics.resumes.inc({ result: 'broken' });
+        const { size } = this.#init.first.response.descriptor;
+        throw new BodyBrokenError(`no peer left at byte ${this.#position} of ${size}`);
+      }
+      if (end === 'broken') metrics.resumes.inc({ result: 'resumed' });
+      stream = next;
+    }
+  }
+
+  /** Yields what one peer delivers. */
+  async *#deliver({ provider, response }: PeerStream): AsyncGenerator<T, StreamEnd> {
+    const { attempts, record, metrics, download } = this.#components;
+    const start = this.#position;
+    const { end } = response.range;
+    record.deliveredBy(provider);
+    const meter = new StallMeter();
+    try {
+      for await (const chunk of this.#init.read(response)) {
+        if (this.#position + chunk.length > end + 1) {
+          throw new PeerError('protocol', 'more bytes than declared');
+        }
+        this.#position += chunk.length;
+        metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
+        meter.arrived(chunk.length, 'waited' in chunk ? chunk.waited : undefined);
+        await download?.take(chunk.length, this.#signal);
+        yield chunk;
+        const stall = meter.check();
+        if (stall !== undefined && this.#position <= end) {
+          const { bytes, milliseconds } = stall;
+          throw new PeerError('timeout', `${bytes} bytes in ${Math.round(milliseconds)} ms`);
+        }
+        meter.wait();
+      }
+      if (this.#position <= end) throw new PeerError('body', 'body ended early');
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      // A failure after the last byte that was asked for costs nothing.
+      if (this.#position <= end) attempts.broke(provider, error, this.#position > start);
+    } finally {
+      record.forwarded({ start, end: this.#position - 1 });
+      response.body.destroy();
+      attempts.delivered(provider, this.#position - start, meter.totalMs);
+    }
+    if (this.#position === this.#range.end + 1) return 'complete';
+    return this.#position > end ? 'end-of-range' : 'broken';
+  }
+
+  /** Searches for a peer that delivers the rest, again after a while where there is none. */
+  async #findNext(): Promise<PeerStream | undefined> {
+    const { attempts } = this.#components;
+    while (this.#fruitlessSearches < MAX_FRUITLESS_SEARCHES && !attempts.exhausted) {
+      if (this.#fruitlessSearches > 0) {
+        await this.#backoff.wait(this.#signal);
+        attempts.forgive();
+      }
+      this.#signal.throwIfAborted();
+      this.#fruitlessSearches += 1;
+      const next = await this.#searchOnce();
+      if (next !== undefined) return next;
+    }
+    return undefined;
+  }
+
+  /** Looks the providers up again: peers that got the content since the body began are found too. */
+  async #searchOnce(): Promise<PeerStream | undefined> {
+    const { attempts } = this.#components;
+    const { descriptor } = this.#init.first.response;
+    const rest = { start: this.#position, end: this.#range.end };
+    const range = attempts.pieces.nextRange(rest);
+    const request = { ...attempts.request, digest: descriptor.digest, range };
+    using race = new PeerRace(attempts, request, this.#signal);
+    for (;;) {
+      const result = await race.next();
+      this.#signal.throwIfAborted();
+      if (result.kind !== 'source') return undefined;
+      const { provider, response } = result;
+      if (response.descriptor.size === descriptor.size) return result;
+      response.body.destroy();
+      attempts.broke(provider, new PeerError('protocol', 'another size than the peer before'));
+    }
   }
 }

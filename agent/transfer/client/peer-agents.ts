@@ -17,44 +17,44 @@ const MAX_CONNECTIONS_PER_PEER = 512;
 const MAX_SESSIONS_PER_PEER = 8;
 const MAX_STREAMS = 64;
 
-/** What a stream may have sent that nobody has read, in bytes, and all streams of a connection together. */
+/** Bytes that a peer may send on one stream before we read them. */
 const STREAM_WINDOW = 256 * 1024;
-/** As much as all streams may: or bodies that nobody reads yet would hold up the others. */
+/** The same for all streams of a connection: their sum, so that unread bodies do not block the others. */
 const CONNECTION_WINDOW = MAX_STREAMS * STREAM_WINDOW;
 
-/** How peers that have TLS are told from others. */
+/** How certificates of peers are checked. */
 export interface PeerTls {
   readonly source: TlsSource;
-  /** A name that certificates of peers may be for; empty for the names of our own. */
+  /** A name that certificates of peers may be issued for; empty for the names in our own certificate. */
   readonly serverName: string;
 }
 
 /** Options of {@link PeerAgents}. */
 export interface PeerAgentsInit {
-  /** Until the peer is reached, in milliseconds; a handshake has its own time. */
+  /** Time to reach the peer, in milliseconds. A TLS handshake has its own time. */
   readonly connectTimeout: number;
-  /** Between two pieces of a body, in milliseconds. */
+  /** Longest time between two chunks of a body, in milliseconds. */
   readonly stallTimeout: number;
-  /** Absent where nothing is known that certificates could be checked against: then they are not. */
+  /** Absent: certificates are not checked, as there is no authority to check them against. */
   readonly tls?: PeerTls;
 }
 
-/** What is said of TLS when a connection is made. */
+/** TLS options of a connection. */
 type TlsOptions = Pick<
   ConnectionOptions,
   'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'checkServerIdentity'
 >;
 
-/** The pools of connections to peers, by the way in which they are spoken to. */
+/** The pools of connections to peers: plain HTTP/1.1, HTTP/1.1 over TLS, and HTTP/2 over TLS. */
 export class PeerAgents {
   readonly #init: PeerAgentsInit;
   readonly #plain: Agent;
-  /** HTTP/1.1 by TLS. */
+  /** HTTP/1.1 over TLS, for large bodies. */
   #bodies: Agent;
-  /** HTTP/2, with peers that can. */
+  /** HTTP/2 over TLS where the peer supports it, for all other requests. */
   #small: Agent;
   readonly #retired = new Set<Agent>();
-  readonly #unasked = new UnsolicitedFrames({ isIdle: (origin) => this.#isIdle(origin) });
+  readonly #unsolicited = new UnsolicitedFrames({ isIdle: (origin) => this.#isIdle(origin) });
 
   constructor(init: PeerAgentsInit) {
     this.#init = init;
@@ -74,13 +74,13 @@ export class PeerAgents {
   /**
    * The pool for a request.
    *
-   * @param large whether the body may be one. Those have a connection for themselves: over a shared one all bodies
-   * wait for the one that is read slowest, and a peer would seem to stall that does not.
+   * @param large whether the body may be large. Such a body gets a connection of its own: over a shared one all bodies
+   * wait for the one that is read slowest, and a peer that works well would seem to stall.
    */
   for({ protocol, origin }: URL, large: boolean): Dispatcher {
     if (protocol === 'http:') return this.#plain;
     if (large) return this.#bodies;
-    this.#unasked.ask(origin);
+    this.#unsolicited.requesting(origin);
     return this.#small;
   }
 
@@ -94,7 +94,7 @@ export class PeerAgents {
     return [this.#small, ...this.#retired].every(({ stats }) => (stats[origin]?.size ?? 0) === 0);
   }
 
-  /** Further requests go over connections that use the new certificates; those in progress end as they began. */
+  /** Later requests use connections with the new certificates. Requests in progress keep their connections. */
   #renew(material: TlsMaterial): void {
     for (const old of [this.#bodies, this.#small]) {
       this.#retired.add(old);
@@ -108,7 +108,7 @@ export class PeerAgents {
 
   #secure(tls: TlsOptions, http2: boolean): Agent {
     const { connectTimeout } = this.#init;
-    const onHttp2 = this.#unasked.watch.bind(this.#unasked);
+    const onHttp2 = this.#unsolicited.watch.bind(this.#unsolicited);
     return this.#create({
       connections: http2 ? MAX_SESSIONS_PER_PEER : MAX_CONNECTIONS_PER_PEER,
       connect: tlsConnector({ tls, connectTimeout, http2, onHttp2 }),
@@ -136,13 +136,13 @@ export class PeerAgents {
 }
 
 /**
- * How the certificate of a peer is checked. Peers are reached by IP, and a cluster may have one certificate for all
- * its nodes, which cannot name those: a name that the peer's certificate shares with ours does as well.
+ * How the certificate of a peer is checked. Peers are reached by IP address, and a cluster may have one certificate for
+ * all its nodes, which cannot name these addresses. So a name that the peer's certificate shares with ours is accepted.
  */
 function tlsOptions(material: TlsMaterial | undefined, serverName = ''): TlsOptions {
   if (material === undefined) return { rejectUnauthorized: false };
   const { identity, ca } = material;
-  // Whatever else the authority issues, `localhost` may be in it.
+  // The authority may issue many certificates with the name `localhost`: it identifies no node.
   const own = (identity?.names ?? []).filter((name) => name !== 'localhost');
   const names = serverName === '' ? own : [serverName];
   return {

@@ -10,49 +10,50 @@ import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
 import { contentPath, type ContentRequest } from '../../oci/content-request.ts';
 import { DirectClient } from './direct/direct-client.ts';
 import { firstBytes } from '../../streams/first-bytes.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
 import { PeerAgents, type PeerTls } from './peer-agents.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { parseReport, type PeerReport } from './peer-report.ts';
 import { checkHead, type PeerHead } from './peer-response.ts';
 import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 
-/** Marks a request of a peer: local answers only, which is what keeps requests from going in circles. */
+/** Marks the request of a peer. It gets local content only, so that requests never loop. */
 export const MIRRORED_HEADER = 'x-spegel-mirrored';
 
-/** Bytes of an error's body that are read to keep the connection, rather than close it. */
+/** Bytes of an error body that are read so that the connection can be used again. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
-/** And for how long, in milliseconds. */
+/** Time for reading them, in milliseconds. */
 const ERROR_BODY_MS = 1_000;
 
-/** Bounds on what a peer may take, in milliseconds. */
+/** Options of a {@link PeerClient}. Times are in milliseconds. */
 export interface PeerClientInit {
-  /** Until the connection stands. Default 500. */
+  /** Time to connect. Default 500. */
   readonly connectTimeout?: number;
-  /** From sending the request to the first byte of the body, connecting included. Default 1000. */
+  /** Time from the request to the first byte of the body, connecting included. Default 1000. */
   readonly headTimeout?: number;
-  /** Between two pieces of a body while we are ready to take more. Default 5000. */
+  /** Longest time between two chunks of a body while we wait for the next. Default 5000. */
   readonly stallTimeout?: number;
-  /** `User-Agent` to send. */
+  /** The `User-Agent` header. */
   readonly userAgent: string;
-  /** With it, blobs come over connections whose bytes the kernel can move. Default: none do. */
+  /** Lets blobs arrive over connections whose bytes the kernel can move. Default: all go through the process. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'>;
-  /** How certificates of peers are checked. Default: they are not, as nothing is that a peer says by http. */
+  /** How certificates of peers are checked. Default: they are not. */
   readonly tls?: PeerTls;
 }
 
 /**
- * An answer whose head has been checked and whose body has begun to arrive. The body of a GET is unread and must
- * be consumed or destroyed.
+ * An answer whose head has been checked and whose body has begun to arrive. The body of a GET is unread. The caller
+ * reads or destroys it.
  */
 export interface PeerResponse extends PeerHead {
   readonly origin: string;
-  /** What the peer says of itself. */
+  /** The state of the peer, from the headers. */
   readonly report: PeerReport;
   readonly body: Readable;
 }
 
-/** An answer of either client. */
+/** The common part of the answers of undici and of {@link DirectClient}. */
 interface Answer {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
@@ -66,7 +67,7 @@ export class PeerClient {
   readonly #agents: PeerAgents;
   readonly #direct: DirectClient;
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
-  /** For an answer to begin, where nothing else is said; milliseconds. */
+  /** Default time for an answer to begin, in milliseconds. */
   readonly headTimeout: number;
   readonly #userAgent: string;
 
@@ -84,14 +85,14 @@ export class PeerClient {
   }
 
   /**
-   * Asks one peer.
+   * Sends a request to one peer.
    *
-   * Redirects are not followed and challenges not answered: either would let a peer choose whom this node
-   * talks to.
+   * It neither follows redirects nor answers challenges: both would let a peer choose the servers that this node
+   * connects to.
    *
    * @param origin base URL of the peer's mirror
-   * @param headTimeout in place of the one that all requests have, in milliseconds
-   * @throws PeerError for everything that goes wrong; the signal's reason when that is aborted
+   * @param headTimeout milliseconds; `undefined` for the default of this client
+   * @throws PeerError for every failure; the signal's reason when that is aborted
    */
   async fetch(
     origin: string,
@@ -125,8 +126,8 @@ export class PeerClient {
             signal: given,
             reset: false, // or undici closes the connection after every HEAD
           });
-      const { statusCode, headers, body } = await orAborted(exchange, given);
-      // Whoever gives up a body destroys it, and undici then has it fail: unheard, that would end the process.
+      const { statusCode, headers, body } = await untilAborted(exchange, given);
+      // When a body is destroyed, undici emits an error on it. Without a listener that would end the process.
       body.on('error', () => undefined);
       try {
         const head = checkHead(request, range, statusCode, headers);
@@ -148,14 +149,14 @@ export class PeerClient {
     }
   }
 
-  /** What can move bodies of blobs; loaded by the first of them. */
+  /** The kernel that can move bodies of blobs. It is loaded at the first call. */
   get kernel(): Kernel | undefined {
     return this.#dataPlane?.kernel();
   }
 
   #isDirect({ kind, method }: ContentRequest, url: URL): boolean {
     if (kind !== 'blob' || method !== 'GET' || url.protocol !== 'http:') return false;
-    return this.kernel !== undefined && this.#direct.hasRoom(url.origin);
+    return this.kernel !== undefined && this.#direct.hasCapacity(url.origin);
   }
 
   /** Ends every connection, requests in progress included. */
@@ -165,28 +166,20 @@ export class PeerClient {
   }
 }
 
-/** A request that waits for a connection does not look at its signal: this gives it up all the same. */
-async function orAborted(exchange: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    exchange.then(
-      ({ body }) => {
-        destroyQuietly(body);
-      },
-      () => undefined,
-    );
-    aborted.reject(signal.reason as Error);
-  };
-  signal.addEventListener('abort', onAbort);
+/** Gives up the exchange at once when the signal is aborted. undici does not while a request waits for a connection. */
+async function untilAborted(exchange: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
   try {
-    signal.throwIfAborted();
-    return await Promise.race([exchange, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
+    return await raceSignal(exchange, signal);
+  } catch (error) {
+    const late = ({ body }: Answer): void => {
+      destroyQuietly(body);
+    };
+    exchange.then(late, () => undefined);
+    throw error;
   }
 }
 
-/** Whether the peer ended a connection by TLS before it had sent one byte over it. */
+/** Whether the peer closed a TLS connection before it had sent a byte. */
 function isRefusedByTls(origin: string, error: unknown): boolean {
   if (!origin.startsWith('https:') || !(error instanceof errors.SocketError)) return false;
   return error.socket?.bytesRead === 0;

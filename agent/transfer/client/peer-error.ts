@@ -3,11 +3,11 @@ import type { PeerReport } from './peer-report.ts';
 
 /** Why a peer did not deliver; the label of `peerglass_peer_failures_total`. */
 export type PeerFailure =
-  /** No connection came about: another address of the peer may do. */
+  /** No connection: another address of the peer may work. */
   | 'connect'
   | 'timeout'
   | 'not-found'
-  /** It has the content, and too much to do: no fault, and it may be asked again in a while. */
+  /** The peer has the content but is at its limit. That is no failure, and it may be asked again after a while. */
   | 'busy'
   | 'status'
   | 'range'
@@ -15,8 +15,8 @@ export type PeerFailure =
   | 'digest'
   | 'body'
   /**
-   * Its certificate is not accepted, or ours is not; or it has no TLS where it said so. By TLS 1.3 a client has sent its
-   * request before it is refused: a connection that ends before its first byte is taken for that.
+   * One side does not accept the certificate of the other, or the peer advertises TLS and has none. In TLS 1.3 a client
+   * sends its request before it is refused. So a connection that ends before its first byte counts as refused.
    */
   | 'tls';
 
@@ -29,16 +29,16 @@ const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ]);
 
-/** Codes of OpenSSL, of Node's checks and of the alerts that a peer sends. */
+/** Error codes of OpenSSL, of the checks of Node.js, and of alerts from the peer. */
 const TLS_FAILURE =
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|HOSTNAME_|EPROTO)/;
 
-/** A peer failed in a way that another peer may not. The message is for logs and holds no peer's free text. */
+/** One peer failed; another may not. The message is for logs, and never holds text that came from the peer. */
 export class PeerError extends Error {
   override readonly name = 'PeerError';
   readonly code = 'ERR_PEER';
   readonly reason: PeerFailure;
-  /** What the peer said of itself in an answer that was not good. */
+  /** The report in the headers of an answer that was refused. */
   report?: PeerReport;
 
   constructor(reason: PeerFailure, message: string, options?: ErrorOptions) {
@@ -47,7 +47,7 @@ export class PeerError extends Error {
   }
 }
 
-/** Makes a {@link PeerError} of whatever an HTTP exchange threw. */
+/** Turns any error of an HTTP exchange into a {@link PeerError}, with `fallback` where its code names no reason. */
 export function toPeerError(error: unknown, fallback: PeerFailure): PeerError {
   if (error instanceof PeerError) return error;
   const code = codeOf(error) ?? '';

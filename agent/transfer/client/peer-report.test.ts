@@ -25,7 +25,7 @@ describe('parseReport', () => {
   it('reads what is written', () => {
     fc.assert(
       fc.property(
-        fc.record({ uploads: count, most: count }, { noNullPrototype: true }),
+        fc.record({ uploads: count, max: count }, { noNullPrototype: true }),
         fc.uniqueArray(peerId, { minLength: 1, maxLength: MAX_ALTERNATIVES }),
         (load, alternatives) => {
           const report = parseReport({
@@ -57,7 +57,7 @@ describe('parseReport', () => {
           ...(retryAfter !== undefined && { 'retry-after': retryAfter as string }),
         });
         assert.ok(Number.isSafeInteger(report.load?.uploads ?? 0));
-        assert.ok(Number.isSafeInteger(report.load?.most ?? 0));
+        assert.ok(Number.isSafeInteger(report.load?.max ?? 0));
         assert.match(report.zone ?? 'none', /^[\w.-]{1,63}$/);
         assert.ok(report.alternatives.length <= MAX_ALTERNATIVES);
         for (const id of report.alternatives) assert.match(id, /^[1-9A-Za-z]{8,128}$/);

@@ -1,73 +1,72 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Bodies that a peer is sending to others, and how many it sends at most: `3/512`; `3/0` without a bound. */
+/** Uploads in progress and the maximum, as `3/512`; `3/0` where there is no maximum. */
 export const LOAD_HEADER = 'x-peerglass-load';
 
-/** The failure domain of a peer, as its operator names it. */
+/** The zone (failure domain) of a peer, named by its operator. */
 export const ZONE_HEADER = 'x-peerglass-zone';
 
-/** With a 503: peer IDs of others that hold the content, as far as the peer knows. */
+/** With a 503: peer IDs of other holders of the content that the peer knows. */
 export const ALTERNATIVES_HEADER = 'x-peerglass-alternatives';
 
-/** Alternatives that a peer may name. */
+/** Alternatives that one answer may name. */
 export const MAX_ALTERNATIVES = 8;
 
-/** Longest `Retry-After` that is believed, in seconds. */
+/** Longest accepted `Retry-After`, in seconds. */
 const MAX_RETRY_SECONDS = 3_600;
 
 const LOAD = /^(\d{1,6})\/(\d{1,6})$/;
-/** A value of a Kubernetes label, as `topology.kubernetes.io/zone` has. */
+/** The syntax of a Kubernetes label value, as of `topology.kubernetes.io/zone`. */
 const ZONE = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 /** A libp2p peer ID in base58. */
 const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{8,128}$/;
 
-/** How many bodies a peer sends to others. */
+/** How many uploads a peer has in progress. */
 export interface PeerLoad {
   readonly uploads: number;
-  /** The bound that it has set itself; 0 for none. */
-  readonly most: number;
+  /** The maximum that the peer has configured; 0 for none. */
+  readonly max: number;
 }
 
-/** What a peer says of itself in the head of an answer. Spegel's nodes say nothing. */
+/** The state that a peer reports in the headers of an answer. Spegel's nodes report nothing. */
 export interface PeerReport {
   readonly load?: PeerLoad;
   readonly zone?: string;
-  /** Peer IDs, and no addresses: where these peers are is for the one who asks to know. */
+  /** Peer IDs without addresses: a node uses only addresses from its own routing. */
   readonly alternatives: readonly string[];
-  /** Whether it asks to be left alone for a while. */
+  /** Whether the peer sent a usable `Retry-After`. */
   readonly retryLater: boolean;
 }
 
-/** Whether the text can be the name of a zone. */
 function isZone(text: string): boolean {
   return ZONE.test(text);
 }
 
-/** Writes what {@link parseReport} reads. */
-export function formatLoad({ uploads, most }: PeerLoad): string {
-  return `${uploads}/${most}`;
+/** The value of {@link LOAD_HEADER}. */
+export function formatLoad({ uploads, max }: PeerLoad): string {
+  return `${uploads}/${max}`;
 }
 
-/** Reads what a peer says of itself; what is not exactly well-formed counts as not said. */
+/** Reads the report of a peer. A malformed header counts as absent. */
 export function parseReport(headers: IncomingHttpHeaders): PeerReport {
   const text = (name: string): string => {
     const value = headers[name];
     return typeof value === 'string' ? value : '';
   };
-  const [, uploads, most] = LOAD.exec(text(LOAD_HEADER)) ?? [];
+  const [, uploads, max] = LOAD.exec(text(LOAD_HEADER)) ?? [];
   const zone = text(ZONE_HEADER);
   const retryAfter = text('retry-after');
   return {
-    ...(uploads !== undefined && { load: { uploads: Number(uploads), most: Number(most) } }),
+    ...(uploads !== undefined && { load: { uploads: Number(uploads), max: Number(max) } }),
     ...(isZone(zone) && { zone }),
     alternatives: parseAlternatives(text(ALTERNATIVES_HEADER)),
     retryLater: /^\d{1,4}$/.test(retryAfter) && Number(retryAfter) <= MAX_RETRY_SECONDS,
   };
 }
 
-/** Whether the peer sends as many bodies as it wants to. */
+/** Whether the peer has reached its maximum of uploads. */
 export function isFull({ load }: PeerReport): boolean {
-  return load !== undefined && load.most > 0 && load.uploads >= load.most;
+  return load !== undefined && load.max > 0 && load.uploads >= load.max;
 }
 
 function parseAlternatives(text: string): readonly string[] {

@@ -14,18 +14,19 @@ import type { ContentRequest } from '../../oci/content-request.ts';
 import { PeerError } from './peer-error.ts';
 import { parseReport } from './peer-report.ts';
 
-/** What a peer's answer says, once all of it was found to agree with what was asked. */
+/** The head of a peer's answer, after it was checked against the request. */
 export interface PeerHead {
   readonly descriptor: Descriptor;
-  /** The bytes that the body will have; of an empty blob `{start: 0, end: -1}`. */
+  /** The range of the content that the body holds; `{start: 0, end: -1}` of an empty blob. */
   readonly range: ByteRange;
 }
 
 /**
- * Checks the head of a peer's answer against the request. Nothing that a peer claims is taken over
- * unchecked: a wrong offset or length would put wrong bytes into containerd's ingest, which no resume mends.
+ * Checks the head of a peer's answer against the request. A wrong offset or length would put wrong bytes into
+ * containerd's ingest, and no resume could repair that.
  *
- * @throws PeerError naming what does not fit
+ * @param asked the range that was requested
+ * @throws PeerError that names the mismatch
  */
 export function checkHead(
   request: ContentRequest,
@@ -35,7 +36,7 @@ export function checkHead(
 ): PeerHead {
   if (status === 404) throw new PeerError('not-found', 'peer does not hold it');
   if (status === 416) throw refusedRange(asked, headers);
-  // Without Retry-After it is a peer that cannot reach its containerd, or one that is not ours.
+  // A 503 without Retry-After comes from a peer that cannot reach its containerd, or from another program.
   if (status === 503 && parseReport(headers).retryLater)
     throw new PeerError('busy', 'peer is busy');
   if (status !== 200 && status !== 206) throw new PeerError('status', `status ${status}`);
@@ -54,7 +55,7 @@ export function checkHead(
   };
 }
 
-/** A 416 is believed when a range was asked for and the length that comes with it agrees. */
+/** A 416 is accepted when a range was requested that does not exist in content of the length that comes with it. */
 function refusedRange(asked: RangeRequest | undefined, headers: IncomingHttpHeaders): PeerError {
   const [, size] = /^bytes \*\/(\d{1,15})$/.exec(single(headers['content-range']) ?? '') ?? [];
   const agrees =

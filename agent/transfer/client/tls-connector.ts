@@ -3,27 +3,27 @@ import type { TLSSocket } from 'node:tls';
 import { buildConnector, errors } from 'undici';
 
 /**
- * For a handshake, in milliseconds. It is not a matter of the way but of the peer's processor, and of ours: hundreds
- * that begin at once wait for each other. What a request waits for is bounded by its own time.
+ * Time for a TLS handshake, in milliseconds. It depends on the processors of both sides rather than on the network:
+ * hundreds of handshakes that begin at once wait for each other. A request has its own, shorter time.
  */
 const HANDSHAKE_MS = 5_000;
 
 /** Options of {@link tlsConnector}. */
 export interface TlsConnectorInit {
-  /** What is said of TLS. */
+  /** TLS options of each connection. */
   readonly tls: buildConnector.BuildOptions;
-  /** Until the peer is reached, which is before the handshake; milliseconds. */
+  /** Time to reach the peer, before the handshake begins, in milliseconds. */
   readonly connectTimeout: number;
   /** Whether HTTP/2 is offered. */
   readonly http2: boolean;
-  /** Told of each connection over which HTTP/2 was agreed. */
+  /** Called for each connection that uses HTTP/2. */
   readonly onHttp2?: (origin: string, socket: TLSSocket) => void;
 }
 
-/** Makes connections by TLS. An address where nobody is must not cost as much time as a handshake may. */
+/** Makes TLS connections. An address that nothing listens on costs `connectTimeout`, not the time of a handshake. */
 export function tlsConnector(init: TlsConnectorInit): buildConnector.connector {
   const { tls, connectTimeout, http2, onHttp2 } = init;
-  // Its types hide that it gives back the socket.
+  // undici returns the socket, though its types do not show it.
   const connect = buildConnector({
     ...tls,
     timeout: HANDSHAKE_MS,

@@ -1,14 +1,14 @@
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 
-/** How often connections are looked at, in milliseconds. */
-const LOOK_MS = 1_000;
+/** Interval between two checks of the connections, in milliseconds. */
+const CHECK_MS = 1_000;
 
-/** What a peer may send between two looks without having been asked: pings, windows, the end of what we gave up. */
-const MAX_UNASKED_BYTES = 64 * 1024;
+/** Bytes that a peer may send between two checks without a request: pings, windows, the end of a cancelled body. */
+const MAX_UNSOLICITED_BYTES = 64 * 1024;
 
 /** Options of {@link UnsolicitedFrames}. */
-export interface UnaskedBytesInit {
-  /** Whether no request to the origin is in progress or waits. */
+export interface UnsolicitedFramesInit {
+  /** Whether no request to the origin is in progress or queued. */
   readonly isIdle: (origin: string) => boolean;
 }
 
@@ -19,49 +19,49 @@ interface Watched {
 }
 
 /**
- * Ends HTTP/2 connections whose peer goes on sending although nothing is asked of it: settings without end, or a body
- * that was given up. nghttp2 takes all of that and keeps nothing, so it costs no memory, but all the time there is.
+ * Closes HTTP/2 connections whose peer keeps sending without a request: settings without end, or a body that was
+ * cancelled. nghttp2 reads such frames and drops them, which costs no memory, but may take all CPU time.
  */
 export class UnsolicitedFrames {
-  readonly #isIdle: UnaskedBytesInit['isIdle'];
-  readonly #watched = new Map<TLSSocket, Watched>();
-  /** Origins that were asked since the last look. */
-  readonly #asked = new Set<string>();
+  readonly #isIdle: UnsolicitedFramesInit['isIdle'];
+  readonly #watched = new Map<Socket, Watched>();
+  /** Origins with a request since the last check. */
+  readonly #requested = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ isIdle }: UnaskedBytesInit) {
+  constructor({ isIdle }: UnsolicitedFramesInit) {
     this.#isIdle = isIdle;
   }
 
-  /** Notes that the origin is going to be asked. */
-  ask(origin: string): void {
-    if (this.#watched.size > 0) this.#asked.add(origin);
+  /** Records that a request to the origin is about to be sent. */
+  requesting(origin: string): void {
+    if (this.#watched.size > 0) this.#requested.add(origin);
   }
 
-  /** Looks at the connection until it is closed. */
-  watch(origin: string, socket: TLSSocket): void {
+  /** Checks the connection until it is closed. */
+  watch(origin: string, socket: Socket): void {
     this.#watched.set(socket, { origin, bytes: socket.bytesRead, wasIdle: false });
     this.#timer ??= setInterval(() => {
-      this.#look();
-    }, LOOK_MS).unref();
+      this.#check();
+    }, CHECK_MS).unref();
     socket.once('close', () => {
       this.#watched.delete(socket);
       if (this.#watched.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
-      this.#asked.clear();
+      this.#requested.clear();
     });
   }
 
-  #look(): void {
+  #check(): void {
     for (const [socket, watched] of this.#watched) {
       const { origin, bytes, wasIdle } = watched;
       const { bytesRead } = socket;
-      const unasked = wasIdle && !this.#asked.has(origin) ? bytesRead - bytes : 0;
-      if (unasked > MAX_UNASKED_BYTES) socket.destroy();
+      const unsolicited = wasIdle && !this.#requested.has(origin) ? bytesRead - bytes : 0;
+      if (unsolicited > MAX_UNSOLICITED_BYTES) socket.destroy();
       watched.bytes = bytesRead;
       watched.wasIdle = this.#isIdle(origin);
     }
-    this.#asked.clear();
+    this.#requested.clear();
   }
 }

@@ -52,7 +52,7 @@ export interface PeerAttemptsComponents {
   readonly standing: PeerResponsiveness;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
-  readonly pieceLengths: ChunkSizes;
+  readonly pieceLengths: Pick<ChunkSizes, 'begin'>;
   readonly profiles: PeerScores;
   readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
 }

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { PeerScores } from './peer-score.ts';
 import type { PeerReport } from '../client/peer-report.ts';
 
-function report(uploads: number, most = 100): PeerReport {
-  return { load: { uploads, most }, alternatives: [], retryLater: false };
+function report(uploads: number, max = 100): PeerReport {
+  return { load: { uploads, max }, alternatives: [], retryLater: false };
 }
 
 describe('PeerProfiles', () => {

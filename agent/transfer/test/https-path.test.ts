@@ -5,6 +5,7 @@ import { test } from 'node:test';
 if (noOpenssl === false) {
   process.env['PEERGLASS_TEST_TLS'] = 'https';
   await import('../peer-transfer.test.ts');
+  await import('../body/resuming-body.test.ts');
   await import('../../mirror/mirror-handler.test.ts');
   await import('./hostile-peer.test.ts');
   await import('../../mirror/test/hostile-client.test.ts');

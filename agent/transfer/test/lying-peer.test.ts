@@ -179,10 +179,13 @@ describe('a peer that sends wrong bytes of what is held back', () => {
     await using liar = await peer(wrong);
     await using good = await peer(honest);
     const router = new FixedRouter(...providers(liar, good));
-    await using node = await startMirror({ router, holdBack: { size: LARGE, memory: LARGE } });
+    await using node = await startMirror({
+      router,
+      verifiedBuffer: { size: LARGE, memory: LARGE },
+    });
     assert.deepEqual(await read(node, large), bytesOf(large));
     assert.deepEqual(await offences(node), { 'liar held-back': 1 });
-    await using other = await startMirror({ router, holdBack: { size: 500 } });
+    await using other = await startMirror({ router, verifiedBuffer: { size: 500 } });
     await assert.rejects(read(other, small), 'passed on: the body breaks');
   });
 });

@@ -125,7 +125,7 @@ describe('zones', PATIENCE, () => {
     await using resources = new AsyncDisposableStack();
     const [near, far] = (await startHolders(
       resources,
-      { uploads: { zone: 'near', most: 1 } },
+      { uploads: { zone: 'near', max: 1 } },
       { uploads: { zone: 'far' } },
     )) as [Holder, Holder];
     const router = new KnownRouter([near.provider, far.provider]);
@@ -155,7 +155,7 @@ async function occupy(node: MirrorNode): Promise<{ cancel(): Promise<void> }> {
 describe('a busy holder', PATIENCE, () => {
   it('sends the asker elsewhere, and is neither at fault nor forgotten', async () => {
     await using resources = new AsyncDisposableStack();
-    const [busy, free] = (await startHolders(resources, { uploads: { most: 1 } }, {})) as [
+    const [busy, free] = (await startHolders(resources, { uploads: { max: 1 } }, {})) as [
       Holder,
       Holder,
     ];
@@ -173,8 +173,8 @@ describe('a busy holder', PATIENCE, () => {
     await using resources = new AsyncDisposableStack();
     const holders = (await startHolders(
       resources,
-      { uploads: { most: 1 } },
-      { uploads: { most: 1 } },
+      { uploads: { max: 1 } },
+      { uploads: { max: 1 } },
     )) as [Holder, Holder];
     const slots = await Promise.all(holders.map(occupy));
     const router = new KnownRouter(holders.map(({ provider }) => provider));
@@ -193,7 +193,7 @@ describe('a busy holder', PATIENCE, () => {
   it('is asked again although another peer hangs', async () => {
     await using resources = new AsyncDisposableStack();
     await using hanging = await startRogue(STALE.hangs);
-    const [busy] = (await startHolders(resources, { uploads: { most: 1 } })) as [Holder];
+    const [busy] = (await startHolders(resources, { uploads: { max: 1 } })) as [Holder];
     const slot = await occupy(busy);
     const router = new FixedRouter(providerOf('hanging', hanging), busy.provider);
     await using node = await startMirror({ router, headTimeout: NEVER, firstByteBudget: NEVER });
@@ -206,7 +206,7 @@ describe('a busy holder', PATIENCE, () => {
 
   it('is outwaited by a new holder that the directory names meanwhile', async () => {
     await using resources = new AsyncDisposableStack();
-    const [busy, late] = (await startHolders(resources, { uploads: { most: 1 } }, {})) as [
+    const [busy, late] = (await startHolders(resources, { uploads: { max: 1 } }, {})) as [
       Holder,
       Holder,
     ];
@@ -228,7 +228,7 @@ describe('a busy holder', PATIENCE, () => {
 
   it('ends in 404 within the bound for the first byte when it stays busy, and says why', async () => {
     await using resources = new AsyncDisposableStack();
-    const [busy] = (await startHolders(resources, { uploads: { most: 1 } })) as [Holder];
+    const [busy] = (await startHolders(resources, { uploads: { max: 1 } })) as [Holder];
     const slot = await occupy(busy);
     const router = new KnownRouter([busy.provider]);
     await using node = await startMirror({ router, firstByteBudget: 300 });
@@ -244,7 +244,7 @@ describe('a busy holder', PATIENCE, () => {
     const names = ['AnotherPeer1', 'StrangerPeer1'];
     const [busy, other] = (await startHolders(
       resources,
-      { uploads: { most: 1 }, holders: names },
+      { uploads: { max: 1 }, holders: names },
       {},
     )) as [Holder, Holder];
     const slot = await occupy(busy);
@@ -360,7 +360,7 @@ describe('a body that breaks', PATIENCE, () => {
 
   it('goes on when the next holder is busy at first', async () => {
     await using resources = new AsyncDisposableStack();
-    const [busy] = (await startHolders(resources, { uploads: { most: 1 } })) as [Holder];
+    const [busy] = (await startHolders(resources, { uploads: { max: 1 } })) as [Holder];
     const slot = await occupy(busy);
     await using rogue = await startRogue((socket) => {
       socket.write(fullHead);

@@ -21,8 +21,8 @@ describe('clients that do not take what was held back for them', { timeout: 60_0
     const bytes = randomBytes(SIZE);
     const digest = await holder.put(bytes);
     const router = new FixedRouter(providerOf('holder', holder));
-    const holdBack = { size: SIZE, memory: ROOMS * SIZE };
-    await using node = await startMirror({ router, holdBack });
+    const verifiedBuffer = { size: SIZE, memory: ROOMS * SIZE };
+    await using node = await startMirror({ router, verifiedBuffer });
     const path = `/v2/team/app/blobs/${digest}`;
     const received = async (): Promise<number> => {
       const text = await node.metrics.registry.getSingleMetricAsString(

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 
@@ -12,177 +13,166 @@ import { TransferRecord } from './transfer-record.ts';
 import { CommitWatch, type CommitOutcome } from './commit-watch.ts';
 import type { PeerClient } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
-import { verifyBody } from './verified-body.ts';
+import { verifyBody } from './verify-body.ts';
 
-/** Blobs that are remembered while they are being delivered; of more, the oldest is forgotten. */
-const MAX_OPEN = 256;
+/** Blobs whose records are kept while they are delivered. The least recently requested one is forgotten first. */
+const MAX_RECORDS = 256;
 
-/** Blobs that are watched at once after they were delivered, with a file open for each; no more are. */
-const MAX_FOLLOWED = 64;
+/** Delivered blobs that are watched at once. Each needs an open file; further ones are not watched. */
+const MAX_WATCHED = 64;
 
-/** Longest that a request waits for the verdict on what was delivered before, in milliseconds. */
-const SETTLING_MS = 2_000;
+/** Longest time that a request waits for the attribution of an earlier delivery, in milliseconds. */
+const MAX_WAIT_MS = 2_000;
 
-/** What {@link Attribution} work with. */
+/** Parts of an {@link Attribution}. */
 export interface AttributionComponents {
-  /** Where what is passed on should turn up. */
+  /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
-  readonly client: Pick<PeerClient, 'fetch' | 'headTimeout'>;
+  /** Fetches blobs again for re-verification. */
+  readonly client: Pick<PeerClient, 'fetch'>;
   readonly bans: Blocklist;
   readonly metrics: Pick<Metrics, 'verdicts'>;
   readonly logger: Logger;
 }
 
-/** A blob after its delivery, until it is clear who delivered what. */
+/** A blob after its delivery, until it is clear whether its bytes were right, and which peer sent wrong ones. */
 interface WatchedBlob {
-  readonly followUp: CommitWatch;
-  readonly concluded: Promise<void>;
-  /** Whether the bytes were found wrong, and those who may have sent them are being looked at. */
-  wrong: boolean;
+  readonly watch: CommitWatch;
+  /** `watching`: the client may commit it. `attributing`: its bytes were wrong, and its peers are re-verified. */
+  stage: 'watching' | 'attributing';
+  /** Resolves when all is clear. Never rejects. */
+  readonly done: Promise<void>;
 }
 
 /**
- * Large blobs that are passed on before they are verified. It follows what becomes of them, and has those banned who
- * sent wrong bytes.
+ * Attributes wrong bytes of large blobs to the peer that sent them. These blobs are forwarded before they are verified.
+ * A commit watch finds out whether the client got the right bytes. If it did not, a sole peer is put on the blocklist.
+ * Of several peers each has to send the whole blob once more, to be re-verified.
  */
 export class Attribution {
   readonly #components: AttributionComponents;
-  readonly #open = new Map<string, TransferRecord>();
-  readonly #trials = new Map<string, WatchedBlob>();
+  readonly #records = new LRUCache<string, TransferRecord>({ max: MAX_RECORDS });
+  readonly #watched = new Map<string, WatchedBlob>();
   readonly #stopping = new AbortController();
-  /** One at a time: hashing and asking suspects are exceptions, and must not take what transfers need. */
-  readonly #hashes = pLimit(1);
-  readonly #enquiries = pLimit(1);
+  // One at a time: both are rare, and must not take resources from transfers.
+  readonly #hashing = pLimit(1);
+  readonly #reverifying = pLimit(1);
 
   constructor(components: AttributionComponents) {
     this.#components = components;
   }
 
   /**
-   * Whether the client that asks verifies the blob itself: it is the store's own, and is about to receive it. The
-   * bytes for others have to be seen, and hashed, in passing.
+   * Whether the client verifies the blob itself. It does if it is the client of the store, and the store is about to
+   * receive the blob. The bytes for any other client have to be hashed in passing.
    */
   async isVerifiedByClient({ digest }: Descriptor): Promise<boolean> {
     return (await this.#components.store.ingests?.has(digest)) === true;
   }
 
-  /** A body of the blob begins to be passed on to a client that verifies it: all of it, or a part. */
-  begin(request: ContentRequest, descriptor: Descriptor): TransferRecord {
+  /** The record of a blob that a client which verifies it is about to receive, whole or in part. */
+  recordFor(request: ContentRequest, descriptor: Descriptor): TransferRecord {
     const { digest } = descriptor;
-    const delivery = this.#open.get(digest) ?? new TransferRecord(request, descriptor);
-    this.#open.delete(digest);
-    this.#open.set(digest, delivery);
-    const [oldest] = this.#open.keys();
-    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#open.delete(oldest);
-    return delivery;
+    const record = this.#records.get(digest) ?? new TransferRecord(request, descriptor);
+    this.#records.set(digest, record);
+    return record;
   }
 
-  /** A body has ended, whole or not. */
-  ended(delivery: TransferRecord): void {
-    const { digest } = delivery.descriptor;
-    if (!delivery.isComplete || this.#open.get(digest) !== delivery) return;
-    const before = this.#trials.get(digest);
-    if (before !== undefined || this.#trials.size >= MAX_FOLLOWED) return;
+  /** Call when a body has ended, complete or not. Begins to watch the blob if all of it was delivered. */
+  bodyEnded(record: TransferRecord): void {
+    const { digest, size } = record.descriptor;
+    if (!record.isComplete || this.#records.peek(digest) !== record) return;
+    if (this.#watched.has(digest) || this.#watched.size >= MAX_WATCHED) return;
     const { store, logger } = this.#components;
-    const { size } = delivery.descriptor;
-    const followUp = new CommitWatch({ store, inTurn: this.#hashes, logger }, digest, size);
-    const trial: WatchedBlob = {
-      followUp,
-      wrong: false,
-      concluded: this.#follow(delivery, followUp, () => (trial.wrong = true)),
+    const watch = new CommitWatch({ store, hashInTurn: this.#hashing, logger }, digest, size);
+    const blob: WatchedBlob = {
+      watch,
+      stage: 'watching',
+      done: this.#watch(record, watch, () => (blob.stage = 'attributing')),
     };
-    this.#trials.set(digest, trial);
-    void trial.concluded.then(() => this.#trials.delete(digest));
+    this.#watched.set(digest, blob);
+    void blob.done.then(() => this.#watched.delete(digest));
   }
 
   /**
-   * Waits, in bounded time, for the verdict on what was delivered of the blob before, so that whoever sent wrong
-   * bytes is not asked for it again. Resolves at once when there is none to wait for.
+   * Waits, in bounded time, until it is clear whether an earlier delivery of the content was right. The peer that sent
+   * wrong bytes is then on the blocklist before the content is requested again. Resolves at once if the client has not
+   * received all of it, or if there was no delivery.
    */
-  async settled(key: string, signal: AbortSignal): Promise<void> {
-    const trial = this.#trials.get(key);
-    if (trial === undefined || !(trial.wrong || (await trial.followUp.isSettling()))) return;
-    trial.followUp.hurry();
+  async waitFor(key: string, signal: AbortSignal): Promise<void> {
+    const blob = this.#watched.get(key);
+    if (blob === undefined) return;
+    if (blob.stage === 'watching' && !(await blob.watch.isSettling())) return;
+    blob.watch.hurry();
     const done = new AbortController();
-    await Promise.race([
-      trial.concluded,
-      pause(SETTLING_MS, AbortSignal.any([signal, done.signal])),
-    ]);
+    await Promise.race([blob.done, pause(MAX_WAIT_MS, AbortSignal.any([signal, done.signal]))]);
     done.abort();
   }
 
-  /** A whole body was found wrong in passing; see {@link Attribution.isVerifiedByClient}. */
-  async foundWrong(delivery: TransferRecord): Promise<void> {
+  /** Attributes a digest mismatch that was found in passing; see {@link Attribution.isVerifiedByClient}. */
+  async digestMismatch(record: TransferRecord): Promise<void> {
     this.#components.metrics.verdicts.inc({ result: 'wrong' });
-    await this.#convict(delivery, 'wrong');
+    await this.#attribute(record, 'wrong');
   }
 
-  /** Ends whatever is being watched. */
+  /** Ends all watches and re-verifications. */
   stop(): void {
     this.#stopping.abort();
   }
 
   /** Never rejects. */
-  async #follow(
-    delivery: TransferRecord,
-    followUp: CommitWatch,
-    onWrong: () => void,
-  ): Promise<void> {
+  async #watch(record: TransferRecord, watch: CommitWatch, onWrong: () => void): Promise<void> {
     const { metrics, logger } = this.#components;
-    const { digest } = delivery.descriptor;
-    let verdict: CommitOutcome = 'unknown';
+    const { digest } = record.descriptor;
+    let outcome: CommitOutcome = 'unknown';
     try {
-      verdict = await followUp.run(this.#stopping.signal);
+      outcome = await watch.run(this.#stopping.signal);
     } catch (err) {
       if (this.#stopping.signal.aborted) return;
-      logger.debug({ err, digest }, 'what became of a delivered blob cannot be found out');
+      logger.debug({ err, digest }, 'cannot find out whether a delivered blob was committed');
     }
-    // From here on, whoever asks for the blob begins a new delivery.
-    if (this.#open.get(digest) === delivery) this.#open.delete(digest);
-    metrics.verdicts.inc({ result: verdict });
-    if (verdict !== 'wrong' && verdict !== 'lost') return;
+    // The next request for the blob begins a new record.
+    if (this.#records.peek(digest) === record) this.#records.delete(digest);
+    metrics.verdicts.inc({ result: outcome });
+    if (outcome !== 'wrong' && outcome !== 'lost') return;
     onWrong();
-    await this.#convict(delivery, verdict);
+    await this.#attribute(record, outcome);
   }
 
-  /** Finds out who has sent wrong bytes. Never rejects. */
-  async #convict(delivery: TransferRecord, verdict: 'wrong' | 'lost'): Promise<void> {
+  /** Finds the peers that sent wrong bytes, and puts them on the blocklist. Never rejects. */
+  async #attribute(record: TransferRecord, outcome: 'wrong' | 'lost'): Promise<void> {
     const { bans, logger } = this.#components;
-    const { deliverers, soleDeliverer, descriptor } = delivery;
+    const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
-    const peers = deliverers.map(({ peerId }) => peerId);
-    logger.warn({ digest, verdict, peers }, 'a blob from peers was not what its client wanted');
-    if (verdict === 'wrong' && soleDeliverer !== undefined) {
-      bans.offence(soleDeliverer, digest, 'passed-on');
+    logger.warn(
+      { digest, verdict: outcome, peers: peers.map(({ peerId }) => peerId) },
+      'client did not commit a blob from peers',
+    );
+    if (outcome === 'wrong' && solePeer !== undefined) {
+      bans.offence(solePeer, digest, 'passed-on');
       return;
     }
-    for (const suspect of deliverers) bans.suspect(suspect, digest);
-    await Promise.all(
-      deliverers.map((suspect) => this.#enquiries(() => this.#examine(suspect, delivery))),
-    );
+    for (const peer of peers) bans.suspect(peer, digest);
+    await Promise.all(peers.map((peer) => this.#reverifying(() => this.#reverify(peer, record))));
   }
 
-  /** Has the suspect send all of the blob again, for us alone. Never rejects. */
-  async #examine(suspect: Provider, { request, descriptor }: TransferRecord): Promise<void> {
+  /** Fetches the whole blob from the peer once more, only to verify it. Never rejects. */
+  async #reverify(peer: Provider, { request, descriptor }: TransferRecord): Promise<void> {
     const { client, bans, logger } = this.#components;
     const { digest } = descriptor;
-    const [origin] = suspect.origins;
+    const [origin] = peer.origins;
     const signal = this.#stopping.signal;
     if (signal.aborted || origin === undefined) return;
     try {
-      const response = await client.fetch(
-        origin,
-        { ...wholeOf(request), digest },
-        undefined,
-        signal,
-      );
+      const whole = { ...wholeOf(request), digest };
+      const response = await client.fetch(origin, whole, undefined, signal);
       await verifyBody(response);
-      bans.clear(suspect, digest);
+      bans.clear(peer, digest);
     } catch (err) {
       if (err instanceof PeerError && err.reason === 'digest') {
-        bans.offence(suspect, digest, 'passed-on');
+        bans.offence(peer, digest, 'passed-on');
       } else {
-        logger.debug({ err, digest, peer: suspect.peerId }, 'suspect does not send the blob again');
+        logger.debug({ err, digest, peer: peer.peerId }, 'peer does not send the blob once more');
       }
     }
   }

@@ -2,56 +2,72 @@ import type { Logger } from 'pino';
 
 import type { Digest } from '../../oci/digest.ts';
 import type { ContentStore } from '../../store/content-store.ts';
-import type { Ingest } from '../../store/ingests.ts';
+import type { Ingest, IngestState } from '../../store/ingests.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
 
-/**
- * What became of a blob that was delivered to its end: committed, so that the client found it right; right or
- * wrong by its hash; lost, when its bytes were gone before they could be looked at; or unknown, when the client
- * gave it up before it had all of it.
- */
-export type CommitOutcome = 'committed' | 'right' | 'wrong' | 'lost' | 'unknown';
+/** What became of a blob that was delivered to its end; the label of `peerglass_verdicts_total`. */
+export type CommitOutcome =
+  /** The client committed it, and so found it right. */
+  | 'committed'
+  /** Not committed, but its hash is right. */
+  | 'right'
+  /** Not committed, and its hash is wrong. */
+  | 'wrong'
+  /** Not committed, and removed before it could be hashed. */
+  | 'lost'
+  /** The client gave it up before it had received all of it. */
+  | 'unknown';
 
-/** Between two looks at an ingest, in milliseconds. */
-const LOOK_MS = 50;
+/** Interval between two checks of an ingest, in milliseconds. */
+const CHECK_MS = 50;
 
-/** How long a file may be gone from the ingests before the store tells of the blob, in milliseconds. */
+/** Longest time between the removal of an ingest and the appearance of the committed blob, in milliseconds. */
 const TRANSACTION_MS = 500;
 
-/** How long a client may take to commit what is all there before it is hashed, in milliseconds. */
+/** Time in which a client should commit a complete ingest, in milliseconds. After that it is hashed. */
 const COMMIT_MS = 500;
 
-/** In addition, as committing waits for the disk: bytes a second. */
+/** Bytes per second at which the disk completes a commit; the time for the size comes on top of {@link COMMIT_MS}. */
 const COMMIT_RATE = 200_000_000;
 
-/** How long the client may take to receive what has been delivered, in milliseconds. */
+/** Longest time in which the client receives what has been sent, in milliseconds. */
 const ARRIVAL_MS = 60_000;
 
-/** Attempts to have a wrong ingest removed. */
+/** Attempts to remove a wrong ingest. */
 const ABORT_ATTEMPTS = 5;
 
-/** What a {@link CommitWatch} works with. */
+/** Parts of a {@link CommitWatch}. */
 export interface CommitWatchComponents {
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
-  /** Runs a hash when it is its turn. */
-  readonly inTurn: <T>(hash: () => Promise<T>) => Promise<T>;
+  /** Runs a hash when no other one runs. */
+  readonly hashInTurn: <T>(hash: () => Promise<T>) => Promise<T>;
   readonly logger: Logger;
 }
 
+/** The state of the ingest as of the last check, and when that state began. */
+interface Phase {
+  readonly state: IngestState;
+  /** Milliseconds of `performance.now()`. */
+  readonly since: number;
+}
+
+/** What follows from one check. */
+type Decision = 'check-again' | 'hash' | Extract<CommitOutcome, 'committed' | 'unknown'>;
+
 /**
- * Watches what the client does with a blob that was delivered to its end.
+ * Watches whether the client commits a blob that was delivered to its end.
  *
- * containerd verifies what it commits, and commits at once: a blob that is committed cost no hash. One that is not
- * is the sign, and the ingest is hashed to be sure. It is opened at once and kept open, since containerd removes it a
- * tenth of a second after the pull has failed, if no other pull begins meanwhile.
+ * containerd verifies the blobs that it commits, and commits at once: a committed blob needs no hash. If a blob is not
+ * committed, it is probably wrong, and its ingest is hashed to make sure. The ingest is opened at once and kept open:
+ * containerd removes it a tenth of a second after the pull has failed, unless another pull begins meanwhile.
  */
 export class CommitWatch {
   readonly #components: CommitWatchComponents;
   readonly #digest: Digest;
   readonly #commitMs: number;
   #ingest: Promise<Ingest | undefined> | undefined;
-  #hurried = false;
+  #isHurried = false;
 
   constructor(components: CommitWatchComponents, digest: Digest, size: number) {
     this.#components = components;
@@ -59,44 +75,74 @@ export class CommitWatch {
     this.#commitMs = COMMIT_MS + (size / COMMIT_RATE) * 1000;
   }
 
-  /** Whether the client has all of it, and is about to commit it or has failed to. */
+  /** Whether the client has received all of it: it is about to commit, or has failed to. */
   async isSettling(): Promise<boolean> {
-    // It is closed when the verdict is there.
+    // The ingest is closed, and fails, once the outcome is known.
     const state = await this.#ingest?.then((it) => it?.state()).catch(() => undefined);
     return state !== 'arriving';
   }
 
-  /** Somebody asks for the blob anew: it is not to be waited for any longer once all of it is there. */
+  /** From now on a complete ingest is hashed at once: a request for the same blob waits for the outcome. */
   hurry(): void {
-    this.#hurried = true;
+    this.#isHurried = true;
   }
 
   /**
-   * Watches until that is known; a wrong ingest has been removed then, where the store was within reach.
+   * Watches until the outcome is known. A wrong ingest has been removed by then, where the store was reachable.
    *
    * @throws the signal's reason; StoreUnavailableError
    */
   async run(signal: AbortSignal): Promise<CommitOutcome> {
     this.#ingest = this.#components.store.ingests?.open(this.#digest);
     await using ingest = await this.#ingest;
-    const early = await this.#watch(ingest, signal);
-    if (early !== undefined) return early;
+    const decision = await this.#watch(ingest, signal);
+    if (decision !== 'hash') return decision;
     if (ingest === undefined) return 'lost';
-    const right = await this.#components.inTurn(() => ingest.verify(signal));
-    if (right === undefined) return (await this.#isCommitted(signal)) ? 'committed' : 'unknown';
-    if (right) return 'right';
+    const isRight = await this.#components.hashInTurn(() => ingest.verify(signal));
+    if (isRight === undefined) return (await this.#isCommitted(signal)) ? 'committed' : 'unknown';
+    if (isRight) return 'right';
     await this.#remove(ingest, signal);
     return 'wrong';
   }
 
-  /** Has the store remove the wrong ingest, so that the next pull does not go on from its bytes. */
+  /** Checks again and again until a decision is possible. */
+  async #watch(
+    ingest: Ingest | undefined,
+    signal: AbortSignal,
+  ): Promise<Exclude<Decision, 'check-again'>> {
+    const start = performance.now();
+    let phase: Phase | undefined;
+    for (;;) {
+      if (await this.#isCommitted(signal)) return 'committed';
+      const state = (await ingest?.state()) ?? 'removed';
+      const now = performance.now();
+      if (state !== phase?.state) phase = { state, since: now };
+      const decision = this.#decide(phase, start, now);
+      if (decision !== 'check-again') return decision;
+      await pause(CHECK_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  #decide({ state, since }: Phase, start: number, now: number): Decision {
+    switch (state) {
+      case 'arriving':
+        return now - start > ARRIVAL_MS ? 'unknown' : 'check-again';
+      case 'whole':
+        return this.#isHurried || now - since > this.#commitMs ? 'hash' : 'check-again';
+      case 'removed':
+        return now - since > TRANSACTION_MS ? 'hash' : 'check-again';
+    }
+  }
+
+  /** Has the store remove the wrong ingest, so that the next pull does not resume from its bytes. */
   async #remove(ingest: Ingest, signal: AbortSignal): Promise<void> {
     const { logger } = this.#components;
     const backoff = new Backoff();
     for (let attempt = 1; !isAborted(signal); attempt++) {
       try {
         const removed = await ingest.abort(signal);
-        logger.info({ digest: this.#digest, removed }, 'ingest of wrong bytes is out of the way');
+        logger.info({ digest: this.#digest, removed }, 'ingest of wrong bytes is removed');
         return;
       } catch (err) {
         const fields = { err, digest: this.#digest, attempt };
@@ -105,28 +151,6 @@ export class CommitWatch {
         if (attempt === ABORT_ATTEMPTS) return;
         await backoff.wait(signal);
       }
-    }
-  }
-
-  /** Gives the verdict if it is known without a hash. */
-  async #watch(
-    ingest: Ingest | undefined,
-    signal: AbortSignal,
-  ): Promise<CommitOutcome | undefined> {
-    const start = performance.now();
-    let since = start;
-    let before: string | undefined;
-    for (;;) {
-      if (await this.#isCommitted(signal)) return 'committed';
-      const state = (await ingest?.state()) ?? 'removed';
-      const now = performance.now();
-      if (state !== before) since = now;
-      before = state;
-      if (state === 'arriving' && now - start > ARRIVAL_MS) return 'unknown';
-      if (state === 'removed' && now - since > TRANSACTION_MS) return undefined;
-      if (state === 'whole' && (this.#hurried || now - since > this.#commitMs)) return undefined;
-      await pause(LOOK_MS, signal);
-      signal.throwIfAborted();
     }
   }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { suite, test } from 'node:test';
+import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
 import { Coverage } from './coverage.ts';
 
-suite('coverage', () => {
-  test('pieces become a whole in whatever order they come', () => {
+describe('Coverage', () => {
+  it('joins ranges to a whole, in whatever order they come', () => {
     const coverage = new Coverage();
     coverage.add({ start: 50, end: 99 });
     assert.ok(coverage.reachesEnd(100) && !coverage.isWhole(100));
@@ -17,7 +17,7 @@ suite('coverage', () => {
     assert.ok(coverage.isWhole(100) && !coverage.isWhole(101));
   });
 
-  test('it agrees with a count of every byte', () => {
+  it('agrees with a count of every byte', () => {
     const size = 30;
     const interval = fc
       .tuple(fc.nat(size - 1), fc.nat(size - 1))
@@ -25,14 +25,14 @@ suite('coverage', () => {
     fc.assert(
       fc.property(fc.array(interval, { minLength: 1, maxLength: 10 }), (intervals) => {
         const coverage = new Coverage();
-        const there = new Set<number>();
+        const covered = new Set<number>();
         for (const it of intervals) {
           coverage.add(it);
-          for (let byte = it.start; byte <= it.end; byte++) there.add(byte);
+          for (let byte = it.start; byte <= it.end; byte++) covered.add(byte);
         }
-        const first = Math.min(...there);
-        assert.equal(coverage.reachesEnd(size), there.size === size - first);
-        assert.equal(coverage.isWhole(size), there.size === size);
+        const first = Math.min(...covered);
+        assert.equal(coverage.reachesEnd(size), covered.size === size - first);
+        assert.equal(coverage.isWhole(size), covered.size === size);
       }),
     );
   });

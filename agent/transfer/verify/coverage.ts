@@ -1,14 +1,14 @@
 import type { ByteRange } from '../../oci/byte-range.ts';
 
-/** Most intervals apart from each other that are kept; chunks that come side by side become one. */
+/** Intervals that are kept. Adjacent intervals become one. */
 const MAX_INTERVALS = 1_000;
 
-/** Which bytes of a blob have been there, whatever pieces they came in. */
+/** The set of bytes of a blob that were forwarded, in whatever ranges and order. */
 export class Coverage {
-  /** Apart from each other, in order. */
+  /** Disjoint, not adjacent, in order. */
   #intervals: ByteRange[] = [];
 
-  /** Adds an interval; one that is empty adds nothing. Beyond the bound the first ones are forgotten. */
+  /** Adds an interval; an empty one adds nothing. Beyond the bound the first intervals are forgotten. */
   add({ start, end }: ByteRange): void {
     if (end < start) return;
     const before = this.#intervals.filter((it) => it.end + 1 < start);
@@ -21,12 +21,12 @@ export class Coverage {
     this.#intervals = [...before, merged, ...after].slice(-MAX_INTERVALS);
   }
 
-  /** Whether everything from the first byte that was there to the end of so many bytes was there. */
+  /** Whether the set is one interval that ends with the last byte of a blob of this size. */
   reachesEnd(size: number): boolean {
     return this.#intervals.length === 1 && this.#intervals[0]?.end === size - 1;
   }
 
-  /** Whether that is all of the blob. */
+  /** Whether the set is all bytes of a blob of this size. */
   isWhole(size: number): boolean {
     return this.reachesEnd(size) && this.#intervals[0]?.start === 0;
   }

@@ -1,19 +1,19 @@
-/** Shares out so many bytes of memory, first come, first served. */
+/** Grants memory out of a fixed number of bytes, in the order of the requests. */
 export class MemoryBudget {
   #free: number;
   readonly #queue: { readonly bytes: number; readonly grant: () => void }[] = [];
 
-  /** @param bytes in all; whoever takes more at once waits for ever */
+  /** @param bytes the whole; a request for more than this waits for ever */
   constructor(bytes: number) {
     this.#free = bytes;
   }
 
-  /** Whether anybody waits. */
-  get isWanted(): boolean {
+  /** Whether a request waits for memory. */
+  get hasWaiters(): boolean {
     return this.#queue.length > 0;
   }
 
-  /** Runs the task once so many bytes are free, which it has until it ends. */
+  /** Runs the task once the bytes are free. The bytes are free again when the task has ended. */
   async with<T>(bytes: number, task: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     this.#queue.push({
@@ -22,17 +22,17 @@ export class MemoryBudget {
         resolve(undefined);
       },
     });
-    this.#serve();
+    this.#grantNext();
     await promise;
     try {
       return await task();
     } finally {
       this.#free += bytes;
-      this.#serve();
+      this.#grantNext();
     }
   }
 
-  #serve(): void {
+  #grantNext(): void {
     for (let [next] = this.#queue; next !== undefined; [next] = this.#queue) {
       if (next.bytes > this.#free) return;
       this.#queue.shift();

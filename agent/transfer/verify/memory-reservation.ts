@@ -1,49 +1,50 @@
-import { SLOWEST_RATE, GRACE_MS } from './verified-body.ts';
+import { GRACE_MS, MIN_RATE } from './verify-body.ts';
 
-/** Between two looks whether others wait for a room whose time is over, in milliseconds. */
-const LOOK_MS = 250;
+/** Interval at which an overdue reservation checks whether others wait for memory, in milliseconds. */
+const CHECK_MS = 250;
 
-/** What a {@link MemoryReservation} is part of. */
+/** What a {@link MemoryReservation} covers. */
 export interface MemoryReservationInit {
-  /** Its size in bytes. */
+  /** Bytes. */
   readonly size: number;
   /** Whether others wait for memory. */
   readonly isWanted: () => boolean;
-  /** Called once, when it is free again. */
+  /** Called once, when the memory is free again. */
   readonly onFree: () => void;
 }
 
 /**
- * Memory with bytes in it that are on their way to a client. Who takes them more slowly than a peer may send them has
- * to leave when others wait: else a few clients that take nothing would hold up everybody, or cost memory without end.
+ * Memory with verified bytes that are on their way to a client. A client has as much time as a peer has to send them.
+ * After that the client is given up as soon as others wait for memory. Otherwise a few clients that read nothing would
+ * block all others, or take memory without a bound.
  */
 export class MemoryReservation implements Disposable {
   readonly #init: MemoryReservationInit;
   readonly #overdue = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #free = false;
+  #isFree = false;
 
   constructor(init: MemoryReservationInit) {
     this.#init = init;
-    this.#wait(GRACE_MS + (init.size / SLOWEST_RATE) * 1000);
+    this.#checkAfter(GRACE_MS + (init.size / MIN_RATE) * 1000);
   }
 
-  /** Aborted when the client is to be given up; the room is free then. */
+  /** Aborted when the client has to be given up. The memory is free then. */
   get overdue(): AbortSignal {
     return this.#overdue.signal;
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    if (this.#free) return;
-    this.#free = true;
+    if (this.#isFree) return;
+    this.#isFree = true;
     this.#init.onFree();
   }
 
-  #wait(milliseconds: number): void {
+  #checkAfter(milliseconds: number): void {
     this.#timer = setTimeout(() => {
       if (!this.#init.isWanted()) {
-        this.#wait(LOOK_MS);
+        this.#checkAfter(CHECK_MS);
         return;
       }
       this.#overdue.abort();

@@ -4,46 +4,46 @@ import type { Provider } from '../../routing/router.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import { Coverage } from './coverage.ts';
 
-/** Most peers that are remembered for one blob; in large clusters a blob of many chunks may come from more. */
-const MAX_DELIVERERS = 64;
+/** Peers that are remembered for one blob. In a large cluster a blob of many chunks may come from more. */
+const MAX_PEERS = 64;
 
 /**
- * A large blob that is passed on to a client before it is verified, in one body or in many: who delivered it, and
- * how much of it has been passed on.
+ * Which peers delivered a large blob, and which of its bytes were forwarded to the client before it was verified, in
+ * one body or in many.
  */
 export class TransferRecord {
   readonly request: ContentRequest;
   readonly descriptor: Descriptor;
   readonly #coverage = new Coverage();
-  readonly #deliverers = new Map<string, Provider>();
+  readonly #peers = new Map<string, Provider>();
 
   constructor(request: ContentRequest, descriptor: Descriptor) {
     this.request = request;
     this.descriptor = descriptor;
   }
 
-  /** The peer begins to deliver bytes of it. */
-  from(provider: Provider): void {
-    if (this.#deliverers.size < MAX_DELIVERERS) this.#deliverers.set(provider.peerId, provider);
+  /** Records that the peer begins to deliver bytes. Peers beyond the bound are not recorded. */
+  deliveredBy(provider: Provider): void {
+    if (this.#peers.size < MAX_PEERS) this.#peers.set(provider.peerId, provider);
   }
 
-  /** These bytes have been passed on. */
-  passed(range: ByteRange): void {
+  /** Records that these bytes were forwarded to the client. */
+  forwarded(range: ByteRange): void {
     this.#coverage.add(range);
   }
 
-  /** Whether it has been delivered to its end, from where the client had begun to ask for it. */
+  /** Whether the blob was forwarded to its end, from the first byte that the client requested. */
   get isComplete(): boolean {
     return this.#coverage.reachesEnd(this.descriptor.size);
   }
 
-  get deliverers(): readonly Provider[] {
-    return [...this.#deliverers.values()];
+  get peers(): readonly Provider[] {
+    return [...this.#peers.values()];
   }
 
-  /** The one peer that all of it came from, if it was one. */
-  get soleDeliverer(): Provider | undefined {
-    const [first, ...others] = this.#deliverers.values();
+  /** The peer that delivered the whole blob, if it was one peer. */
+  get solePeer(): Provider | undefined {
+    const [first, ...others] = this.#peers.values();
     return others.length === 0 && this.#coverage.isWhole(this.descriptor.size) ? first : undefined;
   }
 }

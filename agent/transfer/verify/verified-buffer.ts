@@ -6,66 +6,70 @@ import type { ContentRequest } from '../../oci/content-request.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { MemoryReservation } from './memory-reservation.ts';
-import { readVerified } from './verified-body.ts';
+import { readVerified } from './verify-body.ts';
 
-/** Manifests and configs are smaller than this, in bytes, and do not queue behind layers. */
+/** Content up to this size, in bytes, does not queue behind layers. Manifests and configs are smaller. */
 const SMALL_BYTES = 64 * 1024;
 
-/** Small bodies held back at once: 16 MiB. */
-const SMALL_AT_ONCE = 256;
+/** Small bodies in memory at once: 16 MiB. */
+const MAX_SMALL_BODIES = 256;
 
 /** Bounds of a {@link VerifiedBuffer}. */
 export interface VerifiedBufferInit {
-  /** Content up to this many bytes is held back until it is verified. Default 4 MiB. */
+  /** Content up to this size, in bytes, is buffered until it is verified. Default 4 MiB. */
   readonly size?: number;
-  /** Bytes held back at once until clients have taken them, small bodies apart. Default 64 MiB, and no less than one body. */
+  /**
+   * Memory in bytes for content that is being verified or has not been taken by its client yet. Small bodies are not
+   * counted. Default 64 MiB, and at least the size of one body.
+   */
   readonly memory?: number;
 }
 
-/** Content that was held back and is right. */
+/** Content whose digest matches. */
 export interface VerifiedContent {
   readonly bytes: Buffer;
-  /** To be disposed of when the bytes are sent; small ones have none. */
-  readonly room?: MemoryReservation;
+  /** To be disposed of when the bytes are sent. Small content has none. */
+  readonly reservation?: MemoryReservation;
 }
 
 /**
- * Keeps small content until it is verified, so that manifests, configs and small layers are right the first time,
- * whoever sends them.
+ * Store-and-forward for small content. It is buffered until it is verified, so manifests, configs and small layers
+ * reach the client right the first time, whichever peer sends them.
  */
 export class VerifiedBuffer {
   readonly #size: number;
   readonly #memory: MemoryBudget;
-  readonly #small = pLimit(SMALL_AT_ONCE);
+  readonly #small = pLimit(MAX_SMALL_BODIES);
 
   constructor({ size = MAX_MANIFEST_BYTES, memory = 64 * 1024 * 1024 }: VerifiedBufferInit = {}) {
     this.#size = size;
     this.#memory = new MemoryBudget(Math.max(memory, size, MAX_MANIFEST_BYTES));
   }
 
-  /** Whether content is held back: a manifest always is. */
-  takes(kind: ContentRequest['kind'], { size }: Descriptor): boolean {
+  /** Whether content of this kind and size is buffered. Manifests always are. */
+  accepts(kind: ContentRequest['kind'], { size }: Descriptor): boolean {
     return size <= this.#size || (kind === 'manifest' && size <= MAX_MANIFEST_BYTES);
   }
 
   /**
-   * Reads the answer, whose body is all of the content, when there is room for it.
+   * Waits for memory, then reads the answer, whose body must be all of the content.
    *
    * @throws as {@link readVerified}
    */
   async read(response: PeerResponse): Promise<VerifiedContent> {
     const { size } = response.descriptor;
     if (size <= SMALL_BYTES) return { bytes: await this.#small(() => readVerified(response)) };
-    const held = Promise.withResolvers<VerifiedContent>();
-    const isWanted = (): boolean => this.#memory.isWanted;
+    const content = Promise.withResolvers<VerifiedContent>();
+    const isWanted = (): boolean => this.#memory.hasWaiters;
     this.#memory
       .with(size, async () => {
         const bytes = await readVerified(response);
         await new Promise<void>((onFree) => {
-          held.resolve({ bytes, room: new MemoryReservation({ size, isWanted, onFree }) });
+          const reservation = new MemoryReservation({ size, isWanted, onFree });
+          content.resolve({ bytes, reservation });
         });
       })
-      .catch(held.reject);
-    return await held.promise;
+      .catch(content.reject);
+    return await content.promise;
   }
 }

@@ -1,4 +1,6 @@
-/** Downloads one thing again and again and throws it away, as cheaply as possible: a client that takes all it can get. */
+/**
+ * Downloads one thing again and again and throws it away, as cheaply as possible: a client that takes all it can get.
+ */
 import { connect } from 'node:net';
 
 import { serve } from './serve.ts';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AGENT_ENVIRONMENT } from '../../harness/agent-process.ts';
 import { Child } from '../../harness/child.ts';
 import { runDirectory } from '../../harness/run.ts';
-import { initLayout } from '../../../scripts/image/oci-layout.ts';
+import { initLayout } from '../../../scripts/oci-image/oci-layout.ts';
 
 /** The program that is measured: the bundle, or the one that the variable names. */
 export const PROGRAM =
@@ -30,6 +30,8 @@ export interface BenchAgentInit {
   readonly flags?: readonly string[] | undefined;
   /** Words for node. */
   readonly nodeFlags?: readonly string[];
+  /** The program to run. Default: {@link PROGRAM}. */
+  readonly program?: string;
 }
 
 /** Agents made so far: each has a folder of its own, though addresses are used again. */
@@ -62,7 +64,8 @@ export class BenchAgent implements AsyncDisposable {
   }
 
   /** Starts the process without waiting for anything. */
-  async start({ peers = [], flags = [], nodeFlags = [] }: BenchAgentInit = {}): Promise<void> {
+  async start(init: BenchAgentInit = {}): Promise<void> {
+    const { peers = [], flags = [], nodeFlags = [], program = PROGRAM } = init;
     await initLayout(this.layout);
     const addresses = {
       registry: '--registry-addr',
@@ -73,7 +76,7 @@ export class BenchAgent implements AsyncDisposable {
       command: [
         process.execPath,
         ...nodeFlags,
-        ...[PROGRAM, 'registry', '--oci-layout', this.layout],
+        ...[program, 'registry', '--oci-layout', this.layout],
         // containerd vouches for its blobs, nobody for a layout's: they would all be read at the start.
         ...['--scrub-rate', '0'],
         ...Object.entries(addresses).flatMap(([what, flag]) => [

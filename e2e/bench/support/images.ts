@@ -8,7 +8,7 @@ import {
   initLayout,
   putBlob,
   putJson,
-} from '../../../scripts/image/oci-layout.ts';
+} from '../../../scripts/oci-image/oci-layout.ts';
 
 const REGISTRY = 'registry.example';
 const LAYER_BYTES = 64;

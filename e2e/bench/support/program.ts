@@ -21,8 +21,17 @@ export class Program implements AsyncDisposable {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #next = 0;
 
-  constructor(url: URL) {
-    this.#process = fork(url, { env: { ...process.env, NODE_ENV: 'production' }, execArgv: [] });
+  /** @param namespace network namespace to run in; default: the one of the bench */
+  constructor(url: URL, namespace?: string) {
+    const env = { ...process.env, NODE_ENV: 'production' };
+    // nsenter replaces itself by Node.js, and keeps the channel open.
+    const execArgv =
+      namespace === undefined ? [] : [`--net=/run/netns/${namespace}`, '--', process.execPath];
+    this.#process = fork(url, {
+      env,
+      execArgv,
+      ...(namespace !== undefined && { execPath: 'nsenter' }),
+    });
     this.#process.on('message', (message) => {
       const { id, result, error } = message as Answer;
       const waiting = this.#waiting.get(id);

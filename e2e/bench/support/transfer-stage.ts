@@ -5,7 +5,7 @@ import { waitUntilVisible } from '../../harness/mirror.ts';
 import type { Host } from '../../harness/namespaces.ts';
 import type { Upstream } from '../../harness/upstream.ts';
 import type { BuiltImage } from '../../images/image.ts';
-import type { Descriptor } from '../../../scripts/image/oci-layout.ts';
+import type { Descriptor } from '../../../scripts/oci-image/oci-layout.ts';
 import { PROGRAM } from './agent.ts';
 import { Nginx } from './nginx.ts';
 

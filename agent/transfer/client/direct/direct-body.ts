@@ -3,34 +3,34 @@ import { Readable } from 'node:stream';
 
 import { PeerError } from '../peer-error.ts';
 
-/** What a {@link DirectBody} needs of the connection that it comes over. */
+/** The connection of a {@link DirectBody}. */
 export interface BodyConnection {
   readonly socket: Socket;
-  /** Reads nothing more until {@link resume}. */
+  /** Stops reading until {@link resume}. */
   pause(): void;
-  /** Goes on reading; what arrives is given to {@link DirectBody.arrived}. */
+  /** Continues reading; {@link DirectBody.arrived} gets the bytes. */
   resume(): void;
-  /** The body is over: the connection may be used for something else, or must not. */
-  done(reusable: boolean): void;
+  /** Called once at the end of the body, with whether the connection may be used for another request. */
+  done(isReusable: boolean): void;
 }
 
-/** What is left of a body that is no longer read as a stream. */
+/** The rest of a body that is no longer read as a stream. */
 export interface Remainder {
   readonly socket: Socket;
-  /** What has been read already; to be called once, and what it gives not to be kept. */
+  /** Takes the bytes that have been read already. To be called once, and the bytes are not to be kept. */
   readonly takeRead: () => Buffer;
   /** Bytes that are still to come over the connection. */
   readonly left: number;
   readonly stallTimeout: number;
-  /** To be told once all of it has come. */
+  /** To be called when all bytes have arrived. */
   readonly finished: () => void;
-  /** Makes it a stream again, where nothing has been taken off the connection. */
-  readonly giveBack: () => void;
+  /** Makes it a stream again. Only where no byte has been taken off the connection. */
+  readonly backToStream: () => void;
 }
 
 /**
- * The body of a response whose length is known: a stream, or the connection itself with as many bytes on it, for the
- * kernel to move.
+ * The body of a response whose length is known. It is read as a stream, or taken over: the kernel then moves the
+ * remaining bytes from the connection.
  */
 export class DirectBody extends Readable {
   readonly #connection: BodyConnection;
@@ -40,21 +40,21 @@ export class DirectBody extends Readable {
   #over = false;
   #takenOver = false;
 
-  /** @param stallTimeout longest without a byte while more is wanted, in milliseconds */
+  /** @param stallTimeout longest time without a byte while the reader waits, in milliseconds */
   constructor(connection: BodyConnection, length: number, stallTimeout: number) {
-    // Little, so that little has been read before the kernel takes over.
+    // A small buffer, so that the kernel can move most of the body.
     super({ highWaterMark: 16 * 1024 });
     this.#connection = connection;
     this.#stallTimeout = stallTimeout;
     this.#left = length;
-    // Who reads it hears of it all the same. While the kernel moves it, nobody listens.
+    // A reader gets the error anyway. While the kernel moves the body there is no reader, and the error must not throw.
     this.on('error', () => undefined);
   }
 
   /**
-   * Takes what has arrived.
+   * Takes bytes from the connection.
    *
-   * @returns whether to read on
+   * @returns whether to continue reading
    */
   arrived(chunk: Buffer): boolean {
     this.#stopTimer();
@@ -70,16 +70,16 @@ export class DirectBody extends Readable {
     return true;
   }
 
-  /** The connection has ended. */
+  /** Fails the body if its connection ended too early. */
   broke(error: Error | undefined): void {
     if (!this.#over) this.destroy(error ?? new PeerError('body', 'body ended early'));
   }
 
-  /** Turns the stream into what is left of it; the stream then gives nothing more, and is to be destroyed. */
+  /** Ends reading as a stream, and returns the rest. The caller destroys the stream afterwards. */
   takeOver(): Remainder {
     this.#stopTimer();
     this.#takenOver = true;
-    // One that has come already is over, and its connection may be another's.
+    // A complete body has given up its connection, which may serve another request by now.
     if (!this.#over) this.#connection.pause();
     return {
       socket: this.#connection.socket,
@@ -90,14 +90,14 @@ export class DirectBody extends Readable {
         this.#left = 0;
         this.#end(true);
       },
-      giveBack: () => {
+      backToStream: () => {
         this.#takenOver = false;
-        this._read(); // the stream takes itself to be reading since it was emptied
+        this._read(); // Readable considers itself reading since its buffer was emptied
       },
     };
   }
 
-  /** Reads what is left, if that is little, so that the connection can be kept. */
+  /** Reads the rest if it is at most `limit` bytes, so that the connection can be used again. */
   async dump({
     limit,
     signal,
@@ -109,7 +109,7 @@ export class DirectBody extends Readable {
       this.destroy();
       return;
     }
-    await this.toArray({ signal }); // destroys the stream when it is aborted
+    await this.toArray({ signal }); // destroys the stream when the signal is aborted
   }
 
   override _read(): void {
@@ -131,10 +131,10 @@ export class DirectBody extends Readable {
     done(error);
   }
 
-  #end(reusable: boolean): void {
+  #end(isReusable: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    this.#connection.done(reusable);
+    this.#connection.done(isReusable);
   }
 
   #stopTimer(): void {

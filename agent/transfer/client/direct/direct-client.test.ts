@@ -7,7 +7,6 @@ import { eventually } from '../../../testing/eventually.ts';
 import { responseHead, startRogue } from '../../../testing/rogue-peer.ts';
 import { PeerError } from '../peer-error.ts';
 import { DirectClient, type DirectClientInit } from './direct-client.ts';
-import { parseResponseHead } from './response-head.ts';
 
 const never = new AbortController().signal;
 
@@ -20,52 +19,11 @@ function startClient(init: Partial<DirectClientInit> = {}): DirectClient & Dispo
   });
 }
 
-describe('the head of an answer', () => {
-  it('is read with its headers, in any case, and repeated ones as a list', () => {
-    const { statusCode, headers, keepAlive, length } = parseResponseHead(
-      'HTTP/1.1 206 Partial Content\r\nContent-LENGTH:  7 \r\nx-a: 1\r\nX-A: 2\r\nX-Empty:',
-    );
-    assert.equal(statusCode, 206);
-    assert.deepEqual({ ...headers }, { 'content-length': '7', 'x-a': ['1', '2'], 'x-empty': '' });
-    assert.equal(keepAlive, true);
-    assert.equal(length, 7);
-  });
-
-  for (const text of [
-    'HTTP/2 200 OK',
-    'HTTP/1.1 20 OK',
-    'HTTP/1.1 200 OK\r\nno colon',
-    'HTTP/1.1 200 OK\r\nname : value',
-    'HTTP/1.1 200 OK\r\na: 1\r\n folded',
-    'HTTP/1.1 200 OK\r\na: 1\nb: 2',
-    'HTTP/1.1 200 OK\r\na: \0',
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked',
-    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5',
-    '',
-  ]) {
-    it(`is refused: ${JSON.stringify(text)}`, () => {
-      assert.throws(() => parseResponseHead(text), { reason: 'protocol' });
-    });
-  }
-
-  it('has a usable length only when there is one of plain digits', () => {
-    for (const field of ['5, 5', '+5', '0x5', '5\r\nContent-Length: 5', '']) {
-      const head = parseResponseHead(`HTTP/1.1 200 OK\r\nContent-Length: ${field}`);
-      assert.equal(head.length, undefined, field);
-    }
-  });
-
-  it('ends the connection when the peer says so, or speaks HTTP/1.0', () => {
-    const ends = ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK\r\nConnection: x, Close'];
-    for (const text of ends) assert.equal(parseResponseHead(text).keepAlive, false);
-  });
-});
-
-describe('the client whose connections can be moved from', () => {
+describe('DirectClient', () => {
   const bytes = randomBytes(1_000_000);
   const answer = responseHead(200, { 'content-length': bytes.length });
 
-  it('gets bodies one after the other over one connection', async () => {
+  it('uses one connection for bodies one after the other', async () => {
     await using peer = await startRogue((socket) => {
       socket.write(answer);
       socket.write(bytes);
@@ -80,7 +38,7 @@ describe('the client whose connections can be moved from', () => {
     assert.match(peer.requests[0] ?? '', /^GET \/a\?b=c HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
   });
 
-  it('asks anew when the peer has closed the idle connection just now', async () => {
+  it('sends the request again when the peer has just closed the idle connection', async () => {
     let turn = 0;
     await using peer = await startRogue((socket) => {
       turn += 1;
@@ -95,7 +53,7 @@ describe('the client whose connections can be moved from', () => {
     assert.equal(peer.accepted, 2);
   });
 
-  it('does not ask anew when a new connection is closed', async () => {
+  it('does not send the request again when a new connection is closed', async () => {
     await using peer = await startRogue((socket) => socket.destroy());
     using client = startClient();
     await assert.rejects(client.get(new URL(peer.origin), {}, never));
@@ -123,7 +81,7 @@ describe('the client whose connections can be moved from', () => {
     });
   }
 
-  it('takes a head that comes byte by byte', async () => {
+  it('reads a head that arrives byte by byte', async () => {
     await using peer = await startRogue((socket) => {
       const text = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
       const drip = (index: number): void => {
@@ -137,21 +95,21 @@ describe('the client whose connections can be moved from', () => {
     assert.equal((await buffer(body)).toString(), 'ok');
   });
 
-  it('does not take its own slowness for that of the peer', async () => {
+  it('does not count the time in which its own process was blocked as a connect time-out', async () => {
     await using peer = await startRogue((socket) => socket.write(`${answer}${bytes.toString()}`));
     using client = startClient({ connectTimeout: 20 });
     const response = client.get(new URL(peer.origin), {}, never);
     await new Promise<void>((resolve) => {
       process.nextTick(resolve);
     });
-    // The kernel connects meanwhile, and the time-out is over before this process hears of it.
+    // The kernel connects meanwhile, and the time-out ends before this process gets the event.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
     const { statusCode, body } = await response;
     assert.equal(statusCode, 200);
     body.destroy();
   });
 
-  it('ends with its signal, before the head and in the body', async () => {
+  it('ends when its signal is aborted, before the head and in the body', async () => {
     await using peer = await startRogue((socket, request) => {
       if (request.includes('/begun')) socket.write(`${answer}123`);
     });

@@ -1,16 +1,16 @@
 import { DirectConnection, type DirectResponse } from './direct-connection.ts';
 
-/** Connections to one peer; beyond it the other client is to be used. */
+/** Connections to one peer. Further requests use the other client. */
 const MAX_CONNECTIONS_PER_PEER = 256;
 
-/** Idle connections to one peer, and in all. */
+/** Idle connections to one peer, and to all peers. */
 const MAX_IDLE_PER_PEER = 16;
 const MAX_IDLE = 64;
 
-/** An idle connection is closed after this, in milliseconds: before the peer does it. */
+/** Time after which an idle connection is closed, in milliseconds: earlier than peers close it. */
 const KEEP_ALIVE_MS = 30_000;
 
-/** Bounds in milliseconds; see `PeerClientInit`. */
+/** Options of a {@link DirectClient}, in milliseconds; see `PeerClientInit`. */
 export interface DirectClientInit {
   readonly connectTimeout: number;
   readonly stallTimeout: number;
@@ -22,8 +22,8 @@ interface Pool {
 }
 
 /**
- * A client for HTTP/1.1 that does one thing: it gets bodies of a stated length over connections whose bytes the kernel
- * can move. Heads are checked by whoever asks.
+ * A minimal client for HTTP/1.1. It gets bodies of a known length over connections whose bytes the kernel can move. The
+ * caller checks the heads.
  */
 export class DirectClient {
   readonly #init: DirectClientInit;
@@ -35,18 +35,19 @@ export class DirectClient {
     this.#init = init;
   }
 
-  /** Whether one more request may be sent to the peer now. */
-  hasRoom(origin: string): boolean {
+  /** Whether one more request to the peer is possible now. */
+  hasCapacity(origin: string): boolean {
     const pool = this.#pools.get(origin);
     return pool === undefined || pool.idle.size > 0 || pool.open < MAX_CONNECTIONS_PER_PEER;
   }
 
   /**
-   * Sends a GET.
+   * Sends a GET request.
    *
    * @param url `http:` only
-   * @param headers to send, beside `Host`
-   * @param signal ends it, the body included
+   * @param headers the fields other than `Host`
+   * @param signal ends the request, the body included
+   * @throws PeerError; the error of the socket; the signal's reason when that is aborted
    */
   async get(
     url: URL,
@@ -78,8 +79,8 @@ export class DirectClient {
         return response;
       } catch (error) {
         signal.removeEventListener('abort', abort);
-        // The peer may close an idle connection just as it is used again: that says nothing about the peer.
-        if (signal.aborted || !connection.reused || !connection.silent) throw error;
+        // The peer may close an idle connection just when it is used again. That is no failure of the peer.
+        if (signal.aborted || !connection.isReused || !connection.isSilent) throw error;
       }
     }
   }
@@ -94,7 +95,7 @@ export class DirectClient {
     this.#pools.set(url.origin, pool);
     const [last] = [...pool.idle.keys()].slice(-1);
     if (last !== undefined) {
-      this.#wake(pool, last);
+      this.#removeIdle(pool, last);
       return last;
     }
     pool.open += 1;
@@ -103,10 +104,10 @@ export class DirectClient {
       host: url.hostname.replace(/^\[|\]$/g, ''),
       port: url.port === '' ? 80 : Number(url.port),
       onFree: () => {
-        this.#rest(pool, connection);
+        this.#addIdle(pool, connection);
       },
       onClose: () => {
-        this.#wake(pool, connection);
+        this.#removeIdle(pool, connection);
         this.#connections.delete(connection);
         pool.open -= 1;
         if (pool.open === 0) this.#pools.delete(url.origin);
@@ -116,7 +117,7 @@ export class DirectClient {
     return connection;
   }
 
-  #rest(pool: Pool, connection: DirectConnection): void {
+  #addIdle(pool: Pool, connection: DirectConnection): void {
     if (pool.idle.size >= MAX_IDLE_PER_PEER || this.#idle >= MAX_IDLE) {
       connection.destroy();
       return;
@@ -126,10 +127,10 @@ export class DirectClient {
     }, KEEP_ALIVE_MS).unref();
     pool.idle.set(connection, timer);
     this.#idle += 1;
-    connection.rest();
+    connection.setIdle();
   }
 
-  #wake(pool: Pool, connection: DirectConnection): void {
+  #removeIdle(pool: Pool, connection: DirectConnection): void {
     clearTimeout(pool.idle.get(connection));
     if (pool.idle.delete(connection)) this.#idle -= 1;
   }

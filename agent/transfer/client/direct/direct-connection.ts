@@ -8,27 +8,27 @@ import { parseResponseHead, type ResponseHead } from './response-head.ts';
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
- * Bytes that one read may bring: few until somebody reads on, since the kernel moves most bodies but for what came
- * with their head, and each connection keeps the memory for its next read; then more.
+ * Buffer size of one read. It is small at first: the kernel moves most bodies, except for the bytes that came with the
+ * head, and each connection keeps the buffer for its next read. It is larger when a body is read as a stream.
  */
 const READ_BYTES = { first: 16 * 1024, then: 64 * 1024 } as const;
 
-/** Reads of an answer that are short ones. */
+/** Reads of an answer that use the small buffer. */
 const FIRST_READS = 2;
 
 const EMPTY = Buffer.alloc(0);
 
-/** Where and how a {@link DirectConnection} is made. */
+/** Options of a {@link DirectConnection}. */
 export interface DirectConnectionInit {
   readonly host: string;
   readonly port: number;
-  /** Until the connection stands, in milliseconds. */
+  /** Time to connect, in milliseconds. */
   readonly connectTimeout: number;
-  /** See {@link DirectBody}. */
+  /** Longest time without a byte of a body, in milliseconds; see {@link DirectBody}. */
   readonly stallTimeout: number;
-  /** A response is over, and the connection is free. */
+  /** Called when a response is complete and the connection can be used again. */
   readonly onFree: (connection: DirectConnection) => void;
-  /** The connection has ended. */
+  /** Called when the connection has closed. */
   readonly onClose: (connection: DirectConnection) => void;
 }
 
@@ -37,7 +37,7 @@ export interface DirectResponse extends Pick<ResponseHead, 'statusCode' | 'heade
   readonly body: DirectBody;
 }
 
-/** A connection to a peer, one request at a time, whose bytes are read only as they are asked for. */
+/** A connection to a peer for one request at a time. It reads only as many bytes as the reader of the body takes. */
 export class DirectConnection {
   readonly #init: DirectConnectionInit;
   readonly #socket: Socket;
@@ -56,7 +56,7 @@ export class DirectConnection {
       host,
       port,
       noDelay: true,
-      // Read without the buffer of a stream: what is not asked for stays with the kernel, which may be to move it.
+      // Read without the buffer of a stream: bytes that no reader wants stay in the kernel, which may move them.
       onread: {
         buffer: () =>
           Buffer.allocUnsafeSlow(READ_BYTES[this.#reads < FIRST_READS ? 'first' : 'then']),
@@ -64,7 +64,7 @@ export class DirectConnection {
       },
     });
     this.#timer = setTimeout(() => {
-      // After the events that wait to be told of: when this process was held up, the connection may stand long since.
+      // After the pending events: if this process was blocked, the connection may have been made long ago.
       setImmediate(() => {
         if (!this.#socket.connecting) return;
         this.destroy(new PeerError('connect', `no connection in ${connectTimeout} ms`));
@@ -84,13 +84,13 @@ export class DirectConnection {
     });
   }
 
-  /** Whether it has answered before, and so may have been closed by the peer just now. */
-  get reused(): boolean {
+  /** Whether this is not its first request. The peer may then have closed the idle connection just now. */
+  get isReused(): boolean {
     return this.#used > 1;
   }
 
-  /** Whether nothing of the answer to the present request has come. */
-  get silent(): boolean {
+  /** Whether no byte of the current answer has arrived. */
+  get isSilent(): boolean {
     return this.#reads === 0;
   }
 
@@ -109,8 +109,8 @@ export class DirectConnection {
     return this.#answer.promise;
   }
 
-  /** Nobody waits for this connection any more until the next request; the peer may close it. */
-  rest(): void {
+  /** Makes the connection idle until the next request. It does not keep the process alive, and the peer may close it. */
+  setIdle(): void {
     this.#socket.unref();
     this.#socket.resume();
   }
@@ -124,7 +124,7 @@ export class DirectConnection {
     this.#reads += 1;
     if (this.#body !== undefined) return this.#body.arrived(chunk);
     if (this.#answer === undefined) {
-      this.destroy(); // bytes that nobody asked for
+      this.destroy(); // bytes without a request
       return false;
     }
     const known = this.#head.length;
@@ -137,7 +137,7 @@ export class DirectConnection {
     return end < 0 || this.#headComplete(end);
   }
 
-  /** @returns whether to read on */
+  /** @returns whether to continue reading */
   #headComplete(end: number): boolean {
     let head: ResponseHead;
     try {
@@ -147,16 +147,16 @@ export class DirectConnection {
       return false;
     }
     const rest = this.#head.subarray(end + 4);
-    // It shares its memory with what was read together with it, which is not to be kept for as long as the body takes.
+    // The head shares memory with the bytes of the same read, which would be kept as long as the body lasts.
     this.#head = EMPTY;
     const { length = 0, keepAlive, statusCode, headers } = head;
     const connection = {
       socket: this.#socket,
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
-      done: (complete: boolean) => {
+      done: (isReusable: boolean) => {
         this.#body = undefined;
-        if (complete && keepAlive && head.length !== undefined) this.#init.onFree(this);
+        if (isReusable && keepAlive && head.length !== undefined) this.#init.onFree(this);
         else this.destroy();
       },
     };

@@ -2,14 +2,14 @@ import type { IncomingHttpHeaders } from 'undici/types/header.js';
 
 import { PeerError } from '../peer-error.ts';
 
-/** What the head of an HTTP/1.1 response says. */
+/** The head of an HTTP/1.1 response, parsed. */
 export interface ResponseHead {
   readonly statusCode: number;
-  /** By name in lower case; what comes several times is a list. */
+  /** Values by lower-case name; a list where a field is repeated. */
   readonly headers: IncomingHttpHeaders;
-  /** Whether the connection can be used again after the body. */
+  /** Whether the connection may be used again after the body. */
   readonly keepAlive: boolean;
-  /** Bytes of the body; `undefined` when they are not stated in the one plain way, which ends the connection. */
+  /** Bytes of the body; `undefined` without exactly one plain `Content-Length`, which ends the connection. */
   readonly length: number | undefined;
 }
 
@@ -17,16 +17,16 @@ const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
 const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
 
 /**
- * Parses a head strictly: what is not plainly well-formed may be understood in two ways.
+ * Parses a head strictly: another program might read a malformed head differently.
  *
- * @param text without the empty line that ends it
+ * @param text the head without the empty line at its end
  * @throws PeerError `protocol`
  * @see RFC 9112, sections 4 to 6
  */
 export function parseResponseHead(text: string): ResponseHead {
   const [first = '', ...lines] = text.split('\r\n');
   const [, minor, status] = STATUS_LINE.exec(first) ?? [];
-  if (status === undefined) throw new PeerError('protocol', 'no status line of HTTP/1');
+  if (status === undefined) throw new PeerError('protocol', 'not a status line of HTTP/1');
   const headers: Record<string, string | string[]> = Object.create(null) as Record<string, string>;
   for (const line of lines) {
     const [, name, value] = FIELD_LINE.exec(line) ?? [];

@@ -1,0 +1,91 @@
+import { AdminHandler, type DebugSources } from '../../admin/admin-handler.ts';
+import type { RegistryConfig } from '../../config/options.ts';
+import { HttpListener } from '../../http/http-listener.ts';
+import type { Inventory } from '../../inventory/inventory.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { DataPlane } from '../../native/data-plane.ts';
+import type { Libp2pRouter } from '../../routing/libp2p-router.ts';
+import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
+import { refreshGauges } from '../gauges.ts';
+import type { Health } from '../health.ts';
+import type { Guard } from '../integrity.ts';
+import { sharedSettings } from '../shared-settings.ts';
+import { VERSION } from '../version.ts';
+
+/** How long monitoring may take to read the last numbers at the end, in milliseconds. */
+const GRACE_MS = 500;
+
+/** Peers that `/debug/peers` names. */
+const MAX_PEERS = 100;
+
+/** The parts whose state the admin port shows. */
+export interface AdminSources {
+  readonly dataPlane: DataPlane;
+  readonly guard: Guard;
+  readonly inventory: Inventory;
+  readonly router: Libp2pRouter;
+  readonly transfer: Pick<PeerTransfer, 'blocklist'>;
+  /** The registries whose images are shared; none for all. */
+  readonly registries: readonly string[];
+  /** Where the mirror listens. */
+  readonly registryPort: number;
+}
+
+/** The admin port: metrics and health, and the state of the agent below `/debug/`. */
+export interface AdminStage {
+  /** Opens the port, which answers `/livez`, `/readyz` and `/metrics` from now on. @throws ListenError */
+  start(): Promise<number>;
+  /** Shows the state of these parts as well: in gauges, and below `/debug/` unless the options leave that out. */
+  show(sources: AdminSources): void;
+  stop(): Promise<void>;
+}
+
+/** Makes the admin port, which is not open yet. */
+export function adminStage(
+  config: RegistryConfig,
+  { metrics, health }: { readonly metrics: Metrics; readonly health: Health },
+): AdminStage {
+  let sources: AdminSources | undefined;
+  const handler = new AdminHandler({
+    metrics,
+    readiness: () => health.readiness(),
+    refresh: () => {
+      if (sources !== undefined) refreshGauges(metrics, { ...sources, health });
+    },
+    debug: () =>
+      sources && config['debug-web-enabled'] ? debugSources(config, health, sources) : undefined,
+  });
+  const listener = new HttpListener(config['metrics-addr'], '--metrics-addr', async (req, res) => {
+    await handler.handle(req, res);
+  });
+  return {
+    start: () => listener.start(),
+    show: (parts) => {
+      sources = parts;
+    },
+    stop: () => listener.stop(GRACE_MS),
+  };
+}
+
+function debugSources(
+  config: RegistryConfig,
+  health: Health,
+  { guard, inventory, router, transfer, registries, registryPort }: AdminSources,
+): DebugSources {
+  return {
+    status: () => ({
+      version: VERSION,
+      peerId: router.peerId,
+      listening: router.listening.map(String),
+      settings: sharedSettings(config, { registries, registryPort }),
+      ...health.readiness(),
+      store: inventory.status(),
+      integrity: guard.status(),
+      directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
+      banned: transfer.blocklist.status(),
+      advertised: Object.fromEntries(inventory.countByRegistry()),
+    }),
+    peers: () => router.peers(MAX_PEERS),
+    lookup: (key, signal) => router.lookup(key, signal),
+  };
+}

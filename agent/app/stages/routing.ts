@@ -1,0 +1,77 @@
+import type { RegistryConfig } from '../../config/options.ts';
+import { HttpListener } from '../../http/http-listener.ts';
+import { listenError } from '../../http/listen-error.ts';
+import { sendJson } from '../../http/send-json.ts';
+import type { Metrics } from '../../metrics/metrics.ts';
+import { IDENTITY_PATH } from '../../routing/bootstrap/http-bootstrapper.ts';
+import { Libp2pRouter } from '../../routing/libp2p-router.ts';
+import { RouterListenError } from '../../routing/node/libp2p-node.ts';
+import type { ComponentLogger } from '../component-logger.ts';
+import type { Part } from '../lifecycle.ts';
+import { countRouting } from '../routing-options.ts';
+import type { AgentSettings } from './configuration.ts';
+
+/** What {@link routingStage} needs of the stages before it. */
+export interface RoutingStageComponents {
+  readonly settings: Pick<AgentSettings, 'privateKey' | 'routing' | 'tls'>;
+  /** Where the mirror listens; peers learn of it. */
+  readonly registryPort: number;
+  readonly metrics: Metrics;
+  readonly log: ComponentLogger;
+}
+
+/** The node in the DHT. */
+export interface RoutingStage {
+  readonly router: Libp2pRouter;
+  /** @throws ListenError */
+  start(): Promise<void>;
+  /** Leaves the DHT. */
+  stop(): Promise<void>;
+}
+
+/** Makes the router, which is not started yet. */
+export function routingStage(
+  config: RegistryConfig,
+  { settings, registryPort, metrics, log }: RoutingStageComponents,
+): RoutingStage {
+  const { bootstrapper, ...routing } = settings.routing;
+  const router = new Libp2pRouter(
+    { privateKey: settings.privateKey, bootstrapper, logger: log('routing') },
+    {
+      ...routing,
+      registryPort,
+      registryTls: settings.tls.listener.tls !== undefined,
+      tlsPeersOnly: config['registry-tls-peers-only'],
+      observer: countRouting(metrics),
+      metricsRegistry: metrics.registry,
+    },
+  );
+  return {
+    router,
+    start: () =>
+      router.start().catch((error: unknown) => {
+        if (!(error instanceof RouterListenError)) throw error;
+        throw listenError('--router-addr', error.address, error.systemCode, error);
+      }),
+    stop: () => router.stop(),
+  };
+}
+
+/**
+ * The port of `--http-bootstrap-addr`, not started yet: it serves `/id` to nodes that find their peers by HTTP.
+ *
+ * @returns undefined when the options name no address
+ */
+export function identityPort(
+  config: Pick<RegistryConfig, 'http-bootstrap-addr'>,
+  router: Pick<Libp2pRouter, 'identityAnswer'>,
+): Part | undefined {
+  const address = config['http-bootstrap-addr'];
+  if (address === undefined) return undefined;
+  const listener = new HttpListener(address, '--http-bootstrap-addr', (req, res) => {
+    if (req.url === IDENTITY_PATH) sendJson(res, 200, router.identityAnswer());
+    else sendJson(res, 404, { error: `only ${IDENTITY_PATH} is served here` });
+    return Promise.resolve();
+  });
+  return { start: () => listener.start(), stop: () => listener.stop(0) };
+}

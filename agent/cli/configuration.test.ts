@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { PROGRAMS, runProgram } from '../testing/agent-program.ts';
+import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { fileTree } from '../testing/file-tree.ts';
+import { mirrorEntry, useCertsFolder } from '../testing/certs-folder.ts';
+
+// What ships. program.test.ts shows that the sources are the same program.
+const program = PROGRAMS.bundle;
+
+describe('peerglass configuration', () => {
+  const { folder, certs, where, parsed } = useCertsFolder();
+
+  it("takes Spegel's flags and variables, and cleanup restores the folder", async () => {
+    const tree = fileTree(folder);
+    const flags = ['configuration', ...where];
+    const { code, stderr } = await runProgram(program, [
+      ...flags,
+      ...['--mirror-targets', 'http://127.0.0.1:30020', 'http://[fd00::1]:30021'],
+      ...[
+        '--mirrored-registries',
+        'https://docker.io',
+        'http://10.0.0.9:5000',
+        '--resolve-tags=false',
+      ],
+    ]);
+    assert.equal(code, 0, stderr);
+    const hosts = ['http://127.0.0.1:30020', 'http://[fd00::1]:30021'].map((url) =>
+      mirrorEntry(url, ['pull']),
+    );
+    assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
+    assert.deepEqual(parsed('10.0.0.9:5000'), { server: 'http://10.0.0.9:5000', hosts });
+
+    const all = await runProgram(program, ['configuration'], {
+      MIRROR_TARGETS: 'http://127.0.0.1:5000',
+      CONTAINERD_REGISTRY_CONFIG_PATH: certs,
+    });
+    assert.equal(all.code, 0, all.stderr);
+    assert.deepEqual(parsed('_default'), { hosts: [mirrorEntry('http://127.0.0.1:5000')] });
+    assert.deepEqual(
+      Object.keys(fileTree(certs)),
+      ['.', '_default', '_default/hosts.toml'],
+      'no others',
+    );
+
+    assert.equal((await runProgram(program, ['cleanup', ...where])).code, 0);
+    assert.deepEqual(fileTree(folder), tree);
+  });
+
+  it('names authorities and a certificate for mirrors with TLS only', async () => {
+    const { code, stderr } = await runProgram(program, [
+      ...['configuration', ...where, '--mirror-target-ca', '/pki/ca.crt'],
+      ...['--mirror-targets', 'https://127.0.0.1:5000', 'http://10.0.0.9:5000'],
+      ...['--mirror-target-cert', '/pki/node.crt', '--mirror-target-key', '/pki/node.key'],
+    ]);
+    assert.equal(code, 0, stderr);
+    const tls = { ca: ['/pki/ca.crt'], client: [['/pki/node.crt', '/pki/node.key']] };
+    const first = { ...mirrorEntry('https://127.0.0.1:5000'), ...tls };
+    assert.deepEqual(parsed('_default'), { hosts: [first, mirrorEntry('http://10.0.0.9:5000')] });
+  });
+
+  it('writes the default file for * and _default, beside those of named registries', async () => {
+    for (const all of ['*', '_default']) {
+      const { code, stderr } = await runProgram(program, [
+        ...['configuration', ...where, '--mirror-targets', '127.0.0.1:5000'],
+        ...['--mirrored-registries', all, 'docker.io', 'https://registry-1.docker.io'],
+      ]);
+      assert.equal(code, 0, stderr);
+      const hosts = [mirrorEntry('http://127.0.0.1:5000')];
+      assert.deepEqual(parsed('_default'), { hosts });
+      assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
+    }
+  });
+
+  for (const [args, code, says] of [
+    [[], 2, /--mirror-targets is needed/],
+    [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
+    [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
+    [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
+    [['--mirror-targets', 'https://a', '--mirror-target-ca-copy', '/nowhere'], 1, /is not there/],
+    [
+      [
+        '--mirror-targets',
+        'https://a',
+        '--mirror-target-ca',
+        '/a',
+        '--mirror-target-ca-copy',
+        '/b',
+      ],
+      2,
+      /only one/,
+    ],
+    [['--mirror-targets', 'https://a', '--mirror-target-cert', '/a.crt'], 2, /give both/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', '../x'], 2, /path/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', '..'], 2, /no registry/],
+    [['--mirror-targets', 'http://a', '--mirrored-registries', 'u:p@x'], 2, /user and password/],
+    [
+      ['--mirror-targets', 'http://a', '--mirrored-registries', 'http://x', 'https://x'],
+      2,
+      /x is given twice/,
+    ],
+    [
+      ['--mirror-targets', 'http://a', '--mirrored-registries', 'quay.io', '--prepend-existing'],
+      1,
+      /quay\.io\/hosts\.toml: line 1: .*/,
+    ],
+  ] as const) {
+    it(`refuses wrong options in one line, and changes no file: ${args.join(' ')}`, async () => {
+      mkdirSync(join(certs, 'quay.io'));
+      writeFileSync(join(certs, 'quay.io/hosts.toml'), 'server = \n');
+      const tree = fileTree(certs);
+      const outcome = await runProgram(program, ['configuration', ...where, ...args]);
+      assert.equal(outcome.code, code, outcome.stderr);
+      assert.match(outcome.stderr, says);
+      assert.match(outcome.stderr, /^peerglass: .*\n$/);
+      assert.deepEqual(fileTree(certs), tree);
+    });
+  }
+
+  it(
+    'copies the authority of the mirror for containerd, renews the copy, and cleanup removes it',
+    { skip: noOpenssl },
+    async () => {
+      await using authority = await Authority.create();
+      await using next = await Authority.create('next');
+      const copy = join(certs, '.peerglass-ca.crt');
+      for (const made of [false, true]) {
+        if (made) rmSync(certs, { recursive: true });
+        const tree = fileTree(folder);
+        for (const { ca } of [authority, next]) {
+          const { code, stderr } = await runProgram(program, [
+            ...['configuration', ...where, '--mirror-targets', 'https://127.0.0.1:30020'],
+            ...['--mirror-target-ca-copy', ca],
+          ]);
+          assert.equal(code, 0, stderr);
+          assert.deepEqual(readFileSync(copy), readFileSync(ca));
+          assert.match(
+            readFileSync(join(certs, '_default/hosts.toml'), 'utf8'),
+            new RegExp(`ca = \\['${copy}'\\]`),
+          );
+        }
+        const cleaned = await runProgram(program, ['cleanup', ...where]);
+        assert.equal(cleaned.code, 0, cleaned.stderr);
+        assert.deepEqual(fileTree(folder), tree);
+      }
+      mkdirSync(certs);
+      writeFileSync(copy, 'of a run before');
+      const flags = ['--mirror-targets', 'http://127.0.0.1:30020'];
+      await runProgram(program, ['configuration', ...where, ...flags]);
+      assert.ok(!existsSync(copy), 'no file names it any more');
+    },
+  );
+
+  it(
+    'writes nothing when the files are correct already, so that it works on a read-only file system',
+    { skip: process.getuid?.() !== 0 && 'needs root to mount' },
+    async () => {
+      const flags = [...where, '--mirror-targets', 'http://127.0.0.1:30020'];
+      await runProgram(program, ['configuration', ...flags]);
+      const { status, stderr } = spawnSync(
+        'unshare',
+        [
+          ...['--mount', 'sh', '-euc'],
+          'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"',
+          ...[certs, process.execPath, program, 'configuration', ...flags],
+        ],
+        { encoding: 'utf8' },
+      );
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /containerd is configured already/);
+    },
+  );
+});

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:http2';
+import { before, describe, it } from 'node:test';
+
+import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { eventually } from '../testing/eventually.ts';
+import { listen } from '../testing/listen.ts';
+import { fixedSource } from '../testing/test-tls.ts';
+import { breakOff, isSent, ownConnection, protocolOf, streamBytes } from './http2-response.ts';
+import type { ListenerTls } from './tls-server.ts';
+
+describe('Http2Response', { skip: noOpenssl }, () => {
+  let tls: ListenerTls;
+  before(async () => {
+    await using authority = await Authority.create();
+    tls = { source: fixedSource(await authority.material('node')), clientAuth: 'none' };
+  });
+
+  it('counts the bytes of its body, and has no connection for itself', async (t) => {
+    const seen: unknown[] = [];
+    const origin = await listen(
+      t,
+      (req, res) => {
+        seen.push(protocolOf(req), ownConnection(res));
+        res.once('close', () => seen.push(streamBytes(res), isSent(res)));
+        res.write('ab');
+        res.end('cde');
+        return Promise.resolve();
+      },
+      { tls },
+    );
+    const session = connect(origin, { rejectUnauthorized: false });
+    t.after(() => {
+      session.destroy();
+    });
+    const stream = session.request({ ':path': '/' }).resume();
+    await once(stream, 'close');
+    await eventually(() => {
+      assert.deepEqual(seen, ['h2', undefined, 5, true]);
+    });
+  });
+
+  it('ends the answer to a HEAD with its head, whatever body the handler gives', async (t) => {
+    const origin = await listen(
+      t,
+      (_req, res) => {
+        res.writeHead(200, { 'content-length': 3 }).end('abc');
+        return Promise.resolve();
+      },
+      { tls },
+    );
+    const session = connect(origin, { rejectUnauthorized: false });
+    t.after(() => {
+      session.destroy();
+    });
+    const stream = session.request({ ':path': '/', ':method': 'HEAD' });
+    const [head] = (await once(stream.resume(), 'response')) as [Record<string, string>];
+    assert.equal(head['content-length'], '3');
+    await once(stream, 'close');
+    assert.equal(stream.rstCode, 0);
+  });
+});
+
+describe('breakOff', () => {
+  it('closes a connection of HTTP/1.1 after the bytes that were written', async (t) => {
+    const origin = await listen(t, (req, res) => {
+      assert.equal(protocolOf(req), 'http');
+      assert.equal(ownConnection(res), req.socket);
+      assert.equal(streamBytes(res), undefined);
+      res.writeHead(200, { 'content-length': 10 }).write('abc');
+      res.once('close', () => {
+        assert.equal(isSent(res), false);
+      });
+      breakOff(res);
+      return Promise.resolve();
+    });
+    const response = await fetch(origin);
+    assert.equal(response.status, 200);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const { value } = await reader.read();
+    assert.equal(Buffer.from(value ?? []).toString(), 'abc');
+    await assert.rejects(reader.read());
+  });
+});

@@ -1,0 +1,143 @@
+import type { ServerResponse } from 'node:http';
+
+import type { Logger } from 'pino';
+
+import type { Content, ContentStream } from '../content/content-source.ts';
+import { ownConnection } from '../http/http2-response.ts';
+import { moveBody, sendBody, sendWhole } from '../http/send-body.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { socketDescriptor } from '../native/kernel.ts';
+import { rangeLength, resolveRange, type ByteRange } from '../oci/byte-range.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { OciError } from '../oci/errors.ts';
+import type { PeerUploads } from './peer-uploads.ts';
+
+/** A request for content, and the response to it. */
+export interface Exchange {
+  readonly request: ContentRequest;
+  /** Whether another node asks, so that the bounds on uploads hold. */
+  readonly fromPeer: boolean;
+  readonly res: ServerResponse;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+/** Collaborators of {@link answerContent}. */
+export interface AnswerComponents {
+  readonly uploads: PeerUploads;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+/**
+ * Answers a request with the content that a source gave. Resolves when all of it is sent, or the client has left.
+ *
+ * @returns `false` when the content cannot be read; nothing has been sent then, and another source may have it
+ * @throws OciError `RANGE_INVALID` and `UNAVAILABLE` (see `PeerUploads`) before the head is written
+ * @throws what the body failed with, after the response was ended
+ */
+export async function answerContent(
+  content: Content,
+  exchange: Exchange,
+  components: AnswerComponents,
+): Promise<boolean> {
+  const { request, res, fromPeer, signal } = exchange;
+  const { descriptor } = content;
+  const range = rangeToSend(request, descriptor, res);
+  const writeHead = (): void => {
+    writeContentHead(res, content, request, range);
+  };
+  const onSent = (bytes: number): void => {
+    if (fromPeer) components.metrics.peerBytes.inc({ direction: 'sent' }, bytes);
+  };
+  switch (content.kind) {
+    case 'head':
+      writeHead();
+      res.end();
+      return true;
+    case 'whole': {
+      const bytes = range ? content.bytes.subarray(range.start, range.end + 1) : content.bytes;
+      writeHead();
+      if (bytes.length > 0) onSent(bytes.length);
+      if (fromPeer) components.uploads.charge(bytes.length);
+      await sendWhole(res, bytes, signal, content.reservation?.overdue);
+      return true;
+    }
+    case 'stream':
+      return await answerStream(content, exchange, components, writeHead, onSent);
+  }
+}
+
+async function answerStream(
+  content: Content & ContentStream,
+  { res, fromPeer, signal }: Exchange,
+  { uploads, logger }: AnswerComponents,
+  writeHead: () => void,
+  onSent: (bytes: number) => void,
+): Promise<boolean> {
+  const { digest } = content.descriptor;
+  using upload = fromPeer ? uploads.begin(digest, res) : undefined;
+  const pace = upload?.pace;
+  const isPlain = socketDescriptor(ownConnection(res)) !== undefined;
+  // Bytes that the kernel moves cannot be paced.
+  const moveTo = isPlain && pace === undefined ? content.moveTo : undefined;
+  try {
+    await content.ready?.(moveTo === undefined ? 'body' : 'moveTo');
+  } catch (error) {
+    signal.throwIfAborted();
+    logger.warn({ err: error, digest }, 'content cannot be read, the next source is tried');
+    return false;
+  }
+  writeHead();
+  if (moveTo !== undefined) {
+    await moveBody(res, moveTo, signal, onSent);
+  } else {
+    const { body } = content;
+    await sendBody(res, pace === undefined ? body : pace(body, signal), signal, onSent);
+  }
+  return true;
+}
+
+/**
+ * The interval to send, or `undefined` for all of it.
+ *
+ * @throws OciError `RANGE_INVALID` when none of it exists; `Content-Range` is set then
+ */
+function rangeToSend(
+  request: ContentRequest,
+  { size }: Descriptor,
+  res: ServerResponse,
+): ByteRange | undefined {
+  // containerd asks for `bytes=0-` of everything, also of empty blobs. That is no error: RFC 9110, section 14.2, lets
+  // a server ignore a range.
+  if (request.range === undefined || size === 0) return undefined;
+  const range = resolveRange(request.range, size);
+  if (range === undefined) {
+    res.setHeader('Content-Range', `bytes */${size}`);
+    throw new OciError('RANGE_INVALID', `the content has ${size} bytes`);
+  }
+  return range;
+}
+
+/** Writes status and headers. Node.js sends them with the first bytes of the body, or with its end. */
+function writeContentHead(
+  res: ServerResponse,
+  { descriptor, origin }: Content,
+  { registry }: ContentRequest,
+  range: ByteRange | undefined,
+): void {
+  res.setHeader('Docker-Content-Digest', descriptor.digest);
+  res.setHeader('Content-Type', descriptor.mediaType);
+  res.setHeader('Accept-Ranges', 'bytes');
+  res.setHeader('X-Peerglass-Source', origin);
+  if (registry !== '') res.setHeader('OCI-Namespace', registry);
+  if (range === undefined) {
+    res.writeHead(200, { 'Content-Length': descriptor.size });
+  } else {
+    res.writeHead(206, {
+      'Content-Length': rangeLength(range),
+      'Content-Range': `bytes ${range.start}-${range.end}/${descriptor.size}`,
+    });
+  }
+}

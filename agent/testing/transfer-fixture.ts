@@ -1,0 +1,52 @@
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import type { Ingests } from '../store/ingests.ts';
+import { PeerClient } from '../transfer/client/peer-client.ts';
+import {
+  createPeerTransfer,
+  type CreatePeerTransferComponents,
+  type CreatePeerTransferInit,
+} from '../transfer/create-peer-transfer.ts';
+import type { PeerTransfer } from '../transfer/peer-transfer.ts';
+import { FixedRouter } from './mirror-node.ts';
+import { quiet } from './quiet.ts';
+import { testTls } from './test-tls.ts';
+
+/** The peers as a source of content, without a mirror in front of them. */
+export interface TransferFixture extends AsyncDisposable {
+  readonly transfer: PeerTransfer;
+  readonly metrics: Metrics;
+}
+
+/** What a test may choose of a {@link TransferFixture}. */
+export interface TransferFixtureInit
+  extends
+    Partial<CreatePeerTransferInit>,
+    Partial<Pick<CreatePeerTransferComponents, 'router' | 'chunkSizes'>> {
+  readonly headTimeout?: number;
+  readonly ingests?: Ingests;
+}
+
+/** Makes a transfer with short time-outs. */
+export function startTransfer(init: TransferFixtureInit = {}): TransferFixture {
+  const metrics = createMetrics();
+  const client = new PeerClient({
+    userAgent: 'peerglass/test',
+    headTimeout: init.headTimeout ?? 1_000,
+    ...(testTls && { tls: testTls }),
+  });
+  const { router = new FixedRouter(), chunkSizes } = init;
+  const store = new MemoryStore(init.ingests);
+  const transfer = createPeerTransfer(
+    { router, client, store, metrics, logger: quiet, ...(chunkSizes && { chunkSizes }) },
+    { resolveTimeout: 20, resolveRetries: 3, ...init },
+  );
+  return {
+    transfer,
+    metrics,
+    async [Symbol.asyncDispose]() {
+      transfer.stop();
+      await client.close();
+    },
+  };
+}

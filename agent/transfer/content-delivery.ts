@@ -1,0 +1,202 @@
+import type { Content } from '../content/content-source.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { rangeLength } from '../oci/byte-range.ts';
+import { rangeOf, wholeOf } from '../oci/content-request.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import { destroyQuietly } from '../streams/destroy-quietly.ts';
+import type { PausableTimeout } from '../timing/pausable-timeout.ts';
+import type { Bandwidth } from './body/bandwidth.ts';
+import { moveTo } from './body/moving-body.ts';
+import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
+import type { PeerClient, PeerResponse } from './client/peer-client.ts';
+import { PeerError } from './client/peer-error.ts';
+import type { KnownSizes } from './select/known-sizes.ts';
+import type { PeerAttempts } from './select/peer-attempts.ts';
+import type { PeerStream } from './select/peer-race.ts';
+import type { Attribution } from './verify/attribution.ts';
+import { TransferRecord } from './verify/transfer-record.ts';
+import type { VerifiedBuffer } from './verify/verified-buffer.ts';
+import { verifyInPassing } from './verify/verify-body.ts';
+
+/** Parts of a {@link ContentDelivery}, all of them shared by all requests. */
+export interface ContentDeliveryComponents {
+  /** Gives the kernel that can move bodies, if there is one. */
+  readonly client: Pick<PeerClient, 'kernel'>;
+  readonly verifiedBuffer: VerifiedBuffer;
+  readonly attribution: Attribution;
+  /** Learns the sizes of the layers from manifests. */
+  readonly sizes: KnownSizes;
+  readonly metrics: Metrics;
+  /** The rate that all bodies from peers share. Absent: no limit. */
+  readonly download?: Bandwidth | undefined;
+}
+
+/** The chunks of a body, read from peers one way or the other. */
+type ReadChunks = <T extends BodyChunk>(read: ReadBody<T>) => AsyncIterable<T>;
+
+/**
+ * Makes content of a peer's answer, in one of four ways:
+ *
+ * - small content is verified whole, before the client gets its first byte;
+ * - a large blob for the client of the store is cut through, and a commit watch finds out whether it was right;
+ * - a large blob for any other client is hashed in passing, and its last chunk is withheld if the digest is wrong;
+ * - a range for any other client is cut through without verification, since only the whole blob can be verified.
+ */
+export class ContentDelivery {
+  readonly #components: ContentDeliveryComponents;
+
+  constructor(components: ContentDeliveryComponents) {
+    this.#components = components;
+  }
+
+  /**
+   * @param timeout the time for the first byte; it is paused while small content arrives
+   * @param signal ends everything, the body included
+   * @throws PeerError when the answer cannot become content
+   */
+  async deliver(
+    attempts: PeerAttempts,
+    stream: PeerStream,
+    timeout: PausableTimeout,
+    signal: AbortSignal,
+  ): Promise<Content> {
+    const { kind, method } = attempts.request;
+    const { descriptor, origin, body } = stream.response;
+    if (kind === 'manifest' && descriptor.size > MAX_MANIFEST_BYTES) {
+      body.destroy();
+      throw new PeerError('protocol', 'manifest too large');
+    }
+    if (method === 'HEAD') return { kind: 'head', descriptor, origin };
+    if (!this.#components.verifiedBuffer.accepts(kind, descriptor)) {
+      return await this.#stream(attempts, stream, signal);
+    }
+    timeout.pause();
+    try {
+      return await this.#verifiedWhole(attempts, stream, signal);
+    } finally {
+      timeout.resume();
+    }
+  }
+
+  async #verifiedWhole(
+    attempts: PeerAttempts,
+    stream: PeerStream,
+    signal: AbortSignal,
+  ): Promise<Content> {
+    const { verifiedBuffer, sizes, metrics, download } = this.#components;
+    const whole = await requestWhole(attempts, stream, signal);
+    const { bytes, reservation } = await verifiedBuffer.read(whole);
+    // Small content is not delayed: later bodies wait for its share of the rate.
+    download?.charge(bytes.length);
+    metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
+    const { descriptor } = whole;
+    const content = { kind: 'whole', descriptor, origin: stream.response.origin, bytes } as const;
+    if (attempts.request.kind === 'blob') {
+      return { ...content, ...(reservation && { reservation }) };
+    }
+    // All requests for the manifest at this moment share its bytes, so no client alone holds the memory.
+    reservation?.[Symbol.dispose]();
+    sizes.note(bytes);
+    return content;
+  }
+
+  async #stream(attempts: PeerAttempts, stream: PeerStream, signal: AbortSignal): Promise<Content> {
+    const { descriptor, origin } = stream.response;
+    const range = rangeOf(attempts.request, descriptor);
+    const content = { kind: 'stream', descriptor, origin } as const;
+    if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
+      const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal);
+      return { ...content, ...this.#cutThrough(watched, signal) };
+    }
+    const record = new TransferRecord(attempts.request, descriptor);
+    if (rangeLength(range) === descriptor.size) {
+      return { ...content, body: this.#hashedInPassing(attempts, stream, record, signal) };
+    }
+    const unverified: ReadChunks = (read) => this.#resuming(attempts, stream, record, read, signal);
+    return { ...content, ...this.#cutThrough(unverified, signal) };
+  }
+
+  /** Forwards the body as a stream or, where that is possible, within the kernel. The caller takes one of the two. */
+  #cutThrough(
+    readChunks: ReadChunks,
+    signal: AbortSignal,
+  ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
+    const { kernel } = this.#components.client;
+    const body = readChunks(asStream);
+    if (kernel === undefined) return { body };
+    return {
+      body,
+      async moveTo(sink) {
+        const moved = readChunks((answer) => moveTo(answer, sink, kernel, signal));
+        const chunks = moved[Symbol.asyncIterator]();
+        while ((await chunks.next()).done !== true);
+      },
+    };
+  }
+
+  /** For a client that verifies the blob: a commit watch begins when the body ends. */
+  async *#watched<T extends BodyChunk>(
+    attempts: PeerAttempts,
+    stream: PeerStream,
+    read: ReadBody<T>,
+    signal: AbortSignal,
+  ): AsyncGenerator<T> {
+    const { attribution } = this.#components;
+    const record = attribution.recordFor(attempts.request, stream.response.descriptor);
+    try {
+      yield* this.#resuming(attempts, stream, record, read, signal);
+    } finally {
+      attribution.bodyEnded(record);
+    }
+  }
+
+  /** For any other client that requests the whole blob. */
+  async *#hashedInPassing(
+    attempts: PeerAttempts,
+    stream: PeerStream,
+    record: TransferRecord,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    const { attribution, metrics } = this.#components;
+    const body = this.#resuming(attempts, stream, record, asStream, signal);
+    try {
+      yield* verifyInPassing(body, record.descriptor);
+      metrics.verdicts.inc({ result: 'right' });
+    } catch (error) {
+      if (error instanceof PeerError && error.reason === 'digest') {
+        void attribution.digestMismatch(record);
+      }
+      throw error;
+    }
+  }
+
+  #resuming<T extends BodyChunk>(
+    attempts: PeerAttempts,
+    first: PeerStream,
+    record: TransferRecord,
+    read: ReadBody<T>,
+    signal: AbortSignal,
+  ): ResumingBody<T> {
+    const { metrics, download } = this.#components;
+    return new ResumingBody({ attempts, record, metrics, download }, { first, read }, signal);
+  }
+}
+
+/** The answer, or where it is only a part, the answer to a request for the whole: only a whole can be verified. */
+async function requestWhole(
+  attempts: PeerAttempts,
+  { provider, response }: PeerStream,
+  signal: AbortSignal,
+): Promise<PeerResponse> {
+  const { descriptor, range, body } = response;
+  if (rangeLength(range) === descriptor.size) return response;
+  destroyQuietly(body);
+  const whole = await attempts.ask(provider, wholeOf(attempts.request), signal);
+  if (whole.descriptor.size === descriptor.size) return whole;
+  destroyQuietly(whole.body);
+  throw new PeerError('protocol', 'another size than in the answer before');
+}
+
+function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {
+  return body as AsyncIterable<Buffer>;
+}

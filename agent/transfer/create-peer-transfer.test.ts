@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { ContentRequest } from '../oci/content-request.ts';
+import { sha256 } from '../testing/image.ts';
+import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
+import { responseHead, startRogue } from '../testing/rogue-peer.ts';
+import { startTransfer } from '../testing/transfer-fixture.ts';
+import { ChunkPlan } from './body/chunk-sizes.ts';
+
+const SIZE = 10_000_000;
+const never = new AbortController().signal;
+const request: ContentRequest = {
+  kind: 'blob',
+  method: 'GET',
+  registry: '',
+  repository: 'team/app',
+  digest: sha256(Buffer.alloc(SIZE)),
+};
+
+/** The ranges that a peer is asked for when its client opens two ranges, 1 MB apart. */
+async function rangesAsked(predicts: boolean): Promise<string[]> {
+  await using peer = await startRogue((socket, text) => {
+    const [, first = '0', last] = /^range: bytes=(\d+)-(\d*)/im.exec(text) ?? [];
+    const [start, end] = [Number(first), last ? Number(last) : SIZE - 1];
+    const headers = {
+      'content-length': end - start + 1,
+      'content-range': `bytes ${start}-${end}/${SIZE}`,
+    };
+    socket.write(responseHead(206, headers));
+    socket.write(Buffer.alloc(1_000));
+  });
+  await using fixture = startTransfer({
+    router: new FixedRouter(providerOf('peer', peer)),
+    ...(!predicts && { chunkSizes: { begin: () => new ChunkPlan(undefined) } }),
+  });
+  for (const start of [0, 1_000_000]) {
+    const client = new AbortController();
+    const content = await fixture.transfer.fetch(
+      { ...request, range: { kind: 'from', start } },
+      client.signal,
+    );
+    assert.equal(content?.kind, 'stream');
+    client.abort();
+  }
+  return peer.requests.map((text) => /^range: (\S+)/im.exec(text)?.[1] ?? '');
+}
+
+describe('createPeerTransfer', () => {
+  it('predicts the chunks of the client by default', async () => {
+    assert.deepEqual(await rangesAsked(true), ['bytes=0-', 'bytes=1000000-1999999']);
+  });
+
+  it('requests what the client requests with another source of chunk sizes', async () => {
+    assert.deepEqual(await rangesAsked(false), ['bytes=0-', 'bytes=1000000-']);
+  });
+
+  it('gives a transfer without providers and blocked peers', async () => {
+    await using fixture = startTransfer();
+    assert.equal(await fixture.transfer.fetch(request, never), undefined);
+    assert.deepEqual(fixture.transfer.blocklist.status(), []);
+  });
+});

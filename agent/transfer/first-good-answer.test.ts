@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { ContentRequest } from '../oci/content-request.ts';
+import { OciError } from '../oci/errors.ts';
+import type { Provider } from '../routing/router.ts';
+import { makeImage } from '../testing/image.ts';
+import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
+import { responseHead, startRogue } from '../testing/rogue-peer.ts';
+import { startTransfer, type TransferFixtureInit } from '../testing/transfer-fixture.ts';
+import type { Digest } from '../oci/digest.ts';
+
+const SIZE = 1_000;
+const image = makeImage(SIZE);
+const [digest] = image.layers as [Digest];
+const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
+const never = new AbortController().signal;
+const request: ContentRequest = {
+  kind: 'blob',
+  method: 'GET',
+  registry: 'registry.example',
+  repository: 'team/app',
+  digest,
+};
+
+/** Sends a request that no peer serves, and gives the reason as the metric has it. */
+async function reasonOf(init: TransferFixtureInit): Promise<unknown> {
+  await using fixture = startTransfer(init);
+  assert.equal(await fixture.transfer.fetch(request, never), undefined);
+  const { values } = await fixture.metrics.fallThroughs.get();
+  return values.find(({ value }) => value > 0)?.labels.reason;
+}
+
+describe('firstGoodAnswer', () => {
+  it('reports no-provider when content routing names no peer', async () => {
+    assert.equal(await reasonOf({ router: new FixedRouter() }), 'no-provider');
+  });
+
+  it('reports lookup-timeout when content routing is silent', async () => {
+    const router = {
+      async *lookup(_key: string, signal?: AbortSignal): AsyncGenerator<Provider> {
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        yield* [];
+      },
+      forget: () => undefined,
+    };
+    const reason = await reasonOf({ router, resolveTimeout: 5, resolveRetries: 1 });
+    assert.equal(reason, 'lookup-timeout');
+  });
+
+  it('reports providers-failed when every provider fails', async () => {
+    await using rogue = await startRogue((socket) => socket.destroy());
+    const router = new FixedRouter(providerOf('rogue', rogue));
+    assert.equal(await reasonOf({ router }), 'providers-failed');
+  });
+
+  it('reports providers-busy when a holder is at its limit all the time', async () => {
+    await using busy = await startRogue((socket) => {
+      socket.write(responseHead(503, { 'content-length': 0, 'retry-after': 1 }));
+    });
+    const router = new FixedRouter(providerOf('busy', busy));
+    assert.equal(await reasonOf({ router, firstByteBudget: 300 }), 'providers-busy');
+    assert.ok(busy.requests.length > 1, 'it is asked again meanwhile');
+  });
+
+  it('throws RANGE_INVALID when a holder states that the range does not exist', async () => {
+    await using holder = await startRogue((socket) => {
+      const headers = { 'content-length': 0, 'content-range': `bytes */${SIZE}` };
+      socket.write(responseHead(416, headers));
+    });
+    await using fixture = startTransfer({ router: new FixedRouter(providerOf('a', holder)) });
+    const range = { kind: 'from', start: SIZE } as const;
+    await assert.rejects(
+      fixture.transfer.fetch({ ...request, range }, never),
+      (error) => error instanceof OciError && error.code === 'RANGE_INVALID',
+    );
+  });
+
+  it('asks the next peer when an answer cannot become content', async () => {
+    const answer = (body: Buffer) =>
+      startRogue((socket) => {
+        socket.write(responseHead(200, { 'content-length': SIZE }));
+        socket.write(body);
+      });
+    await using liar = await answer(Buffer.alloc(SIZE));
+    await using holder = await answer(bytes);
+    const router = new FixedRouter(providerOf('liar', liar), providerOf('holder', holder));
+    await using fixture = startTransfer({ router });
+    const content = await fixture.transfer.fetch(request, never);
+    assert.ok(content?.kind === 'whole' && content.bytes.equals(bytes));
+    assert.equal(content.origin, holder.origin);
+    assert.deepEqual(router.forgotten, ['liar']);
+  });
+
+  it('requests a manifest whole although the client requested a range of it', async () => {
+    const { digest, size, mediaType } = image.manifest;
+    await using holder = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': size, 'content-type': mediaType }));
+      socket.write(image.blobs.get(digest) ?? '');
+    });
+    await using fixture = startTransfer({ router: new FixedRouter(providerOf('a', holder)) });
+    const range = { kind: 'from', start: 5 } as const;
+    const part: ContentRequest = { ...request, kind: 'manifest', digest, range };
+    assert.equal((await fixture.transfer.fetch(part, never))?.kind, 'whole');
+    assert.doesNotMatch(holder.requests[0] ?? '', /^range:/im);
+  });
+});

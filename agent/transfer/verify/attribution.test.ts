@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { createMetrics } from '../../metrics/metrics.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import type { Digest } from '../../oci/digest.ts';
+import type { Provider } from '../../routing/router.ts';
+import type { Ingest } from '../../store/ingests.ts';
+import { MemoryStore } from '../../store/memory-store.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { makeImage } from '../../testing/image.ts';
+import { providerOf } from '../../testing/mirror-node.ts';
+import { quiet } from '../../testing/quiet.ts';
+import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
+import { testTls } from '../../testing/test-tls.ts';
+import { PeerClient } from '../client/peer-client.ts';
+import { Blocklist } from '../select/blocklist.ts';
+import { Attribution } from './attribution.ts';
+import { unreadIngest } from '../../testing/unread-ingest.ts';
+
+const SIZE = 10_000;
+const image = makeImage(SIZE);
+const [digest] = image.layers as [Digest];
+const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
+const descriptor = { mediaType: 'application/octet-stream', digest, size: SIZE };
+const never = new AbortController().signal;
+const request: ContentRequest = {
+  kind: 'blob',
+  method: 'GET',
+  registry: '',
+  repository: 'team/app',
+  digest,
+};
+
+/** A peer that sends these bytes whenever it is asked. */
+function startPeer(sent: Buffer): Promise<RoguePeer> {
+  return startRogue((socket) => {
+    socket.write(responseHead(200, { 'content-length': SIZE }));
+    socket.write(sent);
+  });
+}
+
+/** An attribution over a store whose client received the blob, right or wrong. */
+function startAttribution(isRight: boolean) {
+  const metrics = createMetrics();
+  const verified = Promise.withResolvers<boolean>();
+  const ingest: Ingest = {
+    ...unreadIngest,
+    digest,
+    state: () => Promise.resolve('whole'),
+    verify: () => verified.promise,
+    abort: () => Promise.resolve(true),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  const store = new MemoryStore({
+    has: (asked) => Promise.resolve(asked === digest),
+    open: () => Promise.resolve(ingest),
+  });
+  const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
+  const bans = new Blocklist({ metrics, logger: quiet });
+  const attribution = new Attribution({ store, client, bans, metrics, logger: quiet });
+  return {
+    attribution,
+    bans,
+    /** Delivers the blob, each of the peers the same share of it. */
+    deliver(...peers: readonly Provider[]) {
+      const record = attribution.recordFor(request, descriptor);
+      const share = SIZE / peers.length;
+      for (const [index, peer] of peers.entries()) {
+        record.deliveredBy(peer);
+        record.forwarded({ start: index * share, end: (index + 1) * share - 1 });
+      }
+      attribution.bodyEnded(record);
+      return record;
+    },
+    /** Ends the hash of the ingest, which says whether it is right. */
+    hash(): void {
+      verified.resolve(isRight);
+    },
+    async outcomes(): Promise<unknown> {
+      const { values } = await metrics.verdicts.get();
+      return Object.fromEntries(
+        values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.result, value]),
+      );
+    },
+    async [Symbol.asyncDispose]() {
+      attribution.stop();
+      await client.close();
+    },
+  };
+}
+
+const sole: Provider = { peerId: 'sole', origins: [] };
+
+describe('Attribution', () => {
+  it('knows which blobs the client of the store is about to receive', async () => {
+    await using it = startAttribution(true);
+    assert.ok(await it.attribution.isVerifiedByClient(descriptor));
+    const other = { ...descriptor, digest: image.config };
+    assert.ok(!(await it.attribution.isVerifiedByClient(other)));
+  });
+
+  it('keeps one record for all bodies of a blob until its outcome is known', async () => {
+    await using it = startAttribution(true);
+    const record = it.deliver(sole);
+    assert.equal(it.attribution.recordFor(request, descriptor), record);
+    it.hash();
+    await it.attribution.waitFor(digest, never);
+    assert.deepEqual(await it.outcomes(), { right: 1 });
+    assert.notEqual(it.attribution.recordFor(request, descriptor), record);
+  });
+
+  it('blocks the sole peer of a wrong blob before the next request goes on', async () => {
+    await using it = startAttribution(false);
+    it.deliver(sole);
+    const waiting = it.attribution.waitFor(digest, never);
+    it.hash();
+    await waiting;
+    assert.ok(it.bans.has('sole', digest));
+    assert.deepEqual(await it.outcomes(), { wrong: 1 });
+  });
+
+  it('re-verifies several peers, and clears those that send the right bytes', async () => {
+    await using liar = await startPeer(Buffer.alloc(SIZE));
+    await using honest = await startPeer(bytes);
+    await using it = startAttribution(false);
+    it.deliver(providerOf('liar', liar), providerOf('honest', honest));
+    it.hash();
+    await it.attribution.waitFor(digest, never);
+    await eventually(() => {
+      assert.ok(it.bans.has('liar', digest) && !it.bans.has('honest', digest));
+    });
+    assert.equal(it.bans.status()[0]?.offences, 1);
+  });
+
+  it('does not let a request wait while the client has not received all of the blob', async () => {
+    await using it = startAttribution(true);
+    const record = it.attribution.recordFor(request, descriptor);
+    record.deliveredBy(sole);
+    record.forwarded({ start: 0, end: SIZE - 2 });
+    it.attribution.bodyEnded(record);
+    await it.attribution.waitFor(digest, never);
+    assert.deepEqual(await it.outcomes(), {});
+  });
+
+  it('stops waiting when the request is cancelled', async () => {
+    await using it = startAttribution(true);
+    it.deliver(sole);
+    await it.attribution.waitFor(digest, AbortSignal.abort());
+    assert.deepEqual(await it.outcomes(), {});
+  });
+
+  it('blocks the peer of a digest mismatch that was found in passing', async () => {
+    await using it = startAttribution(true);
+    const record = it.attribution.recordFor(request, descriptor);
+    record.deliveredBy(sole);
+    record.forwarded({ start: 0, end: SIZE - 1 });
+    await it.attribution.digestMismatch(record);
+    assert.ok(it.bans.has('sole', digest));
+  });
+});
