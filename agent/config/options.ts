@@ -1,4 +1,4 @@
-import { DIRECTORY_OPTIONS } from './directory-options.ts';
+import { ROUTING_OPTIONS } from './routing-options.ts';
 import { MIRROR_OPTIONS } from './hosts-options.ts';
 import { LISTENER_OPTIONS } from './listener-options.ts';
 import { option, type OptionTable, type OptionValues } from './option.ts';
@@ -64,7 +64,7 @@ const SHUTDOWN_OPTIONS = {
 export const REGISTRY_OPTIONS = {
   ...LISTENER_OPTIONS,
   ...STORE_OPTIONS,
-  ...DIRECTORY_OPTIONS,
+  ...ROUTING_OPTIONS,
   ...SHARING_OPTIONS,
   ...CONFIGURE_OPTIONS,
   ...TRANSFER_OPTIONS,
@@ -75,7 +75,7 @@ export const REGISTRY_OPTIONS = {
 export const REGISTRY_SECTIONS: Readonly<Record<string, OptionTable>> = {
   'Where it listens': LISTENER_OPTIONS,
   'What this node holds': STORE_OPTIONS,
-  'Who has what': DIRECTORY_OPTIONS,
+  'Who has what': ROUTING_OPTIONS,
   'What is shared': SHARING_OPTIONS,
   'What containerd is told': CONFIGURE_OPTIONS,
   'How bytes go': TRANSFER_OPTIONS,

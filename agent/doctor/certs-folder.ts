@@ -11,7 +11,7 @@ import {
 import { HostsTomlError } from '../hosts/toml-table.ts';
 import { provenanceOf } from '../hosts/marker.ts';
 import { NoRegularFileError, readRegularFile } from './regular-file.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
 /** Folders of registries that are looked at. */
 const MAX_FOLDERS = 1_000;
@@ -42,7 +42,7 @@ export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
   } catch (error) {
     const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return [];
-    throw new CouldNotLook(`${folder} cannot be read (${code}); run doctor as root`, {
+    throw new CheckSkippedError(`${folder} cannot be read (${code}); run doctor as root`, {
       cause: error,
     });
   }
@@ -64,7 +64,7 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
     const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return { folder: name, path };
     if (code === 'ELOOP') return { folder: name, path, problem: 'a symbolic link to itself' };
-    throw new CouldNotLook(`${path} cannot be read (${code}); run doctor as root`, {
+    throw new CheckSkippedError(`${path} cannot be read (${code}); run doctor as root`, {
       cause: error,
     });
   }
@@ -83,7 +83,7 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
  * @param targets URLs under which containerd knows the mirror
  * @returns their places, from 0
  */
-export function mirrorPlaces(
+export function mirrorPositions(
   { folder, text = '', hosts }: RegistryFile,
   targets: readonly string[],
 ): number[] {

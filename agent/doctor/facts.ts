@@ -2,16 +2,16 @@ import type { HostPort } from '../config/values.ts';
 import { DEFAULT_FOLDER } from '../hosts/hosts-toml.ts';
 import { ContainerdClient } from '../store/containerd/client.ts';
 import { Deadline } from '../timing/deadline.ts';
-import { AgentFacts, type AgentPeer, type AgentReadiness } from './agent-facts.ts';
+import { AgentClient, type AgentPeer, type AgentReadiness } from './agent-client.ts';
 import { readCertsFolder, type RegistryFile } from './certs-folder.ts';
 import { criStatus, type CriStatus } from './containerd/cri-client.ts';
 import { effectiveConfig, type EffectiveConfig } from './containerd/effective-config.ts';
-import { certsOf, findSocket } from './containerd/places.ts';
+import { certsFolderOf, findSocket } from './containerd/distributions.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at } from './json.ts';
 import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
 import { readRegularFile } from './regular-file.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
 /** What the doctor is told; empty text stands for "find it". */
 export interface FactsInit {
@@ -51,7 +51,7 @@ const CALL_MS = 2_000;
 export class Facts implements Disposable {
   readonly init: FactsInit;
   readonly socketPath: string;
-  readonly agent: AgentFacts;
+  readonly agent: AgentClient;
   readonly containerd: ContainerdClient;
   readonly version: () => Promise<string>;
   readonly cri: () => Promise<CriStatus>;
@@ -72,8 +72,8 @@ export class Facts implements Disposable {
   constructor(init: FactsInit) {
     this.init = init;
     this.socketPath = init.socketPath === '' ? findSocket() : init.socketPath;
-    this.certsFolder = init.certsFolder === '' ? certsOf(this.socketPath) : init.certsFolder;
-    this.agent = new AgentFacts(init.metricsAddress);
+    this.certsFolder = init.certsFolder === '' ? certsFolderOf(this.socketPath) : init.certsFolder;
+    this.agent = new AgentClient(init.metricsAddress);
     this.containerd = this.clientOf(init.namespace);
     this.version = once(async () => {
       using deadline = new Deadline(CALL_MS);
@@ -143,7 +143,7 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
 
 function becauseOf(what: string): (error: unknown) => never {
   return (error) => {
-    if (error instanceof CouldNotLook) throw error;
-    throw new CouldNotLook(what, { cause: error });
+    if (error instanceof CheckSkippedError) throw error;
+    throw new CheckSkippedError(what, { cause: error });
   };
 }

@@ -2,7 +2,7 @@
 export type Outcome = 'ok' | 'warning' | 'failure' | 'skipped';
 
 /** What a check found. */
-export interface Verdict {
+export interface CheckResult {
   readonly outcome: Outcome;
   /** One sentence: what is so, or why it could not be looked at. */
   readonly reason: string;
@@ -13,33 +13,33 @@ export interface Verdict {
 }
 
 /** All is well, and what that means here. */
-export function ok(reason: string, details?: readonly string[]): Verdict {
+export function ok(reason: string, details?: readonly string[]): CheckResult {
   return { outcome: 'ok', reason, ...(details && { details }) };
 }
 
 /** It works, but worse than it could, or not for long. */
-export function warning(reason: string, remedy: string, details?: readonly string[]): Verdict {
+export function warning(reason: string, remedy: string, details?: readonly string[]): CheckResult {
   return { outcome: 'warning', reason, remedy, ...(details && { details }) };
 }
 
 /** Something does not work. */
-export function failure(reason: string, remedy: string, details?: readonly string[]): Verdict {
+export function failure(reason: string, remedy: string, details?: readonly string[]): CheckResult {
   return { outcome: 'failure', reason, remedy, ...(details && { details }) };
 }
 
 /** It could not be looked at, or there is nothing to look at. */
-export function skipped(reason: string): Verdict {
+export function skipped(reason: string): CheckResult {
   return { outcome: 'skipped', reason };
 }
 
 /** Thrown where something cannot be looked at: rights, or what another check tells of, are missing. */
-export class CouldNotLook extends Error {
+export class CheckSkippedError extends Error {
   override readonly name = 'CouldNotLook';
   readonly code = 'ERR_COULD_NOT_LOOK';
 }
 
 /** A check and what it found. */
-export interface Finding extends Verdict {
+export interface Finding extends CheckResult {
   /** Stable name of the check; docs/TROUBLESHOOTING.md has a section of this name. */
   readonly id: string;
   /** What the check belongs to, for people. */

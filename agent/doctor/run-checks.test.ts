@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { renderText, wantsColour } from './render.ts';
-import { CouldNotLook, failure, ok, reportOf, warning } from './report.ts';
+import { CheckSkippedError, failure, ok, reportOf, warning } from './report.ts';
 import { runChecks, type Check } from './run-checks.ts';
 
 const check = (id: string, run: Check<undefined>['run']): Check<undefined> => ({
@@ -17,7 +17,7 @@ describe('the checks', () => {
       [
         check('late', () => new Promise((resolve) => setTimeout(resolve, 5, ok('fine')))),
         check('away', () => {
-          throw new CouldNotLook('no rights');
+          throw new CheckSkippedError('no rights');
         }),
         check('broken', () => Promise.reject(new Error('oops'))),
         check('bad', () => failure('wrong', 'mend it')),

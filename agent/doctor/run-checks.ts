@@ -2,7 +2,7 @@ import pLimit from 'p-limit';
 
 import { Deadline } from '../timing/deadline.ts';
 import { raceSignal } from '../timing/race-signal.ts';
-import { CouldNotLook, skipped, warning, type Finding, type Verdict } from './report.ts';
+import { CheckSkippedError, skipped, warning, type Finding, type CheckResult } from './report.ts';
 
 /** Something that is looked at. */
 export interface Check<Facts> {
@@ -15,7 +15,7 @@ export interface Check<Facts> {
    * @param signal aborted when the time of the check is up
    * @throws CouldNotLook where the facts cannot be had
    */
-  run(facts: Facts, signal: AbortSignal): Promise<Verdict> | Verdict;
+  run(facts: Facts, signal: AbortSignal): Promise<CheckResult> | CheckResult;
 }
 
 /** Checks at a time: most of them wait. */
@@ -45,18 +45,18 @@ export async function runChecks<Facts>(
     checks.map((check) =>
       limit(async () => {
         using deadline = new Deadline(checkMs, all.signal);
-        const verdict = await verdictOf(check, facts, deadline.signal);
+        const verdict = await resultOf(check, facts, deadline.signal);
         return { id: check.id, group: check.group, ...verdict };
       }),
     ),
   );
 }
 
-async function verdictOf<Facts>(
+async function resultOf<Facts>(
   check: Check<Facts>,
   facts: Facts,
   signal: AbortSignal,
-): Promise<Verdict> {
+): Promise<CheckResult> {
   try {
     signal.throwIfAborted();
     return await raceSignal(
@@ -64,7 +64,7 @@ async function verdictOf<Facts>(
       signal,
     );
   } catch (error) {
-    if (error instanceof CouldNotLook) return skipped(error.message);
+    if (error instanceof CheckSkippedError) return skipped(error.message);
     if (signal.aborted) return skipped('not done in time: something that it asks does not answer');
     const why = error instanceof Error ? error.message : String(error);
     return warning(`the check itself failed: ${why}`, 'please report it, with this line');

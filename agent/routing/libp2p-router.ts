@@ -24,7 +24,7 @@ import { Reprovider } from './provide/reprovider.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
 import { ProviderView } from './lookup/provider-view.ts';
-import { RequestBudget } from './dht/request-budget.ts';
+import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import type { Provider, Router, RouterStatus } from './router.ts';
 import type { RoutingObserver } from './routing-observer.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
@@ -81,7 +81,7 @@ export class Libp2pRouter implements Router {
     this.#records = new ProviderRecords({
       ownPeerId: this.peerId,
       ...(init.validityMs !== undefined && { validityMs: init.validityMs }),
-      onPlaced: (recordKey, peerId) => {
+      onProvided: (recordKey, peerId) => {
         this.#suppressions.lift(recordKey, peerId);
         this.#parts?.lookup.noticePlaced(recordKey);
       },
@@ -123,7 +123,7 @@ export class Libp2pRouter implements Router {
       membership,
       addressBook,
       addresses,
-      budget: new RequestBudget(),
+      budget: new RequestRateLimiter(),
       observer,
       logger,
     });

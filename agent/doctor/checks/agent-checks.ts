@@ -1,6 +1,6 @@
 import type { Facts } from '../facts.ts';
 import { at, isRecord, textAt } from '../json.ts';
-import { failure, ok, skipped, type Verdict } from '../report.ts';
+import { failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'the agent';
@@ -11,7 +11,7 @@ export const AGENT_CHECKS: readonly Check<Facts>[] = [
   { id: 'corrupt-blobs', group: GROUP, run: corruptBlobs },
 ];
 
-async function agent(facts: Facts): Promise<Verdict> {
+async function agent(facts: Facts): Promise<CheckResult> {
   const { origin } = facts.agent;
   let readiness;
   try {
@@ -32,7 +32,7 @@ async function agent(facts: Facts): Promise<Verdict> {
   );
 }
 
-async function corruptBlobs(facts: Facts): Promise<Verdict> {
+async function corruptBlobs(facts: Facts): Promise<CheckResult> {
   const bad = at(await facts.status(), 'integrity', 'bad');
   if (!isRecord(bad)) return skipped('the agent does not tell of its blobs');
   const digests = Object.keys(bad);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
 import { doctorStage, type DoctorStage } from '../../testing/doctor-facts.ts';
-import { judgeCertificates } from './certificate-checks.ts';
+import { certificatesResult } from './certificate-checks.ts';
 
 /** Whether certificates can be made here. */
 const OPENSSL = spawnSync('openssl', ['version']).status === 0;
@@ -56,9 +56,9 @@ describe('certificates', () => {
     const long = makeCertificate(stage, 'long.crt', 60);
     const short = makeCertificate(stage, 'short.crt', 5);
     const now = Date.now();
-    assert.equal((await judgeCertificates([long], now)).outcome, 'ok');
-    assert.equal((await judgeCertificates([long, short], now)).outcome, 'warning');
-    assert.equal((await judgeCertificates([short], now + 6 * DAY_MS)).outcome, 'failure');
+    assert.equal((await certificatesResult([long], now)).outcome, 'ok');
+    assert.equal((await certificatesResult([long, short], now)).outcome, 'warning');
+    assert.equal((await certificatesResult([short], now + 6 * DAY_MS)).outcome, 'failure');
   });
 
   it('looks at client certificates, the server, and the agent', { skip: !OPENSSL }, async (t) => {

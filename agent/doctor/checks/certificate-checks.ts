@@ -7,7 +7,7 @@ import type { HostOptions } from '../../hosts/hosts-toml.ts';
 import { located } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
 import { NoRegularFileError, readRegularFile } from '../regular-file.ts';
-import { CouldNotLook, failure, ok, warning, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 /** Certificates that end within so many days are told of. */
@@ -26,7 +26,7 @@ export const CERTIFICATE_CHECKS: readonly Check<Facts>[] = [
   { id: 'registries-yaml', group: GROUP, run: registriesYaml },
 ];
 
-async function certificates(facts: Facts): Promise<Verdict> {
+async function certificates(facts: Facts): Promise<CheckResult> {
   const { cert, ca } = facts.init.tls;
   const named = new Set([cert, ca].filter((file) => file !== ''));
   for (const { path, hosts } of await facts.files()) {
@@ -43,16 +43,16 @@ async function certificates(facts: Facts): Promise<Verdict> {
       if (file !== undefined && isAbsolute(file) && existsSync(file)) named.add(file);
     }
   }
-  return await judgeCertificates([...named].slice(0, MAX_FILES), Date.now());
+  return await certificatesResult([...named].slice(0, MAX_FILES), Date.now());
 }
 
-async function registriesYaml(facts: Facts): Promise<Verdict> {
+async function registriesYaml(facts: Facts): Promise<CheckResult> {
   const yaml = await facts.registriesYaml();
   if (yaml === undefined) return ok('there is no registries.yaml of k3s here');
   const { path, parsed, problem = '' } = yaml;
   const remedy = `peerglass check-registries ${path}`;
   if (parsed === undefined) {
-    if (problem.includes('not permitted')) throw new CouldNotLook(problem);
+    if (problem.includes('not permitted')) throw new CheckSkippedError(problem);
     return failure(problem, remedy);
   }
   const { findings } = parsed;
@@ -64,7 +64,10 @@ async function registriesYaml(facts: Facts): Promise<Verdict> {
 }
 
 /** @param now milliseconds since 1970 */
-export async function judgeCertificates(files: readonly string[], now: number): Promise<Verdict> {
+export async function certificatesResult(
+  files: readonly string[],
+  now: number,
+): Promise<CheckResult> {
   if (files.length === 0)
     return ok('no certificate is named by hosts.toml, registries.yaml or the agent');
   const bad: string[] = [];

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { contentFolder } from '../containerd/effective-config.ts';
 import type { Facts } from '../facts.ts';
 import { textAt } from '../json.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 import { versionOf } from './containerd-checks.ts';
 
@@ -23,7 +23,7 @@ async function imagesSection(facts: Facts): Promise<string> {
   return major >= 2 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri';
 }
 
-async function configPath(facts: Facts): Promise<Verdict> {
+async function configPath(facts: Facts): Promise<CheckResult> {
   const { configPath: path, file } = await facts.config();
   const remedy = `in ${file}:\n[plugins."${await imagesSection(facts)}".registry]\n  config_path = "${facts.certsFolder}"\nthen systemctl restart containerd`;
   if (path === '') {
@@ -51,7 +51,7 @@ async function configPath(facts: Facts): Promise<Verdict> {
   return ok(`containerd reads the hosts.toml files in ${path}`);
 }
 
-async function discardUnpackedLayers(facts: Facts): Promise<Verdict> {
+async function discardUnpackedLayers(facts: Facts): Promise<CheckResult> {
   const { discardUnpackedLayers: discards, file } = await facts.config();
   if (!discards) return ok('layers stay after they are unpacked');
   const section = await imagesSection(facts);
@@ -75,7 +75,7 @@ const LOCAL_SNAPSHOTTERS: ReadonlySet<string> = new Set([
   'zfs',
 ]);
 
-async function snapshotter(facts: Facts): Promise<Verdict> {
+async function snapshotter(facts: Facts): Promise<CheckResult> {
   const { snapshotter: name, file } = await facts.config();
   if (name === '') return skipped('containerd does not tell which snapshotter it uses');
   if (LOCAL_SNAPSHOTTERS.has(name)) return ok(`${name} keeps whole layers`);
@@ -85,7 +85,7 @@ async function snapshotter(facts: Facts): Promise<Verdict> {
   );
 }
 
-async function contentPath(facts: Facts): Promise<Verdict> {
+async function contentPath(facts: Facts): Promise<CheckResult> {
   const real = contentFolder(await facts.cri());
   const used = textAt(await facts.status(), 'settings', 'contentPath');
   if (real === undefined || used === undefined) {

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { doctorStage } from '../../testing/doctor-facts.ts';
-import { judgeVersion } from './containerd-checks.ts';
+import { versionResult } from './containerd-checks.ts';
 
 describe('containerd-reachable', () => {
   it('is ok when containerd answers', async (t) => {
@@ -63,7 +63,7 @@ describe('containerd-version', () => {
     ['a1b2c3', 'warning'],
   ] as const) {
     it(`${version}: ${outcome}`, async (t) => {
-      assert.equal(judgeVersion(version).outcome, outcome);
+      assert.equal(versionResult(version).outcome, outcome);
       const { find } = await doctorStage(t, { version });
       assert.equal((await find('containerd-version')).outcome, outcome);
     });

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 
-import { KNOWN_SOCKETS } from '../containerd/places.ts';
+import { KNOWN_SOCKETS } from '../containerd/distributions.ts';
 import { NoCriError } from '../containerd/cri-client.ts';
 import type { Facts } from '../facts.ts';
-import { CouldNotLook, failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'containerd';
@@ -15,7 +15,7 @@ export const CONTAINERD_CHECKS: readonly Check<Facts>[] = [
   { id: 'cri-plugin', group: GROUP, run: criPlugin },
 ];
 
-async function reachable(facts: Facts): Promise<Verdict> {
+async function reachable(facts: Facts): Promise<CheckResult> {
   const { socketPath } = facts;
   const entry = await stat(socketPath).catch((error: unknown) => error);
   if (entry instanceof Error) {
@@ -32,7 +32,7 @@ async function reachable(facts: Facts): Promise<Verdict> {
   try {
     return ok(`containerd ${await facts.version()} answers at ${socketPath}`);
   } catch (error) {
-    if (error instanceof CouldNotLook) throw error;
+    if (error instanceof CheckSkippedError) throw error;
     return failure(
       `nothing answers at ${socketPath}: ${reasonOf(error)}`,
       'systemctl status containerd; journalctl -u containerd',
@@ -47,13 +47,13 @@ function reasonOf(error: unknown): string {
   return message || String(error);
 }
 
-async function supportedVersion(facts: Facts): Promise<Verdict> {
+async function supportedVersion(facts: Facts): Promise<CheckResult> {
   await facts.reachable();
-  return judgeVersion(await facts.version());
+  return versionResult(await facts.version());
 }
 
 /** Versions that were tested or read: 1.6 to 2.x. */
-export function judgeVersion(version: string): Verdict {
+export function versionResult(version: string): CheckResult {
   const parts = versionOf(version);
   if (parts === undefined) {
     return warning(
@@ -83,7 +83,7 @@ export function versionOf(version: string): readonly [number, number] | undefine
   return match === null ? undefined : [Number(match[1]), Number(match[2])];
 }
 
-async function criPlugin(facts: Facts): Promise<Verdict> {
+async function criPlugin(facts: Facts): Promise<CheckResult> {
   await facts.reachable();
   try {
     await facts.cri();

@@ -1,7 +1,7 @@
 import { DEFAULT_FOLDER, registryFolders } from '../../hosts/hosts-toml.ts';
-import { isMirror, mirrorPlaces, urlOf, type RegistryFile } from '../certs-folder.ts';
+import { isMirror, mirrorPositions, urlOf, type RegistryFile } from '../certs-folder.ts';
 import type { Facts } from '../facts.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 import { versionOf } from './containerd-checks.ts';
 
@@ -25,7 +25,7 @@ function configuration(facts: Facts, ...flags: readonly string[]): string {
   ].join(' ');
 }
 
-async function hostsFile(facts: Facts): Promise<Verdict> {
+async function hostsFile(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   const absent: string[] = [];
   const silent: string[] = [];
@@ -73,10 +73,10 @@ async function hostsFile(facts: Facts): Promise<Verdict> {
 
 /** Which of the hosts is the mirror, from 0; -1 for none. */
 function mirrorPlace(file: RegistryFile, facts: Facts): number {
-  return mirrorPlaces(file, facts.init.mirrorTargets)[0] ?? -1;
+  return mirrorPositions(file, facts.init.mirrorTargets)[0] ?? -1;
 }
 
-async function hostsHidden(facts: Facts): Promise<Verdict> {
+async function hostsHidden(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   if (!(await facts.registries()).includes(DEFAULT_FOLDER)) {
     return ok('registries are named one by one, each has its own folder');
@@ -97,7 +97,7 @@ function hides(file: RegistryFile, facts: Facts): boolean {
   return mirrorPlace(file, facts) < 0;
 }
 
-async function hostsValid(facts: Facts): Promise<Verdict> {
+async function hostsValid(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   const version = versionOf(await facts.version().catch(() => ''));
   const broken = files.flatMap(({ path, problem }) =>
@@ -141,7 +141,7 @@ async function hostsValid(facts: Facts): Promise<Verdict> {
   return present === 0 ? skipped('there is no hosts.toml') : ok(`${present} files are valid`);
 }
 
-async function hostsServer(facts: Facts): Promise<Verdict> {
+async function hostsServer(facts: Facts): Promise<CheckResult> {
   const wrong: string[] = [];
   const closed: string[] = [];
   let looked = 0;

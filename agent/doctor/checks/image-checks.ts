@@ -1,7 +1,7 @@
 import { parseReference } from '../../oci/reference.ts';
 import type { Facts } from '../facts.ts';
-import { findMissingLayers, type ImageNames } from '../images.ts';
-import { ok, warning, failure, type Verdict } from '../report.ts';
+import { findMissingLayers, type ImageNames } from '../missing-layers.ts';
+import { ok, warning, failure, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'images on this node';
@@ -13,7 +13,7 @@ export const IMAGE_CHECKS: readonly Check<Facts>[] = [
   { id: 'image-names', group: GROUP, run: imageNames },
 ];
 
-async function missingLayers(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function missingLayers(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const { looked, missing, all } = await findMissingLayers(facts.containerd, signal);
   const scope = looked < all ? `the first ${looked} of ${all} images` : `${all} images`;
@@ -28,7 +28,7 @@ async function missingLayers(facts: Facts, signal: AbortSignal): Promise<Verdict
 /** Names in another namespace that are named; the rest is counted. */
 const MAX_NAMED = 50;
 
-async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const { namespace } = facts.init;
   if (namespace === 'default') return ok('the agent shares the namespace default');
@@ -45,7 +45,7 @@ async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<Verdic
   );
 }
 
-async function imageNames(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function imageNames(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const images: ImageNames = await facts.containerd.images(signal);
   const nameless = namesWithoutRegistry(images);

@@ -3,13 +3,13 @@ import { dirname, join, resolve } from 'node:path';
 import type tls from 'node:tls';
 
 import { requestFrom, requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
-import { mirrorPlaces, urlOf } from '../certs-folder.ts';
+import { mirrorPositions, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
 import { at } from '../json.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
 import { readRegularFile } from '../regular-file.ts';
-import { CouldNotLook, failure, ok, skipped, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'ports of this node';
@@ -26,14 +26,14 @@ const MIRROR_MS = 2_000;
 /** Targets that are asked. */
 const MAX_TARGETS = 8;
 
-async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   const targets = await mirrorTargets(facts);
   if (targets.length === 0) return skipped('no hosts.toml names the mirror: see hosts-file');
   const { from, note } = await containerdNetwork(facts);
   const results = await Promise.all(
     targets.map(async (target) => ({
       origin: target.origin,
-      answer: judged(target, await ask(from, target, signal)),
+      answer: asContainerdSees(target, await ask(from, target, signal)),
     })),
   );
   const silent = results.flatMap(({ origin, answer }) =>
@@ -47,7 +47,7 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
   const all = results.map(({ origin }) => origin).join(', ');
   if (silent.length === 0) return ok(`${all} answers${note ?? ' where containerd stands'}`);
   if (note !== undefined && !distrusts) {
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       `${all} does not answer where doctor stands, which says nothing:${note}`,
     );
   }
@@ -61,7 +61,7 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
 }
 
 /** containerd goes by the certificate where a file says how it asks, unless it is told not to. */
-function judged({ verifies }: Target, answer: NamespaceAnswer): NamespaceAnswer {
+function asContainerdSees({ verifies }: Target, answer: NamespaceAnswer): NamespaceAnswer {
   if ('error' in answer || verifies) return answer;
   const { status, headers, body } = answer;
   return { status, headers, body };
@@ -90,7 +90,7 @@ async function mirrorTargets(facts: Facts): Promise<Target[]> {
   for (const url of told) addTarget(targets, url, { verifies: false });
   for (const file of await facts.files()) {
     const folder = dirname(file.path);
-    for (const place of mirrorPlaces(file, told)) {
+    for (const place of mirrorPositions(file, told)) {
       const host = file.hosts?.hosts[place];
       if (host === undefined) continue;
       const [[certificate, key = certificate] = []] = host.client ?? [];
@@ -121,7 +121,7 @@ async function containerdNetwork(facts: Facts): Promise<{ from?: string; note?: 
     const same = await sharesNamespace(pid, 'net');
     return same === true ? {} : { from: `/proc/${pid}/ns/net` };
   } catch (error) {
-    if (!(error instanceof CouldNotLook)) throw error;
+    if (!(error instanceof CheckSkippedError)) throw error;
     return { note: ` (asked from where doctor stands: ${error.message})` };
   }
 }
@@ -153,7 +153,7 @@ async function ask(
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       `containerd has a network of its own, and it cannot be entered (${why}); run doctor as root`,
       { cause: error },
     );
@@ -169,7 +169,7 @@ function systemAuthorities(): readonly string[] {
   return getCACertificates?.('system') ?? rootCertificates;
 }
 
-async function routerPort(facts: Facts): Promise<Verdict> {
+async function routerPort(facts: Facts): Promise<CheckResult> {
   const port = facts.init.routerPort;
   const listeners = await listenersAt(port);
   const [listener] = listeners;
@@ -202,7 +202,7 @@ async function routerPort(facts: Facts): Promise<Verdict> {
 const EMBEDDED_REMEDY =
   'remove embedded-registry from /etc/rancher/k3s/config.yaml on the servers (or --embedded-registry from their unit), and restart k3s\nor move ours on every node: K3S_P2P_PORT is read by both, --router-addr :5011 by ours alone';
 
-async function embeddedMirror(facts: Facts): Promise<Verdict> {
+async function embeddedMirror(facts: Facts): Promise<CheckResult> {
   const file = facts.init.k3sConfig;
   const files = [file, ...(await dropIns(`${file}.d`))];
   let readable = 0;
@@ -210,7 +210,7 @@ async function embeddedMirror(facts: Facts): Promise<Verdict> {
     const text = await readRegularFile(each).catch((error: unknown) => error);
     if (text instanceof Error) {
       if ('code' in text && text.code === 'ENOENT') continue;
-      throw new CouldNotLook(`${each} cannot be read (${text.message}); run doctor as root`);
+      throw new CheckSkippedError(`${each} cannot be read (${text.message}); run doctor as root`);
     }
     readable += 1;
     if (/^\s*["']?embedded-registry["']?\s*:\s*["']?true\b/m.test(String(text))) {

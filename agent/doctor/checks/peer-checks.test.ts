@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { freePort } from '../../testing/agent-program.ts';
 import { doctorStage, serve, serveAgent } from '../../testing/doctor-facts.ts';
 import type { Finding } from '../report.ts';
-import { judgeSkew } from './peer-checks.ts';
+import { skewResult } from './peer-checks.ts';
 
 async function find(
   t: TestContext,
@@ -144,8 +144,8 @@ describe('clock-skew', () => {
 
   it('tells whose clock it is', () => {
     const at = (aheadMs: number) => ({ origin: 'http://a', aheadMs });
-    assert.match(judgeSkew([at(-90_000), at(-91_000)]).reason, /^the clock of this node/);
-    assert.match(judgeSkew([at(-90_000), at(100)]).reason, /^the clocks of 1 of 2 peers/);
-    assert.equal(judgeSkew([]).outcome, 'skipped');
+    assert.match(skewResult([at(-90_000), at(-91_000)]).reason, /^the clock of this node/);
+    assert.match(skewResult([at(-90_000), at(100)]).reason, /^the clocks of 1 of 2 peers/);
+    assert.equal(skewResult([]).outcome, 'skipped');
   });
 });

@@ -1,7 +1,7 @@
 import type { Facts } from '../facts.ts';
 import { at, textAt } from '../json.ts';
 import { askPeers, type PeerAnswer } from '../network/peer-answers.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'peers';
@@ -14,7 +14,7 @@ export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'clock-skew', group: GROUP, run: clockSkew },
 ];
 
-async function peers(facts: Facts): Promise<Verdict> {
+async function peers(facts: Facts): Promise<CheckResult> {
   const status = await facts.status();
   const count = at(status, 'directory', 'peers');
   if (typeof count !== 'number') return skipped('the agent does not tell of its peers');
@@ -26,7 +26,7 @@ async function peers(facts: Facts): Promise<Verdict> {
   );
 }
 
-async function bootstrapAddresses(facts: Facts): Promise<Verdict> {
+async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
   const status = await facts.status();
   const bootstrap = at(status, 'directory', 'bootstrap');
   const named = at(bootstrap, 'named');
@@ -58,7 +58,7 @@ async function answersOf(facts: Facts): Promise<PeerAnswer[]> {
   return await asked;
 }
 
-async function peerRegistry(facts: Facts): Promise<Verdict> {
+async function peerRegistry(facts: Facts): Promise<CheckResult> {
   const all = await answersOf(facts);
   if (all.length === 0) return skipped('no peers to ask');
   const closed = all.flatMap(({ origin, unreachable }) =>
@@ -75,17 +75,17 @@ async function peerRegistry(facts: Facts): Promise<Verdict> {
 /** Differences from which the clocks are told of, in milliseconds. */
 const SKEW = { warning: 30_000, failure: 300_000 };
 
-async function clockSkew(facts: Facts): Promise<Verdict> {
+async function clockSkew(facts: Facts): Promise<CheckResult> {
   const known = (await answersOf(facts)).flatMap(({ origin, aheadMs }) =>
     aheadMs === undefined ? [] : [{ origin, aheadMs }],
   );
-  return judgeSkew(known);
+  return skewResult(known);
 }
 
 /** @param known by how much the clocks of peers are ahead of ours, in milliseconds */
-export function judgeSkew(
+export function skewResult(
   known: readonly { readonly origin: string; readonly aheadMs: number }[],
-): Verdict {
+): CheckResult {
   if (known.length === 0) return skipped('no peer told its time');
   const off = known.filter(({ aheadMs }) => Math.abs(aheadMs) > SKEW.warning);
   if (off.length === 0) return ok(`the clocks of ${known.length} peers agree with this one`);

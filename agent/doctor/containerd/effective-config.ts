@@ -9,7 +9,7 @@ import { parse } from 'smol-toml';
 import { codeOf } from '../../errors/system-error.ts';
 import { at, isRecord, textAt } from '../json.ts';
 import { readRegularFile } from '../regular-file.ts';
-import { CouldNotLook } from '../report.ts';
+import { CheckSkippedError } from '../report.ts';
 import type { CriStatus } from './cri-client.ts';
 import { sharesNamespace, type RunningProcess } from './process.ts';
 
@@ -86,7 +86,7 @@ async function configTree(sources: ConfigSources): Promise<{ file: string; tree:
   const seen = here === false ? `/proc/${running.pid}/root${resolve('/', file)}` : file;
   const tree = await readTree(seen);
   if (at(tree, 'imports') !== undefined) {
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       `${file} imports others, and \`containerd config dump\` cannot be run from here; run doctor as root on the node itself`,
     );
   }
@@ -111,16 +111,16 @@ async function dump({ pid, command }: RunningProcess, file: string): Promise<unk
 async function readTree(file: string): Promise<unknown> {
   try {
     const { size } = await stat(file);
-    if (size > MAX_BYTES) throw new CouldNotLook(`${file} has ${size} bytes, too many`);
+    if (size > MAX_BYTES) throw new CheckSkippedError(`${file} has ${size} bytes, too many`);
     return parse(await readRegularFile(file));
   } catch (error) {
-    if (error instanceof CouldNotLook) throw error;
+    if (error instanceof CheckSkippedError) throw error;
     const code = codeOf(error) ?? '';
     // Without a file containerd goes by its defaults.
     if (code === 'ENOENT' && file.endsWith(DEFAULT_FILE)) return {};
     const why =
       code === 'EACCES' || code === 'EPERM' ? 'it may be read by root only' : code || 'not TOML';
-    throw new CouldNotLook(`${file} cannot be read: ${why}`, { cause: error });
+    throw new CheckSkippedError(`${file} cannot be read: ${why}`, { cause: error });
   }
 }
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { codeOf } from '../../errors/system-error.ts';
 import { socketDescriptor } from '../../native/kernel.ts';
 import { Libc } from '../../native/libc.ts';
-import { CouldNotLook } from '../report.ts';
+import { CheckSkippedError } from '../report.ts';
 
 /** A process as seen from here. */
 export interface RunningProcess {
@@ -26,7 +26,7 @@ export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise
   } catch (error) {
     const code = codeOf(error);
     if (code !== 'EACCES' && code !== 'EPERM') throw error;
-    throw new CouldNotLook(`${socketPath} may be opened by root only; run doctor as root`, {
+    throw new CheckSkippedError(`${socketPath} may be opened by root only; run doctor as root`, {
       cause: error,
     });
   } finally {
@@ -50,12 +50,14 @@ export async function processBehind(
     pid = new Libc().peerProcess(socketDescriptor(socket) ?? -1);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new CouldNotLook(`the process of containerd cannot be found: ${why}`, { cause: error });
+    throw new CheckSkippedError(`the process of containerd cannot be found: ${why}`, {
+      cause: error,
+    });
   } finally {
     socket.destroy();
   }
   if (pid <= 0) {
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       'the process of containerd is not visible from here; run doctor on the node itself, or in a container with hostPID',
     );
   }

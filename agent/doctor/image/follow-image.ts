@@ -5,9 +5,9 @@ import { parseDigest, type Digest } from '../../oci/digest.ts';
 import { tagName, type Reference } from '../../oci/reference.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import type { Facts } from '../facts.ts';
-import { readManifest } from '../images.ts';
+import { readManifest } from '../missing-layers.ts';
 import { HAS_IT, type ImagePart, type ImageReport } from './image-report.ts';
-import { readTree, type Piece } from './manifest-tree.ts';
+import { readImageTree, type ImageDescriptor } from './manifest-tree.ts';
 import { MirrorClient } from './mirror-client.ts';
 import { nameOf } from './qualify.ts';
 import { policyOf, settingsOf, type Settings } from './settings.ts';
@@ -40,7 +40,7 @@ export class ImageFollower {
     const identity = await this.#facts.identity();
     const origin = this.#mirrorOrigin(settings);
     const mirror = new MirrorClient(origin, reference, identity);
-    const trace = new Trace(this.#facts, settings, reference, mirror);
+    const trace = new ImageTrace(this.#facts, settings, reference, mirror);
 
     const parts: ImagePart[] = [];
     let root: Digest | undefined = reference.digest;
@@ -79,9 +79,9 @@ export class ImageFollower {
     }
   }
 
-  async #pieces(trace: Trace, root: Digest, signal: AbortSignal): Promise<Piece[]> {
+  async #pieces(trace: ImageTrace, root: Digest, signal: AbortSignal): Promise<ImageDescriptor[]> {
     try {
-      const tree = await readTree(root, (digest) => trace.manifest(digest, signal));
+      const tree = await readImageTree(root, (digest) => trace.manifest(digest, signal));
       if (tree.otherPlatforms > 0) {
         this.#notes.push(`manifests of ${tree.otherPlatforms} other platforms are left out`);
       }
@@ -118,7 +118,7 @@ export class ImageFollower {
 }
 
 /** Finds out who has the pieces of one repository. */
-class Trace {
+class ImageTrace {
   readonly #facts: Facts;
   readonly #settings: Settings;
   readonly #reference: Reference;
@@ -171,7 +171,7 @@ class Trace {
     };
   }
 
-  async piece(piece: Piece, signal: AbortSignal): Promise<ImagePart> {
+  async piece(piece: ImageDescriptor, signal: AbortSignal): Promise<ImagePart> {
     const { kind, digest, size } = piece;
     const path = kind === 'index' || kind === 'manifest' ? 'manifests' : 'blobs';
     const base = { kind, key: digest, ...(size !== undefined && { size }) };

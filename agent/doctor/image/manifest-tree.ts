@@ -4,7 +4,7 @@ import { isManifestType } from '../../oci/media-type.ts';
 import { at } from '../json.ts';
 
 /** A piece of an image. */
-export interface Piece {
+export interface ImageDescriptor {
   readonly kind: 'index' | 'manifest' | 'config' | 'layer';
   readonly digest: Digest;
   /** In bytes; of the root it is not known. */
@@ -12,8 +12,8 @@ export interface Piece {
 }
 
 /** What an image consists of, for this platform. */
-export interface PieceTree {
-  readonly pieces: readonly Piece[];
+export interface ImageTree {
+  readonly pieces: readonly ImageDescriptor[];
   /** Manifests of an index that are not for this platform. */
   readonly otherPlatforms: number;
   /** Manifests that could not be had. */
@@ -30,10 +30,10 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
  * @param read gives the bytes of a manifest, or nothing
  * @throws ManifestError for bytes that are none
  */
-export async function readTree(
+export async function readImageTree(
   root: Digest,
   read: (digest: Digest) => Promise<Uint8Array | undefined>,
-): Promise<PieceTree> {
+): Promise<ImageTree> {
   const bytes = await read(root);
   if (bytes === undefined) {
     return { pieces: [{ kind: 'manifest', digest: root }], otherPlatforms: 0, unread: [root] };
@@ -41,23 +41,23 @@ export async function readTree(
   const { children } = parseManifest(bytes);
   const manifests = children.filter(({ mediaType }) => isManifestType(mediaType));
   if (manifests.length === 0)
-    return { pieces: piecesOf(root, bytes), otherPlatforms: 0, unread: [] };
+    return { pieces: descriptorsOf(root, bytes), otherPlatforms: 0, unread: [] };
 
   const ours = new Set(digestsForThisPlatform(bytes));
   const chosen = ours.size === 0 ? manifests : manifests.filter(({ digest }) => ours.has(digest));
-  const pieces: Piece[] = [{ kind: 'index', digest: root, size: bytes.length }];
+  const pieces: ImageDescriptor[] = [{ kind: 'index', digest: root, size: bytes.length }];
   const unread: Digest[] = [];
   for (const { digest, size } of chosen) {
     const manifest = await read(digest);
     if (manifest === undefined) {
       pieces.push({ kind: 'manifest', digest, size });
       unread.push(digest);
-    } else pieces.push(...piecesOf(digest, manifest));
+    } else pieces.push(...descriptorsOf(digest, manifest));
   }
   return { pieces, otherPlatforms: manifests.length - chosen.length, unread };
 }
 
-function piecesOf(digest: Digest, bytes: Uint8Array): Piece[] {
+function descriptorsOf(digest: Digest, bytes: Uint8Array): ImageDescriptor[] {
   const [config, ...layers] = parseManifest(bytes).children;
   const known = new Set<string>();
   return [

@@ -1,6 +1,6 @@
 import { requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
 import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
-import type { AgentPeer } from '../agent-facts.ts';
+import type { AgentPeer } from '../agent-client.ts';
 import type { ClientIdentity } from '../facts.ts';
 import { HAS_IT, type Holder } from './image-report.ts';
 

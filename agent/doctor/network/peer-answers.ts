@@ -1,5 +1,5 @@
 import { requestHere } from '../../native/network-namespace.ts';
-import type { AgentPeer } from '../agent-facts.ts';
+import type { AgentPeer } from '../agent-client.ts';
 import type { ClientIdentity } from '../facts.ts';
 
 /** Peers that are asked: enough to see a pattern. */

@@ -17,7 +17,7 @@ import { recordKeyOf, targetOf } from './key.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
 import type { ProviderRecords } from './provider-records.ts';
-import type { RequestBudget } from './request-budget.ts';
+import type { RequestRateLimiter } from './request-rate-limiter.ts';
 import type { Refusal, RoutingObserver } from '../routing-observer.ts';
 
 /** Bytes of a request at most: a key, and in ADD_PROVIDER one peer with its addresses. */
@@ -43,7 +43,7 @@ export interface DhtServerComponents {
   readonly membership: Membership;
   readonly addressBook: AddressBook;
   readonly addresses: OwnAddresses;
-  readonly budget: RequestBudget;
+  readonly budget: RequestRateLimiter;
   readonly observer: RoutingObserver;
   readonly logger: Logger;
 }
@@ -54,7 +54,7 @@ export interface DhtServerComponents {
  * libp2p specification "kad-dht" asks for. Values are not kept: Spegel's network has none.
  *
  * Whatever a peer sends, it costs it its own stream at most: messages are bounded in size and time, and one
- * that asks faster than its budget allows is read later (see {@link RequestBudget}).
+ * that asks faster than its budget allows is read later (see {@link RequestRateLimiter}).
  */
 export class DhtServer {
   readonly #components: DhtServerComponents;

@@ -6,7 +6,7 @@ import type { PeerId } from '@libp2p/interface';
 export const K = 20;
 
 /** Something that has a place in the key space. */
-export interface Placed {
+export interface KeySpacePoint {
   /** The first 32 bits of its place, see {@link prefixOf}. */
   readonly prefix: number;
 }
@@ -40,7 +40,7 @@ export function peerBytes(multihash: Uint8Array): string {
  * The `count` candidates closest to the target by XOR distance, closest first. One pass: most candidates are
  * farther than the `count` closest so far, and cost a comparison.
  */
-export function closest<T extends Placed>(
+export function closest<T extends KeySpacePoint>(
   target: number,
   candidates: readonly T[],
   count: number,

@@ -28,7 +28,7 @@ export interface ProviderRecordsInit {
   /** Default {@link MAX_RECORDS_PER_PEER}. */
   readonly maxRecordsPerPeer?: number;
   /** Called when a peer has placed a record, or placed it again. */
-  readonly onPlaced?: (recordKey: string, peerId: string) => void;
+  readonly onProvided?: (recordKey: string, peerId: string) => void;
   /** Milliseconds on a clock that never jumps; default `performance.now`. */
   readonly now?: () => number;
 }
@@ -60,7 +60,7 @@ export class ProviderRecords {
     this.#validityMs = init.validityMs ?? DEFAULT_VALIDITY_MS;
     this.#maxRecords = init.maxRecords ?? MAX_RECORDS;
     this.#maxRecordsPerPeer = init.maxRecordsPerPeer ?? MAX_RECORDS_PER_PEER;
-    this.#onPlaced = init.onPlaced ?? (() => undefined);
+    this.#onPlaced = init.onProvided ?? (() => undefined);
     this.#now = init.now ?? (() => performance.now());
   }
 

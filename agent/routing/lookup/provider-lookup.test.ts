@@ -49,7 +49,7 @@ beforeEach(async () => {
   suppressions = new NegativeCache();
   records = new ProviderRecords({
     ownPeerId: self.text,
-    onPlaced: (key) => {
+    onProvided: (key) => {
       lookup.noticePlaced(key);
     },
   });

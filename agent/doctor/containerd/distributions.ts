@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 
 /** Where a distribution has containerd's socket and its folder of hosts.toml files. */
-interface Place {
+interface Distribution {
   readonly socket: string;
   readonly certs: string;
 }
 
 /** The first whose socket is there is taken; k3s and RKE2 share a socket. */
-const PLACES: readonly Place[] = [
+const DISTRIBUTIONS: readonly Distribution[] = [
   { socket: '/run/containerd/containerd.sock', certs: '/etc/containerd/certs.d' },
   {
     socket: '/run/k3s/containerd/containerd.sock',
@@ -24,18 +24,20 @@ const PLACES: readonly Place[] = [
   },
 ];
 
-const [FIRST] = PLACES as readonly [Place, ...Place[]];
+const [FIRST] = DISTRIBUTIONS as readonly [Distribution, ...Distribution[]];
 
 /** The sockets that are looked for, in their order. */
-export const KNOWN_SOCKETS: readonly string[] = [...new Set(PLACES.map(({ socket }) => socket))];
+export const KNOWN_SOCKETS: readonly string[] = [
+  ...new Set(DISTRIBUTIONS.map(({ socket }) => socket)),
+];
 
 /** The socket that is there; containerd's own place when none is. */
 export function findSocket(): string {
-  return PLACES.find(({ socket }) => existsSync(socket))?.socket ?? FIRST.socket;
+  return DISTRIBUTIONS.find(({ socket }) => existsSync(socket))?.socket ?? FIRST.socket;
 }
 
 /** The folder that belongs to the socket. */
-export function certsOf(socketPath: string): string {
-  const places = PLACES.filter(({ socket }) => socket === socketPath);
+export function certsFolderOf(socketPath: string): string {
+  const places = DISTRIBUTIONS.filter(({ socket }) => socket === socketPath);
   return (places.find(({ certs }) => existsSync(certs)) ?? places[0] ?? FIRST).certs;
 }

@@ -15,7 +15,7 @@ interface Account {
  * How much of this node's time each peer may take for its requests: a token bucket a peer. Nobody is refused;
  * who asks faster is read later, and the back-pressure of its streams does the rest.
  */
-export class RequestBudget {
+export class RequestRateLimiter {
   readonly #accounts = new Map<string, Account>();
   readonly #now: () => number;
 

@@ -2,7 +2,7 @@ import { option } from './option.ts';
 import { VALUE, choice } from './values.ts';
 
 /** How nodes find each other, and who has what. */
-export const DIRECTORY_OPTIONS = {
+export const ROUTING_OPTIONS = {
   'bootstrap-kind': option({
     kind: choice('dns', 'http', 'static'),
     fallback: 'static',

@@ -1,6 +1,6 @@
 import { requestHere } from '../native/network-namespace.ts';
 import { at, isRecord, textAt } from './json.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
 /** What the agent says of its readiness. */
 export interface AgentReadiness {
@@ -20,7 +20,7 @@ export interface AgentPeer {
 const TIMEOUT_MS = 2_000;
 
 /** Asks the agent of this node at its own endpoints. */
-export class AgentFacts {
+export class AgentClient {
   /** Base URL of `--metrics-addr`. */
   readonly origin: string;
 
@@ -37,7 +37,7 @@ export class AgentFacts {
     const { status, json } = await this.#get('/readyz');
     const checks = at(json, 'checks');
     if (!isRecord(checks)) {
-      throw new CouldNotLook(`${this.origin}/readyz answers ${status}, and is not our agent`);
+      throw new CheckSkippedError(`${this.origin}/readyz answers ${status}, and is not our agent`);
     }
     const reasons = Object.entries(checks)
       .filter(([, check]) => at(check, 'ok') !== true)
@@ -67,7 +67,7 @@ export class AgentFacts {
   async #debug(path: string): Promise<unknown> {
     const { status, json } = await this.#get(path);
     if (status === 200) return json;
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       status === 404
         ? `the agent does not serve ${path.split('?')[0] ?? ''}: it runs with --debug-web-enabled=false, or is older`
         : `the agent answers ${status} to ${path.split('?')[0] ?? ''}`,
@@ -78,7 +78,7 @@ export class AgentFacts {
     const url = `${this.origin}${path}`;
     const answer = await requestHere({ url, method: 'GET', timeoutMs: TIMEOUT_MS });
     if ('error' in answer) {
-      throw new CouldNotLook(`the agent does not answer at ${this.origin} (${answer.error})`);
+      throw new CheckSkippedError(`the agent does not answer at ${this.origin} (${answer.error})`);
     }
     try {
       return { status: answer.status, json: JSON.parse(answer.body) as unknown };
