@@ -123,7 +123,7 @@ export class Libp2pRouter implements Router {
       membership,
       addressBook,
       addresses,
-      budget: new RequestRateLimiter(),
+      rateLimiter: new RequestRateLimiter(),
       observer,
       logger,
     });

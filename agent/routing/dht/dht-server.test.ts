@@ -18,7 +18,8 @@ import {
   encodeProvider,
   MESSAGE_TYPE,
 } from './dht-messages.ts';
-import { frame, FrameReader } from './frames.ts';
+import { FrameReader } from './frame-reader.ts';
+import { frame } from './frames.ts';
 import { routingKey } from './key.ts';
 import { createNode, DHT_PROTOCOL } from '../node/libp2p-node.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';

@@ -1,45 +1,42 @@
-/** What a peer may ask for at once, in records to be stored: all that one holds, twice. */
+import { LRUCache } from 'lru-cache';
+
+/** Tokens in a full bucket: twice the records that one peer may store here. Storing a record costs one token. */
 const BURST = 20_000;
-/** What it may ask for over time: a fifth of a core, and a node of Spegel that sends key by key stays below. */
-const PER_SECOND = 20_000;
-/** Peers remembered; a peer is forgotten when it has its whole budget again. */
+/** Tokens that a bucket gains per second: a fifth of a core. A Spegel node that sends key by key stays below. */
+const TOKENS_PER_SECOND = 20_000;
+/** Upper bound for the buckets; the bucket of the peer that was idle for longest is dropped first. */
 const MAX_PEERS = 10_000;
 
-interface Account {
+interface Bucket {
   tokens: number;
-  /** When they were counted. */
+  /** When the tokens were counted, in milliseconds. */
   at: number;
 }
 
 /**
- * How much of this node's time each peer may take for its requests: a token bucket a peer. Nobody is refused;
- * who asks faster is read later, and the back-pressure of its streams does the rest.
+ * Bounds the work that one peer can cause: a token bucket per peer. It refuses no request. A request beyond the rate
+ * is handled later, and the back-pressure of the peer's streams slows the peer down.
  */
 export class RequestRateLimiter {
-  readonly #accounts = new Map<string, Account>();
+  readonly #buckets = new LRUCache<string, Bucket>({ max: MAX_PEERS });
   readonly #now: () => number;
 
-  /** @param now milliseconds on a clock that never jumps */
+  /** @param now milliseconds on a clock that never jumps; default `performance.now` */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  /** Takes from the peer's budget; the milliseconds to wait before the request is handled. */
-  spend(peerId: string, cost: number): number {
+  /** Takes tokens from the peer's bucket. Returns the milliseconds to wait before the request is handled. */
+  spend(peerId: string, tokens: number): number {
     const now = this.#now();
-    const account = this.#accounts.get(peerId) ?? { tokens: BURST, at: now };
-    const earned = ((now - account.at) / 1000) * PER_SECOND;
-    account.tokens = Math.min(BURST, account.tokens + earned) - cost;
-    account.at = now;
-    if (!this.#accounts.has(peerId)) this.#open(peerId, account);
-    return account.tokens >= 0 ? 0 : (-account.tokens / PER_SECOND) * 1000;
-  }
-
-  #open(peerId: string, account: Account): void {
-    if (this.#accounts.size >= MAX_PEERS) {
-      const [oldest] = this.#accounts.keys();
-      if (oldest !== undefined) this.#accounts.delete(oldest);
+    let bucket = this.#buckets.get(peerId);
+    if (bucket === undefined) {
+      bucket = { tokens: BURST, at: now };
+      this.#buckets.set(peerId, bucket);
     }
-    this.#accounts.set(peerId, account);
+    const gained = ((now - bucket.at) / 1000) * TOKENS_PER_SECOND;
+    bucket.tokens = Math.min(BURST, bucket.tokens + gained) - tokens;
+    bucket.at = now;
+    return bucket.tokens >= 0 ? 0 : (-bucket.tokens / TOKENS_PER_SECOND) * 1000;
   }
 }

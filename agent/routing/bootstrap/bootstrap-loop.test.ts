@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { pino } from 'pino';
+
+import { until } from '../../testing/conformance/router.ts';
+import { AddressBook } from '../node/address-book.ts';
+import { createNode, type RoutingNode } from '../node/libp2p-node.ts';
+import { BootstrapLoop } from './bootstrap-loop.ts';
+import { BootstrapError, type Bootstrapper } from './bootstrapper.ts';
+import { StaticBootstrapper } from './static-bootstrapper.ts';
+
+async function startNode(t: TestContext, host: string): Promise<RoutingNode> {
+  const { node, start } = await createNode({
+    privateKey: await generateKeyPair('Ed25519'),
+    serveDht: () => undefined,
+    listen: [`/ip4/${host}/tcp/0`],
+  });
+  await start();
+  t.after(() => node.stop());
+  return node;
+}
+
+/** Starts a loop on a node; gives it with the lines that it logs. */
+function startLoop(
+  t: TestContext,
+  node: RoutingNode,
+  bootstrapper: Bootstrapper,
+): { loop: BootstrapLoop; lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const logger = pino(
+    { level: 'warn' },
+    { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  const loop = new BootstrapLoop({ node, bootstrapper, addressBook: new AddressBook(), logger });
+  loop.start();
+  t.after(() => loop.stop());
+  return { loop, lines };
+}
+
+describe('BootstrapLoop', () => {
+  it('counts a node without other peers as bootstrapped', async (t) => {
+    const node = await startNode(t, '127.0.0.42');
+    const own = String(node.services.listening.addresses()[0]);
+    const { loop } = startLoop(t, node, new StaticBootstrapper([own]));
+    await loop.firstRound;
+    assert.deepEqual(loop.status, { bootstrapped: true, named: 0, unreached: [] });
+  });
+
+  it('reports and logs once that no peer can be reached, and succeeds when one comes', async (t) => {
+    const node = await startNode(t, '127.0.0.42');
+    let address = '/ip4/127.0.1.1/tcp/9';
+    const bootstrapper: Bootstrapper = { find: () => new StaticBootstrapper([address]).find() };
+    const { loop, lines } = startLoop(t, node, bootstrapper);
+    await loop.firstRound;
+    assert.equal(loop.status.bootstrapped, false);
+    assert.match(loop.status.error ?? '', /none of 1 peers can be reached, .*127\.0\.1\.1/);
+    assert.equal(loop.status.named, 1);
+    assert.equal(loop.status.unreached.length, 1);
+
+    const peer = await startNode(t, '127.0.0.43');
+    address = String(peer.services.listening.addresses()[0]);
+    await until(() => loop.status.bootstrapped);
+    assert.deepEqual(loop.status, { bootstrapped: true, named: 1, unreached: [] });
+    assert.equal(lines.length, 1);
+    assert.equal(lines[0]?.['named'], 1);
+    assert.match(String(lines[0]['msg']), /reaches no peer.*\/debug\/status/);
+  });
+
+  it('is bootstrapped when it reaches one of several peers, and names the others', async (t) => {
+    const [node, peer] = [await startNode(t, '127.0.0.42'), await startNode(t, '127.0.0.43')];
+    const live = String(peer.services.listening.addresses()[0]);
+    const { loop } = startLoop(t, node, new StaticBootstrapper(['/ip4/127.0.1.1/tcp/9', live]));
+    await loop.firstRound;
+    assert.equal(loop.status.bootstrapped, true);
+    assert.equal(loop.status.named, 2);
+    assert.match(loop.status.unreached.join(), /^\/ip4\/127\.0\.1\.1\/tcp\/9: [^,]+$/);
+  });
+
+  it('reports why the bootstrapper has no answer', async (t) => {
+    const node = await startNode(t, '127.0.0.42');
+    const { loop } = startLoop(t, node, {
+      find: () => Promise.reject(new BootstrapError('cannot look up x: ENOTFOUND')),
+    });
+    await loop.firstRound;
+    assert.equal(loop.status.error, 'cannot look up x: ENOTFOUND');
+  });
+});
