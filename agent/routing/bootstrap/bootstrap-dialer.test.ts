@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
-import { beforeEach, describe, it, type TestContext } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { multiaddr } from '@multiformats/multiaddr';
 import { pino, type Logger } from 'pino';
 
 import { until } from '../../testing/conformance/router.ts';
+import { addressOf, startRoutingNode } from '../../testing/routing-node.ts';
 import { AddressBook } from '../node/address-book.ts';
-import { createNode, type RoutingNode } from '../node/libp2p-node.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
 import { BootstrapDialer } from './bootstrap-dialer.ts';
 
 const noSignal = new AbortController().signal;
@@ -24,47 +24,40 @@ beforeEach(() => {
   );
 });
 
-async function startNode(t: TestContext, host: string): Promise<RoutingNode> {
-  const { node, start } = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
-    serveDht: () => undefined,
-    listen: [`/ip4/${host}/tcp/0`],
-  });
-  await start();
-  t.after(() => node.stop());
-  return node;
-}
-
-const listening = (node: RoutingNode): string => String(node.services.listening.addresses()[0]);
-
 describe('BootstrapDialer', () => {
   it('connects with the peers that can be reached, and returns the others with the reason', async (t) => {
-    const [node, peer] = [await startNode(t, '127.0.0.40'), await startNode(t, '127.0.0.41')];
+    const [node, peer] = [
+      await startRoutingNode(t, '127.0.0.40'),
+      await startRoutingNode(t, '127.0.0.41'),
+    ];
     const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), logger });
     const dead = '/ip4/127.0.1.1/tcp/9';
-    const unreached = await dialer.connect([peerAt(dead), peerAt(listening(peer))], noSignal);
+    const unreached = await dialer.connect([peerAt(dead), peerAt(addressOf(peer))], noSignal);
     assert.equal(unreached.length, 1);
     assert.match(unreached[0] ?? '', /^\/ip4\/127\.0\.1\.1\/tcp\/9: ./);
     assert.equal(node.getConnections(peer.peerId).length, 1);
   });
 
   it('does not dial a peer that has connected with this node from another port', async (t) => {
-    const [node, peer] = [await startNode(t, '127.0.0.40'), await startNode(t, '127.0.0.41')];
+    const [node, peer] = [
+      await startRoutingNode(t, '127.0.0.40'),
+      await startRoutingNode(t, '127.0.0.41'),
+    ];
     const addressBook = new AddressBook();
-    await peer.dial(multiaddr(listening(node)));
+    await peer.dial(multiaddr(addressOf(node)));
     await until(() => node.getPeers().length === 1);
     const id = peer.peerId.toMultihash().bytes;
-    addressBook.set(peer.peerId.toString(), id, [multiaddr(listening(peer)).bytes]);
+    addressBook.set(peer.peerId.toString(), id, [multiaddr(addressOf(peer)).bytes]);
     const dial = t.mock.method(node, 'dial');
     const dialer = new BootstrapDialer({ node, addressBook, logger });
-    assert.deepEqual(await dialer.connect([peerAt(listening(peer))], noSignal), []);
+    assert.deepEqual(await dialer.connect([peerAt(addressOf(peer))], noSignal), []);
     assert.equal(dial.mock.callCount(), 0);
   });
 
   it('knows this node by its peer ID or by all its addresses', async (t) => {
-    const node = await startNode(t, '127.0.0.40');
+    const node = await startRoutingNode(t, '127.0.0.40');
     const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), logger });
-    const own = listening(node);
+    const own = addressOf(node);
     const foreign = '/ip4/127.0.0.41/tcp/5001';
     assert.equal(dialer.isSelf(peerAt(own)), true);
     assert.equal(dialer.isSelf(peerAt(own, foreign)), false);

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pino } from 'pino';
 
 import { until } from '../../testing/conformance/router.ts';
+import { addressOf, startRoutingNode } from '../../testing/routing-node.ts';
 import { AddressBook } from '../node/address-book.ts';
-import { createNode, type RoutingNode } from '../node/libp2p-node.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
 import { BootstrapLoop } from './bootstrap-loop.ts';
 import { BootstrapError, type Bootstrapper } from './bootstrapper.ts';
 import { StaticBootstrapper } from './static-bootstrapper.ts';
-
-async function startNode(t: TestContext, host: string): Promise<RoutingNode> {
-  const { node, start } = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
-    serveDht: () => undefined,
-    listen: [`/ip4/${host}/tcp/0`],
-  });
-  await start();
-  t.after(() => node.stop());
-  return node;
-}
 
 /** Starts a loop on a node; gives it with the lines that it logs. */
 function startLoop(
@@ -41,15 +30,15 @@ function startLoop(
 
 describe('BootstrapLoop', () => {
   it('counts a node without other peers as bootstrapped', async (t) => {
-    const node = await startNode(t, '127.0.0.42');
-    const own = String(node.services.listening.addresses()[0]);
+    const node = await startRoutingNode(t, '127.0.0.42');
+    const own = addressOf(node);
     const { loop } = startLoop(t, node, new StaticBootstrapper([own]));
     await loop.firstRound;
     assert.deepEqual(loop.status, { bootstrapped: true, named: 0, unreached: [] });
   });
 
   it('reports and logs once that no peer can be reached, and succeeds when one comes', async (t) => {
-    const node = await startNode(t, '127.0.0.42');
+    const node = await startRoutingNode(t, '127.0.0.42');
     let address = '/ip4/127.0.1.1/tcp/9';
     const bootstrapper: Bootstrapper = { find: () => new StaticBootstrapper([address]).find() };
     const { loop, lines } = startLoop(t, node, bootstrapper);
@@ -59,8 +48,8 @@ describe('BootstrapLoop', () => {
     assert.equal(loop.status.named, 1);
     assert.equal(loop.status.unreached.length, 1);
 
-    const peer = await startNode(t, '127.0.0.43');
-    address = String(peer.services.listening.addresses()[0]);
+    const peer = await startRoutingNode(t, '127.0.0.43');
+    address = addressOf(peer);
     await until(() => loop.status.bootstrapped);
     assert.deepEqual(loop.status, { bootstrapped: true, named: 1, unreached: [] });
     assert.equal(lines.length, 1);
@@ -69,8 +58,11 @@ describe('BootstrapLoop', () => {
   });
 
   it('is bootstrapped when it reaches one of several peers, and names the others', async (t) => {
-    const [node, peer] = [await startNode(t, '127.0.0.42'), await startNode(t, '127.0.0.43')];
-    const live = String(peer.services.listening.addresses()[0]);
+    const [node, peer] = [
+      await startRoutingNode(t, '127.0.0.42'),
+      await startRoutingNode(t, '127.0.0.43'),
+    ];
+    const live = addressOf(peer);
     const { loop } = startLoop(t, node, new StaticBootstrapper(['/ip4/127.0.1.1/tcp/9', live]));
     await loop.firstRound;
     assert.equal(loop.status.bootstrapped, true);
@@ -79,7 +71,7 @@ describe('BootstrapLoop', () => {
   });
 
   it('reports why the bootstrapper has no answer', async (t) => {
-    const node = await startNode(t, '127.0.0.42');
+    const node = await startRoutingNode(t, '127.0.0.42');
     const { loop } = startLoop(t, node, {
       find: () => Promise.reject(new BootstrapError('cannot look up x: ENOTFOUND')),
     });
