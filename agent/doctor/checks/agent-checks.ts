@@ -5,7 +5,7 @@ import type { Check } from '../run-checks.ts';
 
 const GROUP = 'the agent';
 
-/** What the agent says of itself. */
+/** Checks of the agent, by its own endpoints. */
 export const AGENT_CHECKS: readonly Check<Facts>[] = [
   { id: 'agent', group: GROUP, run: agent },
   { id: 'corrupt-blobs', group: GROUP, run: corruptBlobs },
@@ -34,11 +34,11 @@ async function agent(facts: Facts): Promise<CheckResult> {
 
 async function corruptBlobs(facts: Facts): Promise<CheckResult> {
   const bad = at(await facts.status(), 'integrity', 'bad');
-  if (!isRecord(bad)) return skipped('the agent does not tell of its blobs');
+  if (!isRecord(bad)) return skipped('the agent does not report its corrupt blobs');
   const digests = Object.keys(bad);
   if (digests.length === 0) return ok('no blob is known to have wrong bytes on disk');
   return failure(
-    `${digests.length} blobs of this node have wrong bytes on disk; they are not shared, but containerd unpacks them unaware`,
+    `${digests.length} blobs of this node have wrong bytes on disk; they are not shared, but containerd unpacks them without noticing`,
     'remove every image that uses them, then pull again: crictl rmi IMAGE && crictl pull IMAGE',
     digests.map((digest) => {
       const path = textAt(bad, digest, 'path');

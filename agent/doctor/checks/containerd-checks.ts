@@ -8,7 +8,7 @@ import type { Check } from '../run-checks.ts';
 
 const GROUP = 'containerd';
 
-/** containerd itself: whether it answers, its version, its CRI plugin. */
+/** Checks of containerd itself: its socket, its version and its CRI plugin. */
 export const CONTAINERD_CHECKS: readonly Check<Facts>[] = [
   { id: 'containerd-reachable', group: GROUP, run: reachable },
   { id: 'containerd-version', group: GROUP, run: supportedVersion },
@@ -40,7 +40,7 @@ async function reachable(facts: Facts): Promise<CheckResult> {
   }
 }
 
-/** The innermost message tells what the system said. */
+/** Returns the message of the innermost cause, which is the system's. */
 function reasonOf(error: unknown): string {
   let message = '';
   for (let it = error; it instanceof Error; it = it.cause) ({ message } = it);
@@ -52,12 +52,12 @@ async function supportedVersion(facts: Facts): Promise<CheckResult> {
   return versionResult(await facts.version());
 }
 
-/** Versions that were tested or read: 1.6 to 2.x. */
+/** Checks the version of containerd: 1.6 to 2.x are supported. */
 export function versionResult(version: string): CheckResult {
   const parts = versionOf(version);
   if (parts === undefined) {
     return warning(
-      `"${version}" is a version of containerd that is not known`,
+      `"${version}" is an unknown version of containerd`,
       'it may work; 1.6 to 2.x are supported',
     );
   }
@@ -77,7 +77,7 @@ export function versionResult(version: string): CheckResult {
   return ok(`containerd ${version} is supported`);
 }
 
-/** Major and minor of `1.6.20` or `v2.1.9`. */
+/** Parses major and minor of `1.6.20` or `v2.1.9`; undefined for another form. */
 export function versionOf(version: string): readonly [number, number] | undefined {
   const match = /^v?(\d+)\.(\d+)(?:[.+~-]|$)/.exec(version);
   return match === null ? undefined : [Number(match[1]), Number(match[2])];
@@ -91,7 +91,7 @@ async function criPlugin(facts: Facts): Promise<CheckResult> {
   } catch (error) {
     if (error instanceof NoCriError) {
       return failure(
-        'containerd has no CRI plugin: it is disabled, as in the file that comes with Docker, or could not be loaded because of an error in its configuration',
+        'containerd has no CRI plugin: it is disabled, as in the config.toml of Docker, or an error in its configuration kept it from being loaded',
         'remove "cri" from disabled_plugins in config.toml, look for the reason with\nctr plugins ls | grep -i cri; journalctl -u containerd | grep -i cri\nand systemctl restart containerd',
       );
     }

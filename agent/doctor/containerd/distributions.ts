@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 
-/** Where a distribution has containerd's socket and its folder of hosts.toml files. */
+/** Paths of a distribution: containerd's socket and the folder of hosts.toml files. */
 interface Distribution {
   readonly socket: string;
   readonly certs: string;
 }
 
-/** The first whose socket is there is taken; k3s and RKE2 share a socket. */
+/** The first whose socket exists is used. k3s and RKE2 have the same socket. */
 const DISTRIBUTIONS: readonly Distribution[] = [
   { socket: '/run/containerd/containerd.sock', certs: '/etc/containerd/certs.d' },
   {
@@ -26,18 +26,18 @@ const DISTRIBUTIONS: readonly Distribution[] = [
 
 const [FIRST] = DISTRIBUTIONS as readonly [Distribution, ...Distribution[]];
 
-/** The sockets that are looked for, in their order. */
+/** The sockets of all distributions, in the order in which they are tried. */
 export const KNOWN_SOCKETS: readonly string[] = [
   ...new Set(DISTRIBUTIONS.map(({ socket }) => socket)),
 ];
 
-/** The socket that is there; containerd's own place when none is. */
+/** Returns the first socket that exists, or containerd's default. */
 export function findSocket(): string {
   return DISTRIBUTIONS.find(({ socket }) => existsSync(socket))?.socket ?? FIRST.socket;
 }
 
-/** The folder that belongs to the socket. */
+/** Returns the folder of hosts.toml files of the distribution with this socket. */
 export function certsFolderOf(socketPath: string): string {
-  const places = DISTRIBUTIONS.filter(({ socket }) => socket === socketPath);
-  return (places.find(({ certs }) => existsSync(certs)) ?? places[0] ?? FIRST).certs;
+  const candidates = DISTRIBUTIONS.filter(({ socket }) => socket === socketPath);
+  return (candidates.find(({ certs }) => existsSync(certs)) ?? candidates[0] ?? FIRST).certs;
 }

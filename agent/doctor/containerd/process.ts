@@ -7,17 +7,17 @@ import { socketDescriptor } from '../../native/kernel.ts';
 import { Libc } from '../../native/libc.ts';
 import { CheckSkippedError } from '../report.ts';
 
-/** A process as seen from here. */
+/** A process that this one can see. */
 export interface RunningProcess {
   readonly pid: number;
-  /** Its command line, word by word. */
+  /** The words of its command line. */
   readonly command: readonly string[];
 }
 
 /**
- * Makes sure that rights are not what keeps this process from the socket.
+ * Checks that this process may open the socket.
  *
- * @throws CouldNotLook when it may not be opened; Error with the system's `code` when nobody listens
+ * @throws CheckSkippedError when it may not; Error with the system's `code` when nothing listens
  */
 export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise<void> {
   const socket = connect(socketPath);
@@ -35,9 +35,9 @@ export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise
 }
 
 /**
- * The process that listens at a Unix socket; the kernel tells it without any rights.
+ * Finds the process that listens on a Unix socket, by SO_PEERCRED, which needs no rights.
  *
- * @throws CouldNotLook when it runs where this process cannot see it
+ * @throws CheckSkippedError when the process is not visible from here
  */
 export async function processBehind(
   socketPath: string,
@@ -66,9 +66,9 @@ export async function processBehind(
 }
 
 /**
- * Whether another process sees the same namespace as this one.
+ * Returns whether another process is in the same namespace as this one.
  *
- * @returns `undefined` when this process may not know
+ * @returns undefined when this process may not read that
  */
 export async function sharesNamespace(
   pid: number,
