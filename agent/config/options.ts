@@ -14,8 +14,8 @@ export const COMMON_OPTIONS = {
   'log-level': option({
     kind: choice('ERROR', 'WARN', 'INFO', 'DEBUG'),
     fallback: 'INFO',
-    summary: 'least severe messages to log',
-    details: 'docs/ARCHITECTURE.md, "What is logged", says what each level means.',
+    summary: 'lowest level of messages to log',
+    details: 'docs/ARCHITECTURE.md, "What is logged", describes the levels.',
     spegel: true,
   }),
 } as const;
