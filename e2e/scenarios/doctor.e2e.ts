@@ -203,7 +203,7 @@ suite('the doctor', () => {
   );
 
   scenario(
-    'looks from the network of containerd, from outside too',
+    'looks from where containerd stands, from outside too',
     () => cluster,
     async () => {
       const node = cluster.node('trixie');
