@@ -1,4 +1,4 @@
-import { DIRECTORY_OPTIONS } from './directory-options.ts';
+import { ROUTING_OPTIONS } from './routing-options.ts';
 import { MIRROR_OPTIONS } from './hosts-options.ts';
 import { LISTENER_OPTIONS } from './listener-options.ts';
 import { option, type OptionTable, type OptionValues } from './option.ts';
@@ -14,46 +14,46 @@ export const COMMON_OPTIONS = {
   'log-level': option({
     kind: choice('ERROR', 'WARN', 'INFO', 'DEBUG'),
     fallback: 'INFO',
-    summary: 'least severe messages to log',
+    summary: 'lowest level of messages to log',
     details: 'docs/design/logging.md explains the levels.',
     spegel: true,
   }),
 } as const;
 
-/** How the agent tells containerd of itself. */
+/** How the agent configures containerd. */
 const CONFIGURE_OPTIONS = {
   configure: option({
     kind: VALUE.boolean,
     fallback: 'false',
     summary: 'configure containerd, and keep it so',
     details:
-      'As the subcommand `configuration`, once the mirror listens, and again when somebody rewrites the files, as k3s does at each start.',
+      'As the subcommand `configuration`, once the mirror listens. The files are written again after another program has changed them, as k3s does at each start.',
     spegel: false,
   }),
   'configure-remove-on-exit': option({
     kind: VALUE.boolean,
     fallback: 'false',
-    summary: 'give containerd its files back at the end',
-    details: 'As the subcommand `cleanup`, before the mirror stops to listen.',
+    summary: 'restore the files of containerd at exit',
+    details: 'As the subcommand `cleanup`, before the mirror stops listening.',
     spegel: false,
   }),
   ...MIRROR_OPTIONS,
 } as const;
 
-/** How the agent ends. */
+/** How the agent shuts down. */
 const SHUTDOWN_OPTIONS = {
   'shutdown-delay': option({
     kind: VALUE.durationOrZero,
     fallback: '0s',
-    summary: 'take requests for so long after SIGTERM',
+    summary: 'how long to serve on after SIGTERM',
     details:
-      'Not ready at once, but still serving, until everybody has heard of it who leads requests here. The chart has `3s`: so long a Service, and with it the node port, may still lead to a pod that ends.',
+      'The agent is not ready at once, but it still serves requests, until nothing routes requests to it any more. The chart sets `3s`: for that time a Service, and its node port, may still route to a pod that ends.',
     spegel: false,
   }),
   'shutdown-timeout': option({
     kind: VALUE.durationOrZero,
     fallback: '20s',
-    summary: 'for requests in flight at SIGTERM',
+    summary: 'time for requests in flight at SIGTERM',
     details:
       'Counted from the end of `--shutdown-delay`. Keep both together below `terminationGracePeriodSeconds` (30 s).',
     spegel: false,
@@ -64,22 +64,22 @@ const SHUTDOWN_OPTIONS = {
 export const REGISTRY_OPTIONS = {
   ...LISTENER_OPTIONS,
   ...STORE_OPTIONS,
-  ...DIRECTORY_OPTIONS,
+  ...ROUTING_OPTIONS,
   ...SHARING_OPTIONS,
   ...CONFIGURE_OPTIONS,
   ...TRANSFER_OPTIONS,
   ...SHUTDOWN_OPTIONS,
 } as const;
 
-/** The same by what they are about, in the order in which people are told of them. */
+/** The same options by section, in the order of the help and of the documentation. */
 export const REGISTRY_SECTIONS: Readonly<Record<string, OptionTable>> = {
-  'Where it listens': LISTENER_OPTIONS,
-  'What this node holds': STORE_OPTIONS,
-  'Who has what': DIRECTORY_OPTIONS,
-  'What is shared': SHARING_OPTIONS,
-  'What containerd is told': CONFIGURE_OPTIONS,
-  'How bytes go': TRANSFER_OPTIONS,
-  'Log and end': { ...COMMON_OPTIONS, ...SHUTDOWN_OPTIONS },
+  Listeners: LISTENER_OPTIONS,
+  'Content of this node': STORE_OPTIONS,
+  'Content routing': ROUTING_OPTIONS,
+  Sharing: SHARING_OPTIONS,
+  'Configuration of containerd': CONFIGURE_OPTIONS,
+  Transfer: TRANSFER_OPTIONS,
+  'Logging and shutdown': { ...COMMON_OPTIONS, ...SHUTDOWN_OPTIONS },
 };
 
 /** Values of `registry`. */

@@ -7,32 +7,32 @@ const DEFAULT_ENDPOINT = {
     fallback: 'false',
     summary: 'never ask the registries themselves',
     details:
-      'As in k3s, for the registries under `mirrors` of `--registries-yaml`: what neither the mirror nor an endpoint has is not found. `registry` heeds it with `--configure`.',
+      'As in k3s, for the registries under `mirrors` of `--registries-yaml`: content that neither the mirror nor an endpoint has is not found. `registry` applies it with `--configure`.',
     spegel: false,
   }),
 } as const;
 
-/** Where `registry` learns from k3s which registries are mirrored. */
+/** How `registry` takes the mirrored registries from k3s. */
 export const SHARED_BY_REGISTRIES = {
   'registries-yaml': option({
     kind: VALUE.path,
     fallback: 'auto',
     summary: 'share what this file of k3s mirrors',
     details:
-      'k3s\' registries.yaml: the registries under `mirrors` are shared, `"*"` means all, and those of the node itself are skipped, as with the mirror embedded in k3s. `auto`: `/etc/rancher/k3s/registries.yaml` or `/etc/rancher/rke2/registries.yaml`, when one is there and `--mirrored-registries` is not given; `off`: none. Read at the start only. A file from which it cannot be told which registries are meant keeps the agent from starting. With `--configure` containerd is told of its endpoints too, as by `configuration`; what k3s has written from a file that was found (`auto`) is then kept, behind the mirror.',
+      'registries.yaml of k3s: the registries under `mirrors` are shared, `"*"` means all, and registries on the node itself are skipped, as with the mirror embedded in k3s. `auto`: `/etc/rancher/k3s/registries.yaml` or `/etc/rancher/rke2/registries.yaml`, when one exists and `--mirrored-registries` is not given; `off`: none. It is read at the start only. The agent does not start with a file that leaves the registries unclear. With `--configure` its endpoints are configured in containerd too, as by `configuration`; hosts that k3s has written from a file found by `auto` are then kept after the mirror.',
     spegel: false,
   }),
   ...DEFAULT_ENDPOINT,
 } as const;
 
-/** How `configuration` takes a whole registries.yaml. */
+/** How `configuration` takes all settings of a registries.yaml. */
 export const RENDERED_REGISTRIES = {
   'registries-yaml': option({
     kind: VALUE.path,
     fallback: 'off',
-    summary: 'configure what this file of k3s says',
+    summary: 'configure what this file of k3s mirrors',
     details:
-      'For containerd outside of k3s: a registries.yaml instead of `--mirrored-registries`. The mirror first, then the endpoints in their order with their TLS settings, then the registry. `auto`: the file of k3s or RKE2, when there is one. Credentials and rewrites are not written, with a warning.',
+      'For containerd outside of k3s: a registries.yaml instead of `--mirrored-registries`. The mirror comes first, then the endpoints in their order with their TLS settings, then the registry. `auto`: the file of k3s or RKE2, when there is one. Credentials and rewrites are left out, with a warning.',
     spegel: false,
   }),
   ...DEFAULT_ENDPOINT,
@@ -43,7 +43,7 @@ export const CHECK_REGISTRIES_OPTIONS = {
   output: option({
     kind: choice('text', 'json'),
     fallback: 'text',
-    summary: 'how to print what is found',
+    summary: 'how to print the findings',
     spegel: false,
   }),
 } as const;

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
 
-describe('a registry', () => {
+describe('parseRegistryName', () => {
   for (const [text, registry, server] of [
     ['docker.io', 'docker.io', 'https://registry-1.docker.io'],
     ['https://docker.io/', 'docker.io', 'https://registry-1.docker.io'],
@@ -19,13 +19,13 @@ describe('a registry', () => {
     ['127.0.0.1:5000', '127.0.0.1:5000', undefined],
     ['https://localhost:5000', 'localhost:5000', 'https://localhost:5000'],
   ] as const) {
-    it(`is read: ${text}`, () => {
+    it(`parses ${text}`, () => {
       const expected = server === undefined ? { registry } : { registry, server };
       assert.deepEqual(parseRegistryName(text), expected);
     });
   }
 
-  it('may be all', () => {
+  it('takes * and _default as all registries', () => {
     assert.equal(parseRegistryName('*'), undefined);
     assert.equal(parseRegistryName('_default'), undefined);
   });
@@ -54,12 +54,12 @@ describe('a registry', () => {
     ['[::1', /no registry/],
     [`${'a'.repeat(256)}.io`, /no registry/],
   ] as const) {
-    it(`is refused: ${JSON.stringify(text)}`, () => {
+    it(`refuses ${JSON.stringify(text)}`, () => {
       assert.throws(() => parseRegistryName(text), says);
     });
   }
 
-  it('is refused without telling the password that it came with', () => {
+  it('does not repeat a password in its error', () => {
     assert.throws(
       () => parseRegistryName('https://me:secret@docker.io'),
       (error) => error instanceof Error && !error.message.includes('secret'),
@@ -67,8 +67,8 @@ describe('a registry', () => {
   });
 });
 
-describe('a mirror', () => {
-  it('is a URL, or a host', () => {
+describe('parseMirrorTarget', () => {
+  it('takes a URL or a host, and refuses others', () => {
     for (const [text, url] of [
       ['http://127.0.0.1:5000', 'http://127.0.0.1:5000'],
       ['https://Mirror.example/', 'https://mirror.example'],

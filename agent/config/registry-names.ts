@@ -2,18 +2,18 @@ import { isIP } from 'node:net';
 
 import { canonicalRegistry, isRegistry } from '../oci/reference.ts';
 
-/** A registry as an option names it. */
+/** A registry of an option. */
 export interface MirroredRegistry {
   /** Host with optional port as image names have it: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
   readonly registry: string;
-  /** Where the registry itself is; undefined where containerd knows better (localhost, plain or not). */
+  /** URL of the registry; absent for loopback, where containerd itself chooses http or https. */
   readonly server?: string;
 }
 
-/** Docker Hub, as image names have it and as it is asked. */
+/** Docker Hub: its name in images, and its URL. */
 const DOCKER_HUB = { registry: 'docker.io', server: 'https://registry-1.docker.io' } as const;
 
-/** A URL or host name taken apart. */
+/** Parts of a URL or host. */
 interface Origin {
   readonly scheme: string | undefined;
   /** In lower case, with the port as it was written. */
@@ -21,9 +21,10 @@ interface Origin {
 }
 
 /**
- * Reads a registry: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. `*` and `_default` mean all, and give undefined.
+ * Parses a registry: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.
  *
- * @throws Error that says what is wrong with it
+ * @returns undefined for `*` and `_default`, which mean all registries
+ * @throws Error with what is wrong and what to write
  */
 export function parseRegistryName(text: string): MirroredRegistry | undefined {
   if (text === '*' || text === '_default') return undefined;
@@ -34,14 +35,14 @@ export function parseRegistryName(text: string): MirroredRegistry | undefined {
   return { registry, server: `${scheme ?? 'https'}://${host}` };
 }
 
-/** An IPv6 address and a port behind it that can be nothing else, in the place of a host. */
+/** An IPv6 address without brackets, followed by a port. */
 const BARE_IPV6 = /^((?:[^/]*:\/\/)?)([\da-f:.]*):(\d{1,5})(\/?)$/i;
 
 /**
- * Reads the address of a mirror: `http://127.0.0.1:5000`, or without the scheme, which is then http. An IPv6 address may
- * stand without brackets where it is clear what of it is the port: kubelet puts it like that in the place of `$(NODE_IP)`.
+ * Parses the URL of a mirror: `http://127.0.0.1:5000`. Without a scheme it is http. An IPv6 address may be without
+ * brackets when its port is unambiguous: kubelet substitutes `$(NODE_IP)` without brackets.
  *
- * @throws Error that says what is wrong with it
+ * @throws Error with what is wrong and what to write
  */
 export function parseMirrorTarget(text: string): string {
   const [, before = '', address = '', port = '', slash = ''] = BARE_IPV6.exec(text) ?? [];
@@ -54,7 +55,7 @@ export function parseMirrorTarget(text: string): string {
 function parseOrigin(text: string, what: string): Origin {
   const [, scheme, rest = ''] = /^(?:([^/]*):\/\/)?(.*)$/s.exec(text) ?? [];
   const hint = what === 'mirror' ? 'http://HOST:PORT' : 'docker.io or https://HOST:PORT';
-  // Whatever is before an @ may be a password.
+  // The text before an @ may be a password, so no message repeats it.
   if (text.includes('@'))
     throw new Error(`user and password do not belong to a ${what}; write ${hint}`);
   if (scheme !== undefined && !/^https?$/i.test(scheme)) {
@@ -77,7 +78,7 @@ function isHost(host: string): boolean {
   );
 }
 
-/** For these containerd tries http by itself. */
+/** Whether the host is on loopback, where containerd tries http without configuration. */
 function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/.test(host);
 }

@@ -1,19 +1,19 @@
 import { environmentName, type OptionTable, type OptionValues } from './options.ts';
 
-/** The command line or the environment is wrong; ends the program with exit code 2. */
+/** The command line or the environment is invalid. The program ends with exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly code = 'ERR_USAGE';
 }
 
-/** What was written on the command line, by flag name: the values of all its occurrences. */
+/** The flags of the command line, each with the values of all its occurrences. */
 export type WrittenFlags = Readonly<Record<string, readonly string[] | undefined>>;
 
 /**
- * Gives every option of the table its value: from the command line, else from its environment variable,
- * else its default. A variable that is set but empty counts as not set, as container platforms make them.
+ * Resolves every option of the table: from the command line, else from its environment variable, else by default. A
+ * variable that is set but empty counts as not set, because container platforms set empty variables.
  *
- * @throws UsageError naming the flag or variable, what was wrong and what to write
+ * @throws UsageError with the flag or variable, what is wrong and what to write
  */
 export function resolveOptions<T extends OptionTable>(
   table: T,
@@ -28,7 +28,7 @@ export function resolveOptions<T extends OptionTable>(
     let texts: readonly string[];
     let source = `--${flag}`;
     if (fromFlag !== undefined) {
-      // `--registry-filters=`, as templates write an empty list, is no filter rather than an empty one.
+      // Templates write an empty list as `--registry-filters=`, which means no filter.
       texts = option.kind.list ? fromFlag.filter((text) => text !== '') : fromFlag;
     } else if (fromEnv !== undefined && fromEnv !== '') {
       texts = option.kind.list ? splitList(fromEnv) : [fromEnv];
@@ -49,7 +49,7 @@ export function resolveOptions<T extends OptionTable>(
   return values as OptionValues<T>;
 }
 
-/** Splits a list in an environment variable at commas; a value with a comma is put in double quotes. */
+/** Splits the list of an environment variable at commas. A value with a comma is in double quotes. */
 export function splitList(text: string): string[] {
   const items: string[] = [];
   for (const [, quoted, plain] of text.matchAll(/\s*(?:"((?:[^"]|"")*)"|([^,]*))\s*(?:,|$)/g)) {

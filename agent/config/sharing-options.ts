@@ -2,14 +2,14 @@ import { option } from './option.ts';
 import { SHARED_BY_REGISTRIES } from './registries-options.ts';
 import { VALUE } from './values.ts';
 
-/** Which images are shared. */
+/** Options that decide which images are shared. */
 export const SHARING_OPTIONS = {
   'registry-filters': option({
     kind: VALUE.regexes,
     fallback: '',
     summary: 'leave out images that match',
     details:
-      'Regular expressions on `registry/repository` and `registry/repository:tag`. A match on the name leaves out the image; a match that needs the tag (`:dev$`) leaves out the tag, and by digest the content is shared.',
+      'Regular expressions on `registry/repository` and `registry/repository:tag`. A match on the name leaves the image out. A match that needs the tag (`:dev$`) leaves the tag out; its content is still shared by digest.',
     spegel: true,
   }),
   'mirrored-registries': option({
@@ -25,7 +25,7 @@ export const SHARING_OPTIONS = {
     fallback: 'false',
     summary: 'share images tagged latest',
     details:
-      'The tag moves, and a mirror would pin each node to what its neighbours happen to have. By digest such images are shared in any case.',
+      'The tag moves, and a mirror would keep each node at the version that its neighbours have. By digest such images are shared in any case.',
     spegel: false,
     env: 'K3S_P2P_ENABLE_LATEST',
   }),

@@ -1,21 +1,22 @@
 import { option } from './option.ts';
 import { VALUE } from './values.ts';
 
-/** What the node holds: where it is, and how it is kept right. */
+/** Options of the content store: where it is, and how its content is verified. */
 export const STORE_OPTIONS = {
   'containerd-sock': option({
     kind: VALUE.path,
     fallback: '/run/containerd/containerd.sock',
     summary: "containerd's socket",
     details:
-      'k3s and RKE2: `/run/k3s/containerd/containerd.sock`. Waited for when it is not there yet.',
+      'k3s and RKE2: `/run/k3s/containerd/containerd.sock`. The agent waits for a socket that does not exist yet.',
     spegel: true,
   }),
   'containerd-namespace': option({
     kind: VALUE.text,
     fallback: 'k8s.io',
     summary: 'containerd namespace to share',
-    details: 'Kubernetes keeps its images in `k8s.io`; others are neither served nor advertised.',
+    details:
+      'Kubernetes has its images in `k8s.io`. Images of other namespaces are neither served nor advertised.',
     spegel: true,
   }),
   'containerd-content-path': option({
@@ -23,7 +24,7 @@ export const STORE_OPTIONS = {
     fallback: '/var/lib/containerd/io.containerd.content.v1.content',
     summary: "containerd's content folder",
     details:
-      'Blobs are read from here, which is many times faster than through the socket. When it cannot be read, bytes come through the socket.',
+      'Blobs are read from this folder, which is many times faster than through the socket. When it cannot be read, the agent reads through the socket.',
     spegel: true,
   }),
   'oci-layout': option({
@@ -31,29 +32,29 @@ export const STORE_OPTIONS = {
     fallback: '',
     summary: 'share this OCI image layout instead',
     details:
-      'A folder with `index.json` and `blobs/`; watched for changes. containerd is then not asked.',
+      'A folder with `index.json` and `blobs/`, watched for changes. It replaces containerd as the store.',
     spegel: false,
   }),
   'compare-interval': option({
     kind: VALUE.interval,
     fallback: '5m',
-    summary: 'between full comparisons with the store',
-    details: 'Changes are followed as they happen; the comparison repairs what was missed.',
+    summary: 'time between comparisons with the store',
+    details: 'Changes are followed as they happen. The comparison finds changes that were missed.',
     spegel: false,
   }),
   'scrub-rate': option({
     kind: VALUE.size,
     fallback: '10MiB',
-    summary: 'bytes a second to verify anew',
+    summary: 'bytes a second that the scrubber reads',
     details:
-      'Disks lie, and whoever gets wrong bytes loses a pull. With 0 nothing is verified before somebody asks for it, and then only what containerd does not vouch for.',
+      'The scrubber reads the blobs on disk again and verifies them: a disk may return wrong bytes, and a peer that gets them loses a pull. With 0 there is no scrubber: a blob is verified when it is first requested, unless containerd verified it at commit.',
     spegel: false,
   }),
   'scrub-interval': option({
     kind: VALUE.interval,
     fallback: '168h',
-    summary: 'after which a blob is verified anew',
-    details: 'Each blob is read once in this time, as far as `--scrub-rate` goes.',
+    summary: 'time until a blob is verified again',
+    details: 'Each blob is read once in this time, within `--scrub-rate`.',
     spegel: false,
   }),
   'data-dir': option({
@@ -61,7 +62,7 @@ export const STORE_OPTIONS = {
     fallback: '',
     summary: 'keep the identity of this node here',
     details:
-      'An ed25519 key, `private.key`, and `verdicts`, what is known of blobs that had to be read to be known. Without it every start makes a new identity.',
+      'The folder has `private.key`, an ed25519 key, and `verdicts`, the verification results of blobs. Without it every start makes a new identity.',
     spegel: true,
   }),
 } as const;

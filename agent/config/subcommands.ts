@@ -10,30 +10,30 @@ import {
   type OptionTable,
 } from './options.ts';
 
-/** What is known of a subcommand before it runs. */
+/** Description of a subcommand. */
 export interface Subcommand {
-  /** Continues "to". */
+  /** One line that continues "to". */
   readonly summary: string;
-  /** The one word that it takes beside its options. */
+  /** Placeholder of its only operand. */
   readonly operand?: string;
   readonly options: OptionTable;
-  /** Where the options are many, what they are about: each is in one of these. */
+  /** The options by section, where there are many; each option is in one section. */
   readonly sections?: Readonly<Record<string, OptionTable>>;
 }
 
 /** Every subcommand with its options, in the order of the overview. */
 export const SUBCOMMANDS = {
   registry: {
-    summary: 'run the agent: mirror, directory and metrics of this node',
+    summary: 'run the agent: mirror, DHT and metrics of this node',
     options: { ...REGISTRY_OPTIONS, ...COMMON_OPTIONS },
     sections: REGISTRY_SECTIONS,
   },
   configuration: {
-    summary: 'tell containerd of the mirror: write its hosts.toml files',
+    summary: 'configure the mirror in containerd: write hosts.toml files',
     options: { ...CONFIGURATION_OPTIONS, ...COMMON_OPTIONS },
   },
   cleanup: {
-    summary: 'give containerd back what it was told before',
+    summary: 'restore the configuration of containerd from before',
     options: { ...CLEANUP_OPTIONS, ...COMMON_OPTIONS },
   },
   'cleanup-wait': {
@@ -41,16 +41,16 @@ export const SUBCOMMANDS = {
     options: { ...CLEANUP_WAIT_OPTIONS, ...COMMON_OPTIONS },
   },
   'startup-taint': {
-    summary: 'take a taint off this node once its mirror is ready',
+    summary: 'remove a taint of this node once its mirror is ready',
     options: { ...STARTUP_TAINT_OPTIONS, ...COMMON_OPTIONS },
   },
   'check-registries': {
-    summary: 'say what is wrong with a registries.yaml of k3s',
+    summary: 'report what is wrong with a registries.yaml of k3s',
     operand: 'FILE',
     options: CHECK_REGISTRIES_OPTIONS,
   },
   doctor: {
-    summary: 'say what is wrong on this node, or follow an image',
+    summary: 'report what is wrong on this node, or follow an image',
     options: DOCTOR_OPTIONS,
   },
   version: { summary: 'print the version', options: VERSION_OPTIONS },

@@ -7,7 +7,7 @@ export const STARTUP_TAINT_OPTIONS = {
     kind: VALUE.taintKey,
     fallback: 'peerglass/mirror-not-ready',
     summary: 'key of the taint to remove',
-    details: 'Whatever its value and effect. Other taints of the node are left alone.',
+    details: 'With any value and effect. Other taints of the node stay.',
     spegel: false,
   }),
   'node-name': option({
@@ -22,14 +22,14 @@ export const STARTUP_TAINT_OPTIONS = {
     fallback: '/var/run/secrets/kubernetes.io/serviceaccount',
     summary: 'folder with token and ca.crt',
     details:
-      'Both are read for every request, since they are renewed. It must be allowed to `get` and `patch` nodes. The API server is where `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT` say, which every pod has.',
+      'Both are read for every request, because they are renewed. The account must be allowed to `get` and `patch` nodes. `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`, which every pod has, name the API server.',
     spegel: false,
   }),
   'metrics-addr': option({
     kind: VALUE.address,
     fallback: ':9090',
     summary: 'where the agent serves /readyz',
-    details: 'Without a host on loopback: the containers of a pod share it.',
+    details: 'Without a host it is on loopback, which the containers of a pod share.',
     spegel: false,
   }),
 } as const;

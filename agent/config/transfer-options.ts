@@ -1,7 +1,7 @@
 import { option } from './option.ts';
 import { VALUE, choice } from './values.ts';
 
-/** How bytes go from node to node, and what they may cost. */
+/** Options of the transfer of content between nodes, and of its limits. */
 export const TRANSFER_OPTIONS = {
   'peer-timeout': option({
     kind: VALUE.duration,
@@ -14,32 +14,32 @@ export const TRANSFER_OPTIONS = {
   'stall-timeout': option({
     kind: VALUE.duration,
     fallback: '5s',
-    summary: 'without a byte, a peer counts as gone',
-    details: 'The body then goes on from another peer. containerd itself waits minutes.',
+    summary: 'time without a byte until a body stalls',
+    details: 'The body then resumes from another peer. containerd itself waits for minutes.',
     spegel: false,
   }),
   'hold-back-size': option({
     kind: VALUE.memory,
     fallback: '4MiB',
-    summary: 'blobs up to this size are verified first',
+    summary: 'verify blobs up to this size first',
     details:
-      'So they are right at the first try, whoever sends them; larger ones are passed on at once, and the client verifies them. Manifests are always verified first.',
+      'Such a blob is forwarded only after it was received whole and verified, so that a peer with wrong bytes costs the client nothing. Larger blobs are forwarded as they arrive, and the client verifies them. Manifests are always verified first.',
     spegel: false,
   }),
   'hold-back-memory': option({
     kind: VALUE.memory,
     fallback: '64MiB',
-    summary: 'memory for blobs that are being verified',
+    summary: 'memory for blobs that are verified first',
     details:
-      'Until the client has taken them. Whatever does not find room waits, and a client that takes less than 512 KiB a second is then made to ask again. At least `--hold-back-size`; up to 16 MiB come on top for manifests and configs.',
+      'A blob has its memory until the client has read it. Further blobs wait for memory; meanwhile the agent ends the body of a client that reads less than 512 KiB a second, and that client asks again. At least `--hold-back-size`; manifests and configs may use 16 MiB more.',
     spegel: false,
   }),
   'data-plane': option({
     kind: choice('auto', 'stream'),
     fallback: 'auto',
-    summary: 'how the bytes of large blobs go',
+    summary: 'how the bytes of large blobs are moved',
     details:
-      'auto: from the file or the peer to the client within the kernel (sendfile, splice), where that is possible: on Linux, without TLS. stream: always through the process, which takes more CPU.',
+      'auto: within the kernel (sendfile, splice), from the file or the peer to the client, where that is possible: on Linux, without TLS. stream: always through the process, which takes more CPU.',
     spegel: false,
   }),
   zone: option({
@@ -47,7 +47,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '',
     summary: 'failure domain of this node',
     details:
-      'As in the label `topology.kubernetes.io/zone` of the node. Peers of the same zone are asked first. A node tells its zone in every answer to a peer; until its first answer a peer ranks between the near and the far.',
+      'As in the label `topology.kubernetes.io/zone` of the node. Peers of the same zone are asked first. A node sends its zone with every answer to a peer; a peer without an answer yet ranks between those of the same zone and the others.',
     spegel: false,
   }),
   'max-uploads': option({
@@ -55,7 +55,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '512',
     summary: 'blobs sent to peers at once; 0: no bound',
     details:
-      'A peer that comes beyond it is told 503 at once, with other holders that are known here, and goes elsewhere. The containerd of this node is never refused. With `--upload-limit` no more than one for every 512 KiB a second, so that none is given up as too slow.',
+      'A peer beyond it gets 503 at once, with other holders that this node knows, and asks one of those. The containerd of this node is never refused. With `--upload-limit` there is at most one upload for each 512 KiB a second of it, so that no upload is aborted as too slow.',
     spegel: false,
   }),
   'max-uploads-per-blob': option({
@@ -63,7 +63,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '256',
     summary: 'the same, of one blob',
     details:
-      'A lower bound makes a fresh image spread like a tree: the first to get a blob have it soon, and then serve the others, who ask again for up to 2.5 s before they go upstream.',
+      'A lower bound makes a fresh image spread like a tree: the first nodes have a blob soon and then serve the others, which ask again for up to 2.5 s before they go upstream.',
     spegel: false,
   }),
   'upload-limit': option({
@@ -71,14 +71,14 @@ export const TRANSFER_OPTIONS = {
     fallback: '',
     summary: 'bytes a second sent to peers',
     details:
-      'Of the whole node, as `10MiB`; at least 1 MiB, empty or 0 for no limit. Shared evenly; manifests pass at once and are counted. What goes to the containerd of this node is not limited.',
+      'For the whole node, as `10MiB`; at least 1 MiB, empty or 0 for no limit. It is shared evenly. Manifests do not wait, but count. Bytes for the containerd of this node are not limited.',
     spegel: false,
   }),
   'download-limit': option({
     kind: VALUE.rate,
     fallback: '',
     summary: 'bytes a second taken from peers',
-    details: 'The same for what comes from peers; content of up to 4 MiB passes at once.',
+    details: 'For the whole node, like `--upload-limit`. Content of up to 4 MiB does not wait.',
     spegel: false,
   }),
 } as const;

@@ -3,21 +3,21 @@ import { isIP } from 'node:net';
 
 import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
 
-/** A kind of option value: how it is written, and what becomes of it. */
+/** A kind of option value: its text form and its parser. */
 export interface ValueKind<T> {
-  /** What stands for the value in `--help`: `HOST:PORT`, `DURATION`. */
+  /** Placeholder of the value in `--help`: `HOST:PORT`, `DURATION`. */
   readonly placeholder: string;
-  /** Whether several values may be given; an environment variable separates them by commas. */
+  /** Whether the option takes several values, which an environment variable separates by commas. */
   readonly list: boolean;
   /**
-   * Parses what was written.
+   * Parses the texts of the values.
    *
    * @throws Error whose message continues "--flag: " and says what to write instead
    */
   parse(texts: readonly string[]): T;
 }
 
-/** Makes a kind of one value. */
+/** Makes a kind with one value. */
 function one<T>(placeholder: string, parse: (text: string) => T): ValueKind<T> {
   return {
     placeholder,
@@ -26,7 +26,7 @@ function one<T>(placeholder: string, parse: (text: string) => T): ValueKind<T> {
   };
 }
 
-/** Makes a kind of any number of values. */
+/** Makes a kind with any number of values. */
 function many<T>(placeholder: string, parse: (text: string) => T): ValueKind<T[]> {
   return { placeholder, list: true, parse: (texts) => texts.map(parse) };
 }
@@ -59,8 +59,12 @@ const DURATION_UNITS: Record<string, number> = {
 };
 const DURATION = /^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ms|s|m|h))+$/;
 
-/** As Go writes them; in milliseconds. Zero only where it has a meaning. */
-function parseDuration(text: string, least: number): number {
+/**
+ * Parses a duration in Go's notation, in milliseconds.
+ *
+ * @param min shortest duration, in milliseconds
+ */
+function parseDuration(text: string, min: number): number {
   if (text !== '0' && !DURATION.test(text)) {
     throw new Error(`"${text}" is no duration; write for example 20ms, 5s or 1m30s`);
   }
@@ -70,7 +74,7 @@ function parseDuration(text: string, least: number): number {
   }
   total = Math.round(total);
   if (total > 2 ** 31 - 1) throw new Error(`"${text}" is longer than 24 days`);
-  if (total < least) throw new Error(`"${text}" is too short; at least ${least}ms`);
+  if (total < min) throw new Error(`"${text}" is too short; at least ${min}ms`);
   return total;
 }
 
@@ -79,12 +83,12 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
-/** Largest amount of memory that an option takes, in bytes. */
+/** Upper bound for an amount of memory, in bytes. */
 const MAX_MEMORY = 2 ** 30;
 
 const SIZE_UNITS: Record<string, number> = { '': 1, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 };
 
-/** Binary units only, as people write them or as Kubernetes does; in bytes. */
+/** Parses a size in bytes, with binary units only: `10MiB`, or `10Mi` as in Kubernetes. */
 function parseSize(text: string): number {
   const [, amount, unit = ''] = /^(\d{1,12}(?:\.\d{1,3})?)(?:(Ki|Mi|Gi)B?)?$/.exec(text) ?? [];
   const bytes = Math.round(Number(amount) * (SIZE_UNITS[unit] ?? Number.NaN));
@@ -100,10 +104,10 @@ function parseMemory(text: string): number {
   return bytes;
 }
 
-/** Least rate that an option takes, in bytes a second: with less, bodies would count as stalled. */
+/** Lower bound for a rate, in bytes a second; below it bodies would count as stalled. */
 const MIN_RATE = 2 ** 20;
 
-/** Bytes a second; empty or 0 for no limit. */
+/** Parses a rate in bytes a second; empty or 0 for no limit. */
 function parseRate(text: string): number {
   const rate = text === '' ? 0 : parseSize(text);
   if (rate > 0 && rate < MIN_RATE) {
@@ -112,7 +116,7 @@ function parseRate(text: string): number {
   return rate;
 }
 
-/** A value of a Kubernetes label. */
+/** Parses a zone, which is the value of a Kubernetes label. */
 function parseZone(text: string): string {
   if (text !== '' && !/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(text)) {
     throw new Error(`"${text}" is no zone; letters, digits, "-", "_" and ".", 63 at most`);
@@ -120,7 +124,7 @@ function parseZone(text: string): string {
   return text;
 }
 
-/** A qualified name of Kubernetes: a name, and before it a DNS subdomain where there is a slash. */
+/** Parses a qualified name of Kubernetes: a name with an optional DNS subdomain and slash before it. */
 function parseTaintKey(text: string): string {
   const [name = '', prefix, ...more] = text.split('/').reverse();
   const isName = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(name);
@@ -154,9 +158,9 @@ function parseRegex(text: string): RegExp {
 
 function parseHttpUrl(text: string): string {
   if (text === '') return '';
-  // Whatever is before an @ may be a password, in what is no URL too.
+  // The text before an @ may be a password, also when the text is no URL.
   if (text.includes('@')) {
-    throw new Error('user and password do not belong into the URL; write http://HOST:PORT');
+    throw new Error('user and password do not belong in the URL; write http://HOST:PORT');
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
@@ -165,7 +169,7 @@ function parseHttpUrl(text: string): string {
   return text;
 }
 
-/** An address, a port, and perhaps a peer ID, which has 46 characters or more. */
+/** An address, a port and an optional peer ID, which has 46 characters or more. */
 const MULTIADDR =
   /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d{1,5})(?:\/p2p\/[A-Za-z0-9]{46,})?$/;
 
@@ -177,7 +181,7 @@ function parseMultiaddr(text: string): string {
     kind?.startsWith('dns') === true;
   if (!fits || Number(port) > 65_535) {
     throw new Error(
-      `"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001, with /p2p/ID behind it where the ID is known`,
+      `"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001, followed by /p2p/ID when the ID is known`,
     );
   }
   return text;
@@ -190,14 +194,14 @@ function parseFolder(text: string): string {
     accessSync(text, constants.R_OK | constants.X_OK);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error;
-    // A folder that is not there yet is waited for by whoever uses it.
+    // The store waits for a folder that does not exist yet.
     if (error.code === 'ENOENT') return text;
     throw new Error(`"${text}" cannot be read (${String(error.code)})`, { cause: error });
   }
   return text;
 }
 
-/** Every kind of value that options have. */
+/** The kinds of option values. */
 export const VALUE = {
   text: one('TEXT', (text) => text),
   path: one('PATH', (text) => text),
@@ -221,7 +225,7 @@ export const VALUE = {
   multiaddrs: many('MULTIADDR', parseMultiaddr),
 } as const;
 
-/** A kind that takes one of a few words, upper and lower case alike. */
+/** Makes a kind for one of several words, in upper or lower case. */
 export function choice<const T extends string>(...words: readonly T[]): ValueKind<T> {
   return one(words.join('|'), (text) => {
     const word = words.find((candidate) => candidate.toLowerCase() === text.toLowerCase());

@@ -11,29 +11,29 @@ import {
 import { HostsTomlError } from '../hosts/toml-table.ts';
 import { provenanceOf } from '../hosts/marker.ts';
 import { NoRegularFileError, readRegularFile } from './regular-file.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
-/** Folders of registries that are looked at. */
+/** Upper bound for the registry folders that are read. */
 const MAX_FOLDERS = 1_000;
 
 /** The hosts.toml of one registry. */
 export interface RegistryFile {
-  /** Name of its folder: `_default`, `docker.io`, `10.0.0.1:5000`. */
+  /** Name of the folder: `_default`, `docker.io`, `10.0.0.1:5000`. */
   readonly folder: string;
   readonly path: string;
-  /** Absent when there is no hosts.toml in the folder. */
+  /** Absent when the folder has no hosts.toml. */
   readonly text?: string;
-  /** Absent when it is not there or not valid. */
+  /** Absent when the file is missing or invalid. */
   readonly hosts?: HostsFile;
-  /** Why containerd ignores it. */
+  /** Why containerd ignores the file. */
   readonly problem?: string;
 }
 
 /**
  * Reads every hosts.toml below the folder.
  *
- * @returns none when the folder is not there
- * @throws CouldNotLook without the right to read it
+ * @returns none when the folder does not exist
+ * @throws CheckSkippedError when it may not be read
  */
 export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
   let names: string[];
@@ -42,7 +42,7 @@ export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
   } catch (error) {
     const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return [];
-    throw new CouldNotLook(`${folder} cannot be read (${code}); run doctor as root`, {
+    throw new CheckSkippedError(`${folder} cannot be read (${code}); run doctor as root`, {
       cause: error,
     });
   }
@@ -64,7 +64,7 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
     const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return { folder: name, path };
     if (code === 'ELOOP') return { folder: name, path, problem: 'a symbolic link to itself' };
-    throw new CouldNotLook(`${path} cannot be read (${code}); run doctor as root`, {
+    throw new CheckSkippedError(`${path} cannot be read (${code}); run doctor as root`, {
       cause: error,
     });
   }
@@ -77,30 +77,30 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
 }
 
 /**
- * Which of the file's hosts are the mirror: those that are named, or, when none are, what is on this machine, and the
- * first of a file that `configuration` wrote.
+ * Finds the mirror among the hosts of a file: the hosts that are targets. Without targets, the mirror is any host on
+ * loopback, and the first host of a file that `configuration` wrote.
  *
  * @param targets URLs under which containerd knows the mirror
- * @returns their places, from 0
+ * @returns positions in the file, from 0
  */
-export function mirrorPlaces(
+export function mirrorPositions(
   { folder, text = '', hosts }: RegistryFile,
   targets: readonly string[],
 ): number[] {
   const written = targets.length === 0 && provenanceOf(text, folder).origin !== 'theirs';
-  return (hosts?.hosts ?? []).flatMap((host, place) =>
-    (written && place === 0) || isMirror(host, targets) ? [place] : [],
+  return (hosts?.hosts ?? []).flatMap((host, position) =>
+    (written && position === 0) || isMirror(host, targets) ? [position] : [],
   );
 }
 
-/** Whether the host is an agent: one of the targets, or, when none are named, something on this machine. */
+/** Whether the host is the mirror: one of the targets or, without targets, any host on loopback. */
 export function isMirror(entry: Pick<HostEntry, 'url'>, targets: readonly string[]): boolean {
   if (targets.length > 0) return targets.some((target) => sameOrigin(target, entry.url));
   const url = urlOf(entry.url);
   return url !== undefined && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
 }
 
-/** The URL of a host as containerd takes it: https without a scheme. */
+/** Parses the URL of a host as containerd does: without a scheme it is https. */
 export function urlOf(text: string): URL | undefined {
   const whole = text.startsWith('http') ? text : `https://${text}`;
   return URL.canParse(whole) ? new URL(whole) : undefined;

@@ -9,7 +9,7 @@ import { PEER_CHECKS } from './checks/peer-checks.ts';
 import type { Facts } from './facts.ts';
 import type { Check } from './run-checks.ts';
 
-/** Everything that is looked at, in the order of the report. docs/TROUBLESHOOTING.md has a section for each. */
+/** All checks in the order of the report. docs/TROUBLESHOOTING.md has a section for each. */
 export const CHECKS: readonly Check<Facts>[] = [
   ...CONTAINERD_CHECKS,
   ...CONFIG_CHECKS,

@@ -2,18 +2,18 @@ import type { HostPort } from '../config/values.ts';
 import { DEFAULT_FOLDER } from '../hosts/hosts-toml.ts';
 import { ContainerdClient } from '../store/containerd/client.ts';
 import { Deadline } from '../timing/deadline.ts';
-import { AgentFacts, type AgentPeer, type AgentReadiness } from './agent-facts.ts';
+import { AgentClient, type AgentPeer, type AgentReadiness } from './agent-client.ts';
 import { readCertsFolder, type RegistryFile } from './certs-folder.ts';
 import { criStatus, type CriStatus } from './containerd/cri-client.ts';
 import { effectiveConfig, type EffectiveConfig } from './containerd/effective-config.ts';
-import { certsOf, findSocket } from './containerd/places.ts';
+import { certsFolderOf, findSocket } from './containerd/distributions.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at } from './json.ts';
 import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
 import { readRegularFile } from './regular-file.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
-/** What the doctor is told; empty text stands for "find it". */
+/** Options of the doctor. An empty text means that the value is found out. */
 export interface FactsInit {
   readonly socketPath: string;
   readonly namespace: string;
@@ -23,57 +23,57 @@ export interface FactsInit {
   readonly configFile: string;
   /** URLs under which containerd knows the agent. */
   readonly mirrorTargets: readonly string[];
-  /** Registries that are to have a file of their own; none: `_default`. */
+  /** Registries that should have a file of their own; none: `_default`. */
   readonly registries: readonly string[];
   readonly metricsAddress: HostPort;
   readonly routerPort: number;
   /** Configuration file of k3s or RKE2. */
   readonly k3sConfig: string;
-  /** registries.yaml of k3s: a path, `auto` to look for it, `off` for none. */
+  /** registries.yaml of k3s: a path, `auto` to find it, `off` for none. */
   readonly registriesYaml: string;
-  /** Files with which the agent serves by TLS. */
+  /** Files with which the agent serves TLS. */
   readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
-/** PEM of a certificate and its key. */
+/** A certificate and its key in PEM form. */
 export interface ClientIdentity {
   readonly cert: string;
   readonly key: string;
 }
 
-/** How long a question to containerd may take, in milliseconds. */
+/** How long one call to containerd may take, in milliseconds. */
 const CALL_MS = 2_000;
 
 /**
- * What is so on this node. Every fact is found out when the first check asks for it, and once; one that cannot be
- * found out is thrown as CouldNotLook to all who ask.
+ * Facts about this node. A fact is found out once, when the first check needs it. When it cannot be found out, every
+ * check that needs it gets the same CheckSkippedError.
  */
 export class Facts implements Disposable {
   readonly init: FactsInit;
   readonly socketPath: string;
-  readonly agent: AgentFacts;
+  readonly agent: AgentClient;
   readonly containerd: ContainerdClient;
   readonly version: () => Promise<string>;
   readonly cri: () => Promise<CriStatus>;
   /** containerd's process. */
   readonly process: () => Promise<RunningProcess>;
   readonly config: () => Promise<EffectiveConfig>;
-  /** Folder of hosts.toml files that is ours to look at. */
+  /** The folder of hosts.toml files to check. */
   readonly certsFolder: string;
   readonly files: () => Promise<readonly RegistryFile[]>;
-  /** k3s' registries.yaml; undefined where there is none. */
+  /** registries.yaml of k3s; undefined when there is none. */
   readonly registriesYaml: () => Promise<RegistriesYaml | undefined>;
   readonly readiness: () => Promise<AgentReadiness>;
   readonly status: () => Promise<unknown>;
   readonly peers: () => Promise<readonly AgentPeer[]>;
-  /** What this node shows to mirrors that want a certificate; `undefined` when it has none that can be read. */
+  /** The client certificate for mirrors that require one; undefined when none can be read. */
   readonly identity: () => Promise<ClientIdentity | undefined>;
 
   constructor(init: FactsInit) {
     this.init = init;
     this.socketPath = init.socketPath === '' ? findSocket() : init.socketPath;
-    this.certsFolder = init.certsFolder === '' ? certsOf(this.socketPath) : init.certsFolder;
-    this.agent = new AgentFacts(init.metricsAddress);
+    this.certsFolder = init.certsFolder === '' ? certsFolderOf(this.socketPath) : init.certsFolder;
+    this.agent = new AgentClient(init.metricsAddress);
     this.containerd = this.clientOf(init.namespace);
     this.version = once(async () => {
       using deadline = new Deadline(CALL_MS);
@@ -89,7 +89,7 @@ export class Facts implements Disposable {
       return await processBehind(this.socketPath, deadline.signal);
     });
     this.config = once(async () => {
-      const cri = await this.cri().catch(becauseOf('containerd does not tell its configuration'));
+      const cri = await this.cri().catch(becauseOf('containerd does not report its configuration'));
       const file = init.configFile;
       return await effectiveConfig({ cri, process: this.process, ...(file !== '' && { file }) });
     });
@@ -101,22 +101,22 @@ export class Facts implements Disposable {
     this.identity = once(() => readIdentity(init.tls.cert, init.tls.key));
   }
 
-  /** Another namespace of the same containerd; to be disposed of. */
+  /** Makes a client for another namespace of the same containerd. The caller disposes of it. */
   clientOf(namespace: string): ContainerdClient {
     return new ContainerdClient({ socketPath: this.socketPath, namespace, callTimeout: CALL_MS });
   }
 
-  /** @throws CouldNotLook when containerd does not answer: another check says so */
+  /** @throws CheckSkippedError when containerd does not answer; the check `containerd-reachable` reports that */
   async reachable(): Promise<void> {
     await this.version().catch(becauseOf('containerd does not answer'));
   }
 
-  /** Registries whose files are looked for: as told, else those that the agent shares, else `_default` alone. */
+  /** Returns the registries to check: those of the options, else those that the agent shares, else `_default`. */
   async registries(): Promise<readonly string[]> {
-    const told = this.init.registries;
+    const named = this.init.registries;
     const shared =
-      told.length > 0
-        ? told
+      named.length > 0
+        ? named
         : at(await this.status().catch(() => undefined), 'settings', 'registries');
     const names = Array.isArray(shared) ? shared.filter((it) => typeof it === 'string') : [];
     return names.length === 0 || names.includes('*') ? [DEFAULT_FOLDER] : names;
@@ -141,9 +141,10 @@ function once<T>(find: () => Promise<T>): () => Promise<T> {
   return () => (found ??= find());
 }
 
+/** Makes a handler that throws a CheckSkippedError with this message, or the CheckSkippedError that it gets. */
 function becauseOf(what: string): (error: unknown) => never {
   return (error) => {
-    if (error instanceof CouldNotLook) throw error;
-    throw new CouldNotLook(what, { cause: error });
+    if (error instanceof CheckSkippedError) throw error;
+    throw new CheckSkippedError(what, { cause: error });
   };
 }

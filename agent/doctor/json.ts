@@ -1,9 +1,9 @@
-/** Whether the value is an object with keys, as JSON and TOML have them. */
+/** Whether the value is an object of JSON or a table of TOML. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What is found on the way of the keys; `undefined` where it ends. */
+/** Returns the value at a path of keys; undefined when the path does not exist. */
 export function at(value: unknown, ...path: readonly string[]): unknown {
   let here = value;
   for (const key of path) {
@@ -13,7 +13,7 @@ export function at(value: unknown, ...path: readonly string[]): unknown {
   return here;
 }
 
-/** The same, where it is text. */
+/** Returns the text at a path of keys; undefined when there is none. */
 export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : undefined;

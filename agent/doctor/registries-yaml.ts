@@ -5,13 +5,18 @@ import { findRegistriesFile, readRegistriesFile } from '../hosts/registries/regi
 /** A registries.yaml of this node. */
 export interface RegistriesYaml {
   readonly path: string;
-  /** Absent where it cannot be read. */
+  /** Absent when the file cannot be read. */
   readonly parsed?: ParsedRegistries;
-  /** Why it cannot be read. */
+  /** Why the file cannot be read. */
   readonly problem?: string;
 }
 
-/** @param option a path, `auto` to look for it, `off` for none */
+/**
+ * Reads and checks the registries.yaml of k3s.
+ *
+ * @param option a path, `auto` to find the file, `off` for none
+ * @returns undefined when there is none
+ */
 export async function readRegistriesYaml(option: string): Promise<RegistriesYaml | undefined> {
   if (option === '' || option === 'off') return undefined;
   const path = option === 'auto' ? findRegistriesFile() : option;

@@ -8,17 +8,17 @@ const COLOURS: Record<Outcome, string> = {
 };
 const PLAIN = '\u001b[0m';
 
-/** Longest line before the words go on in the next; terminals of 80 columns wrap those of remedies, which are to be copied. */
+/** Width at which reasons are wrapped, in columns. Remedies are never wrapped, because they are copied. */
 const WIDTH = 100;
-/** Details of one finding that are printed; JSON has them all. */
+/** Upper bound for the printed details of one finding; JSON has all of them. */
 const MAX_DETAILS = 10;
 
-/** Whether text is to be coloured: for a terminal, unless the user said no (https://no-color.org). */
+/** Whether to colour the text: on a terminal, unless `NO_COLOR` is set (https://no-color.org). */
 export function wantsColour(isTTY: boolean | undefined, env: NodeJS.ProcessEnv): boolean {
   return isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
 
-/** The report for people: grouped, one check a line, and below it what to do. */
+/** Renders the report for people: grouped, one line per check, with the remedy below it. */
 export function renderText(report: Report, colour: boolean): string {
   const width = Math.max(...report.checks.map(({ id }) => id.length), 0);
   const lines: string[] = [];

@@ -2,38 +2,38 @@ import pLimit from 'p-limit';
 
 import { Deadline } from '../timing/deadline.ts';
 import { raceSignal } from '../timing/race-signal.ts';
-import { CouldNotLook, skipped, warning, type Finding, type Verdict } from './report.ts';
+import { CheckSkippedError, skipped, warning, type Finding, type CheckResult } from './report.ts';
 
-/** Something that is looked at. */
+/** One check. */
 export interface Check<Facts> {
   /** Stable name, in kebab case. */
   readonly id: string;
   readonly group: string;
   /**
-   * Looks.
+   * Runs the check.
    *
    * @param signal aborted when the time of the check is up
-   * @throws CouldNotLook where the facts cannot be had
+   * @throws CheckSkippedError when the facts cannot be found out
    */
-  run(facts: Facts, signal: AbortSignal): Promise<Verdict> | Verdict;
+  run(facts: Facts, signal: AbortSignal): Promise<CheckResult> | CheckResult;
 }
 
-/** Checks at a time: most of them wait. */
+/** Upper bound for concurrent checks; most of them wait for an answer. */
 const CONCURRENCY = 8;
-/** Longest that one check may take, in milliseconds. */
+/** How long one check may take, in milliseconds. */
 const CHECK_MS = 4_000;
-/** Longest that all of them may take, in milliseconds. */
+/** How long all checks may take together, in milliseconds. */
 const ALL_MS = 8_500;
 
-/** Bounds on time; the defaults are those of the constants. */
+/** Time limits of {@link runChecks}. */
 export interface RunChecksInit {
-  /** Milliseconds a check. Default 4,000. */
+  /** Milliseconds per check; default 4,000. */
   readonly checkMs?: number;
-  /** Milliseconds for all. Default 8,500. */
+  /** Milliseconds for all checks; default 8,500. */
   readonly allMs?: number;
 }
 
-/** Runs the checks, a few at a time, and gives what they found in the order of the table. Never rejects. */
+/** Runs the checks, a few at a time, and returns the findings in the order of the table. Never rejects. */
 export async function runChecks<Facts>(
   checks: readonly Check<Facts>[],
   facts: Facts,
@@ -45,18 +45,18 @@ export async function runChecks<Facts>(
     checks.map((check) =>
       limit(async () => {
         using deadline = new Deadline(checkMs, all.signal);
-        const verdict = await verdictOf(check, facts, deadline.signal);
-        return { id: check.id, group: check.group, ...verdict };
+        const result = await resultOf(check, facts, deadline.signal);
+        return { id: check.id, group: check.group, ...result };
       }),
     ),
   );
 }
 
-async function verdictOf<Facts>(
+async function resultOf<Facts>(
   check: Check<Facts>,
   facts: Facts,
   signal: AbortSignal,
-): Promise<Verdict> {
+): Promise<CheckResult> {
   try {
     signal.throwIfAborted();
     return await raceSignal(
@@ -64,8 +64,9 @@ async function verdictOf<Facts>(
       signal,
     );
   } catch (error) {
-    if (error instanceof CouldNotLook) return skipped(error.message);
-    if (signal.aborted) return skipped('not done in time: something that it asks does not answer');
+    if (error instanceof CheckSkippedError) return skipped(error.message);
+    if (signal.aborted)
+      return skipped('the check did not end in time: something that it asks does not answer');
     const why = error instanceof Error ? error.message : String(error);
     return warning(`the check itself failed: ${why}`, 'please report it, with this line');
   }

@@ -9,7 +9,7 @@ import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import { DhtClient } from './dht/dht-client.ts';
 import { DhtServer } from './dht/dht-server.ts';
 import type { ProviderRecords } from './dht/provider-records.ts';
-import { RequestBudget } from './dht/request-budget.ts';
+import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { ClosestMembers } from './lookup/closest-members.ts';
 import type { NegativeCache } from './lookup/negative-cache.ts';
@@ -118,14 +118,14 @@ export async function createRouterParts(
   const addresses = new OwnAddresses(node, () => {
     reprovider.reprovideAll();
   });
-  const budget = new RequestBudget();
+  const rateLimiter = new RequestRateLimiter();
   const server = new DhtServer({
     ownPeerId: node.peerId,
     records,
     membership,
     addressBook,
     addresses,
-    budget,
+    rateLimiter,
     observer,
     logger,
   });

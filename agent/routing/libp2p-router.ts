@@ -37,7 +37,7 @@ export class Libp2pRouter implements Router {
     this.#records = new ProviderRecords({
       ownPeerId: this.peerId,
       ...(init.validityMs !== undefined && { validityMs: init.validityMs }),
-      onPlaced: (recordKey, peerId) => {
+      onProvided: (recordKey, peerId) => {
         this.#negativeCache.delete(recordKey, peerId);
         this.#parts?.lookup.noticeRecord(recordKey);
       },

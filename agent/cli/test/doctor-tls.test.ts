@@ -104,7 +104,7 @@ describe('peerglass doctor on a node with TLS', { skip: noOpenssl }, () => {
     await eventually(async () => {
       const { code, json } = await doctor(two, ...tls, '--image', IMAGE);
       const { parts, reason } = json as ImageReport;
-      assert.match(reason, /0 pieces from this node, \d+ from peers/, JSON.stringify(parts));
+      assert.match(reason, /0 parts from this node, \d+ from peers/, JSON.stringify(parts));
       assert.equal(code, 0);
     });
   });

@@ -1,17 +1,17 @@
 import type { Facts } from '../facts.ts';
 import { at, isRecord, textAt } from '../json.ts';
-import { failure, ok, skipped, type Verdict } from '../report.ts';
+import { failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'the agent';
 
-/** What the agent says of itself. */
+/** Checks of the agent, by its own endpoints. */
 export const AGENT_CHECKS: readonly Check<Facts>[] = [
   { id: 'agent', group: GROUP, run: agent },
   { id: 'corrupt-blobs', group: GROUP, run: corruptBlobs },
 ];
 
-async function agent(facts: Facts): Promise<Verdict> {
+async function agent(facts: Facts): Promise<CheckResult> {
   const { origin } = facts.agent;
   let readiness;
   try {
@@ -32,13 +32,13 @@ async function agent(facts: Facts): Promise<Verdict> {
   );
 }
 
-async function corruptBlobs(facts: Facts): Promise<Verdict> {
+async function corruptBlobs(facts: Facts): Promise<CheckResult> {
   const bad = at(await facts.status(), 'integrity', 'bad');
-  if (!isRecord(bad)) return skipped('the agent does not tell of its blobs');
+  if (!isRecord(bad)) return skipped('the agent does not report its corrupt blobs');
   const digests = Object.keys(bad);
   if (digests.length === 0) return ok('no blob is known to have wrong bytes on disk');
   return failure(
-    `${digests.length} blobs of this node have wrong bytes on disk; they are not shared, but containerd unpacks them unaware`,
+    `${digests.length} blobs of this node have wrong bytes on disk; they are not shared, but containerd unpacks them without noticing`,
     'remove every image that uses them, then pull again: crictl rmi IMAGE && crictl pull IMAGE',
     digests.map((digest) => {
       const path = textAt(bad, digest, 'path');

@@ -3,13 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
 import { doctorStage, type DoctorStage } from '../../testing/doctor-facts.ts';
-import { judgeCertificates } from './certificate-checks.ts';
+import { certificatesResult } from './certificate-checks.ts';
 
-/** Whether certificates can be made here. */
+/** Whether openssl is there to make certificates. */
 const OPENSSL = spawnSync('openssl', ['version']).status === 0;
 const DAY_MS = 86_400_000;
 
-/** Makes a certificate that ends after so many days. */
+/** Makes a certificate that is valid for this number of days. */
 function makeCertificate(stage: DoctorStage, name: string, days: number): string {
   const file = stage.write(name, '');
   const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
@@ -19,13 +19,13 @@ function makeCertificate(stage: DoctorStage, name: string, days: number): string
   return file;
 }
 
-describe('certificates', () => {
-  it('is ok when none is named', async (t) => {
+describe('the check certificates', () => {
+  it('is ok when no certificate is named', async (t) => {
     const { find } = await doctorStage(t, {});
     assert.equal((await find('certificates')).outcome, 'ok');
   });
 
-  it('fails for a file that is not there or no certificate', async (t) => {
+  it('fails for a file that is missing or has no certificate', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('certs.d/a.example/hosts.toml', "[host.'https://a.example']\nca = 'ca.crt'\n");
     const absent = await stage.find('certificates');
@@ -35,7 +35,7 @@ describe('certificates', () => {
     assert.match((await stage.find('certificates')).details?.join() ?? '', /no certificate in PEM/);
   });
 
-  it('opens neither a pipe nor a device, which would keep it for ever', async (t) => {
+  it('opens neither a pipe nor a device, from which a read might never end', async (t) => {
     const stage = await doctorStage(t, {});
     const toml = "[host.'https://a.example']\nca = ['pipe.crt', '/dev/zero']\n";
     stage.write('certs.d/a.example/hosts.toml', toml);
@@ -51,34 +51,38 @@ describe('certificates', () => {
     assert.match(valid.details?.join() ?? '', /b\.example.*no regular.*c\.example.*no regular/);
   });
 
-  it('warns before the end, and fails after it', { skip: !OPENSSL }, async (t) => {
+  it('warns before a certificate expires, and fails afterwards', { skip: !OPENSSL }, async (t) => {
     const stage = await doctorStage(t, {});
     const long = makeCertificate(stage, 'long.crt', 60);
     const short = makeCertificate(stage, 'short.crt', 5);
     const now = Date.now();
-    assert.equal((await judgeCertificates([long], now)).outcome, 'ok');
-    assert.equal((await judgeCertificates([long, short], now)).outcome, 'warning');
-    assert.equal((await judgeCertificates([short], now + 6 * DAY_MS)).outcome, 'failure');
+    assert.equal((await certificatesResult([long], now)).outcome, 'ok');
+    assert.equal((await certificatesResult([long, short], now)).outcome, 'warning');
+    assert.equal((await certificatesResult([short], now + 6 * DAY_MS)).outcome, 'failure');
   });
 
-  it('looks at client certificates, the server, and the agent', { skip: !OPENSSL }, async (t) => {
-    const stage = await doctorStage(t, {});
-    makeCertificate(stage, 'certs.d/a.example/client.crt', 5);
-    const client = "client = [['client.crt', 'client.key']]\n";
-    stage.write('certs.d/a.example/hosts.toml', `[host.'https://a.example']\n${client}`);
-    assert.equal((await stage.find('certificates')).outcome, 'warning');
-    stage.write('certs.d/a.example/hosts.toml', `server = 'https://a.example'\n${client}`);
-    assert.equal((await stage.find('certificates')).outcome, 'warning');
+  it(
+    'checks client certificates of hosts and of the server, and the certificate of the agent',
+    { skip: !OPENSSL },
+    async (t) => {
+      const stage = await doctorStage(t, {});
+      makeCertificate(stage, 'certs.d/a.example/client.crt', 5);
+      const client = "client = [['client.crt', 'client.key']]\n";
+      stage.write('certs.d/a.example/hosts.toml', `[host.'https://a.example']\n${client}`);
+      assert.equal((await stage.find('certificates')).outcome, 'warning');
+      stage.write('certs.d/a.example/hosts.toml', `server = 'https://a.example'\n${client}`);
+      assert.equal((await stage.find('certificates')).outcome, 'warning');
 
-    const cert = makeCertificate(stage, 'agent.crt', 5);
-    const agent = await doctorStage(t, {}, { tls: { cert, key: '', ca: '' } });
-    assert.match(
-      (await agent.find('certificates')).details?.join() ?? '',
-      /agent\.crt: expires on/,
-    );
-  });
+      const cert = makeCertificate(stage, 'agent.crt', 5);
+      const agent = await doctorStage(t, {}, { tls: { cert, key: '', ca: '' } });
+      assert.match(
+        (await agent.find('certificates')).details?.join() ?? '',
+        /agent\.crt: expires on/,
+      );
+    },
+  );
 
-  it('looks at those of registries.yaml', { skip: !OPENSSL }, async (t) => {
+  it('checks the certificates that registries.yaml names', { skip: !OPENSSL }, async (t) => {
     const stage = await doctorStage(t, {});
     for (const key of ['ca_file', 'cert_file']) {
       const file = makeCertificate(stage, `${key}.crt`, 5);
@@ -94,7 +98,7 @@ describe('certificates', () => {
   });
 });
 
-describe('registries-yaml', () => {
+describe('the check registries-yaml', () => {
   it('is ok without a file', async (t) => {
     const { find } = await doctorStage(t, {});
     assert.equal((await find('registries-yaml')).outcome, 'ok');
@@ -107,7 +111,7 @@ describe('registries-yaml', () => {
     ['mirrors:\n  *:\n', 'failure', /:2:3: the star needs quotes/],
     ['mirrors: {a.example: {endpoint: ["https://a/x"]}}\n', 'warning', /\/v2/],
   ] as const) {
-    it(`${outcome}: ${text}`, async (t) => {
+    it(`is ${outcome} for ${JSON.stringify(text)}`, async (t) => {
       const stage = await doctorStage(t, {});
       const registriesYaml = stage.write('registries.yaml', text);
       const { find } = await doctorStage(t, {}, { registriesYaml });
@@ -117,7 +121,7 @@ describe('registries-yaml', () => {
     });
   }
 
-  it('fails for one that is named and not there', async (t) => {
+  it('fails for a file that is named and missing', async (t) => {
     const { find } = await doctorStage(t, {}, { registriesYaml: '/nowhere/registries.yaml' });
     const { outcome, reason } = await find('registries-yaml');
     assert.equal(outcome, 'failure');

@@ -7,26 +7,26 @@ import type { HostOptions } from '../../hosts/hosts-toml.ts';
 import { formatFinding } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
 import { NoRegularFileError, readRegularFile } from '../regular-file.ts';
-import { CouldNotLook, failure, ok, warning, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
-/** Certificates that end within so many days are told of. */
+/** Days before its end from which a certificate is reported. */
 const SOON_DAYS = 30;
 const DAY_MS = 86_400_000;
-/** Files that are looked at. */
+/** Upper bound for the files that are checked. */
 const MAX_FILES = 200;
 
 const GROUP = 'certificates and registries.yaml';
-/** Lines of a registries.yaml that are told of; `check-registries` has them all. */
+/** Upper bound for the reported lines of registries.yaml; `check-registries` prints all of them. */
 const MAX_LINES = 20;
 
-/** What has an end, and the file of k3s that names some of it. */
+/** Checks of certificates, and of the registries.yaml that names some of them. */
 export const CERTIFICATE_CHECKS: readonly Check<Facts>[] = [
   { id: 'certificates', group: GROUP, run: certificates },
   { id: 'registries-yaml', group: GROUP, run: registriesYaml },
 ];
 
-async function certificates(facts: Facts): Promise<Verdict> {
+async function certificates(facts: Facts): Promise<CheckResult> {
   const { cert, ca } = facts.init.tls;
   const named = new Set([cert, ca].filter((file) => file !== ''));
   for (const { path, hosts } of await facts.files()) {
@@ -39,32 +39,39 @@ async function certificates(facts: Facts): Promise<Verdict> {
   const yaml = await facts.registriesYaml();
   for (const { tls } of yaml?.parsed?.registries.configs.values() ?? []) {
     for (const file of [tls?.caFile, tls?.certFile]) {
-      // Others are told of with their line.
+      // The check `registries-yaml` reports the others with their lines.
       if (file !== undefined && isAbsolute(file) && existsSync(file)) named.add(file);
     }
   }
-  return await judgeCertificates([...named].slice(0, MAX_FILES), Date.now());
+  return await certificatesResult([...named].slice(0, MAX_FILES), Date.now());
 }
 
-async function registriesYaml(facts: Facts): Promise<Verdict> {
+async function registriesYaml(facts: Facts): Promise<CheckResult> {
   const yaml = await facts.registriesYaml();
   if (yaml === undefined) return ok('there is no registries.yaml of k3s here');
   const { path, parsed, problem = '' } = yaml;
   const remedy = `peerglass check-registries ${path}`;
   if (parsed === undefined) {
-    if (problem.includes('not permitted')) throw new CouldNotLook(problem);
+    if (problem.includes('not permitted')) throw new CheckSkippedError(problem);
     return failure(problem, remedy);
   }
   const { findings } = parsed;
-  if (findings.length === 0) return ok(`${path} is as k3s takes it`);
+  if (findings.length === 0) return ok(`${path} is valid for k3s`);
   const lines = findings.slice(0, MAX_LINES).map((finding) => formatFinding(path, finding));
   return findings.some(({ severity }) => severity === 'error')
     ? failure('k3s ignores parts of registries.yaml, or cannot use them', remedy, lines)
-    : warning('registries.yaml may not mean what it seems to', remedy, lines);
+    : warning('registries.yaml has lines that k3s may not take as intended', remedy, lines);
 }
 
-/** @param now milliseconds since 1970 */
-export async function judgeCertificates(files: readonly string[], now: number): Promise<Verdict> {
+/**
+ * Reads the certificates and reports those that are invalid, expired or near their end.
+ *
+ * @param now milliseconds since 1970
+ */
+export async function certificatesResult(
+  files: readonly string[],
+  now: number,
+): Promise<CheckResult> {
   if (files.length === 0)
     return ok('no certificate is named by hosts.toml, registries.yaml or the agent');
   const bad: string[] = [];
@@ -77,8 +84,8 @@ export async function judgeCertificates(files: readonly string[], now: number): 
   }
   if (bad.length > 0) {
     return failure(
-      'certificates that are named cannot be used',
-      'renew them, or mend the path; containerd and the agent read them anew without a restart',
+      'hosts.toml, registries.yaml or the agent name certificates that cannot be used',
+      'renew them, or correct the path; containerd and the agent read the files again without a restart',
       [...bad, ...soon],
     );
   }
@@ -88,7 +95,7 @@ export async function judgeCertificates(files: readonly string[], now: number): 
   return ok(`${files.length} files of certificates are valid for more than ${SOON_DAYS} days`);
 }
 
-/** When the first certificate of the file ends, in milliseconds since 1970; or what is wrong with the file. */
+/** Returns when the first certificate of the file ends, in milliseconds since 1970, or why it cannot be used. */
 async function endOf(file: string): Promise<number | string> {
   try {
     const text = await readRegularFile(file);

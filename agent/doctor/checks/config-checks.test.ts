@@ -3,12 +3,12 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { doctorStage, serveAgent, type DoctorStage } from '../../testing/doctor-facts.ts';
 
-/** What containerd before 2.0 tells over the CRI. */
+/** The configuration that containerd before 2.0 reports over the CRI. */
 function oldCri(configPath: string, discardUnpackedLayers = false, snapshotter = 'overlayfs') {
   return { registry: { configPath }, containerd: { discardUnpackedLayers, snapshotter } };
 }
 
-/** A node whose containerd tells nothing of images over the CRI, as from 2.0, with this configuration file. */
+/** A node whose containerd reports nothing about images over the CRI, as from 2.0 on, with this configuration file. */
 async function newNode(
   t: TestContext,
   config: (stage: DoctorStage) => string,
@@ -18,8 +18,8 @@ async function newNode(
   return await doctorStage(t, { cri: {} }, { configFile, certsFolder: stage.path('certs.d') });
 }
 
-describe('config-path', () => {
-  it('is ok when containerd before 2.0 looks where the files are', async (t) => {
+describe('the check config-path', () => {
+  it('is ok when containerd before 2.0 reads the folder of the files', async (t) => {
     const { init, find } = await doctorStage(
       t,
       { version: '1.7.24', cri: oldCri('/x/certs.d/') },
@@ -35,7 +35,7 @@ describe('config-path', () => {
     ['', /not set/],
     ['/elsewhere', /is \/elsewhere/],
   ] as const) {
-    it(`fails with "${configPath}", and says which line mends it`, async (t) => {
+    it(`fails for "${configPath}" and gives the lines to write`, async (t) => {
       const { find } = await doctorStage(t, { version: '1.7.24', cri: oldCri(configPath) });
       const { outcome, reason, remedy } = await find('config-path');
       assert.equal(outcome, 'failure');
@@ -47,7 +47,7 @@ describe('config-path', () => {
     });
   }
 
-  it('warns of two folders before 2.0, and fails from then on', async (t) => {
+  it('warns about two folders before containerd 2.0, and fails from then on', async (t) => {
     const two = '/etc/containerd/certs.d:/etc/docker/certs.d';
     const old = await doctorStage(t, { version: '1.7.24', cri: oldCri(two) });
     assert.equal((await old.find('config-path')).outcome, 'warning');
@@ -58,11 +58,11 @@ describe('config-path', () => {
     );
     const { outcome, reason, remedy } = await young.find('config-path');
     assert.equal(outcome, 'failure');
-    assert.match(reason, /taken as one/);
+    assert.match(reason, /takes them as one folder/);
     assert.match(remedy ?? '', /io\.containerd\.cri\.v1\.images/);
   });
 
-  it('reads the file of containerd 2.x, in the old form too', async (t) => {
+  it('reads the configuration file of containerd 2.x, in its old form too', async (t) => {
     for (const section of ['io.containerd.cri.v1.images', 'io.containerd.grpc.v1.cri']) {
       const version = section.includes('grpc') ? 2 : 3;
       const { find } = await newNode(
@@ -74,7 +74,7 @@ describe('config-path', () => {
     }
   });
 
-  it('could not look when the file is not TOML or not there', async (t) => {
+  it('is skipped when the file is not TOML or missing', async (t) => {
     const { find } = await newNode(t, () => 'version = [');
     const { outcome, reason } = await find('config-path');
     assert.equal(outcome, 'skipped');
@@ -91,15 +91,15 @@ describe('config-path', () => {
   });
 });
 
-describe('discard-unpacked-layers', () => {
-  it('is ok when layers stay', async (t) => {
+describe('the check discard-unpacked-layers', () => {
+  it('is ok when containerd keeps layers', async (t) => {
     const { find } = await doctorStage(t, { version: '1.6.20', cri: oldCri('/x') });
     assert.equal((await find('discard-unpacked-layers')).outcome, 'ok');
     const young = await newNode(t, () => 'version = 3\n');
     assert.equal((await young.find('discard-unpacked-layers')).outcome, 'ok');
   });
 
-  it('fails when they are thrown away, and names the section of the version', async (t) => {
+  it('fails when containerd discards layers, and names the section for its version', async (t) => {
     const { find } = await doctorStage(t, { version: '1.6.20', cri: oldCri('/x', true) });
     const old = await find('discard-unpacked-layers');
     assert.equal(old.outcome, 'failure');
@@ -115,19 +115,19 @@ describe('discard-unpacked-layers', () => {
   });
 });
 
-describe('snapshotter', () => {
+describe('the check snapshotter', () => {
   for (const [name, outcome] of [
     ['overlayfs', 'ok'],
     ['stargz', 'warning'],
     ['soci', 'warning'],
   ] as const) {
-    it(`${name}: ${outcome}`, async (t) => {
+    it(`is ${outcome} for ${name}`, async (t) => {
       const { find } = await doctorStage(t, { version: '1.7.24', cri: oldCri('/x', false, name) });
       assert.equal((await find('snapshotter')).outcome, outcome);
     });
   }
 
-  it('goes by the folder of images where the file says nothing', async (t) => {
+  it('takes the snapshotter from the image folder when the file names none', async (t) => {
     const imageFolder = '/var/lib/containerd/io.containerd.snapshotter.v1.nydus';
     const stage = await doctorStage(t, undefined);
     const configFile = stage.write('config.toml', 'version = 3\n');
@@ -137,7 +137,7 @@ describe('snapshotter', () => {
     assert.match(reason, /nydus/);
   });
 
-  it('could not look when nothing tells it', async (t) => {
+  it('is skipped when the snapshotter is unknown', async (t) => {
     const stage = await doctorStage(t, undefined);
     const configFile = stage.write('config.toml', 'version = 3\n');
     const { find } = await doctorStage(t, { cri: {} }, { configFile });
@@ -145,14 +145,14 @@ describe('snapshotter', () => {
   });
 });
 
-describe('content-path', () => {
+describe('the check content-path', () => {
   const cri = { containerdRootDir: '/var/lib/containerd' };
   for (const [contentPath, outcome] of [
     ['/var/lib/containerd/io.containerd.content.v1.content', 'ok'],
     ['/var/lib/rancher/k3s/agent/containerd/io.containerd.content.v1.content', 'warning'],
     [undefined, 'skipped'],
   ] as const) {
-    it(`agent reads ${contentPath ?? 'nothing'}: ${outcome}`, async (t) => {
+    it(`is ${outcome} when the agent reads ${contentPath ?? 'no folder'}`, async (t) => {
       const metricsAddress = await serveAgent(t, {
         '/debug/status': { settings: { contentPath } },
       });

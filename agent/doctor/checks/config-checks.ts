@@ -3,13 +3,13 @@ import { resolve } from 'node:path';
 import { contentFolder } from '../containerd/effective-config.ts';
 import type { Facts } from '../facts.ts';
 import { textAt } from '../json.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 import { versionOf } from './containerd-checks.ts';
 
 const GROUP = "containerd's configuration";
 
-/** What containerd is told in its config.toml. */
+/** Checks of containerd's config.toml. */
 export const CONFIG_CHECKS: readonly Check<Facts>[] = [
   { id: 'config-path', group: GROUP, run: configPath },
   { id: 'discard-unpacked-layers', group: GROUP, run: discardUnpackedLayers },
@@ -17,13 +17,13 @@ export const CONFIG_CHECKS: readonly Check<Facts>[] = [
   { id: 'content-path', group: GROUP, run: contentPath },
 ];
 
-/** The section of config.toml that the images of the CRI are configured in. */
+/** Returns the section of config.toml for images of the CRI, by the version of containerd. */
 async function imagesSection(facts: Facts): Promise<string> {
   const [major = 2] = versionOf(await facts.version()) ?? [];
   return major >= 2 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri';
 }
 
-async function configPath(facts: Facts): Promise<Verdict> {
+async function configPath(facts: Facts): Promise<CheckResult> {
   const { configPath: path, file } = await facts.config();
   const remedy = `in ${file}:\n[plugins."${await imagesSection(facts)}".registry]\n  config_path = "${facts.certsFolder}"\nthen systemctl restart containerd`;
   if (path === '') {
@@ -37,10 +37,10 @@ async function configPath(facts: Facts): Promise<Verdict> {
     const reason = `config_path names several folders, "${path}"`;
     return major >= 2
       ? failure(
-          `${reason}; from containerd 2.1 on they are taken as one that does not exist, and every hosts.toml is ignored`,
+          `${reason}; containerd 2.1 and later takes them as one folder that does not exist, and ignores every hosts.toml`,
           remedy,
         )
-      : warning(`${reason}; containerd 2.x ignores every hosts.toml then`, remedy);
+      : warning(`${reason}; containerd 2.1 and later ignores every hosts.toml then`, remedy);
   }
   if (resolve(path) !== resolve(facts.certsFolder)) {
     return failure(
@@ -51,9 +51,9 @@ async function configPath(facts: Facts): Promise<Verdict> {
   return ok(`containerd reads the hosts.toml files in ${path}`);
 }
 
-async function discardUnpackedLayers(facts: Facts): Promise<Verdict> {
+async function discardUnpackedLayers(facts: Facts): Promise<CheckResult> {
   const { discardUnpackedLayers: discards, file } = await facts.config();
-  if (!discards) return ok('layers stay after they are unpacked');
+  if (!discards) return ok('containerd keeps layers after unpacking them');
   const section = await imagesSection(facts);
   const table = section.includes('grpc') ? `"${section}".containerd` : `"${section}"`;
   return failure(
@@ -62,7 +62,7 @@ async function discardUnpackedLayers(facts: Facts): Promise<Verdict> {
   );
 }
 
-/** Snapshotters that unpack layers which were downloaded whole. */
+/** Snapshotters for which containerd downloads whole layers. */
 const LOCAL_SNAPSHOTTERS: ReadonlySet<string> = new Set([
   'aufs',
   'blockfile',
@@ -75,25 +75,25 @@ const LOCAL_SNAPSHOTTERS: ReadonlySet<string> = new Set([
   'zfs',
 ]);
 
-async function snapshotter(facts: Facts): Promise<Verdict> {
+async function snapshotter(facts: Facts): Promise<CheckResult> {
   const { snapshotter: name, file } = await facts.config();
-  if (name === '') return skipped('containerd does not tell which snapshotter it uses');
+  if (name === '') return skipped('containerd does not report its snapshotter');
   if (LOCAL_SNAPSHOTTERS.has(name)) return ok(`${name} keeps whole layers`);
   return warning(
-    `the snapshotter ${name} is not one of containerd's own: remote snapshotters (stargz, soci, nydus, overlaybd) fetch parts of layers straight from the registry, past the mirror, and what they never downloaded cannot be shared`,
-    `in ${file}: snapshotter = "overlayfs"\nor leave it, knowing that its images come from the registry`,
+    `the snapshotter ${name} is not one of containerd's own: remote snapshotters (stargz, soci, nydus, overlaybd) fetch parts of layers from the registry and not from the mirror, and the rest of those layers cannot be shared`,
+    `in ${file}: snapshotter = "overlayfs"\nor keep it; its images then come from the registry`,
   );
 }
 
-async function contentPath(facts: Facts): Promise<Verdict> {
+async function contentPath(facts: Facts): Promise<CheckResult> {
   const real = contentFolder(await facts.cri());
   const used = textAt(await facts.status(), 'settings', 'contentPath');
   if (real === undefined || used === undefined) {
-    return skipped('containerd or the agent does not tell its folder');
+    return skipped('containerd or the agent does not report its content folder');
   }
   if (resolve(real) === resolve(used)) return ok(`the agent reads blobs from ${used}`);
   return warning(
-    `the agent looks for blobs in ${used}, and containerd has them in ${real}; unless the one is mounted as the other, all bytes go through containerd's socket, which is slow`,
+    `the agent looks for blobs in ${used}, and containerd has them in ${real}; unless both are the same folder, all bytes go through containerd's socket, which is slow`,
     `peerglass registry --containerd-content-path ${real}`,
   );
 }

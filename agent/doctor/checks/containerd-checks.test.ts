@@ -6,9 +6,9 @@ import { dirname } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { doctorStage } from '../../testing/doctor-facts.ts';
-import { judgeVersion } from './containerd-checks.ts';
+import { versionResult } from './containerd-checks.ts';
 
-describe('containerd-reachable', () => {
+describe('the check containerd-reachable', () => {
   it('is ok when containerd answers', async (t) => {
     const { find } = await doctorStage(t, { version: '1.7.24' });
     const { outcome, reason } = await find('containerd-reachable');
@@ -16,7 +16,7 @@ describe('containerd-reachable', () => {
     assert.match(reason, /1\.7\.24/);
   });
 
-  it('fails without a socket, and names those that are looked for', async (t) => {
+  it('fails without a socket, and names the sockets that it tries', async (t) => {
     const { find } = await doctorStage(t, undefined);
     const { outcome, reason, remedy } = await find('containerd-reachable');
     assert.equal(outcome, 'failure');
@@ -24,8 +24,8 @@ describe('containerd-reachable', () => {
     assert.match(remedy ?? '', /\/run\/k3s\/containerd\/containerd\.sock/);
   });
 
-  const root = process.getuid?.() === 0 ? false : 'needs root, to give rights up';
-  it('could not look without the rights, and says so', { skip: root }, async (t) => {
+  const root = process.getuid?.() === 0 ? false : 'needs root, to drop rights';
+  it('is skipped without the right to open the socket', { skip: root }, async (t) => {
     const { init, find } = await doctorStage(t, {});
     chmodSync(init.socketPath, 0o600);
     for (const [folder, says] of [
@@ -40,7 +40,7 @@ describe('containerd-reachable', () => {
     }
   });
 
-  it('fails when something listens that never answers', async (t) => {
+  it('fails when a program listens that never answers', async (t) => {
     const stage = await doctorStage(t, undefined);
     const sockets = new Set<Socket>();
     const silent = createServer((socket) => sockets.add(socket)).listen(stage.init.socketPath);
@@ -54,7 +54,7 @@ describe('containerd-reachable', () => {
   });
 });
 
-describe('containerd-version', () => {
+describe('the check containerd-version', () => {
   for (const [version, outcome] of [
     ['1.6.20~ds1', 'ok'],
     ['v2.1.9', 'ok'],
@@ -62,21 +62,21 @@ describe('containerd-version', () => {
     ['3.0.0', 'warning'],
     ['a1b2c3', 'warning'],
   ] as const) {
-    it(`${version}: ${outcome}`, async (t) => {
-      assert.equal(judgeVersion(version).outcome, outcome);
+    it(`is ${outcome} for ${version}`, async (t) => {
+      assert.equal(versionResult(version).outcome, outcome);
       const { find } = await doctorStage(t, { version });
       assert.equal((await find('containerd-version')).outcome, outcome);
     });
   }
 });
 
-describe('cri-plugin', () => {
-  it('is ok when it answers', async (t) => {
+describe('the check cri-plugin', () => {
+  it('is ok when the CRI plugin answers', async (t) => {
     const { find } = await doctorStage(t, { cri: {} });
     assert.equal((await find('cri-plugin')).outcome, 'ok');
   });
 
-  it('fails when containerd has none', async (t) => {
+  it('fails when containerd has no CRI plugin', async (t) => {
     const { find } = await doctorStage(t, {});
     const { outcome, remedy } = await find('cri-plugin');
     assert.equal(outcome, 'failure');

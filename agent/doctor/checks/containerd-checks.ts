@@ -1,21 +1,21 @@
 import { stat } from 'node:fs/promises';
 
-import { KNOWN_SOCKETS } from '../containerd/places.ts';
+import { KNOWN_SOCKETS } from '../containerd/distributions.ts';
 import { NoCriError } from '../containerd/cri-client.ts';
 import type { Facts } from '../facts.ts';
-import { CouldNotLook, failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'containerd';
 
-/** containerd itself: whether it answers, its version, its CRI plugin. */
+/** Checks of containerd itself: its socket, its version and its CRI plugin. */
 export const CONTAINERD_CHECKS: readonly Check<Facts>[] = [
   { id: 'containerd-reachable', group: GROUP, run: reachable },
   { id: 'containerd-version', group: GROUP, run: supportedVersion },
   { id: 'cri-plugin', group: GROUP, run: criPlugin },
 ];
 
-async function reachable(facts: Facts): Promise<Verdict> {
+async function reachable(facts: Facts): Promise<CheckResult> {
   const { socketPath } = facts;
   const entry = await stat(socketPath).catch((error: unknown) => error);
   if (entry instanceof Error) {
@@ -32,7 +32,7 @@ async function reachable(facts: Facts): Promise<Verdict> {
   try {
     return ok(`containerd ${await facts.version()} answers at ${socketPath}`);
   } catch (error) {
-    if (error instanceof CouldNotLook) throw error;
+    if (error instanceof CheckSkippedError) throw error;
     return failure(
       `nothing answers at ${socketPath}: ${reasonOf(error)}`,
       'systemctl status containerd; journalctl -u containerd',
@@ -40,24 +40,24 @@ async function reachable(facts: Facts): Promise<Verdict> {
   }
 }
 
-/** The innermost message tells what the system said. */
+/** Returns the message of the innermost cause, which is the system's. */
 function reasonOf(error: unknown): string {
   let message = '';
   for (let it = error; it instanceof Error; it = it.cause) ({ message } = it);
   return message || String(error);
 }
 
-async function supportedVersion(facts: Facts): Promise<Verdict> {
+async function supportedVersion(facts: Facts): Promise<CheckResult> {
   await facts.reachable();
-  return judgeVersion(await facts.version());
+  return versionResult(await facts.version());
 }
 
-/** Versions that were tested or read: 1.6 to 2.x. */
-export function judgeVersion(version: string): Verdict {
+/** Checks the version of containerd: 1.6 to 2.x are supported. */
+export function versionResult(version: string): CheckResult {
   const parts = versionOf(version);
   if (parts === undefined) {
     return warning(
-      `"${version}" is a version of containerd that is not known`,
+      `"${version}" is an unknown version of containerd`,
       'it may work; 1.6 to 2.x are supported',
     );
   }
@@ -77,13 +77,13 @@ export function judgeVersion(version: string): Verdict {
   return ok(`containerd ${version} is supported`);
 }
 
-/** Major and minor of `1.6.20` or `v2.1.9`. */
+/** Parses major and minor of `1.6.20` or `v2.1.9`; undefined for another form. */
 export function versionOf(version: string): readonly [number, number] | undefined {
   const match = /^v?(\d+)\.(\d+)(?:[.+~-]|$)/.exec(version);
   return match === null ? undefined : [Number(match[1]), Number(match[2])];
 }
 
-async function criPlugin(facts: Facts): Promise<Verdict> {
+async function criPlugin(facts: Facts): Promise<CheckResult> {
   await facts.reachable();
   try {
     await facts.cri();
@@ -91,7 +91,7 @@ async function criPlugin(facts: Facts): Promise<Verdict> {
   } catch (error) {
     if (error instanceof NoCriError) {
       return failure(
-        'containerd has no CRI plugin: it is disabled, as in the file that comes with Docker, or could not be loaded because of an error in its configuration',
+        'containerd has no CRI plugin: it is disabled, as in the config.toml of Docker, or an error in its configuration kept it from being loaded',
         'remove "cri" from disabled_plugins in config.toml, look for the reason with\nctr plugins ls | grep -i cri; journalctl -u containerd | grep -i cri\nand systemctl restart containerd',
       );
     }

@@ -8,8 +8,8 @@ const MIRROR = "[host.'http://127.0.0.1:5000']\ncapabilities = ['pull', 'resolve
 const OTHER = "[host.'https://mirror.example']\ncapabilities = ['pull']\n";
 const DOCKER = "server = 'https://registry-1.docker.io'\n";
 
-describe('hosts-file', () => {
-  it('fails when it is not there, and gives the command that writes it', async (t) => {
+describe('the check hosts-file', () => {
+  it('fails when the file is missing, and gives the command that writes it', async (t) => {
     const { find, init } = await doctorStage(t, {});
     const { outcome, remedy, details } = await find('hosts-file');
     assert.equal(outcome, 'failure');
@@ -23,7 +23,7 @@ describe('hosts-file', () => {
     assert.equal((await stage.find('hosts-file')).outcome, 'ok');
   });
 
-  it('warns when others come first, fails when it names others only', async (t) => {
+  it('warns when other hosts come first, and fails when the file names other hosts only', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('certs.d/_default/hosts.toml', OTHER + MIRROR);
     assert.equal((await stage.find('hosts-file')).outcome, 'warning');
@@ -33,7 +33,7 @@ describe('hosts-file', () => {
     assert.match(reason, /names no mirror/);
   });
 
-  it('knows the mirror by its targets', async (t) => {
+  it('recognises the mirror by --mirror-targets', async (t) => {
     const targets = { mirrorTargets: ['http://10.0.0.1:30020'] };
     const stage = await doctorStage(t, {}, targets);
     stage.write('certs.d/_default/hosts.toml', "[host.'http://10.0.0.1:30020']\n");
@@ -42,7 +42,7 @@ describe('hosts-file', () => {
     assert.equal((await stage.find('hosts-file')).outcome, 'failure');
   });
 
-  it('knows the mirror at another address in a file that configuration wrote', async (t) => {
+  it('recognises the mirror at another address in a file that configuration wrote', async (t) => {
     const stage = await doctorStage(t, {});
     const text = "[host.'http://10.0.0.1:30020']\ncapabilities = ['pull']\n";
     const init = { folder: '_default', madeFolder: true, k3s: false };
@@ -52,23 +52,23 @@ describe('hosts-file', () => {
     assert.equal((await stage.find('hosts-file')).outcome, 'failure');
   });
 
-  it('looks for the registries that are named, or that the agent shares', async (t) => {
-    const told = await doctorStage(t, {}, { registries: ['docker.io', 'ghcr.io'] });
-    told.write('certs.d/docker.io/hosts.toml', DOCKER + MIRROR);
-    const { outcome, details } = await told.find('hosts-file');
+  it('checks the registries that are named, or else those that the agent shares', async (t) => {
+    const named = await doctorStage(t, {}, { registries: ['docker.io', 'ghcr.io'] });
+    named.write('certs.d/docker.io/hosts.toml', DOCKER + MIRROR);
+    const { outcome, details } = await named.find('hosts-file');
     assert.equal(outcome, 'failure');
     assert.equal(details?.length, 1);
     assert.match(details.join(), /ghcr\.io\/hosts\.toml/);
 
     const settings = { settings: { registries: ['ghcr.io'] } };
     const metricsAddress = await serveAgent(t, { '/debug/status': settings });
-    const asked = await doctorStage(t, {}, { metricsAddress });
-    asked.write('certs.d/ghcr.io/hosts.toml', MIRROR);
-    assert.equal((await asked.find('hosts-file')).outcome, 'ok');
+    const shared = await doctorStage(t, {}, { metricsAddress });
+    shared.write('certs.d/ghcr.io/hosts.toml', MIRROR);
+    assert.equal((await shared.find('hosts-file')).outcome, 'ok');
   });
 });
 
-describe('hosts-hidden', () => {
+describe('the check hosts-hidden', () => {
   it('fails when a folder of one registry hides _default', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('certs.d/_default/hosts.toml', MIRROR);
@@ -87,7 +87,7 @@ describe('hosts-hidden', () => {
   });
 });
 
-describe('hosts-valid', () => {
+describe('the check hosts-valid', () => {
   it('is ok for valid files', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('certs.d/_default/hosts.toml', MIRROR);
@@ -103,7 +103,7 @@ describe('hosts-valid', () => {
     assert.equal((await stage.find('hosts-file')).outcome, 'skipped');
   });
 
-  it('prints nothing of what is in a broken file', async (t) => {
+  it('prints nothing of the content of an invalid file', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write(
       'certs.d/_default/hosts.toml',
@@ -114,7 +114,7 @@ describe('hosts-valid', () => {
     assert.doesNotMatch(JSON.stringify(finding), /c2VjcmV0/);
   });
 
-  it('knows from which version on referrers is known', async (t) => {
+  it('fails for the capability referrers before containerd 2.2', async (t) => {
     for (const [version, outcome] of [
       ['2.1.9', 'failure'],
       ['2.2.0', 'ok'],
@@ -126,14 +126,14 @@ describe('hosts-valid', () => {
     }
   });
 
-  it('warns of TLS keys on http', async (t) => {
+  it('warns about TLS keys on an http:// host', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('certs.d/_default/hosts.toml', `${MIRROR}skip_verify = true\n`);
     assert.equal((await stage.find('hosts-valid')).outcome, 'warning');
   });
 });
 
-describe('hosts-server', () => {
+describe('the check hosts-server', () => {
   for (const [folder, text, outcome] of [
     ['_default', MIRROR, 'ok'],
     ['docker.io', DOCKER + MIRROR, 'ok'],
@@ -142,7 +142,7 @@ describe('hosts-server', () => {
     ['docker.io', "server = 'https://docker.io'\n" + MIRROR, 'failure'],
     ['ghcr.io', "server = 'http://127.0.0.1:5000'\n" + MIRROR, 'warning'],
   ] as const) {
-    it(`${folder}, ${text.split('\n')[0] ?? ''}: ${outcome}`, async (t) => {
+    it(`is ${outcome} for ${text.split('\n')[0] ?? ''} in ${folder}`, async (t) => {
       const stage = await doctorStage(t, {});
       stage.write(`certs.d/${folder}/hosts.toml`, text);
       assert.equal((await stage.find('hosts-server')).outcome, outcome);
@@ -150,7 +150,7 @@ describe('hosts-server', () => {
   }
 });
 
-it('says why it could not look into a folder that is none', async (t) => {
+it('the check hosts-file is skipped with the reason when certs.d is a file', async (t) => {
   const stage = await doctorStage(t, {});
   stage.write('certs.d', 'a file');
   const { outcome, reason } = await stage.find('hosts-file');

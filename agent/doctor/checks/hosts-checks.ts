@@ -1,13 +1,13 @@
 import { DEFAULT_FOLDER, registryFolders } from '../../hosts/hosts-toml.ts';
-import { isMirror, mirrorPlaces, urlOf, type RegistryFile } from '../certs-folder.ts';
+import { isMirror, mirrorPositions, urlOf, type RegistryFile } from '../certs-folder.ts';
 import type { Facts } from '../facts.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 import { versionOf } from './containerd-checks.ts';
 
 const GROUP = 'hosts.toml files';
 
-/** What containerd reads at every pull. */
+/** Checks of the hosts.toml files, which containerd reads at every pull. */
 export const HOSTS_CHECKS: readonly Check<Facts>[] = [
   { id: 'hosts-file', group: GROUP, run: hostsFile },
   { id: 'hosts-hidden', group: GROUP, run: hostsHidden },
@@ -15,7 +15,7 @@ export const HOSTS_CHECKS: readonly Check<Facts>[] = [
   { id: 'hosts-server', group: GROUP, run: hostsServer },
 ];
 
-/** The command that writes the files. */
+/** Returns the command that writes the files. */
 function configuration(facts: Facts, ...flags: readonly string[]): string {
   const target = facts.init.mirrorTargets[0] ?? 'http://127.0.0.1:5000';
   return [
@@ -25,11 +25,11 @@ function configuration(facts: Facts, ...flags: readonly string[]): string {
   ].join(' ');
 }
 
-async function hostsFile(facts: Facts): Promise<Verdict> {
+async function hostsFile(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   const absent: string[] = [];
-  const silent: string[] = [];
-  const late: string[] = [];
+  const withoutMirror: string[] = [];
+  const mirrorNotFirst: string[] = [];
   const registries = await facts.registries();
   for (const registry of registries) {
     const file = registryFolders(registry)
@@ -40,9 +40,9 @@ async function hostsFile(facts: Facts): Promise<Verdict> {
       return skipped(`${file.path} is not valid: see hosts-valid`);
     else if (file.hosts === undefined) absent.push(file.path);
     else {
-      const place = mirrorPlace(file, facts);
-      if (place < 0) silent.push(file.path);
-      if (place > 0) late.push(file.path);
+      const position = mirrorPosition(file, facts);
+      if (position < 0) withoutMirror.push(file.path);
+      if (position > 0) mirrorNotFirst.push(file.path);
     }
   }
   if (absent.length > 0) {
@@ -52,39 +52,39 @@ async function hostsFile(facts: Facts): Promise<Verdict> {
       absent,
     );
   }
-  if (silent.length > 0) {
+  if (withoutMirror.length > 0) {
     return failure(
       facts.init.mirrorTargets.length > 0
         ? `hosts.toml does not name ${facts.init.mirrorTargets.join(' or ')}`
-        : 'hosts.toml names no mirror on this node (one at another address is told by --mirror-targets)',
+        : 'hosts.toml names no mirror on this node (name one at another address by --mirror-targets)',
       configuration(facts, '--prepend-existing'),
-      silent,
+      withoutMirror,
     );
   }
-  if (late.length > 0) {
+  if (mirrorNotFirst.length > 0) {
     return warning(
-      'other hosts come before the mirror: it is asked for what they do not have only',
+      'other hosts come before the mirror, so containerd asks it only for what they do not have',
       configuration(facts, '--prepend-existing'),
-      late,
+      mirrorNotFirst,
     );
   }
-  return ok(`the mirror is asked first, for ${registries.join(', ')}`);
+  return ok(`containerd asks the mirror first, for ${registries.join(', ')}`);
 }
 
-/** Which of the hosts is the mirror, from 0; -1 for none. */
-function mirrorPlace(file: RegistryFile, facts: Facts): number {
-  return mirrorPlaces(file, facts.init.mirrorTargets)[0] ?? -1;
+/** Returns the position of the mirror in the file, from 0; -1 when the file does not name it. */
+function mirrorPosition(file: RegistryFile, facts: Facts): number {
+  return mirrorPositions(file, facts.init.mirrorTargets)[0] ?? -1;
 }
 
-async function hostsHidden(facts: Facts): Promise<Verdict> {
+async function hostsHidden(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   if (!(await facts.registries()).includes(DEFAULT_FOLDER)) {
-    return ok('registries are named one by one, each has its own folder');
+    return ok('registries are named one by one, and each has a folder of its own');
   }
   const hiding = files.filter((file) => hides(file, facts));
   if (hiding.length === 0) return ok('no folder of a single registry hides _default');
   return failure(
-    'folders of single registries hide _default, and do not name the mirror: for those it is never asked',
+    'folders of single registries hide _default and do not name the mirror: containerd never asks it for those registries',
     `${configuration(facts, '--prepend-existing', '--mirrored-registries', ...hiding.map(({ folder }) => folder))}\nor say which registries are mirrored: peerglass doctor --mirrored-registries ...`,
     hiding.map(({ path, hosts }) => `${path}${hosts === undefined ? ' (no valid file)' : ''}`),
   );
@@ -92,12 +92,12 @@ async function hostsHidden(facts: Facts): Promise<Verdict> {
 
 function hides(file: RegistryFile, facts: Facts): boolean {
   const { folder } = file;
-  // Ours and k3s' own rules leave registries of this machine out, and backups begin with "_" or ".".
+  // `configuration` and k3s leave registries on loopback out. Names of backups begin with "_" or ".".
   if (/^[_.]/.test(folder) || /^(localhost|127\.|\[::1\])/.test(folder)) return false;
-  return mirrorPlace(file, facts) < 0;
+  return mirrorPosition(file, facts) < 0;
 }
 
-async function hostsValid(facts: Facts): Promise<Verdict> {
+async function hostsValid(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
   const version = versionOf(await facts.version().catch(() => ''));
   const broken = files.flatMap(({ path, problem }) =>
@@ -113,13 +113,13 @@ async function hostsValid(facts: Facts): Promise<Verdict> {
   });
   broken.push(
     ...tooNew.map(
-      ({ path }) => `${path}: the capability "referrers" is known from containerd 2.2 on`,
+      ({ path }) => `${path}: the capability "referrers" needs containerd 2.2 or later`,
     ),
   );
   if (broken.length > 0) {
     return failure(
-      'containerd ignores these files as a whole, without a word',
-      'mend the line; capabilities are "pull", "resolve" and "push"',
+      'containerd ignores these files as a whole, without an error message',
+      'correct the line; capabilities are "pull", "resolve" and "push"',
       broken,
     );
   }
@@ -141,13 +141,13 @@ async function hostsValid(facts: Facts): Promise<Verdict> {
   return present === 0 ? skipped('there is no hosts.toml') : ok(`${present} files are valid`);
 }
 
-async function hostsServer(facts: Facts): Promise<Verdict> {
+async function hostsServer(facts: Facts): Promise<CheckResult> {
   const wrong: string[] = [];
   const closed: string[] = [];
-  let looked = 0;
+  let checked = 0;
   for (const { folder, path, hosts } of await facts.files()) {
     if (hosts === undefined) continue;
-    looked += 1;
+    checked += 1;
     const { server } = hosts;
     if (server === undefined) continue;
     const host = urlOf(server)?.host;
@@ -164,18 +164,18 @@ async function hostsServer(facts: Facts): Promise<Verdict> {
   if (wrong.length > 0) {
     return failure(
       'server is not the registry: what no peer has cannot be pulled',
-      'mend the line as below',
+      'correct the line as shown below',
       wrong,
     );
   }
   if (closed.length > 0) {
     return warning(
-      'server is the mirror itself, so nothing is ever asked of the registry; right in an air gap only',
+      'server is the mirror itself, so containerd never asks the registry; that is right in an air gap only',
       "remove the line server = '...'",
       closed,
     );
   }
-  return looked === 0
+  return checked === 0
     ? skipped('there is no hosts.toml')
-    : ok('what no peer has is asked of the registry');
+    : ok('containerd asks the registry for what no peer has');
 }

@@ -6,7 +6,7 @@ import { makeImage } from '../../testing/image.ts';
 
 const NAME = 'registry.example/team/app:1.0';
 
-describe('missing-layers', () => {
+describe('the check missing-layers', () => {
   it('is ok when every image has its layers', async (t) => {
     const images = { 'k8s.io': { [NAME]: makeImage(100, 200) } };
     const { find } = await doctorStage(t, { images });
@@ -22,7 +22,7 @@ describe('missing-layers', () => {
     assert.deepEqual(details, [`${NAME}: 1 of 2 layers are gone`]);
   });
 
-  it('does not mind an image of which there is a manifest alone', async (t) => {
+  it('ignores an image of which only the manifest is there', async (t) => {
     const image = makeImage(100);
     const images = { 'k8s.io': { [NAME]: image } };
     const { find } = await doctorStage(t, { images, gone: [image.config, ...image.layers] });
@@ -30,15 +30,15 @@ describe('missing-layers', () => {
   });
 });
 
-describe('image-namespace', () => {
-  it('is ok when what is in default is in k8s.io too', async (t) => {
+describe('the check image-namespace', () => {
+  it('is ok when the images in default are in k8s.io too', async (t) => {
     const image = makeImage(10);
     const images = { 'k8s.io': { [NAME]: image }, default: { [NAME]: image } };
     const { find } = await doctorStage(t, { images });
     assert.equal((await find('image-namespace')).outcome, 'ok');
   });
 
-  it('warns of images in default alone, and how to move them', async (t) => {
+  it('warns about images in default alone, and says how to copy them', async (t) => {
     const { find } = await doctorStage(t, { images: { default: { [NAME]: makeImage(10) } } });
     const { outcome, remedy, details } = await find('image-namespace');
     assert.equal(outcome, 'warning');
@@ -50,8 +50,8 @@ describe('image-namespace', () => {
   });
 });
 
-describe('image-names', () => {
-  it('warns of names that no pull can ask for', async (t) => {
+describe('the check image-names', () => {
+  it('warns about names that cannot be pulled', async (t) => {
     const image = makeImage(10);
     const alias = `sha256:${'a'.repeat(64)}`;
     const whole = await doctorStage(t, { images: { 'k8s.io': { [NAME]: image, [alias]: image } } });

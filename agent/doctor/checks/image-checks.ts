@@ -1,34 +1,34 @@
 import { parseReference } from '../../oci/reference.ts';
 import type { Facts } from '../facts.ts';
-import { findMissingLayers, type ImageNames } from '../images.ts';
-import { ok, warning, failure, type Verdict } from '../report.ts';
+import { findMissingLayers, type ImageNames } from '../missing-layers.ts';
+import { ok, warning, failure, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'images on this node';
 
-/** What is in containerd's store. */
+/** Checks of the images in containerd's store. */
 export const IMAGE_CHECKS: readonly Check<Facts>[] = [
   { id: 'missing-layers', group: GROUP, run: missingLayers },
   { id: 'image-namespace', group: GROUP, run: imageNamespace },
   { id: 'image-names', group: GROUP, run: imageNames },
 ];
 
-async function missingLayers(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function missingLayers(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
-  const { looked, missing, all } = await findMissingLayers(facts.containerd, signal);
-  const scope = looked < all ? `the first ${looked} of ${all} images` : `${all} images`;
+  const { checked, missing, all } = await findMissingLayers(facts.containerd, signal);
+  const scope = checked < all ? `the first ${checked} of ${all} images` : `${all} images`;
   if (missing.length === 0) return ok(`${scope}: every image that was pulled has its layers`);
   return failure(
-    `${missing.length} of ${scope} have lost layers: they run here, and cannot be shared`,
+    `${missing.length} of ${scope} have lost layers: they run on this node, but cannot be shared`,
     `crictl rmi IMAGE && crictl pull IMAGE, once discard_unpacked_layers is false`,
     missing,
   );
 }
 
-/** Names in another namespace that are named; the rest is counted. */
-const MAX_NAMED = 50;
+/** Upper bound for the names in the details of a finding. */
+const MAX_NAMES = 50;
 
-async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const { namespace } = facts.init;
   if (namespace === 'default') return ok('the agent shares the namespace default');
@@ -41,11 +41,11 @@ async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<Verdic
   return warning(
     `${stray.length} images are in containerd's namespace "default" and not in ${namespace}: neither the kubelet nor the mirror sees them`,
     `ctr -n default images export - '${first}' | ctr -n ${namespace} images import -\nand import with ctr -n ${namespace} next time`,
-    stray.slice(0, MAX_NAMED),
+    stray.slice(0, MAX_NAMES),
   );
 }
 
-async function imageNames(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function imageNames(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const images: ImageNames = await facts.containerd.images(signal);
   const nameless = namesWithoutRegistry(images);
@@ -53,11 +53,11 @@ async function imageNames(facts: Facts, signal: AbortSignal): Promise<Verdict> {
   return warning(
     `${nameless.length} images have names without a registry, so no pull can ask for them`,
     `ctr -n ${facts.init.namespace} images tag NAME registry.example/team/NAME`,
-    nameless.slice(0, MAX_NAMED),
+    nameless.slice(0, MAX_NAMES),
   );
 }
 
-/** Those that cannot be pulled by their name; the CRI's own aliases (`sha256:...`) are none of ours. */
+/** Returns the names that cannot be pulled. The CRI's aliases (`sha256:...`) do not count. */
 function namesWithoutRegistry(images: ImageNames): string[] {
   return images
     .map(({ name }) => name)

@@ -9,17 +9,17 @@ import { doctorStage, serve, serveAgent } from '../../testing/doctor-facts.ts';
 
 const mirrorAt = (port: number): string => `[host.'http://127.0.0.1:${port}']\n`;
 
-describe('mirror-port', () => {
-  it('is ok when the mirror answers where containerd stands', async (t) => {
+describe('the check mirror-port', () => {
+  it('is ok when the mirror answers in the network of containerd', async (t) => {
     const stage = await doctorStage(t, {});
     const port = await serve(t, (req, res) => res.writeHead(req.url === '/v2/' ? 200 : 404).end());
     stage.write('certs.d/_default/hosts.toml', mirrorAt(port));
     const { outcome, reason } = await stage.find('mirror-port');
     assert.equal(outcome, 'ok');
-    assert.match(reason, /answers where containerd stands/);
+    assert.match(reason, /answers in the network of containerd/);
   });
 
-  it('fails when nobody answers, or somebody else does', async (t) => {
+  it('fails when nothing answers, or another program does', async (t) => {
     const stage = await doctorStage(t, {});
     const free = await freePort();
     stage.write('certs.d/_default/hosts.toml', mirrorAt(free));
@@ -31,30 +31,30 @@ describe('mirror-port', () => {
     assert.match((await stage.find('mirror-port')).details?.join() ?? '', /answers 404/);
   });
 
-  it('could not look without hosts.toml, or without containerd when the mirror is silent', async (t) => {
+  it('is skipped without hosts.toml, and without containerd when the mirror does not answer', async (t) => {
     const stage = await doctorStage(t, undefined);
     assert.match((await stage.find('mirror-port')).reason, /see hosts-file/);
     stage.write('certs.d/_default/hosts.toml', mirrorAt(await freePort()));
     const { outcome, reason } = await stage.find('mirror-port');
     assert.equal(outcome, 'skipped');
-    assert.match(reason, /which says nothing/);
+    assert.match(reason, /which is no proof/);
   });
 });
 
-describe('router-port', () => {
-  it('is ok when the agent says that it listens there', async (t) => {
+describe('the check router-port', () => {
+  it('is ok when the agent reports that it listens there', async (t) => {
     const status = { listening: ['/ip4/10.0.0.1/tcp/5001'] };
     const metricsAddress = await serveAgent(t, { '/debug/status': status });
     const { find } = await doctorStage(t, {}, { metricsAddress, routerPort: 5001 });
     assert.equal((await find('router-port')).outcome, 'ok');
   });
 
-  it('could not look when nobody listens and the agent is away', async (t) => {
+  it('is skipped when nothing listens and the agent does not answer', async (t) => {
     const { find } = await doctorStage(t, {});
     assert.equal((await find('router-port')).outcome, 'skipped');
   });
 
-  it('fails when another program holds the port, and names it', async (t) => {
+  it('fails when another program listens at the port, and names it', async (t) => {
     const holder = createServer().listen(0);
     await once(holder, 'listening');
     t.after(() => holder.close());
@@ -66,7 +66,7 @@ describe('router-port', () => {
     assert.match(remedy ?? '', /--router-addr/);
   });
 
-  it('knows an agent of ours by its command line', async (t) => {
+  it('recognises our agent by its command line', async (t) => {
     const port = await freePort();
     const code = `require('net').createServer().listen(${port}, () => console.log('up'))`;
     const words = ['-e', code, 'peerglass', 'registry'];
@@ -78,15 +78,15 @@ describe('router-port', () => {
   });
 });
 
-describe('embedded-mirror', () => {
-  it('is ok without k3s, or with the mirror off', async (t) => {
+describe('the check embedded-mirror', () => {
+  it('is ok without k3s, or with the embedded mirror off', async (t) => {
     const stage = await doctorStage(t, {});
     assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
     stage.write('k3s.yaml', '# embedded-registry: true\nembedded-registry: false\n');
     assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
   });
 
-  it('fails when it is on, in a drop-in too', async (t) => {
+  it('fails when the embedded mirror is on, in a drop-in file too', async (t) => {
     const stage = await doctorStage(t, {});
     stage.write('k3s.yaml', 'token: secret\nembedded-registry: true\n');
     const finding = await stage.find('embedded-mirror');

@@ -3,37 +3,37 @@ import { dirname, join, resolve } from 'node:path';
 import type tls from 'node:tls';
 
 import { requestFrom, requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
-import { mirrorPlaces, urlOf } from '../certs-folder.ts';
+import { mirrorPositions, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
 import { at } from '../json.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
 import { readRegularFile } from '../regular-file.ts';
-import { CouldNotLook, failure, ok, skipped, type Verdict } from '../report.ts';
+import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'ports of this node';
 
-/** The ports of the agent, as containerd and others see them. */
+/** Checks of the agent's ports, as containerd and peers see them. */
 export const NETWORK_CHECKS: readonly Check<Facts>[] = [
   { id: 'mirror-port', group: GROUP, run: mirrorPort },
   { id: 'router-port', group: GROUP, run: routerPort },
   { id: 'embedded-mirror', group: GROUP, run: embeddedMirror },
 ];
 
-/** How long the mirror may take to answer the simplest question, in milliseconds. */
+/** How long the mirror may take to answer `GET /v2/`, in milliseconds. */
 const MIRROR_MS = 2_000;
-/** Targets that are asked. */
+/** Upper bound for the mirrors that are asked. */
 const MAX_TARGETS = 8;
 
-async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
+async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   const targets = await mirrorTargets(facts);
   if (targets.length === 0) return skipped('no hosts.toml names the mirror: see hosts-file');
   const { from, note } = await containerdNetwork(facts);
   const results = await Promise.all(
     targets.map(async (target) => ({
       origin: target.origin,
-      answer: judged(target, await ask(from, target, signal)),
+      answer: asContainerdSees(target, await ask(from, target, signal)),
     })),
   );
   const silent = results.flatMap(({ origin, answer }) =>
@@ -45,14 +45,14 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
   );
   const distrusts = results.some(({ answer }) => 'distrust' in answer);
   const all = results.map(({ origin }) => origin).join(', ');
-  if (silent.length === 0) return ok(`${all} answers${note ?? ' where containerd stands'}`);
+  if (silent.length === 0) return ok(`${all} answers${note ?? ' in the network of containerd'}`);
   if (note !== undefined && !distrusts) {
-    throw new CouldNotLook(
-      `${all} does not answer where doctor stands, which says nothing:${note}`,
+    throw new CheckSkippedError(
+      `${all} does not answer in the network of doctor, which is no proof:${note}`,
     );
   }
   return failure(
-    'the mirror does not answer where containerd stands, though hosts.toml names it: every pull waits for it, and then goes on to the registry',
+    'hosts.toml names the mirror, but it does not answer in the network of containerd: every pull waits for it, and then goes on to the registry',
     distrusts
       ? 'name the authority as ca in hosts.toml (--mirror-target-ca), and the address among the names of the certificate\nopenssl x509 -in tls.crt -noout -ext subjectAltName -issuer -dates'
       : 'is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si URL/v2/',
@@ -60,8 +60,8 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<Verdict> {
   );
 }
 
-/** containerd goes by the certificate where a file says how it asks, unless it is told not to. */
-function judged({ verifies }: Target, answer: NamespaceAnswer): NamespaceAnswer {
+/** Drops the fault of a certificate that containerd does not verify. */
+function asContainerdSees({ verifies }: Target, answer: NamespaceAnswer): NamespaceAnswer {
   if ('error' in answer || verifies) return answer;
   const { status, headers, body } = answer;
   return { status, headers, body };
@@ -76,22 +76,22 @@ function whyDistrusted(origin: string, reason: string | undefined): string[] {
 /** A URL under which containerd knows the mirror. */
 interface Target {
   readonly origin: string;
-  /** Certificate and key that containerd shows there. */
+  /** Client certificate and key of containerd there. */
   readonly client?: readonly [certificate: string, key: string];
-  /** Authorities that containerd believes there, beside those of the system. */
+  /** Authorities that containerd trusts there besides those of the system. */
   readonly ca?: readonly string[];
-  /** Whether containerd looks at the certificate; false where it is not known how it asks. */
+  /** Whether containerd verifies the certificate; false when that is not known. */
   readonly verifies: boolean;
 }
 
 async function mirrorTargets(facts: Facts): Promise<Target[]> {
-  const told = facts.init.mirrorTargets;
+  const named = facts.init.mirrorTargets;
   const targets = new Map<string, Target>();
-  for (const url of told) addTarget(targets, url, { verifies: false });
+  for (const url of named) addTarget(targets, url, { verifies: false });
   for (const file of await facts.files()) {
     const folder = dirname(file.path);
-    for (const place of mirrorPlaces(file, told)) {
-      const host = file.hosts?.hosts[place];
+    for (const position of mirrorPositions(file, named)) {
+      const host = file.hosts?.hosts[position];
       if (host === undefined) continue;
       const [[certificate, key = certificate] = []] = host.client ?? [];
       addTarget(targets, host.url, {
@@ -114,15 +114,15 @@ function addTarget(
   if (origin !== undefined) targets.set(origin, { origin, ...options });
 }
 
-/** The network namespace of containerd; when it cannot be told whether it is this one, why. */
+/** Returns the network namespace of containerd when it is another one, or a note why that cannot be found out. */
 async function containerdNetwork(facts: Facts): Promise<{ from?: string; note?: string }> {
   try {
     const { pid } = await facts.process();
     const same = await sharesNamespace(pid, 'net');
     return same === true ? {} : { from: `/proc/${pid}/ns/net` };
   } catch (error) {
-    if (!(error instanceof CouldNotLook)) throw error;
-    return { note: ` (asked from where doctor stands: ${error.message})` };
+    if (!(error instanceof CheckSkippedError)) throw error;
+    return { note: ` (in the network of doctor: ${error.message})` };
   }
 }
 
@@ -153,14 +153,14 @@ async function ask(
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       `containerd has a network of its own, and it cannot be entered (${why}); run doctor as root`,
       { cause: error },
     );
   }
 }
 
-/** Those that containerd believes in any case; of Node before 22.15, those that come with it. */
+/** Returns the authorities of the system, which containerd trusts; before Node 22.15, those bundled with Node. */
 function systemAuthorities(): readonly string[] {
   const { getCACertificates, rootCertificates } = process.getBuiltinModule('node:tls') as Partial<
     typeof tls
@@ -169,7 +169,7 @@ function systemAuthorities(): readonly string[] {
   return getCACertificates?.('system') ?? rootCertificates;
 }
 
-async function routerPort(facts: Facts): Promise<Verdict> {
+async function routerPort(facts: Facts): Promise<CheckResult> {
   const port = facts.init.routerPort;
   const listeners = await listenersAt(port);
   const [listener] = listeners;
@@ -180,7 +180,7 @@ async function routerPort(facts: Facts): Promise<Verdict> {
   if (listener === undefined) {
     const other = Array.isArray(listening) ? `, but at ${listening.join(', ')}` : '';
     return other === ''
-      ? skipped(`nobody listens at ${port}, and the agent does not answer: see agent`)
+      ? skipped(`no process listens at ${port}, and the agent does not answer: see agent`)
       : ok(`the agent does not listen at ${port}${other}`);
   }
   const owner = await ownerOf(listener.inode);
@@ -188,7 +188,7 @@ async function routerPort(facts: Facts): Promise<Verdict> {
   const remedy = `end that program, or give the agent another port on every node: --router-addr :5011`;
   if (owner === undefined) {
     return failure(
-      `somebody else than our agent listens at ${port}; who, only root may see`,
+      `another program than our agent listens at ${port}; run doctor as root to see which`,
       `ss -ltnp 'sport = :${port}'\n${remedy}`,
     );
   }
@@ -200,9 +200,9 @@ async function routerPort(facts: Facts): Promise<Verdict> {
 }
 
 const EMBEDDED_REMEDY =
-  'remove embedded-registry from /etc/rancher/k3s/config.yaml on the servers (or --embedded-registry from their unit), and restart k3s\nor move ours on every node: K3S_P2P_PORT is read by both, --router-addr :5011 by ours alone';
+  'remove embedded-registry from /etc/rancher/k3s/config.yaml on the servers (or --embedded-registry from their unit), and restart k3s\nor give our agent another port on every node by --router-addr :5011 (K3S_P2P_PORT changes both)';
 
-async function embeddedMirror(facts: Facts): Promise<Verdict> {
+async function embeddedMirror(facts: Facts): Promise<CheckResult> {
   const file = facts.init.k3sConfig;
   const files = [file, ...(await dropIns(`${file}.d`))];
   let readable = 0;
@@ -210,7 +210,7 @@ async function embeddedMirror(facts: Facts): Promise<Verdict> {
     const text = await readRegularFile(each).catch((error: unknown) => error);
     if (text instanceof Error) {
       if ('code' in text && text.code === 'ENOENT') continue;
-      throw new CouldNotLook(`${each} cannot be read (${text.message}); run doctor as root`);
+      throw new CheckSkippedError(`${each} cannot be read (${text.message}); run doctor as root`);
     }
     readable += 1;
     if (/^\s*["']?embedded-registry["']?\s*:\s*["']?true\b/m.test(String(text))) {

@@ -1,12 +1,12 @@
 import type { Facts } from '../facts.ts';
 import { at, textAt } from '../json.ts';
 import { askPeers, type PeerAnswer } from '../network/peer-answers.ts';
-import { failure, ok, skipped, warning, type Verdict } from '../report.ts';
+import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 const GROUP = 'peers';
 
-/** Others. */
+/** Checks of the peers, and of the way to them. */
 export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'peers', group: GROUP, run: peers },
   { id: 'bootstrap-addresses', group: GROUP, run: bootstrapAddresses },
@@ -14,29 +14,29 @@ export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'clock-skew', group: GROUP, run: clockSkew },
 ];
 
-async function peers(facts: Facts): Promise<Verdict> {
+async function peers(facts: Facts): Promise<CheckResult> {
   const status = await facts.status();
   const count = at(status, 'directory', 'peers');
-  if (typeof count !== 'number') return skipped('the agent does not tell of its peers');
+  if (typeof count !== 'number') return skipped('the agent does not report its peers');
   if (count > 0) return ok(`${count} peers`);
-  const why = textAt(status, 'directory', 'bootstrapError') ?? 'the bootstrap names nobody else';
+  const why = textAt(status, 'directory', 'bootstrapError') ?? 'the bootstrap names no other node';
   return warning(
     `no peers: the agent serves its own node alone (${why})`,
-    'open TCP 5001 between the nodes, and look at --bootstrap-kind and what belongs to it: --dns-bootstrap-domain, --static-bootstrap-peers or --http-bootstrap-peer',
+    'open TCP 5001 between the nodes, and check --bootstrap-kind with its options: --dns-bootstrap-domain, --static-bootstrap-peers or --http-bootstrap-peer',
   );
 }
 
-async function bootstrapAddresses(facts: Facts): Promise<Verdict> {
+async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
   const status = await facts.status();
   const bootstrap = at(status, 'directory', 'bootstrap');
   const named = at(bootstrap, 'named');
   const unreached = at(bootstrap, 'unreached');
   if (typeof named !== 'number' || !Array.isArray(unreached)) {
-    return skipped('the agent does not tell whom it bootstraps from');
+    return skipped('the agent does not report its bootstrap');
   }
   if (named === 0) {
     const why = textAt(status, 'directory', 'bootstrapError');
-    return skipped(why ?? 'the bootstrap names nobody but this node');
+    return skipped(why ?? 'the bootstrap names no node but this one');
   }
   if (unreached.length === 0) return ok(`all of ${named} addresses of the bootstrap answer`);
   return warning(
@@ -46,7 +46,7 @@ async function bootstrapAddresses(facts: Facts): Promise<Verdict> {
   );
 }
 
-/** Asked once for both checks. */
+/** Answers of the peers by the facts of a run, so that two checks share one set of requests. */
 const answers = new WeakMap<Facts, Promise<PeerAnswer[]>>();
 
 async function answersOf(facts: Facts): Promise<PeerAnswer[]> {
@@ -58,7 +58,7 @@ async function answersOf(facts: Facts): Promise<PeerAnswer[]> {
   return await asked;
 }
 
-async function peerRegistry(facts: Facts): Promise<Verdict> {
+async function peerRegistry(facts: Facts): Promise<CheckResult> {
   const all = await answersOf(facts);
   if (all.length === 0) return skipped('no peers to ask');
   const closed = all.flatMap(({ origin, unreachable }) =>
@@ -66,27 +66,31 @@ async function peerRegistry(facts: Facts): Promise<Verdict> {
   );
   if (closed.length === 0) return ok(`the mirrors of ${all.length} peers answer`);
   return failure(
-    `${closed.length} of ${all.length} peers are in the directory, and their mirrors cannot be reached: a firewall lets TCP 5001 pass and not the port of the registry, or they listen on loopback only`,
+    `${closed.length} of ${all.length} peers are in the DHT, but their mirrors cannot be reached: a firewall lets TCP 5001 pass and not the port of the mirror, or they listen on loopback only`,
     'open TCP 5000 (--registry-addr) between the nodes\nnft list ruleset | grep -nE "drop|reject"; iptables-save | grep -E "DROP|REJECT"',
     closed,
   );
 }
 
-/** Differences from which the clocks are told of, in milliseconds. */
+/** Differences of clocks from which they are reported, in milliseconds. */
 const SKEW = { warning: 30_000, failure: 300_000 };
 
-async function clockSkew(facts: Facts): Promise<Verdict> {
+async function clockSkew(facts: Facts): Promise<CheckResult> {
   const known = (await answersOf(facts)).flatMap(({ origin, aheadMs }) =>
     aheadMs === undefined ? [] : [{ origin, aheadMs }],
   );
-  return judgeSkew(known);
+  return skewResult(known);
 }
 
-/** @param known by how much the clocks of peers are ahead of ours, in milliseconds */
-export function judgeSkew(
+/**
+ * Compares the clocks of peers with the clock of this node.
+ *
+ * @param known how far each peer's clock is ahead, in milliseconds
+ */
+export function skewResult(
   known: readonly { readonly origin: string; readonly aheadMs: number }[],
-): Verdict {
-  if (known.length === 0) return skipped('no peer told its time');
+): CheckResult {
+  if (known.length === 0) return skipped('no peer has sent its time');
   const off = known.filter(({ aheadMs }) => Math.abs(aheadMs) > SKEW.warning);
   if (off.length === 0) return ok(`the clocks of ${known.length} peers agree with this one`);
   const whose =
@@ -101,7 +105,7 @@ export function judgeSkew(
   const worst = Math.max(...off.map(({ aheadMs }) => Math.abs(aheadMs)));
   return worst > SKEW.failure
     ? failure(
-        `${whose}, so that certificates may not be valid and logs do not fit`,
+        `${whose}; certificates may count as invalid, and times in logs do not match`,
         remedy,
         details,
       )

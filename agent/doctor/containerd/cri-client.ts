@@ -8,25 +8,25 @@ import {
 } from '../../../proto/generated/cri/runtime/v1/api.ts';
 import { isRecord } from '../json.ts';
 
-/** What the CRI plugin tells of its configuration. */
+/** State of the CRI plugin. */
 export interface CriStatus {
-  /** The configuration of the plugin: whole before containerd 2.0, without all that is about images since. */
+  /** Configuration of the plugin. From containerd 2.0 on it lacks everything about images. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Where images are unpacked, `<root>/io.containerd.snapshotter.v1.overlayfs`; empty when it does not say. */
+  /** The folder of the snapshotter, `<root>/io.containerd.snapshotter.v1.overlayfs`; empty when unknown. */
   readonly imageFolder: string;
 }
 
-/** containerd answers, and has no CRI plugin: it is disabled, or could not be loaded. */
+/** containerd answers, but has no CRI plugin: it is disabled or was not loaded. */
 export class NoCriError extends Error {
   override readonly name = 'NoCriError';
   readonly code = 'ERR_NO_CRI';
 }
 
 /**
- * Asks the CRI plugin as the kubelet does.
+ * Asks the CRI plugin for its status, as the kubelet does.
  *
  * @param timeoutMs milliseconds for each of two calls
- * @throws NoCriError; Error when nothing answers
+ * @throws NoCriError when there is no CRI plugin; Error when nothing answers
  */
 export async function criStatus(socketPath: string, timeoutMs: number): Promise<CriStatus> {
   const address = `unix:${socketPath}`;

@@ -9,45 +9,45 @@ import { parse } from 'smol-toml';
 import { codeOf } from '../../errors/system-error.ts';
 import { at, isRecord, textAt } from '../json.ts';
 import { readRegularFile } from '../regular-file.ts';
-import { CouldNotLook } from '../report.ts';
+import { CheckSkippedError } from '../report.ts';
 import type { CriStatus } from './cri-client.ts';
 import { sharesNamespace, type RunningProcess } from './process.ts';
 
-/** What is of interest of containerd's configuration, as it is in force. */
+/** The parts of containerd's configuration that matter here, as containerd uses them. */
 export interface EffectiveConfig {
-  /** `config_path` of the registries; empty when it is not set. */
+  /** `config_path` of the registries; empty when not set. */
   readonly configPath: string;
   readonly discardUnpackedLayers: boolean;
-  /** Empty when it is not known. */
+  /** Empty when unknown. */
   readonly snapshotter: string;
-  /** The file to change, as far as it is known. */
+  /** The file to edit. */
   readonly file: string;
 }
 
-/** Where containerd looks when it is not told. */
+/** Default configuration file of containerd. */
 const DEFAULT_FILE = '/etc/containerd/config.toml';
-/** Largest file that is read, in bytes. */
+/** Upper bound for the configuration file, in bytes. */
 const MAX_BYTES = 1024 * 1024;
-/** How long containerd's program may take to print its configuration, in milliseconds. */
+/** How long `containerd config dump` may take, in milliseconds. */
 const DUMP_MS = 2_000;
 
 const IMAGES = 'io.containerd.cri.v1.images';
 const CRI = 'io.containerd.grpc.v1.cri';
 
-/** What {@link effectiveConfig} looks at. */
+/** Sources of {@link effectiveConfig}. */
 export interface ConfigSources {
   readonly cri: CriStatus;
-  /** containerd's process; called only when the CRI does not tell enough. */
+  /** Finds containerd's process; called only when the CRI does not report the configuration. */
   readonly process: () => Promise<RunningProcess>;
-  /** The file to read in the place of the one that containerd was started with. */
+  /** The file to read instead of the one that containerd was started with. */
   readonly file?: string;
 }
 
 /**
- * The configuration in force. Before 2.0 the CRI tells it; since then only containerd's own program, called
- * with the configuration file of the running one (`containerd config dump`), or the file itself.
+ * Finds out the configuration that containerd uses. Before 2.0 the CRI reports it. From 2.0 on it comes from
+ * `containerd config dump` with the configuration file of the running process, or from that file itself.
  *
- * @throws CouldNotLook with what is missing
+ * @throws CheckSkippedError with the reason when it cannot be found out
  */
 export async function effectiveConfig(sources: ConfigSources): Promise<EffectiveConfig> {
   const { config, imageFolder } = sources.cri;
@@ -86,17 +86,17 @@ async function configTree(sources: ConfigSources): Promise<{ file: string; tree:
   const seen = here === false ? `/proc/${running.pid}/root${resolve('/', file)}` : file;
   const tree = await readTree(seen);
   if (at(tree, 'imports') !== undefined) {
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       `${file} imports others, and \`containerd config dump\` cannot be run from here; run doctor as root on the node itself`,
     );
   }
   return { file, tree };
 }
 
-/** What containerd itself makes of its files: imports, defaults of its version, older forms of the file. */
+/** Runs `containerd config dump`, which resolves imports, defaults and older forms of the file. */
 async function dump({ pid, command }: RunningProcess, file: string): Promise<unknown> {
   const child = spawn(`/proc/${pid}/exe`, ['--config', file, 'config', 'dump'], {
-    // k3s' program is several in one, told apart by its name.
+    // The binary of k3s holds several programs, which it selects by argv[0].
     argv0: command[0] ?? 'containerd',
     cwd: '/',
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -111,16 +111,16 @@ async function dump({ pid, command }: RunningProcess, file: string): Promise<unk
 async function readTree(file: string): Promise<unknown> {
   try {
     const { size } = await stat(file);
-    if (size > MAX_BYTES) throw new CouldNotLook(`${file} has ${size} bytes, too many`);
+    if (size > MAX_BYTES) throw new CheckSkippedError(`${file} is too large: ${size} bytes`);
     return parse(await readRegularFile(file));
   } catch (error) {
-    if (error instanceof CouldNotLook) throw error;
+    if (error instanceof CheckSkippedError) throw error;
     const code = codeOf(error) ?? '';
-    // Without a file containerd goes by its defaults.
+    // Without a file containerd uses its defaults.
     if (code === 'ENOENT' && file.endsWith(DEFAULT_FILE)) return {};
     const why =
       code === 'EACCES' || code === 'EPERM' ? 'it may be read by root only' : code || 'not TOML';
-    throw new CouldNotLook(`${file} cannot be read: ${why}`, { cause: error });
+    throw new CheckSkippedError(`${file} cannot be read: ${why}`, { cause: error });
   }
 }
 
@@ -128,7 +128,7 @@ async function fileOf(running: () => Promise<RunningProcess>): Promise<string> {
   return configFile((await running()).command);
 }
 
-/** The file that the command line names: `--config FILE`, `-c FILE` or with `=`. */
+/** Returns the configuration file of a command line: `--config FILE`, `-c FILE`, or with `=`; else the default. */
 export function configFile(command: readonly string[]): string {
   for (const [index, word] of command.entries()) {
     const match = /^(?:-c|--?config)(?:=(.*))?$/.exec(word);
@@ -138,7 +138,7 @@ export function configFile(command: readonly string[]): string {
   return DEFAULT_FILE;
 }
 
-/** Where the daemon keeps what it has, when the CRI tells it. */
+/** Returns the folder of containerd's content store, when the CRI reports it. */
 export function contentFolder({ config }: CriStatus): string | undefined {
   const root = textAt(config, 'containerdRootDir');
   return root === undefined ? undefined : `${root}/io.containerd.content.v1.content`;

@@ -5,19 +5,19 @@ import { connect } from 'node:net';
 import { codeOf } from '../../errors/system-error.ts';
 import { socketDescriptor } from '../../native/kernel.ts';
 import { Libc } from '../../native/libc.ts';
-import { CouldNotLook } from '../report.ts';
+import { CheckSkippedError } from '../report.ts';
 
-/** A process as seen from here. */
+/** A process that this one can see. */
 export interface RunningProcess {
   readonly pid: number;
-  /** Its command line, word by word. */
+  /** The words of its command line. */
   readonly command: readonly string[];
 }
 
 /**
- * Makes sure that rights are not what keeps this process from the socket.
+ * Checks that this process may open the socket.
  *
- * @throws CouldNotLook when it may not be opened; Error with the system's `code` when nobody listens
+ * @throws CheckSkippedError when it may not; Error with the system's `code` when nothing listens
  */
 export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise<void> {
   const socket = connect(socketPath);
@@ -26,7 +26,7 @@ export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise
   } catch (error) {
     const code = codeOf(error);
     if (code !== 'EACCES' && code !== 'EPERM') throw error;
-    throw new CouldNotLook(`${socketPath} may be opened by root only; run doctor as root`, {
+    throw new CheckSkippedError(`${socketPath} may be opened by root only; run doctor as root`, {
       cause: error,
     });
   } finally {
@@ -35,9 +35,9 @@ export async function mayOpen(socketPath: string, signal?: AbortSignal): Promise
 }
 
 /**
- * The process that listens at a Unix socket; the kernel tells it without any rights.
+ * Finds the process that listens on a Unix socket, by SO_PEERCRED, which needs no rights.
  *
- * @throws CouldNotLook when it runs where this process cannot see it
+ * @throws CheckSkippedError when the process is not visible from here
  */
 export async function processBehind(
   socketPath: string,
@@ -50,12 +50,14 @@ export async function processBehind(
     pid = new Libc().peerProcess(socketDescriptor(socket) ?? -1);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new CouldNotLook(`the process of containerd cannot be found: ${why}`, { cause: error });
+    throw new CheckSkippedError(`the process of containerd cannot be found: ${why}`, {
+      cause: error,
+    });
   } finally {
     socket.destroy();
   }
   if (pid <= 0) {
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       'the process of containerd is not visible from here; run doctor on the node itself, or in a container with hostPID',
     );
   }
@@ -64,9 +66,9 @@ export async function processBehind(
 }
 
 /**
- * Whether another process sees the same namespace as this one.
+ * Returns whether another process is in the same namespace as this one.
  *
- * @returns `undefined` when this process may not know
+ * @returns undefined when this process may not read that
  */
 export async function sharesNamespace(
   pid: number,

@@ -17,25 +17,7 @@ import { qualify } from './qualify.ts';
 
 const NAME = 'registry.example/team/app:1.0';
 
-describe('qualify', () => {
-  for (const [text, registry, repository, tag] of [
-    ['nginx', 'docker.io', 'library/nginx', 'latest'],
-    ['nginx:1.27', 'docker.io', 'library/nginx', '1.27'],
-    ['team/app', 'docker.io', 'team/app', 'latest'],
-    ['docker.io/nginx:1', 'docker.io', 'library/nginx', '1'],
-    ['10.0.0.1:5000/app:1', '10.0.0.1:5000', 'app', '1'],
-  ] as const) {
-    it(text, () => {
-      assert.deepEqual(qualify(text), { registry, repository, tag });
-    });
-  }
-
-  it('takes no nonsense', () => {
-    for (const text of ['', 'UPPER', 'a b', '../x', 'x:']) assert.equal(qualify(text), undefined);
-  });
-});
-
-/** A node whose agent serves through this mirror, knows these peers as holders, and has these settings. */
+/** Follows an image on a node whose agent has this mirror, these peers as holders of all content, and these settings. */
 async function follow(
   t: TestContext,
   mirror: MirrorNode,
@@ -70,8 +52,8 @@ async function follow(
   return await new ImageFollower(facts, '1.0.0').follow(reference);
 }
 
-describe('an image is followed', () => {
-  it('to the peer that has it', async (t) => {
+describe('ImageFollower', () => {
+  it('follows an image to the peer that has it', async (t) => {
     await using holder = await startMirror();
     const image = makeImage(100, 200);
     putImage(holder.store, image, NAME);
@@ -90,10 +72,10 @@ describe('an image is followed', () => {
     }
     const text = renderImage(report);
     assert.match(text, /^ {2}layer +sha256:[0-9a-f]{12} +\d+ B +no +1 +http:/m);
-    assert.match(text, /0 pieces from this node, 5 from peers/);
+    assert.match(text, /0 parts from this node, 5 from peers/);
   });
 
-  it('through all its pieces where containerd cannot be asked', async (t) => {
+  it('follows an image through the mirror when containerd does not answer', async (t) => {
     await using mirror = await startMirror();
     putImage(mirror.store, makeImage(100, 200), NAME);
     const report = await follow(t, mirror, [], { containerd: false });
@@ -104,19 +86,19 @@ describe('an image is followed', () => {
     );
   });
 
-  it('to nobody, with what those said that are named', async (t) => {
+  it('reports the answers of holders that do not have the image', async (t) => {
     await using empty = await startMirror();
     const router = new FixedRouter(providerOf('empty', empty));
     await using mirror = await startMirror({ router });
     const report = await follow(t, mirror, [empty]);
     assert.equal(report.result, 'failure');
     assert.match(report.parts[0]?.why ?? '', /no node that is named as a holder serves it/);
-    assert.match(renderImage(report), /named as holders, and not serving:\n.*does not have it/);
+    assert.match(renderImage(report), /named as holders, but not serving:\n.*does not have it/);
     const alone = await follow(t, mirror, []);
     assert.equal(alone.parts[0]?.why, 'no node has it');
   });
 
-  it('and says why the tag latest, or a registry, is left out', async (t) => {
+  it('says why the tag latest, a registry or a filtered image is not shared', async (t) => {
     const image = makeImage(10);
     const name = 'registry.example/team/app:latest';
     await using mirror = await startMirror({ policy: new SharePolicy() });
@@ -140,7 +122,7 @@ describe('an image is followed', () => {
     assert.match(out.parts[0]?.why ?? '', /--registry-filters/);
   });
 
-  it('and says that layers were thrown away', async (t) => {
+  it('says that containerd discarded the layers', async (t) => {
     const image = makeImage(10, 20);
     await using mirror = await startMirror();
     for (const digest of [image.manifest.digest, image.config]) {
@@ -155,7 +137,7 @@ describe('an image is followed', () => {
     }
   });
 
-  it('as far as can be seen when neither agent nor containerd answers', async (t) => {
+  it('notes that the agent does not answer, and does not know what is on this node', async (t) => {
     const { init } = await doctorStage(t, undefined);
     using facts = new Facts(init);
     const reference = qualify(NAME);

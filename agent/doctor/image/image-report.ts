@@ -1,4 +1,4 @@
-/** A node that the directory names as a holder, and what it said to being asked. */
+/** A node that content routing names as a holder, with its answer. */
 export interface Holder {
   readonly peerId: string;
   /** Base URL of its mirror. */
@@ -7,38 +7,38 @@ export interface Holder {
   readonly answer: string;
 }
 
-/** One piece of an image: who has it, and who would serve it. */
+/** One part of an image, its tag or a descriptor: which nodes have it, and which node would serve it. */
 export interface ImagePart {
   readonly kind: 'tag' | 'index' | 'manifest' | 'config' | 'layer';
   /** The full name of a tag, or a digest. */
   readonly key: string;
-  /** In bytes, when it is known. */
+  /** In bytes; absent when unknown. */
   readonly size?: number;
-  /** Whether containerd of this node has it; absent when that cannot be told. */
+  /** Whether containerd of this node has it; absent when unknown. */
   readonly here?: boolean;
   readonly holders: readonly Holder[];
-  /** `local`, or the mirror of a peer; absent when containerd is sent on to the registry. */
+  /** `local`, or the mirror of a peer; absent when containerd would ask the registry. */
   readonly servedBy?: string;
   /** Why it is not served. */
   readonly why?: string;
 }
 
-/** What `doctor --image --output json` prints; as stable as {@link Report}. */
+/** The output of `doctor --image --output json`; as stable as {@link Report}. */
 export interface ImageReport {
   readonly schema: 1;
   readonly version: string;
-  /** The full name. */
+  /** The full name of the image. */
   readonly image: string;
-  /** `failure` when a piece would come from the registry. */
+  /** `failure` when a part would come from the registry. */
   readonly result: 'ok' | 'failure';
   /** One sentence. */
   readonly reason: string;
   readonly parts: readonly ImagePart[];
-  /** What could not be looked at, and why. */
+  /** What is left out or could not be found out, and why. */
   readonly notes: readonly string[];
 }
 
-/** The report as a table for people. */
+/** Renders the report as a table for people. */
 export function renderImage(report: ImageReport): string {
   const head = ['what', 'digest', 'size', 'here', 'peers', 'served by', 'why not'];
   const rows = report.parts.map((part) => [
@@ -56,7 +56,7 @@ export function renderImage(report: ImageReport): string {
   const lines = [head, ...rows].map((row) =>
     `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
   );
-  const silent = report.parts.flatMap(({ key, holders }) =>
+  const notServing = report.parts.flatMap(({ key, holders }) =>
     holders
       .filter(({ answer }) => answer !== HAS_IT)
       .map(({ origin, answer }) => `  ${origin}, ${key.slice(0, 19)}: ${answer}`),
@@ -65,14 +65,14 @@ export function renderImage(report: ImageReport): string {
     report.image,
     '',
     ...(report.parts.length > 0 ? [...lines, ''] : []),
-    ...(silent.length > 0 ? ['named as holders, and not serving:', ...silent, ''] : []),
+    ...(notServing.length > 0 ? ['named as holders, but not serving:', ...notServing, ''] : []),
     ...report.notes.map((note) => `note: ${note}`),
     report.reason,
     '',
   ].join('\n');
 }
 
-/** The answer of a holder that serves it. */
+/** The answer of a holder that serves the content. */
 export const HAS_IT = 'has it';
 
 function peersOf(holders: readonly Holder[]): string {

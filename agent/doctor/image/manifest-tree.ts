@@ -3,61 +3,61 @@ import { parseManifest } from '../../oci/manifest.ts';
 import { isManifestType } from '../../oci/media-type.ts';
 import { at } from '../json.ts';
 
-/** A piece of an image. */
-export interface Piece {
+/** A descriptor of an image, as far as the report needs it. */
+export interface ImageDescriptor {
   readonly kind: 'index' | 'manifest' | 'config' | 'layer';
   readonly digest: Digest;
-  /** In bytes; of the root it is not known. */
+  /** In bytes; absent for a root that could not be read. */
   readonly size?: number;
 }
 
-/** What an image consists of, for this platform. */
-export interface PieceTree {
-  readonly pieces: readonly Piece[];
-  /** Manifests of an index that are not for this platform. */
+/** The descriptors of an image for this platform. */
+export interface ImageTree {
+  readonly descriptors: readonly ImageDescriptor[];
+  /** Number of manifests in the index that are for other platforms. */
   readonly otherPlatforms: number;
-  /** Manifests that could not be had. */
+  /** Manifests that could not be read. */
   readonly unread: readonly Digest[];
 }
 
-/** Names of processors in images, by Node's. */
+/** Architectures of the OCI image specification by those of Node. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /**
- * Walks from the root to what this node would pull: all of a manifest, of an index the manifests for this platform,
- * or all when none is marked so.
+ * Collects the descriptors that this node would pull. Of an index it follows the manifests for this platform, or all
+ * manifests when none is for it.
  *
- * @param read gives the bytes of a manifest, or nothing
- * @throws ManifestError for bytes that are none
+ * @param read returns the bytes of a manifest, or undefined
+ * @throws ManifestError when the bytes are no manifest
  */
-export async function readTree(
+export async function readImageTree(
   root: Digest,
   read: (digest: Digest) => Promise<Uint8Array | undefined>,
-): Promise<PieceTree> {
+): Promise<ImageTree> {
   const bytes = await read(root);
   if (bytes === undefined) {
-    return { pieces: [{ kind: 'manifest', digest: root }], otherPlatforms: 0, unread: [root] };
+    return { descriptors: [{ kind: 'manifest', digest: root }], otherPlatforms: 0, unread: [root] };
   }
   const { children } = parseManifest(bytes);
   const manifests = children.filter(({ mediaType }) => isManifestType(mediaType));
   if (manifests.length === 0)
-    return { pieces: piecesOf(root, bytes), otherPlatforms: 0, unread: [] };
+    return { descriptors: descriptorsOf(root, bytes), otherPlatforms: 0, unread: [] };
 
   const ours = new Set(digestsForThisPlatform(bytes));
   const chosen = ours.size === 0 ? manifests : manifests.filter(({ digest }) => ours.has(digest));
-  const pieces: Piece[] = [{ kind: 'index', digest: root, size: bytes.length }];
+  const descriptors: ImageDescriptor[] = [{ kind: 'index', digest: root, size: bytes.length }];
   const unread: Digest[] = [];
   for (const { digest, size } of chosen) {
     const manifest = await read(digest);
     if (manifest === undefined) {
-      pieces.push({ kind: 'manifest', digest, size });
+      descriptors.push({ kind: 'manifest', digest, size });
       unread.push(digest);
-    } else pieces.push(...piecesOf(digest, manifest));
+    } else descriptors.push(...descriptorsOf(digest, manifest));
   }
-  return { pieces, otherPlatforms: manifests.length - chosen.length, unread };
+  return { descriptors, otherPlatforms: manifests.length - chosen.length, unread };
 }
 
-function piecesOf(digest: Digest, bytes: Uint8Array): Piece[] {
+function descriptorsOf(digest: Digest, bytes: Uint8Array): ImageDescriptor[] {
   const [config, ...layers] = parseManifest(bytes).children;
   const known = new Set<string>();
   return [
@@ -66,10 +66,10 @@ function piecesOf(digest: Digest, bytes: Uint8Array): Piece[] {
       ? []
       : [{ kind: 'config' as const, digest: config.digest, size: config.size }]),
     ...layers.map((layer) => ({ kind: 'layer' as const, digest: layer.digest, size: layer.size })),
-  ].filter((piece) => {
-    // A layer may be there several times, and one look is enough.
-    const isNew = !known.has(piece.digest);
-    known.add(piece.digest);
+  ].filter(({ digest: each }) => {
+    // A manifest may list a layer several times.
+    const isNew = !known.has(each);
+    known.add(each);
     return isNew;
   });
 }

@@ -1,17 +1,17 @@
 import { requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
 import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
-import type { AgentPeer } from '../agent-facts.ts';
+import type { AgentPeer } from '../agent-client.ts';
 import type { ClientIdentity } from '../facts.ts';
 import { HAS_IT, type Holder } from './image-report.ts';
 
-/** How long a mirror may take to answer, in milliseconds: it may have to ask others first. */
+/** How long a mirror may take to answer, in milliseconds; it may have to ask peers first. */
 const TIMEOUT_MS = 3_000;
-/** Holders of one piece that are asked. */
+/** Upper bound for the holders that are asked for one descriptor. */
 const MAX_HOLDERS = 8;
-/** As `MIRRORED_HEADER` in `transfer/client/peer-client.ts`: only what the node itself holds. */
+/** Asks for what the node itself holds, as `MIRRORED_HEADER` in `transfer/client/peer-client.ts`. */
 const LOCAL_ONLY = { 'X-Spegel-Mirrored': 'true' } as const;
 
-/** Asks mirrors as containerd and as other agents do. */
+/** Asks mirrors for content: the local mirror as containerd does, and holders as agents do. */
 export class MirrorClient {
   readonly #origin: string;
   readonly #repository: string;
@@ -20,7 +20,7 @@ export class MirrorClient {
 
   /**
    * @param origin base URL of this node's mirror
-   * @param identity shown to mirrors that want one
+   * @param identity client certificate for mirrors that require one
    */
   constructor(
     origin: string,
@@ -33,7 +33,7 @@ export class MirrorClient {
     this.#repository = repository;
   }
 
-  /** What this node's mirror says to containerd. */
+  /** Asks this node's mirror, as containerd does. */
   async ask(
     kind: 'manifests' | 'blobs',
     key: string,
@@ -42,7 +42,7 @@ export class MirrorClient {
     return await this.#request(this.#origin, kind, key, method);
   }
 
-  /** What those say that the directory names. */
+  /** Asks the first holders that content routing names. */
   async askHolders(
     peers: readonly AgentPeer[],
     kind: 'manifests' | 'blobs',
@@ -70,6 +70,7 @@ export class MirrorClient {
   }
 }
 
+/** Describes an answer for the report. */
 function inWords(answer: NamespaceAnswer): string {
   if ('error' in answer) return `cannot be reached (${answer.error})`;
   switch (answer.status) {

@@ -1,13 +1,13 @@
 import { canonicalRegistry, looksLikeRegistry, parseReference } from '../../oci/reference.ts';
 import type { Reference } from '../../oci/reference.ts';
 
-/** Docker Hub's folder of images without one. */
+/** Namespace of Docker Hub's official images. */
 const LIBRARY = 'library';
 
 /**
- * An image as people write it, `nginx`, made whole as containerd has it: `docker.io/library/nginx:latest`.
+ * Completes a short image name, `nginx`, to the name that containerd uses: `docker.io/library/nginx:latest`.
  *
- * @returns `undefined` when it is no name of an image
+ * @returns undefined when the text is no image name
  */
 export function qualify(text: string): Reference | undefined {
   const slash = text.indexOf('/');
@@ -25,7 +25,7 @@ export function qualify(text: string): Reference | undefined {
   return untagged ? { ...reference, tag: 'latest' } : reference;
 }
 
-/** The name of the image record that containerd has of it. */
+/** Returns the name of containerd's image record for the reference. */
 export function nameOf({ registry, repository, tag, digest }: Reference): string {
   const suffix = `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
   return `${registry}/${repository}${suffix}`;

@@ -1,28 +1,29 @@
 import { SharePolicy } from '../../oci/share-policy.ts';
 import { at, isRecord } from '../json.ts';
 
-/** What the agent says of its options, as far as it decides what is served. */
+/** The options of the agent that decide what is served, as `/debug/status` reports them. */
 export interface Settings {
   readonly registryPort: number;
-  /** Where the mirror listens; empty for everywhere, or when the agent does not say. */
+  /** Host that the mirror listens on; empty for all addresses, or when unknown. */
   readonly registryHost: string;
-  /** Whether it speaks TLS; undefined when the agent does not say. */
+  /** Whether the mirror speaks TLS; undefined when unknown. */
   readonly registryTls: boolean | undefined;
   /** Registries that are mirrored; none: all. */
   readonly registries: readonly string[];
-  /** Sources of regular expressions. */
+  /** `--registry-filters`, as sources of regular expressions. */
   readonly filters: readonly string[];
+  /** Whether the tag `latest` is shared. */
   readonly latest: boolean;
   /** Digests of blobs with wrong bytes on this node's disk. */
   readonly bad: ReadonlySet<string>;
 }
 
-/** Where the mirror is when the agent does not say. */
+/** Port of the mirror when unknown: the default of `--registry-addr`. */
 const DEFAULT_PORT = 5000;
 
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
-/** Reads `/debug/status`; the defaults of the agent where it says nothing. */
+/** Reads the settings from `/debug/status`, with the agent's defaults for missing fields. */
 export function settingsOf(status: unknown): Settings {
   const settings = at(status, 'settings');
   const port = at(settings, 'registryPort');
@@ -40,7 +41,7 @@ export function settingsOf(status: unknown): Settings {
   };
 }
 
-/** The policy of an agent with these options. */
+/** Makes the share policy of an agent with these settings. */
 export function policyOf({ registries, filters, latest }: Settings): SharePolicy {
   return new SharePolicy({ registries, filters: filters.map((it) => new RegExp(it)), latest });
 }

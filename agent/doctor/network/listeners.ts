@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
 
-/** Who listens at a port. */
+/** A TCP socket that listens. */
 export interface Listener {
   /** Local address as the kernel writes it: hexadecimal. */
   readonly address: string;
@@ -12,7 +12,7 @@ export interface Listener {
 const LISTENING = '0A';
 
 /**
- * The TCP sockets that listen at the port, IPv4 and IPv6.
+ * Finds the TCP sockets that listen at the port, for IPv4 and IPv6.
  *
  * @param procNet `/proc/net`, or that of another network namespace, `/proc/PID/net`
  */
@@ -31,22 +31,22 @@ export async function listenersAt(port: number, procNet = '/proc/net'): Promise<
   return found;
 }
 
-/** Processes whose descriptors are looked at; a node has a few hundred. */
+/** Upper bound for the processes that are searched; a node has a few hundred. */
 const MAX_PROCESSES = 20_000;
 
-/** A process that has a socket open. */
+/** A process with an open socket. */
 export interface SocketOwner {
   readonly pid: number;
   /** Name of its program, `k3s-server`. */
   readonly name: string;
-  /** Whether its command line is that of an agent of ours. Not told otherwise: it may hold secrets. */
+  /** Whether its command line is that of our agent. The command line itself is left out: it may hold secrets. */
   readonly isAgent: boolean;
 }
 
 /**
- * The process that has the socket open, as far as this one may look.
+ * Finds the process that has the socket open.
  *
- * @returns `undefined` when it is none that can be looked into
+ * @returns undefined when no process is found whose descriptors may be read
  */
 export async function ownerOf(inode: string): Promise<SocketOwner | undefined> {
   const target = `socket:[${inode}]`;
@@ -64,7 +64,7 @@ export async function ownerOf(inode: string): Promise<SocketOwner | undefined> {
   return undefined;
 }
 
-/** The kernel's name for it, `k3s-server`, unless that is the one which Node gives its main thread. */
+/** Returns the kernel's name of the process, `k3s-server`; for a Node process the name of its program. */
 async function nameOf(pid: string, command: string): Promise<string> {
   const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
   return name === '' || name === 'MainThread' ? basename(command.split('\0')[0] ?? '') : name;

@@ -1,18 +1,18 @@
 import { requestHere } from '../../native/network-namespace.ts';
-import type { AgentPeer } from '../agent-facts.ts';
+import type { AgentPeer } from '../agent-client.ts';
 import type { ClientIdentity } from '../facts.ts';
 
-/** Peers that are asked: enough to see a pattern. */
+/** Upper bound for the peers that are asked; enough to see a pattern. */
 const MAX_PEERS = 16;
 /** How long a peer may take, in milliseconds. */
 const TIMEOUT_MS = 2_000;
 
-/** What came of asking a peer's mirror. */
+/** Answer of a peer's mirror. */
 export interface PeerAnswer {
   readonly origin: string;
-  /** Why its port could not be connected with; absent when somebody answered, whatever it was. */
+  /** Why its port cannot be reached; absent after any answer. */
   readonly unreachable?: string;
-  /** Milliseconds by which its clock is ahead of ours, to half a second; absent when it did not say. */
+  /** Milliseconds by which its clock is ahead of ours, to half a second; absent without a `Date` header. */
   readonly aheadMs?: number;
 }
 
@@ -26,7 +26,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EPERM',
 ]);
 
-/** Asks the mirrors of the first peers, all at once. */
+/** Sends `HEAD /v2/` to the mirrors of the first peers, all at once. */
 export async function askPeers(
   peers: readonly AgentPeer[],
   identity: ClientIdentity | undefined,
@@ -44,6 +44,6 @@ async function askPeer(origin: string, identity?: ClientIdentity): Promise<PeerA
   }
   const now = (before + Date.now()) / 2;
   const date = Date.parse(answer.headers['date'] ?? '');
-  // The header has whole seconds, rounded down: half a second too early on average.
+  // The header is rounded down to whole seconds, which is half a second too early on average.
   return Number.isNaN(date) ? { origin } : { origin, aheadMs: date + 500 - now };
 }

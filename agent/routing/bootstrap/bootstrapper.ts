@@ -1,27 +1,27 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-/** Somebody to connect with first. */
+/** A peer to connect with. */
 export interface BootstrapPeer {
-  /** Text form, when it is known beforehand; otherwise it is learned by dialling. */
+  /** Its peer ID in text form; absent when only a dial can find it out. */
   readonly peerId?: string;
   /** Never empty. */
   readonly multiaddrs: readonly Multiaddr[];
 }
 
-/** Where the first peers come from. The node itself may be among them. */
+/** Port: finds the first peers of the node. */
 export interface Bootstrapper {
   /**
-   * The peers known at this moment; none is an answer.
+   * Finds the present peers, which may include this node. An empty list is a valid answer.
    *
-   * @throws {BootstrapError} when there is no answer.
+   * @throws {BootstrapError} when the peers cannot be found out
    */
   find(signal: AbortSignal): Promise<readonly BootstrapPeer[]>;
 }
 
-/** Peers of one answer that are looked at. */
+/** Upper bound for the peers of one answer. */
 export const MAX_BOOTSTRAP_PEERS = 5000;
 
-/** There is no answer to who the peers are; the message says from whom and why. */
+/** The peers cannot be found out. The message names the source and the reason. */
 export class BootstrapError extends Error {
   override readonly name = 'BootstrapError';
   readonly code = 'ERR_BOOTSTRAP';

@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { multiaddr } from '@multiformats/multiaddr';
 
 import { codeOf } from '../../errors/system-error.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
 import { BootstrapError, MAX_BOOTSTRAP_PEERS } from './bootstrapper.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
@@ -10,11 +11,11 @@ import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 export interface DnsBootstrapperInit {
   /** The name of the headless Service. */
   readonly domain: string;
-  /** The port of the routers, which is the same on all nodes. */
+  /** TCP port of the routers; the same on all nodes. */
   readonly port: number;
 }
 
-/** All addresses (A and AAAA) of a name, each of them one peer whose ID is not known yet. */
+/** Finds peers by DNS: each A and AAAA record of a name is a peer whose ID is not known yet. */
 export class DnsBootstrapper implements Bootstrapper {
   readonly #domain: string;
   readonly #port: number;
@@ -33,23 +34,18 @@ export class DnsBootstrapper implements Bootstrapper {
     }));
   }
 
-  /** By the system's resolver, so that search domains and the hosts file count; it cannot be cut short. */
+  /** Asks the resolver of the system, which knows search domains and the hosts file. It cannot be cancelled. */
   async #resolve(signal: AbortSignal): Promise<{ address: string; family: number }[]> {
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = (): void => {
-      aborted.reject(new BootstrapError(`looking up ${this.#domain} took too long`));
-    };
-    signal.addEventListener('abort', onAbort);
     try {
-      return await Promise.race([lookup(this.#domain, { all: true }), aborted.promise]);
+      return await raceSignal(lookup(this.#domain, { all: true }), signal);
     } catch (error) {
-      if (error instanceof BootstrapError) throw error;
+      if (signal.aborted) {
+        throw new BootstrapError(`looking up ${this.#domain} took too long`, { cause: error });
+      }
       const code = codeOf(error) ?? 'unknown error';
-      // The name is there, and nobody behind it yet.
+      // The name exists and has no address yet.
       if (code === 'ENODATA') return [];
       throw new BootstrapError(`cannot look up ${this.#domain}: ${code}`, { cause: error });
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   }
 }

@@ -6,21 +6,24 @@ import { Agent } from 'undici';
 import { BootstrapError, MAX_BOOTSTRAP_PEERS } from './bootstrapper.ts';
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
-/** The path that is appended to the base URL. */
+/** Path of the identity endpoint, as in Spegel. */
 export const IDENTITY_PATH = '/id';
 
+/** Upper bound for the body of an answer, in bytes. */
 const MAX_BODY_BYTES = 1024 * 1024;
+/** How long headers, and each chunk of the body, may take, in milliseconds. */
 const TIMEOUT_MS = 5000;
+/** Upper bound for the addresses of one peer. */
 const MAX_ADDRESSES_PER_PEER = 32;
 
-/** What a node answers under {@link IDENTITY_PATH}: the JSON of Go's `peer.AddrInfo`. */
+/** The answer of a node under {@link IDENTITY_PATH}: the JSON of Go's `peer.AddrInfo`. */
 export interface IdentityAnswer {
   readonly ID: string;
   /** Multiaddrs without peer ID. */
   readonly Addrs: readonly string[];
 }
 
-/** One node that tells where it is by HTTP, as Spegel's do; a list of several is understood too. */
+/** Finds peers by HTTP: asks one node for its identity, as Spegel does. The answer may also be a list of peers. */
 export class HttpBootstrapper implements Bootstrapper {
   readonly #url: string;
 
@@ -53,7 +56,7 @@ export class HttpBootstrapper implements Bootstrapper {
   }
 }
 
-/** @throws Error when it is too long */
+/** @throws Error when the body is too long */
 async function readText(body: AsyncIterable<Buffer>): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -91,7 +94,7 @@ function toPeerId(text: string): string {
   try {
     return peerIdFromString(text).toString();
   } catch {
-    throw new Error('the answer has an ID that is none');
+    throw new Error('the answer has a malformed ID');
   }
 }
 
@@ -99,6 +102,6 @@ function toMultiaddr(value: unknown): Multiaddr {
   try {
     return multiaddr(String(value));
   } catch {
-    throw new Error('the answer has an address that is none');
+    throw new Error('the answer has a malformed address');
   }
 }

@@ -2,11 +2,11 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 
-/** A fixed list of multiaddrs, with the peer ID (`/p2p/...`) or without. */
+/** A fixed list of peers by multiaddr, with or without a peer ID (`/p2p/...`). */
 export class StaticBootstrapper implements Bootstrapper {
   readonly #peers: readonly BootstrapPeer[];
 
-  /** @throws when one of them is not a multiaddr */
+  /** @throws Error when one of them is not a multiaddr */
   constructor(multiaddrs: readonly string[]) {
     this.#peers = multiaddrs.map((text) => {
       const address = multiaddr(text);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { ConnectionClosedError } from '@libp2p/interface';
@@ -40,20 +40,25 @@ afterEach(async () => {
   await network.stop();
 });
 
-// Seen after a restart of a peer: its muxer had said goodbye, and libp2p went on taking the connection for open.
-test('a connection that only seems to be open is replaced', async () => {
-  const [connection] = node.getConnections();
-  assert.ok(connection);
-  connection.newStream = () => Promise.reject(new ConnectionClosedError('the muxer is closed'));
-  await client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS);
-  assert.notEqual(connection.status, 'open');
-  assert.ok(!node.getConnections().includes(connection));
-});
+describe('DhtClient', () => {
+  // Seen after a restart of a peer: its muxer was closed, and libp2p still listed the connection as open.
+  it('replaces a connection that is dead but listed as open', async () => {
+    const [connection] = node.getConnections();
+    assert.ok(connection);
+    connection.newStream = () => Promise.reject(new ConnectionClosedError('the muxer is closed'));
+    await client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS);
+    assert.notEqual(connection.status, 'open');
+    assert.ok(!node.getConnections().includes(connection));
+  });
 
-test('another failure costs the connection nothing', async () => {
-  const [connection] = node.getConnections();
-  assert.ok(connection);
-  connection.newStream = () => Promise.reject(new Error('too many streams'));
-  await assert.rejects(client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS), /too many streams/);
-  assert.equal(connection.status, 'open');
+  it('keeps the connection after any other failure', async () => {
+    const [connection] = node.getConnections();
+    assert.ok(connection);
+    connection.newStream = () => Promise.reject(new Error('too many streams'));
+    await assert.rejects(
+      client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS),
+      /too many streams/,
+    );
+    assert.equal(connection.status, 'open');
+  });
 });

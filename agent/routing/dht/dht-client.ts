@@ -15,8 +15,8 @@ import {
   encodeProvider,
 } from './dht-messages.ts';
 import type { WirePeer } from './dht-messages.ts';
+import type { FrameReader } from './frame-reader.ts';
 import { frame, FrameError } from './frames.ts';
-import type { FrameReader } from './frames.ts';
 import { peerBytes } from './kademlia.ts';
 import { DHT_PROTOCOL } from '../node/libp2p-node.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
@@ -25,36 +25,36 @@ import type { OwnAddresses } from '../node/own-addresses.ts';
 import { StreamPool } from './stream-pool.ts';
 import type { Channel } from './stream-pool.ts';
 
-/** Bytes of an answer at most. */
+/** Upper bound for an answer, in bytes. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** Bytes handed to a stream at once, so that it can tell when it has enough. */
+/** Bytes per write to a stream, so that back-pressure takes effect in between. */
 const WRITE_BYTES = 64 * 1024;
-/** Addresses of a peer tried at most, when only an answer of another peer has named it. */
+/** Upper bound for the dialled addresses of a peer that is known from another peer's answer only. */
 const MAX_DIALLED_ADDRESSES = 4;
 
-/** How a peer is asked about a key. */
+/** Options of {@link DhtClient.getProviders}. */
 export interface ProvidersQuestion {
-  /** Whether closer peers are of no use. It may name them all the same: other implementations do. */
+  /** Asks the peer to leave closer peers out. Other implementations of the DHT name them all the same. */
   readonly providersOnly: boolean;
-  /** Which closer peers are not worth reading, by the bytes of their IDs (see {@link peerBytes}). */
+  /** Whether the caller knows a closer peer already, which is then skipped. Takes {@link peerBytes} of its ID. */
   readonly isKnown: (bytes: string) => boolean;
 }
 
-/** What a peer says about a key. */
+/** A peer's answer to GET_PROVIDERS. */
 export interface ProvidersAnswer {
   readonly providers: readonly AddressedPeer[];
-  /** Peers that it thinks closer to the key, of those that the caller does not know yet. */
+  /** Peers closer to the key that the caller does not know yet. */
   readonly closer: readonly AddressedPeer[];
 }
 
-/** Speaks the DHT protocol with one peer at a time; all its calls are bounded in time and size. */
+/** Sends requests of the DHT protocol to peers. Every call is bounded in time and in size. */
 export class DhtClient {
   readonly #node: RoutingNode;
   readonly #addresses: OwnAddresses;
   readonly #streams = new StreamPool(MAX_ANSWER_BYTES);
-  /** ADD_PROVIDER by multihash: the same for each of the 20 peers that get it, and at each refresh. */
-  #announcements = new WeakMap<Uint8Array, Uint8Array>();
-  #announced: readonly Multiaddr[] | undefined;
+  /** ADD_PROVIDER messages by multihash: all closest peers of a key get the same bytes, at every reprovide. */
+  #messages = new WeakMap<Uint8Array, Uint8Array>();
+  #messageAddresses: readonly Multiaddr[] | undefined;
 
   constructor(node: RoutingNode, addresses: OwnAddresses) {
     this.#node = node;
@@ -62,8 +62,10 @@ export class DhtClient {
   }
 
   /**
-   * Asks a peer who has a key (GET_PROVIDERS). Rejects when it does not answer in time. It names up to 20
-   * closer peers each time, unless told not to, and reading those is most of the work.
+   * Asks a peer for the providers of a key (GET_PROVIDERS). An answer names up to K closer peers unless
+   * the request leaves them out; reading those is most of the work.
+   *
+   * @throws Error when the peer cannot be dialled or does not answer in time
    */
   async getProviders(
     peer: DhtPeer,
@@ -81,9 +83,11 @@ export class DhtClient {
   }
 
   /**
-   * Places records that we provide the keys with a peer (ADD_PROVIDER), all on one stream, and resolves
-   * when it has handled them, with the bytes sent. ADD_PROVIDER has no answer of its own; a peer handles the
-   * messages of a stream in order, so the answer to a PING after them stands for all.
+   * Provides the keys to a peer (ADD_PROVIDER), all on one stream. Resolves with the bytes sent when the peer has
+   * handled them. ADD_PROVIDER has no answer. A peer handles the messages of a stream in order, so the answer to a
+   * final PING confirms all of them.
+   *
+   * @throws Error when the peer cannot be dialled or does not confirm in time
    */
   async addProviders(
     peer: DhtPeer,
@@ -91,7 +95,7 @@ export class DhtClient {
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<number> {
-    const messages = this.#announce(multihashes);
+    const messages = this.#addProviderMessages(multihashes);
     const bytes = Buffer.concat([...messages, frame(encodePing())]);
     await this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }, deadline) => {
       for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
@@ -103,24 +107,28 @@ export class DhtClient {
     return bytes.length;
   }
 
-  #announce(multihashes: readonly Uint8Array[]): Uint8Array[] {
+  #addProviderMessages(multihashes: readonly Uint8Array[]): Uint8Array[] {
     const addresses = this.#addresses.current();
-    if (addresses !== this.#announced) this.#announcements = new WeakMap();
-    this.#announced = addresses;
+    if (addresses !== this.#messageAddresses) this.#messages = new WeakMap();
+    this.#messageAddresses = addresses;
     const provider = encodeProvider({
       id: this.#node.peerId.toMultihash().bytes,
       multiaddrs: addresses.map(({ bytes }) => bytes),
     });
     return multihashes.map((multihash) => {
-      const known = this.#announcements.get(multihash);
+      const known = this.#messages.get(multihash);
       if (known !== undefined) return known;
       const message = frame(encodeAddProvider(multihash, provider));
-      this.#announcements.set(multihash, message);
+      this.#messages.set(multihash, message);
       return message;
     });
   }
 
-  /** Asks a peer whether it is there (PING); rejects when it does not answer in time. */
+  /**
+   * Checks that a peer is alive (PING).
+   *
+   * @throws Error when the peer cannot be dialled or does not answer in time
+   */
   async ping(peer: DhtPeer, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     await this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
       stream.send(frame(encodePing()));
@@ -128,7 +136,7 @@ export class DhtClient {
     });
   }
 
-  /** Ends the streams that are kept open for later. */
+  /** Aborts the idle streams. */
   stop(): void {
     this.#streams.stop();
   }
@@ -148,13 +156,13 @@ export class DhtClient {
     );
   }
 
-  /** Opens a stream; over a new connection when the one that is there turns out to be dead. */
+  /** Opens a stream; over a new connection when the present one is dead. */
   async #open(peer: DhtPeer, signal: AbortSignal): Promise<Stream> {
     try {
       return await this.#dial(peer, signal);
     } catch (error) {
       if (!isDeadConnection(error) || signal.aborted) throw error;
-      // The peer has said goodbye, and libp2p goes on taking the connection for an open one.
+      // The peer has closed its muxer, but libp2p still lists the connection as open.
       for (const connection of this.#node.getConnections(peer.id)) {
         connection.abort(new Error('the connection is dead'));
       }
@@ -178,7 +186,7 @@ function isDeadConnection(error: unknown): boolean {
   return error instanceof Error && error.name === 'ConnectionClosedError';
 }
 
-/** The address with the peer ID that is to be met there. */
+/** Appends the peer ID to an address, so that dialling it fails when another peer answers there. */
 export function withPeerId(address: Multiaddr, peerId: string): Multiaddr {
   const named = address.getComponents().some(({ name }) => name === 'p2p');
   return named ? address : address.encapsulate(`/p2p/${peerId}`);
@@ -190,7 +198,7 @@ async function answer(reader: FrameReader): Promise<Uint8Array> {
   return message;
 }
 
-/** The well-formed peers of a list; what cannot be read is left out, the rest stays useful. */
+/** Returns the well-formed peers of a list and skips the others. */
 function readPeers(peers: readonly WirePeer[]): AddressedPeer[] {
   const read: AddressedPeer[] = [];
   for (const { id, multiaddrs } of peers) {

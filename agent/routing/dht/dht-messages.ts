@@ -1,9 +1,9 @@
 import { encodeVarint, FrameError } from './frames.ts';
 
 /**
- * The messages of the Kademlia DHT (libp2p specification "kad-dht", section "RPC messages"). Written by hand
- * because the sweep writes thousands of them that differ in the key only, because answers are put together
- * from parts that are there already, and because what a peer sends is to be bounded while it is read.
+ * Message types of the Kademlia DHT (libp2p specification "kad-dht", section "RPC messages"). This file is a codec
+ * by hand, for three reasons: a reprovide writes thousands of messages that differ in the key only; answers are
+ * assembled from parts that are encoded already; and lists are cut at their bounds while they are read.
  */
 export const MESSAGE_TYPE = {
   putValue: 0,
@@ -14,46 +14,46 @@ export const MESSAGE_TYPE = {
   ping: 5,
 } as const;
 
-/** Peers taken from one list of a message; a well-behaved node sends at most 20 closer ones. */
+/** Upper bound for the peers that are read from one list; a well-behaved node sends at most 20 closer peers. */
 export const MAX_PEERS_PER_LIST = 128;
-/** Addresses taken per peer of a message. */
+/** Upper bound for the addresses that are read of one peer. */
 const MAX_ADDRESSES_PER_PEER = 16;
 
 const FIELD_TYPE = 1;
 const FIELD_KEY = 2;
 const FIELD_CLOSER = 8;
 const FIELD_PROVIDERS = 9;
-/** Ours: others skip it, as protobuf asks of fields that are not known. */
+/** Our extension; other implementations skip it, as protobuf requires for unknown fields. */
 const FIELD_PROVIDERS_ONLY = 1000;
 const PEER_ID = 1;
 const PEER_MULTIADDRS = 2;
 const WIRE_BYTES = 2;
-const NO_BYTES: Uint8Array = new Uint8Array(0);
+const EMPTY: Uint8Array = new Uint8Array(0);
 const PROVIDERS_ONLY = Uint8Array.from([...encodeVarint(FIELD_PROVIDERS_ONLY * 8), 1]);
 
-/** How an ADD_PROVIDER begins whose key is a SHA2-256 multihash, and where what follows the key begins. */
+/** First bytes of an ADD_PROVIDER whose key is a SHA2-256 multihash, and the offset of the bytes after the key. */
 const REPEAT_HEAD = [FIELD_TYPE << 3, MESSAGE_TYPE.addProvider, (FIELD_KEY << 3) | WIRE_BYTES, 34];
 const REPEAT_TAIL = 4 + 34;
 
-/** A peer as a message names it: nothing in it has been checked. */
+/** A peer in a message. Neither field is validated. */
 export interface WirePeer {
   /** The multihash of the peer ID. */
   readonly id: Uint8Array;
   readonly multiaddrs: readonly Uint8Array[];
 }
 
-/** The part of a DHT message that we use. */
+/** The fields of a DHT message that we use. */
 export interface DhtMessage {
   readonly type: number;
-  /** A multihash; for FIND_NODE that of a peer ID, or any bytes. Empty when there is none. */
+  /** A multihash; for FIND_NODE that of a peer ID, or any bytes. Empty when the message has none. */
   readonly key: Uint8Array;
   readonly closer: readonly WirePeer[];
   readonly providers: readonly WirePeer[];
-  /** Whether the asker has no use for closer peers, which are most of an answer. */
+  /** Whether the requester asks to leave out closer peers, which are most of an answer. */
   readonly providersOnly: boolean;
 }
 
-/** What a peer's answer says: {@link encodePeer} makes the peers. */
+/** Parts of an answer. {@link encodePeer} encodes the peers. */
 export interface AnswerParts {
   readonly type: number;
   readonly key: Uint8Array;
@@ -61,7 +61,7 @@ export interface AnswerParts {
   readonly providers: readonly Uint8Array[];
 }
 
-/** A peer as it stands in the lists of a message. */
+/** Encodes a peer for the lists of a message. */
 export function encodePeer({ id, multiaddrs }: WirePeer): Uint8Array {
   return Buffer.concat([
     field(PEER_ID, id),
@@ -69,12 +69,12 @@ export function encodePeer({ id, multiaddrs }: WirePeer): Uint8Array {
   ]);
 }
 
-/** Everything of an ADD_PROVIDER message after the key; the same for all keys of a sweep. */
+/** Encodes the part of ADD_PROVIDER after the key, which is the same for all keys of a reprovide. */
 export function encodeProvider(provider: WirePeer): Uint8Array {
   return field(FIELD_PROVIDERS, encodePeer(provider));
 }
 
-/** ADD_PROVIDER for one key; `provider` comes from {@link encodeProvider}. */
+/** Encodes ADD_PROVIDER for one key; `provider` comes from {@link encodeProvider}. */
 export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): Uint8Array {
   return Buffer.concat([
     typeField(MESSAGE_TYPE.addProvider),
@@ -84,23 +84,24 @@ export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): 
 }
 
 /**
- * The key of an ADD_PROVIDER message that is the same as the one `before` it but for the key, as those of a sweep
- * are: the dear part of reading thousands of them need not be repeated. Undefined when it is another message, or
- * its key is no SHA2-256 multihash.
+ * Reads the key of an ADD_PROVIDER message that differs from the previous one in the key only. A reprovide sends
+ * thousands of those; comparing bytes is much cheaper than decoding each.
+ *
+ * @returns undefined when more than the key differs, or the key is no SHA2-256 multihash
  */
-export function keyOfRepeat(bytes: Uint8Array, before: Uint8Array): Uint8Array | undefined {
-  if (bytes.length !== before.length || bytes.length <= REPEAT_TAIL) return undefined;
+export function keyOfRepeat(bytes: Uint8Array, previous: Uint8Array): Uint8Array | undefined {
+  if (bytes.length !== previous.length || bytes.length <= REPEAT_TAIL) return undefined;
   for (const [at, byte] of REPEAT_HEAD.entries()) if (bytes[at] !== byte) return undefined;
-  if (Buffer.compare(bytes.subarray(REPEAT_TAIL), before.subarray(REPEAT_TAIL)) !== 0) {
+  if (Buffer.compare(bytes.subarray(REPEAT_TAIL), previous.subarray(REPEAT_TAIL)) !== 0) {
     return undefined;
   }
   return bytes.subarray(REPEAT_HEAD.length, REPEAT_TAIL);
 }
 
 /**
- * GET_PROVIDERS for one key.
+ * Encodes GET_PROVIDERS for one key.
  *
- * @param providersOnly asks not to be told of closer peers; Peerglass nodes heed it, others answer in full
+ * @param providersOnly asks for an answer without closer peers; other implementations answer in full
  */
 export function encodeGetProviders(multihash: Uint8Array, providersOnly = false): Uint8Array {
   return Buffer.concat([
@@ -110,12 +111,12 @@ export function encodeGetProviders(multihash: Uint8Array, providersOnly = false)
   ]);
 }
 
-/** PING; the answer to it says that all messages before it on the stream have been handled. */
+/** Encodes PING. Its answer confirms that the peer has handled all earlier messages of the stream. */
 export function encodePing(): Uint8Array {
   return typeField(MESSAGE_TYPE.ping);
 }
 
-/** An answer to GET_PROVIDERS, FIND_NODE or GET_VALUE (of which we never have any). */
+/** Encodes an answer to GET_PROVIDERS, FIND_NODE or GET_VALUE (which is always without a value). */
 export function encodeAnswer({ type, key, closer, providers }: AnswerParts): Uint8Array {
   return Buffer.concat([
     typeField(type),
@@ -126,13 +127,13 @@ export function encodeAnswer({ type, key, closer, providers }: AnswerParts): Uin
 }
 
 /**
- * Reads a message. Lists are cut at their bounds, unknown fields are skipped.
+ * Decodes a message. Lists are cut at their bounds; unknown fields are skipped.
  *
- * @throws {FrameError} when the bytes are not a protobuf message.
+ * @throws {FrameError} when the bytes are not a protobuf message
  */
 export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
   let type = 0;
-  let key = NO_BYTES;
+  let key = EMPTY;
   const closer: WirePeer[] = [];
   const providers: WirePeer[] = [];
   let providersOnly = false;
@@ -152,7 +153,7 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
 }
 
 function decodePeer(bytes: Uint8Array): WirePeer {
-  let id = NO_BYTES;
+  let id = EMPTY;
   const multiaddrs: Uint8Array[] = [];
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') continue;
@@ -173,7 +174,7 @@ function field(number: number, bytes: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.from(tag), bytes]);
 }
 
-/** The fields of a protobuf message: varints as numbers, length-delimited ones as bytes, others skipped. */
+/** Yields the fields of a protobuf message: varints as numbers, length-delimited fields as bytes; skips others. */
 function* fields(bytes: Uint8Array): Generator<{ number: number; value: number | Uint8Array }> {
   let at = 0;
   const take = (length: number): Uint8Array => {

@@ -11,50 +11,51 @@ import {
   MESSAGE_TYPE,
 } from './dht-messages.ts';
 import type { DhtMessage } from './dht-messages.ts';
-import { frame, FrameError, FrameReader } from './frames.ts';
+import { FrameReader } from './frame-reader.ts';
+import { frame, FrameError } from './frames.ts';
 import { closest, peerBytes, K } from './kademlia.ts';
 import { recordKeyOf, targetOf } from './key.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
 import type { ProviderRecords } from './provider-records.ts';
-import type { RequestBudget } from './request-budget.ts';
+import type { RequestRateLimiter } from './request-rate-limiter.ts';
 import type { Refusal, RoutingObserver } from '../routing-observer.ts';
 
-/** Bytes of a request at most: a key, and in ADD_PROVIDER one peer with its addresses. */
+/** Upper bound for a request, in bytes: a key, and in ADD_PROVIDER one peer with its addresses. */
 const MAX_REQUEST_BYTES = 8 * 1024;
-/** Bytes of a key at most, go-libp2p-kad-dht's bound. */
+/** Upper bound for a key, in bytes; the value of go-libp2p-kad-dht. */
 const MAX_KEY_BYTES = 80;
-/** Providers named in one answer. */
+/** Upper bound for the providers in one answer. */
 const MAX_PROVIDERS_PER_ANSWER = 100;
 /**
- * How long a stream may be quiet between two messages. go-libp2p-kad-dht keeps one stream to a peer for all
- * its requests, and after a few that were ended under it opens a new one for each.
+ * How long a stream may be idle between two messages, in milliseconds. go-libp2p-kad-dht keeps one stream to a peer
+ * for all its requests. After a few streams that the peer ended it opens a new one for each request.
  */
 const IDLE_MS = 20 * 60_000;
-/** How long a message may take from its first byte to its last, or an answer to be taken. */
+/** How long a message may take from its first byte to its last, and the peer to read an answer, in milliseconds. */
 const MESSAGE_MS = 10_000;
-/** What a request costs of the peer's budget: putting an answer together is ten times storing a record. */
+/** Tokens that a request costs (see {@link RequestRateLimiter}): an answer is ten times the work of a record. */
 const COST = { store: 1, answer: 10 };
 
-/** What {@link DhtServer} works with. */
+/** Components of {@link DhtServer}: answers are made of the records, the members and the addresses of peers. */
 export interface DhtServerComponents {
   readonly ownPeerId: PeerId;
   readonly records: ProviderRecords;
   readonly membership: Membership;
   readonly addressBook: AddressBook;
   readonly addresses: OwnAddresses;
-  readonly budget: RequestBudget;
+  readonly rateLimiter: RequestRateLimiter;
   readonly observer: RoutingObserver;
   readonly logger: Logger;
 }
 
 /**
- * Answers the DHT's requests, in place of kad-dht's own handler, which looks every provider and every closer
- * peer up in the peer store each time: that is most of what a look-up costs. The answers are those that the
- * libp2p specification "kad-dht" asks for. Values are not kept: Spegel's network has none.
+ * Answers the requests of the DHT as the libp2p specification "kad-dht" requires. It replaces the handler of
+ * kad-dht, which reads every provider and every closer peer from the peer store for each request: that is most of
+ * the cost of a look-up. Values are not stored: Spegel's network has none.
  *
- * Whatever a peer sends, it costs it its own stream at most: messages are bounded in size and time, and one
- * that asks faster than its budget allows is read later (see {@link RequestBudget}).
+ * Messages are bounded in size and in time. A malformed message ends its own stream and nothing else. A peer that
+ * sends requests too fast is read later (see {@link RequestRateLimiter}).
  */
 export class DhtServer {
   readonly #components: DhtServerComponents;
@@ -68,7 +69,7 @@ export class DhtServer {
     this.#ownText = components.ownPeerId.toString();
   }
 
-  /** Handles one stream of a peer until it ends; never rejects. */
+  /** Serves one stream of a peer until it ends. Never rejects. */
   async serve(stream: Stream, { remotePeer }: Connection): Promise<void> {
     const { logger } = this.#components;
     const onStop = (): void => {
@@ -82,40 +83,40 @@ export class DhtServer {
       });
       await this.#answerAll(stream, reader, remotePeer);
       if (stream.remoteWriteStatus === 'writable') {
-        // Ended by us. After a mere close Go's node would go on writing records to it, and never know that
-        // nobody reads them.
-        stream.abort(new Error('the stream was quiet for too long'));
+        // The stream was idle for too long. Closing it ends our side only: a Go node would go on writing records
+        // that are never read.
+        stream.abort(new Error('the stream was idle for too long'));
       } else {
         await stream.close();
       }
     } catch (err) {
       if (err instanceof FrameError) this.#refuse('malformed');
-      logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of the directory broke off');
+      logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of the DHT failed');
       stream.abort(err instanceof Error ? err : new Error('cannot serve the stream'));
     } finally {
       this.#stopped.signal.removeEventListener('abort', onStop);
     }
   }
 
-  /** Ends all streams. */
+  /** Aborts all streams. */
   stop(): void {
     this.#stopped.abort();
   }
 
   async #answerAll(stream: Stream, reader: FrameReader, peer: PeerId): Promise<void> {
-    const { budget } = this.#components;
+    const { rateLimiter } = this.#components;
     const { signal } = this.#stopped;
     const text = peer.toString();
     const id = peer.toMultihash().bytes;
-    /** The last message that placed a record: the next ones of a sweep differ from it in the key only. */
-    let placing: Uint8Array | undefined;
+    /** The last ADD_PROVIDER: the next ones of a reprovide differ from it in the key only. */
+    let previous: Uint8Array | undefined;
     for (;;) {
       const bytes = await reader.next();
       if (bytes === undefined || isAborted(signal)) return;
-      const repeated = placing && keyOfRepeat(bytes, placing);
+      const repeated = previous && keyOfRepeat(bytes, previous);
       const message = repeated === undefined ? decodeDhtMessage(bytes) : undefined;
       const isAnswered = message !== undefined && !isStoring(message);
-      const wait = budget.spend(text, isAnswered ? COST.answer : COST.store);
+      const wait = rateLimiter.spend(text, isAnswered ? COST.answer : COST.store);
       if (wait > 0) {
         this.#refuse('too-fast');
         await pause(wait, signal);
@@ -124,8 +125,8 @@ export class DhtServer {
       if (message === undefined) continue;
       const answer = this.#handle(message, text, id);
       if (message.type === MESSAGE_TYPE.addProvider && message.providers.length === 1) {
-        // A copy: the bytes are part of all that came with them.
-        placing = this.#isOwn(message, id) ? bytes.slice() : undefined;
+        // A copy, because the bytes are a view on a larger buffer.
+        previous = this.#isOwn(message, id) ? bytes.slice() : undefined;
       }
       if (answer === undefined) continue;
       if (!stream.send(frame(answer))) {
@@ -134,7 +135,11 @@ export class DhtServer {
     }
   }
 
-  /** The answer, if the request has one. @throws {FrameError} for a request that no node sends */
+  /**
+   * Handles one request and returns its answer, if it has one.
+   *
+   * @throws {FrameError} for a request that no node sends
+   */
   #handle(message: DhtMessage, peerId: string, id: Uint8Array): Uint8Array | undefined {
     if (message.type === MESSAGE_TYPE.ping) return encodePing();
     if (message.key.length === 0 || message.key.length > MAX_KEY_BYTES) {
@@ -154,7 +159,7 @@ export class DhtServer {
     }
   }
 
-  /** A node places records of its own only: others are left out, as in Go. */
+  /** Stores the record of the sender; records of other peers are refused, as in go-libp2p-kad-dht. */
   #store(message: DhtMessage, peerId: string, id: Uint8Array): void {
     const own = message.providers.find((provider) => Buffer.compare(provider.id, id) === 0);
     if (own === undefined) {
@@ -190,21 +195,21 @@ export class DhtServer {
     return peerId === this.#ownText ? addresses.wire : addressBook.get(peerId)?.wire;
   }
 
-  /** With the closest peers that we know, but for the one that asks; it may have no use for them. */
+  /** Encodes an answer with the closest known peers except the requester, unless it asked to leave them out. */
   #answer(
     { type, key, providersOnly }: DhtMessage,
-    asker: Uint8Array,
+    requester: Uint8Array,
     providers: Uint8Array[],
   ): Uint8Array {
     if (providersOnly) return encodeAnswer({ type, key, closer: [], providers });
     const { membership, addressBook, addresses } = this.#components;
-    const askerBytes = peerBytes(asker);
+    const requesterBytes = peerBytes(requester);
     const closer: Uint8Array[] = [];
     if (type === MESSAGE_TYPE.findNode && Buffer.compare(key, this.#ownId) === 0) {
       closer.push(addresses.wire);
     }
     for (const { bytes, text } of closest(targetOf(key), membership.members(), K + 1)) {
-      const wire = bytes === askerBytes ? undefined : addressBook.get(text)?.wire;
+      const wire = bytes === requesterBytes ? undefined : addressBook.get(text)?.wire;
       if (wire !== undefined && closer.length < K) closer.push(wire);
     }
     return encodeAnswer({ type, key, closer, providers });

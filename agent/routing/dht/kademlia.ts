@@ -2,45 +2,44 @@ import { createHash } from 'node:crypto';
 
 import type { PeerId } from '@libp2p/interface';
 
-/** Kademlia's replication factor: how many peers keep the records of a key. Spegel's value. */
+/** Kademlia's k: how many closest peers store the provider records of a key. The value of Spegel. */
 export const K = 20;
 
-/** Something that has a place in the key space. */
-export interface Placed {
-  /** The first 32 bits of its place, see {@link prefixOf}. */
+/** A point of the key space: a peer or a key. */
+export interface KeySpacePoint {
+  /** Its first 32 bits, see {@link prefixOf}. */
   readonly prefix: number;
 }
 
-/** The place of a peer in the key space: the SHA2-256 of its ID's multihash. */
+/** Returns the Kademlia ID of a peer: the SHA2-256 of its peer ID's multihash. */
 export function kadIdOf(peerId: PeerId): Uint8Array {
   return createHash('sha256').update(peerId.toMultihash().bytes).digest();
 }
 
 /**
- * The first 32 bits of a place in the key space. Comparing them is as good as comparing all: of 5,000 peers
- * two share them with a probability of one in 350, and then which of the two counts as closer is arbitrary,
- * which costs nothing.
+ * Returns the first 32 bits of a Kademlia ID. They suffice for comparing distances: two of 5,000 peers share them
+ * with a probability of one in 350, and then either may count as the closer one without harm.
  */
-export function prefixOf(place: Uint8Array): number {
+export function prefixOf(kadId: Uint8Array): number {
   return (
-    (((place[0] ?? 0) << 24) |
-      ((place[1] ?? 0) << 16) |
-      ((place[2] ?? 0) << 8) |
-      (place[3] ?? 0)) >>>
+    (((kadId[0] ?? 0) << 24) |
+      ((kadId[1] ?? 0) << 16) |
+      ((kadId[2] ?? 0) << 8) |
+      (kadId[3] ?? 0)) >>>
     0
   );
 }
 
-/** The multihash of a peer ID as a string that is cheap to make and to compare. */
+/** Returns the multihash of a peer ID as a string that is cheap to make and to compare. */
 export function peerBytes(multihash: Uint8Array): string {
   return Buffer.from(multihash.buffer, multihash.byteOffset, multihash.length).toString('latin1');
 }
 
 /**
- * The `count` candidates closest to the target by XOR distance, closest first. One pass: most candidates are
- * farther than the `count` closest so far, and cost a comparison.
+ * Returns the `count` candidates closest to the target by XOR distance, closest first. It takes one pass: most
+ * candidates are farther than the closest ones so far and cost one comparison.
  */
-export function closest<T extends Placed>(
+export function closest<T extends KeySpacePoint>(
   target: number,
   candidates: readonly T[],
   count: number,

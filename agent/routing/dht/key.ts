@@ -9,28 +9,28 @@ const RAW_CODEC = 0x55;
 const SHA2_256_CODE = 0x12;
 const SHA2_256_BYTES = 32;
 
-/** A key of the directory in the forms that the network wants it in. */
+/** A key of the DHT in the forms that messages, distances and records need. */
 export interface RoutingKey {
-  /** As the callers of the router know it: `sha256:<hex>` or `docker.io/library/alpine:3.20`. */
+  /** The key as callers of the router write it: `sha256:<hex>` or `docker.io/library/alpine:3.20`. */
   readonly name: string;
-  /** What DHT messages carry. */
+  /** The key in DHT messages. */
   readonly multihash: Uint8Array;
-  /** Where it lies in the key space of Kademlia: the first 32 bits of the SHA2-256 of the multihash. */
+  /** Its point in the key space: the first 32 bits of the SHA2-256 of the multihash. */
   readonly target: number;
-  /** What provider records are kept under, see {@link recordKeyOf}. */
+  /** The key of its provider records, see {@link recordKeyOf}. */
   readonly recordKey: string;
 }
 
 /**
- * The CID of a key, as Spegel computes it: CIDv1, codec raw, SHA2-256 of the UTF-8 key string (also when
- * that string is a digest itself).
+ * Returns the CID of a key as Spegel computes it: CIDv1, codec raw, SHA2-256 of the UTF-8 key string. A key that is
+ * a digest is hashed as well.
  */
 export function keyToCid(name: string): CID {
   const digest = createHash('sha256').update(name, 'utf8').digest();
   return CID.createV1(RAW_CODEC, createMultihash(SHA2_256_CODE, digest));
 }
 
-/** All forms of a key at once: hashing is the dearest part of a look-up that is answered locally. */
+/** Computes all forms of a key at once: hashing is most of the cost of a look-up that is answered locally. */
 export function routingKey(name: string): RoutingKey {
   const multihash = Buffer.allocUnsafe(2 + SHA2_256_BYTES);
   multihash[0] = SHA2_256_CODE;
@@ -44,14 +44,16 @@ export function routingKey(name: string): RoutingKey {
   };
 }
 
-/** Where the key of a message lies in the key space. */
+/** Returns the point in the key space of the key of a message. */
 export function targetOf(key: Uint8Array): number {
   return prefixOf(createHash('sha256').update(key).digest());
 }
 
 /**
- * The name of a key among the provider records: its digest, a character a byte, which is the smallest form
- * that a map takes. Undefined for anything but a SHA2-256 multihash: no key of ours or Spegel's is another.
+ * Returns the key under which provider records are stored: the digest as a string with one character per byte,
+ * the smallest form that a map takes.
+ *
+ * @returns undefined for other multihashes than SHA2-256; neither our keys nor Spegel's are any of those
  */
 export function recordKeyOf(multihash: Uint8Array): string | undefined {
   if (

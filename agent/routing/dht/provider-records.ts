@@ -1,25 +1,25 @@
 import { Holders } from './record-holders.ts';
 import type { Holder } from './record-holders.ts';
 
-/** How long a record is believed after it was last placed: Spegel's 19 minutes. */
+/** How long a record is valid after it was last provided, in milliseconds: 19 minutes, as in Spegel. */
 const DEFAULT_VALIDITY_MS = 19 * 60_000;
-/** Records kept for all peers together: five times what 1,000 nodes of 1,000 keys put on each of them. */
+/** Upper bound for all records: five times those that 1,000 nodes of 1,000 keys provide to each node. */
 const MAX_RECORDS = 100_000;
-/** Records that one peer may place with us: it holds that many keys and we are close to all of them. */
+/** Upper bound for the records of one peer: it holds that many keys and this node is close to all of them. */
 const MAX_RECORDS_PER_PEER = 10_000;
 
-/** Looking for expired records when the store is full is done at most this often. */
+/** Shortest time between two sweeps for expired records when the table is full, in milliseconds. */
 const SWEEP_PAUSE_MS = 10_000;
-/** Part of its records that the peer with the most of them loses when there is no room for another's. */
+/** Share of its records that the peer with most of them loses when the table is full. */
 const EVICTED_SHARE = 0.1;
 
-/** Unit of the times in memory: with it they are small integers for 248 days (see {@link Holders}). */
+/** Milliseconds in a tick, the unit of expiries: with it they are small integers for 248 days (see {@link Holders}). */
 const TICK_MS = 10;
 const NEVER = 2 ** 31 - 1;
 
 /** Options of {@link ProviderRecords}. */
 export interface ProviderRecordsInit {
-  /** Whose records neither expire nor count: they live as long as the node advertises the key. */
+  /** This node. Its records neither expire nor count towards the bounds. */
   readonly ownPeerId: string;
   /** Milliseconds; default {@link DEFAULT_VALIDITY_MS}. */
   readonly validityMs?: number;
@@ -27,29 +27,29 @@ export interface ProviderRecordsInit {
   readonly maxRecords?: number;
   /** Default {@link MAX_RECORDS_PER_PEER}. */
   readonly maxRecordsPerPeer?: number;
-  /** Called when a peer has placed a record, or placed it again. */
-  readonly onPlaced?: (recordKey: string, peerId: string) => void;
+  /** Called when a peer has provided a record, or has renewed it. */
+  readonly onProvided?: (recordKey: string, peerId: string) => void;
   /** Milliseconds on a clock that never jumps; default `performance.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Who holds what, as far as this node is one of those that keep the record: indexed by key, so that a read
- * costs as much as there are providers of that key, and never returning a record past its validity. When it
- * is full, peers with many records make room for those with few, so that some that fill it do not shut out
- * the others; what finds no room is refused, and counted.
+ * The provider records that this node stores for the DHT (libp2p specification "kad-dht", section "Content
+ * provider advertisement"). They are indexed by key, so that the cost of a read grows with the providers of that key
+ * only. A read never returns an expired record. When the table is full, the peer with most records loses some of
+ * them, so that a few peers cannot shut out the others. A record that still does not fit is refused and counted.
  *
- * Keys are those of `recordKeyOf`. `e2e/bench/record-memory.ts` measures the bytes a record takes.
+ * Keys are those of `recordKeyOf`. `e2e/bench/record-memory.ts` measures the bytes that a record takes.
  */
 export class ProviderRecords {
   readonly #ownPeerId: string;
   readonly #validityMs: number;
   readonly #maxRecords: number;
   readonly #maxRecordsPerPeer: number;
-  readonly #onPlaced: (recordKey: string, peerId: string) => void;
+  readonly #onProvided: (recordKey: string, peerId: string) => void;
   readonly #now: () => number;
   readonly #keys = new Map<string, Holders>();
-  /** Peers with records, one object for all records of a peer. */
+  /** Peers with records; one object is shared by all records of a peer. */
   readonly #peers = new Map<string, Holder>();
   #size = 0;
   #refused = 0;
@@ -60,42 +60,43 @@ export class ProviderRecords {
     this.#validityMs = init.validityMs ?? DEFAULT_VALIDITY_MS;
     this.#maxRecords = init.maxRecords ?? MAX_RECORDS;
     this.#maxRecordsPerPeer = init.maxRecordsPerPeer ?? MAX_RECORDS_PER_PEER;
-    this.#onPlaced = init.onPlaced ?? (() => undefined);
+    this.#onProvided = init.onProvided ?? (() => undefined);
     this.#now = init.now ?? (() => performance.now());
   }
 
-  /** Records kept, including expired ones that have not been cleared away yet. */
+  /** Stored records, including expired ones that are not swept yet. */
   get size(): number {
     return this.#size;
   }
 
-  /** Records that did not find room since the start. */
+  /** Records that were refused since the start because the table was full. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Adds or renews a record. False when there is no room for it. */
+  /** Adds or renews a record. Returns false when the table is full. */
   add(recordKey: string, peerId: string): boolean {
     const own = peerId === this.#ownPeerId;
     const expires = own ? NEVER : Math.ceil((this.#now() + this.#validityMs) / TICK_MS);
     if (!this.#renew(recordKey, peerId, expires)) {
-      if (!own && !this.#hasRoom(peerId)) {
+      if (!own && !this.#makeSpace(peerId)) {
         this.#refused++;
         return false;
       }
       const holder = this.#peers.get(peerId) ?? { peerId, records: 0 };
       this.#peers.set(peerId, holder);
-      // The room may have been made by clearing away the last record of this very key.
+      // Making space may have removed the last record of this very key.
       const holders = this.#keys.get(recordKey);
       if (holders === undefined) this.#keys.set(recordKey, new Holders(holder, expires));
       else holders.add(holder, expires);
       holder.records++;
       this.#size++;
     }
-    this.#onPlaced(recordKey, peerId);
+    this.#onProvided(recordKey, peerId);
     return true;
   }
 
+  /** Deletes a record, if there is one. */
   delete(recordKey: string, peerId: string): void {
     const holder = this.#peers.get(peerId);
     const holders = this.#keys.get(recordKey);
@@ -103,21 +104,21 @@ export class ProviderRecords {
     this.#forget(recordKey, holders, holder);
   }
 
-  /** Whether the record is there and valid. */
+  /** Whether there is a valid record. */
   has(recordKey: string, peerId: string): boolean {
     const holder = this.#peers.get(peerId);
     if (holder === undefined) return false;
     return (this.#keys.get(recordKey)?.expiryOf(holder) ?? 0) > this.#now() / TICK_MS;
   }
 
-  /** Whether the peer has any record here. */
+  /** Whether the peer has any record in this node. */
   hasPeer(peerId: string): boolean {
     return this.#peers.has(peerId);
   }
 
   /**
-   * The peers with a valid record of the key, most recently placed first. When there are more than `limit`,
-   * others each time: the one that still holds the content must not be hidden behind those that do not.
+   * Returns the peers with a valid record of the key, the most recent first. Beyond `limit` a random part of them is
+   * returned, so that repeated calls reach a peer that still holds the content.
    */
   providers(recordKey: string, limit: number): string[] {
     const valid = this.#keys.get(recordKey)?.valid(this.#now() / TICK_MS) ?? [];
@@ -126,7 +127,7 @@ export class ProviderRecords {
     return [...valid.slice(from), ...valid.slice(0, from)].slice(0, limit);
   }
 
-  /** Clears expired records away. Reads do not need it; memory does. */
+  /** Deletes expired records to free their memory. Reads skip them anyway. */
   sweep(): void {
     const now = this.#now();
     this.#lastSweep = now;
@@ -147,7 +148,7 @@ export class ProviderRecords {
     if (--holder.records === 0) this.#peers.delete(holder.peerId);
   }
 
-  #hasRoom(peerId: string): boolean {
+  #makeSpace(peerId: string): boolean {
     const fits = (): boolean =>
       this.#size < this.#maxRecords &&
       (this.#peers.get(peerId)?.records ?? 0) < this.#maxRecordsPerPeer;
@@ -156,16 +157,16 @@ export class ProviderRecords {
     return fits();
   }
 
-  /** Takes the oldest keys from the peer with the most records, several at once as finding them is dear. */
+  /** Deletes the oldest records of the peer with most of them; several at once, because the search is expensive. */
   #evictFor(peerId: string): void {
     let largest: Holder | undefined;
-    let most = (this.#peers.get(peerId)?.records ?? 0) + 1;
+    let max = (this.#peers.get(peerId)?.records ?? 0) + 1;
     for (const holder of this.#peers.values()) {
-      if (holder.records <= most || holder.peerId === this.#ownPeerId) continue;
-      [largest, most] = [holder, holder.records];
+      if (holder.records <= max || holder.peerId === this.#ownPeerId) continue;
+      [largest, max] = [holder, holder.records];
     }
     if (largest === undefined) return;
-    let surplus = Math.ceil(most * EVICTED_SHARE);
+    let surplus = Math.ceil(max * EVICTED_SHARE);
     for (const [recordKey, holders] of this.#keys) {
       if (!holders.delete(largest)) continue;
       this.#forget(recordKey, holders, largest);

@@ -1,21 +1,22 @@
-/** A peer that has placed records. */
+/** A peer with records in this node. */
 export interface Holder {
   readonly peerId: string;
-  /** How many it has placed with us, for all keys. */
+  /** Its records in this node, of all keys. */
   records: number;
 }
 
 /**
- * The holders of one key, each with the time at which its record expires: a small integer, which V8 keeps in
- * place where it would box any other number. Most keys of a large network have
- * one holder among those that place with us, and a map for it alone would cost more than all the rest.
+ * The holders of one key, each with the expiry of its record. An expiry is a small integer (a tick), which V8 stores
+ * in place where it would box any other number. Most keys of a large network have one holder here, and a map for one
+ * holder would cost more memory than all the rest; so the map is made for the second.
  */
 export class Holders {
   #holder: Holder | undefined;
   #expires: number;
-  /** Set once there are several; the most recently placed last. */
+  /** Set once there are several; the holder that provided most recently is the last. */
   #more: Map<Holder, number> | undefined;
 
+  /** @param expires the tick at which the record expires */
   constructor(holder: Holder, expires: number) {
     this.#holder = holder;
     this.#expires = expires;
@@ -25,7 +26,7 @@ export class Holders {
     return this.#more?.size ?? (this.#holder === undefined ? 0 : 1);
   }
 
-  /** Adds a holder that is not there yet. */
+  /** Adds a holder that has no record of the key yet. */
   add(holder: Holder, expires: number): void {
     if (this.#more === undefined) {
       this.#more = new Map();
@@ -35,7 +36,7 @@ export class Holders {
     this.#more.set(holder, expires);
   }
 
-  /** Gives the holder's record a new time; false when there is none. */
+  /** Renews the expiry of the holder's record. Returns false when the holder has none. */
   renew(holder: Holder, expires: number): boolean {
     if (this.#more === undefined) {
       if (this.#holder !== holder) return false;
@@ -47,7 +48,7 @@ export class Holders {
     return true;
   }
 
-  /** Whether there was one. */
+  /** Deletes the holder's record. Returns false when the holder has none. */
   delete(holder: Holder): boolean {
     if (this.#more !== undefined) return this.#more.delete(holder);
     if (this.#holder !== holder) return false;
@@ -55,12 +56,13 @@ export class Holders {
     return true;
   }
 
+  /** Returns the tick at which the holder's record expires. */
   expiryOf(holder: Holder): number | undefined {
     if (this.#more !== undefined) return this.#more.get(holder);
     return this.#holder === holder ? this.#expires : undefined;
   }
 
-  /** The IDs of the holders whose record is valid, the most recently placed first. */
+  /** Returns the peer IDs of the holders with a valid record, the most recent first. */
   valid(now: number): string[] {
     if (this.#more === undefined) {
       return this.#holder !== undefined && this.#expires > now ? [this.#holder.peerId] : [];
@@ -70,7 +72,7 @@ export class Holders {
     return valid.reverse();
   }
 
-  /** Removes the holders whose record has expired; those removed. */
+  /** Removes and returns the holders whose record has expired. */
   removeExpired(now: number): Holder[] {
     if (this.#more === undefined) {
       if (this.#holder === undefined || this.#expires > now) return [];

@@ -1,13 +1,17 @@
 import type { Stream } from '@libp2p/interface';
 
-import { FrameReader } from './frames.ts';
+import { boundedExchange } from './bounded-exchange.ts';
+import { FrameReader } from './frame-reader.ts';
 
-/** Streams kept open per peer while nobody uses them. */
+/** Upper bound for the idle streams that stay open to one peer. */
 const MAX_IDLE_PER_PEER = 4;
-/** How long they are kept: our nodes wait twice as long for the next request, Go's end them after a minute. */
+/**
+ * How long an idle stream stays open, in milliseconds. Our nodes wait twice as long for the next request; nodes of
+ * go-libp2p-kad-dht end a stream after a minute.
+ */
 const IDLE_MS = 10 * 60_000;
 
-/** A stream and what reads it. */
+/** A stream and the reader of its messages. */
 export interface Channel {
   readonly stream: Stream;
   readonly reader: FrameReader;
@@ -18,22 +22,24 @@ interface IdleChannel extends Channel {
 }
 
 /**
- * Streams to peers that are used again and again, each by one exchange at a time: opening one takes two round
- * trips and several times the work of a request and its answer.
+ * Keeps streams to peers open for the next exchange. One exchange uses a stream at a time. Opening a stream takes
+ * two round trips, and several times the work of a request with its answer.
  */
 export class StreamPool {
   readonly #idle = new Map<string, IdleChannel[]>();
   readonly #maxAnswerBytes: number;
   #stopped = false;
 
-  /** @param maxAnswerBytes length of a message that is read at most */
+  /** @param maxAnswerBytes upper bound for the length of one answer, in bytes */
   constructor(maxAnswerBytes: number) {
     this.#maxAnswerBytes = maxAnswerBytes;
   }
 
   /**
-   * Talks on a stream that is open already, or else on one that `open` gives. After a failure the stream is
-   * aborted; when it was an old one the peer may just have closed it, and a new one is tried.
+   * Runs an exchange on an idle stream, or on a new one from `open`. A failed exchange aborts its stream. When an
+   * idle stream fails, the exchange runs again on a new one: the peer may have closed the idle stream meanwhile.
+   *
+   * @throws the error of the exchange, or of `open`
    */
   async use<T>(
     peerId: string,
@@ -54,11 +60,12 @@ export class StreamPool {
     return this.#exchange(peerId, { stream, reader }, talk, signal);
   }
 
+  /** Aborts all idle streams, and keeps none from now on. */
   stop(): void {
     this.#stopped = true;
     for (const { stream, timer } of [...this.#idle.values()].flat()) {
       clearTimeout(timer);
-      // Not closed: the connection would wait for the peer to close its side as well.
+      // Aborted, not closed: the connection would wait until the peer closes its side as well.
       stream.abort(new Error('the router stops'));
     }
     this.#idle.clear();
@@ -70,21 +77,13 @@ export class StreamPool {
     talk: (channel: Channel) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const onAbort = (): void => {
-      channel.stream.abort(new Error('the peer did not answer in time'));
-    };
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort);
     try {
-      const result = await talk(channel);
+      const result = await boundedExchange(channel.stream, () => talk(channel), signal);
       this.#keep(peerId, channel);
       return result;
     } catch (error) {
-      channel.stream.abort(error instanceof Error ? error : new Error('the exchange failed'));
       channel.reader[Symbol.dispose]();
       throw error;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -118,7 +117,7 @@ export class StreamPool {
   }
 }
 
-/** Something that came unasked would be taken for the answer to the next question. */
+/** An unsolicited message would be taken for the answer to the next request, so the stream must have none. */
 function isUsable({ stream, reader }: Channel): boolean {
   return stream.status === 'open' && stream.writeStatus === 'writable' && reader.idle;
 }

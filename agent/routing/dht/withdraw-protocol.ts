@@ -2,36 +2,38 @@ import type { Connection, Stream } from '@libp2p/interface';
 import type { Logger } from 'pino';
 
 import { Deadline } from '../../timing/deadline.ts';
-import { frame, FrameError, FrameReader } from './frames.ts';
+import { boundedExchange } from './bounded-exchange.ts';
+import { FrameReader } from './frame-reader.ts';
+import { frame, FrameError } from './frames.ts';
 import { recordKeyOf } from './key.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import type { ProviderRecords } from './provider-records.ts';
 
 /**
- * Takes provider records back, which the DHT's own protocol cannot: one stream carries the multihashes of
- * the keys, each with its length before it, and the receiver ends its side when it has forgotten them all.
- * It deletes the records of the sender only, who is authenticated by the connection. Spegel's nodes do not
- * speak it; with them the records expire.
+ * Withdraws provider records, for which the DHT's own protocol has no message. One stream carries the
+ * length-prefixed multihashes of the keys. The receiver deletes the records and then ends its side. It deletes
+ * records of the sender only, which the connection authenticates. Spegel's nodes do not speak this protocol:
+ * records on them expire.
  */
 const WITHDRAW_PROTOCOL = '/peerglass/withdraw/1.0.0';
 
-/** Multihashes on one stream at most. */
+/** Upper bound for the multihashes on one stream. */
 export const MAX_WITHDRAWALS_PER_STREAM = 10_000;
-/** A SHA2-256 multihash has 34 bytes. */
+/** Upper bound for one multihash, in bytes; a SHA2-256 multihash has 34. */
 const MAX_MULTIHASH_BYTES = 64;
-/** How long a sender may take for one stream. */
+/** How long a sender may take for one stream, in milliseconds. */
 const RECEIVE_TIMEOUT_MS = 10_000;
 const MAX_STREAMS_PER_CONNECTION = 4;
 
-/** What {@link WithdrawProtocol} works with. */
+/** Components of {@link WithdrawProtocol}: it deletes from the records what peers withdraw. */
 export interface WithdrawComponents {
   readonly node: RoutingNode;
   readonly records: ProviderRecords;
   readonly logger: Logger;
 }
 
-/** Both sides of {@link WITHDRAW_PROTOCOL}. */
+/** Sends and receives withdrawals by {@link WITHDRAW_PROTOCOL}. */
 export class WithdrawProtocol {
   readonly #node: RoutingNode;
   readonly #records: ProviderRecords;
@@ -44,7 +46,7 @@ export class WithdrawProtocol {
     this.#logger = logger;
   }
 
-  /** To be called before the node starts, so that it is among the protocols that identify names. */
+  /** Registers the protocol. Call it before the node starts, so that identify announces the protocol. */
   async start(): Promise<void> {
     await this.#node.handle(
       WITHDRAW_PROTOCOL,
@@ -55,14 +57,18 @@ export class WithdrawProtocol {
     );
   }
 
+  /** Ends all streams and unregisters the protocol. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#node.unhandle(WITHDRAW_PROTOCOL);
   }
 
   /**
-   * Takes the records of the keys back from a peer, at most {@link MAX_WITHDRAWALS_PER_STREAM} of them;
-   * resolves when it has forgotten them, or false when it does not speak the protocol.
+   * Withdraws our records of the keys from a peer. Resolves with true when the peer has deleted them, or with
+   * false when it does not speak the protocol.
+   *
+   * @param multihashes of the keys, at most {@link MAX_WITHDRAWALS_PER_STREAM}
+   * @throws Error when the peer cannot be dialled or does not confirm in time
    */
   async send(
     peer: DhtPeer,
@@ -72,16 +78,17 @@ export class WithdrawProtocol {
   ): Promise<boolean> {
     if (!(await this.#speaks(peer))) return false;
     using deadline = new Deadline(timeoutMs, signal);
-    // Connects anew when the connection is lost, which it may be for a moment only.
+    // Dials again when the connection was lost: the peer may be back.
     const stream = await this.#node.dialProtocol(peer.id, WITHDRAW_PROTOCOL, {
       signal: deadline.signal,
     });
     using reader = new FrameReader(stream, 0);
-    await this.#bounded(stream, deadline.signal, async () => {
+    const exchange = async (): Promise<void> => {
       stream.send(Buffer.concat(multihashes.map(frame)));
       await stream.close({ signal: deadline.signal });
       if ((await reader.next()) !== undefined) throw new FrameError('unexpected answer');
-    });
+    };
+    await boundedExchange(stream, exchange, deadline.signal);
     return true;
   }
 
@@ -99,7 +106,7 @@ export class WithdrawProtocol {
     using reader = new FrameReader(stream, MAX_MULTIHASH_BYTES);
     let count = 0;
     try {
-      await this.#bounded(stream, deadline.signal, async () => {
+      const exchange = async (): Promise<void> => {
         for (;;) {
           const multihash = await reader.next();
           if (multihash === undefined) break;
@@ -108,26 +115,11 @@ export class WithdrawProtocol {
           if (recordKey !== undefined) this.#records.delete(recordKey, peerId);
         }
         await stream.close({ signal: deadline.signal });
-      });
+      };
+      await boundedExchange(stream, exchange, deadline.signal);
       this.#logger.debug({ peerId, count }, 'records withdrawn');
     } catch (err) {
-      this.#logger.debug({ peerId, count, err }, 'withdrawal broken off');
-    }
-  }
-
-  async #bounded(stream: Stream, signal: AbortSignal, talk: () => Promise<void>): Promise<void> {
-    const onAbort = (): void => {
-      stream.abort(new Error('the peer took too long'));
-    };
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort);
-    try {
-      await talk();
-    } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error('the exchange failed'));
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
+      this.#logger.debug({ peerId, count, err }, 'withdrawal failed');
     }
   }
 }

@@ -49,7 +49,7 @@ beforeEach(async () => {
   negativeCache = new NegativeCache();
   records = new ProviderRecords({
     ownPeerId: self.text,
-    onPlaced: (key) => {
+    onProvided: (key) => {
       lookup.noticeRecord(key);
     },
   });

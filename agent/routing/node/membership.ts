@@ -4,12 +4,12 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { tcpAddress } from './announced-addresses.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { kadIdOf, peerBytes, prefixOf } from '../dht/kademlia.ts';
-import type { Placed } from '../dht/kademlia.ts';
+import type { KeySpacePoint } from '../dht/kademlia.ts';
 import { DHT_PROTOCOL, routingTableOf } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 
 /** A peer of the DHT, which keeps records. */
-export interface DhtPeer extends Placed {
+export interface DhtPeer extends KeySpacePoint {
   readonly id: PeerId;
   readonly text: string;
   /** The multihash of the ID as a string, see `peerBytes`. */

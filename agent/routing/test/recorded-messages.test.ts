@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { peerIdFromMultihash, peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -41,42 +41,46 @@ const { messages } = JSON.parse(
   readFileSync(new URL('../../testing/testdata/recorded-messages.json', import.meta.url), 'utf8'),
 ) as { messages: readonly RecordedMessage[] };
 
-for (const message of messages) {
-  test(`decodes: ${message.from}, ${message.what}`, () => {
-    assert.deepEqual(readable(bytesOf(message)), expectedOf(message));
-  });
-}
-
-test('our requests are theirs but for the cluster level, which Go writes at the end', () => {
-  const checked = { addProvider: 0, getProviders: 0, ping: 0 };
+describe('messages recorded from Spegel and kad-dht', () => {
   for (const message of messages) {
-    const ours = encodeAsRequest(message);
-    if (ours === undefined) continue;
-    checked[ours.kind]++;
-    const level = message.clusterLevelRaw === undefined ? '' : '5001';
-    assert.equal(hexOf(ours.bytes) + level, message.hex, message.what);
-  }
-  assert.deepEqual(checked, { addProvider: 3, getProviders: 3, ping: 3 });
-});
-
-// The connection type and the level are ours to leave out: Go reads nothing from either. kad-dht writes the
-// level before the key, so that not even the order of the fields is the same for all.
-test('an answer of ours says what theirs says', () => {
-  const answers = messages.filter(({ what }) => /^answer to (GET_PROVIDERS|FIND_NODE)/.test(what));
-  assert.equal(answers.length, 6);
-  for (const message of answers) {
-    const { type, closer, providers } = decodeDhtMessage(bytesOf(message));
-    const ours = encodeAnswer({
-      type,
-      key: keyOf(message),
-      closer: closer.map(encodePeer),
-      providers: providers.map(encodePeer),
+    it(`are decoded: ${message.from}, ${message.what}`, () => {
+      assert.deepEqual(readable(bytesOf(message)), expectedOf(message));
     });
-    assert.deepEqual(readable(ours), expectedOf(message));
-    if (message.clusterLevelRaw === 1 && closer.length + providers.length === 0) {
-      assert.equal(`${hexOf(ours)}5001`, message.hex);
-    }
   }
+
+  it('are equal to our requests except for the cluster level, which Go appends', () => {
+    const checked = { addProvider: 0, getProviders: 0, ping: 0 };
+    for (const message of messages) {
+      const ours = encodeAsRequest(message);
+      if (ours === undefined) continue;
+      checked[ours.kind]++;
+      const level = message.clusterLevelRaw === undefined ? '' : '5001';
+      assert.equal(hexOf(ours.bytes) + level, message.hex, message.what);
+    }
+    assert.deepEqual(checked, { addProvider: 3, getProviders: 3, ping: 3 });
+  });
+
+  // Our answers leave the connection type and the cluster level out: Go reads neither. kad-dht writes the level
+  // before the key, so the order of the fields differs among implementations.
+  it('have the same content as our answers', () => {
+    const answers = messages.filter(({ what }) =>
+      /^answer to (GET_PROVIDERS|FIND_NODE)/.test(what),
+    );
+    assert.equal(answers.length, 6);
+    for (const message of answers) {
+      const { type, closer, providers } = decodeDhtMessage(bytesOf(message));
+      const ours = encodeAnswer({
+        type,
+        key: keyOf(message),
+        closer: closer.map(encodePeer),
+        providers: providers.map(encodePeer),
+      });
+      assert.deepEqual(readable(ours), expectedOf(message));
+      if (message.clusterLevelRaw === 1 && closer.length + providers.length === 0) {
+        assert.equal(`${hexOf(ours)}5001`, message.hex);
+      }
+    }
+  });
 });
 
 function encodeAsRequest(

@@ -21,7 +21,8 @@ import {
   encodeProvider,
   MESSAGE_TYPE,
 } from '../../../agent/routing/dht/dht-messages.ts';
-import { frame, FrameReader } from '../../../agent/routing/dht/frames.ts';
+import { FrameReader } from '../../../agent/routing/dht/frame-reader.ts';
+import { frame } from '../../../agent/routing/dht/frames.ts';
 import { routingKey } from '../../../agent/routing/dht/key.ts';
 import { DHT_PROTOCOL } from '../../../agent/routing/node/libp2p-node.ts';
 import { serve } from './serve.ts';

@@ -1,43 +1,45 @@
 import { requestHere } from '../native/network-namespace.ts';
 import { at, isRecord, textAt } from './json.ts';
-import { CouldNotLook } from './report.ts';
+import { CheckSkippedError } from './report.ts';
 
-/** What the agent says of its readiness. */
+/** The agent's answer at `/readyz`. */
 export interface AgentReadiness {
   readonly ready: boolean;
-  /** What is not in order, and why. */
+  /** The checks that are not ok, with their reasons. */
   readonly reasons: readonly string[];
 }
 
-/** A peer as the agent knows it. */
+/** A peer that the agent knows. */
 export interface AgentPeer {
   readonly peerId: string;
   /** Base URLs of its mirror. */
   readonly origins: readonly string[];
 }
 
-/** How long one of its endpoints may take, in milliseconds. */
+/** How long one request may take, in milliseconds. */
 const TIMEOUT_MS = 2_000;
 
-/** Asks the agent of this node at its own endpoints. */
-export class AgentFacts {
+/** Reads the endpoints of the agent on this node. */
+export class AgentClient {
   /** Base URL of `--metrics-addr`. */
   readonly origin: string;
 
-  /** @param address of `--metrics-addr`; without a host, on this machine */
+  /** @param address of `--metrics-addr`; without a host it is on loopback */
   constructor({ host, port }: { readonly host: string; readonly port: number }) {
     const name = host === '' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
     this.origin = `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
   }
 
   /**
-   * @throws CouldNotLook when nobody answers, or somebody else does
+   * Reads `/readyz`.
+   *
+   * @throws CheckSkippedError when nothing answers, or another program does
    */
   async readiness(): Promise<AgentReadiness> {
     const { status, json } = await this.#get('/readyz');
     const checks = at(json, 'checks');
     if (!isRecord(checks)) {
-      throw new CouldNotLook(`${this.origin}/readyz answers ${status}, and is not our agent`);
+      throw new CheckSkippedError(`${this.origin}/readyz answers ${status}, and is not our agent`);
     }
     const reasons = Object.entries(checks)
       .filter(([, check]) => at(check, 'ok') !== true)
@@ -46,20 +48,20 @@ export class AgentFacts {
   }
 
   /**
-   * `/debug/status`.
+   * Reads `/debug/status`.
    *
-   * @throws CouldNotLook when the agent does not answer, or does not serve it
+   * @throws CheckSkippedError when the agent does not answer, or does not serve it
    */
   async status(): Promise<unknown> {
     return await this.#debug('/debug/status');
   }
 
-  /** Peers that the agent is connected with, the first hundred. */
+  /** Reads `/debug/peers`: the first hundred peers that the agent is connected with. */
   async peers(): Promise<AgentPeer[]> {
     return peersIn(await this.#debug('/debug/peers'));
   }
 
-  /** Who holds the key, by the directory. */
+  /** Reads `/debug/providers`: the providers of a key by content routing. */
   async providers(key: string): Promise<AgentPeer[]> {
     return peersIn(await this.#debug(`/debug/providers?key=${encodeURIComponent(key)}`));
   }
@@ -67,7 +69,7 @@ export class AgentFacts {
   async #debug(path: string): Promise<unknown> {
     const { status, json } = await this.#get(path);
     if (status === 200) return json;
-    throw new CouldNotLook(
+    throw new CheckSkippedError(
       status === 404
         ? `the agent does not serve ${path.split('?')[0] ?? ''}: it runs with --debug-web-enabled=false, or is older`
         : `the agent answers ${status} to ${path.split('?')[0] ?? ''}`,
@@ -78,7 +80,7 @@ export class AgentFacts {
     const url = `${this.origin}${path}`;
     const answer = await requestHere({ url, method: 'GET', timeoutMs: TIMEOUT_MS });
     if ('error' in answer) {
-      throw new CouldNotLook(`the agent does not answer at ${this.origin} (${answer.error})`);
+      throw new CheckSkippedError(`the agent does not answer at ${this.origin} (${answer.error})`);
     }
     try {
       return { status: answer.status, json: JSON.parse(answer.body) as unknown };

@@ -1,8 +1,8 @@
 import { option } from './option.ts';
 import { VALUE, choice } from './values.ts';
 
-/** How nodes find each other, and who has what. */
-export const DIRECTORY_OPTIONS = {
+/** Options of content routing: how nodes find each other, and the providers of content. */
+export const ROUTING_OPTIONS = {
   'bootstrap-kind': option({
     kind: choice('dns', 'http', 'static'),
     fallback: 'static',
@@ -38,25 +38,25 @@ export const DIRECTORY_OPTIONS = {
   'record-refresh': option({
     kind: VALUE.interval,
     fallback: '15m',
-    summary: 'how often records are placed anew',
+    summary: 'interval of providing keys again',
     details:
-      'The cost of the directory is in proportion to it. Changes do not wait for it: what is new is placed and what is gone is withdrawn at once, and a node that joins is given the records it is to keep.',
+      'The cost of the DHT is in proportion to its frequency. Changes do not wait for it: new content is provided at once, deleted content is withdrawn at once, and a node that joins gets the records that it is to store.',
     spegel: false,
   }),
   'record-validity': option({
     kind: VALUE.interval,
     fallback: '19m',
-    summary: 'how long records are believed',
+    summary: 'lifetime of provider records',
     details:
-      'After they were last placed; must be longer than `--record-refresh`, by as much as a refresh may be late. It is what ends the records of nodes that went without a word.',
+      'Counted from the last time that a key was provided. It must be longer than `--record-refresh`, by as much as providing may be late. It ends the records of nodes that disappear without withdrawing them.',
     spegel: false,
   }),
   'mirror-resolve-timeout': option({
     kind: VALUE.duration,
     fallback: '20ms',
-    summary: 'how long the directory may take',
+    summary: 'first wait for the next provider',
     details:
-      'The first wait for the next provider of a content. A wait that ends without one is followed by one three times as long, `--mirror-resolve-retries` times while the directory is still asking: 20, 60, 180 and 540 ms by default, for a cluster that is so busy that its answers are late. When everybody responsible has answered the miss is told at once. Raise it on slow links between nodes.',
+      'How long a request waits for the next provider of its content. While the look-up is running, a wait without a provider is followed by one three times as long, up to `--mirror-resolve-retries` times: 20, 60, 180 and 540 ms by default. The longer waits are for a busy cluster whose answers are late. When all closest peers have answered, the request ends at once. Raise it on slow links between nodes.',
     spegel: true,
   }),
   'mirror-resolve-retries': option({

@@ -5,26 +5,27 @@ import type { ContainerdClient } from '../store/containerd/client.ts';
 import { RemoteBlob } from '../store/containerd/remote-blob.ts';
 import { readBlob } from '../store/read-blob.ts';
 
-/** Image records, as far as their names go. */
+/** Image records, reduced to their names. */
 export type ImageNames = readonly { readonly name: string }[];
 
-/** Images that are looked at. */
+/** Upper bound for the images that are checked. */
 const MAX_IMAGES = 500;
-/** Manifests of one image that are read. */
+/** Upper bound for the manifests that are read of one image. */
 const MAX_MANIFESTS = 64;
 
-/** What {@link findMissingLayers} found. */
+/** Result of {@link findMissingLayers}. */
 export interface MissingLayers {
-  /** How many images there are, and how many were looked at. */
+  /** Number of images in the store. */
   readonly all: number;
-  readonly looked: number;
-  /** Each image that lacks layers, `NAME: 2 of 5 layers are gone`. */
+  /** Number of images that were checked. */
+  readonly checked: number;
+  /** The images that lack layers: `NAME: 2 of 5 layers are gone`. */
   readonly missing: readonly string[];
 }
 
 /**
- * Looks for images that were unpacked and whose layers are gone: a manifest and its config are there, and not all
- * that the manifest lists. An image with one whole platform is well; what it has of others may be incomplete.
+ * Finds images that were unpacked and whose layers are gone: the store has a manifest and its config, but not all of
+ * its layers. An image is complete when one of its platforms is.
  */
 export async function findMissingLayers(
   containerd: ContainerdClient,
@@ -36,17 +37,17 @@ export async function findMissingLayers(
   const images = (await containerd.images(signal)).filter(
     ({ name }) => !name.startsWith('sha256:'),
   );
-  const looked = images.slice(0, MAX_IMAGES);
+  const checked = images.slice(0, MAX_IMAGES);
   const missing: string[] = [];
   const known = new Map<string, string | undefined>();
-  for (const { name, target } of looked) {
+  for (const { name, target } of checked) {
     const root = parseDigest(target?.digest ?? '');
     if (root === undefined) continue;
     if (!known.has(root)) known.set(root, await lossOf(containerd, root, held, signal));
     const loss = known.get(root);
     if (loss !== undefined) missing.push(`${name}: ${loss}`);
   }
-  return { all: images.length, looked: looked.length, missing };
+  return { all: images.length, checked: checked.length, missing };
 }
 
 async function lossOf(
@@ -87,7 +88,7 @@ async function childrenOf(
   }
 }
 
-/** The bytes of a manifest in the store, or `undefined` of what is not there or too large to be one. */
+/** Reads a manifest from the store; undefined when it is missing or too large for a manifest. */
 export async function readManifest(
   containerd: ContainerdClient,
   digest: Digest,
