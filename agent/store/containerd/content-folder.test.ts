@@ -32,7 +32,7 @@ describe('ContentFolder', () => {
     await writeFile(blobPath(path, DIGEST), BYTES);
   };
 
-  it('gives the size and the file of a blob, and tells a missing blob', async () => {
+  it('gives the size and the file of a blob, and reports a missing one', async () => {
     const { path, folder } = make();
     await put(path);
     assert.equal(await folder.size(DIGEST), BYTES.length);
