@@ -2,12 +2,12 @@ import { writeFileSync } from 'node:fs';
 
 import type { FileOperations } from '../hosts/file-operations.ts';
 
-/** Thrown instead of the end of the process. */
+/** Thrown where a killed process would end. */
 export class Crash extends Error {
   override readonly name = 'Crash';
 }
 
-/** Options of {@link CrashingFiles}: the index of the operation that crashes, from 0, and whether it is completed first. */
+/** The operation at which {@link CrashingFiles} crash, counted from 0, and whether that one is still done. */
 export interface CrashingFilesInit {
   readonly crashAt: number;
   readonly done: boolean;
@@ -15,7 +15,7 @@ export interface CrashingFilesInit {
   readonly onOperation?: () => void;
 }
 
-/** File operations that fail at one point, as if the process was killed there. A file may then be half written. */
+/** File operations that crash at a chosen one, like a killed process. A file that is being created is cut in half. */
 export class CrashingFiles implements FileOperations {
   readonly #files: FileOperations;
   readonly #init: CrashingFilesInit;

@@ -1,7 +1,7 @@
 import { lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Everything below a folder: kind, mode, owner and content by path. */
+/** All entries below a folder: path to kind, mode, owner and content. */
 export function fileTree(root: string, below = ''): Record<string, string> {
   const path = join(root, below);
   const entry = lstatSync(path, { throwIfNoEntry: false });
@@ -17,7 +17,7 @@ export function fileTree(root: string, below = ''): Record<string, string> {
   return tree;
 }
 
-/** Inode and times of everything below a folder, which any write changes. */
+/** Inode and times of all entries below a folder, which any write changes. */
 export function touchTimes(root: string): Record<string, string> {
   const names = [
     root,
