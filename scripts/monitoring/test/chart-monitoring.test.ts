@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import packageJson from '../../package.json' with { type: 'json' };
-import { CHART } from '../chart/generate.ts';
-import { runTool, template } from '../chart/helm.ts';
-import type { Manifest } from '../chart/manifest.ts';
-import { missing, TOOLS } from '../chart/tools.ts';
-import { alertRules } from './alerts.ts';
-import { buildDashboard } from './dashboard.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { CHART } from '../../chart/generate.ts';
+import { runTool, template } from '../../chart/helm.ts';
+import type { Manifest } from '../../chart/manifest.ts';
+import { missing, TOOLS } from '../../chart/tools.ts';
+import { alertRules } from '../alerts.ts';
+import { buildDashboard } from '../dashboard.ts';
 
 const reason = missing('helm');
 if (reason !== undefined) {
