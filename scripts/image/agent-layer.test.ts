@@ -25,7 +25,8 @@ describe('agentTree', { skip }, () => {
     assert.ok(elfNeeds(native).libraries.includes('libc.so.6'));
     const names = packages.map(({ name }) => name);
     assert.ok(names.includes('undici') && names.includes('koffi'));
-    assert.deepEqual(names, names.toSorted());
+    const ids = packages.map(({ name, version }) => `${name}@${version}`);
+    assert.deepEqual(ids, ids.toSorted());
     const licences = tree.file('usr/share/doc/peerglass/third-party')?.toString() ?? '';
     for (const { name, version } of packages) assert.ok(licences.includes(`${name} ${version}: `));
   });
