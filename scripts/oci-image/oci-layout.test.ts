@@ -72,11 +72,14 @@ describe('addToIndex', () => {
     await writeIndex(layout, [image('c', 1)]);
     assert.deepEqual(await readIndex(layout), [image('c', 1)]);
   });
+});
 
-  it('is kept by initLayout on an existing layout', async () => {
-    await addToIndex(layout, image('a', 1));
+describe('initLayout', () => {
+  it('keeps the index of an existing layout', async () => {
+    const image = describeJson('x', {});
+    await writeIndex(layout, [image]);
     await initLayout(layout);
-    assert.equal((await readIndex(layout)).length, 1);
+    assert.deepEqual(await readIndex(layout), [image]);
   });
 });
 

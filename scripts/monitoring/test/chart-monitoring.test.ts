@@ -35,7 +35,7 @@ function rulesOf(manifest: Manifest | undefined): readonly Rule[] {
 }
 
 describe('the PrometheusRule of the chart', { skip: reason ?? false }, () => {
-  it('is not there unless asked for', async () => {
+  it('does not exist unless it is enabled', async () => {
     assert.equal(await render('PrometheusRule', {}), undefined);
   });
 
@@ -99,7 +99,7 @@ describe('the PrometheusRule of the chart', { skip: reason ?? false }, () => {
 describe('the dashboard of the chart', { skip: reason ?? false }, () => {
   const dashboard: unknown = JSON.parse(JSON.stringify(buildDashboard()));
 
-  it('is not there unless asked for', async () => {
+  it('does not exist unless it is enabled', async () => {
     const manifests = await template({}, '1.34');
     assert.ok(manifests.every(({ kind }) => !/ConfigMap|GrafanaDashboard/.test(kind)));
   });
