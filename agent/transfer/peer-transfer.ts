@@ -29,7 +29,7 @@ export interface PeerTransferComponents {
   readonly attribution: Attribution;
 }
 
-/** The peers as a source of content: gets it from whichever peer delivers it. */
+/** The peers as a source of content. It asks several until one delivers. */
 export class PeerTransfer implements ContentSource {
   readonly #components: PeerTransferComponents;
   readonly #init: PeerAttemptsInit;

@@ -71,7 +71,7 @@ function startAttribution(isRight: boolean) {
       attribution.bodyEnded(record);
       return record;
     },
-    /** Ends the hash of the ingest, which says whether it is right. */
+    /** Ends the hash of the ingest. */
     hash(): void {
       verified.resolve(isRight);
     },
