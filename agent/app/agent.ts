@@ -219,7 +219,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
           store: inventory.status(),
           integrity: guard.status(),
           directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
-          banned: transfer.bans.status(),
+          banned: transfer.blocklist.status(),
           advertised: Object.fromEntries(inventory.countByRegistry()),
         }),
         peers: () => router.peers(MAX_PEERS_TOLD),

@@ -11,7 +11,7 @@ const SOURCES: Parameters<typeof refreshGauges>[1] = {
     countByRegistry: () => new Map([['r.example', { tags: 2, images: 3, content: 9 }]]),
   },
   router: { status: () => ({ peers: 4, advertisedKeys: 14, records: 5, bootstrapped: true }) },
-  transfer: { bans: { count: () => ({ everything: 1, keys: 2 }), status: () => [] } },
+  transfer: { blocklist: { count: () => ({ everything: 1, keys: 2 }), status: () => [] } },
   health: { readiness: () => ({ ready: true, checks: {} }) },
 };
 

@@ -12,7 +12,7 @@ interface GaugeSources {
   readonly dataPlane: Pick<DataPlane, 'path'>;
   readonly inventory: Pick<Inventory, 'countByRegistry'>;
   readonly router: Pick<Router, 'status'>;
-  readonly transfer: Pick<PeerTransfer, 'bans'>;
+  readonly transfer: Pick<PeerTransfer, 'blocklist'>;
   readonly health: Pick<Health, 'readiness'>;
 }
 
@@ -40,10 +40,10 @@ export function refreshGauges(
   const { peers, advertisedKeys, records } = router.status();
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
-  metrics.directoryRecords.set(records);
-  const banned = transfer.bans.count();
-  metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
-  metrics.bannedPeers.set({ from: 'content' }, banned.keys);
+  metrics.dhtRecords.set(records);
+  const banned = transfer.blocklist.count();
+  metrics.blockedPeers.set({ from: 'everything' }, banned.everything);
+  metrics.blockedPeers.set({ from: 'content' }, banned.keys);
 }
 
 /** Without a limit Node tells the memory of the machine, zero or a number that no machine has. */

@@ -18,7 +18,7 @@ export function instrument(
   return async (req, res, signal) => {
     const start = performance.now();
     const protocol = protocolOf(req);
-    metrics.httpProtocols.inc({ handler: listener, protocol });
+    metrics.httpRequests.inc({ handler: listener, protocol });
     const connection = ownConnection(res);
     // The counter is the socket's: what it holds from requests before this one is not ours.
     const before = connection?.bytesWritten ?? 0;

@@ -18,9 +18,9 @@ export interface Metrics {
   readonly peerBytes: Counter<'direction'>;
   readonly fallThroughs: Counter<'reason'>;
   readonly peerFailures: Counter<'reason'>;
-  readonly peerOffences: Counter<'peer' | 'noticed'>;
-  readonly bannedPeers: Gauge<'from'>;
-  readonly verdicts: Counter<'result'>;
+  readonly digestMismatches: Counter<'peer' | 'noticed'>;
+  readonly blockedPeers: Gauge<'from'>;
+  readonly deliveryResults: Counter<'result'>;
   readonly hedges: Counter<'result'>;
   readonly uploads: Gauge;
   readonly uploadsRefused: Counter<'reason'>;
@@ -33,19 +33,19 @@ export interface Metrics {
   readonly blobsVerified: Counter<'result'>;
   readonly advertiseLag: Histogram;
   readonly lookupDuration: Histogram<'result'>;
-  readonly placementDuration: Histogram;
-  readonly placedRecords: Counter;
-  readonly placedBytes: Counter;
-  readonly placementFailures: Counter;
+  readonly provideDuration: Histogram;
+  readonly providedRecords: Counter;
+  readonly providedBytes: Counter;
+  readonly provideFailures: Counter;
   readonly withdrawnRecords: Counter;
-  readonly directoryRefusals: Counter<'reason'>;
-  readonly directoryRecords: Gauge;
+  readonly dhtRefusals: Counter<'reason'>;
+  readonly dhtRecords: Gauge;
   readonly routingPeers: Gauge;
   readonly advertisedKeys: Gauge;
   readonly dataPlane: Gauge<'path'>;
   readonly hostsFilesWritten: Counter;
   readonly hostsFailures: Counter;
-  readonly httpProtocols: Counter<'handler' | 'protocol'>;
+  readonly httpRequests: Counter<'handler' | 'protocol'>;
   readonly tlsCertificateExpiry: Gauge;
   readonly tlsReloads: Counter<'result'>;
   readonly tlsHandshakeFailures: Counter<'reason'>;
@@ -95,9 +95,9 @@ export function createMetrics(): Metrics {
     peerBytes: counter('peerglass_peer_bytes_total'),
     fallThroughs: counter('peerglass_fall_throughs_total'),
     peerFailures: counter('peerglass_peer_failures_total'),
-    peerOffences: counter('peerglass_peer_offences_total'),
-    bannedPeers: gauge('peerglass_banned_peers'),
-    verdicts: counter('peerglass_verdicts_total'),
+    digestMismatches: counter('peerglass_peer_offences_total'),
+    blockedPeers: gauge('peerglass_banned_peers'),
+    deliveryResults: counter('peerglass_verdicts_total'),
     hedges: counter('peerglass_hedges_total'),
     uploads: gauge('peerglass_uploads_inflight'),
     uploadsRefused: counter('peerglass_uploads_refused_total'),
@@ -110,19 +110,19 @@ export function createMetrics(): Metrics {
     blobsVerified: counter('peerglass_blobs_verified_total'),
     advertiseLag: histogram('peerglass_advertise_lag_seconds'),
     lookupDuration: histogram('peerglass_lookup_duration_seconds'),
-    placementDuration: histogram('peerglass_placement_duration_seconds'),
-    placedRecords: counter('peerglass_placed_records_total'),
-    placedBytes: counter('peerglass_placed_bytes_total'),
-    placementFailures: counter('peerglass_placement_failures_total'),
+    provideDuration: histogram('peerglass_placement_duration_seconds'),
+    providedRecords: counter('peerglass_placed_records_total'),
+    providedBytes: counter('peerglass_placed_bytes_total'),
+    provideFailures: counter('peerglass_placement_failures_total'),
     withdrawnRecords: counter('peerglass_withdrawn_records_total'),
-    directoryRefusals: counter('peerglass_directory_refusals_total'),
-    directoryRecords: gauge('peerglass_directory_records'),
+    dhtRefusals: counter('peerglass_directory_refusals_total'),
+    dhtRecords: gauge('peerglass_directory_records'),
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
     dataPlane: gauge('peerglass_data_plane'),
     hostsFilesWritten: counter('peerglass_hosts_files_written_total'),
     hostsFailures: counter('peerglass_hosts_failures_total'),
-    httpProtocols: counter('peerglass_http_requests_total'),
+    httpRequests: counter('peerglass_http_requests_total'),
     tlsCertificateExpiry: gauge('peerglass_tls_certificate_expiry_timestamp_seconds'),
     tlsReloads: counter('peerglass_tls_reloads_total'),
     tlsHandshakeFailures: counter('peerglass_tls_handshake_failures_total'),

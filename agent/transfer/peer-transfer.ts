@@ -4,15 +4,11 @@ import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Provider } from '../routing/router.ts';
 import { Backoff } from '../timing/backoff.ts';
-import { AttemptSlots } from './select/attempt-slots.ts';
 import { Bandwidth } from './body/bandwidth.ts';
-import { Blocklist } from './select/blocklist.ts';
 import { contentKey, rangeOf, wholeOf, type ContentRequest } from '../oci/content-request.ts';
 import { Attribution, type AttributionComponents } from './verify/attribution.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
-import { KnownSizes } from './select/known-sizes.ts';
-import { FirstByteTimes } from './select/first-byte-times.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
@@ -22,10 +18,9 @@ import { PausableTimeout } from '../timing/pausable-timeout.ts';
 import { moveTo } from './body/moving-body.ts';
 import type { PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
-import { PeerScores } from './select/peer-score.ts';
 import { PeerRace, type PeerStream } from './select/peer-race.ts';
-import { ChunkSizes } from './body/chunk-sizes.ts';
-import { PeerResponsiveness } from './select/peer-responsiveness.ts';
+import type { PeerScoreboard } from './select/peer-scoreboard.ts';
+import { createSharedState } from './select/shared-state.ts';
 import { resumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import { checkedInPassing } from './verify/verified-body.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
@@ -53,12 +48,7 @@ export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudge
 
 /** What a {@link PeerTransfer} works with. */
 export interface PeerTransferComponents
-  extends
-    Omit<
-      PeerAttemptsComponents,
-      'bans' | 'standing' | 'slots' | 'sizes' | 'pieceLengths' | 'profiles' | 'firstBytes'
-    >,
-    Pick<AttributionComponents, 'store'> {}
+  extends Omit<PeerAttemptsComponents, 'shared'>, Pick<AttributionComponents, 'store'> {}
 
 /** Gets content from whichever peer delivers it. */
 export class PeerTransfer implements ContentSource {
@@ -70,26 +60,17 @@ export class PeerTransfer implements ContentSource {
 
   constructor(components: PeerTransferComponents, init: PeerTransferInit) {
     const { zone = '', downloadLimit = 0 } = init;
-    const bans = new Blocklist(components);
-    this.#components = {
-      ...components,
-      bans,
-      standing: new PeerResponsiveness(),
-      slots: new AttemptSlots(),
-      sizes: new KnownSizes(),
-      pieceLengths: new ChunkSizes(),
-      profiles: new PeerScores({ zone }),
-      firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
-    };
+    const shared = createSharedState(components, { zone });
+    this.#components = { ...components, shared };
     this.#init = { firstByteBudget: 2_500, ...init };
     this.#holdBack = new VerifiedBuffer(init.holdBack);
-    this.#deliveries = new Attribution({ ...components, bans });
+    this.#deliveries = new Attribution({ ...components, scoreboard: shared.scoreboard });
     this.#download = downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined;
   }
 
   /** The peers that sent wrong bytes and are not asked. */
-  get bans(): Pick<Blocklist, 'count' | 'status'> {
-    return this.#components.bans;
+  get blocklist(): PeerScoreboard['blocklist'] {
+    return this.#components.shared.scoreboard.blocklist;
   }
 
   /** Ends what goes on behind the requests. */
@@ -110,7 +91,7 @@ export class PeerTransfer implements ContentSource {
     await this.#deliveries.settled(contentKey(request), signal);
     const start = performance.now();
     const backoff = new Backoff(PIECE_BACKOFF);
-    for (let triesLeft = attempts.pieces.isLater ? MAX_PIECE_TRIES : 1; ; triesLeft -= 1) {
+    for (let triesLeft = attempts.chunks.isLater ? MAX_PIECE_TRIES : 1; ; triesLeft -= 1) {
       using budget = new PausableTimeout(
         this.#init.firstByteBudget,
         () => new PeerError('timeout', 'no peer answered in time'),
@@ -143,18 +124,18 @@ export class PeerTransfer implements ContentSource {
     const isManifest = attempts.request.kind === 'manifest';
     const request = isManifest
       ? wholeOf(attempts.request)
-      : attempts.pieces.firstOf(attempts.request);
+      : attempts.chunks.firstOf(attempts.request);
     const inTime = AbortSignal.any([signal, budget.signal]);
     using race = new PeerRace(attempts, request, signal, inTime);
     for (;;) {
       const result = await race.next();
       signal.throwIfAborted();
-      if (result.kind !== 'source') {
-        if (attempts.unsatisfiable) {
+      if (result.kind !== 'peer-stream') {
+        if (attempts.progress === 'unsatisfiable') {
           throw new OciError('RANGE_INVALID', 'no byte of the range exists');
         }
-        if (attempts.anyBusy) throw new NotDelivered('providers-busy');
-        if (attempts.anyAsked) throw new NotDelivered('providers-failed');
+        if (attempts.progress === 'busy') throw new NotDelivered('providers-busy');
+        if (attempts.progress === 'asked') throw new NotDelivered('providers-failed');
         const late = result.kind === 'timeout' || budget.signal.aborted;
         throw new NotDelivered(late ? 'lookup-timeout' : 'no-provider');
       }
@@ -193,7 +174,7 @@ export class PeerTransfer implements ContentSource {
       const content = { kind: 'whole', descriptor: whole.descriptor, origin, bytes } as const;
       if (kind === 'blob') return { ...content, ...(room && { reservation: room }) };
       room?.[Symbol.dispose](); // all who ask for a manifest share it
-      this.#components.sizes.note(bytes);
+      this.#components.shared.sizes.note(bytes);
       return content;
     } finally {
       budget.resume();
@@ -283,7 +264,7 @@ export class PeerTransfer implements ContentSource {
         resumingBody(attempts, source, delivery, asStream, metrics, signal, this.#download),
         descriptor,
       );
-      metrics.verdicts.inc({ result: 'right' });
+      metrics.deliveryResults.inc({ result: 'right' });
     } catch (error) {
       if (error instanceof PeerError && error.reason === 'digest') {
         void this.#deliveries.foundWrong(delivery);

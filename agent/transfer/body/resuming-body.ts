@@ -102,7 +102,7 @@ export async function* resumingBody<T extends BodyChunk>(
     if (position === range.end + 1) return;
     const isEndOfPiece = position > pieceEnd;
     if (isEndOfPiece) {
-      await attempts.pieces.passed(signal);
+      await attempts.chunks.passed(signal);
       signal.throwIfAborted();
     }
     if (position > begun) {
@@ -135,14 +135,14 @@ async function resume(
   rest: ByteRange,
   signal: AbortSignal,
 ): Promise<PeerStream | undefined> {
-  const range = attempts.pieces.nextOf(rest);
+  const range = attempts.chunks.nextOf(rest);
   const request = { ...attempts.request, digest: descriptor.digest, range };
   // The directory is asked anew, so that those who have come to hold it since the body began are found.
   using race = new PeerRace(attempts, request, signal);
   for (;;) {
     const result = await race.next();
     signal.throwIfAborted();
-    if (result.kind !== 'source') return undefined;
+    if (result.kind !== 'peer-stream') return undefined;
     const { provider, response } = result;
     if (response.descriptor.size === descriptor.size) return result;
     response.body.destroy();

@@ -6,7 +6,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { pause } from '../../timing/pause.ts';
-import type { Blocklist } from '../select/blocklist.ts';
+import type { PeerScoreboard } from '../select/peer-scoreboard.ts';
 import { wholeOf, type ContentRequest } from '../../oci/content-request.ts';
 import { TransferRecord } from './transfer-record.ts';
 import { CommitWatch, type CommitOutcome } from './commit-watch.ts';
@@ -28,8 +28,8 @@ export interface AttributionComponents {
   /** Where what is passed on should turn up. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   readonly client: Pick<PeerClient, 'fetch' | 'headTimeout'>;
-  readonly bans: Blocklist;
-  readonly metrics: Pick<Metrics, 'verdicts'>;
+  readonly scoreboard: Pick<PeerScoreboard, 'record'>;
+  readonly metrics: Pick<Metrics, 'deliveryResults'>;
   readonly logger: Logger;
 }
 
@@ -113,7 +113,7 @@ export class Attribution {
 
   /** A whole body was found wrong in passing; see {@link Attribution.isVerifiedByClient}. */
   async foundWrong(delivery: TransferRecord): Promise<void> {
-    this.#components.metrics.verdicts.inc({ result: 'wrong' });
+    this.#components.metrics.deliveryResults.inc({ result: 'wrong' });
     await this.#convict(delivery, 'wrong');
   }
 
@@ -139,7 +139,7 @@ export class Attribution {
     }
     // From here on, whoever asks for the blob begins a new delivery.
     if (this.#open.get(digest) === delivery) this.#open.delete(digest);
-    metrics.verdicts.inc({ result: verdict });
+    metrics.deliveryResults.inc({ result: verdict });
     if (verdict !== 'wrong' && verdict !== 'lost') return;
     onWrong();
     await this.#convict(delivery, verdict);
@@ -147,16 +147,16 @@ export class Attribution {
 
   /** Finds out who has sent wrong bytes. Never rejects. */
   async #convict(delivery: TransferRecord, verdict: 'wrong' | 'lost'): Promise<void> {
-    const { bans, logger } = this.#components;
+    const { scoreboard, logger } = this.#components;
     const { deliverers, soleDeliverer, descriptor } = delivery;
     const { digest } = descriptor;
     const peers = deliverers.map(({ peerId }) => peerId);
     logger.warn({ digest, verdict, peers }, 'a blob from peers was not what its client wanted');
     if (verdict === 'wrong' && soleDeliverer !== undefined) {
-      bans.offence(soleDeliverer, digest, 'passed-on');
+      scoreboard.record(soleDeliverer, digest, { kind: 'digest-mismatch', noticed: 'passed-on' });
       return;
     }
-    for (const suspect of deliverers) bans.suspect(suspect, digest);
+    for (const suspect of deliverers) scoreboard.record(suspect, digest, { kind: 'unverified' });
     await Promise.all(
       deliverers.map((suspect) => this.#enquiries(() => this.#examine(suspect, delivery))),
     );
@@ -164,7 +164,7 @@ export class Attribution {
 
   /** Has the suspect send all of the blob again, for us alone. Never rejects. */
   async #examine(suspect: Provider, { request, descriptor }: TransferRecord): Promise<void> {
-    const { client, bans, logger } = this.#components;
+    const { client, scoreboard, logger } = this.#components;
     const { digest } = descriptor;
     const [origin] = suspect.origins;
     const signal = this.#stopping.signal;
@@ -177,10 +177,10 @@ export class Attribution {
         signal,
       );
       await verifyBody(response);
-      bans.clear(suspect, digest);
+      scoreboard.record(suspect, digest, { kind: 'verified' });
     } catch (err) {
       if (err instanceof PeerError && err.reason === 'digest') {
-        bans.offence(suspect, digest, 'passed-on');
+        scoreboard.record(suspect, digest, { kind: 'digest-mismatch', noticed: 'passed-on' });
       } else {
         logger.debug({ err, digest, peer: suspect.peerId }, 'suspect does not send the blob again');
       }
