@@ -70,18 +70,18 @@ export function countDirectory(metrics: Metrics): RoutingObserver {
       metrics.lookupDuration.observe({ result }, seconds);
     },
     onPlacement(records, bytes, seconds) {
-      metrics.placedRecords.inc(records);
-      metrics.placedBytes.inc(bytes);
-      metrics.placementDuration.observe(seconds);
+      metrics.providedRecords.inc(records);
+      metrics.providedBytes.inc(bytes);
+      metrics.provideDuration.observe(seconds);
     },
     onPlacementFailure() {
-      metrics.placementFailures.inc();
+      metrics.provideFailures.inc();
     },
     onWithdrawal(records) {
       metrics.withdrawnRecords.inc(records);
     },
     onRefusal(reason) {
-      metrics.directoryRefusals.inc({ reason });
+      metrics.dhtRefusals.inc({ reason });
     },
   };
 }

@@ -90,7 +90,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       const end = yield* this.#deliver(stream);
       if (end === 'complete') return;
       if (end === 'end-of-range') {
-        await attempts.pieces.rangeEnded(this.#signal);
+        await attempts.chunks.rangeEnded(this.#signal);
         this.#signal.throwIfAborted();
       }
       if (this.#position > start) {
@@ -167,13 +167,13 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     const { attempts } = this.#components;
     const { descriptor } = this.#init.first.response;
     const rest = { start: this.#position, end: this.#range.end };
-    const range = attempts.pieces.nextRange(rest);
+    const range = attempts.chunks.nextRange(rest);
     const request = { ...attempts.request, digest: descriptor.digest, range };
     using race = new PeerRace(attempts, request, this.#signal);
     for (;;) {
       const result = await race.next();
       this.#signal.throwIfAborted();
-      if (result.kind !== 'source') return undefined;
+      if (result.kind !== 'peer-stream') return undefined;
       const { provider, response } = result;
       if (response.descriptor.size === descriptor.size) return result;
       response.body.destroy();

@@ -62,14 +62,14 @@ function requestsFor(digest: Digest, { requests }: RoguePeer): number {
 }
 
 async function digestMismatches({ metrics }: MirrorNode): Promise<Record<string, number>> {
-  const { values } = await metrics.peerOffences.get();
+  const { values } = await metrics.digestMismatches.get();
   return Object.fromEntries(
     values.map(({ labels, value }) => [`${labels.peer ?? ''} ${labels.noticed ?? ''}`, value]),
   );
 }
 
 async function outcome({ metrics }: MirrorNode, result: string): Promise<number> {
-  const { values } = await metrics.verdicts.get();
+  const { values } = await metrics.deliveryResults.get();
   return values.find(({ labels }) => labels.result === result)?.value ?? 0;
 }
 

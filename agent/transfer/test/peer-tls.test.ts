@@ -109,7 +109,7 @@ describe('a node whose peers use TLS', { skip: noOpenssl, timeout: 120_000 }, ()
   }
 
   async function answered({ metrics }: MirrorNode): Promise<number> {
-    const { values } = await metrics.httpProtocols.get();
+    const { values } = await metrics.httpRequests.get();
     return values.reduce((sum, { value }) => sum + value, 0);
   }
 
