@@ -172,7 +172,10 @@ describe('instrument', () => {
       const text = await metrics.registry.metrics();
       assert.match(text, /duration_seconds_count\{handler="registry",method="GET",code="200"\} 1/);
       assert.match(text, /duration_seconds_count\{handler="registry",method="GET",code="499"\} 1/);
-      assert.match(text, /response_size_bytes_sum\{handler="registry",method="GET",code="200"\} 1[01]/);
+      assert.match(
+        text,
+        /response_size_bytes_sum\{handler="registry",method="GET",code="200"\} 1[01]/,
+      );
       assert.match(text, /http_requests_inflight\{handler="registry"\} 0/);
     });
     await listener.stop(0);

@@ -14,7 +14,7 @@ import {
 type Labels<N extends MetricName> = LabelName<N> extends never ? [] : [labels: LabelSet<N>];
 
 /** A counter of the table; its labels take the declared values alone. */
-export interface CounterOf<N extends MetricName> extends Pick<
+interface CounterOf<N extends MetricName> extends Pick<
   Counter<LabelName<N>>,
   'get' | 'reset'
 > {
@@ -22,7 +22,7 @@ export interface CounterOf<N extends MetricName> extends Pick<
 }
 
 /** A gauge of the table; its labels take the declared values alone. */
-export interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' | 'reset'> {
+interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' | 'reset'> {
   set(...args: [...labels: Labels<N>, value: number]): void;
   inc(...args: [...labels: Labels<N>, value?: number]): void;
   dec(...args: [...labels: Labels<N>, value?: number]): void;
@@ -30,7 +30,7 @@ export interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>,
 }
 
 /** A histogram of the table; its labels take the declared values alone. */
-export interface HistogramOf<N extends MetricName> extends Pick<
+interface HistogramOf<N extends MetricName> extends Pick<
   Histogram<LabelName<N>>,
   'get' | 'reset'
 > {

@@ -29,7 +29,7 @@ import { destroyQuietly } from '../streams/destroy-quietly.ts';
 const MAX_PIECE_TRIES = 4;
 
 /** The waits between, in milliseconds. */
-const PIECE_BACKOFF = { first: 200, most: 1_600 };
+const PIECE_BACKOFF = { first: 200, max: 1_600 };
 
 /** Bounds of a transfer. */
 export interface PeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {

@@ -1,4 +1,4 @@
-import type { MovedPiece } from '../../native/splice.ts';
+import type { MovedChunk } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import type { ByteRange } from '../../oci/byte-range.ts';
@@ -27,10 +27,10 @@ const RATE_WINDOW_MS = 10_000;
 const MAX_VAIN_TRIES = 4;
 
 /** The waits between those, in milliseconds: about a second in all. */
-const RESUME_BACKOFF = { first: 100, most: 800 };
+const RESUME_BACKOFF = { first: 100, max: 800 };
 
 /** A part of a body: its bytes, or what is told of bytes that the kernel has moved. */
-export type BodyChunk = Uint8Array | MovedPiece;
+export type BodyChunk = Uint8Array | MovedChunk;
 
 /** Takes the body of an answer, in pieces. */
 export type ReadBody<T extends BodyChunk> = (response: PeerResponse) => AsyncIterable<T>;

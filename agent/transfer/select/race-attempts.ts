@@ -8,7 +8,7 @@ const MAX_AT_ONCE = 128;
 const MAX_FETCHES = 3;
 
 /** `content`: the peer is asked for the content. `probe`: it is asked by HEAD whether it holds the content. */
-export type AttemptPurpose = 'content' | 'probe';
+type AttemptPurpose = 'content' | 'probe';
 
 /**
  * `awaited`: the race waits for the answer before it asks more peers than its width allows. `late`: the race asks

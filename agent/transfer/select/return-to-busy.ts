@@ -10,7 +10,7 @@ import type { ProviderSearch } from './provider-search.ts';
 const MAX_RETURNS = 16;
 
 /** The waits between, in milliseconds. */
-const RETURN_BACKOFF = { first: 25, most: 500 };
+const RETURN_BACKOFF = { first: 25, max: 500 };
 
 /** The holders that were busy. */
 type BusyHolders = Pick<PeerAttempts, 'hasBusy' | 'exhausted' | 'takeBusy'>;
