@@ -14,10 +14,7 @@ import {
 type Labels<N extends MetricName> = LabelName<N> extends never ? [] : [labels: LabelSet<N>];
 
 /** A counter of the table; its labels take the declared values alone. */
-interface CounterOf<N extends MetricName> extends Pick<
-  Counter<LabelName<N>>,
-  'get' | 'reset'
-> {
+interface CounterOf<N extends MetricName> extends Pick<Counter<LabelName<N>>, 'get' | 'reset'> {
   inc(...args: [...labels: Labels<N>, value?: number]): void;
 }
 
@@ -30,10 +27,7 @@ interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' 
 }
 
 /** A histogram of the table; its labels take the declared values alone. */
-interface HistogramOf<N extends MetricName> extends Pick<
-  Histogram<LabelName<N>>,
-  'get' | 'reset'
-> {
+interface HistogramOf<N extends MetricName> extends Pick<Histogram<LabelName<N>>, 'get' | 'reset'> {
   observe(...args: [...labels: Labels<N>, value: number]): void;
 }
 

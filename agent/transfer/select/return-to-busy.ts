@@ -16,7 +16,7 @@ const RETURN_BACKOFF = { first: 25, max: 500 };
 type BusyHolders = Pick<PeerAttempts, 'hasBusy' | 'exhausted' | 'takeBusy'>;
 
 /**
- * Asks busy holders again when a race has nobody else to wait for. The DHT is asked again too: other peers may hold
+ * Asks busy holders again when a race has no other peer to wait for. The DHT is asked again too: other peers may hold
  * the content by then.
  */
 export class ReturnToBusy {
