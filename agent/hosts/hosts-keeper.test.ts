@@ -63,7 +63,7 @@ describe('HostsKeeper', () => {
         prependExisting: false,
         pollMs: 3_600_000,
         settleMs: 1,
-        backoff: { first: 2, most: 20 },
+        backoff: { first: 2, max: 20 },
         ...init,
       },
     );
@@ -116,7 +116,7 @@ describe('HostsKeeper', () => {
   });
 
   it('does not write without end when another one does not agree', async () => {
-    start({ backoff: { first: 3_600_000, most: 3_600_000 } });
+    start({ backoff: { first: 3_600_000, max: 3_600_000 } });
     await whenOurs();
     rewrite();
     await new Promise((resolve) => setTimeout(resolve, 200));

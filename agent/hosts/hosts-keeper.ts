@@ -26,7 +26,7 @@ export interface HostsKeeperInit extends ConfigureOptions {
   /** For somebody who writes to be done, after the first sign of it; 1,000 milliseconds by default. */
   readonly settleMs?: number;
   /** The first and the longest wait after files had to be written, in milliseconds; 5,000 and 60,000 by default. */
-  readonly backoff?: { readonly first: number; readonly most: number };
+  readonly backoff?: { readonly first: number; readonly max: number };
 }
 
 /** How long giving back may take at the end of the process, in milliseconds. */
@@ -57,7 +57,7 @@ export class HostsKeeper {
   /** Writes the files, and again whenever they are not as they are to be, until `signal` is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { pollMs = 30_000, settleMs = 1_000, backoff: bounds } = this.#init;
-    const backoff = new Backoff(bounds ?? { first: 5_000, most: 60_000 });
+    const backoff = new Backoff(bounds ?? { first: 5_000, max: 60_000 });
     while (!isAborted(signal)) {
       // Watched before it is looked at, so that nothing is missed in between.
       const watcher = this.#watch();

@@ -14,15 +14,12 @@ import {
 type Labels<N extends MetricName> = LabelName<N> extends never ? [] : [labels: LabelSet<N>];
 
 /** A counter of the table; its labels take the declared values alone. */
-export interface CounterOf<N extends MetricName> extends Pick<
-  Counter<LabelName<N>>,
-  'get' | 'reset'
-> {
+interface CounterOf<N extends MetricName> extends Pick<Counter<LabelName<N>>, 'get' | 'reset'> {
   inc(...args: [...labels: Labels<N>, value?: number]): void;
 }
 
 /** A gauge of the table; its labels take the declared values alone. */
-export interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' | 'reset'> {
+interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' | 'reset'> {
   set(...args: [...labels: Labels<N>, value: number]): void;
   inc(...args: [...labels: Labels<N>, value?: number]): void;
   dec(...args: [...labels: Labels<N>, value?: number]): void;
@@ -30,10 +27,7 @@ export interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>,
 }
 
 /** A histogram of the table; its labels take the declared values alone. */
-export interface HistogramOf<N extends MetricName> extends Pick<
-  Histogram<LabelName<N>>,
-  'get' | 'reset'
-> {
+interface HistogramOf<N extends MetricName> extends Pick<Histogram<LabelName<N>>, 'get' | 'reset'> {
   observe(...args: [...labels: Labels<N>, value: number]): void;
 }
 

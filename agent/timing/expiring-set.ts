@@ -1,11 +1,16 @@
-/** Remembers strings for a while each; a bounded number of them, of which the oldest is forgotten first. */
+/**
+ * Remembers strings, each for a time. Their number is bounded, and the oldest is forgotten first.
+ *
+ * It is a map of its own and no `LRUCache` with a `ttl`: that one allocates five arrays for the whole bound, which is
+ * 10,000 entries here, although most nodes remember a few.
+ */
 export class ExpiringSet {
   readonly #until = new Map<string, number>();
   readonly #max: number;
   readonly #now: () => number;
 
   /**
-   * @param max strings remembered at most
+   * @param max number of strings
    * @param now milliseconds on a clock that never jumps
    */
   constructor(max: number, now: () => number = () => performance.now()) {
@@ -13,7 +18,7 @@ export class ExpiringSet {
     this.#now = now;
   }
 
-  /** Remembers the string for so many milliseconds from now. */
+  /** Remembers the string from now on for this time, as the newest. */
   add(value: string, milliseconds: number): void {
     this.#until.delete(value);
     this.#until.set(value, this.#now() + milliseconds);
@@ -30,7 +35,7 @@ export class ExpiringSet {
     return until !== undefined && until > this.#now();
   }
 
-  /** Whether it remembers nothing, so that nothing needs to be asked. */
+  /** Whether it is empty, so that callers need not build a string to look up. */
   get empty(): boolean {
     return this.#until.size === 0;
   }

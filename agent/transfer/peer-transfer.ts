@@ -17,7 +17,7 @@ import type { Attribution } from './verify/attribution.ts';
 const MAX_CHUNK_SEARCHES = 4;
 
 /** The waits between these searches, in milliseconds. */
-const CHUNK_BACKOFF = { first: 200, most: 1_600 };
+const CHUNK_BACKOFF = { first: 200, max: 1_600 };
 
 /** Parts of a {@link PeerTransfer}; `createPeerTransfer` makes them. */
 export interface PeerTransferComponents {

@@ -20,7 +20,7 @@ const DEFAULT_REFRESH_MS = 15 * 60_000;
 /** Peers served at a time. */
 const CONCURRENCY = 16;
 /** How long changes of the membership are gathered: all nodes of a cluster may come at once. */
-const SETTLING = { quietMs: 100, mostMs: 1000 };
+const SETTLING = { quietMs: 100, maxMs: 1000 };
 /** How often it is looked whose records are due for a refresh. */
 const REFRESH_CHECK_MS = 5000;
 /** How long a call waits for the peers concerned: one that says nothing must not hold up the others. */

@@ -1,4 +1,4 @@
-import type { MovedPiece } from '../../native/splice.ts';
+import type { MovedChunk } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import { rangeOf } from '../../oci/content-request.ts';
@@ -21,10 +21,10 @@ class BodyBrokenError extends Error {
 const MAX_FRUITLESS_SEARCHES = 4;
 
 /** Waits between these searches, in milliseconds: about a second in all. */
-const RESUME_BACKOFF = { first: 100, most: 800 };
+const RESUME_BACKOFF = { first: 100, max: 800 };
 
 /** A part of a body: its bytes, or the number of bytes that the kernel has moved to the client. */
-export type BodyChunk = Uint8Array | MovedPiece;
+export type BodyChunk = Uint8Array | MovedChunk;
 
 /** Takes the body of an answer, chunk by chunk. */
 export type ReadBody<T extends BodyChunk> = (response: PeerResponse) => AsyncIterable<T>;

@@ -61,7 +61,7 @@ export class PeerAttempts {
     return this.#components.shared.slots;
   }
 
-  /** Whether so many peers have answered wrongly that no more are asked. */
+  /** Whether too many peers have answered wrongly, so that no more are asked. */
   get exhausted(): boolean {
     return this.#peers.exhausted;
   }
@@ -156,7 +156,7 @@ export class PeerAttempts {
     const known = this.#components.shared.sizes.of(digest);
     if (known === undefined || known === size) return;
     destroyQuietly(body);
-    throw new PeerError('protocol', 'another length than the manifest says');
+    throw new PeerError('protocol', 'another size than in the manifest');
   }
 
   /** Records that the peer has not answered yet, though most peers would have. */

@@ -5,7 +5,7 @@ import type { PeerFailure } from '../client/peer-error.ts';
 import { isDigestOutcome, isFault, isSilence, outcomeOf } from './peer-outcome.ts';
 
 describe('outcomeOf', () => {
-  it('tells every failure of a peer apart', () => {
+  it('maps every failure of a peer to an outcome', () => {
     const outcomes: Record<PeerFailure, ReturnType<typeof outcomeOf>> = {
       connect: 'silent',
       timeout: 'silent',

@@ -29,7 +29,7 @@ export type PeerOutcome =
   | ({ readonly kind: 'silent' } & WithReport)
   /** It began to deliver, and the body broke off or was not what was asked for. */
   | { readonly kind: 'broke-off' }
-  /** It delivered so many bytes, for which this node waited so many milliseconds. */
+  /** It delivered a body of this size, for which this node waited this long. */
   | { readonly kind: 'delivered'; readonly bytes: number; readonly milliseconds: number }
   /** It certainly sent bytes with another digest. */
   | { readonly kind: 'digest-mismatch'; readonly noticed: MismatchNoticed }

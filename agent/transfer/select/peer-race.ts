@@ -141,12 +141,12 @@ export class PeerRace implements Disposable {
   #askMore(): void {
     while (!this.#attempts.exhausted) {
       if (!this.#running.mayAsk(this.#holders.length > 0)) return;
-      const place = this.#running.reserve();
-      if (place === undefined) return;
+      const permit = this.#running.acquire();
+      if (permit === undefined) return;
       const holder = this.#takeHolder();
       const provider = holder ?? this.#takeCandidate();
       if (provider === undefined) {
-        this.#running.release(place);
+        this.#running.release(permit);
         return;
       }
       const isFirst = this.#width === 1 && this.#running.size === 0;
@@ -155,7 +155,7 @@ export class PeerRace implements Disposable {
         provider,
         purpose: wantsContent ? 'content' : 'probe',
         cause: this.#hedging.next(),
-        place,
+        permit,
         cancel: new AbortController(),
         phase: this.#attempts.isDoubtful(provider) ? 'late' : 'awaited',
       });

@@ -62,6 +62,8 @@ describe('PeerRecords', () => {
     records.block('liar', BLOCKS);
     askStrangers(records, 20_000);
     assert.deepEqual(records.peek('liar')?.blocks, BLOCKS);
+    records.update('liar', () => undefined);
+    assert.ok(isKnown(records, 'stranger 10000'), 'a blocked peer takes the entry of no other');
   });
 
   it('keeps the score of a peer when it is blocked, and when the block is lifted', () => {
@@ -89,6 +91,7 @@ describe('PeerRecords', () => {
     const blocked = [...records.blocked()].map(([peerId]) => peerId);
     assert.equal(blocked.length, 1_000);
     assert.ok(blocked.includes('liar 0') && !blocked.includes('liar 1'));
+    assert.equal(records.peek('liar 1')?.blocks, undefined);
     assert.equal(records.peek('liar 1')?.score.isBusy(0), true);
   });
 });

@@ -5,13 +5,13 @@ import { AttemptSlots } from './attempt-slots.ts';
 import { RaceAttempts, type Attempt } from './race-attempts.ts';
 
 function begin(running: RaceAttempts, fields: Partial<Attempt> = {}): Attempt {
-  const place = running.reserve();
-  assert.ok(place !== undefined);
+  const permit = running.acquire();
+  assert.ok(permit !== undefined);
   const attempt: Attempt = {
     provider: { peerId: 'a', origins: [] },
     purpose: 'probe',
     cause: 'regular',
-    place,
+    permit,
     cancel: new AbortController(),
     phase: 'awaited',
     ...fields,
@@ -26,8 +26,8 @@ describe('RaceAttempts', () => {
     const running = new RaceAttempts(slots);
     const first = begin(running);
     const second = begin(running);
-    assert.deepEqual([first.place, second.place], ['own', 'shared-slot']);
-    assert.equal(running.reserve(), undefined);
+    assert.deepEqual([first.permit, second.permit], ['own', 'shared-slot']);
+    assert.equal(running.acquire(), undefined);
     running.end(second);
     running.end(second);
     assert.equal(second.phase, 'ended');
@@ -37,7 +37,7 @@ describe('RaceAttempts', () => {
   it('runs 128 attempts at once', () => {
     const running = new RaceAttempts(new AttemptSlots());
     for (let attempt = 0; attempt < 128; attempt++) begin(running);
-    assert.equal(running.reserve(), undefined);
+    assert.equal(running.acquire(), undefined);
     assert.equal(running.size, 128);
   });
 

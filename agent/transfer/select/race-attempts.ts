@@ -8,7 +8,7 @@ const MAX_AT_ONCE = 128;
 const MAX_FETCHES = 3;
 
 /** `content`: the peer is asked for the content. `probe`: it is asked by HEAD whether it holds the content. */
-export type AttemptPurpose = 'content' | 'probe';
+type AttemptPurpose = 'content' | 'probe';
 
 /**
  * `awaited`: the race waits for the answer before it asks more peers than its width allows. `late`: the race asks
@@ -16,8 +16,8 @@ export type AttemptPurpose = 'content' | 'probe';
  */
 export type AttemptPhase = 'awaited' | 'late' | 'ended';
 
-/** A place for one more attempt: the one that every request has, or a slot that all requests share. */
-export type AttemptPlace = 'own' | 'shared-slot';
+/** Permits one more attempt: every request has one of its own, and all requests share the slots. */
+export type AttemptPermit = 'own' | 'shared-slot';
 
 /** One request to one peer, as a part of a race. */
 export interface Attempt {
@@ -25,7 +25,7 @@ export interface Attempt {
   readonly purpose: AttemptPurpose;
   /** `hedge`: the peer is asked because another one is late. */
   readonly cause: 'regular' | 'hedge';
-  readonly place: AttemptPlace;
+  readonly permit: AttemptPermit;
   readonly cancel: AbortController;
   phase: AttemptPhase;
 }
@@ -59,28 +59,28 @@ export class RaceAttempts {
     return !forContent || fetching.length < MAX_FETCHES;
   }
 
-  /** Reserves a place for one more attempt, to be used by {@link begin} or released; undefined when there is none. */
-  reserve(): AttemptPlace | undefined {
+  /** Takes a permit for one more attempt, to be used by {@link begin} or released; undefined when there is none. */
+  acquire(): AttemptPermit | undefined {
     if (this.#running.size === 0) return 'own';
     if (this.#running.size >= MAX_AT_ONCE) return undefined;
     return this.#slots.tryAcquire() ? 'shared-slot' : undefined;
   }
 
-  /** Releases a place that no attempt uses. */
-  release(place: AttemptPlace): void {
-    if (place === 'shared-slot') this.#slots.release();
+  /** Releases a permit that no attempt uses. */
+  release(permit: AttemptPermit): void {
+    if (permit === 'shared-slot') this.#slots.release();
   }
 
   begin(attempt: Attempt): void {
     this.#running.add(attempt);
   }
 
-  /** Ends the attempt and releases its place; does nothing when it has ended already. */
+  /** Ends the attempt and releases its permit; does nothing when it has ended already. */
   end(attempt: Attempt): void {
     if (attempt.phase === 'ended') return;
     attempt.phase = 'ended';
     this.#running.delete(attempt);
-    this.release(attempt.place);
+    this.release(attempt.permit);
   }
 
   /** Ends the attempt, and its request too. */

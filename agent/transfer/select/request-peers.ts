@@ -41,7 +41,7 @@ export class RequestPeers {
   #faults = 0;
   #progress: RequestProgress = 'none-asked';
 
-  /** Whether so many peers have answered wrongly that no more are asked. */
+  /** Whether too many peers have answered wrongly, so that no more are asked. */
   get exhausted(): boolean {
     return this.#faults >= MAX_FAULTS;
   }

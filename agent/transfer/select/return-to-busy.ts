@@ -10,13 +10,13 @@ import type { ProviderSearch } from './provider-search.ts';
 const MAX_RETURNS = 16;
 
 /** The waits between, in milliseconds. */
-const RETURN_BACKOFF = { first: 25, most: 500 };
+const RETURN_BACKOFF = { first: 25, max: 500 };
 
 /** The holders that were busy. */
 type BusyHolders = Pick<PeerAttempts, 'hasBusy' | 'exhausted' | 'takeBusy'>;
 
 /**
- * Asks busy holders again when a race has nobody else to wait for. The DHT is asked again too: other peers may hold
+ * Asks busy holders again when a race has no other peer to wait for. The DHT is asked again too: other peers may hold
  * the content by then.
  */
 export class ReturnToBusy {
