@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { giveFreedMemoryBack } from '../native/malloc.ts';
+import { trimFreedMemory } from '../native/malloc.ts';
 import type { Part } from './lifecycle.ts';
 
 /** Between two looks, in milliseconds. */
@@ -75,7 +75,7 @@ export class IdleCollection implements Part {
     this.#looksToSkip = Math.max(0, this.#looksToSkip - 1);
     if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + worth) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
-    giveFreedMemoryBack();
+    trimFreedMemory();
     this.#bytesAfter = this.#memoryBytes();
     // What it cost itself is not to count as work.
     this.#lastCpuTime = this.#cpuTime();

@@ -1,4 +1,5 @@
 import type { Metrics } from '../metrics/metrics.ts';
+import type { LabelValue } from '../metrics/table.ts';
 import type { RequestHandler } from './http-listener.ts';
 import { ownConnection, protocolOf, streamBytes } from './http2-response.ts';
 import { movedBytes } from './moved-bytes.ts';
@@ -6,19 +7,22 @@ import { movedBytes } from './moved-bytes.ts';
 /** The label `code` of requests whose client left before the answer. nginx uses the same number. */
 const CLIENT_LEFT = 499;
 
+/** The label `handler` of the HTTP metrics: where an answer came from, in Spegel's names. */
+export type HandlerLabel = LabelValue<'http_request_duration_seconds', 'handler'>;
+
 /** A {@link RequestHandler} that resolves to the label `handler` under which the request is counted. */
-export type LabelledHandler = (...args: Parameters<RequestHandler>) => Promise<string>;
+export type LabelledHandler = (...args: Parameters<RequestHandler>) => Promise<HandlerLabel>;
 
 /** Measures the requests of a listener, their time and the bytes of their answers, with Spegel's names and labels. */
 export function instrument(
   metrics: Metrics,
-  listener: string,
+  listener: LabelValue<'http_requests_inflight', 'handler'>,
   handler: LabelledHandler,
 ): RequestHandler {
   return async (req, res, signal) => {
     const start = performance.now();
     const protocol = protocolOf(req);
-    metrics.httpProtocols.inc({ handler: listener, protocol });
+    metrics.httpRequests.inc({ handler: listener, protocol });
     const connection = ownConnection(res);
     // The counter is the socket's, and includes earlier requests of the connection.
     const before = connection?.bytesWritten ?? 0;
@@ -39,6 +43,6 @@ export function instrument(
   };
 }
 
-function methodLabel(method: string | undefined): string {
+function methodLabel(method: string | undefined): 'GET' | 'HEAD' | 'other' {
   return method === 'GET' || method === 'HEAD' ? method : 'other';
 }

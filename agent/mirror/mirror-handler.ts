@@ -8,6 +8,7 @@ import {
   type ContentSource,
 } from '../content/content-source.ts';
 import { writeError } from '../http/error-answer.ts';
+import type { HandlerLabel } from '../http/instrument.ts';
 import type { RouteMatch, Routes } from '../http/routes.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -54,9 +55,6 @@ interface Call extends Pick<RouteMatch<unknown> & { kind: 'found' }, 'params' | 
 }
 
 type Endpoint = (call: Call) => Promise<HandlerLabel>;
-
-/** Where the answer came from, as the label `handler` of the HTTP metrics: Spegel's names. */
-export type HandlerLabel = 'v2' | 'registry' | 'mirror';
 
 /**
  * Answers the OCI distribution API: from the sources of this node first, then from the remote ones, else with 404, at

@@ -10,9 +10,9 @@ import type { Bootstrapper } from './bootstrapper.ts';
 /** Time between rounds when every peer is connected, in milliseconds; jittered. */
 const HEALTHY_INTERVAL_MS = 30_000;
 /** Backoff when no other peer is known or none can be reached, in milliseconds. */
-const ALONE_RETRY = { first: 250, most: 10_000 };
+const ALONE_RETRY = { first: 250, max: 10_000 };
 /** Backoff when some peers cannot be reached, in milliseconds; a few addresses may be dead for good. */
-const PARTIAL_RETRY = { first: 500, most: HEALTHY_INTERVAL_MS };
+const PARTIAL_RETRY = { first: 500, max: HEALTHY_INTERVAL_MS };
 /** Time from the loss of a peer to the next round, in milliseconds; jittered. */
 const DISCONNECT_DELAY_MS = 1000;
 /** How long the bootstrapper may take to find the peers, in milliseconds. */
