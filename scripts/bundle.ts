@@ -38,7 +38,7 @@ export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']>
     sourcesContent: false,
     legalComments: companions ? 'linked' : 'none',
     banner: { js: hashbang === undefined ? require : `${hashbang}\n${require}` },
-    plugins: [onlyWhatIsUsedOfUndici(root)],
+    plugins: [onlyWhatIsUsedOfUndici(root), withoutTracing()],
     metafile: true,
     logLevel: 'warning',
   });
@@ -66,6 +66,26 @@ function onlyWhatIsUsedOfUndici(root: string): Plugin {
         import buildConnector from 'undici/lib/core/connect.js';
         Dispatcher.prototype.request = request;
         export { Agent, buildConnector, errors };
+      `,
+      }));
+    },
+  };
+}
+
+/**
+ * prom-client loads OpenTelemetry's API (43 KiB) only to add exemplars to its own CPU counters, and exemplars are off. The bundle has
+ * the two functions that it would call, for a program without tracing.
+ */
+function withoutTracing(): Plugin {
+  return {
+    name: 'without tracing',
+    setup(bundle) {
+      const namespace = 'no-tracing';
+      bundle.onResolve({ filter: /^@opentelemetry\/api$/ }, ({ path }) => ({ path, namespace }));
+      bundle.onLoad({ filter: /.*/, namespace }, () => ({
+        contents: `
+        export const context = { active: () => undefined };
+        export const trace = { getSpan: () => undefined };
       `,
       }));
     },
