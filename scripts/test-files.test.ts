@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, it } from 'node:test';
+
+const root = join(import.meta.dirname, '..');
+const files = globSync('agent/**/*.ts', { cwd: root }).filter(
+  (file) => !/\.(test|e2e)\.ts$/.test(file) && !file.startsWith('agent/testing/'),
+);
+
+/** Files that export functions or classes and have no test of their name, each with the reason. */
+const EXEMPT: Readonly<Record<string, string>> = {
+  'agent/content/content-source.ts': 'the types of a port, and an error without behaviour',
+  'agent/routing/bootstrap/bootstrapper.ts': 'the types of a port, and an error without behaviour',
+  'agent/store/content-store.ts':
+    'the types of a port, and an error without behaviour; testing/conformance has its contract',
+  'agent/store/file-state.ts': 'picks four fields of a stat',
+  'agent/tls/tls-config-error.ts': 'an error without behaviour',
+  'agent/transfer/select/shared-state.ts':
+    'composition only; the tests of PeerAttempts and of the transfer use it',
+};
+
+describe('each file of agent/ has its tests where they are looked for', () => {
+  for (const file of files) {
+    const text = readFileSync(join(root, file), 'utf8');
+    if (!/^export (?:async )?(?:function|class|abstract class)\b/m.test(text)) continue;
+    const stem = file.slice(0, -'.ts'.length);
+    const tested =
+      existsSync(join(root, `${stem}.test.ts`)) || existsSync(join(root, `${stem}.e2e.ts`));
+    it(`${file} has a test of its name, or a reason why not`, () => {
+      if (file in EXEMPT) assert.ok(!tested, `${file} has a test: take it off the list`);
+      else assert.ok(tested, `write ${stem}.test.ts`);
+    });
+  }
+
+  it('has no exemption for a file that does not exist', () => {
+    const unknown = Object.keys(EXEMPT).filter((file) => !files.includes(file));
+    assert.deepEqual(unknown, []);
+  });
+
+  it('keeps suites that belong to no file in folders named test', () => {
+    const stray = globSync('agent/**/*.test.ts', { cwd: root }).filter((test) => {
+      const subject = test.replace(/\.test\.ts$/, '.ts');
+      return !existsSync(join(root, subject)) && basename(join(test, '..')) !== 'test';
+    });
+    assert.deepEqual(stray, []);
+  });
+});
