@@ -31,7 +31,7 @@ capabilities = ["pull", "resolve", "push"]
 `;
 }
 
-suite('containerd is configured by the program alone', () => {
+suite('the program alone configures containerd', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -59,7 +59,7 @@ suite('containerd is configured by the program alone', () => {
 
   for (const release of SUITES) {
     scenario(
-      `from an empty node to a pull from a peer, and back: ${release}`,
+      `configuration makes an empty node pull from a peer, and cleanup restores it: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);
@@ -81,7 +81,7 @@ suite('containerd is configured by the program alone', () => {
     );
 
     scenario(
-      `what is configured stays in use behind the mirror, as k3s writes it too: ${release}`,
+      `an older configuration, also that of k3s, stays in use behind the mirror: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);
@@ -118,7 +118,7 @@ suite('containerd is configured by the program alone', () => {
     );
 
     scenario(
-      `k3s rewrites certs.d under a running agent: ${release}`,
+      `a running agent configures containerd again after k3s rewrote certs.d: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);

@@ -12,7 +12,7 @@ import { waitFor } from '../harness/wait.ts';
 /** A pull that nobody can serve must fail within this time: a limit against hangs. */
 const FAILURE_LIMIT_MS = 15_000;
 
-suite('a deleted image is no longer offered', () => {
+suite('a deleted image is no longer advertised', () => {
   let cluster: Cluster;
 
   before(async () => {
@@ -24,7 +24,7 @@ suite('a deleted image is no longer offered', () => {
 
   for (const holder of SUITES) {
     scenario(
-      `deleted from the containerd of ${holder}`,
+      `an image that the containerd of ${holder} deletes is answered with 404, and found again later`,
       () => cluster,
       async ({ nodes }, t) => {
         const { image, archive } = await makeImage({ name: `${REGISTRY}/gone/${holder}:1.0` });

@@ -170,7 +170,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   }
 
   scenario(
-    'all peers are dead: 404 in time, and the upstream serves',
+    'the mirror answers 404 in time when all peers are dead, and the upstream serves',
     () => stage,
     async () => {
       const rogue = await stage.rogue();
@@ -195,7 +195,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    'the disk of the holder that is asked first gives EIO in the middle of a layer',
+    'the disk of the first holder fails with EIO in the middle of a layer',
     () => stage,
     async (_, t) => {
       if (!existsSync('/dev/loop-control')) {
@@ -215,7 +215,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    'the holder that is asked first deletes the image while it serves it',
+    'the first holder deletes the image while it serves it',
     () => stage,
     async (_, t) => {
       const rogue = await stage.rogue();
@@ -244,7 +244,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    `${CLIENTS} clients want one blob at once, and ${EARLY_CLOSES} close their ranges early`,
+    `${CLIENTS} clients request one blob at once, and ${EARLY_CLOSES} close their ranges early`,
     () => stage,
     async () => {
       const fixture = await stage.makeImage();

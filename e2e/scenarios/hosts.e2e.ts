@@ -55,7 +55,7 @@ suite('hosts without Kubernetes', () => {
   }
 
   scenario(
-    'the service pulls from its peers, and leaves the host as it was',
+    'the service pulls from its peers, and its removal restores the host',
     () => cluster,
     async ({ hosts }) => {
       const [plain, k3s] = hosts;
@@ -104,7 +104,7 @@ suite('hosts without Kubernetes', () => {
   );
 
   scenario(
-    "Nomad's job runs the command that the script installs",
+    'the Nomad job runs the command that the script installs',
     () => cluster,
     async ({ hosts }) => {
       const text = await readFile(
@@ -139,7 +139,7 @@ suite('hosts without Kubernetes', () => {
 
   const analyze = spawnSync('systemd-analyze', ['--version']).status === 0;
   scenario(
-    'systemd finds nothing wrong with the unit, and little that it is exposed to',
+    'systemd-analyze accepts the unit, and rates its exposure as low',
     () => cluster,
     async ({ hosts: [host] }, t) => {
       if (!analyze) {

@@ -45,7 +45,7 @@ suite('a peer that sends wrong bytes', () => {
 
   for (const { name } of RECEIVERS) {
     scenario(
-      `small blobs are right at the first try, ${name}`,
+      `${name} gets small blobs at the first try`,
       () => cluster,
       async () => {
         const layers = Array.from({ length: SMALL_LAYERS }, (_, index) => {
@@ -67,7 +67,7 @@ suite('a peer that sends wrong bytes', () => {
 
     for (const puller of ['cri', 'ctr'] as const) {
       scenario(
-        `a large blob is right at the second try, ${name} with ${puller}`,
+        `${name} gets a large blob with ${puller} at the second try`,
         () => cluster,
         async (_, t) => {
           const layers = [large(LARGE_BYTES)];

@@ -40,7 +40,7 @@ suite('membership', () => {
   });
 
   scenario(
-    'every address of the Service is dialled, and dead ones among them do no harm',
+    'agents dial every address of the Service, and find each other although some are dead',
     () => cluster,
     async ({ nodes, dead }, t) => {
       await converged(t, 'all nodes started at once', nodes);
@@ -57,7 +57,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'all agents are killed, and start again at once',
+    'all agents find each other again after all were killed and restarted at once',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -68,7 +68,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'half of the nodes are cut off from the others for a while',
+    'both halves find their own keys during a partition, and all keys after it',
     () => cluster,
     async ({ network, nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -105,7 +105,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'three of ten nodes are replaced by new ones',
+    'new nodes that replace three of ten find and are found',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -129,7 +129,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'one node stops dead, and the cable of another is pulled',
+    'the others find all keys of theirs when one node freezes and another loses its network',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);

@@ -59,7 +59,7 @@ suite('metrics, alerts and dashboard', () => {
   );
 
   scenario(
-    'the alerts are loaded, quiet, and begin to wait when containerd is away',
+    'the alerts load, stay inactive, and become pending when containerd is down',
     () => cluster,
     async ({ nodes: [node] }) => {
       const rules = await waitFor('all alerts have been looked at', async () => {

@@ -31,7 +31,7 @@ suite('records are out of date, and no request fails', () => {
 
   for (const keeper of SUITES) {
     scenario(
-      `two nodes drop an image that ${keeper} still holds`,
+      `requests find ${keeper} when two other nodes delete their copies of its image`,
       () => cluster,
       async (_, t) => {
         const { fixture, others } = await heldByAll(cluster, keeper);
@@ -45,7 +45,7 @@ suite('records are out of date, and no request fails', () => {
     );
 
     scenario(
-      `two agents are killed and cannot withdraw their records, ${keeper} still holds the image`,
+      `requests find ${keeper} when two other holders are killed before they withdraw their records`,
       () => cluster,
       async (_, t) => {
         const { fixture, others } = await heldByAll(cluster, keeper);
@@ -68,7 +68,7 @@ suite('records are out of date, and no request fails', () => {
   }
 
   scenario(
-    'a holder is cut off from the network',
+    'requests find another holder when one loses its network',
     () => cluster,
     async (_, t) => {
       const [keeper, asking, lost] = cluster.nodes;

@@ -47,7 +47,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
     writeHostsToml(certsDir, '_default', undefined, ['https://127.0.0.1:5000'], authority.ca);
 
   scenario(
-    'every containerd pulls by TLS, and the agents ask each other by https and HTTP/2',
+    'every containerd pulls over TLS, and the agents use HTTP/2 between them',
     () => cluster,
     async ({ nodes }, t) => {
       for (const receiver of nodes) {
@@ -77,7 +77,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
 
   for (const name of ['forky', 'chunks']) {
     scenario(
-      `the serving agent is killed in the middle of a layer for ${name}`,
+      `${name} completes its pull when the serving agent is killed in the middle of a layer`,
       () => cluster,
       async ({ nodes }) => {
         const receiver = cluster.node(name);

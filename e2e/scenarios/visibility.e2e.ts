@@ -19,7 +19,7 @@ const LAYERS = [{ bytes: 20_000_000 }, { bytes: 5_000_000 }, { bytes: 100_000 }]
  * How long after an image came to one node the next one finds it. Measured and printed, never judged: that
  * it is found at all is the test. Below zero it was found before the command that brought it had ended.
  */
-suite('what one node gets is soon found by the others', () => {
+suite('other nodes soon find new content', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -38,7 +38,7 @@ suite('what one node gets is soon found by the others', () => {
   for (const holder of SUITES) {
     for (const how of ['import', 'ctr', 'cri'] as const) {
       scenario(
-        `${how === 'import' ? 'imported' : `pulled with ${how}`} on the containerd of ${holder}`,
+        `other nodes find an image that the containerd of ${holder} ${how === 'import' ? 'imported' : `pulled with ${how}`}`,
         () => cluster,
         async ({ nodes }, t) => {
           const name = `${upstream.registry}/visible/${how}-${holder}:1.0`;
