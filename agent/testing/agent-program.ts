@@ -36,7 +36,7 @@ export async function runProgram(
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** Starts the program and leaves it running; its environment is the given one alone. */
+/** Starts the program and leaves it running. Its environment has nothing but the given variables. */
 export function spawnProgram(
   program: string,
   args: readonly string[],

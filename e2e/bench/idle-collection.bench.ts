@@ -24,9 +24,9 @@ import { median } from './support/samples.ts';
 import { bundleWithoutIdleCollection } from './support/without-idle-collection.ts';
 
 const USAGE = `node e2e/bench/idle-collection.bench.ts [OPTION]...
-  --rounds N         each with two fresh agents (3)
-  --others N         further agents, beside the one that holds the content (8)
-  --seconds N        each of the three kinds of traffic (10)
+  --rounds N         each with two fresh agents (5)
+  --others N         further agents, beside the one that holds the content (4)
+  --seconds N        each of the three kinds of traffic (6)
   --idle-seconds N   how long idleness is watched (90)
 `;
 
@@ -171,9 +171,9 @@ function readOptions(): {
   try {
     const { values } = parseArgs({
       options: {
-        rounds: { ...text, default: '3' },
-        others: { ...text, default: '8' },
-        seconds: { ...text, default: '10' },
+        rounds: { ...text, default: '5' },
+        others: { ...text, default: '4' },
+        seconds: { ...text, default: '6' },
         'idle-seconds': { ...text, default: '90' },
       },
     });
