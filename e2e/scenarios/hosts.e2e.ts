@@ -21,10 +21,11 @@ const UNIT = '/etc/systemd/system/peerglass.service';
 const OPTIONS = '/etc/peerglass/peerglass.env';
 
 /**
- * The release archive on hosts without Kubernetes' help: unpacked, installed by its script, and started by the lines of the
- * unit or of the Nomad job as they stand. Neither systemd nor Nomad runs here: systemd cannot as anything but the first
- * process, and Nomad is not to be had as a package. So what is not shown is how they restart it, and of the unit's
- * sandbox the filter of system calls (compared by hand with what strace saw of this scenario) and the limits of memory.
+ * The release archive on hosts without Kubernetes' help: unpacked, installed by its script, and started by the lines of
+ * the unit or of the Nomad job as they stand. Neither systemd nor Nomad runs here: systemd cannot as anything but the
+ * first process, and Nomad is not to be had as a package. So what is not shown is how they restart it, and of the
+ * unit's sandbox the filter of system calls (compared by hand with what strace saw of this scenario) and the limits of
+ * memory.
  */
 suite('hosts without Kubernetes', () => {
   let cluster: HostCluster;

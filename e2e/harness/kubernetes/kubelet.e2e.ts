@@ -11,7 +11,7 @@ import type { Container, PodSpec } from './objects.ts';
 /** Has Node in it, and no shell. */
 const IMAGE = 'localhost/peerglass:kubelet';
 const LABELS = { app: 'server' };
-/** Healthy until there is `dead`, ready when there is `ready`; both are gone when it begins anew. */
+/** Live until the file `dead` exists, ready while `ready` exists. A restart removes both. */
 const SERVER = `
   const has = (name) => fs.existsSync('/shared/' + name);
   fs.rmSync('/shared/dead', { force: true });
