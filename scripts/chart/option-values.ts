@@ -15,7 +15,7 @@ const CONFIGURED = ['registry', 'configuration', 'cleanup', 'startup-taint'];
 /** Subcommands whose options are not values, and why. */
 const NOT_CONFIGURED: Readonly<Record<string, string>> = {
   'cleanup-wait': 'the hook after `helm uninstall` knows where to ask',
-  doctor: '`helm test` tells it where the agent is',
+  doctor: '`helm test` passes the address of the agent',
   'check-registries': 'looks at a file, not at a cluster',
   version: 'for people',
 };

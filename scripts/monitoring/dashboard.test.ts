@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { METRICS } from '../../agent/metrics/table.ts';
-import { readOrEmpty } from '../chart/generate.ts';
 import { ALERTS } from './alerts.ts';
 import { buildDashboard } from './dashboard.ts';
-import { DASHBOARD_FILE, dashboardText } from './dashboard-file.ts';
 import { knownMetrics, unknownMetrics } from './known-metrics.ts';
 import { metricNames } from './metric-names.ts';
 import { DASHBOARD_ROWS } from './panels.ts';
@@ -19,11 +17,6 @@ const known = knownMetrics();
 const isHistogram = (name: string): boolean => known.get(name) === 'histogram';
 
 describe('buildDashboard', () => {
-  it('is what the panels say', async () => {
-    const text = readOrEmpty(DASHBOARD_FILE);
-    assert.equal(text, await dashboardText(), 'run scripts/generate-dashboard');
-  });
-
   it('uses only metrics that an agent has', () => {
     for (const expr of queries) assert.deepEqual(unknownMetrics(expr), [], expr);
   });

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, '../..');
 const init = { root, helm: TOOLS.helm };
 
 test(
-  'the packed chart runs the image that was released with it',
+  'packageChart makes the image of the release the default of the chart',
   { skip: missing('helm') ?? false },
   async (t) => {
     const output = await mkdtemp(join(tmpdir(), 'peerglass-package-'));
@@ -29,7 +29,7 @@ test(
   },
 );
 
-test('what is no repository is refused', async () => {
+test('packageChart refuses a name that is not a repository', async () => {
   for (const image of ['ghcr.io/Owner/peerglass', 'peerglass', 'ghcr.io/o/p:1.0', 'https://a/b']) {
     await assert.rejects(packageChart({ ...init, image, output: '' }), /not the repository/, image);
   }

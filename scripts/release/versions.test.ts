@@ -31,12 +31,12 @@ function files(version: string, changed: Partial<VersionFiles> = {}): VersionFil
   };
 }
 
-test('what agrees may be released', () => {
+test('releaseProblems finds none when all versions agree', () => {
   assert.deepEqual(releaseProblems(files('1.2.0'), 'v1.2.0'), []);
   assert.deepEqual(releaseProblems(files('1.1.0'), 'v1.1.0'), []);
 });
 
-test('what does not agree is named', () => {
+test('releaseProblems names every version that differs', () => {
   const other = { version: '1.1.0', packages: { '': { version: '1.0.0' } } };
   const problems = releaseProblems(
     files('1.2.0', {
@@ -54,7 +54,7 @@ test('what does not agree is named', () => {
   ]);
 });
 
-test('a version without notes is not released', () => {
+test('releaseProblems requires release notes in the changelog', () => {
   for (const version of ['2.0.0', '1.0.0']) {
     const [problem, ...more] = releaseProblems(files(version), `v${version}`);
     assert.match(problem ?? '', /CHANGELOG\.md has no section "## \d\.0\.0 - YYYY-MM-DD"/);
@@ -62,7 +62,7 @@ test('a version without notes is not released', () => {
   }
 });
 
-test('a version that cannot be the tag of an image is none', () => {
+test('releaseProblems refuses a version that cannot be the tag of an image', () => {
   for (const version of ['1.2', '01.2.3', '1.2.3+build', 'latest']) {
     assert.match(releaseProblems(files(version)).join(), /not a semantic version/, version);
   }
@@ -71,13 +71,13 @@ test('a version that cannot be the tag of an image is none', () => {
   }
 });
 
-test('notes are the section of the version', () => {
+test('releaseNotes returns the section of the version', () => {
   assert.equal(releaseNotes(CHANGELOG, '1.2.0'), '### Added\n\n- a thing');
   assert.equal(releaseNotes(CHANGELOG, '1.1.0'), '- older');
   assert.equal(releaseNotes(CHANGELOG, '1.2'), undefined);
 });
 
-test('this checkout agrees in itself', async () => {
+test('releaseProblems finds none in this checkout', async () => {
   const root = join(import.meta.dirname, '../..');
   assert.deepEqual(releaseProblems(await readVersionFiles(root)), []);
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
+import timers from 'node:timers/promises';
 
 /** Options of {@link runCommand}. */
 export interface CommandOptions {
@@ -48,7 +48,7 @@ export async function retry<T>(work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       if (attempt === 3) throw error;
-      await sleep(attempt * 2000);
+      await timers.setTimeout(attempt * 2000);
     }
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 
-import { install, template } from './helm.ts';
-import { KubernetesApi } from './kubernetes-api.ts';
-import type { Manifest } from './manifest.ts';
-import { SPEGEL_FILE } from './matrix.ts';
-import { missing } from './tools.ts';
+import { install, template } from '../helm.ts';
+import { KubernetesApi } from '../kubernetes-api.ts';
+import type { Manifest } from '../manifest.ts';
+import { SPEGEL_FILE } from '../matrix.ts';
+import { missing } from '../tools.ts';
 
 /** A version whose API has everything that the values need. */
 const KUBERNETES = '1.34';

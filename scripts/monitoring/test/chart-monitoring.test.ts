@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import packageJson from '../../package.json' with { type: 'json' };
-import { CHART } from '../chart/generate.ts';
-import { runTool, template } from '../chart/helm.ts';
-import type { Manifest } from '../chart/manifest.ts';
-import { missing, TOOLS } from '../chart/tools.ts';
-import { alertRules } from './alerts.ts';
-import { buildDashboard } from './dashboard.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { CHART } from '../../chart/generate.ts';
+import { runTool, template } from '../../chart/helm.ts';
+import type { Manifest } from '../../chart/manifest.ts';
+import { missing, TOOLS } from '../../chart/tools.ts';
+import { alertRules } from '../alerts.ts';
+import { buildDashboard } from '../dashboard.ts';
 
 const reason = missing('helm');
 if (reason !== undefined) {
@@ -35,7 +35,7 @@ function rulesOf(manifest: Manifest | undefined): readonly Rule[] {
 }
 
 describe('the PrometheusRule of the chart', { skip: reason ?? false }, () => {
-  it('is not there unless asked for', async () => {
+  it('does not exist unless it is enabled', async () => {
     assert.equal(await render('PrometheusRule', {}), undefined);
   });
 
@@ -99,7 +99,7 @@ describe('the PrometheusRule of the chart', { skip: reason ?? false }, () => {
 describe('the dashboard of the chart', { skip: reason ?? false }, () => {
   const dashboard: unknown = JSON.parse(JSON.stringify(buildDashboard()));
 
-  it('is not there unless asked for', async () => {
+  it('does not exist unless it is enabled', async () => {
     const manifests = await template({}, '1.34');
     assert.ok(manifests.every(({ kind }) => !/ConfigMap|GrafanaDashboard/.test(kind)));
   });

@@ -5,9 +5,9 @@ import { describe, it } from 'node:test';
 
 import { parse } from 'yaml';
 
-import packageJson from '../../package.json' with { type: 'json' };
-import { missing, TOOLS } from '../chart/tools.ts';
-import { runCommand } from '../system/command.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { missing, TOOLS } from '../../chart/tools.ts';
+import { runCommand } from '../../system/command.ts';
 
 interface Step {
   readonly uses?: string;
@@ -28,7 +28,7 @@ interface Workflow {
   readonly jobs: Readonly<Record<string, Job>>;
 }
 
-const root = join(import.meta.dirname, '../..');
+const root = join(import.meta.dirname, '../../..');
 const files = globSync('.github/workflows/*.yml', { cwd: root }).sort();
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 const read = (file: string): Workflow => parse(textOf(file)) as Workflow;

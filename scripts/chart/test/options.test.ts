@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { CHART } from '../generate.ts';
+import { template } from '../helm.ts';
+import { splitFlag } from '../manifest.ts';
+import { ALL_OPTIONS } from '../matrix.ts';
+import { flagTable, NOT_VALUES } from '../option-values.ts';
+import { readValues } from '../values-file.ts';
+import { agent, agentWith, find, render, skip } from './render.ts';
+
+function setNull(values: Record<string, unknown>, [name = '', ...rest]: readonly string[]): void {
+  if (rest.length === 0) {
+    values[name] = null;
+    return;
+  }
+  const inner = { ...(values[name] as Record<string, unknown> | undefined) };
+  setNull(inner, rest);
+  values[name] = inner;
+}
+
+describe('the options in the chart', { skip }, () => {
+  it('passes every option of the agent to the subcommands that have it', async () => {
+    for (const configure of [true, false]) {
+      const name = configure ? 'every option, configured by the agent' : 'every option';
+      const { init, registry } = await agent(name);
+      const cleanup = find(await render(name), 'DaemonSet', 'test-peerglass-cleanup');
+      const containers = [registry, ...init, ...cleanup.spec.template.spec.containers];
+      // Without `configure` an init container writes the configuration.
+      assert.equal(init.length, configure ? 0 : 1);
+      const doctor = find(await render(name), 'Pod', 'test-peerglass-doctor').spec.containers[0];
+      for (const { args = [] } of [...containers, doctor]) {
+        const [subcommand = '', ...flags] = args;
+        const given = flags.map(splitFlag);
+        for (const [flag, option] of Object.entries(flagTable()[subcommand] ?? {})) {
+          const sample = option === 'configure' ? configure : ALL_OPTIONS[option];
+          assert.deepEqual(
+            given.filter((it) => it.flag === flag).map(({ value }) => value),
+            (Array.isArray(sample) ? sample : [sample]).map(String),
+            `${subcommand} ${flag}`,
+          );
+        }
+      }
+    }
+  });
+
+  it('has a sample value for every option', () => {
+    assert.ok(Object.keys(ALL_OPTIONS).length > 30);
+    for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
+  });
+
+  it('treats lists and maps that are null as empty', async () => {
+    const enabled = { enabled: true };
+    const values: Record<string, unknown> = {
+      networkPolicy: enabled,
+      serviceMonitor: enabled,
+      grafanaDashboard: enabled,
+      verticalPodAutoscaler: enabled,
+      peerglass: { podMonitor: enabled, prometheusRule: enabled, startupTaint: enabled },
+    };
+    const rows = readValues(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
+    const nulled = rows.filter(({ type }) => type === 'list' || type === 'object');
+    assert.ok(nulled.length > 30);
+    for (const { path } of nulled) setNull(values, path);
+    const manifests = await template(values, '1.37');
+    assert.ok(manifests.some(({ kind }) => kind === 'PrometheusRule'));
+  });
+
+  it('passes no options that are not set', async () => {
+    const { init, registry } = await agent('defaults');
+    assert.deepEqual(registry.args, [
+      'registry',
+      '--registry-addr=:5000',
+      '--router-addr=:5001',
+      '--metrics-addr=:9090',
+      '--data-dir=/var/lib/peerglass',
+      '--shutdown-delay=3s',
+      '--bootstrap-kind=dns',
+      '--dns-bootstrap-domain=test-peerglass-bootstrap.peerglass.svc.cluster.local.',
+    ]);
+    assert.deepEqual(init[0]?.args, [
+      'configuration',
+      '--mirror-targets=http://$(NODE_IP):30020',
+      '--mirror-targets=http://$(NODE_IP):30021',
+    ]);
+  });
+
+  it('prefers values to the preset, and peerglass to spegel', async () => {
+    const { args = [] } = await agentWith({
+      spegel: { containerdSock: '/run/b/containerd.sock', logLevel: 'ERROR' },
+      peerglass: { preset: 'k3s', logLevel: 'DEBUG' },
+    });
+    assert.ok(args.includes('--containerd-sock=/run/b/containerd.sock'));
+    assert.ok(args.includes('--log-level=DEBUG'));
+  });
+
+  for (const [values, problem] of [
+    [{ peerglass: { logLevle: 'DEBUG' } }, /logLevle/],
+    [{ peerglass: { peerTimeout: '5 seconds' } }, /peerTimeout/],
+    [{ peerglass: { uploadLimit: '5 MB' } }, /uploadLimit/],
+    [{ peerglass: { preset: 'k4s' } }, /preset/],
+    [{ peerglass: { startupTaint: { key: 'a b' } } }, /startupTaint\/key/],
+    [{ peerglass: { prometheusRule: { disabled: ['NoPeers'] } } }, /disabled/],
+    [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
+    [{ service: { registry: { port: '5000' } } }, /port/],
+    [{ peerglass: { cleanupRounds: 0 } }, /cleanupRounds/],
+    [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],
+    [
+      { peerglass: { tls: { secretName: 'x' }, registryTlsClientAuth: 'require' } },
+      /containerd has to show a certificate/,
+    ],
+    [{ resources: { limits: { memory: 'much' } } }, /cannot be understood/],
+  ] as const) {
+    it(`refuses ${JSON.stringify(values)}`, async () => {
+      await assert.rejects(template(values, '1.37'), problem);
+    });
+  }
+});
