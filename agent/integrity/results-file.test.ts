@@ -82,7 +82,7 @@ describe('ResultsFile', () => {
       await using guard = await GuardUnderTest.start(layout, data);
       assert.ok((await readAll(guard.store, digest))?.equals(SMALL));
       assert.equal(await guard.verified('right'), reads, JSON.stringify(content));
-      assert.equal(guard.log.length, reads, 'the log says so once');
+      assert.equal(guard.log.length, reads, 'it is logged once');
     }
   });
 

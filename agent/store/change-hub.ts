@@ -3,17 +3,17 @@ import type { StoreChange } from './content-store.ts';
 
 export interface ChangeHubInit {
   /**
-   * Watches the store until `signal` is aborted and then resolves, having ended its timers and watchers.
-   * It says what it finds through `reached`, `lost` and `publish`. Runs only while someone follows.
+   * Watches the store until `signal` is aborted, and resolves when its timers and watchers have ended. It reports
+   * through `reached`, `lost` and `publish`. Runs only while there are consumers.
    */
   readonly produce: (signal: AbortSignal) => Promise<void>;
-  /** Most changes that wait for one consumer; 4,096 by default. Beyond that it is told to relist. */
+  /** Changes queued for one consumer; 4,096 by default. Beyond it the consumer gets `relist`. */
   readonly queueLimit?: number;
-  /** Told when the store can be reached, and when it no longer can. */
+  /** Called when the store can be reached, and when it no longer can. */
   readonly onReachable?: ((reachable: boolean) => void) | undefined;
 }
 
-/** Hands the changes that one producer finds to every consumer of a store's `changes()`. */
+/** Passes the changes that one producer finds to all consumers of a store's `changes()`. */
 export class ChangeHub {
   readonly #produce: (signal: AbortSignal) => Promise<void>;
   readonly #queueLimit: number;
@@ -29,12 +29,12 @@ export class ChangeHub {
     this.#onReachable = init.onReachable ?? (() => undefined);
   }
 
-  /** As `ContentStore.changes` has it. */
+  /** As `ContentStore.changes`. */
   async *follow(signal: AbortSignal): AsyncGenerator<StoreChange, void, undefined> {
     if (signal.aborted) return;
     const queue = new ChangeQueue(this.#queueLimit, signal);
     this.#join(queue);
-    // Not only below: a consumer that was aborted amid its own work may never come back for the next change.
+    // Not only below: a consumer that is aborted during its own work may never ask for the next change.
     const leave = () => {
       void this.#leave(queue);
     };
@@ -51,19 +51,20 @@ export class ChangeHub {
     }
   }
 
-  /** The store can be reached, for the first time or again: changes may have been missed before this. */
+  /** Reports that the store can be reached, for the first time or again. Consumers relist. */
   reached(): void {
     this.#reachable = true;
     this.#onReachable(true);
     this.publish({ kind: 'relist' });
   }
 
-  /** The store cannot be reached: who joins now is told nothing before it is back. */
+  /** Reports that the store cannot be reached. A new consumer gets its first `relist` when it is back. */
   lost(): void {
     this.#reachable = false;
     this.#onReachable(false);
   }
 
+  /** Passes a change to all consumers. */
   publish(change: StoreChange): void {
     for (const queue of this.#queues) queue.push(change);
   }
@@ -74,7 +75,7 @@ export class ChangeHub {
     if (this.#queues.size > 1) return;
     const stop = new AbortController();
     this.#stop = stop;
-    // A producer that is still ending is waited for, so that never two of them run.
+    // After a producer that is still ending, so that two never run at the same time.
     this.#running = this.#running
       .then(() => this.#produce(stop.signal))
       .catch((error: unknown) => {

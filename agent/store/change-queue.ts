@@ -4,8 +4,7 @@ import { Wakeup } from '../timing/wakeup.ts';
 const RELIST: StoreChange = { kind: 'relist' };
 
 /**
- * Changes on their way to one consumer. It never holds more than `limit`: a consumer that falls further
- * behind is told to list everything again instead.
+ * The changes that wait for one consumer. Beyond its limit they are replaced by one `relist`.
  */
 export class ChangeQueue {
   readonly #limit: number;
@@ -15,28 +14,30 @@ export class ChangeQueue {
   #failed = false;
   readonly #wakeup = new Wakeup();
 
+  /** @param limit changes that wait at most */
   constructor(limit: number, signal: AbortSignal) {
     this.#limit = limit;
     this.#signal = signal;
   }
 
+  /** Adds a change. */
   push(change: StoreChange): void {
-    // Whoever is about to list everything sees what happened before that: while `relist` has not been
-    // given out, it stands for all that came before it and all that comes after it.
+    // A consumer that is about to list everything will see all changes up to then. So a `relist` that has not been
+    // taken yet covers the changes before it and after it.
     if (this.#changes[0]?.kind === 'relist') return;
     if (change.kind === 'relist' || this.#changes.length >= this.#limit) this.#changes = [RELIST];
     else this.#changes.push(change);
     this.#wakeup.call();
   }
 
-  /** Makes `next` reject, after what is queued. */
+  /** Makes `next` reject once the queued changes are taken. */
   fail(error: unknown): void {
     this.#failed = true;
     this.#failure = error;
     this.#wakeup.call();
   }
 
-  /** Takes the next change, waiting for one if need be; `undefined` once the signal is aborted. */
+  /** Takes the next change, and waits for one if there is none. `undefined` once the signal is aborted. */
   async next(): Promise<StoreChange | undefined> {
     for (;;) {
       if (this.#signal.aborted) return undefined;

@@ -28,35 +28,35 @@ export interface ContainerdStoreInit {
   /** `k8s.io` on Kubernetes nodes. */
   readonly namespace: string;
   /**
-   * containerd's content folder, `<root>/io.containerd.content.v1.content`. Blobs are read from it; while it
-   * cannot be read they come through gRPC, at a fraction of the speed.
+   * containerd's content folder, `<root>/io.containerd.content.v1.content`. Blobs are read from it, or through gRPC,
+   * at a fraction of the speed, while it cannot be read.
    */
   readonly contentPath: string;
   readonly logger: Logger;
-  /** Told when the store can be reached, and when it no longer can. */
+  /** Called when the store can be reached, and when it no longer can. */
   readonly onReachable?: (reachable: boolean) => void;
   /** Milliseconds that a unary call may take; 10,000 by default. */
   readonly callTimeout?: number;
   /**
-   * Milliseconds between two times that `changes()` says `relist` for safety, give or take a tenth; 300,000 by
-   * default. It bounds how long a change stays unseen when the kernel drops a watch event.
+   * Milliseconds between two `relist` changes for safety, give or take a tenth; 300,000 by default. It bounds how
+   * long a change stays unnoticed when the kernel drops a watch event.
    */
   readonly comparisonInterval?: number;
   /**
-   * Milliseconds between two listings of all blobs, while the content folder cannot be watched and containerd
-   * tells of no new blobs either (before 2.1); 2,000 by default.
+   * Milliseconds between two listings of all blobs, while the content folder cannot be watched and containerd does
+   * not publish new blobs either (before 2.1); 2,000 by default.
    */
   readonly pollInterval?: number;
   /**
-   * Most blobs whose membership in the namespace is remembered, at about 200 bytes each; 200,000 by default.
-   * Beyond that, a blob may cost a call each time that it is asked for.
+   * Blobs that are remembered as ours, at about 200 bytes each; 200,000 by default. A blob beyond it costs a call
+   * each time that it is requested.
    */
   readonly maxKnownBlobs?: number;
 }
 
 /**
- * What one namespace of the node's containerd holds. Images and changes come by gRPC and bytes from disk; while
- * containerd is down, blobs that were known before stay readable. Works with containerd 1.6 to 2.x.
+ * One namespace of the node's containerd. Images and changes come through gRPC, and bytes from disk. While containerd
+ * is down, known blobs stay readable. Works with containerd 1.6 to 2.x.
  */
 export class ContainerdStore implements ContentStore, Disposable {
   readonly ingests: Ingests;
@@ -65,7 +65,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
   readonly #logger: Logger;
-  /** Every node of a cluster may ask for the same tag at the same moment. */
+  /** All nodes of a cluster may ask for the same tag at the same time. */
   readonly #imageCalls = new SingleFlight<Image | undefined>();
 
   constructor(init: ContainerdStoreInit) {
@@ -159,12 +159,12 @@ export class ContainerdStore implements ContentStore, Disposable {
       return isAsCommitted(file.state, committedAt);
     };
     if (committed()) return true;
-    // Events do not tell the time, and what is remembered may be from before the blob went and came back.
+    // Events do not carry the time of the commit, and a known time may be of an earlier commit of the same blob.
     await this.#ask(digest, signal);
     return committed();
   }
 
-  /** Closes the connection to containerd. Open blobs that come from disk stay readable. */
+  /** Closes the connection to containerd. Open blobs from disk stay readable. */
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
   }
@@ -181,7 +181,7 @@ export class ContainerdStore implements ContentStore, Disposable {
     return keep ? file : undefined;
   }
 
-  /** Whether the blob belongs to our namespace, from memory if possible. */
+  /** The blob if it belongs to our namespace, from memory if possible. */
   async #ours(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined> {
     const size = this.#known.size(digest);
     return size === undefined ? await this.#ask(digest, signal) : { digest, size };
@@ -197,7 +197,7 @@ export class ContainerdStore implements ContentStore, Disposable {
   #toStored({ name, target }: Image): StoredImage | undefined {
     const digest = parseDigest(target?.digest ?? '');
     if (target === undefined || digest === undefined) {
-      this.#logger.debug({ name }, 'image record without a sound target passed over');
+      this.#logger.debug({ name }, 'image record without a valid target ignored');
       return undefined;
     }
     const mediaType = target.mediaType === '' ? 'application/octet-stream' : target.mediaType;

@@ -6,9 +6,9 @@ import type { Digest } from '../oci/digest.ts';
 import type { BlobOnDisk } from './file-state.ts';
 import type { Ingests } from './ingests.ts';
 
-/** An image record: a name, exactly as the store holds it, and what it points to. */
+/** An image record: a name, exactly as the store has it, and its target. */
 export interface StoredImage {
-  /** Not yet parsed: it may be a reference, a bare digest (CRI's aliases) or nonsense. */
+  /** Not parsed: a reference, a bare digest (an alias of the CRI), or any other text. */
   readonly name: string;
   readonly target: Descriptor;
 }
@@ -19,23 +19,25 @@ export interface StoredBlob {
   readonly size: number;
 }
 
-/** A blob that stays readable until it is disposed of, even when the store deletes it meanwhile. */
+/** A blob that stays readable until it is disposed of, also when the store deletes it meanwhile. */
 export interface OpenBlob extends StoredBlob, AsyncDisposable {
-  /** Absent when the bytes do not come from a file that can be looked at from here. */
+  /** Absent when the bytes do not come from a file that this process can see. */
   readonly file?: BlobOnDisk;
   /**
-   * Descriptor of the file that has the blob's bytes at their places, if it comes from one. Open until the
-   * blob is disposed of, which must wait for calls that use it.
+   * Descriptor of the file that has the blob's bytes at their places, if there is one. Open until the blob is
+   * disposed of. Dispose of it only after the calls that use the descriptor have ended.
    */
   readonly fd?: number;
   /**
-   * Streams the interval, which must lie within the blob. The stream ends after exactly that many bytes
-   * or fails. To be called at most once; leaving the stream unread is fine.
+   * Streams a range, which must lie within the blob. The stream ends after exactly that many bytes, or fails. It may
+   * be left unread. To be called at most once.
+   *
+   * @throws RangeError; Error when called again
    */
   stream(range: ByteRange, signal?: AbortSignal): Readable;
 }
 
-/** What happened in the store. Each tells where to look, not what is there now: look it up. */
+/** A change in the store. It names what changed; the present state has to be looked up. */
 export type StoreChange =
   /** An image record was created or now points elsewhere. */
   | { readonly kind: 'image-set'; readonly name: string }
@@ -46,14 +48,14 @@ export type StoreChange =
   | { readonly kind: 'relist' };
 
 /**
- * What the node holds: image records and finished blobs. The port that the containerd store, the OCI image
- * layout store and the memory store implement; `conformance.ts` is its contract in code.
+ * The content of the node: image records and finished blobs. The containerd store, the OCI image layout store and the
+ * memory store implement this port. `testing/conformance/content-store.ts` is its contract in code.
  *
- * Every call rejects with `StoreUnavailableError` while the store cannot be reached, and with the
- * signal's reason when that is aborted.
+ * Every call rejects with `StoreUnavailableError` while the store cannot be reached, and with the signal's reason
+ * when that is aborted.
  */
 export interface ContentStore {
-  /** Absent when what comes into the store does not come through unfinished downloads that can be looked at. */
+  /** Unfinished downloads. Absent in a store that has none, or none that this process can see. */
   readonly ingests?: Ingests;
   /** All image records, in no order. */
   images(signal?: AbortSignal): Promise<StoredImage[]>;
@@ -61,24 +63,24 @@ export interface ContentStore {
   image(name: string, signal?: AbortSignal): Promise<StoredImage | undefined>;
   /** All finished blobs, in no order, in batches. */
   blobs(signal?: AbortSignal): AsyncIterable<readonly StoredBlob[]>;
-  /** The finished blob's length, or `undefined` when it is not here. */
+  /** The finished blob's length, or `undefined` when the store does not hold it. */
   stat(digest: Digest, signal?: AbortSignal): Promise<StoredBlob | undefined>;
-  /** Opens the finished blob, or gives `undefined` when it is not here. */
+  /** Opens the finished blob; `undefined` when the store does not hold it. */
   open(digest: Digest, signal?: AbortSignal): Promise<OpenBlob | undefined>;
   /**
-   * Follows the store until `signal` is aborted, and then ends. The first change is always `relist`;
-   * while the store is out of reach it waits with back-off and says `relist` once it is back. What happens
-   * after `relist` was given out is told, so listing on it leaves no gap.
+   * Follows the store until `signal` is aborted, and then ends. The first change is always `relist`. While the store
+   * cannot be reached there are no changes, and a `relist` follows once it is back. No change after a `relist` is
+   * left out, so a consumer that lists everything on `relist` misses nothing.
    */
   changes(signal: AbortSignal): AsyncIterable<StoreChange>;
   /**
-   * Whether who put the blob there verified its digest then, and its file is untouched since. Absent where
-   * nobody verifies.
+   * Whether the blob's digest was verified when it was committed, and its file is unchanged since. Absent in a store
+   * whose writers do not verify.
    */
   verifiedAtCommit?(blob: OpenBlob, signal?: AbortSignal): Promise<boolean>;
 }
 
-/** The store cannot be reached at present: containerd is not up, or the folder is gone. */
+/** The store cannot be reached at present: containerd is down, or the folder is missing. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
   readonly code = 'ERR_STORE_UNAVAILABLE';

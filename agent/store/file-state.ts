@@ -1,8 +1,8 @@
 import type { BigIntStats } from 'node:fs';
 
 /**
- * What tells whether a file is still as it was: nobody can write to a file, truncate or replace it without one of
- * these changing, not even who sets its modification time back.
+ * The state of a file. Writing to the file, truncating it and replacing it change at least one of these fields, also
+ * when its modification time is set back afterwards.
  */
 export interface FileState {
   readonly ino: bigint;
@@ -12,13 +12,13 @@ export interface FileState {
   readonly ctimeNs: bigint;
 }
 
-/** The file that a blob is read from, as it was when it was opened. */
+/** The file that a blob is read from, with its state when it was opened. */
 export interface BlobOnDisk {
   readonly path: string;
   readonly state: FileState;
 }
 
-/** The state alone, without all else that the system tells of a file. */
+/** Picks the state from the result of `stat`. */
 export function fileState({ ino, size, mtimeNs, ctimeNs }: BigIntStats): FileState {
   return { ino, size, mtimeNs, ctimeNs };
 }

@@ -11,22 +11,22 @@ import { hasCode, isMissing } from '../errors/system-error.ts';
 export interface FolderWatchInit {
   readonly path: string;
   readonly logger: Logger;
-  /** An entry was created, removed or renamed; or written to, when `contents` is set. */
+  /** Called when an entry was created, removed or renamed, and when it was written to if `contents` is set. */
   readonly onEntry: (name: string) => void;
-  /** The folder is there and watched. What happened in it before this was not told. */
+  /** Called when the watch of the folder begins. Changes before this call were not reported. */
   readonly onUp: () => void;
-  /** The folder is gone or was replaced. */
+  /** Called when the folder was removed or replaced. */
   readonly onDown?: () => void;
-  /** Whether writing to an entry counts too; false by default. */
+  /** Whether writes to an entry are reported; false by default. */
   readonly contents?: boolean;
-  /** Milliseconds between looks whether `path` still leads to the same folder; 2,000 by default. */
+  /** Milliseconds between checks whether `path` still leads to the same folder; 2,000 by default. */
   readonly checkInterval?: number;
 }
 
 /**
- * Tells what happens to the entries of one folder, which may come and go. One kernel watch (inotify), however
- * many entries there are. The kernel drops events when its queue is full, and Node does not say so: whoever
- * must not miss anything compares now and then.
+ * Reports changes of the entries of one folder, which may be created, removed and replaced meanwhile. It takes one
+ * kernel watch (inotify) for any number of entries. The kernel drops events when its queue is full, and Node.js does
+ * not report that: a caller that must not miss a change has to compare at intervals.
  */
 export class FolderWatch {
   readonly #init: FolderWatchInit;
@@ -34,7 +34,7 @@ export class FolderWatch {
   readonly #checkInterval: number;
   #complained = false;
   #up = false;
-  /** The folder that was last told of, while it cannot be watched. */
+  /** The folder that was last reported although it cannot be watched. */
   #unwatched: string | undefined;
 
   constructor(init: FolderWatchInit) {
@@ -43,7 +43,7 @@ export class FolderWatch {
     this.#backoff = new Backoff({ most: this.#checkInterval });
   }
 
-  /** Whether the folder is there and watched at present. */
+  /** Whether the folder exists and is watched. */
   get up(): boolean {
     return this.#up;
   }
@@ -57,35 +57,35 @@ export class FolderWatch {
     }
   }
 
-  /** Watches one folder, until it is not the one that `path` leads to any more. */
+  /** Watches one folder, until `path` leads to another one. */
   async #watchOne(before: string, signal: AbortSignal): Promise<void> {
-    const suspect = new AbortController();
+    const doubtful = new AbortController();
     const doubt = () => {
-      suspect.abort();
+      doubtful.abort();
     };
     using watcher = this.#open(doubt);
-    // Between looking and watching, another folder may have taken the place of the one looked at.
+    // The folder may have been replaced before the watch began.
     if ((await identity(this.#init.path)) !== before || signal.aborted) return;
     this.#backoff.reset();
     this.#up = watcher.ok;
-    // A folder that cannot be watched is told of once, not at each attempt.
+    // A folder that cannot be watched is reported once, not at each attempt.
     if (watcher.ok || this.#unwatched !== before) this.#init.onUp();
     this.#unwatched = watcher.ok ? undefined : before;
-    const wake = AbortSignal.any([signal, suspect.signal]);
+    const wake = AbortSignal.any([signal, doubtful.signal]);
     let same: boolean;
     do {
       await pause(this.#checkInterval, wake);
       same = (await identity(this.#init.path)) === before;
     } while (same && watcher.ok && !isAborted(wake));
     this.#up = false;
-    if (!isAborted(signal) && (!same || isAborted(suspect.signal))) this.#init.onDown?.();
+    if (!isAborted(signal) && (!same || isAborted(doubtful.signal))) this.#init.onDown?.();
   }
 
   #open(doubt: () => void): Disposable & { readonly ok: boolean } {
     let watcher: FSWatcher;
     try {
       watcher = watch(this.#init.path, (event, name) => {
-        this.#tell(event, name, doubt);
+        this.#report(event, name, doubt);
       });
     } catch (error) {
       this.#complain(error);
@@ -103,8 +103,8 @@ export class FolderWatch {
     };
   }
 
-  #tell(event: string, name: string | null, doubt: () => void): void {
-    // libuv reports the end of the watched folder itself under the folder's own name.
+  #report(event: string, name: string | null, doubt: () => void): void {
+    // libuv reports the removal of the watched folder itself under the folder's own name.
     if (name === null || (event === 'rename' && name === basename(this.#init.path))) doubt();
     else if (event === 'rename' || this.#init.contents === true) this.#init.onEntry(name);
   }
@@ -122,7 +122,7 @@ export class FolderWatch {
   }
 }
 
-/** What tells one folder from another of the same path; `undefined` while there is none that can be looked at. */
+/** Identifies the folder at a path; `undefined` when there is none, or it cannot be read. */
 async function identity(path: string): Promise<string | undefined> {
   let found: BigIntStats;
   try {
@@ -130,6 +130,6 @@ async function identity(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
-  // A new folder is often given the inode number of the one just removed.
+  // With the time of birth, since a new folder often gets the inode number of the one just removed.
   return found.isDirectory() ? `${found.dev}:${found.ino}:${found.birthtimeNs}` : undefined;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { ABSENT, contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError } from './content-store.ts';
@@ -27,15 +27,17 @@ contentStoreConformance('MemoryStore', () => {
   });
 });
 
-it('MemoryStore: an outage rejects every call, and ends with a relist', async () => {
-  const store = new MemoryStore();
-  await using follower = new StoreFollower(store, 10_000);
-  await follower.settled();
-  store.available = false;
-  await assert.rejects(store.images(), StoreUnavailableError);
-  await assert.rejects(store.stat(ABSENT), StoreUnavailableError);
-  const digest = store.putBlob(Buffer.from('meanwhile'));
-  store.available = true;
-  await follower.until(() => follower.relists === 2, 'there is a second relist');
-  assert.ok(follower.blobs.has(digest));
+describe('MemoryStore', () => {
+  it('rejects every call during an outage, and ends the outage with a relist', async () => {
+    const store = new MemoryStore();
+    await using follower = new StoreFollower(store, 10_000);
+    await follower.settled();
+    store.available = false;
+    await assert.rejects(store.images(), StoreUnavailableError);
+    await assert.rejects(store.stat(ABSENT), StoreUnavailableError);
+    const digest = store.putBlob(Buffer.from('meanwhile'));
+    store.available = true;
+    await follower.until(() => follower.relists === 2, 'there is a second relist');
+    assert.ok(follower.blobs.has(digest));
+  });
 });

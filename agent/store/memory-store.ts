@@ -17,12 +17,12 @@ import {
 import type { Ingests } from './ingests.ts';
 import { RangeOnce } from './range-once.ts';
 
-/** Bytes a chunk of a stream has at most. */
+/** Bytes of a chunk of a stream. */
 const CHUNK = 64 * 1024;
 /** Blobs in a batch of `blobs()`. */
 const BATCH = 100;
 
-/** A store for tests: what was put into it, and an outage at the flick of a switch. */
+/** A store for tests, which can be made unavailable. */
 export class MemoryStore implements ContentStore {
   readonly ingests?: Ingests;
   readonly #images = new Map<string, StoredImage>();
@@ -30,7 +30,7 @@ export class MemoryStore implements ContentStore {
   readonly #hub: ChangeHub;
   #available = true;
 
-  /** @param ingests unfinished downloads of its client; none by default */
+  /** @param ingests unfinished downloads, such as `MemoryIngests`; none by default */
   constructor(ingests?: Ingests) {
     if (ingests !== undefined) this.ingests = ingests;
     this.#hub = new ChangeHub({
@@ -57,7 +57,7 @@ export class MemoryStore implements ContentStore {
     else this.#hub.lost();
   }
 
-  /** Creates the record or points it elsewhere. */
+  /** Creates or updates the image record. */
   setImage(name: string, target: Descriptor): void {
     this.#images.set(name, { name, target });
     this.#publish({ kind: 'image-set', name });
@@ -67,7 +67,7 @@ export class MemoryStore implements ContentStore {
     if (this.#images.delete(name)) this.#publish({ kind: 'image-deleted', name });
   }
 
-  /** Puts the bytes in; without `digest`, under their sha256. */
+  /** Adds the bytes as a blob, under their sha256 by default. */
   putBlob(bytes: Uint8Array, digest: Digest = sha256(bytes)): Digest {
     this.#blobs.set(digest, Buffer.from(bytes));
     this.#publish({ kind: 'blob-added', digest });

@@ -19,14 +19,14 @@ import { ImageIndex } from './oci-layout/image-index.ts';
 import { LayoutFeed } from './oci-layout/layout-feed.ts';
 
 export interface OciLayoutStoreInit {
-  /** The folder that holds `index.json` and `blobs/`. It may come later, and go. */
+  /** The folder that holds `index.json` and `blobs/`. It may be created later, and removed. */
   readonly path: string;
   readonly logger: Logger;
-  /** Told when the store can be reached, and when it no longer can. */
+  /** Called when the store can be reached, and when it no longer can. */
   readonly onReachable?: (reachable: boolean) => void;
   /**
-   * Milliseconds between looks for changes that the watch missed; 60,000 by default. A look costs three
-   * `stat` calls, and a relist only when something was modified since the last one.
+   * Milliseconds between checks for changes that the watch missed; 60,000 by default. A check costs three `stat`
+   * calls, and a relist only when something was modified since the last one.
    */
   readonly comparisonInterval?: number;
 }
@@ -37,8 +37,8 @@ const BATCH = 256;
 const ALGORITHMS = ['sha256', 'sha512'];
 
 /**
- * An OCI image layout on disk. Its images are the entries of `index.json` that carry a name; every file
- * below `blobs/` with a digest for a name counts as finished, so writers are to rename into place.
+ * An OCI image layout on disk. Its images are the entries of `index.json` that have a name. Every file below `blobs/`
+ * whose name is a digest counts as finished, so writers have to rename into place.
  *
  * @see OCI image specification, image-layout.md
  */
@@ -78,7 +78,7 @@ export class OciLayoutStore implements ContentStore {
   async *blobs(signal?: AbortSignal): AsyncGenerator<readonly StoredBlob[], void, undefined> {
     for (const algorithm of ALGORITHMS) {
       const path = join(this.#path, 'blobs', algorithm);
-      // All names at once: nothing stays open when the consumer or the signal ends the listing.
+      // All names at once, so that no folder stays open when the consumer or the signal ends the listing.
       const names = await this.#reach(() => unlessMissing(readdir(path)), signal);
       const digests = (names ?? [])
         .map((name) => parseDigest(`${algorithm}:${name}`))
@@ -111,7 +111,7 @@ export class OciLayoutStore implements ContentStore {
     return (await Promise.all(blobs)).flat();
   }
 
-  /** Runs `read`, and then makes sure that what it did not find was not missing along with the whole folder. */
+  /** Runs `read`, and then checks that the layout still exists, so that a missing blob is not a missing layout. */
   async #reach<T>(read: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     signal?.throwIfAborted();
     let result: T | undefined;

@@ -1,15 +1,15 @@
 import type { OpenBlob } from './content-store.ts';
 
-/** The blob is larger than its reader is willing to hold in memory. */
+/** The blob is larger than its reader accepts. */
 export class BlobTooLargeError extends Error {
   override readonly name = 'BlobTooLargeError';
   readonly code = 'ERR_BLOB_TOO_LARGE';
 }
 
 /**
- * Reads an open blob whole. The caller still disposes of it.
+ * Reads an open blob into memory. The caller disposes of the blob.
  *
- * @param limit most bytes to hold in memory
+ * @param limit bytes at most
  * @throws BlobTooLargeError before anything is read
  */
 export async function readBlob(

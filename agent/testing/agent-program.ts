@@ -21,7 +21,7 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs the program to its end. */
+/** Runs the program until it exits. */
 export async function runProgram(
   program: string,
   args: readonly string[],
@@ -36,7 +36,7 @@ export async function runProgram(
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** Starts the program and leaves it running. Its environment has nothing but the given variables. */
+/** Starts the program. Its environment has `PATH` and the given variables only. */
 export function spawnProgram(
   program: string,
   args: readonly string[],

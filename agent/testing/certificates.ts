@@ -8,26 +8,26 @@ import { readMaterial, type TlsMaterial } from '../tls/tls-material.ts';
 
 const run = promisify(execFile);
 
-/** Why tests with certificates cannot run here; `false` where they can. */
+/** The reason why tests with certificates cannot run on this machine; `false` when they can. */
 export const noOpenssl: string | false = await run('openssl', ['version']).then(
   () => false,
-  () => 'NOT TESTED: the program openssl, which makes the certificates, is not there',
+  () => 'NOT TESTED: the program openssl, which makes the certificates, is not installed',
 );
 
-/** What a certificate is to say. */
+/** The content of a certificate. */
 export interface CertificateSpec {
-  /** subjectAltName, as openssl writes it; none when empty. Default: `localhost` and both loopback addresses. */
+  /** subjectAltName in the notation of openssl; none when empty. Default: `localhost` and both loopback addresses. */
   readonly names?: string;
-  /** Days from now; a negative number is past. Default 2. */
+  /** Days from now until it expires; negative when it has expired. Default 2. */
   readonly days?: number;
-  /** Days from now at which it begins. Default: a day ago. */
+  /** Days from now at which its validity begins. Default: a day ago. */
   readonly from?: number;
 }
 
 const EVERYWHERE = 'DNS:localhost,IP:127.0.0.1,IP:::1';
 const DAY_MS = 24 * 3_600_000;
 
-/** A certification authority with a folder for what it issues, removed at the end. */
+/** A certification authority. The folder with its files is removed when it is disposed of. */
 export class Authority implements AsyncDisposable {
   readonly folder: string;
 
@@ -67,7 +67,7 @@ export class Authority implements AsyncDisposable {
       ...['req', '-new', '-key', key, '-subj', `/CN=${name}`, '-out', request],
       ...extension,
     ]);
-    // `openssl ca`, for it alone takes dates that lie in the past.
+    // `openssl ca`, because no other command takes dates in the past.
     await writeFile(this.file('index.txt'), '');
     await run('openssl', [
       ...['ca', '-batch', '-config', await this.#config(), '-notext'],
@@ -77,7 +77,7 @@ export class Authority implements AsyncDisposable {
     return { cert, key };
   }
 
-  /** What an agent with this certificate has read, with the authority. */
+  /** Issues a certificate, and reads it with its key and the authority as an agent does. */
   async material(name: string, spec?: CertificateSpec): Promise<TlsMaterial> {
     const files = await this.issue(name, spec);
     return await readMaterial({ ...files, ca: this.ca });
@@ -108,7 +108,7 @@ async function makeKey(path: string): Promise<void> {
   ]);
 }
 
-/** As openssl writes it: YYYYMMDDHHMMSSZ. */
+/** A date in the notation of openssl: YYYYMMDDHHMMSSZ. */
 function toDate(days: number): string {
   const text = new Date(Date.now() + days * DAY_MS).toISOString();
   return `${text.slice(0, 19).replace(/[-:T]/g, '')}Z`;

@@ -5,26 +5,26 @@ import { freePort } from './agent-program.ts';
 import { providerOf } from './mirror-node.ts';
 import { responseHead, startRogue } from './rogue-peer.ts';
 
-/** Many peers that all behave alike, each on a port of its own. */
+/** Many peers with the same behaviour, each on its own port. */
 export interface Crowd extends AsyncDisposable {
   readonly providers: readonly Provider[];
-  /** Heads of the requests they got, all together. */
+  /** Heads of the requests that all of them received. */
   readonly requests: readonly string[];
-  /** Connections to them that are open now. */
+  /** Open connections to them. */
   readonly open: number;
 }
 
-/** Ways in which a record can be out of date. */
+/** Behaviours of a peer whose provider record is stale. */
 export const STALE = {
-  /** The peer is there, and does not hold the content any more. */
+  /** The peer no longer holds the content. */
   notFound: (socket: Socket): void => {
     socket.write(responseHead(404, { 'content-length': 0 }));
   },
-  /** The peer takes the request and does not answer. */
+  /** The peer accepts the request and does not answer. */
   hangs: (): void => undefined,
 } as const;
 
-/** Starts so many peers; `name` begins their peer IDs. */
+/** Starts `count` peers, whose peer IDs begin with `name`. */
 export async function startCrowd(
   count: number,
   behave: (socket: Socket, request: string) => void,
@@ -46,7 +46,7 @@ export async function startCrowd(
   };
 }
 
-/** Providers at ports where nobody listens. */
+/** Providers at ports that refuse connections. */
 export async function refusing(count: number): Promise<Provider[]> {
   const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
   return ports.map((port, index) =>

@@ -14,15 +14,15 @@ import { quiet } from './quiet.ts';
 export interface DiskMirror extends Omit<MirrorNode, 'store'> {
   readonly dataPlane: DataPlane;
   readonly port: number;
-  /** Puts a blob, and gives its digest. */
+  /** Adds a blob, and returns its digest. */
   put(bytes: Uint8Array): Promise<Digest>;
   /** The file of a blob. */
   path(digest: Digest): string;
-  /** Where a blob is served. */
+  /** The URL of a blob. */
   url(digest: Digest): string;
 }
 
-/** Starts a mirror over a folder, which sends large blobs in the given way. */
+/** Starts a mirror over an image layout, which sends large blobs in the given way. */
 export async function startDiskMirror(
   way: DataPlaneMode | DataPlane,
   logger = quiet,

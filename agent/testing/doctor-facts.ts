@@ -14,18 +14,18 @@ import { runChecks } from '../doctor/run-checks.ts';
 import { ContainerdServer, type ContainerdServerInit } from './containerd-server.ts';
 import { freePort } from './agent-program.ts';
 
-/** A node to be looked at. */
+/** A node that the doctor examines. */
 export interface DoctorStage {
   readonly init: FactsInit;
-  /** What the check finds now. */
+  /** Runs one check. */
   readonly find: (id: string) => Promise<Finding>;
-  /** Writes a file below the node's folder, and gives its path. */
+  /** Writes a file below the node's folder, and returns its path. */
   readonly write: (name: string, text: string) => string;
-  /** The path of a file or folder there. */
+  /** The path of a name below the node's folder. */
   readonly path: (name: string) => string;
 }
 
-/** Makes a node on real sockets and files, of which the test says what is to be wrong. It ends with the test. */
+/** Makes a node of real sockets and files, with the faults that the test chooses. It ends with the test. */
 export async function doctorStage(
   t: TestContext,
   containerd: ContainerdServerInit | undefined,
@@ -79,7 +79,7 @@ export async function doctorStage(
   };
 }
 
-/** A server on loopback that ends with the test; gives its port. */
+/** Starts a server on 127.0.0.1 that ends with the test, and returns its port. */
 export async function serve(t: TestContext, listener: RequestListener): Promise<number> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');

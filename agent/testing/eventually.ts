@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Longest that a test waits for something, in milliseconds: a bound on hanging, not a measurement. */
+/** Milliseconds that a test waits at most. It bounds a hanging test, and measures nothing. */
 const PATIENCE_MS = 20_000;
 
-/** Repeats the check until it no longer throws; in the end rejects with what it threw last. */
+/** Repeats the check until it does not throw. After {@link PATIENCE_MS} rejects with its last error. */
 export async function eventually(check: () => Promise<void> | void): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {

@@ -5,7 +5,7 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import type { MemoryStore } from '../store/memory-store.ts';
 
-/** A small image in parts: bytes by digest, and the descriptor of its manifest. */
+/** A small image: its blobs by digest, and the descriptor of its manifest. */
 export interface TestImage {
   readonly manifest: Descriptor;
   readonly config: Digest;
@@ -35,7 +35,7 @@ export function makeImage(...layerSizes: readonly number[]): TestImage {
   return { manifest, config: config.digest, layers: layers.map(({ digest }) => digest), blobs };
 }
 
-/** Puts the image's blobs, and a record under the name when one is given, into the store. */
+/** Adds the image's blobs to the store, and an image record when a name is given. */
 export function putImage(store: MemoryStore, image: TestImage, name?: string): void {
   for (const [digest, bytes] of image.blobs) store.putBlob(bytes, digest);
   if (name !== undefined) store.setImage(name, image.manifest);

@@ -11,7 +11,7 @@ import { blobPath } from '../store/blob-file.ts';
 import { digestOf, type StoreUnderTest } from './conformance/content-store.ts';
 import { OciLayoutStore } from '../store/oci-layout-store.ts';
 
-/** A layout folder, written as a careful tool writes it: whole files, renamed into place. */
+/** An OCI image layout on disk, whose files are written in full and then renamed into place. */
 export class LayoutUnderTest implements StoreUnderTest {
   readonly store: OciLayoutStore;
   readonly path: string;
@@ -34,6 +34,7 @@ export class LayoutUnderTest implements StoreUnderTest {
     return new LayoutUnderTest(parent, comparisonInterval);
   }
 
+  /** Creates the layout's folder. Before that the store has none. */
   async begin(): Promise<this> {
     await mkdir(join(this.path, 'blobs', 'sha256'), { recursive: true });
     await this.writeIndex();

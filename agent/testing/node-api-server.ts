@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { isDeepStrictEqual } from 'node:util';
 
-/** A request as the server saw it. */
+/** A request that the server received. */
 interface Seen {
   readonly method: string;
   readonly token: string;
@@ -14,16 +14,16 @@ interface Seen {
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The node objects of an API server of Kubernetes, by TLS: GET and JSON patches, with the codes and the `Status` objects
- * that the real one answers with. A patch is applied whole or not at all.
+ * The node objects of a Kubernetes API server, over TLS. It serves GET and JSON patches, with the codes and `Status`
+ * objects of the real one. A patch is applied in full or not at all.
  */
 export class NodeApiServer implements AsyncDisposable {
-  /** Its tokens, and what each may do. */
+  /** The verbs that each token allows. */
   readonly rights = new Map<string, readonly string[]>();
   readonly seen: Seen[] = [];
-  /** Runs before a patch is looked at: what others do meanwhile. */
+  /** Runs before a patch is applied, to change the node in between. */
   beforePatch: () => void = () => undefined;
-  /** Answered to the next patches in the place of applying them. */
+  /** Statuses that the next patches are refused with. */
   readonly refusals: number[] = [];
   taints: Json[];
   readonly #name: string;
@@ -108,7 +108,7 @@ export class NodeApiServer implements AsyncDisposable {
   }
 }
 
-/** The list after the patch (RFC 6902: `test` and `remove`); undefined when a part of it does not hold. */
+/** Applies a patch (RFC 6902: `test` and `remove`). `undefined` when one of its operations fails. */
 function applied(operations: readonly Json[], taints: readonly Json[]): Json[] | undefined {
   const list = [...taints];
   for (const { op, path, value } of operations) {

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
-/** A connection for bytes that no HTTP client would send. */
+/** Opens a connection for bytes that no HTTP client would send. */
 export async function connectTo(origin: string): Promise<Socket> {
   const { protocol, port } = new URL(origin);
   if (protocol === 'https:') {
     const socket = connectTls({ port: Number(port), host: '127.0.0.1' });
     socket.on('error', () => undefined);
-    // One connection too many is closed before it is secure.
+    // A server that has too many connections closes this one before the handshake.
     await new Promise<void>((resolve) => {
       socket.once('secureConnect', resolve).once('close', () => {
         resolve();
@@ -21,17 +21,17 @@ export async function connectTo(origin: string): Promise<Socket> {
   return socket;
 }
 
-/** Sends raw bytes and gives back everything that comes until the server closes, by FIN or by reset. */
-export async function exchange(origin: string, ...pieces: readonly string[]): Promise<string> {
+/** Sends raw bytes, and returns all bytes that arrive until the server closes, by FIN or by reset. */
+export async function exchange(origin: string, ...parts: readonly string[]): Promise<string> {
   const socket = await connectTo(origin);
   const answer = received(socket);
-  for (const piece of pieces) {
-    if (socket.writable) socket.write(piece, 'latin1');
+  for (const part of parts) {
+    if (socket.writable) socket.write(part, 'latin1');
   }
   return answer;
 }
 
-/** Everything that comes until the connection is closed, however that happens. */
+/** All bytes that arrive until the connection is closed, by either side and in any way. */
 export function received(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -40,13 +40,13 @@ export function received(socket: Socket): Promise<string> {
     const end = (): void => {
       resolve(Buffer.concat(chunks).toString('latin1'));
     };
-    // One that is refused may be gone before anybody listens.
+    // A refused connection may have closed before this call.
     if (socket.closed) end();
     else socket.once('close', end);
   });
 }
 
-/** One response, taken apart. */
+/** One parsed response. */
 export interface RawResponse {
   readonly status: number;
   /** Names in lower case. */
@@ -58,11 +58,11 @@ const STATUS_LINE = /^HTTP\/1\.1 (\d{3}) [\x20-\x7e]*$/;
 const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([\x20-\x7e]*)$/;
 
 /**
- * Takes apart everything that came over a connection. Each response has a status line, fields of printable
- * characters and a `Content-Length`; interim ones (1xx) have no body, and whether one without a body is the
- * answer to a HEAD is told by what follows it.
+ * Parses all responses of a connection. Each has a status line, fields of printable characters and a
+ * `Content-Length`. Interim responses (1xx) have no body. A response counts as one to a HEAD when the next one
+ * follows its head directly.
  *
- * @throws Error naming what is not well-formed
+ * @throws Error that names the part which is not well-formed
  */
 export function parseResponses(text: string): RawResponse[] {
   const responses: RawResponse[] = [];

@@ -17,10 +17,10 @@ export const FRAME = {
   continuation: 9,
 } as const;
 
-/** Flags of frames; those of their types alone that tests need. */
+/** Flags of frames, as far as tests need them. */
 export const FLAG = { none: 0, endStream: 1, ack: 1, endHeaders: 4 } as const;
 
-/** A frame, whatever makes sense in it. */
+/** A frame, which need not be valid. */
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
@@ -30,14 +30,14 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return Buffer.concat([head, payload]);
 }
 
-/** Four bytes, as most fields of frames have. */
+/** A field of four bytes. */
 export function word(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
   return bytes;
 }
 
-/** Fields as HPACK has them at its plainest: literal, not indexed, not compressed (RFC 7541, section 6.2.2). */
+/** Header fields in HPACK: literal, not indexed, not compressed (RFC 7541, section 6.2.2). */
 export function fields(values: Readonly<Record<string, string | number>>): Buffer {
   return Buffer.concat(
     Object.entries(values).flatMap(([name, value]) => [
@@ -48,31 +48,31 @@ export function fields(values: Readonly<Record<string, string | number>>): Buffe
   );
 }
 
-/** The head of an answer in one frame. */
+/** The head of a response in one frame. */
 export function head(stream: number, values: Readonly<Record<string, string | number>>): Buffer {
   return frame(FRAME.headers, FLAG.endHeaders, stream, fields(values));
 }
 
 function text(value: string): Buffer {
-  if (value.length > 126) throw new RangeError('one byte of length is all that is written here');
+  if (value.length > 126) throw new RangeError('a text must be at most 126 bytes long');
   return Buffer.concat([Buffer.from([value.length]), Buffer.from(value, 'latin1')]);
 }
 
-/** A peer that agrees on HTTP/2 and then sends what it likes. */
+/** A peer that negotiates HTTP/2 and then misbehaves. */
 export interface RogueHttp2 extends AsyncDisposable {
   readonly origin: string;
-  /** Connections to it that are open now. */
+  /** Open connections to it. */
   readonly open: number;
-  /** Requests that it got. */
+  /** Requests that it received. */
   readonly requests: number;
 }
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
 /**
- * Starts such a peer. It sends its settings like an honest one, and calls `behave` for each request.
+ * Starts a peer that sends its settings as any peer does, and calls `behave` for each request.
  *
- * @param greet in the place of the settings
+ * @param greet sends something else instead of the settings
  */
 export async function startRogueHttp2(
   { identity }: TlsMaterial,
@@ -129,7 +129,7 @@ export async function startRogueHttp2(
   };
 }
 
-/** Writes the bytes again and again, as fast as they are taken, until the connection ends. */
+/** Writes the bytes repeatedly, as fast as the connection takes them, until it ends. */
 export async function pour(socket: Socket, bytes: Buffer): Promise<void> {
   while (!socket.destroyed && socket.writable) {
     if (socket.write(bytes)) await new Promise(setImmediate);

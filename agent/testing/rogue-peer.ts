@@ -4,20 +4,20 @@ import { createServer as createTlsServer } from 'node:tls';
 
 import { testTls } from './test-tls.ts';
 
-/** A peer that misbehaves on a real socket. */
+/** A misbehaving peer on a real socket. */
 export interface RoguePeer extends AsyncDisposable {
   readonly origin: string;
-  /** Heads of the requests it got. */
+  /** Heads of the requests that it received. */
   readonly requests: string[];
-  /** Connections to it that are open now. */
+  /** Open connections to it. */
   readonly open: number;
-  /** Connections to it that there have been. */
+  /** Connections that it has accepted. */
   readonly accepted: number;
 }
 
 /**
- * Starts a server that hands every request, as text, to `behave`, which then does with the socket what a
- * broken or hostile peer might do. It speaks TLS where {@link testTls} says so.
+ * Starts a server that passes each request, as text, to `behave`, which then uses the socket as a broken or hostile
+ * peer would. It uses TLS when {@link testTls} is set.
  */
 export async function startRogue(
   behave: (socket: Socket, request: string) => void,
@@ -61,7 +61,7 @@ export async function startRogue(
   };
 }
 
-/** A reset is one of the connection below TLS, which Node.js does not let through. */
+/** Resets the TCP connection below TLS, which a TLS socket of Node.js cannot do. */
 function withResets(server: Server, serve: (socket: Socket) => void): Server {
   const below = new Map<number | undefined, Socket>();
   server.on('connection', (socket: Socket) => {

@@ -8,13 +8,13 @@ import {
 } from '../store/content-store.ts';
 
 /**
- * A consumer of `changes()` for tests, as the port describes it: it lists everything on `relist`, and looks up
- * whatever else it is told of.
+ * A consumer of `ContentStore.changes` for tests. It lists everything on `relist`, and looks up the object of every
+ * other change.
  */
 export class StoreFollower implements AsyncDisposable {
-  /** What the store holds, as far as this consumer has been told. */
+  /** Blobs of the store, as this consumer knows them. */
   readonly blobs = new Set<Digest>();
-  /** Image names and the digests that they point to. */
+  /** Targets of the images by name, as this consumer knows them. */
   readonly images = new Map<string, Digest>();
   /** Every change so far, in order. */
   readonly changes: StoreChange[] = [];
@@ -24,7 +24,7 @@ export class StoreFollower implements AsyncDisposable {
   readonly #running: Promise<void>;
   #failure: unknown;
 
-  /** @param patience the longest that anything is waited for, in milliseconds */
+  /** @param patience milliseconds that it waits for a condition at most */
   constructor(store: ContentStore, patience: number) {
     this.#store = store;
     this.#patience = patience;
@@ -33,7 +33,7 @@ export class StoreFollower implements AsyncDisposable {
     });
   }
 
-  /** Resolves once the first `relist` has come and a moment has passed without another change. */
+  /** Resolves once the first `relist` has come and 300 ms have passed without another change. */
   async settled(): Promise<void> {
     await this.until(() => this.relists > 0, 'the first relist has come');
     for (let before = -1; before !== this.changes.length;) {
@@ -42,22 +42,22 @@ export class StoreFollower implements AsyncDisposable {
     }
   }
 
-  /** How often it was told to list everything. */
+  /** Number of `relist` changes so far. */
   get relists(): number {
     return this.count({ kind: 'relist' });
   }
 
-  /** How often it was told exactly this. */
+  /** Number of changes so far that equal this one. */
   count(change: StoreChange): number {
     return this.changes.filter((each) => isDeepStrictEqual(each, change)).length;
   }
 
-  /** Resolves once it has been told exactly this. */
+  /** Resolves once a change that equals this one has come. */
   async sees(change: StoreChange): Promise<void> {
-    await this.until(() => this.count(change) > 0, `it is told ${JSON.stringify(change)}`);
+    await this.until(() => this.count(change) > 0, `${JSON.stringify(change)} comes`);
   }
 
-  /** Resolves once `condition` holds; rejects when it still does not after all patience. */
+  /** Resolves once `condition` holds; rejects when it does not within the patience. */
   async until(condition: () => boolean, what: string): Promise<void> {
     const deadline = Date.now() + this.#patience;
     while (!condition()) {
@@ -65,7 +65,7 @@ export class StoreFollower implements AsyncDisposable {
         throw new Error('Following failed', { cause: this.#failure });
       if (Date.now() > deadline) {
         throw new Error(
-          `Waited in vain until ${what}; told: ${JSON.stringify(this.changes.slice(-20))}`,
+          `Waited in vain until ${what}; changes: ${JSON.stringify(this.changes.slice(-20))}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -82,7 +82,7 @@ export class StoreFollower implements AsyncDisposable {
       try {
         await this.#take(change);
       } catch (error) {
-        // What was told last may have gone together with the store, whose return means a relist.
+        // The store has become unavailable since. Its return means a relist.
         if (!(error instanceof StoreUnavailableError)) throw error;
       }
       this.changes.push(change);

@@ -1,58 +1,53 @@
+import { LRUCache } from 'lru-cache';
+
 import type { Digest } from '../../oci/digest.ts';
 import type { ChangeHub } from '../change-hub.ts';
 import type { KnownBlobs } from './known-blobs.ts';
 
-/** Blobs that are remembered as announced; an event and the folder watch are never further apart than that. */
-const REMEMBERED = 4_096;
+/** Blobs remembered as announced, and as deleted. An event and the folder watch are never further apart. */
+const MAX_REMEMBERED = 4_096;
 
-/** Tells the hub of each blob once, although an event, the folder watch and polling may all have found it. */
+/** Publishes each change of a blob once, although an event, the folder watch and polling may all find it. */
 export class Announcements {
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
-  readonly #announced = new Set<Digest>();
-  /** Blobs last told of as gone. */
-  readonly #gone = new Set<Digest>();
+  readonly #announced = new LRUCache<Digest, true>({ max: MAX_REMEMBERED });
+  /** Blobs that were last announced as deleted. */
+  readonly #deleted = new LRUCache<Digest, true>({ max: MAX_REMEMBERED });
 
   constructor(known: KnownBlobs, hub: ChangeHub) {
     this.#known = known;
     this.#hub = hub;
   }
 
-  /** Whether the blob was announced lately and has not gone since. */
+  /** Whether the blob was announced lately and not deleted since. */
   has(digest: Digest): boolean {
     return this.#announced.has(digest);
   }
 
-  /** Everything is about to be listed: what was missed until then must not keep a blob from being told of. */
+  /** Forgets all. To be called before a relist, so that a missed change cannot suppress a later announcement. */
   forget(): void {
     this.#announced.clear();
-    this.#gone.clear();
+    this.#deleted.clear();
   }
 
-  /** containerd holds the blob in our namespace, with `size` bytes. */
+  /** Announces a blob of `size` bytes that is in our namespace. */
   added(digest: Digest, size: number): void {
     this.#known.add(digest, size);
-    this.#gone.delete(digest);
+    this.#deleted.delete(digest);
     if (this.#announced.has(digest)) return;
-    remember(this.#announced, digest);
+    this.#announced.set(digest, true);
     this.#hub.publish({ kind: 'blob-added', digest });
   }
 
   /**
-   * The blob is not in our namespace any more. Told even of blobs that were not known to be: a listing that
-   * still names it may be on its way to a consumer.
+   * Announces that a blob is no longer in our namespace. Also of a blob that was not known: a listing that names it may
+   * be on its way to a consumer.
    */
   deleted(digest: Digest): void {
     this.#announced.delete(digest);
-    if (!this.#known.delete(digest) && this.#gone.has(digest)) return;
-    remember(this.#gone, digest);
+    if (!this.#known.delete(digest) && this.#deleted.has(digest)) return;
+    this.#deleted.set(digest, true);
     this.#hub.publish({ kind: 'blob-deleted', digest });
   }
-}
-
-function remember(digests: Set<Digest>, digest: Digest): void {
-  digests.add(digest);
-  if (digests.size <= REMEMBERED) return;
-  const [oldest] = digests;
-  if (oldest !== undefined) digests.delete(oldest);
 }

@@ -8,19 +8,19 @@ import type { ContainerdClient } from './client.ts';
 export interface BlobPollInit {
   readonly client: ContainerdClient;
   readonly announcements: Announcements;
-  /** Asks for everything to be listed. */
+  /** Has all consumers list everything again. */
   readonly relist: () => void;
   readonly logger: Logger;
-  /** Milliseconds until the next listing; `undefined` while there is no need to poll. */
+  /** Milliseconds until the next listing; `undefined` while polling is not needed. */
   readonly interval: () => number | undefined;
-  /** Milliseconds between two looks whether polling has become necessary. */
+  /** Milliseconds between two checks whether polling is needed. */
   readonly idle: number;
 }
 
-/** Listing may take up one part in so many of the time, however many blobs there are. */
-const SHARE = 20;
+/** A pause is at least this many times as long as the listing before it took. */
+const PAUSE_FACTOR = 20;
 
-/** Lists all blobs again and again and tells the differences: the last resort, when nobody else tells them. */
+/** Lists all blobs at intervals and announces the differences. For when neither events nor a folder watch do. */
 export class BlobPoll {
   readonly #init: BlobPollInit;
   #before: Map<Digest, number> | undefined;
@@ -33,9 +33,9 @@ export class BlobPoll {
   async run(signal: AbortSignal): Promise<void> {
     const { interval, idle, logger } = this.#init;
     while (!signal.aborted) {
-      const wanted = interval();
+      const wait = interval();
       let took = 0;
-      if (wanted === undefined) {
+      if (wait === undefined) {
         this.#before = undefined;
       } else {
         const started = performance.now();
@@ -46,7 +46,7 @@ export class BlobPoll {
         }
         took = performance.now() - started;
       }
-      await pause(Math.max(wanted ?? idle, took * SHARE), signal);
+      await pause(Math.max(wait ?? idle, took * PAUSE_FACTOR), signal);
     }
   }
 
@@ -62,7 +62,7 @@ export class BlobPoll {
     const before = this.#before;
     this.#before = now;
     if (before === undefined) {
-      // Whoever listed everything before this may have missed what this listing has found.
+      // A consumer that listed everything before this may have missed some of these blobs.
       relist();
       return;
     }

@@ -12,9 +12,8 @@ type Done<Response> = (error: ServiceError | null, response: Response) => void;
 /**
  * Awaits a unary call, which `signal` cancels.
  *
- * @returns `undefined` when containerd does not know what was asked for: NOT_FOUND, and INVALID_ARGUMENT for
- *   names that cannot exist
- * @throws StoreUnavailableError when containerd cannot answer, the reason of `signal` when that is aborted
+ * @returns `undefined` on NOT_FOUND, and on INVALID_ARGUMENT, the status for names that cannot exist
+ * @throws StoreUnavailableError on any other status; the reason of `signal` when that is aborted
  */
 export async function unary<Response>(
   start: (done: Done<Response>) => ClientUnaryCall,
@@ -42,8 +41,8 @@ export async function unary<Response>(
 }
 
 /**
- * The messages of a server stream. Reading on asks for more, so a slow reader slows containerd down; leaving
- * the loop, or aborting `signal`, cancels the call. The call is made when the first message is asked for.
+ * The messages of a server stream. The call begins with the first read. A slow reader slows containerd down. Leaving
+ * the loop, or aborting `signal`, cancels the call.
  *
  * @throws as {@link unary}
  */
@@ -53,7 +52,7 @@ export async function* serverStream<Message>(
 ): AsyncGenerator<Message, void, undefined> {
   signal?.throwIfAborted();
   const call = start();
-  // A call that is cancelled after the loop was left says so by an event that nobody waits for any more.
+  // Cancelling the call below emits an error, which would end the process without a listener.
   call.on('error', () => undefined);
   const cancel = () => {
     call.cancel();
@@ -79,8 +78,8 @@ function hasStatus(error: unknown, code: status): boolean {
 }
 
 /**
- * Whatever else goes wrong counts as an outage: a containerd that is shutting down answers with statuses of
- * every kind (its database is closed before its socket), and the cause tells the rest.
+ * Every other failure counts as an outage: a containerd that shuts down answers with statuses of every kind, since
+ * its database is closed before its socket.
  */
 function unavailable(error: unknown): StoreUnavailableError {
   const message = error instanceof Error ? error.message : 'no reason given';

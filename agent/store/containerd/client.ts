@@ -20,21 +20,21 @@ import { serverStream, unary } from './calls.ts';
 export interface ContainerdClientInit {
   /** Path of containerd's gRPC socket. */
   readonly socketPath: string;
-  /** The namespace that every call is about; `k8s.io` on Kubernetes nodes. */
+  /** The namespace of every call; `k8s.io` on Kubernetes nodes. */
   readonly namespace: string;
   /** Milliseconds that a unary call may take; 10,000 by default. */
   readonly callTimeout?: number;
 }
 
 /** Milliseconds that listing all blobs may take. */
-const LIST_TIMEOUT = 300_000;
+const LIST_TIMEOUT_MS = 300_000;
 
-/** containerd's own bound on a message, in bytes; the list of all images is one message. */
+/** Bytes of a message; containerd has the same bound. The list of all images is one message. */
 const MAX_MESSAGE = 16 * 1024 * 1024;
 
 /**
- * containerd's API as far as it is used, one namespace of it. Nothing is connected before the first call, and
- * a lost connection is made anew by the next one. `calls.ts` says what the methods throw.
+ * The part of containerd's API that is used here, in one namespace. The first call connects, and a call after a lost
+ * connection reconnects. The methods throw as `unary` and `serverStream` in `calls.ts`.
  */
 export class ContainerdClient implements Disposable {
   readonly #channel: Channel;
@@ -52,7 +52,7 @@ export class ContainerdClient implements Disposable {
     const trust = credentials.createInsecure();
     this.#channel = new Channel(address, trust, {
       'grpc.max_receive_message_length': MAX_MESSAGE,
-      // The defaults are meant for networks: containerd is back a second or two after it went.
+      // The defaults are for networks. A containerd that restarts is back within a second or two.
       'grpc.initial_reconnect_backoff_ms': 100,
       'grpc.max_reconnect_backoff_ms': 2_000,
       'grpc.enable_http_proxy': 0,
@@ -64,7 +64,7 @@ export class ContainerdClient implements Disposable {
     this.#version = new VersionClient(address, trust, options);
   }
 
-  /** Every image record. */
+  /** All image records. */
   async images(signal?: AbortSignal): Promise<Image[]> {
     const request = { filters: [] };
     const response = await unary<{ images: Image[] }>(
@@ -83,7 +83,7 @@ export class ContainerdClient implements Disposable {
     return response?.image;
   }
 
-  /** What the namespace knows of a finished blob. */
+  /** The namespace's record of a finished blob. */
   async info(digest: Digest, signal?: AbortSignal): Promise<Info | undefined> {
     const response = await unary<{ info?: Info | undefined }>(
       (done) => this.#content.info({ digest }, this.#metadata, this.#within(), done),
@@ -92,14 +92,14 @@ export class ContainerdClient implements Disposable {
     return response?.info;
   }
 
-  /** Every finished blob of the namespace, in batches. */
+  /** All finished blobs of the namespace, in batches. */
   async *list(signal?: AbortSignal): AsyncGenerator<Info[], void, undefined> {
     const start = () =>
-      this.#content.list({ filters: [] }, this.#metadata, this.#within(LIST_TIMEOUT));
+      this.#content.list({ filters: [] }, this.#metadata, this.#within(LIST_TIMEOUT_MS));
     for await (const { info } of serverStream(start, signal)) yield info;
   }
 
-  /** The bytes of an interval of a blob, in order, in pieces of at most 1 MiB. */
+  /** The bytes of a range of a blob, in order, in chunks of at most 1 MiB. */
   async *read(
     digest: Digest,
     range: ByteRange,
@@ -110,7 +110,7 @@ export class ContainerdClient implements Disposable {
     for await (const { data } of serverStream(start, signal)) yield data;
   }
 
-  /** Gives an unfinished download up and removes its bytes, whatever is being done with it. */
+  /** Removes an unfinished download and its bytes, also while it is being written. */
   async abort(ref: string, signal?: AbortSignal): Promise<void> {
     await unary<object>(
       (done) => this.#content.abort({ ref }, this.#metadata, this.#within(), done),
@@ -118,7 +118,7 @@ export class ContainerdClient implements Disposable {
     );
   }
 
-  /** Events that match one of the filters, of all namespaces. */
+  /** Events of all namespaces that match one of the filters. */
   events(filters: string[], signal: AbortSignal): AsyncGenerator<Envelope, void, undefined> {
     return serverStream(() => this.#events.subscribe({ filters }, this.#metadata), signal);
   }
@@ -129,11 +129,12 @@ export class ContainerdClient implements Disposable {
       (done) => this.#version.version({}, this.#metadata, this.#within(), done),
       signal,
     );
-    if (response === undefined) throw new StoreUnavailableError('containerd tells no version');
+    if (response === undefined)
+      throw new StoreUnavailableError('containerd does not give its version');
     return response.version;
   }
 
-  /** Closes the connection; calls under way fail. */
+  /** Closes the connection. Calls under way fail. */
   [Symbol.dispose](): void {
     this.#channel.close();
   }

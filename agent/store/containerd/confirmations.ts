@@ -10,24 +10,23 @@ export interface ConfirmationsInit {
   readonly client: ContainerdClient;
   readonly contentPath: string;
   readonly announcements: Announcements;
-  /** Asks for everything to be listed. */
+  /** Has all consumers list everything again. */
   readonly relist: () => void;
   readonly logger: Logger;
-  /** Ends whatever is under way. */
+  /** Ends the calls under way. */
   readonly signal: AbortSignal;
 }
 
 /**
- * Milliseconds to wait before each time that containerd is asked for a new file. It renames the file into place
- * within the transaction that records the blob, and other namespaces' files appear in the same folder: a blob
- * that is still not ours after the last attempt belongs to one of those.
+ * Milliseconds to wait before each call of `Info` for a new file. containerd renames the file into place before its
+ * transaction records the blob. A blob that is not recorded after the last attempt belongs to another namespace.
  */
-const ATTEMPTS = [5, 10, 20, 50, 100, 250, 500, 1_000];
+const ATTEMPTS_MS = [5, 10, 20, 50, 100, 250, 500, 1_000];
 
-/** Most files that are looked into at a time; when more change at once, everything is listed instead. */
+/** Files that are examined at the same time. When more change at once, everything is listed instead. */
 const MAX_PENDING = 1_024;
 
-/** Finds out what it means that a file appeared in, or went from, the folder that all namespaces share. */
+/** Finds out whether a file that appeared or disappeared is a blob of our namespace. All namespaces share a folder. */
 export class Confirmations {
   readonly #init: ConfirmationsInit;
   readonly #pending = new Map<Digest, Promise<void>>();
@@ -36,8 +35,8 @@ export class Confirmations {
     this.#init = init;
   }
 
-  /** Something happened to the blob's file. */
-  look(digest: Digest): void {
+  /** Examines a blob whose file has changed. */
+  examine(digest: Digest): void {
     const { relist, logger, signal } = this.#init;
     if (signal.aborted) return;
     if (this.#pending.size >= MAX_PENDING) {
@@ -45,28 +44,28 @@ export class Confirmations {
       return;
     }
     const before = this.#pending.get(digest);
-    const looking = this.#examine(digest, before)
+    const examining = this.#examine(digest, before)
       .catch((error: unknown) => {
         if (signal.aborted) return;
         logger.debug({ err: error, digest }, 'new file cannot be confirmed');
         relist();
       })
       .then(() => {
-        if (this.#pending.get(digest) === looking) this.#pending.delete(digest);
+        if (this.#pending.get(digest) === examining) this.#pending.delete(digest);
       });
-    this.#pending.set(digest, looking);
+    this.#pending.set(digest, examining);
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when no examination is under way. */
   async ended(): Promise<void> {
     await Promise.all(this.#pending.values());
   }
 
   async #examine(digest: Digest, before: Promise<void> | undefined): Promise<void> {
     const { contentPath, announcements, client, signal } = this.#init;
-    // A file that comes and goes at once is looked at twice, in that order.
+    // One at a time for each file, so that its changes are announced in their order.
     await before;
-    for (const milliseconds of ATTEMPTS) {
+    for (const milliseconds of ATTEMPTS_MS) {
       if ((await blobFileSize(contentPath, digest)) === undefined) {
         announcements.deleted(digest);
         return;

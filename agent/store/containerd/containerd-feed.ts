@@ -30,16 +30,16 @@ export interface ContainerdFeedInit {
 }
 
 /** Milliseconds between subscribing and listing, see `#subscribe`. */
-const SUBSCRIBED = 50;
-/** Milliseconds that containerd may need at most to record a blob whose file is there already. */
-const TRANSACTION = 2_000;
-/** Polling for deletions alone, which garbage collection does not announce, can take its time. */
-const SLOWER = 15;
+const SUBSCRIBED_MS = 50;
+/** Milliseconds within which containerd records a blob whose file is in place. */
+const TRANSACTION_MS = 2_000;
+/** Factor of the poll interval where events announce new blobs: only deletions by garbage collection are left. */
+const DELETIONS_FACTOR = 15;
 
 /**
- * Finds out what changes in a namespace of containerd, and tells the hub. Events tell of images in all versions,
- * and of new blobs from 2.1; the folder of the blobs tells of new blobs in the versions before, and of blobs
- * that garbage collection removed in all of them. A relist now and then tells what both have missed.
+ * Finds the changes in a namespace of containerd, and publishes them to the hub. Events report images in all versions,
+ * and new blobs from 2.1. The watch of the blobs' folder reports new blobs before 2.1, and in all versions the blobs
+ * that garbage collection removes. A relist at intervals finds what both have missed.
  */
 export class ContainerdFeed {
   readonly #init: ContainerdFeedInit;
@@ -60,14 +60,14 @@ export class ContainerdFeed {
     };
     const parts = { client, logger, announcements: this.#announcements, relist };
     const confirmations = new Confirmations({ ...parts, contentPath, signal });
-    // Only this algorithm: containerd computes sha256 unless a client insists, and then the relist helps.
+    // sha256 only: containerd uses another algorithm only for a client that asks for it, and the relist finds that.
     const path = join(contentPath, 'blobs', 'sha256');
     const folder = new FolderWatch({
       path,
       logger,
       onEntry: (name) => {
         const digest = parseDigest(`sha256:${name}`);
-        if (digest !== undefined) confirmations.look(digest);
+        if (digest !== undefined) confirmations.examine(digest);
       },
       onUp: () => {
         relist();
@@ -78,7 +78,7 @@ export class ContainerdFeed {
       ...parts,
       interval: () => {
         if (!this.#connected || folder.up) return undefined;
-        return this.#contentEvents ? SLOWER * pollInterval : pollInterval;
+        return this.#contentEvents ? DELETIONS_FACTOR * pollInterval : pollInterval;
       },
       idle: pollInterval,
     });
@@ -86,12 +86,12 @@ export class ContainerdFeed {
       folder.run(signal),
       this.#followEvents(signal),
       poll.run(signal),
-      this.#relistNowAndThen(signal),
+      this.#relistAtIntervals(signal),
     ]);
     await confirmations.ended();
   }
 
-  /** Nothing to do while containerd is away: its return means a relist. */
+  /** Not while containerd cannot be reached: reconnecting means a relist. */
   #relist(): void {
     if (!this.#connected) return;
     this.#announcements.forget();
@@ -99,17 +99,17 @@ export class ContainerdFeed {
   }
 
   /**
-   * A file that was renamed into place just before the watch began was not seen, and its blob is not listed
-   * either before containerd has completed the transaction.
+   * Relists after the longest transaction. A file that was renamed into place just before the watch began caused no
+   * event, and its blob is not listed before the transaction has completed.
    */
   async #relistOnceMore(path: string, signal: AbortSignal): Promise<void> {
     const found = await stat(path).catch(() => undefined);
-    if (found === undefined || Date.now() - found.mtimeMs > TRANSACTION) return;
-    await pause(TRANSACTION, signal);
+    if (found === undefined || Date.now() - found.mtimeMs > TRANSACTION_MS) return;
+    await pause(TRANSACTION_MS, signal);
     if (!signal.aborted) this.#relist();
   }
 
-  async #relistNowAndThen(signal: AbortSignal): Promise<void> {
+  async #relistAtIntervals(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await pause(jittered(this.#init.comparisonInterval), signal);
       if (!isAborted(signal)) this.#relist();
@@ -147,12 +147,12 @@ export class ContainerdFeed {
   async #subscribe(signal: AbortSignal, onConnected: () => void): Promise<void> {
     const { client, hub } = this.#init;
     const reading = this.#readEvents(signal);
-    // It is awaited below; without this, failing before that would count as unhandled.
+    // It is awaited below. A rejection before that would be unhandled otherwise.
     reading.catch(() => undefined);
-    // containerd does not say when a subscription has begun. It starts the calls of one connection in order,
-    // so once it has answered a later one, the subscription is at most a few instructions behind.
+    // containerd does not report when a subscription has begun. It starts the calls of a connection in order, so
+    // once a later call is answered, the subscription begins within moments.
     const version = await client.version(signal);
-    await Promise.race([reading, pause(SUBSCRIBED, signal)]);
+    await Promise.race([reading, pause(SUBSCRIBED_MS, signal)]);
     if (signal.aborted) return;
     this.#contentEvents = publishesContentEvents(version);
     this.#connected = true;
@@ -165,7 +165,7 @@ export class ContainerdFeed {
   async #readEvents(signal: AbortSignal): Promise<void> {
     const { client, namespace, hub, logger } = this.#init;
     for await (const envelope of client.events(eventFilters(namespace), signal)) {
-      // The filters ask for our namespace only, so this is the second lock on the same door.
+      // The filters select our namespace already; this does not rely on them.
       if (envelope.namespace !== namespace) continue;
       try {
         const event = readEvent(envelope);

@@ -8,18 +8,18 @@ import type { Digest } from '../../oci/digest.ts';
 import { BlobFile, blobFileSize } from '../blob-file.ts';
 import { isMissing } from '../../errors/system-error.ts';
 
-/** What the folder says of a blob; `unreadable` when it says nothing and containerd has to be asked. */
+/** A result from the folder; `unreadable` when the folder cannot be read, so that containerd has to be asked. */
 export type OnDisk<T> = T | 'missing' | 'unreadable';
 
-/** Milliseconds that a look at the folder counts for. */
-const VERDICT = 5_000;
+/** Milliseconds for which a check that the folder can be read is valid. */
+const CHECK_VALIDITY_MS = 5_000;
 
-/** containerd's content folder, where the blobs of all namespaces lie, if it can be read from here. */
+/** containerd's content folder, which has the blobs of all namespaces, if this process can read it. */
 export class ContentFolder {
   readonly #path: string;
   readonly #logger: Logger;
   #readable: boolean | undefined;
-  #looked = -Infinity;
+  #checkedAt = -Infinity;
 
   constructor(path: string, logger: Logger) {
     this.#path = path;
@@ -31,36 +31,36 @@ export class ContentFolder {
     return await this.#ask(() => blobFileSize(this.#path, digest));
   }
 
-  /** The blob's file, opened; whoever asked has to dispose of it. */
+  /** Opens the blob's file. The caller disposes of it. */
   async open(digest: Digest): Promise<OnDisk<BlobFile>> {
     return await this.#ask(() => BlobFile.open(this.#path, digest));
   }
 
   async #ask<T>(read: () => Promise<T | undefined>): Promise<OnDisk<T>> {
-    if (!(await this.#isReadable(VERDICT))) return 'unreadable';
+    if (!(await this.#isReadable(CHECK_VALIDITY_MS))) return 'unreadable';
     try {
       const found = await read();
       if (found !== undefined) return found;
     } catch (error) {
-      this.#settle(false, error);
+      this.#note(false, error);
       return 'unreadable';
     }
-    // Is the blob missing, or is the folder gone with everything in it? Only a new look tells.
+    // The blob may be missing, or the whole folder: only a new check tells them apart.
     return (await this.#isReadable(0)) ? 'missing' : 'unreadable';
   }
 
   async #isReadable(validity: number): Promise<boolean> {
     const now = performance.now();
-    if (this.#readable !== undefined && now - this.#looked < validity) return this.#readable;
+    if (this.#readable !== undefined && now - this.#checkedAt < validity) return this.#readable;
     try {
       await access(join(this.#path, 'blobs'), constants.R_OK | constants.X_OK);
-      return this.#settle(true);
+      return this.#note(true);
     } catch (error) {
-      return this.#settle(false, error);
+      return this.#note(false, error);
     }
   }
 
-  #settle(readable: boolean, error?: unknown): boolean {
+  #note(readable: boolean, error?: unknown): boolean {
     const path = this.#path;
     if (!readable && this.#readable !== false) {
       this.#logger.warn(
@@ -71,8 +71,8 @@ export class ContentFolder {
       this.#logger.info({ path }, 'content folder readable again');
     }
     this.#readable = readable;
-    // containerd makes the folder for its first blob: what is not there may be there the next moment.
-    this.#looked = isMissing(error) ? -Infinity : performance.now();
+    // containerd creates the folder with its first blob, so a missing folder is checked again each time.
+    this.#checkedAt = isMissing(error) ? -Infinity : performance.now();
     return readable;
   }
 }

@@ -10,7 +10,7 @@ import {
 import type { Envelope } from '../../../proto/generated/containerd/types/event.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
 
-/** What an event says. */
+/** An event of containerd that concerns the store. */
 export type ContainerdEvent =
   | { readonly kind: 'image-set' | 'image-deleted'; readonly name: string }
   | { readonly kind: 'blob-added'; readonly digest: Digest; readonly size: number }
@@ -39,7 +39,7 @@ export function eventFilters(namespace: string): string[] {
 }
 
 /**
- * Decodes an event by its topic; `undefined` for topics and digests that mean nothing here.
+ * Decodes an event by its topic; `undefined` for other topics, and for digests that are not well-formed.
  *
  * @throws when the payload is malformed
  */

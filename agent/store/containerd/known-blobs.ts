@@ -1,8 +1,9 @@
 import type { Digest } from '../../oci/digest.ts';
+import { BoundedMap } from '../../timing/bounded-map.ts';
 
 /** A listing under way, see {@link KnownBlobs.beginListing}. */
 export interface Listing {
-  /** Everything was listed: what was not among it is forgotten. Not to be called for a part of it. */
+  /** Forgets the blobs that were not listed. To be called only when all were listed. */
   complete(): void;
 }
 
@@ -15,36 +16,32 @@ interface Entry {
 
 /**
  * Blobs that are known to belong to our namespace, with their lengths. containerd keeps the blobs of all
- * namespaces in one folder, so a file alone does not prove that a blob is ours, and asking for each would cost
- * a call. Bounded: the entry that was confirmed longest ago makes way.
+ * namespaces in one folder, so a file alone does not prove that a blob is ours, and a call for each would be slow.
+ * Beyond the limit the entry that was confirmed longest ago is dropped.
  */
 export class KnownBlobs {
-  readonly #limit: number;
-  readonly #entries = new Map<Digest, Entry>();
+  readonly #entries: BoundedMap<Digest, Entry>;
   #listing = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** @param max entries */
+  constructor(max: number) {
+    this.#entries = new BoundedMap(max);
   }
 
-  /** Length in bytes, or `undefined` when it is not known whether the blob is ours. */
+  /** Length in bytes; `undefined` when the blob is not known to be ours. */
   size(digest: Digest): number | undefined {
     return this.#entries.get(digest)?.size;
   }
 
-  /** When it was committed to the namespace, in milliseconds since 1970, or `undefined` when that is not known. */
+  /** When it was committed to the namespace, in milliseconds since 1970; `undefined` when that is not known. */
   committedAt(digest: Digest): number | undefined {
     return this.#entries.get(digest)?.committedAt;
   }
 
-  /** containerd said just now that the blob is ours. */
+  /** Adds a blob that containerd has just confirmed to be ours. */
   add(digest: Digest, size: number, committedAt?: Date): void {
-    this.#entries.delete(digest);
     const entry = { size, committedAt: committedAt?.getTime(), listing: this.#listing };
     this.#entries.set(digest, entry);
-    if (this.#entries.size <= this.#limit) return;
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
   }
 
   /** @returns whether it was known */
@@ -52,14 +49,14 @@ export class KnownBlobs {
     return this.#entries.delete(digest);
   }
 
-  /** To be called before listing; `add` whatever is listed. */
+  /** To be called before all blobs are listed. Each listed blob is then given to `add`. */
   beginListing(): Listing {
     this.#listing += 1;
     const began = this.#listing;
     return {
       complete: () => {
-        // What was confirmed since the listing began stays: it may have come too late to be listed.
-        for (const [digest, { listing }] of this.#entries) {
+        // An entry confirmed since the listing began stays: its blob may be too new to be listed.
+        for (const [digest, { listing }] of this.#entries.entries()) {
           if (listing < began) this.#entries.delete(digest);
         }
       },

@@ -7,12 +7,12 @@ import type { OpenBlob, StoredBlob } from '../content-store.ts';
 import { RangeOnce } from '../range-once.ts';
 import type { ContainerdClient } from './client.ts';
 
-/** Bytes that wait for a slow reader before containerd is told to pause. */
+/** Bytes that are buffered for a slow reader before reading from containerd pauses. */
 const HIGH_WATER_MARK = 1024 * 1024;
 
 /**
- * A blob whose bytes come through `Content.Read`. containerd opens the file when the first of them is asked for:
- * a blob that is deleted between opening it here and reading is gone.
+ * A blob whose bytes come through `Content.Read`. containerd opens the file at the first read, so a blob that is
+ * deleted before that cannot be read any more.
  */
 export class RemoteBlob implements OpenBlob {
   readonly digest: Digest;
@@ -42,22 +42,22 @@ export class RemoteBlob implements OpenBlob {
 }
 
 /**
- * One `Content.Read` call. `Readable.from` would not do: destroying it waits for the message that the call is
- * waiting for, however long that takes, before anything else is told.
+ * One `Content.Read` call. Not `Readable.from`, whose destruction waits for the next message of the call, however
+ * long that takes.
  */
 class RemoteRange extends Readable {
-  readonly #pieces: AsyncGenerator<Buffer, void, undefined>;
+  readonly #chunks: AsyncGenerator<Buffer, void, undefined>;
   readonly #cancel = new AbortController();
   #left: number;
 
   constructor(client: ContainerdClient, digest: Digest, range: ByteRange) {
     super({ highWaterMark: HIGH_WATER_MARK });
     this.#left = rangeLength(range);
-    this.#pieces = client.read(digest, range, this.#cancel.signal);
+    this.#chunks = client.read(digest, range, this.#cancel.signal);
   }
 
   override _read(): void {
-    // Asked for no bytes, containerd would send all there are.
+    // To a read of 0 bytes containerd would send the whole blob.
     if (this.#left === 0) this.push(null);
     else void this.#next();
   }
@@ -69,14 +69,14 @@ class RemoteRange extends Readable {
 
   async #next(): Promise<void> {
     try {
-      const piece = await this.#pieces.next();
+      const chunk = await this.#chunks.next();
       if (this.destroyed) return;
-      if (piece.done === true) throw new Error(`containerd ended ${this.#left} bytes too early`);
-      this.#left -= piece.value.length;
-      if (this.#left < 0) throw new Error('containerd sent more than was asked for');
-      // An empty message must not be pushed: a stream takes that for nothing and asks no further.
-      if (piece.value.length === 0) await this.#next();
-      else this.push(piece.value);
+      if (chunk.done === true) throw new Error(`containerd ended ${this.#left} bytes too early`);
+      this.#left -= chunk.value.length;
+      if (this.#left < 0) throw new Error('containerd sent more bytes than requested');
+      // An empty chunk must not be pushed: the stream would not read on.
+      if (chunk.value.length === 0) await this.#next();
+      else this.push(chunk.value);
     } catch (error) {
       this.destroy(error instanceof Error ? error : new Error('Reading failed', { cause: error }));
     }

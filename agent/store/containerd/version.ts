@@ -1,6 +1,6 @@
 /**
- * Whether containerd of this version publishes `/content/create`, as it does from 2.1. A version that cannot be
- * understood, a development build for instance, counts as one that does not: that costs polling at most.
+ * Whether this version of containerd publishes `/content/create` events, as 2.1 and later do. A version that cannot be
+ * parsed, such as a development build, counts as older: that costs polling at most.
  */
 export function publishesContentEvents(version: string): boolean {
   const match = /^v?(\d+)\.(\d+)\./.exec(version);

@@ -10,16 +10,16 @@ import { unlessMissing } from '../../errors/system-error.ts';
 
 export type Images = ReadonlyMap<string, StoredImage>;
 
-/** Largest `index.json` that is read, in bytes. */
+/** Bytes of an `index.json`; a larger one is not read. */
 const MAX_INDEX = 16 * 1024 * 1024;
 
 /**
- * Two writes within one tick of the file system's clock leave the same time behind. So long after a
- * file's time, in milliseconds, that cannot be: only then does an unchanged time prove unchanged content.
+ * Milliseconds after which an unchanged time of a file proves unchanged content. Two writes within one tick of the file
+ * system's clock leave the same time.
  */
-const SETTLED = 2_000;
+const SETTLED_MS = 2_000;
 
-/** Annotations that name an image, the first that is present counts; containerd's holds a full reference. */
+/** Annotations that name an image. The first that is present counts; containerd's has a full reference. */
 const NAMES = ['io.containerd.image.name', 'org.opencontainers.image.ref.name'];
 
 /**
@@ -39,16 +39,16 @@ export class ImageIndex {
     this.#logger = logger;
   }
 
-  /** Whether the file could not be understood when last read: it is being written, or damaged. */
+  /** Whether the file could not be parsed when it was last read: it is being written, or damaged. */
   get broken(): boolean {
     return this.#broken;
   }
 
   /**
-   * Reads the file when it may have changed. A file that cannot be understood, half-written for instance,
-   * leaves what was there before; without a file there are no images.
+   * Reads the file when it may have changed. The images stay as they were while it cannot be parsed, for instance
+   * while it is being written. Without a file there are no images.
    *
-   * @throws what the file system says, when the file is there but cannot be read
+   * @throws Error of the file system when the file exists but cannot be read
    */
   async load(): Promise<Images> {
     const file = await unlessMissing(open(this.#path, 'r'));
@@ -65,7 +65,7 @@ export class ImageIndex {
       const now = Date.now();
       const text = stats.size > MAX_INDEX ? undefined : await file.readFile('utf8');
       this.#take(text);
-      this.#seen = now - Number(stats.ctimeMs) > SETTLED ? version : undefined;
+      this.#seen = now - Number(stats.ctimeMs) > SETTLED_MS ? version : undefined;
     } finally {
       await file.close();
     }
@@ -78,28 +78,28 @@ export class ImageIndex {
       this.#images = parseImageIndex(text);
       this.#broken = false;
     } catch (error) {
-      // Once until it is understood again: a writer that is slow or busy leaves many versions behind.
+      // Once until it can be parsed again: a slow writer leaves many versions.
       if (this.#broken) return;
       this.#broken = true;
       this.#logger.warn(
         { err: error, path: this.#path },
-        'index.json not understood, kept as before',
+        'index.json cannot be parsed, its images stay as they were',
       );
     }
   }
 }
 
 /**
- * Tells one version of a file from another, as far as the file system's clock allows. By the time of change,
- * which nobody can set: the time of modification is the same in all files of a reproducible archive.
+ * Identifies a version of a file, as far as the file system's clock allows. By the change time, which cannot be set:
+ * all files of a reproducible archive have the same modification time.
  */
 function versionOf(stats: BigIntStats): string {
   return `${stats.ino}:${stats.size}:${stats.ctimeNs}`;
 }
 
 /**
- * Names and targets in the text of an `index.json`. Entries without a name or a sound descriptor are passed
- * over, and of two with the same name the later one counts.
+ * Parses the names and targets of an `index.json`. Entries without a name or a valid descriptor are ignored. Of two
+ * with the same name the later one counts.
  *
  * @throws SyntaxError, or TypeError when it is not an index
  */

@@ -23,26 +23,26 @@ export interface LayoutFeedInit {
   readonly comparisonInterval: number;
 }
 
-/** Writers touch `index.json` several times in a row; this many milliseconds later they are often done. */
-const SETTLE = 20;
-/** Milliseconds between the end of a folder of blobs and the look whether the rest is still there. */
-const LOSS = 100;
-/** As in `image-index.ts`: a time this fresh does not prove that nothing changed after it. Milliseconds. */
-const FRESH = 2_000;
-/** Most files that are looked at at a time; when more change at once, everything is listed instead. */
-const MAX_LOOKS = 1_024;
+/** Milliseconds between a write of `index.json` and reading it. Writers often write several times in a row. */
+const SETTLE_MS = 20;
+/** Milliseconds between the removal of a folder of blobs and the check whether the layout still exists. */
+const LOSS_MS = 100;
+/** Milliseconds for which a file's time does not prove that nothing changed after it, as in `image-index.ts`. */
+const FRESH_MS = 2_000;
+/** Files that are examined at the same time. When more change at once, everything is listed instead. */
+const MAX_EXAMINED = 1_024;
 
-/** Finds out what changes in an OCI image layout, and tells the hub. */
+/** Finds the changes in an OCI image layout, and publishes them to the hub. */
 export class LayoutFeed {
   readonly #init: LayoutFeedInit;
   readonly #index = new Wakeup();
   readonly #blobsGone = new Wakeup();
   readonly #root: FolderWatch;
   readonly #blobs: readonly FolderWatch[];
-  #told: Images = new Map();
+  #published: Images = new Map();
   #arrived = false;
   #waiting = false;
-  #looking = 0;
+  #examining = 0;
 
   constructor(init: LayoutFeedInit) {
     this.#init = init;
@@ -71,7 +71,7 @@ export class LayoutFeed {
           logger,
           onEntry: (name) => {
             const digest = parseDigest(`${algorithm}:${name}`);
-            if (digest !== undefined) void this.#lookAt(digest);
+            if (digest !== undefined) void this.#examine(digest);
           },
           onUp: () => {
             hub.publish({ kind: 'relist' });
@@ -104,7 +104,7 @@ export class LayoutFeed {
       if (signal.aborted) return;
       const arrived = this.#arrived;
       this.#arrived = false;
-      if (!arrived) await pause(SETTLE, signal);
+      if (!arrived) await pause(SETTLE_MS, signal);
       const understood = await this.#readIndex(arrived);
       if (understood) backoff.reset();
       else {
@@ -115,65 +115,65 @@ export class LayoutFeed {
     }
   }
 
-  /** Asks for a relist when a folder of blobs went; when all went with it, their return means a relist. */
+  /** Publishes `relist` when a folder of blobs was removed but the layout was not. Its return means a relist anyway. */
   async #followLoss(signal: AbortSignal): Promise<void> {
     const { root, hub } = this.#init;
     for (;;) {
       await this.#blobsGone.wait(signal);
-      // Whoever removes everything removes the folders of blobs first.
-      await pause(LOSS, signal);
+      // When the whole layout is removed, the folders of blobs go first.
+      await pause(LOSS_MS, signal);
       if (signal.aborted) return;
       const found = await stat(root).catch(() => undefined);
       if (found !== undefined) hub.publish({ kind: 'relist' });
     }
   }
 
-  /** Tells what `index.json` says now that it did not say before; `false` when it has to be tried again. */
+  /** Publishes the changes of `index.json`; `false` when it has to be read again. */
   async #readIndex(arrived: boolean): Promise<boolean> {
     const { index, hub, logger, root } = this.#init;
-    const before = this.#told;
+    const before = this.#published;
     try {
-      this.#told = await index.load();
+      this.#published = await index.load();
     } catch (error) {
       logger.debug({ err: error }, 'index.json cannot be read');
       if (arrived) this.#arrived = true;
       return false;
     }
     if (arrived) {
-      // Only now, so that whatever consumers list from here on is compared with something older.
+      // Only now, so that the images which consumers list are compared with older ones.
       if (this.#waiting) logger.info({ path: root }, 'image layout is there');
       this.#waiting = false;
       hub.reached();
     }
-    for (const [name, { target }] of this.#told) {
+    for (const [name, { target }] of this.#published) {
       const old = before.get(name)?.target;
       const same = old?.digest === target.digest && old.mediaType === target.mediaType;
       if (!same) hub.publish({ kind: 'image-set', name });
     }
     for (const name of before.keys()) {
-      if (!this.#told.has(name)) hub.publish({ kind: 'image-deleted', name });
+      if (!this.#published.has(name)) hub.publish({ kind: 'image-deleted', name });
     }
     return !index.broken;
   }
 
-  async #lookAt(digest: Digest): Promise<void> {
+  async #examine(digest: Digest): Promise<void> {
     const { root, hub, logger } = this.#init;
-    if (this.#looking >= MAX_LOOKS) {
+    if (this.#examining >= MAX_EXAMINED) {
       hub.publish({ kind: 'relist' });
       return;
     }
-    this.#looking += 1;
+    this.#examining += 1;
     try {
       const size = await blobFileSize(root, digest);
       hub.publish({ kind: size === undefined ? 'blob-deleted' : 'blob-added', digest });
     } catch (error) {
-      logger.debug({ err: error, digest }, 'blob cannot be looked at');
+      logger.debug({ err: error, digest }, 'blob cannot be examined');
     } finally {
-      this.#looking -= 1;
+      this.#examining -= 1;
     }
   }
 
-  /** Asks for a relist when a folder or `index.json` was changed since the last look, for the watch may have missed it. */
+  /** Publishes `relist` when a folder or `index.json` changed since the last check, as the watch may have missed it. */
   async #compare(signal: AbortSignal): Promise<void> {
     const { comparisonInterval, hub } = this.#init;
     let before = await this.#times();
@@ -189,7 +189,7 @@ export class LayoutFeed {
     }
   }
 
-  /** When the layout was last changed; never the same twice when that was a moment ago. */
+  /** Identifies the state of the layout. Each result is different within {@link FRESH_MS} of a change. */
   async #times(): Promise<string> {
     const { root, algorithms } = this.#init;
     const paths = ['index.json', ...algorithms.map((algorithm) => join('blobs', algorithm))];
@@ -197,7 +197,7 @@ export class LayoutFeed {
     const times = paths.map(async (path) => {
       const found = await stat(join(root, path)).catch(() => undefined);
       if (found === undefined) return '';
-      return `${found.ino}:${found.ctimeMs}${now - found.ctimeMs < FRESH ? `:${now}` : ''}`;
+      return `${found.ino}:${found.ctimeMs}${now - found.ctimeMs < FRESH_MS ? `:${now}` : ''}`;
     });
     return (await Promise.all(times)).join(' ');
   }

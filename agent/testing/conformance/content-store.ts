@@ -6,14 +6,14 @@ import { describe, it } from 'node:test';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
 import type { ContentStore, StoredBlob } from '../../store/content-store.ts';
-import { StoreFollower } from '../store-follower.ts';
+import { changeTests, putManifest } from './content-store-changes.ts';
 
-/** A store under test, and the hands that change what is in it. */
+/** A store under test, with functions that change its content. */
 export interface StoreUnderTest extends AsyncDisposable {
   readonly store: ContentStore;
   putBlob(bytes: Buffer): Promise<Digest>;
   deleteBlob(digest: Digest): Promise<void>;
-  /** Creates the record or points it elsewhere. */
+  /** Creates or updates the image record. */
   putImage(name: string, target: Descriptor): Promise<void>;
   deleteImage(name: string): Promise<void>;
 }
@@ -23,10 +23,10 @@ export interface ConformanceOptions {
   readonly outlivesDeletion?: boolean;
 }
 
-/** Longest that anything is waited for, in milliseconds; far more than it ever takes. */
-const PATIENCE = 30_000;
+/** Milliseconds for all tests of a store; far more than they take. */
+const TIMEOUT = 120_000;
 
-/** A digest that no test puts anywhere. */
+/** A digest of which no store has a blob. */
 export const ABSENT = digestOf(Buffer.from('never stored'));
 
 /**
@@ -39,7 +39,7 @@ export function contentStoreConformance(
   factory: () => Promise<StoreUnderTest>,
   options: ConformanceOptions = {},
 ): void {
-  describe(`${name}: content store conformance`, { timeout: 4 * PATIENCE }, () => {
+  describe(`${name}: content store conformance`, { timeout: TIMEOUT }, () => {
     describe('images', () => {
       imageTests(factory);
     });
@@ -153,7 +153,7 @@ function openBlobTests(
     });
   }
 
-  it('refuses intervals outside the blob, and a second stream', async () => {
+  it('refuses ranges outside the blob, and a second stream', async () => {
     await using test = await factory();
     await using blob = await opened(test, await test.putBlob(Buffer.from('0123456789')));
     for (const [start, end] of [
@@ -219,80 +219,6 @@ function openBlobTests(
     await test.deleteBlob(digest);
     assert.ok((await buffer(blob.stream({ start: 0, end: last }))).equals(bytes));
   });
-}
-
-function changeTests(factory: () => Promise<StoreUnderTest>): void {
-  const name = 'docker.io/library/demo:1.0';
-
-  it('begins with relist and ends when aborted', async () => {
-    await using test = await factory();
-    const stop = new AbortController();
-    const kinds: string[] = [];
-    for await (const change of test.store.changes(stop.signal)) {
-      kinds.push(change.kind);
-      stop.abort();
-    }
-    assert.deepEqual(kinds, ['relist']);
-    for await (const change of test.store.changes(AbortSignal.abort())) assert.fail(change.kind);
-  });
-
-  it('tells blobs that come and go', async () => {
-    await using test = await factory();
-    await using follower = new StoreFollower(test.store, PATIENCE);
-    await follower.settled();
-    const digest = await test.putBlob(randomBytes(100));
-    await follower.until(() => follower.blobs.has(digest), 'the blob is there');
-    await test.deleteBlob(digest);
-    await follower.until(() => !follower.blobs.has(digest), 'the blob is gone');
-    const again = await test.putBlob(randomBytes(100));
-    await follower.until(() => follower.blobs.has(again), 'another blob is there');
-  });
-
-  it('tells images that come, move and go', async () => {
-    await using test = await factory();
-    await using follower = new StoreFollower(test.store, PATIENCE);
-    await follower.settled();
-    const first = await putManifest(test, '1');
-    const second = await putManifest(test, '2');
-    await test.putImage(name, first);
-    await follower.until(() => follower.images.get(name) === first.digest, 'the image is there');
-    await test.putImage(name, second);
-    await follower.until(() => follower.images.get(name) === second.digest, 'the image moved');
-    await test.deleteImage(name);
-    await follower.until(() => !follower.images.has(name), 'the image is gone');
-  });
-
-  it('tells every consumer, the late one too', async () => {
-    await using test = await factory();
-    await using first = new StoreFollower(test.store, PATIENCE);
-    await first.settled();
-    const early = await test.putBlob(randomBytes(100));
-    await first.until(() => first.blobs.has(early), 'the first consumer sees the early blob');
-    await using second = new StoreFollower(test.store, PATIENCE);
-    await second.until(() => second.blobs.has(early), 'the second consumer sees the early blob');
-    const late = await test.putBlob(randomBytes(100));
-    for (const each of [first, second]) {
-      await each.until(() => each.blobs.has(late), 'both consumers see the late blob');
-    }
-  });
-
-  it('loses nothing when much changes at once', async () => {
-    await using test = await factory();
-    await using follower = new StoreFollower(test.store, PATIENCE);
-    await follower.settled();
-    const digests = await Promise.all(
-      Array.from({ length: 200 }, async (_, index) => await test.putBlob(Buffer.from(`${index}`))),
-    );
-    await follower.until(() => digests.every((each) => follower.blobs.has(each)), 'all are seen');
-    await Promise.all(digests.slice(0, 100).map((each) => test.deleteBlob(each)));
-    await follower.until(() => follower.blobs.size === 100, 'half of them are gone');
-  });
-}
-
-async function putManifest(test: StoreUnderTest, content: string): Promise<Descriptor> {
-  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, annotations: { content } }));
-  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
-  return { mediaType, digest: await test.putBlob(bytes), size: bytes.length };
 }
 
 async function opened(
