@@ -6,10 +6,10 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Provider } from '../routing/router.ts';
 import { Deadline } from '../timing/deadline.ts';
 
-/** One thing that has to be in order for the node to be ready. */
+/** One condition of readiness. */
 export interface ReadinessCheck {
   readonly ok: boolean;
-  /** Why not, or what is worth knowing although it is. */
+  /** Why the condition does not hold, or a remark although it does. */
   readonly reason?: string;
 }
 
@@ -30,19 +30,19 @@ export interface DebugSources {
 }
 
 /**
- * What an {@link AdminHandler} answers with. Each is a function that is called for each request, because the listener is
- * open before the parts are made that the answers come from.
+ * The answers of an {@link AdminHandler}. Its functions are called for each request, because the listener opens before
+ * the parts exist that they ask.
  */
 export interface AdminHandlerComponents {
   readonly metrics: Metrics;
   readonly readiness: () => Readiness;
   /** Brings gauges up to date before they are read. Default: there are none to update. */
   readonly refresh?: () => void;
-  /** Gives what is served below `/debug/`: `undefined`, the default, for nothing, or not yet. */
+  /** Gives the sources of `/debug/`. Default: `undefined`, at which all of `/debug/` is answered with 404. */
   readonly debug?: () => DebugSources | undefined;
 }
 
-/** Longest key that is looked up, in characters: the longest name with its tag. */
+/** Longest key of a look-up, in characters: the longest name with its tag. */
 const MAX_KEY = 384;
 /** Look-ups for `/debug/providers` at once; further ones are refused. */
 const MAX_LOOKUPS = 4;
@@ -53,7 +53,7 @@ const MAX_PROVIDERS = 50;
 
 const READ = ['GET', 'HEAD'];
 
-/** Answers a request, whose query is given, and names the label that counts it. */
+/** Answers a request, and returns the label `handler` that counts it. */
 type Endpoint = (res: ServerResponse, query: URLSearchParams) => string | Promise<string>;
 
 /** Answers `/livez`, `/readyz`, `/metrics` and what is below `/debug/` on `--metrics-addr`. */
@@ -107,7 +107,7 @@ export class AdminHandler {
     return 'metrics';
   }
 
-  /** An endpoint that exists while there is something to debug. */
+  /** An endpoint that is answered with 404 while there are no debug sources. */
   #debugging(
     answer: (
       res: ServerResponse,

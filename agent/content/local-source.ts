@@ -18,7 +18,6 @@ import { LocalBlob } from './local-blob.ts';
 import { ManifestCache, type CachedManifest } from './manifest-cache.ts';
 import { SingleFlightReads } from './single-flight-reads.ts';
 
-/** Collaborators of a {@link LocalSource}. */
 export interface LocalSourceComponents {
   readonly store: ContentStore;
   /** The way of large blobs within the kernel. Default: they go as streams. */

@@ -2,7 +2,6 @@ import { contentPath, type ContentRequest } from '../oci/content-request.ts';
 import { JoinedCalls } from '../timing/joined-calls.ts';
 import type { Content, ContentSource } from './content-source.ts';
 
-/** Collaborators of a {@link SingleFlightSource}. */
 export interface SingleFlightSourceComponents {
   /** What is fetched from. */
   readonly source: ContentSource;

@@ -42,7 +42,7 @@ export function ownConnection(res: ServerResponse): Socket | undefined {
   return toHttp2(res) === undefined ? res.req.socket : undefined;
 }
 
-/** Bytes of the body of a response by HTTP/2; `undefined` by HTTP/1.1, where the connection counts them. */
+/** Bytes of the body of a response by HTTP/2; `undefined` by HTTP/1.1, where the socket counts them. */
 export function streamBytes(res: ServerResponse): number | undefined {
   return toHttp2(res)?.bytesWritten;
 }

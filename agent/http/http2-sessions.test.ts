@@ -38,7 +38,7 @@ class Client implements Disposable {
     return this.session.request(headers, { endStream }).on('error', () => undefined);
   }
 
-  /** Status, headers, and the body until it ends in whatever way. */
+  /** Headers with the status, and the body up to its end or failure. */
   async get(headers: OutgoingHttpHeaders): Promise<{ headers: IncomingHttpHeaders; body: Buffer }> {
     const stream = this.ask(headers);
     const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders];
@@ -53,7 +53,7 @@ class Client implements Disposable {
   }
 }
 
-/** Resolves when the stream is over, however that came. */
+/** Resolves when the stream has closed, also after a failure. */
 function closedOf(stream: ClientHttp2Stream): Promise<void> {
   return new Promise((resolve) => {
     if (stream.destroyed) resolve();
@@ -138,7 +138,7 @@ describe('Http2Sessions', { skip: noOpenssl, timeout: 120_000 }, () => {
       frames.reduce((sum, it) => sum + it, 0),
       1000,
     );
-    // A client of nghttp2 finds the length wrong by itself; what the server sends is no reset.
+    // The client's nghttp2 may report the wrong length as an error. The server sends no reset.
     assert.ok(
       [constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_PROTOCOL_ERROR].includes(broken.rstCode),
     );
@@ -219,7 +219,7 @@ describe('Http2Sessions', { skip: noOpenssl, timeout: 120_000 }, () => {
     await using listener = await listen(async () => {
       running += 1;
       max = Math.max(max, running);
-      // A handler that is slow to notice, as one that waits for its disk.
+      // A handler that notices late, such as one that waits for its disk.
       await once(ending.signal, 'abort');
       running -= 1;
     });
@@ -229,7 +229,7 @@ describe('Http2Sessions', { skip: noOpenssl, timeout: 120_000 }, () => {
     while (!client.session.destroyed) {
       const begun = running;
       const streams = Array.from({ length: 50 }, () => client.ask({ ':path': '/' }));
-      // Else they would be gone before anything was begun for them.
+      // Otherwise the streams would be reset before their handlers begin.
       await eventually(() => {
         assert.ok(running >= begun + 50 || client.session.destroyed);
       });

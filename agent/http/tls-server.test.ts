@@ -50,7 +50,7 @@ describe('createTlsServer', { skip: noOpenssl }, () => {
     return node;
   }
 
-  /** A connection by TLS, and the protocol that was agreed on; rejects when there is none. */
+  /** A connection whose TLS handshake is done; rejects when the handshake fails. */
   async function shake(origin: string, options: ConnectionOptions = {}): Promise<TLSSocket> {
     const { hostname, port } = new URL(origin);
     const host = hostname.replace(/^\[|\]$/g, '');
@@ -119,7 +119,7 @@ describe('createTlsServer', { skip: noOpenssl }, () => {
     await eventually(() => {
       assert.deepEqual(reasons.splice(0), ['client-certificate']);
     });
-    // Node.js would end the connection without a word.
+    // Node.js would close the connection without an alert.
     const { port } = new URL(node.origin);
     const distrusting = promisify(execFile)('openssl', [
       ...['s_client', '-connect', `127.0.0.1:${port}`, '-CAfile', strangers.ca],

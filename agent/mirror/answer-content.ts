@@ -23,7 +23,6 @@ export interface Exchange {
   readonly signal: AbortSignal;
 }
 
-/** Collaborators of {@link answerContent}. */
 export interface AnswerComponents {
   readonly uploads: PeerUploads;
   readonly metrics: Metrics;

@@ -32,7 +32,6 @@ export interface MirrorSources {
   readonly remote: readonly ContentSource[];
 }
 
-/** Collaborators of a {@link MirrorHandler}. */
 export interface MirrorHandlerComponents {
   readonly sources: MirrorSources;
   readonly policy: SharePolicy;
@@ -197,13 +196,13 @@ export class MirrorHandler {
         onContent(content);
         if (await answerContent(content, exchange, this.#answering)) return true;
       } catch (error) {
-        // At once: until the file is closed the client may have left, and the failure of the disk would not be logged.
+        // Before the file is closed: the client may leave meanwhile, and the failure would not be logged then.
         this.#fail(error, exchange);
         return true;
       }
     }
     if (unavailable === undefined) return false;
-    // At 404 a peer would take our record in the DHT for wrong and forget it.
+    // After 404 a peer would drop the provider record of this node.
     if (fromPeer) {
       const detail = 'the content cannot be read at present';
       throw new OciError('UNAVAILABLE', detail, { cause: unavailable });

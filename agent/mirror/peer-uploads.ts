@@ -18,7 +18,6 @@ const RETRY_AFTER_SECONDS = 1;
 /** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verify-body.ts`. */
 const MIN_RATE = 512 * 1024;
 
-/** Collaborators of {@link PeerUploads}. */
 export interface PeerUploadsComponents {
   readonly metrics: Metrics;
   /** Peer IDs of other holders of the digest, as far as they are known without a look-up. */

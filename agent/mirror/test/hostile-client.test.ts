@@ -168,7 +168,7 @@ function toText({ method, target, version, headers, eol, body }: Shape): string 
 const get = (path: string, ...headers: string[]): string =>
   `${[`GET ${path} HTTP/1.1`, 'host: mirror', ...headers].join('\r\n')}\r\n\r\n`;
 
-/** Every answer is content as it should be, or an error in the form of the specification. */
+/** Asserts that each answer is the right content, or an error in the form of the specification. */
 function assertAnswers(responses: readonly RawResponse[]): void {
   for (const { status, headers, body } of responses) {
     assert.ok(STATUSES.has(status), `status ${status}`);
@@ -193,7 +193,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
   };
   before(async () => {
     process.on('unhandledRejection', onRejection);
-    // A handshake falls under it too, and many at once take their time.
+    // It bounds the handshake too, and many handshakes at once take long.
     const headTimeout = testTls === undefined ? 300 : 3_000;
     node = await startMirror({ listener: { headTimeout, connectionsPerAddress: 200 } });
     putImage(node.store, image, NAME);
@@ -204,7 +204,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
     assert.deepEqual(rejections, []);
   });
 
-  /** The mirror answers others as if nothing were. */
+  /** Asserts that the mirror still answers other clients. */
   async function assertServes(): Promise<void> {
     const response = await fetch(`${node.origin}/v2/team/app/blobs/${layer}`);
     assert.equal(response.status, 200);
@@ -382,7 +382,7 @@ describe('a hostile client', { timeout: 240_000 }, () => {
   });
 
   it('cannot open more connections than the bound, which are free again when it leaves', async () => {
-    // A node of its own: connections of the tests before may still be open to the other.
+    // Another node, because connections of earlier tests may still be open to the first one.
     await using alone = await startMirror({ listener: { connectionsPerAddress: 50 } });
     const sockets: Socket[] = [];
     for (let index = 0; index < 50; index++) {

@@ -11,9 +11,9 @@ import { sha256 } from '../../testing/image.ts';
 import { connectTo, exchange, received } from '../../testing/raw-http.ts';
 
 const BLOB_BYTES = 64 * 1024 * 1024;
-/** Connections at once of each kind; all from one address, as many as that may have. */
+/** Connections at once of each kind. All come from one address, which may have as many. */
 const CROWD = 300;
-/** Far below what these connections would cost if each held what it is sent: 300 MiB. */
+/** Much less than the 300 MiB that these connections would take if each buffered what it receives. */
 const MAX_GROWTH = 100 * 1024 * 1024;
 
 async function memoryOf(pid: number): Promise<number> {

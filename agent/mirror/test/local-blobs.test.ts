@@ -24,7 +24,7 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-/** Resolves once no more descriptors are open than there were. */
+/** Resolves when no more descriptors are open than before. */
 async function noneLeft(before: number): Promise<void> {
   await eventually(() => {
     assert.ok(descriptors() <= before, `${descriptors()} descriptors, before ${before}`);
@@ -41,7 +41,7 @@ async function ask(mirror: DiskMirror, ...digests: Digest[]): Promise<Socket> {
   return socket;
 }
 
-/** Reads answers off a connection until it has bodies of these lengths. */
+/** Reads answers from a connection until it has bodies of these lengths. */
 async function bodies(socket: Socket, ...lengths: number[]): Promise<Buffer[]> {
   const min = lengths.reduce((sum, length) => sum + length);
   const chunks: Buffer[] = [];
@@ -183,7 +183,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       const before = descriptors();
       const stalled = await Promise.all(Array.from({ length: 200 }, () => ask(mirror, digest)));
       await Promise.all(stalled.map((socket) => once(socket, 'readable')));
-      // Two ends of each connection, the file, and the number of the connection that is the transfer's own.
+      // For each client: two ends of the connection, the file, and a duplicate of the connection's descriptor.
       assert.ok(descriptors() - before <= 200 * 4 + 16, `${descriptors() - before}`);
       for (let turn = 0; turn < 3; turn += 1) {
         const response = await fetch(mirror.url(digest));
