@@ -7,7 +7,8 @@ import packageJson from '../package.json' with { type: 'json' };
 import { environmentName, type OptionTable } from '../agent/config/options.ts';
 import { SUBCOMMANDS } from '../agent/config/subcommands.ts';
 import { CHECKS } from '../agent/doctor/checks.ts';
-import { METRICS } from '../agent/metrics/table.ts';
+import { labelsOf, METRICS, type MetricRow } from '../agent/metrics/table.ts';
+import { undeclaredMatchers } from './monitoring/label-values.ts';
 
 const root = join(import.meta.dirname, '..');
 const pages = globSync('{*.md,docs/*.md,charts/{,*/}*.md}', { cwd: root });
@@ -97,6 +98,26 @@ describe('the documentation', () => {
     for (const name of names) assert.match(read('docs/METRICS.md'), new RegExp(`\`${name}\``));
   });
 
+  it('lists the labels of each metric in METRICS.md, and all values of the closed ones', () => {
+    const documented = Object.fromEntries(
+      read('docs/METRICS.md')
+        .split('\n')
+        .filter((line) => line.startsWith('| `'))
+        .map((line) => {
+          const [, name = '', , , labels = ''] = line.split('|').map((cell) => cell.trim());
+          return [name.replaceAll('`', ''), parseLabels(labels)];
+        }),
+    );
+    const declared = Object.fromEntries(
+      Object.entries<MetricRow>(METRICS).map(([name, row]) => [name, closedLabels(row)]),
+    );
+    assert.deepEqual(documented, declared, 'run scripts/generate-docs');
+  });
+
+  it('selects metrics only by labels and values that exist', () => {
+    assert.deepEqual(undeclaredMatchers(everything), []);
+  });
+
   it('has one section for each check of doctor', () => {
     const [, section = ''] = read('docs/TROUBLESHOOTING.md').split('## What `doctor` checks\n');
     const [checks = ''] = section.split('\n## ');
@@ -126,3 +147,28 @@ describe('the documentation', () => {
     assert.deepEqual(named.sort(), Object.keys(packageJson.dependencies).sort());
   });
 });
+
+/** The values of each closed label, by the name of the label; `open` for one that has others. */
+type LabelValues = Readonly<Record<string, readonly string[] | 'open'>>;
+
+function closedLabels(row: MetricRow): LabelValues {
+  return Object.fromEntries(
+    Object.entries(labelsOf(row)).map(([label, values]) => [
+      label,
+      typeof values === 'string' ? 'open' : Object.keys(values),
+    ]),
+  );
+}
+
+/** Reads a cell of METRICS.md: a line for each label, with each value in backticks and its meaning in brackets. */
+function parseLabels(cell: string): LabelValues {
+  const lines = cell === '' ? [] : cell.split('<br>');
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, label = '', text = ''] = /^\*\*`(\w+)`\*\*: (.*)$/.exec(line) ?? [];
+      const isClosed = /^`[^`]+`(?: \([^)]*\))?(?:, `[^`]+`(?: \([^)]*\))?)*$/.test(text);
+      const values = text.replaceAll(/ \([^)]*\)/g, '').matchAll(/`([^`]+)`/g);
+      return [label, isClosed ? Array.from(values, ([, value = '']) => value) : 'open'];
+    }),
+  );
+}

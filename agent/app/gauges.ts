@@ -40,10 +40,10 @@ export function refreshGauges(
   const { peers, advertisedKeys, records } = router.status();
   metrics.routingPeers.set(peers);
   metrics.advertisedKeys.set(advertisedKeys);
-  metrics.directoryRecords.set(records);
+  metrics.dhtRecords.set(records);
   const banned = transfer.blocklist.count();
-  metrics.bannedPeers.set({ from: 'everything' }, banned.everything);
-  metrics.bannedPeers.set({ from: 'content' }, banned.keys);
+  metrics.blockedPeers.set({ from: 'everything' }, banned.everything);
+  metrics.blockedPeers.set({ from: 'content' }, banned.keys);
 }
 
 /** Zero for no limit: Node then gives zero, the memory of the machine or a number beyond that of any machine. */

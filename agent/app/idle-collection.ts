@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { giveFreedMemoryBack } from '../native/malloc.ts';
+import { trimFreedMemory } from '../native/malloc.ts';
 import type { Part } from './lifecycle.ts';
 
 /** Time between two checks, in milliseconds. */
@@ -80,7 +80,7 @@ export class IdleCollection implements Part {
     this.#checksToSkip = Math.max(0, this.#checksToSkip - 1);
     if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + minGrowth) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
-    giveFreedMemoryBack();
+    trimFreedMemory();
     this.#bytesAfter = this.#memoryBytes();
     // The cost of the collection does not count as work.
     this.#lastCpuTime = this.#cpuTime();

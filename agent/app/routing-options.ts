@@ -90,18 +90,18 @@ export function countRouting(metrics: Metrics): Required<RoutingObserver> {
       metrics.lookupDuration.observe({ result }, seconds);
     },
     onProvide(records, bytes, seconds) {
-      metrics.placedRecords.inc(records);
-      metrics.placedBytes.inc(bytes);
-      metrics.placementDuration.observe(seconds);
+      metrics.providedRecords.inc(records);
+      metrics.providedBytes.inc(bytes);
+      metrics.provideDuration.observe(seconds);
     },
     onProvideFailure() {
-      metrics.placementFailures.inc();
+      metrics.provideFailures.inc();
     },
     onWithdrawal(records) {
       metrics.withdrawnRecords.inc(records);
     },
     onRefusal(reason) {
-      metrics.directoryRefusals.inc({ reason });
+      metrics.dhtRefusals.inc({ reason });
     },
   };
 }

@@ -55,9 +55,8 @@ export class HostsKeeper {
 
   /** Writes the files, and again whenever they differ, until `signal` is aborted. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { pollMs = 30_000, settleMs = 1_000 } = this.#init;
-    const { first, max } = this.#init.backoff ?? { first: 5_000, max: 60_000 };
-    const backoff = new Backoff({ first, most: max });
+    const { pollMs = 30_000, settleMs = 1_000, backoff: bounds } = this.#init;
+    const backoff = new Backoff(bounds ?? { first: 5_000, max: 60_000 });
     while (!isAborted(signal)) {
       // Watch before the check, so that no change in between is missed.
       const watcher = this.#watch();

@@ -10,10 +10,10 @@ import { instrument } from './instrument.ts';
 describe('instrument', () => {
   it('counts a request once its answer is sent, and with code 499 when the client has left before', async () => {
     const metrics = createMetrics();
-    const handler = instrument(metrics, 'test', async (req, res) => {
+    const handler = instrument(metrics, 'registry', async (req, res) => {
       if (req.url === '/slow') await delay(200);
       if (!res.destroyed) res.end(Buffer.alloc(1000));
-      return 'test';
+      return 'registry';
     });
     const listener = new HttpListener({ host: '127.0.0.1', port: 0 }, '--x', handler);
     const origin = `http://127.0.0.1:${await listener.start()}`;
@@ -21,10 +21,13 @@ describe('instrument', () => {
     await assert.rejects(fetch(`${origin}/slow`, { signal: AbortSignal.timeout(50) }));
     await eventually(async () => {
       const text = await metrics.registry.metrics();
-      assert.match(text, /duration_seconds_count\{handler="test",method="GET",code="200"\} 1/);
-      assert.match(text, /duration_seconds_count\{handler="test",method="GET",code="499"\} 1/);
-      assert.match(text, /response_size_bytes_sum\{handler="test",method="GET",code="200"\} 1[01]/);
-      assert.match(text, /http_requests_inflight\{handler="test"\} 0/);
+      assert.match(text, /duration_seconds_count\{handler="registry",method="GET",code="200"\} 1/);
+      assert.match(text, /duration_seconds_count\{handler="registry",method="GET",code="499"\} 1/);
+      assert.match(
+        text,
+        /response_size_bytes_sum\{handler="registry",method="GET",code="200"\} 1[01]/,
+      );
+      assert.match(text, /http_requests_inflight\{handler="registry"\} 0/);
     });
     await listener.stop(0);
   });

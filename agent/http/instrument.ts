@@ -1,4 +1,5 @@
 import type { Metrics } from '../metrics/metrics.ts';
+import type { LabelValue } from '../metrics/table.ts';
 import type { RequestHandler } from './http-listener.ts';
 import { ownConnection, protocolOf, streamBytes } from './http2-response.ts';
 import { movedBytes } from './moved-bytes.ts';
@@ -7,18 +8,20 @@ import { movedBytes } from './moved-bytes.ts';
 const CLIENT_LEFT = 499;
 
 /** A {@link RequestHandler} that resolves to the label `handler` under which the request is counted. */
-export type LabelledHandler = (...args: Parameters<RequestHandler>) => Promise<string>;
+export type LabelledHandler = (
+  ...args: Parameters<RequestHandler>
+) => Promise<LabelValue<'http_request_duration_seconds', 'handler'>>;
 
 /** Measures the requests of a listener, their time and the bytes of their answers, with Spegel's names and labels. */
 export function instrument(
   metrics: Metrics,
-  listener: string,
+  listener: LabelValue<'http_requests_inflight', 'handler'>,
   handler: LabelledHandler,
 ): RequestHandler {
   return async (req, res, signal) => {
     const start = performance.now();
     const protocol = protocolOf(req);
-    metrics.httpProtocols.inc({ handler: listener, protocol });
+    metrics.httpRequests.inc({ handler: listener, protocol });
     const connection = ownConnection(res);
     // The counter is the socket's, and includes earlier requests of the connection.
     const before = connection?.bytesWritten ?? 0;
@@ -39,6 +42,6 @@ export function instrument(
   };
 }
 
-function methodLabel(method: string | undefined): string {
+function methodLabel(method: string | undefined): 'GET' | 'HEAD' | 'other' {
   return method === 'GET' || method === 'HEAD' ? method : 'other';
 }

@@ -6,7 +6,7 @@ import { LateHandler } from './late-handler.ts';
 
 describe('LateHandler', () => {
   it('answers 503 UNAVAILABLE until it has a handler, and gives requests to that from then on', async (t) => {
-    const late = new LateHandler('early');
+    const late = new LateHandler('registry');
     const labels: string[] = [];
     const origin = await listen(t, async (...args) => {
       labels.push(await late.handle(...args));
@@ -17,9 +17,9 @@ describe('LateHandler', () => {
     assert.equal(errors[0]?.code, 'UNAVAILABLE');
     late.set((_req, res) => {
       res.end('made');
-      return Promise.resolve('made');
+      return Promise.resolve('mirror' as const);
     });
     assert.equal(await (await fetch(origin)).text(), 'made');
-    assert.deepEqual(labels, ['early', 'made']);
+    assert.deepEqual(labels, ['registry', 'mirror']);
   });
 });

@@ -2,16 +2,19 @@ import { OciError } from '../oci/errors.ts';
 import { writeError } from './error-answer.ts';
 import type { LabelledHandler } from './instrument.ts';
 
+/** The label of a request, see {@link LabelledHandler}. */
+type Label = Awaited<ReturnType<LabelledHandler>>;
+
 /**
  * The handler of a listener that is opened before its handler can be made. Until then requests are answered with 503
  * `UNAVAILABLE`, at which a client goes on to the next host.
  */
 export class LateHandler {
-  readonly #label: string;
+  readonly #label: Label;
   #handler: LabelledHandler | undefined;
 
   /** @param label counts the requests that came too early, see {@link LabelledHandler} */
-  constructor(label: string) {
+  constructor(label: Label) {
     this.#label = label;
   }
 

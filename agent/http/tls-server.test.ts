@@ -74,7 +74,7 @@ describe('createTlsServer', { skip: noOpenssl }, () => {
         assert.ok(Buffer.from(await body.arrayBuffer()).equals(layerBytes.subarray(1000)));
         await agent.destroy();
       }
-      const { values } = await node.metrics.httpProtocols.get();
+      const { values } = await node.metrics.httpRequests.get();
       const counts = values.map(({ labels, value }) => [labels.protocol, value]);
       assert.deepEqual(counts, [
         ['https', 1],

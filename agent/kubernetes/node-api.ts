@@ -5,21 +5,21 @@ import { codeOf } from '../errors/system-error.ts';
 import { ask, type Answer } from './request.ts';
 import { isTaintList, type PatchOperation, type Taint } from './taints.ts';
 
-/** Where the API is and who asks. */
+/** The API server, and the account and node of this pod. */
 export interface NodeApiInit {
   readonly host: string;
   readonly port: number;
-  /** Folder of a service account: `token` and `ca.crt`. */
+  /** Folder of the service account, with `token` and `ca.crt`. */
   readonly account: string;
   /** Name of the node object. */
   readonly node: string;
 }
 
-/** The API server did not do what it was asked to. The message says what to do. */
+/** A request to the API server failed. The message contains what to do. */
 export class KubernetesError extends Error {
   override readonly name = 'KubernetesError';
   readonly code = 'ERR_KUBERNETES';
-  /** Of HTTP; 0 when there was no answer. */
+  /** The HTTP status; 0 when there was no answer. */
   readonly status: number;
 
   constructor(status: number, message: string, options?: ErrorOptions) {
@@ -27,16 +27,16 @@ export class KubernetesError extends Error {
     this.status = status;
   }
 
-  /** Whether the object is no longer what it was when it was read. */
+  /** Whether the object was changed after it was read. */
   get isConflict(): boolean {
-    // A `test` of a JSON patch that does not hold is 422; 409 is an object that keeps changing.
+    // 422: a `test` of the JSON patch failed. 409: the object changes all the time.
     return this.status === 409 || this.status === 422;
   }
 }
 
 /**
- * As much of the API of Kubernetes as one node's taints take. Token and authority are read for every question, as the
- * kubelet renews both while the pod runs.
+ * The part of the Kubernetes API that reads and changes the taints of one node. Token and authority are read before every
+ * request, because the kubelet renews both while the pod runs.
  */
 export class NodeApi {
   readonly #init: NodeApiInit;
@@ -46,7 +46,7 @@ export class NodeApi {
   }
 
   /**
-   * The taints of the node.
+   * Reads the taints of the node.
    *
    * @throws KubernetesError
    */
@@ -55,10 +55,10 @@ export class NodeApi {
   }
 
   /**
-   * Changes the node, all or nothing.
+   * Applies a JSON patch to the node, completely or not at all.
    *
-   * @returns the taints that it has then
-   * @throws KubernetesError, one that `isConflict` when a test of the patch does not hold
+   * @returns the taints of the node afterwards
+   * @throws KubernetesError; one with `isConflict` when a test of the patch fails
    */
   async patch(
     operations: readonly PatchOperation[],
@@ -95,7 +95,7 @@ export class NodeApi {
     try {
       return JSON.parse(answer.text);
     } catch (error) {
-      throw new KubernetesError(0, 'the API server answered what is no JSON', { cause: error });
+      throw new KubernetesError(0, 'the answer of the API server is not JSON', { cause: error });
     }
   }
 
@@ -106,12 +106,12 @@ export class NodeApi {
       401: "the API server does not take the service account's token; is it mounted, and of this cluster?",
       403: `the service account may not ${verb} node ${node}; it needs a ClusterRole with get and patch on nodes, and its binding`,
       404: `the cluster has no node ${node}; --node-name (NODE_NAME) must be spec.nodeName of the pod`,
-      409: `node ${node} was changed meanwhile; it is read anew`,
-      422: `the taints of node ${node} were changed meanwhile; they are read anew`,
+      409: `node ${node} was changed meanwhile; it is read again`,
+      422: `the taints of node ${node} were changed meanwhile; they are read again`,
       429: 'the API server is overloaded',
     };
-    const said = advice[status] ?? `the API server answered ${status} to ${verb} node ${node}`;
-    return new KubernetesError(status, `${said}${quote(text)}`);
+    const message = advice[status] ?? `the API server answered ${status} to ${verb} node ${node}`;
+    return new KubernetesError(status, `${message}${quote(text)}`);
   }
 
   async #read(name: string): Promise<string> {
@@ -132,18 +132,18 @@ export class NodeApi {
     const { spec } = node as { spec?: { taints?: unknown } };
     const taints = spec?.taints ?? [];
     if (isTaintList(taints)) return taints;
-    throw new KubernetesError(0, 'the API server answered what is no node');
+    throw new KubernetesError(0, 'the answer of the API server is not a node');
   }
 }
 
-/** Longest text of a Status that is passed on, in characters. */
-const MAX_SAID = 200;
+/** Longest quotation from a Status, in characters. */
+const MAX_QUOTE = 200;
 
-/** What the API server says itself, in its Status. */
+/** The message of the API server, from its Status object. */
 function quote(text: string): string {
   try {
     const { message } = JSON.parse(text) as { message?: unknown };
-    return typeof message === 'string' ? ` (${message.slice(0, MAX_SAID)})` : '';
+    return typeof message === 'string' ? ` (${message.slice(0, MAX_QUOTE)})` : '';
   } catch {
     return '';
   }

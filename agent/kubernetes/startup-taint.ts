@@ -6,35 +6,38 @@ import { KubernetesError, type NodeApi } from './node-api.ts';
 import { ask } from './request.ts';
 import { removalOf } from './taints.ts';
 
-/** Between two questions whether the mirror is ready, in milliseconds. */
+/** Between two checks whether the mirror is ready, in milliseconds. */
 const READINESS_PERIOD_MS = 1_000;
-/** Waits after a failure, in milliseconds. There is no last try: a node that keeps its taint takes no pods. */
-const RETRY = { first: 1_000, most: 60_000 } as const;
 
+/** Waits after a failure, in milliseconds. It never gives up: a node with the taint gets no pods. */
+const RETRY = { first: 1_000, max: 60_000 } as const;
+
+/** The API for the node's taints, and the log. */
 export interface StartupTaintComponents {
   readonly api: Pick<NodeApi, 'taints' | 'patch'>;
   readonly logger: Logger;
 }
 
+/** Which taint to remove, and when. */
 export interface StartupTaintInit {
-  /** Key of the taint, `peerglass/mirror-not-ready`. */
+  /** Key of the taint, such as `peerglass/mirror-not-ready`. */
   readonly key: string;
   /** Where the agent serves `/readyz`. */
   readonly agent: { readonly host: string; readonly port: number };
 }
 
-/** Takes a taint off the own node once its mirror is ready, so that pods with large images come only then. */
+/** Removes a taint of this node when its mirror is ready, so that pods with large images start only then. */
 export class StartupTaint {
   readonly #components: StartupTaintComponents;
   readonly #init: StartupTaintInit;
-  #said = '';
+  #logged = '';
 
   constructor(components: StartupTaintComponents, init: StartupTaintInit) {
     this.#components = components;
     this.#init = init;
   }
 
-  /** Waits for the mirror, removes the taint, and resolves. Returns early, the taint left, when `signal` is aborted. */
+  /** Waits for the mirror, then removes the taint. When `signal` is aborted it returns early, and the taint may stay. */
   async remove(signal: AbortSignal): Promise<void> {
     while (!isAborted(signal) && !(await this.#mirrorIsReady(signal))) {
       await pause(READINESS_PERIOD_MS, signal);
@@ -47,7 +50,7 @@ export class StartupTaint {
       } catch (error) {
         if (isAborted(signal)) return;
         if (!(error instanceof KubernetesError)) throw error;
-        this.#sayOnce(error.isConflict ? 'info' : 'warn', error.message);
+        this.#logOnce(error.isConflict ? 'info' : 'warn', error.message);
       }
       await backoff.wait(signal);
     }
@@ -58,11 +61,11 @@ export class StartupTaint {
     try {
       const { status } = await ask({ ...agent, path: '/readyz' }, signal);
       if (status === 200) return true;
-      this.#sayOnce('info', `waiting for the mirror: /readyz is ${status}`);
+      this.#logOnce('info', `waiting for the mirror: /readyz is ${status}`);
     } catch (error) {
       if (isAborted(signal)) return false;
       const reason = error instanceof Error ? error.message : String(error);
-      this.#sayOnce('info', `waiting for the agent: ${reason}`);
+      this.#logOnce('info', `waiting for the agent: ${reason}`);
     }
     return false;
   }
@@ -79,10 +82,10 @@ export class StartupTaint {
     logger.info({ key }, 'startup taint removed: the mirror is ready');
   }
 
-  /** What is tried again and again is told when it changes. */
-  #sayOnce(level: 'info' | 'warn', message: string): void {
-    if (message === this.#said) return;
-    this.#said = message;
+  /** Logs a message that may repeat, when it changes. */
+  #logOnce(level: 'info' | 'warn', message: string): void {
+    if (message === this.#logged) return;
+    this.#logged = message;
     this.#components.logger[level](message);
   }
 }

@@ -1,83 +1,111 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
-import { METRICS, type MetricName } from './table.ts';
+import {
+  helpOf,
+  labelsOf,
+  METRICS,
+  type LabelName,
+  type LabelSet,
+  type MetricName,
+  type MetricRow,
+} from './table.ts';
+
+/** The arguments with the labels of a metric: none when it has none. */
+type Labels<N extends MetricName> = LabelName<N> extends never ? [] : [labels: LabelSet<N>];
+
+/** A counter of the table; its labels take the declared values alone. */
+interface CounterOf<N extends MetricName> extends Pick<Counter<LabelName<N>>, 'get' | 'reset'> {
+  inc(...args: [...labels: Labels<N>, value?: number]): void;
+}
+
+/** A gauge of the table; its labels take the declared values alone. */
+interface GaugeOf<N extends MetricName> extends Pick<Gauge<LabelName<N>>, 'get' | 'reset'> {
+  set(...args: [...labels: Labels<N>, value: number]): void;
+  inc(...args: [...labels: Labels<N>, value?: number]): void;
+  dec(...args: [...labels: Labels<N>, value?: number]): void;
+  setToCurrentTime(...labels: Labels<N>): void;
+}
+
+/** A histogram of the table; its labels take the declared values alone. */
+interface HistogramOf<N extends MetricName> extends Pick<Histogram<LabelName<N>>, 'get' | 'reset'> {
+  observe(...args: [...labels: Labels<N>, value: number]): void;
+}
 
 /** The metrics that components count into; `docs/METRICS.md` lists them all. */
 export interface Metrics {
   readonly registry: Registry;
-  readonly mirrorRequests: Counter<'registry' | 'cache' | 'source'>;
-  readonly mirrorLastSuccess: Gauge;
-  readonly resolveDuration: Histogram<'router'>;
-  readonly advertisedImages: Gauge<'registry'>;
-  readonly advertisedImageTags: Gauge<'registry'>;
-  readonly advertisedImageDigests: Gauge<'registry'>;
-  readonly advertisedContentDigests: Gauge<'registry'>;
-  readonly httpDuration: Histogram<'handler' | 'method' | 'code'>;
-  readonly httpResponseSize: Histogram<'handler' | 'method' | 'code'>;
-  readonly httpInflight: Gauge<'handler'>;
-  readonly peerBytes: Counter<'direction'>;
-  readonly fallThroughs: Counter<'reason'>;
-  readonly peerFailures: Counter<'reason'>;
-  readonly peerOffences: Counter<'peer' | 'noticed'>;
-  readonly bannedPeers: Gauge<'from'>;
-  readonly verdicts: Counter<'result'>;
-  readonly hedges: Counter<'result'>;
-  readonly uploads: Gauge;
-  readonly uploadsRefused: Counter<'reason'>;
-  readonly resumes: Counter<'result'>;
-  readonly firstByte: Histogram;
-  readonly storeChanges: Counter<'kind'>;
-  readonly storeReachable: Gauge;
-  readonly storeProblems: Counter<'reason'>;
-  readonly blobsCorrupt: Gauge;
-  readonly blobsVerified: Counter<'result'>;
-  readonly advertiseLag: Histogram;
-  readonly lookupDuration: Histogram<'result'>;
-  readonly placementDuration: Histogram;
-  readonly placedRecords: Counter;
-  readonly placedBytes: Counter;
-  readonly placementFailures: Counter;
-  readonly withdrawnRecords: Counter;
-  readonly directoryRefusals: Counter<'reason'>;
-  readonly directoryRecords: Gauge;
-  readonly routingPeers: Gauge;
-  readonly advertisedKeys: Gauge;
-  readonly dataPlane: Gauge<'path'>;
-  readonly hostsFilesWritten: Counter;
-  readonly hostsFailures: Counter;
-  readonly httpProtocols: Counter<'handler' | 'protocol'>;
-  readonly tlsCertificateExpiry: Gauge;
-  readonly tlsReloads: Counter<'result'>;
-  readonly tlsHandshakeFailures: Counter<'reason'>;
-  readonly ready: Gauge;
-  readonly memoryLimit: Gauge;
+  readonly mirrorRequests: CounterOf<'spegel_mirror_requests_total'>;
+  readonly mirrorLastSuccess: GaugeOf<'spegel_mirror_last_success_timestamp_seconds'>;
+  readonly resolveDuration: HistogramOf<'spegel_resolve_duration_seconds'>;
+  readonly advertisedImages: GaugeOf<'spegel_advertised_images'>;
+  readonly advertisedImageTags: GaugeOf<'spegel_advertised_image_tags'>;
+  readonly advertisedImageDigests: GaugeOf<'spegel_advertised_image_digests'>;
+  readonly advertisedContentDigests: GaugeOf<'spegel_advertised_content_digests'>;
+  readonly httpDuration: HistogramOf<'http_request_duration_seconds'>;
+  readonly httpResponseSize: HistogramOf<'http_response_size_bytes'>;
+  readonly httpInflight: GaugeOf<'http_requests_inflight'>;
+  readonly peerBytes: CounterOf<'peerglass_peer_bytes_total'>;
+  readonly fallThroughs: CounterOf<'peerglass_fall_throughs_total'>;
+  readonly peerFailures: CounterOf<'peerglass_peer_failures_total'>;
+  readonly digestMismatches: CounterOf<'peerglass_peer_offences_total'>;
+  readonly blockedPeers: GaugeOf<'peerglass_banned_peers'>;
+  readonly deliveryResults: CounterOf<'peerglass_verdicts_total'>;
+  readonly hedges: CounterOf<'peerglass_hedges_total'>;
+  readonly uploads: GaugeOf<'peerglass_uploads_inflight'>;
+  readonly uploadsRefused: CounterOf<'peerglass_uploads_refused_total'>;
+  readonly resumes: CounterOf<'peerglass_resumes_total'>;
+  readonly firstByte: HistogramOf<'peerglass_first_byte_seconds'>;
+  readonly storeChanges: CounterOf<'peerglass_store_changes_total'>;
+  readonly storeReachable: GaugeOf<'peerglass_store_reachable'>;
+  readonly storeProblems: CounterOf<'peerglass_store_problems_total'>;
+  readonly blobsCorrupt: GaugeOf<'peerglass_blobs_corrupt'>;
+  readonly blobsVerified: CounterOf<'peerglass_blobs_verified_total'>;
+  readonly advertiseLag: HistogramOf<'peerglass_advertise_lag_seconds'>;
+  readonly lookupDuration: HistogramOf<'peerglass_lookup_duration_seconds'>;
+  readonly provideDuration: HistogramOf<'peerglass_placement_duration_seconds'>;
+  readonly providedRecords: CounterOf<'peerglass_placed_records_total'>;
+  readonly providedBytes: CounterOf<'peerglass_placed_bytes_total'>;
+  readonly provideFailures: CounterOf<'peerglass_placement_failures_total'>;
+  readonly withdrawnRecords: CounterOf<'peerglass_withdrawn_records_total'>;
+  readonly dhtRefusals: CounterOf<'peerglass_directory_refusals_total'>;
+  readonly dhtRecords: GaugeOf<'peerglass_directory_records'>;
+  readonly routingPeers: GaugeOf<'peerglass_routing_peers'>;
+  readonly advertisedKeys: GaugeOf<'peerglass_advertised_keys'>;
+  readonly dataPlane: GaugeOf<'peerglass_data_plane'>;
+  readonly hostsFilesWritten: CounterOf<'peerglass_hosts_files_written_total'>;
+  readonly hostsFailures: CounterOf<'peerglass_hosts_failures_total'>;
+  readonly httpRequests: CounterOf<'peerglass_http_requests_total'>;
+  readonly tlsCertificateExpiry: GaugeOf<'peerglass_tls_certificate_expiry_timestamp_seconds'>;
+  readonly tlsReloads: CounterOf<'peerglass_tls_reloads_total'>;
+  readonly tlsHandshakeFailures: CounterOf<'peerglass_tls_handshake_failures_total'>;
+  readonly ready: GaugeOf<'peerglass_ready'>;
+  readonly memoryLimit: GaugeOf<'peerglass_memory_limit_bytes'>;
 }
 
-/** How often the event loop's lag is looked at. prom-client's 10 ms were most of what an idle agent did. */
+/** How often the lag of the event loop is measured. prom-client's 10 ms took most of the CPU of an idle agent. */
 const LAG_PRECISION_MS = 200;
 
 /**
- * Makes every metric of the table in a registry of its own, with the process metrics of prom-client.
- *
- * Two agents in one process (tests) never share counts.
+ * Makes every metric of the table, and the process metrics of prom-client, in a new registry: two agents in one process
+ * (tests) never share counts.
  */
 export function createMetrics(): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
-  const base = (name: MetricName): { name: string; help: string; registers: Registry[] } => ({
-    name,
-    help: METRICS[name].help,
-    registers: [registry],
-  });
-  const labels = <L extends string>(name: MetricName): L[] => [...METRICS[name].labels] as L[];
-  const counter = <L extends string>(name: MetricName): Counter<L> =>
-    new Counter({ ...base(name), labelNames: labels<L>(name) });
-  const gauge = <L extends string>(name: MetricName): Gauge<L> =>
-    new Gauge({ ...base(name), labelNames: labels<L>(name) });
-  const histogram = <L extends string>(name: MetricName): Histogram<L> => {
-    const metric = METRICS[name];
-    const buckets = 'buckets' in metric ? [...metric.buckets] : [];
-    return new Histogram({ ...base(name), labelNames: labels<L>(name), buckets });
+  const base = (name: MetricName) => {
+    const row: MetricRow = METRICS[name];
+    const labelNames = Object.keys(labelsOf(row));
+    return { name, help: helpOf(row), labelNames, registers: [registry] };
+  };
+  // The labels of each are those of the table. The compiler cannot see this while the name is a type parameter.
+  const counter = <N extends MetricName>(name: N): CounterOf<N> =>
+    new Counter(base(name)) as unknown as CounterOf<N>;
+  const gauge = <N extends MetricName>(name: N): GaugeOf<N> =>
+    new Gauge(base(name)) as unknown as GaugeOf<N>;
+  const histogram = <N extends MetricName>(name: N): HistogramOf<N> => {
+    const { buckets = [] }: MetricRow = METRICS[name];
+    const made = new Histogram({ ...base(name), buckets: [...buckets] });
+    return made as unknown as HistogramOf<N>;
   };
 
   return {
@@ -95,9 +123,9 @@ export function createMetrics(): Metrics {
     peerBytes: counter('peerglass_peer_bytes_total'),
     fallThroughs: counter('peerglass_fall_throughs_total'),
     peerFailures: counter('peerglass_peer_failures_total'),
-    peerOffences: counter('peerglass_peer_offences_total'),
-    bannedPeers: gauge('peerglass_banned_peers'),
-    verdicts: counter('peerglass_verdicts_total'),
+    digestMismatches: counter('peerglass_peer_offences_total'),
+    blockedPeers: gauge('peerglass_banned_peers'),
+    deliveryResults: counter('peerglass_verdicts_total'),
     hedges: counter('peerglass_hedges_total'),
     uploads: gauge('peerglass_uploads_inflight'),
     uploadsRefused: counter('peerglass_uploads_refused_total'),
@@ -110,19 +138,19 @@ export function createMetrics(): Metrics {
     blobsVerified: counter('peerglass_blobs_verified_total'),
     advertiseLag: histogram('peerglass_advertise_lag_seconds'),
     lookupDuration: histogram('peerglass_lookup_duration_seconds'),
-    placementDuration: histogram('peerglass_placement_duration_seconds'),
-    placedRecords: counter('peerglass_placed_records_total'),
-    placedBytes: counter('peerglass_placed_bytes_total'),
-    placementFailures: counter('peerglass_placement_failures_total'),
+    provideDuration: histogram('peerglass_placement_duration_seconds'),
+    providedRecords: counter('peerglass_placed_records_total'),
+    providedBytes: counter('peerglass_placed_bytes_total'),
+    provideFailures: counter('peerglass_placement_failures_total'),
     withdrawnRecords: counter('peerglass_withdrawn_records_total'),
-    directoryRefusals: counter('peerglass_directory_refusals_total'),
-    directoryRecords: gauge('peerglass_directory_records'),
+    dhtRefusals: counter('peerglass_directory_refusals_total'),
+    dhtRecords: gauge('peerglass_directory_records'),
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
     dataPlane: gauge('peerglass_data_plane'),
     hostsFilesWritten: counter('peerglass_hosts_files_written_total'),
     hostsFailures: counter('peerglass_hosts_failures_total'),
-    httpProtocols: counter('peerglass_http_requests_total'),
+    httpRequests: counter('peerglass_http_requests_total'),
     tlsCertificateExpiry: gauge('peerglass_tls_certificate_expiry_timestamp_seconds'),
     tlsReloads: counter('peerglass_tls_reloads_total'),
     tlsHandshakeFailures: counter('peerglass_tls_handshake_failures_total'),

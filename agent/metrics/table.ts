@@ -1,261 +1,401 @@
+/**
+ * The values of a label. A closed label has the values that are listed, each with its meaning. An open label has values
+ * that this program does not choose; the text describes them.
+ */
+export type LabelRow = string | Readonly<Record<string, string>>;
+
 /** One row of the table of metrics. */
-interface MetricRow {
+export interface MetricRow {
   readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly labels: readonly string[];
+  /** Without the labels, which describe themselves. */
   readonly help: string;
+  /** By name; absent when the metric has none. */
+  readonly labels?: Readonly<Record<string, LabelRow>>;
   /** Upper bounds of a histogram's buckets, in the unit of its name. */
   readonly buckets?: readonly number[];
 }
 
-/** From a tenth of a millisecond, where a local lookup lies, to ten seconds, where a pull is lost. */
+/** From a tenth of a millisecond, the time of a local lookup, to ten seconds, after which a pull has failed. */
 const SECONDS = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
 const BYTES = [1024, 16_384, 262_144, 1_048_576, 16_777_216, 134_217_728, 1_073_741_824];
 
+/** The label `registry`; {@link BoundedLabels} limits its values. */
+const REGISTRY = 'host of the registry; at most 200 different ones, others are `other`';
+
+/** The label `handler` of requests to the mirror. */
+const HANDLER = {
+  registry: 'answered from the local store, or refused',
+  mirror: 'content that is not held locally',
+  v2: 'the version check at `/v2/`',
+} as const;
+
+const METHOD = { GET: '', HEAD: '', other: 'any other method' } as const;
+
 /**
- * Every metric of ours, once: registration, docs/METRICS.md and the tests of both come from here. The
- * names without `peerglass_` and their labels are Spegel's, so that its dashboards work.
+ * Every metric of Peerglass. Registration, the types of label values, docs/METRICS.md and the tests of all these use this
+ * table. Names without `peerglass_` and their labels are those of Spegel, so that its dashboards work.
  */
 export const METRICS = {
   spegel_mirror_requests_total: {
     type: 'counter',
-    labels: ['registry', 'cache', 'source'],
-    help: 'Requests for content not held locally, by registry; cache is hit when a peer had it, else miss. source is always internal: older guides of Spegel ask for it.',
+    help: 'Requests for content that is not held locally.',
+    labels: {
+      registry: REGISTRY,
+      cache: { hit: 'a peer served it', miss: 'no peer did' },
+      source: { internal: 'always; guides for older versions of Spegel select by it' },
+    },
   },
   spegel_mirror_last_success_timestamp_seconds: {
     type: 'gauge',
-    labels: [],
-    help: 'Unix time of the last request that a peer answered.',
+    help: 'Unix time of the last request that a peer served.',
   },
   spegel_resolve_duration_seconds: {
     type: 'histogram',
-    labels: ['router'],
-    help: 'Time from asking the directory to its first provider.',
+    help: 'Time from the start of a lookup in the DHT to its first provider.',
+    labels: { router: { libp2p: 'always' } },
     buckets: SECONDS,
   },
   spegel_advertised_images: {
     type: 'gauge',
-    labels: ['registry'],
-    help: 'Images advertised, tags and digests together; the name of older Spegel versions.',
+    help: 'Advertised images, tags and digests together; the name in older versions of Spegel.',
+    labels: { registry: REGISTRY },
   },
   spegel_advertised_image_tags: {
     type: 'gauge',
-    labels: ['registry'],
-    help: 'Image tags advertised.',
+    help: 'Advertised image tags.',
+    labels: { registry: REGISTRY },
   },
   spegel_advertised_image_digests: {
     type: 'gauge',
-    labels: ['registry'],
-    help: 'Digests of whole images (index or manifest that an image name points to) advertised.',
+    help: 'Advertised digests of whole images: of the index or manifest that an image name points to.',
+    labels: { registry: REGISTRY },
   },
   spegel_advertised_content_digests: {
     type: 'gauge',
-    labels: ['registry'],
-    help: 'Digests advertised, of any kind; registry is empty for content of no image yet.',
+    help: 'Advertised digests of any kind.',
+    labels: { registry: `${REGISTRY}; empty for content that belongs to no image yet` },
   },
   http_request_duration_seconds: {
     type: 'histogram',
-    labels: ['handler', 'method', 'code'],
     help: 'Time to answer an HTTP request, body included.',
+    labels: {
+      handler: HANDLER,
+      method: METHOD,
+      code: 'HTTP status; 499 when the client left before the answer',
+    },
     buckets: SECONDS,
   },
   http_response_size_bytes: {
     type: 'histogram',
-    labels: ['handler', 'method', 'code'],
-    help: 'Bytes sent in an HTTP response, head included.',
+    help: 'Bytes of an HTTP response, headers included.',
+    labels: {
+      handler: HANDLER,
+      method: METHOD,
+      code: 'HTTP status; 499 when the client left before the answer',
+    },
     buckets: BYTES,
   },
   http_requests_inflight: {
     type: 'gauge',
-    labels: ['handler'],
-    help: 'HTTP requests being answered.',
+    help: 'HTTP requests that are being answered.',
+    labels: { handler: { registry: 'always' } },
   },
   peerglass_peer_bytes_total: {
     type: 'counter',
-    labels: ['direction'],
-    help: 'Bytes of content exchanged with peers; direction is received or sent.',
+    help: 'Bytes of content exchanged with peers.',
+    labels: { direction: { received: '', sent: '' } },
   },
   peerglass_fall_throughs_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Requests left to the upstream registry: no-provider, lookup-timeout, providers-failed, providers-busy, not-shared.',
+    help: 'Requests that were left to the upstream registry.',
+    labels: {
+      reason: {
+        'no-provider': 'no peer holds the content',
+        'lookup-timeout': 'the DHT did not answer in time',
+        'providers-failed': 'all peers that were asked failed',
+        'providers-busy': 'at least one holder was busy, and no other served it',
+        'not-shared': 'the configuration excludes the image',
+      },
+    },
   },
   peerglass_peer_failures_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Requests to a peer that failed: connect, timeout, not-found, busy, status, range, protocol, digest, body, tls.',
+    help: 'Requests to a peer that failed.',
+    labels: {
+      reason: {
+        connect: 'no connection',
+        timeout: 'no answer, or no more bytes, in time',
+        'not-found': 'the peer does not hold the content',
+        busy: 'the peer sends too many bodies already',
+        status: 'an unexpected HTTP status',
+        range: 'the requested range does not exist',
+        protocol: 'an answer that does not match the request',
+        digest: 'wrong bytes',
+        body: 'the connection ended too early',
+        tls: 'a certificate was not accepted',
+      },
+    },
   },
   peerglass_hedges_total: {
     type: 'counter',
-    labels: ['result'],
-    help: 'Requests for which a peer was late and others were asked beside it; result is won when one of those delivered, lost when the late one did.',
+    help: 'Requests for which other peers were asked beside a late one.',
+    labels: { result: { won: 'one of the others delivered', lost: 'the late peer delivered' } },
   },
   peerglass_uploads_inflight: {
     type: 'gauge',
-    labels: [],
-    help: 'Bodies being sent to peers.',
+    help: 'Bodies that are being sent to peers.',
   },
   peerglass_uploads_refused_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Requests of peers answered with 503 because too many bodies were being sent: of this node, or of this blob.',
+    help: 'Requests of peers that were answered with 503, because too many bodies were being sent.',
+    labels: { reason: { node: 'of this node', blob: 'of this blob' } },
   },
   peerglass_peer_offences_total: {
     type: 'counter',
-    labels: ['peer', 'noticed'],
-    help: 'Blobs for which a peer sent wrong bytes, by its peer ID (`other` beyond 200); noticed is held-back when none of them was passed on, else passed-on.',
+    help: 'Blobs for which a peer sent bytes with another digest.',
+    labels: {
+      peer: 'peer ID; at most 200 different ones, others are `other`',
+      noticed: {
+        'held-back': 'before the client got any byte',
+        'passed-on': 'after the client had got some',
+      },
+    },
   },
   peerglass_banned_peers: {
     type: 'gauge',
-    labels: ['from'],
-    help: 'Peers that are not asked because of wrong bytes; from is everything, or content when it is about some blobs alone.',
+    help: 'Peers that are blocked because they sent bytes with another digest.',
+    labels: { from: { everything: 'for every key', content: 'for some keys only' } },
   },
   peerglass_verdicts_total: {
     type: 'counter',
-    labels: ['result'],
-    help: 'Large blobs passed on unverified, by what became of them: committed by the client, right or wrong when they were hashed, unknown when neither was possible.',
+    help: 'Large blobs that were forwarded before they were verified, by what became of them.',
+    labels: {
+      result: {
+        committed: 'the client verified and committed the blob',
+        right: 'it was hashed and has its digest',
+        wrong: 'it was hashed and has another digest',
+        lost: 'its bytes were removed before they could be hashed',
+        unknown: 'the client gave up before it had the whole blob, or the store did not answer',
+      },
+    },
   },
   peerglass_resumes_total: {
     type: 'counter',
-    labels: ['result'],
-    help: 'Bodies that broke and were to go on from another peer; result is resumed or broken.',
+    help: 'Bodies that broke off and were to be resumed from another peer.',
+    labels: { result: { resumed: 'another peer continued', broken: 'no peer did' } },
   },
   peerglass_first_byte_seconds: {
     type: 'histogram',
-    labels: [],
-    help: "Time from a request to the head of the peer's answer that serves it, lookup included.",
+    help: 'Time from a request to the head of the answer of the peer that serves it, lookup included.',
     buckets: SECONDS,
   },
   peerglass_store_changes_total: {
     type: 'counter',
-    labels: ['kind'],
-    help: 'Changes of the content store followed, by kind.',
+    help: 'Changes of the content store that were followed.',
+    labels: {
+      kind: {
+        'image-set': 'an image was added or now has another target',
+        'image-deleted': '',
+        'blob-added': '',
+        'blob-deleted': '',
+        relist: 'changes may have been missed, and the store is listed again',
+      },
+    },
   },
   peerglass_store_reachable: {
     type: 'gauge',
-    labels: [],
-    help: '1 while the changes of the content store are followed, 0 while containerd (or the layout) is away.',
+    help: '1 while the changes of the content store are followed, 0 while containerd (or the layout) cannot be reached.',
   },
   peerglass_store_problems_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Things in the content store that are left out: unparsable-name, broken-manifest.',
+    help: 'Entries of the content store that are ignored.',
+    labels: {
+      reason: {
+        'unparsable-name': 'an image name that is no reference',
+        'broken-manifest': 'a manifest that cannot be read',
+      },
+    },
   },
   peerglass_blobs_corrupt: {
     type: 'gauge',
-    labels: [],
-    help: 'Blobs of the content store whose bytes are wrong or unreadable; neither served nor advertised. The log says what to do.',
+    help: 'Blobs of the content store that have wrong or unreadable bytes; they are neither served nor advertised. The log describes what to do.',
   },
   peerglass_blobs_verified_total: {
     type: 'counter',
-    labels: ['result'],
-    help: 'Blobs read to compare them with their digest: right, wrong, unreadable; gone or unsettled (being written) meanwhile.',
+    help: 'Blobs of the content store that were read to compare them with their digest.',
+    labels: {
+      result: {
+        right: '',
+        wrong: '',
+        unreadable: '',
+        gone: 'removed meanwhile',
+        unsettled: 'being written meanwhile',
+      },
+    },
   },
   peerglass_advertise_lag_seconds: {
     type: 'histogram',
-    labels: [],
-    help: 'Time from seeing content in the store to its first placement in the directory.',
+    help: 'Time from seeing content in the store until it is first provided to the DHT.',
     buckets: SECONDS,
   },
   peerglass_lookup_duration_seconds: {
     type: 'histogram',
-    labels: ['result'],
-    help: 'Time of a lookup until its first provider (result hit), or until it was certain that there is none (miss); aborted when nobody waited any more.',
+    help: 'Time of a lookup in the DHT.',
+    labels: {
+      result: {
+        hit: 'until the first provider',
+        miss: 'until it was certain that there is none',
+        aborted: 'until no request waited for it any more',
+      },
+    },
     buckets: SECONDS,
   },
   peerglass_placement_duration_seconds: {
     type: 'histogram',
-    labels: [],
-    help: 'Time for a peer to take and confirm a batch of our records.',
+    help: 'Time for a peer to accept a batch of provider records from this node.',
     buckets: SECONDS,
   },
   peerglass_placed_records_total: {
     type: 'counter',
-    labels: [],
-    help: 'Records that peers have taken from us, refreshes included.',
+    help: 'Provider records that peers have accepted from this node, repeated ones included.',
   },
   peerglass_placed_bytes_total: {
     type: 'counter',
-    labels: [],
-    help: 'Bytes sent to place records.',
+    help: 'Bytes sent to provide records.',
   },
   peerglass_placement_failures_total: {
     type: 'counter',
-    labels: [],
-    help: 'Batches of records that a peer did not take; they are placed again later.',
+    help: 'Batches of provider records that a peer did not accept; they are sent again later.',
   },
   peerglass_withdrawn_records_total: {
     type: 'counter',
-    labels: [],
-    help: 'Records that peers have forgotten because we no longer hold the content.',
+    help: 'Provider records that peers have deleted because this node no longer holds the content.',
   },
   peerglass_directory_refusals_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Requests of peers to the directory that were not taken: malformed, foreign-key, foreign-provider, no-room; or read later: too-fast.',
+    help: 'DHT requests of peers that were refused or delayed.',
+    labels: {
+      reason: {
+        malformed: 'not a message of the protocol, too long, or not complete in time',
+        'foreign-key': 'a record for a key of another network',
+        'foreign-provider': 'a record of another peer than the sender',
+        'no-room': 'too many records',
+        'too-fast': 'too many requests: they are read later',
+      },
+    },
   },
   peerglass_directory_records: {
     type: 'gauge',
-    labels: [],
-    help: 'Provider records kept for other nodes and for this one.',
+    help: 'Provider records that this node stores for the DHT, its own included.',
   },
   peerglass_routing_peers: {
     type: 'gauge',
-    labels: [],
     help: 'Peers in the routing table.',
   },
   peerglass_advertised_keys: {
     type: 'gauge',
-    labels: [],
     help: 'Keys that this node advertises.',
   },
   peerglass_data_plane: {
     type: 'gauge',
-    labels: ['path'],
-    help: '1 for the way that large blobs take at present: kernel (sendfile, splice) or stream.',
+    help: '1 for the way in which large blobs are sent at present, 0 for the other.',
+    labels: { path: { kernel: 'sendfile and splice', stream: 'through the process' } },
   },
   peerglass_hosts_files_written_total: {
     type: 'counter',
-    labels: [],
-    help: 'With --configure: hosts.toml files of containerd that were written, at the start or because somebody had changed them.',
+    help: 'With --configure: hosts.toml files of containerd that were written, at the start or because another program had changed them.',
   },
   peerglass_hosts_failures_total: {
     type: 'counter',
-    labels: [],
-    help: 'With --configure: times that containerd could not be configured. The log says why.',
+    help: 'With --configure: how often containerd could not be configured. The log has the reason.',
   },
   peerglass_http_requests_total: {
     type: 'counter',
-    labels: ['handler', 'protocol'],
-    help: 'HTTP requests by how they came: http, https (HTTP/1.1 over TLS) or h2 (HTTP/2 over TLS).',
+    help: 'HTTP requests by protocol.',
+    labels: {
+      handler: { registry: 'always' },
+      protocol: { http: '', https: 'HTTP/1.1 over TLS', h2: 'HTTP/2 over TLS' },
+    },
   },
   peerglass_tls_certificate_expiry_timestamp_seconds: {
     type: 'gauge',
-    labels: [],
-    help: 'Unix time at which the certificate that is being served expires; 0 without TLS.',
+    help: 'Unix time at which the certificate expires that this node serves with; 0 without TLS.',
   },
   peerglass_tls_reloads_total: {
     type: 'counter',
-    labels: ['result'],
-    help: 'Changes of the files of certificate, key and authorities; result is loaded, or refused when the new ones cannot be used and the old ones serve on.',
+    help: 'Changes of the files of certificate, key and authorities.',
+    labels: {
+      result: { loaded: '', refused: 'the new files cannot be used, and the old ones stay in use' },
+    },
   },
   peerglass_tls_handshake_failures_total: {
     type: 'counter',
-    labels: ['reason'],
-    help: 'Connections to the registry that came to nothing: plain-http (a client that speaks http), distrust (it does not accept our certificate), client-certificate (it showed none, or none that we accept), no-tls-here (a client that speaks TLS to a mirror without), other.',
+    help: 'Connections to the registry port that failed before the first request.',
+    labels: {
+      reason: {
+        'plain-http': 'the client uses http',
+        distrust: 'the client does not accept the certificate of this node',
+        'client-certificate': 'the client has no certificate that this node accepts',
+        'no-tls-here': 'the client uses TLS and this mirror has none',
+        other: '',
+      },
+    },
   },
   peerglass_ready: {
     type: 'gauge',
-    labels: [],
     help: '1 while /readyz answers 200.',
   },
   peerglass_memory_limit_bytes: {
     type: 'gauge',
-    labels: [],
-    help: 'Memory that the control group of the process may take; 0 without a limit.',
+    help: 'Memory limit of the control group of the process; 0 without a limit.',
   },
 } as const satisfies Record<string, MetricRow>;
 
 /** The name of a metric of the table. */
 export type MetricName = keyof typeof METRICS;
+
+/** The rows of the labels of a metric. */
+type LabelRows<N extends MetricName> = (typeof METRICS)[N] extends { readonly labels: infer L }
+  ? L
+  : never;
+
+/** The names of the labels of a metric. */
+export type LabelName<N extends MetricName> = [LabelRows<N>] extends [never]
+  ? never
+  : keyof LabelRows<N> & string;
+
+/** The values of one label: those of the table, or any for an open label. */
+export type LabelValue<
+  N extends MetricName,
+  L extends LabelName<N>,
+> = LabelRows<N>[L] extends string ? string | number : keyof LabelRows<N>[L] & string;
+
+/** The values of all labels of a metric. */
+export type LabelSet<N extends MetricName> = { readonly [L in LabelName<N>]: LabelValue<N, L> };
+
+/** The rows of the labels of a metric, by name; empty when it has none. */
+export function labelsOf(row: MetricRow): Readonly<Record<string, LabelRow>> {
+  return row.labels ?? {};
+}
+
+/** The text at `/metrics`: what the metric counts, and the values of its labels. */
+export function helpOf(row: MetricRow): string {
+  const labels = Object.entries(labelsOf(row)).map(
+    ([label, values]) => ` ${label}: ${describeLabel(values, (value) => value)}.`,
+  );
+  return row.help + labels.join('');
+}
+
+/**
+ * One label in words.
+ *
+ * @param quote marks a value as such
+ */
+export function describeLabel(values: LabelRow, quote: (value: string) => string): string {
+  if (typeof values === 'string') return values;
+  return Object.entries(values)
+    .map(([value, meaning]) => quote(value) + (meaning === '' ? '' : ` (${meaning})`))
+    .join(', ');
+}

@@ -3,42 +3,42 @@ import type { Logger } from 'pino';
 import { Kernel } from './kernel.ts';
 import { Libc } from './libc.ts';
 
-/** How the bytes of large blobs are to go: through the kernel where that is possible, or always as streams. */
+/** How to send large blobs. `auto`: by sendfile and splice where possible. `stream`: always through the process. */
 export type DataPlaneMode = 'auto' | 'stream';
 
-/** Which way they go at present. */
+/** How large blobs are sent at present. `kernel`: by sendfile and splice. */
 export type DataPlanePath = 'kernel' | 'stream';
 
-/** What a {@link DataPlane} works with. */
+/** The log, and how to load the C library. */
 export interface DataPlaneComponents {
   readonly logger: Logger;
-  /** Loads the library; throws when it cannot. */
+  /** Loads the C library. Default: a new {@link Libc}. Throws when that is not possible. */
   readonly load?: () => Libc;
 }
 
 /**
- * Gives the kernel's way of moving bytes, if there is one. The library behind it is loaded at the first use, since it
- * costs 27 ms and 6 MiB; when it cannot be, that is logged once, and everything goes as streams.
+ * Provides sendfile and splice, where they can be called. The library for it is loaded at the first use, since it takes
+ * 27 ms and 6 MiB. If that fails, one line is logged, and all blobs go as streams.
  */
 export class DataPlane {
   readonly #logger: Logger;
   readonly #load: () => Libc;
-  #kernel: Kernel | 'not yet' | undefined;
+  #kernel: Kernel | 'not-loaded' | undefined;
 
   constructor({ logger, load }: DataPlaneComponents, mode: DataPlaneMode = 'auto') {
     this.#logger = logger;
     this.#load = load ?? (() => new Libc());
-    this.#kernel = mode === 'auto' && process.platform === 'linux' ? 'not yet' : undefined;
+    this.#kernel = mode === 'auto' && process.platform === 'linux' ? 'not-loaded' : undefined;
   }
 
-  /** Until the first use of the kernel's way it is assumed to be there. */
+  /** How large blobs are sent. Before the first use the kernel's way is assumed to work. */
   get path(): DataPlanePath {
     return this.#kernel === undefined ? 'stream' : 'kernel';
   }
 
-  /** The kernel's way; `undefined` when there is none. */
+  /** Sendfile and splice; `undefined` when they cannot be called. */
   kernel(): Kernel | undefined {
-    if (this.#kernel === 'not yet') {
+    if (this.#kernel === 'not-loaded') {
       try {
         this.#kernel = new Kernel(this.#load());
       } catch (error) {

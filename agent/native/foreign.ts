@@ -4,10 +4,10 @@ import { join } from 'node:path';
 
 import type * as koffi from 'koffi';
 
-/** What `koffi` offers, as far as it is used. */
+/** The part of `koffi` that is used. */
 type Koffi = Pick<typeof koffi, 'load' | 'errno'>;
 
-/** A C function through koffi; `async` calls it on libuv's thread pool. */
+/** A C function, called by koffi; `async` calls it on libuv's thread pool. */
 export interface ForeignFunction {
   (...args: unknown[]): number;
   async: (...args: unknown[]) => void;
@@ -16,18 +16,24 @@ export interface ForeignFunction {
 /** The C library that this process has loaded. */
 export interface OpenLibc {
   /**
-   * @param definition of a function, in C
+   * Finds a function.
+   *
+   * @param definition its declaration, in C
    * @throws Error when there is no such function
    */
   readonly find: (definition: string) => ForeignFunction;
-  /** Of the last call that failed in this thread. */
+  /** The errno of the last call that failed in this thread. */
   readonly errno: () => number;
 }
 
-/** Where scripts/build puts koffi's binary: beside the bundle, where there is no node_modules. */
+/** Where scripts/build puts koffi's binary: beside the bundle, which has no node_modules. */
 const BUNDLED = join(import.meta.dirname, 'koffi.node');
 
-/** @throws Error when koffi cannot be loaded here */
+/**
+ * Opens the C library that this process has loaded.
+ *
+ * @throws Error when koffi cannot be loaded on this platform
+ */
 export function openLibc(): OpenLibc {
   const library = createRequire(import.meta.url)(existsSync(BUNDLED) ? BUNDLED : 'koffi') as Koffi;
   const libc = library.load(null);

@@ -5,20 +5,20 @@ import pLimit from 'p-limit';
 
 import { fileOffset, READY, systemError, type Libc } from './libc.ts';
 import { Readiness } from './readiness.ts';
-import { ReceiverError, SenderError, splice, type MovedPiece } from './splice.ts';
+import { ReceiverError, SenderError, splice, type MovedChunk } from './splice.ts';
 
-/** Most bytes that one call moves; the disk may be slow, and others wait for the thread. */
-const SLICE = 4 * 1024 * 1024;
+/** Bytes that one call moves: the disk may be slow, and other calls wait for the thread. */
+const MAX_CALL_BYTES = 4 * 1024 * 1024;
 
-/** Calls at once that may wait for a disk. The thread pool has more threads: reading files needs it too. */
-const CALLS_AT_ONCE = 3;
+/** Concurrent calls that may wait for a disk. The thread pool has more threads: reading files needs some too. */
+const MAX_SENDFILES = 3;
 
-/** Calls at once that move bytes between connections, which never wait. */
-const SPLICES_AT_ONCE = 2;
+/** Concurrent calls that move bytes between connections; these never wait. */
+const MAX_SPLICES = 2;
 
 const { EAGAIN, EINTR, EINVAL, ENOSYS, EOPNOTSUPP } = constants.errno;
 
-/** What a connection says that has ended: nothing is wrong with what was to be sent. */
+/** Errors of a connection that has ended: the file is not at fault. */
 const CLOSED: ReadonlySet<number> = new Set(
   (
     [
@@ -35,26 +35,26 @@ const CLOSED: ReadonlySet<number> = new Set(
 );
 
 /**
- * How a body was moved: all of it; until the receiver had closed its connection or the signal was aborted; or
- * nothing of it, because the kernel cannot for this pair of descriptors.
+ * How much of a body was moved. `all`: the whole. `closed`: until the receiver closed its connection. `aborted`: until the
+ * signal was aborted. `unsupported`: nothing, because the kernel cannot do it for these two descriptors.
  */
 export type Moved = 'all' | 'closed' | 'aborted' | 'unsupported';
 
-/** An interval of an open file. */
+/** A range of an open file. */
 export interface FilePart {
   readonly fd: number;
-  /** Of the first byte. */
+  /** Offset of the first byte. */
   readonly position: number;
   /** In bytes. */
   readonly length: number;
 }
 
-/** Moves bodies within the kernel: they are never in this process, and the event loop has little to do with them. */
+/** Moves bodies within the kernel. Their bytes never enter this process, so that they cost the event loop little. */
 export class Kernel {
   readonly #libc: Libc;
   readonly #readiness: Readiness;
-  readonly #slots = pLimit(CALLS_AT_ONCE);
-  readonly #spliceSlots = pLimit(SPLICES_AT_ONCE);
+  readonly #sendfileSlots = pLimit(MAX_SENDFILES);
+  readonly #spliceSlots = pLimit(MAX_SPLICES);
 
   /** @throws Error when there are too many descriptors */
   constructor(libc: Libc) {
@@ -63,10 +63,10 @@ export class Kernel {
   }
 
   /**
-   * Sends a part of a file by sendfile(2). What was written to the socket before must have been handed to the
-   * system, and nothing else may be written meanwhile. When the promise has settled, neither descriptor is in use.
+   * Sends a part of a file by sendfile(2). Everything that was written to the socket before must have reached the
+   * system, and nothing else may be written meanwhile. When the promise settles, neither descriptor is in use any more.
    *
-   * @param onMoved told of the bytes as they are handed to the connection
+   * @param onMoved called with the number of bytes of each call
    * @throws Error when the file cannot be read or ends too early
    */
   async sendFile(
@@ -77,27 +77,27 @@ export class Kernel {
   ): Promise<Moved> {
     const descriptor = socketDescriptor(socket);
     if (descriptor === undefined) return socket.destroyed ? 'closed' : 'unsupported';
-    // A descriptor of our own: the socket may be closed at any time, and its number be another's by the next call.
+    // A duplicate: the socket may be closed at any time, and the next call might find another file at its number.
     let to: number;
     try {
       to = this.#libc.duplicate(descriptor);
     } catch {
-      return 'unsupported'; // there are too many: a stream needs no more of them
+      return 'unsupported'; // There are too many descriptors. A stream needs no more of them.
     }
     try {
       const offset = fileOffset(position);
       let left = length;
       while (left > 0) {
         if (signal.aborted) return 'aborted';
-        const most = Math.min(left, SLICE);
-        // A limit on bandwidth has its place here: wait for `most` bytes, give back those that were not moved.
-        const sent = await this.#slots(() => this.#libc.sendfile(to, fd, offset, most));
+        const max = Math.min(left, MAX_CALL_BYTES);
+        // A limit on bandwidth belongs here: wait for `max` bytes, and return those that were not moved.
+        const sent = await this.#sendfileSlots(() => this.#libc.sendfile(to, fd, offset, max));
         if (sent === 0) throw new Error(`The file ends ${left} bytes too early`);
         if (sent > 0) {
           left -= sent;
           onMoved(sent);
         }
-        if (sent === -EAGAIN || (sent > 0 && sent < most)) {
+        if (sent === -EAGAIN || (sent > 0 && sent < max)) {
           await this.#readiness.wait(to, READY.toWrite, signal);
         } else if (sent < 0 && sent !== -EINTR) {
           if (CLOSED.has(-sent)) return 'closed';
@@ -116,7 +116,7 @@ export class Kernel {
    * Moves a body from one socket to another by splice(2), as {@link sendFile} does from a file. The sender's socket
    * must not be read meanwhile.
    *
-   * @param stallTimeout longest that the sender may be silent while the receiver is ready, in milliseconds
+   * @param stallTimeout how long the sender may be silent while the receiver is ready, in milliseconds
    * @throws SenderError, ReceiverError; the signal's reason when that is aborted; `EMFILE` or `ENFILE`, with nothing
    *   moved, when there are too many descriptors
    */
@@ -124,7 +124,7 @@ export class Kernel {
     { from, to, length }: { readonly from: Socket; readonly to: Socket; readonly length: number },
     stallTimeout: number,
     signal: AbortSignal,
-  ): AsyncGenerator<MovedPiece> {
+  ): AsyncGenerator<MovedChunk> {
     const [sender, receiver] = [socketDescriptor(from), socketDescriptor(to)];
     if (sender === undefined) throw new SenderError('ended', 'connection is closed');
     if (receiver === undefined) throw new ReceiverError('connection is closed');
@@ -144,10 +144,10 @@ export class Kernel {
   }
 }
 
-/** The descriptor of a plain connection; `undefined` of one with TLS, whose bytes must pass through the process. */
+/** The descriptor of a connection; `undefined` with TLS, since those bytes must pass through the process. */
 export function socketDescriptor(socket: Socket | undefined): number | undefined {
   if (socket === undefined || 'encrypted' in socket || socket.destroyed) return undefined;
-  // Not a public interface, but the only way to it; what is not there is the stream path's.
+  // Not a public interface, but the only way to the descriptor. Where it is missing, the body goes as a stream.
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } };
   const fd = handle?.fd;
   return typeof fd === 'number' && Number.isInteger(fd) && fd >= 0 ? fd : undefined;

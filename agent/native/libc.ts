@@ -3,7 +3,7 @@ import { getSystemErrorName } from 'node:util';
 
 import { openLibc, type ForeignFunction } from './foreign.ts';
 
-// Of linux/fcntl.h, sys/epoll.h and bits/fcntl-linux.h; the same on x64 and arm64.
+// From linux/fcntl.h, sys/epoll.h and bits/fcntl-linux.h; the same on x64 and arm64.
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
 const O_NONBLOCK = 0o4000;
@@ -16,18 +16,18 @@ const EPOLLONESHOT = 1 << 30;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
-/** What a descriptor is waited for. */
+/** What to wait for: EPOLLIN and EPOLLOUT. */
 export const READY = { toRead: 1, toWrite: 4 } as const;
 
-/** `struct epoll_event` is packed on x64 only: where its `data` lies, and its length, in bytes. */
+/** Offset of `data` in `struct epoll_event`, and its size, in bytes. The struct is packed on x64 only. */
 const EVENT = process.arch === 'x64' ? { data: 4, size: 12 } : { data: 8, size: 16 };
 
-/** Events that one wait may tell of. */
+/** Events that one wait returns. */
 const MAX_EVENTS = 64;
 
 /**
- * The calls of Linux that Node.js does not have. Numbers come back as the kernel gives them: the negative is an
- * errno. What returns a promise runs on libuv's thread pool and takes a thread as long as it lasts.
+ * System calls of Linux that Node.js does not offer. A negative result is an errno. Methods that return a promise run on
+ * libuv's thread pool, and occupy a thread while they run.
  */
 export class Libc {
   readonly #errno: () => number;
@@ -42,7 +42,7 @@ export class Libc {
   readonly #getsockopt: ForeignFunction;
   readonly #events = Buffer.alloc(MAX_EVENTS * EVENT.size);
 
-  /** @throws Error when koffi or a function is not there, or the platform is not one of those that are known */
+  /** @throws Error when koffi or a function is missing, or the platform is not supported */
   constructor() {
     const { platform, arch } = process;
     if (platform !== 'linux' || !['x64', 'arm64'].includes(arch) || endianness() !== 'LE') {
@@ -59,14 +59,14 @@ export class Libc {
     );
     this.#epollCreate = find('int epoll_create1(int flags)');
     this.#epollControl = find('int epoll_ctl(int epoll, int operation, int fd, void *event)');
-    this.#epollWait = find('int epoll_wait(int epoll, void *events, int most, int timeout)');
+    this.#epollWait = find('int epoll_wait(int epoll, void *events, int max, int timeout)');
     this.#getsockopt = find(
       'int getsockopt(int fd, int level, int name, void *value, void *length)',
     );
   }
 
   /**
-   * Another number for what the descriptor stands for, to be closed.
+   * Duplicates the descriptor; the caller closes the new one.
    *
    * @throws Error when there are too many descriptors
    */
@@ -79,9 +79,9 @@ export class Libc {
   }
 
   /**
-   * The process that listens at the other end of a Unix socket; 0 when it is not visible from here.
+   * The ID of the process that listens at the other end of a Unix socket; 0 when this process cannot see it.
    *
-   * @throws Error when the descriptor is no such socket
+   * @throws Error when the descriptor is not such a socket
    */
   peerProcess(fd: number): number {
     // `struct ucred`: pid, uid, gid.
@@ -92,9 +92,9 @@ export class Libc {
   }
 
   /**
-   * A pipe that does not block.
+   * Makes a pipe that does not block.
    *
-   * @param capacity bytes that it is to hold; the system's default where that is not allowed
+   * @param capacity bytes that it holds; where the system does not allow that, its default
    * @throws Error when there are too many descriptors
    */
   pipe(capacity: number): { readonly readEnd: number; readonly writeEnd: number } {
@@ -111,10 +111,10 @@ export class Libc {
   }
 
   /**
-   * Waits once for the descriptor.
+   * Has the epoll report the descriptor once.
    *
    * @param known whether the epoll has it already
-   * @throws Error
+   * @throws Error when the kernel refuses the descriptor
    */
   watch(epoll: number, fd: number, ready: number, known: boolean): void {
     const event = Buffer.alloc(EVENT.size);
@@ -124,13 +124,13 @@ export class Libc {
     this.#orThrow('epoll_ctl', this.#epollControl(epoll, operation, fd, event));
   }
 
-  /** To be called before a watched descriptor is closed: one that was duplicated stays watched otherwise. */
+  /** Must be called before a watched descriptor is closed: otherwise a duplicated one stays watched. */
   unwatch(epoll: number, fd: number): void {
     this.#epollControl(epoll, EPOLL_CTL_DEL, fd, Buffer.alloc(EVENT.size));
   }
 
   /**
-   * The descriptors that have become ready, none when the time is up. One wait at a time.
+   * Waits for descriptors to become ready, and returns them; none when the time is over. One wait at a time.
    *
    * @param timeout milliseconds
    */
@@ -141,17 +141,17 @@ export class Libc {
     );
   }
 
-  /** sendfile(2); moves `offset` on by what was sent. Its memory must not move: see {@link fileOffset}. */
+  /** sendfile(2). It adds to `offset` what was sent; that must stay at its address, see {@link fileOffset}. */
   sendfile(to: number, from: number, offset: BigInt64Array, length: number): Promise<number> {
     return this.#later(this.#sendfile, to, from, offset, length);
   }
 
-  /** splice(2), without waiting for either side, where it is the network that is to take the bytes. */
+  /** splice(2) to a connection, without waiting for either side. */
   splice(from: number, to: number, length: number): Promise<number> {
     return this.#later(this.#splice, from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
   }
 
-  /** {@link splice} at once in this thread, where bytes only change hands: from a connection to a pipe. */
+  /** splice(2) from a connection to a pipe, in this thread: no bytes are copied, so that it takes little time. */
   spliceNow(from: number, to: number, length: number): number {
     const result = this.#splice(from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
     return result < 0 ? -this.#errno() : result;
@@ -172,14 +172,18 @@ export class Libc {
   }
 }
 
-/** An offset in a file for {@link Libc.sendfile}, outside of V8's heap: things in there are moved about. */
+/** An offset in a file for {@link Libc.sendfile}. It is outside of V8's heap, which moves its objects. */
 export function fileOffset(position: number): BigInt64Array {
   const offset = new BigInt64Array(new ArrayBuffer(8));
   offset[0] = BigInt(position);
   return offset;
 }
 
-/** @param result the negative number that a call returned */
+/**
+ * Makes an error of a failed call.
+ *
+ * @param result the negative number that the call returned
+ */
 export function systemError(call: string, result: number): Error & { readonly code: string } {
   const code = getSystemErrorName(result);
   return Object.assign(new Error(`${call}: ${code}`), { code });

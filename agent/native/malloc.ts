@@ -1,13 +1,13 @@
 import { openLibc } from './foreign.ts';
 
 /**
- * Gives the memory that was freed back to the system: what V8's collector frees beside its heap, the C library
- * would keep for later. Takes some milliseconds. Without effect where the C library is not GNU's.
+ * Returns freed memory to the system: the C library would keep for later what V8's collector frees outside its heap.
+ * It takes some milliseconds, and has no effect where the C library is not glibc.
  */
-export function giveFreedMemoryBack(): void {
+export function trimFreedMemory(): void {
   try {
     openLibc().find('int malloc_trim(size_t padding)')(0);
   } catch {
-    // Musl has no such function, other platforms have no koffi: the memory of a process is then what it was.
+    // Musl has no such function, and other platforms have no koffi: the process keeps its memory.
   }
 }

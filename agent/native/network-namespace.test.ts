@@ -7,10 +7,10 @@ import { describe, it } from 'node:test';
 
 import { requestFrom, requestHere } from './network-namespace.ts';
 
-describe('a request with the network of a process', () => {
-  it('reaches what listens there', async (t) => {
+describe('requestFrom', () => {
+  it('reaches a server in the namespace, like a request from this process', async (t) => {
     const server = createServer((req, res) => {
-      res.sendDate = false; // the two answers are to be the same
+      res.sendDate = false; // so that both answers are equal
       res.end(`${req.method ?? ''} ${req.url ?? ''}`);
     });
     server.listen(0, '127.0.0.1');
@@ -28,7 +28,7 @@ describe('a request with the network of a process', () => {
     });
   });
 
-  it('tells what kept it from coming', async (t) => {
+  it('reports a timeout, a refused connection and a missing process', async (t) => {
     const server = createServer(() => undefined).listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => {
@@ -38,13 +38,13 @@ describe('a request with the network of a process', () => {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     const late = await requestHere({ url, method: 'GET', timeoutMs: 50 });
     assert.deepEqual(late, { error: 'TIMEOUT' });
-    const nobody = { url: 'http://127.0.0.1:1/', method: 'HEAD', timeoutMs: 5_000 } as const;
-    assert.deepEqual(await requestHere(nobody), { error: 'ECONNREFUSED' });
-    await assert.rejects(requestFrom('/proc/0/ns/net', nobody), { code: 'ENOENT' });
+    const closed = { url: 'http://127.0.0.1:1/', method: 'HEAD', timeoutMs: 5_000 } as const;
+    assert.deepEqual(await requestHere(closed), { error: 'ECONNREFUSED' });
+    await assert.rejects(requestFrom('/proc/0/ns/net', closed), { code: 'ENOENT' });
   });
 
   const why = process.getuid?.() === 0 ? false : 'needs root';
-  it('does not see what listens elsewhere', { skip: why }, async (t) => {
+  it('does not reach a server of another namespace', { skip: why }, async (t) => {
     const server = createServer((_req, res) => res.end()).listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => server.close());
@@ -55,12 +55,12 @@ describe('a request with the network of a process', () => {
     t.after(() => other.kill('SIGKILL'));
     const started = await Promise.race([once(other.stdout, 'data'), once(other, 'exit')]);
     if (!Buffer.isBuffer(started[0])) {
-      t.skip('network namespaces cannot be made here');
+      t.skip('network namespaces are not available');
       return;
     }
     const request = { url, method: 'GET', timeoutMs: 5_000 } as const;
     const answer = await requestFrom(`/proc/${other.pid ?? 0}/ns/net`, request);
-    // Its loopback is not even up.
+    // The loopback interface of a new namespace is down.
     assert.ok('error' in answer, JSON.stringify(answer));
     assert.ok('status' in (await requestHere(request)));
   });

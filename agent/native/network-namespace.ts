@@ -6,42 +6,42 @@ import { Worker } from 'node:worker_threads';
 
 import type * as koffiLibrary from 'koffi';
 
-/** As in `libc.ts`. */
+/** Where scripts/build puts koffi's binary, see `foreign.ts`. */
 const BUNDLED = join(import.meta.dirname, 'koffi.node');
 
-/** A request that is made with the network of another process. */
+/** A request that can be made with the network of another process. */
 export interface NamespaceRequest {
-  /** `http:` or `https:`; an answer counts whatever certificate it comes with: whether somebody answers is what is asked. */
+  /** `http:` or `https:`. The request finds out whether a server answers, and so accepts every certificate. */
   readonly url: string;
   readonly method: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
-  /** PEM of a client's certificate and key, where the other side wants one. */
+  /** Certificate and key of the client in PEM, for a server that requires them. */
   readonly cert?: string;
   readonly key?: string;
-  /** PEM of the authorities that {@link NamespaceAnswer} judges by; those of Node without. */
+  /** Authorities in PEM, to check the certificate for {@link NamespaceAnswer}. Default: those of Node. */
   readonly ca?: readonly string[];
-  /** Milliseconds until the head of the answer. */
+  /** Until the head of the answer, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** The answer, or what kept it from coming. */
+/** The answer, or why there is none. */
 export type NamespaceAnswer =
   | {
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
-      /** Why its certificate is not to be trusted, as a code of Node; absent for one that is, and without TLS. */
+      /** Why the certificate is not trusted, as a code of Node; absent for a trusted one, and without TLS. */
       readonly distrust?: string;
-      /** At most 4 MiB of it. */
+      /** The first 4 MiB of the body. */
       readonly body: string;
     }
-  /** A system error (`ECONNREFUSED`), `TIMEOUT`, or one of TLS. */
+  /** A system error (`ECONNREFUSED`), `TIMEOUT`, or an error of TLS. */
   | { readonly error: string };
 
-/** What the thread is given. */
+/** The data of the thread. */
 interface ThreadData {
-  /** Where koffi is. */
+  /** Path of koffi. */
   readonly koffi: string;
-  /** Descriptor of the namespace. */
+  /** Descriptor of the namespace's file. */
   readonly namespace: number;
   readonly request: NamespaceRequest;
 }
@@ -52,10 +52,10 @@ export function requestHere(request: NamespaceRequest): Promise<NamespaceAnswer>
 }
 
 /**
- * Makes the request with the network namespace that the file stands for, `/proc/PID/ns/net`: on a thread of its own,
- * since a namespace belongs to a thread, and sockets to the one that they were made in.
+ * Makes the request in the network namespace of a file, `/proc/PID/ns/net`. It does so on a thread of its own: each
+ * thread has a namespace, and a socket belongs to the namespace in which it was made.
  *
- * @throws Error with the system's `code`: `EPERM` and `EACCES` without the right to enter, `ENOENT` without the process
+ * @throws Error with the system's `code`: `EPERM` or `EACCES` without permission to enter, `ENOENT` without the process
  */
 export async function requestFrom(
   namespaceFile: string,
@@ -90,7 +90,7 @@ export async function requestFrom(
   }
 }
 
-/** Runs on the thread: nothing of this file but what it is given may be used in it. */
+/** Runs on the thread, as source text: it must not use anything else of this file. */
 async function enterAndSend(sendThere: typeof send): Promise<void> {
   const threads = process.getBuiltinModule('node:worker_threads');
   const { createRequire: requireOf } = process.getBuiltinModule('node:module');
@@ -109,7 +109,7 @@ async function enterAndSend(sendThere: typeof send): Promise<void> {
   threads.parentPort?.postMessage({ answer: await sendThere(request) });
 }
 
-/** Is run here, or on the thread, where nothing else of this file is. */
+/** Runs here, or on the thread as source text: it must not use anything else of this file. */
 function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
   const MAX_BODY = 4 * 1024 * 1024;
   const { url, method, headers = {}, cert, key, ca, timeoutMs } = request;
@@ -129,7 +129,7 @@ function send(request: NamespaceRequest): Promise<NamespaceAnswer> {
       }),
     };
     const req = (secure ? https : http).request(url, options, (res) => {
-      // Said of connections with TLS alone; an Error by its type, and a text in fact.
+      // Connections with TLS have it. By its type it is an Error; in fact it is a text.
       const { authorizationError } = res.socket as Partial<TLSSocket>;
       const chunks: Buffer[] = [];
       let length = 0;

@@ -1,11 +1,11 @@
 import type { Libc } from './libc.ts';
 
-/** How long one wait lasts, in milliseconds: the process cannot end while its thread is in there. */
+/** How long one wait lasts, in milliseconds: the process cannot end while its thread waits. */
 const WAIT_MS = 250;
 
 /**
- * Waits for descriptors that would block, however many, on one thread of the pool, and on none while nobody
- * waits: slow clients cost neither threads nor CPU.
+ * Waits until descriptors can be read or written, by one epoll(7) on one thread of the pool. While there is nothing to
+ * wait for it uses no thread. So slow clients, however many, cost neither threads nor CPU.
  */
 export class Readiness {
   readonly #libc: Libc;
@@ -21,10 +21,10 @@ export class Readiness {
   }
 
   /**
-   * Resolves when the descriptor is ready or has failed, or when `signal` is aborted; never too late, but
-   * perhaps for nothing. One wait a descriptor.
+   * Resolves when the descriptor is ready or has failed, or when `signal` is aborted. It may resolve although the
+   * descriptor is not ready, and never misses that it is. There may be one wait for a descriptor at a time.
    *
-   * @throws Error when the kernel does not take the descriptor
+   * @throws Error when the kernel refuses the descriptor
    */
   async wait(fd: number, ready: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
@@ -42,7 +42,7 @@ export class Readiness {
     signal.removeEventListener('abort', wake);
   }
 
-  /** To be called before a descriptor that may have been waited for is closed. */
+  /** Must be called before a descriptor is closed that may have been waited for. */
   forget(fd: number): void {
     if (this.#known.delete(fd)) this.#libc.unwatch(this.#epoll, fd);
   }
@@ -52,7 +52,7 @@ export class Readiness {
     try {
       while (this.#waiting.size > 0) {
         for (const fd of await this.#libc.ready(this.#epoll, WAIT_MS)) this.#waiting.get(fd)?.();
-        // Those that were woken take themselves off the list, or wait anew.
+        // The waits that were woken end first, or begin again.
         await Promise.resolve();
       }
     } finally {

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 
-/** A connection that a body goes to, whose head has been written. */
+/** A connection that receives a body, and has received the head of the response. */
 export interface Sink {
-  /** Not to be written to by others while the body goes to it. */
+  /** Only the body may be written to it. */
   readonly socket: Socket;
-  /** Writes bytes of the body; resolves when the system has taken them, or the receiver has left. */
+  /** Writes bytes of the body. Resolves when the system has taken them, or the receiver has closed the connection. */
   write(bytes: Uint8Array): Promise<void>;
-  /** Is told of bytes of the body that went to the connection past it. */
+  /** Counts bytes of the body that the kernel wrote to the connection without {@link write}. */
   moved(bytes: number): void;
 }

@@ -4,28 +4,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Readiness } from './readiness.ts';
 
-/** Bytes that the pipe between the two connections is to hold: as much as anybody may ask for. */
+/** Bytes that the pipe between the two connections holds: the limit of Linux for users without privileges. */
 const PIPE_BYTES = 1024 * 1024;
 
-/** Most bytes that one call moves. */
-const SLICE = 4 * 1024 * 1024;
+/** Bytes that one call moves. */
+const MAX_CALL_BYTES = 4 * 1024 * 1024;
 
-/** Between two looks at a sender that was ready and gave nothing, in milliseconds. */
-const IN_VAIN_MS = 20;
+/** Between two reads from a sender that was ready and delivered nothing, in milliseconds. */
+const EMPTY_READ_MS = 20;
 
-/** Why a wait was given up. */
+/** The reason with which a wait for a silent sender ends. */
 const SILENT = Symbol('silent');
 
 const { EAGAIN, EINTR } = constants.errno;
 
 /** Bytes that have reached the receiving connection. */
-export interface MovedPiece {
+export interface MovedChunk {
   readonly length: number;
-  /** For how long the sender was waited for, with the receiver ready to take more; in milliseconds. */
+  /** How long the sender was waited for while the receiver was ready, in milliseconds. */
   readonly waited: number;
 }
 
-/** The sender has closed its connection too early, has broken it, or is silent. */
+/** The sender closed its connection too early, broke it, or is silent. */
 export class SenderError extends Error {
   override readonly name = 'SenderError';
   readonly code = 'ERR_SENDER';
@@ -37,33 +37,33 @@ export class SenderError extends Error {
   }
 }
 
-/** The receiver has closed its connection. */
+/** The receiver closed its connection. */
 export class ReceiverError extends Error {
   override readonly name = 'ReceiverError';
   readonly code = 'ERR_RECEIVER';
 }
 
-/** What {@link splice} works with. */
+/** How {@link splice} calls the system. */
 export interface SpliceComponents {
   readonly libc: Libc;
   readonly readiness: Readiness;
-  /** Runs a call on one of the threads that there are for this. */
+  /** Runs a call when a thread is free for it. */
   readonly slot: (call: () => Promise<number>) => Promise<number>;
 }
 
-/** Two descriptors that belong to the caller, and what to move between them. */
+/** What to move between two descriptors, which the caller closes. */
 export interface SpliceInit {
   readonly from: number;
   readonly to: number;
   /** In bytes. */
   readonly length: number;
-  /** Longest that the sender may be silent while the receiver is ready, in milliseconds. */
+  /** How long the sender may be silent while the receiver is ready, in milliseconds. */
   readonly stallTimeout: number;
 }
 
 /**
- * Moves bytes from one connection to another through a pipe, by splice(2). What was taken from the sender reaches the
- * receiver also when the sender then fails, so the sum of the pieces is where another sender has to go on.
+ * Moves bytes from one connection to another through a pipe, by splice(2). Bytes that were taken from the sender reach the
+ * receiver even if the sender then fails. So the sum of the chunks is the offset at which another sender continues.
  *
  * @throws SenderError, ReceiverError; the signal's reason when that is aborted
  */
@@ -71,7 +71,7 @@ export async function* splice(
   { libc, readiness, slot }: SpliceComponents,
   { from, to, length, stallTimeout }: SpliceInit,
   signal: AbortSignal,
-): AsyncGenerator<MovedPiece> {
+): AsyncGenerator<MovedChunk> {
   const { readEnd, writeEnd } = libc.pipe(PIPE_BYTES);
   let left = length;
   let held = 0;
@@ -82,10 +82,10 @@ export async function* splice(
     while (held > 0 || (left > 0 && failure === undefined)) {
       signal.throwIfAborted();
       if (left > 0 && failure === undefined) {
-        const most = Math.min(left, SLICE);
-        // A limit on bandwidth has its place here: wait for `most` bytes, give back those that were not taken.
-        // Some tens of microseconds for a full pipe, which is less than another thread would cost.
-        const taken = libc.spliceNow(from, writeEnd, most);
+        const max = Math.min(left, MAX_CALL_BYTES);
+        // A limit on bandwidth belongs here: wait for `max` bytes, and return those that were not taken.
+        // A full pipe takes some tens of microseconds, which is less than another thread would cost.
+        const taken = libc.spliceNow(from, writeEnd, max);
         if (taken > 0) {
           left -= taken;
           held += taken;
@@ -93,12 +93,12 @@ export async function* splice(
         } else if (taken === 0) {
           failure = new SenderError('ended', `connection ended ${left} bytes too early`);
         } else if (taken === -EAGAIN && held === 0) {
-          // splice(2) stops before a byte that the sender has marked as urgent, while epoll(7) tells of those behind
-          // it: the wait would be over at once, again and again, and the sender never silent.
+          // splice(2) stops before a byte that the sender marked as urgent, but epoll(7) reports the bytes behind it. Each
+          // wait would end at once, and the sender would never count as silent.
           const silence =
             silent === 0
               ? await waitFor(readiness, from, stallTimeout, signal)
-              : await delay(IN_VAIN_MS, IN_VAIN_MS);
+              : await delay(EMPTY_READ_MS, EMPTY_READ_MS);
           waited += silence;
           silent += silence;
           if (silent >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
@@ -128,7 +128,7 @@ export async function* splice(
   }
 }
 
-/** Waits for bytes; gives the milliseconds that it took, at least `timeout` when none came. */
+/** Waits for bytes. Returns how long that took, in milliseconds; at least `timeout` when none came. */
 async function waitFor(
   readiness: Readiness,
   fd: number,

@@ -40,7 +40,7 @@ export class FolderWatch {
   constructor(init: FolderWatchInit) {
     this.#init = init;
     this.#checkInterval = init.checkInterval ?? 2_000;
-    this.#backoff = new Backoff({ most: this.#checkInterval });
+    this.#backoff = new Backoff({ first: 100, max: this.#checkInterval });
   }
 
   /** Whether the folder exists and is watched. */

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { Backoff } from './backoff.ts';
 
 describe('Backoff', () => {
-  it('doubles up to its bound with jitter downwards, and begins again', () => {
-    const backoff = new Backoff({ first: 10, most: 80 });
+  it('doubles its waits up to the bound, shortened by up to a half, and begins again after a reset', () => {
+    const backoff = new Backoff({ first: 10, max: 80 });
     for (const longest of [10, 20, 40, 80, 80, 80]) {
       const wait = backoff.next();
       assert.ok(wait >= longest / 2 && wait <= longest, `${wait} of ${longest}`);
@@ -14,9 +14,9 @@ describe('Backoff', () => {
     assert.ok(backoff.next() <= 10);
   });
 
-  it('stops waiting when told to', async () => {
+  it('ends a wait when the signal is aborted', async () => {
     const stop = new AbortController();
-    const waiting = new Backoff({ first: 1e6, most: 1e6 }).wait(stop.signal);
+    const waiting = new Backoff({ first: 1e6, max: 1e6 }).wait(stop.signal);
     stop.abort();
     await waiting;
   });

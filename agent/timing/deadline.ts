@@ -1,9 +1,8 @@
 import { setMaxListeners } from 'node:events';
 
 /**
- * A signal that aborts after a time, or with the given one. Unlike `AbortSignal.any` with
- * `AbortSignal.timeout` it leaves nothing behind once disposed of: no timer, and no reference from a
- * long-lived signal.
+ * A signal that aborts after a time, or when its parent does. Unlike `AbortSignal.any` with `AbortSignal.timeout` it
+ * leaves nothing behind once it is disposed of: no timer, and no reference from a long-lived parent.
  */
 export class Deadline {
   readonly #controller = new AbortController();
@@ -13,6 +12,7 @@ export class Deadline {
     this.#controller.abort(this.#parent?.reason);
   };
 
+  /** @param milliseconds after which the signal aborts with a `TimeoutError` */
   constructor(milliseconds: number, parent?: AbortSignal) {
     setMaxListeners(0, this.#controller.signal);
     this.#parent = parent;

@@ -6,7 +6,7 @@ export class ExpiringSet {
   readonly #now: () => number;
 
   /**
-   * @param max strings remembered at most
+   * @param max number of strings
    * @param now milliseconds on a clock that never jumps
    */
   constructor(max: number, now: () => number = () => performance.now()) {
@@ -14,7 +14,7 @@ export class ExpiringSet {
     this.#now = now;
   }
 
-  /** Remembers the string for so many milliseconds from now. */
+  /** Remembers the string from now on for this time, as the newest. */
   add(value: string, milliseconds: number): void {
     this.#until.set(value, this.#now() + milliseconds);
   }
@@ -28,7 +28,7 @@ export class ExpiringSet {
     return until !== undefined && until > this.#now();
   }
 
-  /** Whether it remembers nothing, so that nothing needs to be asked. */
+  /** Whether it is empty, so that callers need not build a string to look up. */
   get empty(): boolean {
     return this.#until.size === 0;
   }

@@ -1,12 +1,12 @@
-/** Longest stretch that is counted at once, in milliseconds. */
+/** Longest time that is counted at once, in milliseconds. */
 const SLICE_MS = 100;
 
 /**
- * A stretch of time that can be paused: its signal aborts when the time that it ran adds up to the whole. Runs
- * from the start.
+ * A timeout that can be paused: its signal aborts when the time in which it ran adds up to the whole. It runs from the
+ * start.
  *
- * Time is counted in slices, and one that lasts too long counts as one: while this process is kept from working,
- * by others on the machine or by its CPU limit, peers may have answered, and nobody has looked.
+ * Time is counted in slices, and a slice that lasts too long counts as one. While this process does not get to run, because
+ * of other processes or its CPU limit, peers may have answered without being read.
  */
 export class PausableTimeout implements Disposable {
   readonly #spent = new AbortController();
@@ -17,8 +17,8 @@ export class PausableTimeout implements Disposable {
   readonly #reason: () => Error;
 
   /**
-   * @param milliseconds the whole
-   * @param reason makes the reason that the signal aborts with; default: an Error
+   * @param milliseconds the whole time
+   * @param reason makes the reason that the signal aborts with. Default: an Error
    */
   constructor(milliseconds: number, reason: () => Error = () => new Error('timed out')) {
     this.#left = milliseconds;

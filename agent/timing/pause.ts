@@ -9,7 +9,7 @@ export async function pause(milliseconds: number, signal: AbortSignal): Promise<
   }
 }
 
-/** `signal.aborted`, as a call: the compiler takes a property that it has seen for unchanged ever after. */
+/** Reads `signal.aborted` by a call: after one check the compiler assumes that the property never changes. */
 export function isAborted(signal: AbortSignal): boolean {
   return signal.aborted;
 }

@@ -1,6 +1,7 @@
 /**
- * Waits for something that others wait for too and that goes on without us: resolves or rejects as it does, or
- * rejects with the signal's reason as soon as that is aborted.
+ * Waits for work that continues when the signal is aborted, because others wait for it too.
+ *
+ * @throws what the work throws; the signal's reason as soon as that is aborted
  */
 export async function raceSignal<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return await work;
@@ -11,7 +12,7 @@ export async function raceSignal<T>(work: Promise<T>, signal?: AbortSignal): Pro
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();
   try {
-    // Waits for the work even then: its failure would be nobody's otherwise.
+    // The race includes the work even if the signal is aborted already: otherwise its rejection would be unhandled.
     return await Promise.race([aborted.promise, work]);
   } finally {
     signal.removeEventListener('abort', onAbort);

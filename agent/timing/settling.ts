@@ -1,12 +1,12 @@
 /** How long a {@link Settling} waits, in milliseconds. */
 export interface SettlingInit {
-  /** After the last call; as much again at random is added, so that many nodes do not act together. */
+  /** After the last call. Up to as much is added at random, so that many nodes do not act at the same time. */
   readonly quietMs: number;
-  /** After the first call, however many come. */
-  readonly mostMs: number;
+  /** After the first call, however many follow. */
+  readonly maxMs: number;
 }
 
-/** Gathers calls that come in bursts and acts once, when none has come for a while. */
+/** Debounces calls that come in bursts: acts once, when no call has come for a while. */
 export class Settling {
   readonly #init: SettlingInit;
   readonly #act: () => void;
@@ -20,8 +20,8 @@ export class Settling {
 
   call(): void {
     const now = performance.now();
-    const { quietMs, mostMs } = this.#init;
-    this.#latest = Math.min(this.#latest, now + mostMs);
+    const { quietMs, maxMs } = this.#init;
+    this.#latest = Math.min(this.#latest, now + maxMs);
     clearTimeout(this.#timer);
     const quiet = quietMs * (1 + Math.random());
     this.#timer = setTimeout(

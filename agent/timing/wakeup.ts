@@ -1,8 +1,9 @@
-/** Wakes one waiting task. A call while nobody waits is remembered, several count as one. */
+/** Wakes one waiting task. A call while no task waits is remembered; several count as one. */
 export class Wakeup {
   #called = false;
   #resolve: (() => void) | undefined;
 
+  /** Wakes the waiting task, or the next one to wait. */
   call(): void {
     this.#called = true;
     this.#resolve?.();

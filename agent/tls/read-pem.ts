@@ -4,22 +4,22 @@ import { readFile } from 'node:fs/promises';
 import { codeOf } from '../errors/system-error.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
-/** Largest file that is read, in bytes: a bundle of all public authorities has 230 KB. */
+/** Largest file, in bytes: a bundle of all public authorities has 230 KB. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'is not there; mount the secret or correct the path',
-  EACCES: 'may not be read; give the agent read permission',
+  ENOENT: 'does not exist; mount the secret or correct the path',
+  EACCES: 'must be readable by the agent; give it read permission',
   EISDIR: 'is a folder; name the file in it',
 };
 
 /**
  * Reads a file of PEM text.
  *
- * @param option name of the option that named the file, for messages
- * @throws TlsConfigError
+ * @param option name of the option with the path, for messages
+ * @throws TlsConfigError when the file cannot be read, or is larger than 1 MiB
  */
 export async function readPem(option: string, path: string): Promise<Buffer> {
   let bytes: Buffer;
@@ -39,9 +39,9 @@ export async function readPem(option: string, path: string): Promise<Buffer> {
 }
 
 /**
- * The certificates of a file, in their order; at least one.
+ * Parses the certificates of a file, in their order; there is at least one.
  *
- * @throws TlsConfigError
+ * @throws TlsConfigError when there is none, or one is damaged
  */
 export function parseCertificates(option: string, path: string, pem: Buffer): X509Certificate[] {
   const blocks = pem.toString('latin1').match(CERTIFICATE) ?? [];
@@ -55,7 +55,7 @@ export function parseCertificates(option: string, path: string, pem: Buffer): X5
       return new X509Certificate(block);
     } catch (error) {
       throw new TlsConfigError(
-        `${option} ${path}: certificate ${index + 1} of ${blocks.length} is damaged; write the file anew`,
+        `${option} ${path}: certificate ${index + 1} of ${blocks.length} is damaged; replace the file`,
         { cause: error },
       );
     }
@@ -63,14 +63,15 @@ export function parseCertificates(option: string, path: string, pem: Buffer): X5
 }
 
 /**
- * The private key of a file. What OpenSSL says of a bad one is not passed on: nothing of a key may get into a log.
+ * Parses the private key of a file. The message of OpenSSL is dropped: it might contain a part of the key, which must not
+ * reach a log.
  *
- * @throws TlsConfigError
+ * @throws TlsConfigError when the key is encrypted or unusable
  */
 export function parseKey(option: string, path: string, pem: Buffer): KeyObject {
   if (pem.includes('ENCRYPTED')) {
     throw new TlsConfigError(
-      `${option} ${path} is encrypted, and nobody is there to type its passphrase; take it off (openssl pkey)`,
+      `${option} ${path} is encrypted, and the agent has no passphrase for it; decrypt it (openssl pkey)`,
     );
   }
   try {

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { promisify } from 'node:util';
 
 import { pino } from 'pino';
 
@@ -11,14 +9,13 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
 import { eventually } from '../testing/eventually.ts';
 import { TlsKeeper } from './tls-keeper.ts';
-import { readMaterial } from './tls-material.ts';
 
 async function reloads(metrics: Metrics, result: string): Promise<number> {
   const { values } = await metrics.tlsReloads.get();
   return values.find(({ labels }) => labels.result === result)?.value ?? 0;
 }
 
-describe('certificates of this node', { skip: noOpenssl }, () => {
+describe('TlsKeeper', { skip: noOpenssl }, () => {
   let authority: Authority;
   let files: { cert: string; key: string; ca: string };
   before(async () => {
@@ -32,68 +29,11 @@ describe('certificates of this node', { skip: noOpenssl }, () => {
     await authority[Symbol.asyncDispose]();
   });
 
-  it('are read with their names and their end', async () => {
-    const { identity, ca } = await readMaterial(files);
-    assert.deepEqual(identity?.names, ['one.local', 'two']);
-    const left = identity.notAfter.getTime() - Date.now();
-    assert.ok(left > 24 * 3_600_000 && left < 3 * 24 * 3_600_000);
-    assert.deepEqual(ca, await authority.read('ca.crt'));
-    assert.deepEqual(await readMaterial({ cert: '', key: '', ca: '' }), {});
-  });
-
-  it('are refused at the start with the file, the reason and what to do', async () => {
-    const other = await authority.issue('other');
-    const past = await authority.issue('past', { days: -1 });
-    const future = await authority.issue('future', { from: 1 });
-    const damaged = authority.file('damaged.crt');
-    const text = await readFile(files.cert, 'latin1');
-    await writeFile(damaged, text.replace(/[A-Za-z0-9+/]{64}\n/, ''));
-    const encrypted = authority.file('encrypted.key');
-    await promisify(execFile)('openssl', [
-      ...['pkey', '-in', files.key, '-aes128', '-passout', 'pass:a', '-out', encrypted],
-    ]);
-    const nowhere = authority.file('nowhere');
-    const cases: [string, Partial<typeof files>, RegExp][] = [
-      ['no certificate', { cert: nowhere }, /^--registry-tls-cert \S+nowhere is not there; mount/],
-      ['no key', { key: nowhere }, /^--registry-tls-key \S+nowhere is not there; mount/],
-      ['no authority', { ca: nowhere }, /^--registry-tls-ca \S+nowhere is not there; mount/],
-      ['a folder', { cert: authority.folder }, /is a folder; name the file in it/],
-      [
-        'no PEM',
-        { cert: files.key },
-        /^--registry-tls-cert \S+ has no certificate; it must be PEM/,
-      ],
-      ['damaged', { cert: damaged }, /^--registry-tls-cert \S+: certificate 1 of 1 is damaged/],
-      [
-        'a key of another',
-        { key: other.key },
-        /^--registry-tls-key \S+other.key is not the key of the certificate in \S+node.crt; name/,
-      ],
-      [
-        'no key in it',
-        { key: files.cert },
-        /^--registry-tls-key \S+ has no usable private key; it must/,
-      ],
-      [
-        'an encrypted key',
-        { key: encrypted },
-        /^--registry-tls-key \S+ is encrypted.* take it off/,
-      ],
-      ['expired', past, /^--registry-tls-cert \S+past.crt expired at \d{4}-.*; renew it/],
-      ['not yet', future, /^--registry-tls-cert \S+future.crt is not valid before \d{4}-.*clock/],
-      ['an expired authority', { ca: past.cert }, /^--registry-tls-ca \S+past.crt expired/],
-    ];
-    for (const [name, change, message] of cases) {
-      const given = { ...files, ...change };
-      await assert.rejects(readMaterial(given), { code: 'ERR_TLS_CONFIG', message }, name);
-    }
-  });
-
-  it('follow their files through symbolic links, and stay where the new ones are bad', async () => {
+  it('follows the files through symbolic links, and keeps the old pair when the new files cannot be used', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
     const metrics = createMetrics();
-    // As a secret's volume is: the files are links into `..data`, which is a link that is exchanged.
+    // Like the volume of a secret: the files are links into `..data`, a link that is replaced.
     const volume = authority.file('volume');
     await mkdir(volume);
     let generation = 0;
@@ -141,7 +81,7 @@ describe('certificates of this node', { skip: noOpenssl }, () => {
     await eventually(async () => {
       assert.equal(await reloads(metrics, 'refused'), 2);
     });
-    assert.deepEqual(keeper.current.identity.names, ['second'], 'the old one serves on');
+    assert.deepEqual(keeper.current.identity.names, ['second'], 'the old one stays in use');
 
     await publish(files.cert, files.key);
     await eventually(() => {
@@ -150,8 +90,8 @@ describe('certificates of this node', { skip: noOpenssl }, () => {
     ending.abort();
     await running;
     const log = lines.join('');
-    assert.match(log, /changed certificate not taken.*is not the key of/);
-    assert.match(log, /changed certificate not taken.*expired at/);
+    assert.match(log, /changed certificate not used.*is not the key of/);
+    assert.match(log, /changed certificate not used.*expired at/);
     assert.match(log, /the certificate expires at/);
     for (const key of [files.key, second.key]) {
       const [, secret = ''] = (await readFile(key, 'latin1')).split('\n');

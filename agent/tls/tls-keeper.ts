@@ -6,15 +6,15 @@ import { TlsConfigError } from './tls-config-error.ts';
 import { isSameMaterial, readMaterial, type TlsFiles, type TlsMaterial } from './tls-material.ts';
 
 /**
- * How often the files are read again, in milliseconds. They are small, and reading is the one way that sees every
- * change: a secret's volume is renewed by exchanging a symbolic link of a folder above.
+ * How often the files are read again, in milliseconds. They are small, and only reading sees every change: Kubernetes
+ * renews the volume of a secret by replacing a symbolic link to a folder.
  */
 const POLL_MS = 10_000;
 
-/** A pair that is bad is read again after this, in milliseconds, before it is believed: it may just be written. */
+/** After this time, in milliseconds, files that cannot be used are read once more: they may have been half written. */
 const SETTLE_MS = 1_000;
 
-/** What a {@link TlsKeeper} works with. */
+/** Where changes are counted and logged. */
 export interface TlsKeeperComponents {
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -22,22 +22,22 @@ export interface TlsKeeperComponents {
 
 /** Options of {@link TlsKeeper}. */
 export interface TlsKeeperInit {
-  /** Between two looks at the files, in milliseconds. Default 10,000. */
+  /** Between two reads of the files, in milliseconds. Default 10,000. */
   readonly interval?: number;
-  /** Until a bad change is looked at once more, in milliseconds. Default 1,000. */
+  /** Until files that cannot be used are read once more, in milliseconds. Default 1,000. */
   readonly settle?: number;
 }
 
-/** Gives the certificates of this node, as its files have them at present. */
+/** The current certificates of this node. */
 export interface TlsSource {
   readonly current: TlsMaterial;
-  /** Calls the listener whenever there are others. */
+  /** Calls the listener after each change. */
   onChange(listener: (material: TlsMaterial) => void): void;
 }
 
 /**
- * Keeps certificates in step with their files, which others renew while the agent runs. What cannot be used does
- * not replace what can: the old pair serves on, and the log and a metric tell.
+ * Follows the files of the certificates, which other programs renew while the agent runs. New files that cannot be used
+ * are ignored: the old pair stays in use, and the log and a metric report it.
  */
 export class TlsKeeper implements TlsSource {
   readonly #components: TlsKeeperComponents;
@@ -59,7 +59,7 @@ export class TlsKeeper implements TlsSource {
     this.#interval = init.interval ?? POLL_MS;
     this.#settle = init.settle ?? SETTLE_MS;
     this.#current = current;
-    this.#tell();
+    this.#report();
   }
 
   /**
@@ -83,30 +83,30 @@ export class TlsKeeper implements TlsSource {
     this.#listeners.push(listener);
   }
 
-  /** Looks at the files now and then, until the signal is aborted. */
+  /** Reads the files periodically, until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     for (;;) {
       await pause(this.#interval, signal);
       if (isAborted(signal)) return;
-      await this.#look(signal);
+      await this.#check(signal);
     }
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
+  async #check(signal: AbortSignal): Promise<void> {
     let found = await this.#read();
     if (found instanceof TlsConfigError && found.message !== this.#reported) {
       await pause(this.#settle, signal);
       found = await this.#read();
     }
     if (found instanceof TlsConfigError) {
-      this.#keep(found);
+      this.#refuse(found);
       return;
     }
     this.#reported = '';
     if (isSameMaterial(found, this.#current)) return;
     this.#current = found;
     this.#components.metrics.tlsReloads.inc({ result: 'loaded' });
-    this.#tell();
+    this.#report();
     for (const listener of this.#listeners) listener(found);
   }
 
@@ -119,15 +119,15 @@ export class TlsKeeper implements TlsSource {
     }
   }
 
-  #keep(error: TlsConfigError): void {
+  #refuse(error: TlsConfigError): void {
     if (error.message === this.#reported) return;
     this.#reported = error.message;
     const { logger, metrics } = this.#components;
     metrics.tlsReloads.inc({ result: 'refused' });
-    logger.error(`changed certificate not taken, the one before serves on: ${error.message}`);
+    logger.error(`changed certificate not used, the old one stays in use: ${error.message}`);
   }
 
-  #tell(): void {
+  #report(): void {
     const { identity } = this.#current;
     if (identity === undefined) return;
     const { logger, metrics } = this.#components;

@@ -5,13 +5,13 @@ import { codeOf } from '../errors/system-error.ts';
 import { parseCertificates, parseKey, readPem } from './read-pem.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
-/** The files that `--registry-tls-*` name; empty for none. */
+/** The paths that `--registry-tls-*` give; an empty one stands for no file. */
 export interface TlsFiles {
-  /** Certificate of this node, those between it and the authority behind it. */
+  /** The certificate of this node, followed by the intermediate certificates. */
   readonly cert: string;
   /** Its private key. */
   readonly key: string;
-  /** Authorities that certificates of others are checked against. */
+  /** The authorities that sign the certificates of peers and clients. */
   readonly ca: string;
 }
 
@@ -19,18 +19,18 @@ export interface TlsFiles {
 interface TlsIdentity {
   readonly cert: Buffer;
   readonly key: Buffer;
-  /** End of the validity of the certificate. */
+  /** When the certificate expires. */
   readonly notAfter: Date;
-  /** DNS names that the certificate is for, in lower case. */
+  /** The DNS names of the certificate, in lower case. */
   readonly names: readonly string[];
-  /** What clients may stumble over, for the log. */
+  /** Problems that clients may have with it, for the log. */
   readonly warnings: readonly string[];
 }
 
-/** What was read from the files, all of it checked. */
+/** The checked content of the files. */
 export interface TlsMaterial {
   readonly identity?: TlsIdentity;
-  /** PEM. */
+  /** The authorities, in PEM. */
   readonly ca?: Buffer;
 }
 
@@ -41,13 +41,13 @@ const OPTION = {
   ca: '--registry-tls-ca',
 } as const;
 
-/** A certificate that ends sooner is worth a warning when it is read, in milliseconds: two days. */
+/** A certificate that expires within this time is logged as a warning, in milliseconds: two days. */
 const SOON_MS = 2 * 24 * 3_600_000;
 
 /**
- * Reads the files and checks that they can be used, at present and together.
+ * Reads the files, and checks that they are valid now and fit each other.
  *
- * @throws TlsConfigError
+ * @throws TlsConfigError when they cannot be used
  */
 export async function readMaterial(files: TlsFiles): Promise<TlsMaterial> {
   const identity = files.cert === '' ? undefined : await readIdentity(files);
@@ -88,7 +88,7 @@ async function readIdentity(files: TlsFiles): Promise<TlsIdentity> {
 async function readAuthorities(path: string): Promise<Buffer> {
   const pem = await readPem(OPTION.ca, path);
   const certificates = parseCertificates(OPTION.ca, path, pem);
-  // A bundle may hold an old authority beside its successor.
+  // A bundle may contain an expired authority and its successor.
   const valid = certificates.filter(({ validToDate }) => validToDate.getTime() > Date.now());
   const [first] = certificates;
   if (valid.length === 0 && first !== undefined) checkValidity(`${OPTION.ca} ${path}`, first);
@@ -98,12 +98,12 @@ async function readAuthorities(path: string): Promise<Buffer> {
 function checkValidity(where: string, { validFromDate, validToDate }: X509Certificate): void {
   if (validToDate.getTime() <= Date.now()) {
     throw new TlsConfigError(
-      `${where} expired at ${validToDate.toISOString()}; renew it, or look at the clock of this node`,
+      `${where} expired at ${validToDate.toISOString()}; renew it, or check the clock of this node`,
     );
   }
   if (validFromDate.getTime() > Date.now()) {
     throw new TlsConfigError(
-      `${where} is not valid before ${validFromDate.toISOString()}; look at the clock of this node`,
+      `${where} is not valid before ${validFromDate.toISOString()}; check the clock of this node`,
     );
   }
 }
@@ -117,7 +117,7 @@ function dnsNames({ subjectAltName = '' }: X509Certificate): string[] {
 function warn({ subjectAltName, validToDate }: X509Certificate): string[] {
   const warnings: string[] = [];
   if (subjectAltName === undefined) {
-    warnings.push('the certificate has no subjectAltName: containerd takes it for no host at all');
+    warnings.push('the certificate has no subjectAltName: containerd accepts it for no host');
   }
   if (validToDate.getTime() - Date.now() < SOON_MS) {
     warnings.push(`the certificate expires at ${validToDate.toISOString()}`);

@@ -161,7 +161,7 @@ export class ContentDelivery {
     const body = this.#resuming(attempts, stream, record, asStream, signal);
     try {
       yield* verifyInPassing(body, record.descriptor);
-      metrics.verdicts.inc({ result: 'right' });
+      metrics.deliveryResults.inc({ result: 'right' });
     } catch (error) {
       if (error instanceof PeerError && error.reason === 'digest') {
         void attribution.digestMismatch(record);

@@ -2,13 +2,8 @@ import { Bandwidth } from './body/bandwidth.ts';
 import { ChunkSizes } from './body/chunk-sizes.ts';
 import { ContentDelivery } from './content-delivery.ts';
 import { PeerTransfer } from './peer-transfer.ts';
-import { AttemptSlots } from './select/attempt-slots.ts';
-import { Blocklist } from './select/blocklist.ts';
-import { FirstByteTimes } from './select/first-byte-times.ts';
-import { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttemptsComponents, PeerAttemptsInit } from './select/peer-attempts.ts';
-import { PeerResponsiveness } from './select/peer-responsiveness.ts';
-import { PeerScores } from './select/peer-score.ts';
+import { createSharedState, type SharedState } from './select/shared-state.ts';
 import { Attribution, type AttributionComponents } from './verify/attribution.ts';
 import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
 
@@ -21,7 +16,7 @@ export interface CreatePeerTransferComponents
     Pick<PeerAttemptsComponents, 'router' | 'client' | 'metrics' | 'logger'>,
     Pick<AttributionComponents, 'store'> {
   /** Predicts which part of a blob its client is going to read. Default: a {@link ChunkSizes}. */
-  readonly chunkSizes?: PeerAttemptsComponents['pieceLengths'];
+  readonly chunkSizes?: SharedState['chunkSizes'];
 }
 
 /** Bounds of a transfer. */
@@ -46,9 +41,9 @@ export function createPeerTransfer(
 ): PeerTransfer {
   const { router, client, store, metrics, logger, chunkSizes = new ChunkSizes() } = components;
   const { zone = '', downloadLimit = 0, resolveTimeout, resolveRetries } = init;
-  const bans = new Blocklist({ metrics, logger });
-  const sizes = new KnownSizes();
-  const attribution = new Attribution({ store, client, bans, metrics, logger });
+  const shared = { ...createSharedState({ metrics, logger }, { zone }), chunkSizes };
+  const { scoreboard, sizes } = shared;
+  const attribution = new Attribution({ store, client, scoreboard, metrics, logger });
   const delivery = new ContentDelivery({
     client,
     verifiedBuffer: new VerifiedBuffer(init.verifiedBuffer),
@@ -57,19 +52,7 @@ export function createPeerTransfer(
     metrics,
     download: downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined,
   });
-  const attempts: PeerAttemptsComponents = {
-    router,
-    client,
-    metrics,
-    logger,
-    bans,
-    standing: new PeerResponsiveness(),
-    slots: new AttemptSlots(),
-    sizes,
-    pieceLengths: chunkSizes,
-    profiles: new PeerScores({ zone }),
-    firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
-  };
+  const attempts: PeerAttemptsComponents = { router, client, metrics, logger, shared };
   const { firstByteBudget = FIRST_BYTE_MS } = init;
   return new PeerTransfer(
     { attempts, delivery, attribution },

@@ -36,12 +36,12 @@ export async function firstGoodAnswer(
   const request =
     attempts.request.kind === 'manifest'
       ? wholeOf(attempts.request)
-      : attempts.pieces.firstRequest(attempts.request);
+      : attempts.chunks.firstRequest(attempts.request);
   using race = new PeerRace(attempts, request, signal, AbortSignal.any([signal, timeout]));
   for (;;) {
     const result = await race.next();
     signal.throwIfAborted();
-    if (result.kind !== 'source') throw noAnswer(attempts, result, timeout);
+    if (result.kind !== 'peer-stream') throw noAnswer(attempts, result, timeout);
     try {
       return await deliver(result);
     } catch (error) {
@@ -51,14 +51,17 @@ export async function firstGoodAnswer(
   }
 }
 
-function noAnswer(
-  { unsatisfiable, anyBusy, anyAsked }: PeerAttempts,
-  { kind }: RaceResult,
-  timeout: AbortSignal,
-): Error {
-  if (unsatisfiable) return new OciError('RANGE_INVALID', 'no byte of the range exists');
-  if (anyBusy) return new NotDeliveredError('providers-busy');
-  if (anyAsked) return new NotDeliveredError('providers-failed');
-  const isLate = kind === 'timeout' || timeout.aborted;
-  return new NotDeliveredError(isLate ? 'lookup-timeout' : 'no-provider');
+function noAnswer({ progress }: PeerAttempts, { kind }: RaceResult, timeout: AbortSignal): Error {
+  switch (progress) {
+    case 'unsatisfiable':
+      return new OciError('RANGE_INVALID', 'no byte of the range exists');
+    case 'busy':
+      return new NotDeliveredError('providers-busy');
+    case 'asked':
+      return new NotDeliveredError('providers-failed');
+    case 'none-asked': {
+      const isLate = kind === 'timeout' || timeout.aborted;
+      return new NotDeliveredError(isLate ? 'lookup-timeout' : 'no-provider');
+    }
+  }
 }

@@ -5,19 +5,19 @@ import { PausableTimeout } from '../timing/pausable-timeout.ts';
 import { PeerError } from './client/peer-error.ts';
 import type { ContentDelivery } from './content-delivery.ts';
 import { firstGoodAnswer, NotDeliveredError } from './first-good-answer.ts';
-import type { Blocklist } from './select/blocklist.ts';
 import {
   PeerAttempts,
   type PeerAttemptsComponents,
   type PeerAttemptsInit,
 } from './select/peer-attempts.ts';
+import type { PeerScoreboard } from './select/peer-scoreboard.ts';
 import type { Attribution } from './verify/attribution.ts';
 
 /** Searches for a later chunk of a blob, which must not be refused: some twelve seconds with the time for each. */
 const MAX_CHUNK_SEARCHES = 4;
 
 /** The waits between these searches, in milliseconds. */
-const CHUNK_BACKOFF = { first: 200, most: 1_600 };
+const CHUNK_BACKOFF = { first: 200, max: 1_600 };
 
 /** Parts of a {@link PeerTransfer}; `createPeerTransfer` makes them. */
 export interface PeerTransferComponents {
@@ -29,7 +29,7 @@ export interface PeerTransferComponents {
   readonly attribution: Attribution;
 }
 
-/** The peers as a source of content: gets it from whichever peer delivers it. */
+/** The peers as a source of content. It asks several until one delivers. */
 export class PeerTransfer implements ContentSource {
   readonly #components: PeerTransferComponents;
   readonly #init: PeerAttemptsInit;
@@ -40,8 +40,8 @@ export class PeerTransfer implements ContentSource {
   }
 
   /** The peers that sent wrong bytes and are not asked. */
-  get blocklist(): Pick<Blocklist, 'count' | 'status'> {
-    return this.#components.attempts.bans;
+  get blocklist(): PeerScoreboard['blocklist'] {
+    return this.#components.attempts.shared.scoreboard.blocklist;
   }
 
   /** Ends all work that goes on after its request, such as commit watches. */
@@ -63,7 +63,7 @@ export class PeerTransfer implements ContentSource {
     await this.#components.attribution.waitFor(contentKey(request), signal);
     const start = performance.now();
     const backoff = new Backoff(CHUNK_BACKOFF);
-    const maxSearches = attempts.pieces.isLater ? MAX_CHUNK_SEARCHES : 1;
+    const maxSearches = attempts.chunks.isLater ? MAX_CHUNK_SEARCHES : 1;
     for (let search = 1; ; search += 1) {
       try {
         const content = await this.#search(attempts, signal);

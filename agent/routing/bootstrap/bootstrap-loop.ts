@@ -16,9 +16,9 @@ import type { Bootstrapper, BootstrapPeer } from './bootstrapper.ts';
 /** Between rounds when everybody is connected, give or take a quarter. */
 const HEALTHY_INTERVAL_MS = 30_000;
 /** Between rounds when we are alone or nobody can be reached. */
-const ALONE_RETRY = { first: 250, most: 10_000 };
+const ALONE_RETRY = { first: 250, max: 10_000 };
 /** Between rounds when some peers cannot be reached: a few addresses may be dead for good. */
-const PARTIAL_RETRY = { first: 500, most: HEALTHY_INTERVAL_MS };
+const PARTIAL_RETRY = { first: 500, max: HEALTHY_INTERVAL_MS };
 /** After a peer has gone. */
 const DISCONNECT_DELAY_MS = 1000;
 const FIND_TIMEOUT_MS = 10_000;

@@ -16,7 +16,7 @@ import { workOf } from './record-state.ts';
 const RECORDS_PER_CHUNK = 500;
 /** How long a peer may take for a chunk. */
 const CHUNK_TIMEOUT_MS = 10_000;
-const RETRY = { first: 500, most: 60_000 };
+const RETRY = { first: 500, max: 60_000 };
 /** Part of the refresh interval that a refresh may come early. */
 const REFRESH_SPREAD = 0.1;
 /** Attempts of a withdrawal before it is given up: the records expire, and other keys must be provided. */

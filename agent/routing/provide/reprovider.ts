@@ -14,7 +14,7 @@ import type { ProvideQueuesComponents } from './provide-queues.ts';
 /** How often a record is provided again: Spegel's 15 minutes. */
 const DEFAULT_REFRESH_MS = 15 * 60_000;
 /** How long changes of the membership are gathered: all nodes of a cluster may join at once. */
-const SETTLING = { quietMs: 100, mostMs: 1000 };
+const SETTLING = { quietMs: 100, maxMs: 1000 };
 /** How often the reprovider checks whose records are due for a refresh. */
 const REFRESH_CHECK_MS = 5000;
 /** How long a call waits for the peers concerned: one that does not answer must not delay the others. */

@@ -5,14 +5,14 @@ import { Bandwidth } from './bandwidth.ts';
 
 const never = new AbortController().signal;
 
-/** A bucket whose time is the test's. */
+/** A bucket whose clock the test moves. */
 function bucket(t: TestContext, rate: number) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let now = 0;
   const bandwidth = new Bandwidth(rate, () => now);
   return {
     bandwidth,
-    /** Lets so many milliseconds pass, one by one: a timer that is set in a callback begins when the tick ends. */
+    /** Lets time pass in steps of 1 ms: a timer that is set in a callback begins at the end of a tick. */
     pass: async (milliseconds: number): Promise<void> => {
       for (let step = 0; step < milliseconds; step++) {
         now += 1;
@@ -24,7 +24,7 @@ function bucket(t: TestContext, rate: number) {
 }
 
 describe('Bandwidth', () => {
-  it('lets a burst pass, and then what the rate allows', async (t) => {
+  it('allows a burst, and then the rate', async (t) => {
     const { bandwidth, pass } = bucket(t, 1_000);
     let taken = 0;
     const taking = (async () => {
@@ -38,7 +38,7 @@ describe('Bandwidth', () => {
     await taking;
   });
 
-  it('serves those who wait in the order of asking', async (t) => {
+  it('serves requests in their order', async (t) => {
     const { bandwidth, pass } = bucket(t, 1_000);
     await bandwidth.take(200, never);
     const served: string[] = [];
@@ -53,7 +53,7 @@ describe('Bandwidth', () => {
     assert.deepEqual(served, ['a', 'b', 'c']);
   });
 
-  it('takes nothing for who leaves the queue, and lets the next go on', async (t) => {
+  it('takes nothing for a cancelled request, and serves the next', async (t) => {
     const { bandwidth, pass } = bucket(t, 1_000);
     await bandwidth.take(200, never);
     const leaving = new AbortController();
@@ -67,7 +67,7 @@ describe('Bandwidth', () => {
     await assert.rejects(bandwidth.take(1, leaving.signal), { name: 'AbortError' });
   });
 
-  it('makes those who come later pay for what passed without waiting', async (t) => {
+  it('delays later requests for bytes that were charged without waiting', async (t) => {
     const { bandwidth, pass } = bucket(t, 1_000);
     bandwidth.charge(600);
     let served = false;
@@ -78,17 +78,17 @@ describe('Bandwidth', () => {
     assert.ok(served);
   });
 
-  it('cuts a body into slices that many transfers can share, and loses nothing of it', async () => {
+  it('cuts a body into slices, and loses nothing of it', async () => {
     const bandwidth = new Bandwidth(1024 ** 3);
     const body = [Buffer.alloc(700_000, 1), Buffer.alloc(3, 2)];
-    const pieces: Uint8Array[] = [];
+    const slices: Uint8Array[] = [];
     const source = (async function* () {
       await Promise.resolve();
       yield* body;
     })();
-    for await (const piece of bandwidth.pace(source, never)) pieces.push(piece);
-    assert.ok(pieces.every(({ length }) => length <= 256 * 1024));
-    assert.ok(Buffer.concat(pieces).equals(Buffer.concat(body)));
+    for await (const slice of bandwidth.pace(source, never)) slices.push(slice);
+    assert.ok(slices.every(({ length }) => length <= 256 * 1024));
+    assert.ok(Buffer.concat(slices).equals(Buffer.concat(body)));
     assert.equal(new Bandwidth(1024 ** 2).slice, 16 * 1024);
     assert.equal(new Bandwidth(1).slice, 4 * 1024);
   });

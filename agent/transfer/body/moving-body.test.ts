@@ -27,17 +27,17 @@ interface Pair extends AsyncDisposable {
   readonly node: MirrorNode;
   readonly bytes: Buffer;
   readonly url: string;
-  /** How many bodies the kernel has moved from the holder to clients. */
+  /** Number of bodies that the kernel has moved from the holder to clients. */
   moved(): number;
-  /** A connection of its own that has asked for the blob. */
+  /** A new connection on which the blob was requested. */
   ask(): Promise<Socket>;
   metric(name: string): Promise<number>;
 }
 
-/** A node, and a holder of a blob that it gets it from. */
+/** A node, and the holder from which it gets a blob. */
 async function startPair(mode: DataPlaneMode, size: number, stallTimeout = 5_000): Promise<Pair> {
   const holder = await startDiskMirror(mode);
-  holder.dataPlane.kernel(); // has a descriptor of its own, which stays
+  holder.dataPlane.kernel(); // opens a descriptor that stays open
   const bytes = randomBytes(size);
   const digest: Digest = await holder.put(bytes);
   const dataPlane = new DataPlane({ logger: quiet }, mode);
@@ -74,13 +74,13 @@ function descriptors(): number {
 }
 
 for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
-  describe(`a blob from a peer, data plane ${mode}`, () => {
-    it('arrives as it is, whole and in ranges, over connections that are used again', async () => {
+  describe(`moveTo, with data plane ${mode},`, () => {
+    it('delivers a blob, whole and in ranges, over connections that are used again', async () => {
       await using pair = await startPair(mode, 9 * MIB + 5);
       const { bytes, url } = pair;
       const whole = await fetch(url);
       assert.ok(bytes.equals(Buffer.from(await whole.arrayBuffer())));
-      // No containerd stands behind this client to verify a whole blob: it is hashed in passing.
+      // This client is not known to verify a whole blob, so it is hashed in passing.
       assert.equal(pair.moved(), 0);
       await fc.assert(
         fc.asyncProperty(
@@ -100,7 +100,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       assert.equal(await pair.metric('peerglass_resumes_total'), 0);
     });
 
-    it('is counted once it has arrived', async () => {
+    it('counts the bytes when they have arrived', async () => {
       await using pair = await startPair(mode, 6 * MIB);
       await (await fetch(pair.url)).arrayBuffer();
       await eventually(async () => {
@@ -108,7 +108,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       });
     });
 
-    it('ends with clients that leave, for which no peer is blamed', async () => {
+    it('ends when its client leaves, and counts no failure of the peer', async () => {
       await using pair = await startPair(mode, 32 * MIB);
       const before = descriptors();
       for (const end of ['destroy', 'resetAndDestroy'] as const) {
@@ -123,7 +123,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       assert.equal(await pair.metric('peerglass_peer_failures_total'), 0);
     });
 
-    it('waits for a slow client longer than for a silent peer', async () => {
+    it('waits longer for a slow client than for a silent peer', async () => {
       await using pair = await startPair(mode, 48 * MIB, 200);
       const socket = await pair.ask();
       await once(socket, 'readable');
@@ -133,7 +133,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       assert.equal(await pair.metric('peerglass_peer_failures_total'), 0);
     });
 
-    it('reaches one client while 100 others take nothing', async () => {
+    it('serves one client while 100 others read nothing', async () => {
       await using pair = await startPair(mode, 12 * MIB);
       const before = descriptors();
       const stalled = await Promise.all(Array.from({ length: 100 }, () => pair.ask()));
@@ -142,7 +142,7 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
       assert.ok(pair.bytes.equals(Buffer.from(await response.arrayBuffer())));
       for (const socket of stalled) socket.destroy();
       await eventually(() => {
-        // Connections that fetch keeps, and those to the peer that could be.
+        // Idle connections of fetch, and those to the peer.
         assert.ok(descriptors() <= before + 8, `${descriptors()}, before ${before}`);
       });
     });

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { hasCode } from '../../errors/system-error.ts';
 import type { Kernel } from '../../native/kernel.ts';
 import type { Sink } from '../../native/sink.ts';
-import { ReceiverError, SenderError, type MovedPiece } from '../../native/splice.ts';
+import { ReceiverError, SenderError, type MovedChunk } from '../../native/splice.ts';
 import { rangeLength, type ByteRange } from '../../oci/byte-range.ts';
 import { DirectBody } from '../client/direct/direct-body.ts';
 import { PeerError } from '../client/peer-error.ts';
@@ -21,7 +21,7 @@ export async function* moveTo(
   sink: Sink,
   kernel: Kernel,
   signal: AbortSignal,
-): AsyncGenerator<MovedPiece> {
+): AsyncGenerator<MovedChunk> {
   if (!(body instanceof DirectBody)) {
     yield* streamTo(body, sink);
     return;
@@ -57,7 +57,7 @@ export async function* moveTo(
   }
 }
 
-async function* streamTo(body: Readable, sink: Sink): AsyncGenerator<MovedPiece> {
+async function* streamTo(body: Readable, sink: Sink): AsyncGenerator<MovedChunk> {
   let waitStart = performance.now();
   for await (const chunk of body as AsyncIterable<Buffer>) {
     const waited = performance.now() - waitStart;

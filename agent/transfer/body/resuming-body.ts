@@ -1,4 +1,4 @@
-import type { MovedPiece } from '../../native/splice.ts';
+import type { MovedChunk } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import { rangeOf } from '../../oci/content-request.ts';
@@ -21,10 +21,10 @@ class BodyBrokenError extends Error {
 const MAX_FRUITLESS_SEARCHES = 4;
 
 /** Waits between these searches, in milliseconds: about a second in all. */
-const RESUME_BACKOFF = { first: 100, most: 800 };
+const RESUME_BACKOFF = { first: 100, max: 800 };
 
 /** A part of a body: its bytes, or the number of bytes that the kernel has moved to the client. */
-export type BodyChunk = Uint8Array | MovedPiece;
+export type BodyChunk = Uint8Array | MovedChunk;
 
 /** Takes the body of an answer, chunk by chunk. */
 export type ReadBody<T extends BodyChunk> = (response: PeerResponse) => AsyncIterable<T>;
@@ -90,7 +90,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       const end = yield* this.#deliver(stream);
       if (end === 'complete') return;
       if (end === 'end-of-range') {
-        await attempts.pieces.rangeEnded(this.#signal);
+        await attempts.chunks.rangeEnded(this.#signal);
         this.#signal.throwIfAborted();
       }
       if (this.#position > start) {
@@ -167,13 +167,13 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     const { attempts } = this.#components;
     const { descriptor } = this.#init.first.response;
     const rest = { start: this.#position, end: this.#range.end };
-    const range = attempts.pieces.nextRange(rest);
+    const range = attempts.chunks.nextRange(rest);
     const request = { ...attempts.request, digest: descriptor.digest, range };
     using race = new PeerRace(attempts, request, this.#signal);
     for (;;) {
       const result = await race.next();
       this.#signal.throwIfAborted();
-      if (result.kind !== 'source') return undefined;
+      if (result.kind !== 'peer-stream') return undefined;
       const { provider, response } = result;
       if (response.descriptor.size === descriptor.size) return result;
       response.body.destroy();

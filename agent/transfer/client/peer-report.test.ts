@@ -22,7 +22,7 @@ const peerId = fc.string({
 const count = fc.integer({ min: 0, max: 999_999 });
 
 describe('parseReport', () => {
-  it('reads what is written', () => {
+  it('reads the headers of a mirror', () => {
     fc.assert(
       fc.property(
         fc.record({ uploads: count, max: count }, { noNullPrototype: true }),
@@ -40,7 +40,7 @@ describe('parseReport', () => {
     );
   });
 
-  it('gives nothing but what is well-formed and bounded, whatever a peer sends', () => {
+  it('returns only well-formed and bounded values, whatever a peer sends', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.string({ unit: fc.constantFrom(...'0123456789/, .-:x'.split('')) }),
@@ -65,13 +65,13 @@ describe('parseReport', () => {
     );
   });
 
-  it('takes no address for an alternative, and none of a list that holds one', () => {
+  it('refuses a list of alternatives that holds an address', () => {
     for (const text of ['http://10.0.0.1:80', '10.0.0.1', 'abcdefghijk,http://10.0.0.1', '', ',']) {
       assert.deepEqual(parseReport({ [ALTERNATIVES_HEADER]: text }).alternatives, [], text);
     }
   });
 
-  it('takes neither a strange load nor a strange zone', () => {
+  it('ignores a malformed load or zone', () => {
     for (const text of ['', '1', '1/', '/1', '-1/2', '1/2/3', '1.5/2', ' 1/2', '1234567/1']) {
       assert.equal(parseReport({ [LOAD_HEADER]: text }).load, undefined, text);
     }
@@ -80,7 +80,7 @@ describe('parseReport', () => {
     }
   });
 
-  it('tells who is full', () => {
+  it('reports a peer that has reached its maximum of uploads as full', () => {
     const full = (load: string): boolean => isFull(parseReport({ [LOAD_HEADER]: load }));
     assert.deepEqual(['4/4', '5/4', '3/4', '9/0', ''].map(full), [true, true, false, false, false]);
   });

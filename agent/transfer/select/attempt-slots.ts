@@ -1,24 +1,25 @@
 /**
- * How many peers may be asked at once beside the one that every request may ask. There is no queue: who gets
- * no slot goes on with what it has under way.
+ * Limits how many peers all requests together ask at the same time. Each request may ask one peer without a slot. There
+ * is no queue: a request that gets no slot continues with the attempts that it has in progress.
  */
 export class AttemptSlots {
-  readonly #most: number;
+  readonly #max: number;
   #taken = 0;
 
-  /** @param most slots in all, of all requests together; 1,024 by default */
-  constructor(most = 1_024) {
-    this.#most = most;
+  /** @param max slots of all requests together. Default 1,024 */
+  constructor(max = 1_024) {
+    this.#max = max;
   }
 
-  /** Whether there was a free slot; it is to be given back by {@link giveBack}. */
-  take(): boolean {
-    if (this.#taken >= this.#most) return false;
+  /** Takes a slot if one is free. A slot that was taken must be released by {@link release}. */
+  tryAcquire(): boolean {
+    if (this.#taken >= this.#max) return false;
     this.#taken += 1;
     return true;
   }
 
-  giveBack(): void {
+  /** Releases a slot. */
+  release(): void {
     this.#taken -= 1;
   }
 }

@@ -1,81 +1,92 @@
 import assert from 'node:assert/strict';
-import { suite, test } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { createMetrics } from '../../metrics/metrics.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { Blocklist } from './blocklist.ts';
+import { PeerRecords } from './peer-records.ts';
 
 const HOUR = 3_600_000;
 
-suite('bans', () => {
+describe('Blocklist', () => {
   const liar = { peerId: 'liar', origins: ['http://192.0.2.1:5000'] };
 
-  function makeBans(): {
-    bans: Blocklist;
+  function makeBlocklist(): {
+    blocklist: Blocklist;
     after: (ms: number) => void;
-    offences: () => Promise<number>;
+    mismatches: () => Promise<number>;
   } {
     let now = 0;
     const metrics = createMetrics();
+    const records = new PeerRecords();
     return {
-      bans: new Blocklist({ metrics, logger: quiet }, () => now),
+      blocklist: new Blocklist({ records, metrics, logger: quiet }, () => now),
       after: (ms) => (now += ms),
-      offences: async () => {
-        const { values } = await metrics.peerOffences.get();
+      mismatches: async () => {
+        const { values } = await metrics.digestMismatches.get();
         return values.find(({ labels }) => labels.peer === 'liar')?.value ?? 0;
       },
     };
   }
 
-  test('an offence bans for its key alone, for some hours', async () => {
-    const { bans, after, offences } = makeBans();
-    bans.offence(liar, 'one', 'held-back');
-    assert.ok(bans.has('liar', 'one'));
-    assert.ok(!bans.has('liar', 'two') && !bans.has('other', 'one'));
-    assert.deepEqual(bans.count(), { everything: 0, keys: 1 });
-    assert.equal(await offences(), 1);
+  it('blocks a peer for the key of a digest mismatch alone, for some hours', async () => {
+    const { blocklist, after, mismatches } = makeBlocklist();
+    blocklist.mismatched(liar, 'one', 'held-back');
+    assert.ok(blocklist.has('liar', 'one'));
+    assert.ok(!blocklist.has('liar', 'two') && !blocklist.has('other', 'one'));
+    assert.deepEqual(blocklist.count(), { everything: 0, keys: 1 });
+    assert.equal(await mismatches(), 1);
     after(7 * HOUR);
-    assert.ok(!bans.has('liar', 'one'));
-    assert.deepEqual(bans.status(), []);
+    assert.ok(!blocklist.has('liar', 'one'));
+    assert.deepEqual(blocklist.status(), []);
   });
 
-  test('the third bans for everything, for an hour, and is remembered beyond that', () => {
-    const { bans, after } = makeBans();
+  it('blocks a peer for every key for an hour at the third mismatch, and at the next within a day', () => {
+    const { blocklist, after } = makeBlocklist();
     for (const key of ['one', 'two', 'three']) {
-      assert.ok(!bans.has('liar', 'else'));
-      bans.offence(liar, key, 'passed-on');
+      assert.ok(!blocklist.has('liar', 'else'));
+      blocklist.mismatched(liar, key, 'passed-on');
     }
-    assert.ok(bans.has('liar', 'else'));
+    assert.ok(blocklist.has('liar', 'else'));
     const status = { ...liar, offences: 3, keys: 3, forEverything: true };
-    assert.deepEqual(bans.status(), [status]);
+    assert.deepEqual(blocklist.status(), [status]);
     after(1.5 * HOUR);
-    assert.ok(!bans.has('liar', 'else') && bans.has('liar', 'three'));
-    bans.offence(liar, 'four', 'passed-on');
-    assert.ok(bans.has('liar', 'else'), 'once more is enough');
+    assert.ok(!blocklist.has('liar', 'else') && blocklist.has('liar', 'three'));
+    blocklist.mismatched(liar, 'four', 'passed-on');
+    assert.ok(blocklist.has('liar', 'else'), 'one more is enough');
     after(25 * HOUR);
-    bans.offence(liar, 'five', 'passed-on');
-    assert.ok(!bans.has('liar', 'else'), 'what was long ago does not count');
+    blocklist.mismatched(liar, 'five', 'passed-on');
+    assert.ok(!blocklist.has('liar', 'else'), 'mismatches of the day before do not count');
   });
 
-  test('a suspect is not asked until it is cleared, and has no offence', async () => {
-    const { bans, offences } = makeBans();
-    bans.suspect(liar, 'one');
-    assert.ok(bans.has('liar', 'one') && !bans.has('liar', 'two'));
-    bans.clear(liar, 'one');
-    assert.ok(!bans.has('liar', 'one'));
-    assert.equal(await offences(), 0);
-    assert.deepEqual(bans.count(), { everything: 0, keys: 0 });
+  it('blocks an unverified peer until it is verified, and counts no mismatch', async () => {
+    const { blocklist, mismatches } = makeBlocklist();
+    blocklist.unverified(liar, 'one');
+    assert.ok(blocklist.has('liar', 'one') && !blocklist.has('liar', 'two'));
+    blocklist.verified(liar, 'one');
+    assert.ok(!blocklist.has('liar', 'one'));
+    assert.equal(await mismatches(), 0);
+    assert.deepEqual(blocklist.count(), { everything: 0, keys: 0 });
   });
 
-  test('peers and keys are bounded', () => {
-    const { bans } = makeBans();
-    for (let key = 0; key < 150; key++) bans.suspect(liar, `key ${key}`);
-    assert.ok(!bans.has('liar', 'key 0') && bans.has('liar', 'key 149'));
+  it('blocks an unverified peer for an hour at most', () => {
+    const { blocklist, after } = makeBlocklist();
+    blocklist.unverified(liar, 'one');
+    after(HOUR - 1);
+    assert.ok(blocklist.has('liar', 'one'));
+    after(1);
+    assert.ok(!blocklist.has('liar', 'one'));
+  });
+
+  it('bounds peers and keys', () => {
+    const { blocklist } = makeBlocklist();
+    for (let key = 0; key < 150; key++) blocklist.unverified(liar, `key ${key}`);
+    assert.ok(!blocklist.has('liar', 'key 0') && blocklist.has('liar', 'key 149'));
     for (let peer = 0; peer < 1_000; peer++) {
-      bans.suspect({ peerId: `peer ${peer}`, origins: [] }, 'key');
+      blocklist.unverified({ peerId: `peer ${peer}`, origins: [] }, 'key');
     }
-    assert.ok(!bans.has('liar', 'key 149') && bans.has('peer 0', 'key'));
-    assert.equal(bans.count().keys, 1_000);
-    assert.equal(bans.status().length, 50);
+    assert.ok(!blocklist.has('liar', 'key 149') && blocklist.has('peer 0', 'key'));
+    assert.equal(blocklist.count().keys, 1_000);
+    assert.equal(blocklist.status().length, 50);
   });
 });

@@ -1,31 +1,38 @@
 import type { Provider } from '../../routing/router.ts';
-import type { Nearness, PeerScores } from './peer-score.ts';
+import type { Nearness } from './peer-score.ts';
 
-/** What the choice depends on. */
-export type WeighedBy = Pick<PeerScores, 'isBusy' | 'nearness' | 'load' | 'throughput'>;
+/** What the choice depends on, by peer ID. */
+export interface PeerWeights {
+  readonly isBusy: (peerId: string) => boolean;
+  readonly nearness: (peerId: string) => Nearness;
+  /** Transfers in progress. */
+  readonly load: (peerId: string) => number;
+  /** Bytes a second; undefined when unknown. */
+  readonly throughput: (peerId: string) => number | undefined;
+}
 
-/** The zone of a peer is known after its first answer: until then it may be near. */
+/** The zone of a peer is known after its first answer; until then the peer may be near. */
 const DISTANCE: Readonly<Record<Nearness, number>> = { same: 0, unknown: 1, other: 2 };
 
 /**
- * Chooses whom to ask: not one that is busy, if there is another; then one of the nearest zone; and of two of
- * those, drawn at random, the one with fewer transfers in progress, or else with the better throughput.
+ * Chooses the peer to ask. Peers that are not busy come first, then those of the nearest zone. Of two of these, drawn
+ * at random, it takes the one with fewer transfers in progress, or with the better throughput if these are equal.
  *
- * The least loaded of all would be everybody's choice at the same moment, since all know the same; the better of
- * two spreads them nearly as evenly as if they knew of each other (Mitzenmacher, "The Power of Two Choices in
- * Randomized Load Balancing").
+ * All nodes know the same loads, so that the least loaded peer would be the choice of every node at the same moment.
+ * The better of two spreads requests nearly as evenly as if the nodes knew of each other (Mitzenmacher, "The Power of
+ * Two Choices in Randomized Load Balancing").
  *
- * @param random a number from 0 up to, not including, 1
- * @returns undefined when there is nobody
+ * @param random gives a number from 0 up to, not including, 1
+ * @returns undefined when there are no candidates
  */
 export function choosePeer(
   candidates: readonly Provider[],
-  weighed: WeighedBy,
+  weights: PeerWeights,
   random: () => number = Math.random,
 ): Provider | undefined {
   if (candidates.length < 2) return candidates[0];
   const rankOf = ({ peerId }: Provider): number =>
-    DISTANCE[weighed.nearness(peerId)] + (weighed.isBusy(peerId) ? 10 : 0);
+    DISTANCE[weights.nearness(peerId)] + (weights.isBusy(peerId) ? 10 : 0);
   const ranks = candidates.map(rankOf);
   const best = Math.min(...ranks);
   const equals = candidates.filter((_, index) => ranks[index] === best);
@@ -33,12 +40,12 @@ export function choosePeer(
   const step = 1 + Math.floor(random() * (equals.length - 1));
   const [first, second] = [equals[one], equals[(one + step) % equals.length]];
   if (first === undefined || second === undefined || first === second) return first;
-  return isBetter(second.peerId, first.peerId, weighed) ? second : first;
+  return isBetter(second.peerId, first.peerId, weights) ? second : first;
 }
 
-function isBetter(peerId: string, other: string, weighed: WeighedBy): boolean {
-  const difference = weighed.load(peerId) - weighed.load(other);
+function isBetter(peerId: string, other: string, weights: PeerWeights): boolean {
+  const difference = weights.load(peerId) - weights.load(other);
   if (difference !== 0) return difference < 0;
-  const [ours, theirs] = [weighed.throughput(peerId), weighed.throughput(other)];
+  const [ours, theirs] = [weights.throughput(peerId), weights.throughput(other)];
   return ours !== undefined && theirs !== undefined && ours > theirs;
 }

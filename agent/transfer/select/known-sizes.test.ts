@@ -5,7 +5,7 @@ import { makeImage } from '../../testing/image.ts';
 import { KnownSizes } from './known-sizes.ts';
 
 describe('KnownSizes', () => {
-  it('knows what a manifest names, and nothing of what is none', () => {
+  it('knows the sizes that a manifest names, and ignores bytes that are no manifest', () => {
     const sizes = new KnownSizes();
     const image = makeImage(1000);
     const manifest = image.blobs.get(image.manifest.digest) ?? Buffer.alloc(0);
@@ -17,7 +17,7 @@ describe('KnownSizes', () => {
     assert.equal(sizes.of(undefined), undefined);
   });
 
-  it('forgets what was named longest ago', () => {
+  it('forgets the digest that was named longest ago', () => {
     const sizes = new KnownSizes();
     const first = makeImage(1);
     sizes.note(first.blobs.get(first.manifest.digest) ?? Buffer.alloc(0));

@@ -1,228 +1,184 @@
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../../metrics/metrics.ts';
-import type { Provider, Router } from '../../routing/router.ts';
-import type { AttemptSlots } from './attempt-slots.ts';
-import type { Blocklist } from './blocklist.ts';
-import { choosePeer } from './choose-peer.ts';
 import { contentKey, type ContentRequest } from '../../oci/content-request.ts';
-import type { KnownSizes } from './known-sizes.ts';
-import type { FirstByteTimes } from './first-byte-times.ts';
-import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
-import { PeerError, toPeerError, type PeerFailure } from '../client/peer-error.ts';
-import type { PeerScores } from './peer-score.ts';
-import type { PeerResponsiveness } from './peer-responsiveness.ts';
-import type { ChunkSizes, ChunkPlan } from '../body/chunk-sizes.ts';
-import { ProviderSearch, type SearchRouter } from './provider-search.ts';
+import type { Provider, Router } from '../../routing/router.ts';
 import { destroyQuietly } from '../../streams/destroy-quietly.ts';
+import type { ChunkPlan } from '../body/chunk-sizes.ts';
+import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
+import { PeerError, toPeerError } from '../client/peer-error.ts';
+import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
+import type { AttemptSlots } from './attempt-slots.ts';
+import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
+import { ProviderSearch, type SearchRouter } from './provider-search.ts';
+import { RequestPeers, type RequestProgress } from './request-peers.ts';
+import type { SharedState } from './shared-state.ts';
 
-/**
- * Peers that may answer a request wrongly, or break off its body, before no more are asked. Those that do not
- * hold the content or are not there say nothing about the next, however many they are: time alone bounds them.
- */
-const MAX_FAULTS = 32;
-
-/** What is a fault of the peer, and not only of its record. */
-const FAULTS: ReadonlySet<PeerFailure> = new Set(['status', 'range', 'protocol', 'digest']);
-
-/** What is no answer at all; `body` when the connection ends before it. */
-const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body', 'tls']);
-
-/** Failures of an address rather than of the peer; its certificate may be for another one. */
-const OF_ADDRESS: ReadonlySet<PeerFailure> = new Set(['connect', 'tls']);
-
-/** Addresses of one peer that are tried; a dual-stack node has two. */
-const MAX_ORIGINS = 3;
-
-/** What a peer has at the least to begin its answer, in milliseconds, however often it was silent. */
-const LEAST_MS = 200;
-
-/** What transfers ask of the directory; one that cannot tell where a peer is has no `locate`. */
+/** What a transfer needs of content routing; a router that does not know where a peer is has no `locate`. */
 export type TransferRouter = SearchRouter &
   Pick<Router, 'forget'> &
   Partial<Pick<Router, 'locate'>>;
 
-/** What {@link PeerAttempts} work with; the last seven are shared by all requests. */
+/** What {@link PeerAttempts} use to find and ask peers, and where they report. */
 export interface PeerAttemptsComponents {
   readonly router: TransferRouter;
   readonly client: PeerClient;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  readonly bans: Blocklist;
-  readonly standing: PeerResponsiveness;
-  readonly slots: AttemptSlots;
-  readonly sizes: KnownSizes;
-  readonly pieceLengths: Pick<ChunkSizes, 'begin'>;
-  readonly profiles: PeerScores;
-  readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
+  readonly shared: SharedState;
 }
 
 /** Bounds of the search for providers, see {@link ProviderSearch}, and of what is asked of them. */
 export interface PeerAttemptsInit {
   readonly resolveTimeout: number;
   readonly resolveRetries: number;
-  /** How long a peer has to begin its answer, in milliseconds; less when it was silent the last time. */
+  /** How long a peer has to begin its answer, in milliseconds. It has less when it was silent the last time. */
   readonly firstByteBudget: number;
 }
 
-/** What one request has learnt of the peers that it asked, and what it tells the directory and the others. */
+/**
+ * One request for content that peers may serve. It keeps what this request alone has learnt about the peers that it
+ * asked, and reports to the state that all requests share what the others should know.
+ */
 export class PeerAttempts {
   readonly request: ContentRequest;
-  readonly slots: AttemptSlots;
-  /** What of a body to ask peers for. */
-  readonly pieces: ChunkPlan;
+  /** Which chunk of a body to ask the peers for. */
+  readonly chunks: ChunkPlan;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
-  /** Peer IDs of those that are not to be asked again for this request, and why. */
-  readonly #failed = new Map<string, PeerFailure>();
-  /** Those that broke off once after they had delivered, and may be asked once more. */
-  readonly #forgiven = new Set<string>();
-  #faults = 0;
-  #anyAsked = false;
-  #anyBusy = false;
-  #unsatisfiable = false;
+  readonly #peers = new RequestPeers();
 
   constructor(request: ContentRequest, components: PeerAttemptsComponents, init: PeerAttemptsInit) {
     this.request = request;
-    this.slots = components.slots;
-    this.pieces = components.pieceLengths.begin(request);
+    this.chunks = components.shared.chunkSizes.begin(request);
     this.#components = components;
     this.#init = init;
     this.#key = contentKey(request);
   }
 
-  /** Whether so many peers have answered wrongly that asking more of them makes no sense. */
+  get slots(): AttemptSlots {
+    return this.#components.shared.slots;
+  }
+
+  /** Whether too many peers have answered wrongly, so that no more are asked. */
   get exhausted(): boolean {
-    return this.#faults >= MAX_FAULTS;
+    return this.#peers.exhausted;
   }
 
-  /** Whether any peer has been asked. */
-  get anyAsked(): boolean {
-    return this.#anyAsked;
+  /** What came of the request so far, while no peer has served it. */
+  get progress(): RequestProgress {
+    return this.#peers.progress;
   }
 
-  /** Whether any peer has said that it has the content and too much to do. */
-  get anyBusy(): boolean {
-    return this.#anyBusy;
+  /** Whether any peer is busy, and has not been taken by {@link takeBusy}. */
+  get hasBusy(): boolean {
+    return this.#peers.hasBusy;
   }
 
-  /** Whether a holder has said that the range which was asked for does not exist. */
-  get unsatisfiable(): boolean {
-    return this.#unsatisfiable;
-  }
-
-  /** Begins to look for providers that have not failed yet. */
+  /** Begins to look for providers that have not failed. It finds busy peers like all others. */
   search(onArrival: () => void, signal: AbortSignal): ProviderSearch {
     const { router, metrics } = this.#components;
-    const onFirst = (seconds: number): void => {
-      metrics.resolveDuration.observe({ router: 'libp2p' }, seconds);
-    };
+    this.#peers.takeBusy();
     const init = {
       timeout: this.#init.resolveTimeout,
       retries: this.#init.resolveRetries,
       excluded: { has: (peerId: string) => this.#isExcluded(peerId) },
       choose: (candidates: readonly Provider[]) => this.choose(candidates),
-      onFirst,
+      onFirst: (seconds: number) => {
+        metrics.resolveDuration.observe({ router: 'libp2p' }, seconds);
+      },
       onArrival,
     };
     return new ProviderSearch(router, this.#key, init, signal);
   }
 
-  /** The best of them to ask. */
+  /** The best of the candidates to ask; see {@link PeerScoreboard.rank}. */
   choose(candidates: readonly Provider[]): Provider | undefined {
-    return choosePeer(candidates, this.#components.profiles);
+    const [best] = this.#components.shared.scoreboard.rank(candidates, this.#key);
+    return best;
   }
 
-  /** A peer without an answer for so many milliseconds is late, by what others took lately. */
+  /** When a peer that has not answered is late, in milliseconds. */
   lateAfter(method: ContentRequest['method']): number {
-    return this.#components.firstBytes[method].lateAfter;
+    return this.#components.shared.firstBytes[method].lateAfter;
   }
 
-  /** Counts what became of the peers that were asked beside a late one. */
+  /** Counts which answer the race took: that of a hedge (won), or that of a late peer (lost). */
   hedged(result: 'won' | 'lost'): void {
     this.#components.metrics.hedges.inc({ result });
   }
 
-  /** Whether others are to be asked before the peer, and nobody is to wait for it. */
+  /** Whether other peers are asked before this one, and the race does not wait for it. */
   isDoubtful({ peerId }: Provider): boolean {
-    return this.#components.standing.isDoubtful(peerId, this.#key);
+    return this.#components.shared.scoreboard.isDoubtful(peerId, this.#key);
   }
 
   /**
-   * Asks a peer at its addresses in turn; another address helps only when the first cannot be reached.
+   * Asks a peer, at its addresses in turn.
    *
-   * @param request our request, or what is asked of a peer in its place; the range is that of a GET
-   * @throws PeerError
+   * @param request what to ask this peer for; the range is that of a GET
+   * @throws PeerError; the signal's reason when that is aborted
    */
   async ask(
     provider: Provider,
     request: ContentRequest,
     signal: AbortSignal,
   ): Promise<PeerResponse> {
-    const { peerId } = provider;
-    const { standing, profiles, firstBytes } = this.#components;
-    // Nobody is held up by a busy peer, and it may be the only one that has it; but who falls silent time and
-    // again must not cost every layer of an image all the time there is.
-    const silences = standing.silences(peerId);
-    const isPatient = silences === 0 || this.pieces.isLater;
-    const within = isPatient ? this.#init.firstByteBudget : this.#patience(provider, silences);
-    this.#anyAsked = true;
-    standing.asking(peerId);
-    profiles.begins(peerId);
-    const ends = (): void => {
-      profiles.ends(peerId);
-    };
+    const { client, shared } = this.#components;
+    const { scoreboard, firstBytes } = shared;
+    // A busy peer may be the only holder, and gets the whole time; the race asks others meanwhile.
+    const silences = scoreboard.takeSilences(provider.peerId);
+    const getsWholeTime = silences === 0 || this.chunks.isLater;
+    const timeout = getsWholeTime
+      ? this.#init.firstByteBudget
+      : timeoutAfterSilence(provider, client.headTimeout, silences);
+    this.#peers.asked();
+    const { answerEnds, bodyEnds } = scoreboard.begin(provider.peerId);
     const start = performance.now();
     try {
-      const response = await this.#askAtAddresses(provider, request, within, signal);
+      const response = await askPeer(client, provider, request, timeout, signal);
       this.#checkSize(response);
       firstBytes[request.method].note(performance.now() - start);
-      standing.answered(peerId, this.#key, true);
-      profiles.reported(peerId, response.report);
-      if (request.method === 'GET' && !response.body.closed) response.body.once('close', ends);
-      else ends();
+      this.#record(provider, { kind: 'answered', report: response.report });
+      if (request.method === 'GET' && !response.body.closed) response.body.once('close', bodyEnds);
+      else bodyEnds();
       return response;
     } catch (error) {
-      ends();
+      bodyEnds();
       throw error;
     } finally {
-      standing.asked(peerId);
+      answerEnds();
     }
   }
 
   #checkSize({ descriptor: { digest, size }, body }: PeerResponse): void {
-    const known = this.#components.sizes.of(digest);
+    const known = this.#components.shared.sizes.of(digest);
     if (known === undefined || known === size) return;
     destroyQuietly(body);
-    throw new PeerError('protocol', 'another length than the manifest says');
+    throw new PeerError('protocol', 'another size than in the manifest');
   }
 
-  /** What a peer that was silent so often has for each of its addresses. */
-  #patience({ origins }: Provider, silences: number): number {
-    const { headTimeout } = this.#components.client;
-    const lessened = Math.max(LEAST_MS, headTimeout / 4 ** (silences - 1));
-    return Math.min(headTimeout, lessened) / Math.min(origins.length, MAX_ORIGINS);
+  /** Records that the peer has not answered yet, though most peers would have. */
+  late(provider: Provider): void {
+    this.#record(provider, { kind: 'late' });
   }
 
-  /** Notes that the peer has not answered yet, though it should have: nobody waits for it until it does. */
-  late({ peerId }: Provider): void {
-    this.#components.standing.late(peerId);
-  }
-
-  /** Notes that the peer has the content and too much to do; it may be asked again. */
+  /** Records that the peer holds the content and is busy; it may be asked again. */
   busy(provider: Provider, failure: PeerError): void {
-    const { standing, profiles } = this.#components;
-    standing.answered(provider.peerId, this.#key, true);
-    if (failure.report !== undefined) profiles.reported(provider.peerId, failure.report);
-    profiles.refused(provider.peerId);
-    this.#anyBusy = true;
+    this.#record(provider, { kind: 'busy', report: failure.report });
+    this.#peers.busy(provider);
     this.#report(provider, failure);
   }
 
+  /** The peers that have been busy, in that order; from now on they may be asked again. */
+  takeBusy(): Provider[] {
+    return this.#peers.takeBusy();
+  }
+
   /**
-   * The peers that a busy one names as holders. A name is taken as a hint and nothing else: where the peer is, and
-   * whether it is one, comes from our own directory.
+   * The peers that a busy one names as holders. Such a name is only a hint: where the peer is, and whether it is one at
+   * all, comes from our own routing.
    */
   alternatives({ report }: PeerError): Provider[] {
     return (report?.alternatives ?? [])
@@ -231,81 +187,59 @@ export class PeerAttempts {
       .filter((provider) => provider !== undefined);
   }
 
-  /** Notes that the peer did not answer well. */
+  /** Records that the peer did not answer well. */
   missed(provider: Provider, error: unknown): void {
     const failure = toPeerError(error, 'body');
-    const { standing, profiles } = this.#components;
-    if (failure.report !== undefined) profiles.reported(provider.peerId, failure.report);
-    if (SILENCE.has(failure.reason)) standing.silent(provider.peerId);
-    else standing.answered(provider.peerId, this.#key, failure.reason !== 'not-found');
-    if (FAULTS.has(failure.reason)) {
-      this.#faults += 1;
-      if (failure.reason !== 'range') standing.failed(provider.peerId, this.#key);
-    }
-    this.#unsatisfiable ||= failure.reason === 'range';
-    this.#failed.set(provider.peerId, failure.reason);
+    this.#record(provider, { kind: outcomeOf(failure.reason), report: failure.report });
+    this.#peers.failed(provider.peerId, failure.reason);
     this.#report(provider, failure);
   }
 
   /**
-   * Notes that what the peer delivered broke off, or was wrong.
+   * Records that the body of a peer broke off, or was wrong.
    *
-   * @param delivered whether it had delivered a part: a connection that broke off is forgiven once then
+   * @param delivered whether a part of it came. Then a broken connection does not count as failed the first time
    */
   broke(provider: Provider, error: unknown, delivered = false): void {
     const failure = toPeerError(error, 'body');
-    this.#faults += 1;
-    this.#components.standing.failed(provider.peerId, this.#key);
-    if (delivered && failure.reason === 'body' && !this.#forgiven.has(provider.peerId)) {
-      this.#forgiven.add(provider.peerId);
-    } else {
-      this.#failed.set(provider.peerId, failure.reason);
-    }
+    this.#record(provider, { kind: 'broke-off' });
+    this.#peers.brokeOff(provider.peerId, failure.reason, delivered);
     this.#report(provider, failure);
   }
 
-  /** Has those asked again that did not answer or broke off: where nobody else is left, they may be all there is. */
+  /** Lets peers be asked again that did not answer or broke off: if no others are left, they may be the only holders. */
   forgive(): void {
-    for (const [peerId, reason] of this.#failed)
-      if (SILENCE.has(reason)) this.#failed.delete(peerId);
+    this.#peers.forgetSilence();
   }
 
-  /** Notes how fast a body came, of which so many bytes arrived while it was waited for. */
-  delivered({ peerId }: Provider, bytes: number, milliseconds: number): void {
-    this.#components.profiles.delivered(peerId, bytes, milliseconds);
-  }
-
-  async #askAtAddresses(
-    { origins }: Provider,
-    request: ContentRequest,
-    within: number,
-    signal: AbortSignal,
-  ): Promise<PeerResponse> {
-    let failure = new PeerError('connect', 'no address');
-    for (const origin of origins.slice(0, MAX_ORIGINS)) {
-      try {
-        return await this.#components.client.fetch(origin, request, within, signal);
-      } catch (error) {
-        failure = toPeerError(error, 'connect');
-        if (signal.aborted || !OF_ADDRESS.has(failure.reason)) break;
-      }
-    }
-    throw failure;
+  /**
+   * Records how fast a body came.
+   *
+   * @param milliseconds for how long this node waited for the peer
+   */
+  delivered(provider: Provider, bytes: number, milliseconds: number): void {
+    this.#record(provider, { kind: 'delivered', bytes, milliseconds });
   }
 
   #isExcluded(peerId: string): boolean {
-    return this.#failed.has(peerId) || this.#components.bans.has(peerId, this.#key);
+    const { scoreboard } = this.#components.shared;
+    return this.#peers.hasFailed(peerId) || scoreboard.isBlocked(peerId, this.#key);
   }
 
-  /** Counts and logs the failure, and tells the directory when its record is wrong. */
+  #record(provider: Provider, outcome: PeerOutcome): void {
+    this.#components.shared.scoreboard.record(provider, this.#key, outcome);
+  }
+
+  /** Counts and logs the failure, and corrects the DHT record and the blocklist. */
   #report(provider: Provider, failure: PeerError): void {
-    const { router, metrics, bans, logger } = this.#components;
+    const { router, metrics, logger } = this.#components;
     const { peerId } = provider;
-    const key = this.#key;
-    metrics.peerFailures.inc({ reason: failure.reason });
-    if (failure.reason === 'not-found' || failure.reason === 'digest') router.forget(key, peerId);
-    const fields = { key, peer: peerId, reason: failure.reason, err: failure };
-    if (failure.reason === 'digest') bans.offence(provider, key, 'held-back');
-    logger.debug(fields, 'peer did not deliver');
+    const { reason } = failure;
+    metrics.peerFailures.inc({ reason });
+    if (reason === 'not-found' || reason === 'digest') router.forget(this.#key, peerId);
+    if (reason === 'digest') {
+      this.#record(provider, { kind: 'digest-mismatch', noticed: 'held-back' });
+    }
+    logger.debug({ key: this.#key, peer: peerId, reason, err: failure }, 'peer did not deliver');
   }
 }

@@ -11,18 +11,15 @@ import { makeImage } from '../../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../../testing/mirror-node.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
-import { Blocklist } from './blocklist.ts';
 import { AttemptSlots } from './attempt-slots.ts';
-import { KnownSizes } from './known-sizes.ts';
 import { PeerAttempts } from './peer-attempts.ts';
-import { FirstByteTimes } from './first-byte-times.ts';
+import type { FirstByteTimes } from './first-byte-times.ts';
 import { PeerClient } from '../client/peer-client.ts';
-import { PeerScores } from './peer-score.ts';
 import { PeerRace } from './peer-race.ts';
-import { PeerResponsiveness } from './peer-responsiveness.ts';
-import { ChunkSizes } from '../body/chunk-sizes.ts';
+import type { PeerScoreboard } from './peer-scoreboard.ts';
+import { createSharedState } from './shared-state.ts';
 
-/** Longer than a test may take: what helps must not be this time-out. */
+/** Longer than a test may take: no test passes because of this timeout. */
 const NEVER = 600_000;
 const PATIENCE = { timeout: 60_000 };
 
@@ -32,7 +29,7 @@ const [digest] = image.layers as [Digest];
 const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
 const head = responseHead(200, { 'content-length': SIZE, 'docker-content-digest': digest });
 
-/** Has the blob, as an honest peer. */
+/** Behaves as a peer that holds the blob. */
 function holds(socket: Socket, request: string): void {
   socket.write(head);
   if (isGet(request)) socket.write(bytes);
@@ -42,7 +39,7 @@ function isGet(request: string): boolean {
   return request.startsWith('GET ');
 }
 
-/** Time stands still from here on, so that nobody is late. */
+/** Stops time, so that no peer is late. */
 function stopTime(t: TestContext): void {
   t.mock.timers.enable({ apis: ['setTimeout'] });
 }
@@ -50,31 +47,18 @@ function stopTime(t: TestContext): void {
 interface Bench extends AsyncDisposable {
   readonly race: PeerRace;
   readonly attempts: PeerAttempts;
-  readonly standing: PeerResponsiveness;
+  readonly scoreboard: PeerScoreboard;
   readonly firstBytes: FirstByteTimes;
 }
 
-/** A race for the blob by itself, with nothing around it. */
+/** Starts a race for the blob, without a mirror around it. */
 function startRace(providers: readonly Provider[], slots = new AttemptSlots()): Bench {
   const client = new PeerClient({ userAgent: 'peerglass/test', headTimeout: NEVER });
-  const standing = new PeerResponsiveness();
   const metrics = createMetrics();
-  const firstBytes = new FirstByteTimes();
+  const shared = { ...createSharedState({ metrics, logger: quiet }), slots };
   const attempts = new PeerAttempts(
     { kind: 'blob', method: 'GET', registry: '', repository: 'team/app', digest },
-    {
-      router: new FixedRouter(...providers),
-      client,
-      metrics,
-      logger: quiet,
-      bans: new Blocklist({ metrics, logger: quiet }),
-      standing,
-      slots,
-      sizes: new KnownSizes(),
-      pieceLengths: new ChunkSizes(),
-      profiles: new PeerScores(),
-      firstBytes: { GET: firstBytes, HEAD: new FirstByteTimes() },
-    },
+    { router: new FixedRouter(...providers), client, metrics, logger: quiet, shared },
     { resolveTimeout: NEVER, resolveRetries: 0, firstByteBudget: NEVER },
   );
   const stop = new AbortController();
@@ -82,8 +66,8 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
   return {
     race,
     attempts,
-    standing,
-    firstBytes,
+    scoreboard: shared.scoreboard,
+    firstBytes: shared.firstBytes.GET,
     async [Symbol.asyncDispose]() {
       race[Symbol.dispose]();
       stop.abort();
@@ -93,26 +77,26 @@ function startRace(providers: readonly Provider[], slots = new AttemptSlots()): 
 }
 
 describe('PeerRace', PATIENCE, () => {
-  it('asks one peer only, and at once for the content, when that delivers', async (t) => {
+  it('asks only one peer, for the content itself, when that peer delivers', async (t) => {
     await using holders = await startCrowd(5, holds);
     await using bench = startRace(holders.providers);
     stopTime(t);
     const result = await bench.race.next();
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'stale 0');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'stale 0');
     assert.deepEqual(holders.requests.map(isGet), [true]);
   });
 
-  it('costs the holders that lose no body: they are asked by HEAD', async (t) => {
+  it('asks the holders that lose by HEAD, so that they send no body', async (t) => {
     await using stale = await startCrowd(8, STALE.notFound);
     await using holders = await startCrowd(20, holds, 'holder');
     await using bench = startRace([...stale.providers, ...holders.providers]);
     stopTime(t);
     const result = await bench.race.next();
-    assert.ok(result.kind === 'source');
+    assert.ok(result.kind === 'peer-stream');
     assert.equal(holders.requests.filter(isGet).length, 1);
   });
 
-  it('takes for late who is so by what the answers of others took lately', async (t) => {
+  it('takes a peer for late by the times that the answers of others took lately', async (t) => {
     await using late = await startCrowd(1, STALE.hangs, 'late');
     await using good = await startRogue(holds);
     await using bench = startRace([...late.providers, providerOf('good', good)]);
@@ -128,10 +112,10 @@ describe('PeerRace', PATIENCE, () => {
     assert.equal(good.requests.length, 0);
     t.mock.timers.tick(1);
     const result = await next;
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'good');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'good');
   });
 
-  it('turns from a late peer to the next, and takes the late one when no other has it', async () => {
+  it('asks the next peer when one is late, and takes the late one when no other holds the content', async () => {
     let release: () => void = () => undefined;
     await using late = await startRogue((socket, request) => {
       release = (): void => {
@@ -146,10 +130,10 @@ describe('PeerRace', PATIENCE, () => {
     });
     release();
     const result = await next;
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'late');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'late');
   });
 
-  it('passes over a peer that says it has the content and is late to send it', async () => {
+  it('asks another peer when one that holds the content is late to send it', async () => {
     await using stale = await startCrowd(1, STALE.notFound);
     let cancelled = 0;
     const behave = (socket: Socket, request: string): void => {
@@ -161,13 +145,13 @@ describe('PeerRace', PATIENCE, () => {
     const providers = [...stale.providers, ...slow.providers, providerOf('good', good)];
     await using bench = startRace(providers);
     const result = await bench.race.next();
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'good');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'good');
     await eventually(() => {
       assert.equal(cancelled, 2, 'those that lost are cancelled');
     });
   });
 
-  it('goes on when the peer that has just said it has the content has lost it', async () => {
+  it('asks another peer when one answers a probe with yes and then lacks the content', async () => {
     await using liars = await startCrowd(10, (socket, request) => {
       if (isGet(request)) STALE.notFound(socket);
       else socket.write(head);
@@ -175,10 +159,10 @@ describe('PeerRace', PATIENCE, () => {
     await using good = await startRogue(holds);
     await using bench = startRace([...liars.providers, providerOf('good', good)]);
     const result = await bench.race.next();
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'good');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'good');
   });
 
-  it('gives another when the first turned out to be bad, and those it had cancelled again', async () => {
+  it('gives another peer when the first was bad, and the cancelled ones too', async () => {
     await using hanging = await startCrowd(1, STALE.hangs);
     await using holders = await startCrowd(3, holds, 'holder');
     await using bench = startRace([...hanging.providers, ...holders.providers]);
@@ -186,7 +170,7 @@ describe('PeerRace', PATIENCE, () => {
     const winners = new Set<string>();
     for (let round = 0; round < 3; round++) {
       const result = await race.next();
-      assert.ok(result.kind === 'source');
+      assert.ok(result.kind === 'peer-stream');
       winners.add(result.provider.peerId);
       result.response.body.destroy();
       attempts.broke(result.provider, new Error('bad'));
@@ -206,7 +190,7 @@ describe('PeerRace', PATIENCE, () => {
     assert.ok(broken.requests.length >= 32 && broken.requests.length < 100);
   });
 
-  it('asks at most so many at once as there are slots, and one without any', async () => {
+  it('asks one peer without a slot, and one more for each slot', async () => {
     await using hanging = await startCrowd(12, STALE.hangs);
     const slots = new AttemptSlots(3);
     {
@@ -217,25 +201,30 @@ describe('PeerRace', PATIENCE, () => {
       await eventually(() => {
         assert.equal(hanging.requests.length, 5);
       });
-      assert.ok(!slots.take());
+      assert.ok(!slots.tryAcquire());
     }
-    assert.ok(slots.take() && slots.take() && slots.take(), 'all slots are given back');
+    assert.ok(
+      slots.tryAcquire() && slots.tryAcquire() && slots.tryAcquire(),
+      'all slots are released',
+    );
   });
 });
 
 describe('a peer that was silent', PATIENCE, () => {
-  it('is not waited for when there are others', async (t) => {
+  it('delays no request when there are other peers', async (t) => {
     await using hanging = await startCrowd(3, STALE.hangs, 'silent');
     await using good = await startRogue(holds);
     const providers = [...hanging.providers, providerOf('good', good)];
     await using bench = startRace(providers);
-    for (const { peerId } of hanging.providers) bench.standing.silent(peerId);
+    for (const { peerId } of hanging.providers) {
+      bench.scoreboard.record({ peerId, origins: [] }, digest, { kind: 'silent' });
+    }
     stopTime(t);
     const result = await bench.race.next();
-    assert.equal(result.kind === 'source' && result.provider.peerId, 'good');
+    assert.equal(result.kind === 'peer-stream' && result.provider.peerId, 'good');
   });
 
-  it('still serves when nobody else can', async () => {
+  it('serves when no other peer can', async () => {
     let hangs = true;
     await using moody = await startRogue((socket, request) => {
       if (!hangs) holds(socket, request);
@@ -254,7 +243,7 @@ describe('a peer that was silent', PATIENCE, () => {
 });
 
 describe('the only peer', PATIENCE, () => {
-  it('is waited for beyond its own time-out, and not when it was silent the last time', async () => {
+  it('gets the whole time of the request, and only its own timeout after it was silent', async () => {
     let answers: (socket: Socket, request: string) => void = holds;
     await using slow = await startRogue((socket, request) => {
       setTimeout(() => {
@@ -275,8 +264,8 @@ describe('the only peer', PATIENCE, () => {
   });
 });
 
-describe('connections to peers', PATIENCE, () => {
-  it('outlive HEAD requests and 404', async () => {
+describe('a connection to a peer', PATIENCE, () => {
+  it('stays open after HEAD requests and 404', async () => {
     await using good = await startRogue((socket) => {
       const { length } = good.requests;
       const headers = { connection: 'keep-alive', 'content-length': length % 2 ? SIZE : 0 };

@@ -1,66 +1,49 @@
-import type { Provider } from '../../routing/router.ts';
-import { Backoff } from '../../timing/backoff.ts';
-import { Deadline } from '../../timing/deadline.ts';
-import { Wakeup } from '../../timing/wakeup.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
-import type { PeerAttempts } from './peer-attempts.ts';
+import type { Provider } from '../../routing/router.ts';
+import { destroyQuietly } from '../../streams/destroy-quietly.ts';
+import { Wakeup } from '../../timing/wakeup.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
 import { isFull } from '../client/peer-report.ts';
+import { Hedging } from './hedging.ts';
+import type { PeerAttempts } from './peer-attempts.ts';
 import type { ProviderSearch } from './provider-search.ts';
-import { destroyQuietly } from '../../streams/destroy-quietly.ts';
+import { RaceAttempts, type Attempt } from './race-attempts.ts';
+import { busyHolder, ReturnToBusy } from './return-to-busy.ts';
 
-/** Peers that are waited for at once, those apart that are late. */
+/** Peers that a race waits for at once, late ones not included. */
 const MAX_WIDTH = 32;
 
-/** Peers that are asked at once, those that are late included; dead ones take a place until they time out. */
-const MAX_AT_ONCE = 128;
-
-/** Peers that are asked for the content itself at once; the others only say whether they have it. */
-const MAX_FETCHES = 3;
-
-/** How often holders are asked again when all of them are busy: some five seconds, where no budget ends it before. */
-const MAX_RETURNS = 16;
-
-/** The waits before that, in milliseconds. */
-const RETURN_BACKOFF = { first: 25, most: 500 };
-
-/** A peer that is delivering. */
+/** A peer that delivers. */
 export interface PeerStream {
   readonly provider: Provider;
   readonly response: PeerResponse;
 }
 
 interface Winner extends PeerStream {
-  /** Whether it was asked because another was late. */
-  readonly hedge: boolean;
+  readonly cause: Attempt['cause'];
 }
 
-/** What came of a race; see {@link ProviderSearch} for the two ways to find nobody. */
+/** What came of a race; see {@link SearchResult} for the two ways to find no peer. */
 export type RaceResult =
-  ({ readonly kind: 'source' } & PeerStream) | { readonly kind: 'exhausted' | 'timeout' };
-
-interface Attempt {
-  readonly provider: Provider;
-  /** Whether the content itself is asked for, and not only whether the peer has it. */
-  readonly fetches: boolean;
-  /** Whether it has one of the slots that all requests share. */
-  readonly slot: boolean;
-  /** Whether it is asked because another is late. */
-  readonly hedge: boolean;
-  readonly cancel: AbortController;
-  /** Nobody waits for it any longer; it may win all the same. */
-  late: boolean;
-}
+  ({ readonly kind: 'peer-stream' } & PeerStream) | { readonly kind: 'exhausted' | 'timeout' };
 
 /**
- * Asks one peer after another, then several beside each other, until one answers well.
+ * What a race does next: it ends with an answer or for lack of time; it waits for its attempts, for busy holders, or
+ * for providers; or no peer is left to ask.
+ */
+type RaceState =
+  | { readonly kind: 'won'; readonly winner: Winner }
+  | { readonly kind: 'out-of-time' | 'asking' | 'all-busy' | 'searching' | 'exhausted' };
+
+/**
+ * Asks one peer after another, then several at once, until one answers well.
  *
- * The first is asked for the content. With each that fails or is late, one more is asked at the same time: 1,
- * 2, 4, 8. These are asked by HEAD whether they have it, which costs a holder next to nothing and does not
- * cost the connection, and the content is then asked of the first that has. So however many records are out of
- * date, and whatever dead nodes stand between, the request gets to whoever does hold the content. When all holders
- * are busy they are asked again after a while, and so is the directory, since others may hold it by then.
+ * The first peer is asked for the content. Each peer that fails or is late raises by one the number of peers that the
+ * race waits for at once, up to 32. These are probed by HEAD, which costs a holder almost nothing and does not cost the
+ * connection; the content is then asked of the first that holds it. So the request reaches a holder however many records
+ * are out of date, and whatever dead nodes stand between. When all holders are busy they are asked again after a while,
+ * see {@link ReturnToBusy}.
  */
 export class PeerRace implements Disposable {
   readonly #attempts: PeerAttempts;
@@ -68,22 +51,17 @@ export class PeerRace implements Disposable {
   readonly #signal: AbortSignal;
   readonly #inTime: AbortSignal;
   readonly #search: ProviderSearch;
-  readonly #wakeup = new Wakeup();
-  readonly #running = new Set<Attempt>();
-  /** Those that said that they have the content, and have not been asked for it yet. */
+  readonly #news = new Wakeup();
+  readonly #running: RaceAttempts;
+  /** Peers that answered a probe with yes, and have not been asked for the content yet. */
   readonly #holders: Provider[] = [];
   readonly #winners: Winner[] = [];
-  /** Those that have the content and too much to do. */
-  readonly #busy: Provider[] = [];
-  readonly #return = new Backoff(RETURN_BACKOFF);
-  #returns = 0;
+  readonly #hedging = new Hedging();
+  readonly #returnToBusy: ReturnToBusy;
   #width = 1;
-  /** Whether a peer is late, and those asked since are hedges. */
-  #hedging = false;
-  #hedged = false;
 
   /**
-   * @param request what the peers are asked, with the range that is wanted of them
+   * @param request what to ask the peers for, with the range that is wanted of them
    * @param signal ends everything, the body of the winner included
    * @param inTime ends the search for a winner
    */
@@ -97,40 +75,39 @@ export class PeerRace implements Disposable {
     this.#request = request;
     this.#signal = signal;
     this.#inTime = inTime;
+    this.#running = new RaceAttempts(attempts.slots);
     this.#search = attempts.search(() => {
-      this.#wakeup.call();
+      this.#news.call();
     }, inTime);
+    this.#returnToBusy = new ReturnToBusy(attempts, this.#search);
   }
 
   /**
-   * The next good answer; all other attempts are cancelled then. To be called again when its body turned out
-   * to be bad. Its attempt ends with `signal`, or when the body is destroyed.
+   * Waits for the next good answer, and cancels all other attempts. Call it again when the body turns out to be bad. The
+   * request ends with `signal`, or when the body is destroyed.
    */
   async next(): Promise<RaceResult> {
     for (;;) {
-      const winner = this.#winners.shift();
-      if (winner !== undefined) {
-        this.#cancelAll();
-        this.#countHedges(winner);
-        // Whoever comes back for another one has found this one bad.
-        this.#widen();
-        const { provider, response } = winner;
-        return { kind: 'source', provider, response };
-      }
-      if (this.#inTime.aborted) {
-        if (!this.#signal.aborted) this.#giveUpLate();
-        this.#cancelAll();
-        return { kind: 'timeout' };
-      }
-
-      this.#askMore();
-      if (this.#mayReturn() && ![...this.#running].some(isAwaited)) {
-        await this.#returnToBusy();
-      } else if (this.#running.size > 0) {
-        await this.#wakeup.wait(this.#inTime);
-      } else {
-        const found = this.#attempts.exhausted ? 'exhausted' : await this.#search.wait();
-        if (found !== 'provider') return { kind: found };
+      const state = this.#advance();
+      switch (state.kind) {
+        case 'won':
+          return this.#accept(state.winner);
+        case 'out-of-time':
+          this.#endLate();
+          return { kind: 'timeout' };
+        case 'asking':
+          await this.#news.wait(this.#inTime);
+          break;
+        case 'all-busy':
+          await this.#returnToBusy.wait(this.#news, this.#inTime);
+          break;
+        case 'searching': {
+          const found = await this.#search.wait();
+          if (found !== 'provider') return { kind: found };
+          break;
+        }
+        case 'exhausted':
+          return { kind: 'exhausted' };
       }
     }
   }
@@ -140,46 +117,48 @@ export class PeerRace implements Disposable {
     this.#search[Symbol.dispose]();
   }
 
-  #mayReturn(): boolean {
-    return this.#busy.length > 0 && this.#returns < MAX_RETURNS && !this.#attempts.exhausted;
+  #advance(): RaceState {
+    const winner = this.#winners.shift();
+    if (winner !== undefined) return { kind: 'won', winner };
+    if (this.#inTime.aborted) return { kind: 'out-of-time' };
+    this.#askMore();
+    if (this.#returnToBusy.isPossible && this.#running.inPhase('awaited').length === 0) {
+      return { kind: 'all-busy' };
+    }
+    if (this.#running.size > 0) return { kind: 'asking' };
+    return { kind: this.#attempts.exhausted ? 'exhausted' : 'searching' };
   }
 
-  /** Waits for news, and when there are none for a while those that were busy may be asked again. */
-  async #returnToBusy(): Promise<void> {
-    using due = new Deadline(this.#return.next(), this.#inTime);
-    await this.#wakeup.wait(due.signal);
-    if (!due.signal.aborted || this.#inTime.aborted) return;
-    this.#returns += 1;
-    for (const provider of this.#busy.splice(0)) this.#search.putBack(provider);
-    this.#search.again();
-  }
-
-  #countHedges({ hedge }: Winner): void {
-    if (this.#hedged) this.#attempts.hedged(hedge ? 'won' : 'lost');
-    this.#hedging = false;
-    this.#hedged = false;
+  #accept({ provider, response, cause }: Winner): RaceResult {
+    this.#cancelAll();
+    const hedged = this.#hedging.won(cause);
+    if (hedged !== undefined) this.#attempts.hedged(hedged);
+    // If this answer turns out to be bad, the caller comes back: one more failure.
+    this.#widen();
+    return { kind: 'peer-stream', provider, response };
   }
 
   #askMore(): void {
-    while (this.#running.size < MAX_AT_ONCE && !this.#attempts.exhausted) {
-      const fetching = [...this.#running].filter(({ fetches }) => fetches);
-      if (fetching.some(isAwaited)) return;
-      if (this.#holders.length > 0 && fetching.length >= MAX_FETCHES) return;
-
-      const slot = this.#running.size > 0;
-      if (slot && !this.#attempts.slots.take()) return;
+    while (!this.#attempts.exhausted) {
+      if (!this.#running.mayAsk(this.#holders.length > 0)) return;
+      const permit = this.#running.acquire();
+      if (permit === undefined) return;
       const holder = this.#takeHolder();
       const provider = holder ?? this.#takeCandidate();
       if (provider === undefined) {
-        if (slot) this.#attempts.slots.giveBack();
+        this.#running.release(permit);
         return;
       }
-      const first = this.#width === 1 && this.#running.size === 0;
-      const fetches = this.#request.method === 'GET' && (first || holder !== undefined);
-      const late = this.#attempts.isDoubtful(provider);
-      const hedge = this.#hedging;
-      this.#hedged ||= hedge;
-      void this.#run({ provider, fetches, slot, hedge, cancel: new AbortController(), late });
+      const isFirst = this.#width === 1 && this.#running.size === 0;
+      const wantsContent = this.#request.method === 'GET' && (isFirst || holder !== undefined);
+      void this.#run({
+        provider,
+        purpose: wantsContent ? 'content' : 'probe',
+        cause: this.#hedging.next(),
+        permit,
+        cancel: new AbortController(),
+        phase: this.#attempts.isDoubtful(provider) ? 'late' : 'awaited',
+      });
     }
   }
 
@@ -189,9 +168,9 @@ export class PeerRace implements Disposable {
     return holder;
   }
 
-  /** Doubtful peers come last, and nobody waits for them. */
+  /** Doubtful peers come last, and the race does not wait for them. */
   #takeCandidate(): Provider | undefined {
-    if ([...this.#running].filter(isAwaited).length >= this.#width) return undefined;
+    if (this.#running.inPhase('awaited').length >= this.#width) return undefined;
     const found = this.#search.take((provider) => !this.#attempts.isDoubtful(provider));
     if (found !== undefined || this.#running.size >= this.#width) return found;
     return this.#search.take();
@@ -199,84 +178,73 @@ export class PeerRace implements Disposable {
 
   /** Never rejects. */
   async #run(attempt: Attempt): Promise<void> {
-    const { provider, fetches, hedge, cancel } = attempt;
-    const request = fetches ? this.#request : ({ ...this.#request, method: 'HEAD' } as const);
-    this.#running.add(attempt);
+    const { provider, purpose, cause, cancel } = attempt;
+    const request =
+      purpose === 'content' ? this.#request : ({ ...this.#request, method: 'HEAD' } as const);
+    this.#running.begin(attempt);
     const signal = AbortSignal.any([this.#signal, cancel.signal]);
     const timer = setTimeout(() => {
-      this.#hedging ||= !attempt.late;
-      attempt.late = true;
-      this.#attempts.late(provider);
-      this.#widen();
+      this.#isLate(attempt);
     }, this.#attempts.lateAfter(request.method));
     try {
       const response = await this.#attempts.ask(provider, request, signal);
       if (signal.aborted) destroyQuietly(response.body);
       else if (request.method === this.#request.method) {
-        this.#winners.push({ provider, response, hedge });
-      } else if (isFull(response.report)) this.#turnedAway(provider, busyHolder(response));
+        this.#winners.push({ provider, response, cause });
+      } else if (isFull(response.report)) this.#isBusy(provider, busyHolder(response));
       else this.#holders.push(provider);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof PeerError && error.reason === 'busy') {
-        this.#turnedAway(provider, error);
+        this.#isBusy(provider, error);
       } else {
         this.#attempts.missed(provider, error);
         this.#widen();
       }
     } finally {
       clearTimeout(timer);
-      this.#remove(attempt);
-      this.#wakeup.call();
+      this.#running.end(attempt);
+      this.#news.call();
     }
   }
 
-  /** Whom a busy peer names is asked too; it may be asked itself again. */
-  #turnedAway(provider: Provider, failure: PeerError): void {
+  #isLate(attempt: Attempt): void {
+    if (attempt.phase === 'awaited') {
+      this.#hedging.peerIsLate();
+      attempt.phase = 'late';
+    }
+    this.#attempts.late(attempt.provider);
+    this.#widen();
+  }
+
+  /** The peers that a busy one names are asked too; it may be asked again itself. */
+  #isBusy(provider: Provider, failure: PeerError): void {
     this.#attempts.busy(provider, failure);
-    this.#busy.push(provider);
     for (const other of this.#attempts.alternatives(failure)) this.#search.offer(other);
   }
 
   #widen(): void {
     this.#width = Math.min(this.#width + 1, MAX_WIDTH);
-    this.#wakeup.call();
+    this.#news.call();
   }
 
-  #remove(attempt: Attempt): void {
-    if (this.#running.delete(attempt) && attempt.slot) this.#attempts.slots.giveBack();
-  }
-
-  #giveUpLate(): void {
-    for (const attempt of this.#running) {
-      if (!attempt.late) continue;
-      this.#remove(attempt);
-      attempt.cancel.abort();
-      this.#attempts.missed(attempt.provider, this.#inTime.reason);
+  /** The time is over: late peers count as failed, unless the request itself has ended. */
+  #endLate(): void {
+    if (!this.#signal.aborted) {
+      for (const attempt of this.#running.inPhase('late')) {
+        this.#running.cancel(attempt);
+        this.#attempts.missed(attempt.provider, this.#inTime.reason);
+      }
     }
+    this.#cancelAll();
   }
 
-  /** Cancelled peers may be asked again, should the winner turn out to be bad. */
+  /** Cancelled peers may be asked again, if the winner turns out to be bad. */
   #cancelAll(): void {
-    for (const attempt of this.#running) {
-      this.#remove(attempt);
-      attempt.cancel.abort();
-      this.#search.putBack(attempt.provider);
-    }
+    for (const { provider } of this.#running.cancelAll()) this.#search.putBack(provider);
     for (const { provider, response } of this.#winners.splice(0)) {
       destroyQuietly(response.body);
       this.#holders.push(provider);
     }
   }
-}
-
-/** A peer that has the content, and says by the way that it would refuse to send it. */
-function busyHolder({ report }: PeerResponse): PeerError {
-  const failure = new PeerError('busy', 'peer has it and is busy');
-  failure.report = report;
-  return failure;
-}
-
-function isAwaited({ late }: Attempt): boolean {
-  return !late;
 }

@@ -3,97 +3,99 @@ import { describe, it } from 'node:test';
 
 import { PeerResponsiveness } from './peer-responsiveness.ts';
 
-describe('PeerStanding', () => {
-  it('doubts a silent peer for a while, and not after it has answered', () => {
-    let now = 0;
-    const standing = new PeerResponsiveness(() => now);
-    standing.silent('a');
-    standing.silent('b');
-    standing.answered('b', 'key', true);
-    assert.ok(standing.isDoubtful('a', 'key'));
-    assert.ok(!standing.isDoubtful('b', 'key'));
-    assert.ok(!standing.isDoubtful('c', 'key'));
-    now = 59_999;
-    assert.ok(standing.isDoubtful('a', 'key'));
-    now = 60_000;
-    assert.ok(!standing.isDoubtful('a', 'key'));
+describe('PeerResponsiveness', () => {
+  it('doubts a silent peer for a minute, and not after it has answered', () => {
+    const [silent, answered, unknown] = [1, 2, 3].map(() => new PeerResponsiveness());
+    silent?.silent(0);
+    answered?.silent(0);
+    answered?.answered('key', true, 0);
+    assert.deepEqual(
+      [silent, answered, unknown].map((it) => it?.isDoubtful('key', 0)),
+      [true, false, false],
+    );
+    assert.equal(silent?.isDoubtful('key', 59_999), true);
+    assert.equal(silent.isDoubtful('key', 60_000), false);
   });
 
-  it('tells a late peer from a silent one', () => {
-    let now = 0;
-    const standing = new PeerResponsiveness(() => now);
-    standing.late('a');
-    assert.ok(standing.isDoubtful('a', 'key'));
-    assert.equal(standing.silences('a'), 0);
-    standing.silent('a');
-    now = 1_000;
-    standing.silent('a');
-    assert.ok(standing.isDoubtful('a', 'key'));
-    assert.equal(standing.silences('a'), 2);
-    standing.late('a');
-    assert.equal(standing.silences('a'), 2, 'it goes on being silent');
-    standing.answered('a', 'key', true);
-    assert.equal(standing.silences('a'), 0);
+  it('distinguishes a late peer from a silent one', () => {
+    const peer = new PeerResponsiveness();
+    peer.late(0);
+    assert.equal(peer.isDoubtful('key', 0), true);
+    assert.equal(peer.takeSilences(0), 0);
+    peer.silent(0);
+    peer.silent(1_000);
+    assert.equal(peer.isDoubtful('key', 1_000), true);
+    assert.equal(peer.takeSilences(1_000), 2);
+    peer.late(1_000);
+    assert.equal(peer.takeSilences(1_000), 2, 'it is still silent');
+    peer.answered('key', true, 1_000);
+    assert.equal(peer.takeSilences(1_000), 0);
   });
 
-  it('counts once what many requests find at the same time', () => {
-    const standing = new PeerResponsiveness(() => 0);
-    for (let request = 0; request < 20; request++) standing.silent('a');
-    assert.equal(standing.silences('a'), 1);
+  it('doubts a late peer for ten seconds', () => {
+    const peer = new PeerResponsiveness();
+    peer.late(0);
+    assert.equal(peer.isDoubtful('key', 9_999), true);
+    assert.equal(peer.isDoubtful('key', 10_000), false);
   });
 
-  it('gives a peer that was silent again and again a chance every ten seconds', () => {
-    let now = 0;
-    const standing = new PeerResponsiveness(() => now);
-    for (; now < 5_000; now += 1_000) standing.silent('a');
-    assert.equal(standing.silences('a'), 5);
-    now = 10_000;
-    assert.deepEqual([standing.silences('a'), standing.silences('a')], [1, 5]);
-    standing.silent('a');
-    assert.equal(standing.silences('a'), 6);
-    now = 20_000;
-    assert.equal(standing.silences('a'), 1);
+  it('counts a silence once that many requests find at the same time', () => {
+    const peer = new PeerResponsiveness();
+    for (let request = 0; request < 20; request++) peer.silent(0);
+    assert.equal(peer.takeSilences(0), 1);
   });
 
-  it('doubts a peer for the key alone that it did not have, until it has it', () => {
-    const standing = new PeerResponsiveness(() => 0);
-    standing.answered('a', 'key', false);
-    assert.ok(standing.isDoubtful('a', 'key'));
-    assert.ok(!standing.isDoubtful('a', 'another'));
-    standing.answered('a', 'key', true);
-    assert.ok(!standing.isDoubtful('a', 'key'));
+  it('gives a peer that was silent repeatedly the whole timeout every ten seconds', () => {
+    const peer = new PeerResponsiveness();
+    for (let now = 0; now < 5_000; now += 1_000) peer.silent(now);
+    assert.equal(peer.takeSilences(5_000), 5);
+    assert.deepEqual([peer.takeSilences(10_000), peer.takeSilences(10_000)], [1, 5]);
+    peer.silent(10_000);
+    assert.equal(peer.takeSilences(10_000), 6);
+    assert.equal(peer.takeSilences(20_000), 1);
   });
 
-  it('doubts a peer for the key alone that it did not deliver well, for ten seconds', () => {
-    let now = 0;
-    const standing = new PeerResponsiveness(() => now);
-    standing.answered('a', 'key', true);
-    standing.failed('a', 'key');
-    assert.ok(standing.isDoubtful('a', 'key'));
-    assert.ok(!standing.isDoubtful('a', 'another'));
-    now = 10_000;
-    assert.ok(!standing.isDoubtful('a', 'key'));
+  it('doubts a peer only for the key that it did not hold, until it holds it', () => {
+    const peer = new PeerResponsiveness();
+    peer.answered('key', false, 0);
+    assert.equal(peer.isDoubtful('key', 0), true);
+    assert.equal(peer.isDoubtful('another', 0), false);
+    peer.answered('key', true, 0);
+    assert.equal(peer.isDoubtful('key', 0), false);
   });
 
-  it('doubts a peer that nothing is known about while it is being asked', () => {
-    const standing = new PeerResponsiveness(() => 0);
-    standing.asking('a');
-    standing.asking('a');
-    standing.asked('a');
-    assert.ok(standing.isDoubtful('a', 'key'));
-    standing.answered('a', 'another', true);
-    assert.ok(!standing.isDoubtful('a', 'key'), 'it has answered');
-    standing.asking('b');
-    standing.asked('b');
-    assert.ok(!standing.isDoubtful('b', 'key'), 'it is not being asked');
+  it('doubts a peer only for the key that it did not deliver, for ten seconds', () => {
+    const peer = new PeerResponsiveness();
+    peer.answered('key', true, 0);
+    peer.failed('key', 0);
+    assert.equal(peer.isDoubtful('key', 0), true);
+    assert.equal(peer.isDoubtful('another', 0), false);
+    assert.equal(peer.isDoubtful('key', 10_000), false);
   });
 
-  it('forgets the oldest when it has too much to remember', () => {
-    const standing = new PeerResponsiveness(() => 0);
-    for (let index = 0; index < 10_000; index++) standing.silent(`${index}`);
-    standing.silent('0');
-    standing.silent('one more');
-    const doubtful = ['0', '1', 'one more'].map((peerId) => standing.isDoubtful(peerId, 'key'));
-    assert.deepEqual(doubtful, [true, false, true]);
+  it('doubts an unknown peer while another request waits for its answer', () => {
+    const peer = new PeerResponsiveness();
+    peer.startsWaiting();
+    peer.startsWaiting();
+    peer.stopsWaiting();
+    assert.equal(peer.isDoubtful('key', 0), true);
+    peer.answered('another', true, 0);
+    assert.equal(peer.isDoubtful('key', 0), false, 'it has answered');
+    const other = new PeerResponsiveness();
+    other.startsWaiting();
+    other.stopsWaiting();
+    assert.equal(other.isDoubtful('key', 0), false, 'no request waits for it');
+  });
+
+  it('remembers 100 doubtful keys, and drops those that have expired', () => {
+    const peer = new PeerResponsiveness();
+    for (let key = 0; key < 101; key++) peer.failed(`${key}`, 0);
+    assert.equal(peer.doubtfulKeys, 100);
+    assert.deepEqual(
+      ['0', '1', '100'].map((key) => peer.isDoubtful(key, 0)),
+      [false, true, true],
+    );
+    peer.failed('later', 10_000);
+    assert.equal(peer.doubtfulKeys, 1);
   });
 });

@@ -1,125 +1,131 @@
-/** How long it is remembered how a peer did, in milliseconds. */
+/** How long a late peer, and a key that a peer lacks or failed to deliver, count as doubtful, in milliseconds. */
 const MEMORY_MS = 10_000;
 
-/** The same for one that did not answer at all: its records may name it for many minutes. */
+/** How long a silent peer counts as doubtful, in milliseconds: DHT records may name it for many minutes. */
 const SILENCE_MEMORY_MS = 60_000;
 
-/** Requests that wait for a peer at once find it silent together, in as many milliseconds: that counts once. */
+/** Requests that wait for one peer at the same time find it silent within this time, in milliseconds: that counts once. */
 const SAME_SILENCE_MS = 100;
 
-/** Entries remembered; the oldest is forgotten first. */
-const MAX_ENTRIES = 10_000;
+/** Doubtful keys that are remembered for one peer. Of more, the oldest is forgotten. */
+const MAX_KEYS = 100;
 
 /**
- * `late`: has not answered when it should have. `silent`: did not answer at all. `lacks`: has not the content.
- * `failed`: has it, and did not deliver it well.
- */
-type Finding = 'good' | 'late' | 'silent' | 'lacks' | 'failed';
-
-interface Note {
-  readonly finding: Finding;
-  readonly until: number;
-  /** How often this was found one after another. */
-  readonly times: number;
-  /** When it was found last. */
-  readonly at: number;
-  /** When the peer had the whole of its time last. */
-  readonly chance: number;
-}
-
-/**
- * What the requests of this node have found out about peers in the last seconds, and share with each other.
+ * What was found last about a peer.
  *
- * Records outlive the nodes that placed them, and what these held. Without this, each of many requests at once
- * would lose time to each dead node by itself; with it, one of them tries a peer that nothing is known about,
- * and the others turn to those that do answer.
+ * `responsive`: it answered. `late`: it took longer than most peers take, and may still answer. `silent`: it cannot be
+ * reached, or did not answer within its timeout.
+ */
+type Finding =
+  | { readonly state: 'responsive' | 'late'; readonly until: number }
+  | {
+      readonly state: 'silent';
+      readonly until: number;
+      /** How often in a row the peer was silent. */
+      readonly times: number;
+      /** When the peer was found silent last. */
+      readonly at: number;
+      /** When a request last gave the peer the whole timeout. */
+      readonly fullTimeoutAt: number;
+    };
+
+/**
+ * Whether one peer answers, as the requests of this node found out in the last seconds. They share it: DHT records
+ * outlive the nodes that wrote them and the content that these held, and without it each of many concurrent requests
+ * would lose time to the same dead node. With it, one request tries an unknown peer, and the others turn to peers
+ * that answer.
+ *
+ * `now` is in milliseconds on a clock that never jumps.
  */
 export class PeerResponsiveness {
-  /** A peer, or a peer and a key, with what was last found out and until when that counts. */
-  readonly #known = new Map<string, Note>();
-  /** Peers that are being asked, and how often. */
-  readonly #asking = new Map<string, number>();
-  readonly #now: () => number;
+  #finding: Finding | undefined;
+  /** Until when the peer is doubtful for each key; absent while there is none, as for most peers. */
+  #doubtfulKeys: Map<string, number> | undefined;
+  /** Requests that wait for the peer's answer. */
+  #waiting = 0;
 
-  /** @param now milliseconds on a clock that never jumps */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
+  /** A request begins to wait for the peer's answer. Each call must be followed by one of {@link stopsWaiting}. */
+  startsWaiting(): void {
+    this.#waiting += 1;
   }
 
-  /** The peer is being asked; to be followed by {@link asked} however that ends. */
-  asking(peerId: string): void {
-    this.#asking.set(peerId, (this.#asking.get(peerId) ?? 0) + 1);
+  /** A request no longer waits for the peer's answer. */
+  stopsWaiting(): void {
+    this.#waiting -= 1;
   }
 
-  /** The peer is not being asked any longer. */
-  asked(peerId: string): void {
-    const left = (this.#asking.get(peerId) ?? 0) - 1;
-    if (left > 0) this.#asking.set(peerId, left);
-    else this.#asking.delete(peerId);
+  /** Records that the peer answered, and whether it holds the content of the key. */
+  answered(key: string, holds: boolean, now: number): void {
+    this.#finding = { state: 'responsive', until: now + MEMORY_MS };
+    if (holds) this.#doubtfulKeys?.delete(key);
+    else this.#doubt(key, now);
   }
 
-  /** The peer has answered, and has the content of the key or has not. */
-  answered(peerId: string, key: string, has: boolean): void {
-    this.#note(peerId, 'good');
-    if (has) this.#known.delete(pair(peerId, key));
-    else this.#note(pair(peerId, key), 'lacks');
+  /** Records that the peer did not deliver the content of the key as it should: other peers are asked for it first. */
+  failed(key: string, now: number): void {
+    this.#doubt(key, now);
   }
 
-  /** The peer did not deliver the content of the key well: the others are asked for it before this one. */
-  failed(peerId: string, key: string): void {
-    this.#note(pair(peerId, key), 'failed');
+  /** Records that the peer has not answered in the time that most peers need. */
+  late(now: number): void {
+    if (this.#current(now)?.state === 'silent') return;
+    this.#finding = { state: 'late', until: now + MEMORY_MS };
   }
 
-  /** The peer has not answered yet, though others do in that time. */
-  late(peerId: string): void {
-    if (this.#look(peerId)?.finding !== 'silent') this.#note(peerId, 'late');
-  }
-
-  /** The peer cannot be reached, or did not answer in the time that it had. */
-  silent(peerId: string): void {
-    this.#note(peerId, 'silent');
+  /** Records that the peer cannot be reached, or did not answer within its timeout. */
+  silent(now: number): void {
+    const current = this.#current(now);
+    const before = current?.state === 'silent' ? current : undefined;
+    const isSameSilence = before !== undefined && now - before.at < SAME_SILENCE_MS;
+    this.#finding = {
+      state: 'silent',
+      until: now + SILENCE_MEMORY_MS,
+      times: (before?.times ?? 0) + (isSameSilence ? 0 : 1),
+      at: now,
+      fullTimeoutAt: before?.fullTimeoutAt ?? now,
+    };
   }
 
   /**
-   * How often in a row the peer did not answer. Now and then it is told as once, to one request, lest a peer that
-   * is slow and not dead be never heard.
+   * How often in a row the peer was silent; 0 when it is not. Every ten seconds one caller gets 1 however often it
+   * was, and so gives the peer a longer timeout: otherwise a slow peer that is alive could never answer in time.
    */
-  silences(peerId: string): number {
-    const found = this.#look(peerId);
-    if (found?.finding !== 'silent') return 0;
-    const now = this.#now();
-    if (now - found.chance < MEMORY_MS) return found.times;
-    this.#known.set(peerId, { ...found, chance: now });
+  takeSilences(now: number): number {
+    const finding = this.#current(now);
+    if (finding?.state !== 'silent') return 0;
+    if (now - finding.fullTimeoutAt < MEMORY_MS) return finding.times;
+    this.#finding = { ...finding, fullTimeoutAt: now };
     return 1;
   }
 
-  /** Whether others are to be asked before the peer, and nobody is to wait for it. */
-  isDoubtful(peerId: string, key: string): boolean {
-    if (this.#look(pair(peerId, key)) !== undefined) return true;
-    const finding = this.#look(peerId)?.finding;
-    if (finding === undefined) return this.#asking.has(peerId);
-    return finding !== 'good';
+  /**
+   * Whether other peers are asked for the key before this one, and no request waits for it alone. This is true too of
+   * a peer about which nothing is known while another request waits for its answer.
+   */
+  isDoubtful(key: string, now: number): boolean {
+    if ((this.#doubtfulKeys?.get(key) ?? 0) > now) return true;
+    const finding = this.#current(now);
+    if (finding === undefined) return this.#waiting > 0;
+    return finding.state !== 'responsive';
   }
 
-  #look(entry: string): Note | undefined {
-    const found = this.#known.get(entry);
-    return found !== undefined && found.until > this.#now() ? found : undefined;
+  /** Doubtful keys that take memory. */
+  get doubtfulKeys(): number {
+    return this.#doubtfulKeys?.size ?? 0;
   }
 
-  #note(entry: string, finding: Finding): void {
-    const now = this.#now();
-    const before = this.#look(entry);
-    const again = before?.finding === finding ? before : undefined;
-    const isSame = again !== undefined && now - again.at < SAME_SILENCE_MS;
-    const times = (again?.times ?? 0) + (isSame ? 0 : 1);
-    const until = now + (finding === 'silent' ? SILENCE_MEMORY_MS : MEMORY_MS);
-    this.#known.delete(entry);
-    this.#known.set(entry, { finding, until, times, at: now, chance: again?.chance ?? now });
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_ENTRIES && oldest !== undefined) this.#known.delete(oldest);
+  #current(now: number): Finding | undefined {
+    return this.#finding !== undefined && this.#finding.until > now ? this.#finding : undefined;
   }
-}
 
-function pair(peerId: string, key: string): string {
-  return `${peerId} ${key}`;
+  #doubt(key: string, now: number): void {
+    const keys = (this.#doubtfulKeys ??= new Map());
+    keys.delete(key);
+    keys.set(key, now + MEMORY_MS);
+    // All entries last equally long, so that the oldest comes first.
+    for (const [oldest, until] of keys) {
+      if (until > now && keys.size <= MAX_KEYS) break;
+      keys.delete(oldest);
+    }
+  }
 }

@@ -1,88 +1,71 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { PeerScores } from './peer-score.ts';
 import type { PeerReport } from '../client/peer-report.ts';
+import { PeerScore } from './peer-score.ts';
 
 function report(uploads: number, max = 100): PeerReport {
   return { load: { uploads, max }, alternatives: [], retryLater: false };
 }
 
-describe('PeerProfiles', () => {
-  it('adds what we have begun to what the peer said, and takes off what has ended', () => {
-    const profiles = new PeerScores();
-    profiles.begins('a');
-    profiles.reported('a', report(10));
-    assert.equal(profiles.load('a'), 10);
-    profiles.begins('a');
-    profiles.begins('a');
-    assert.equal(profiles.load('a'), 12);
-    for (let request = 0; request < 3; request++) profiles.ends('a');
-    assert.equal(profiles.load('a'), 9);
+function inZone(zone: string): PeerReport {
+  return { zone, alternatives: [], retryLater: false };
+}
+
+describe('PeerScore', () => {
+  it('adds the requests that began after the report to its load, and subtracts those that ended', () => {
+    const score = new PeerScore();
+    score.requestBegins();
+    score.reported(report(10), 0);
+    assert.equal(score.load(0), 10);
+    score.requestBegins();
+    score.requestBegins();
+    assert.equal(score.load(0), 12);
+    for (let request = 0; request < 3; request++) score.requestEnds();
+    assert.equal(score.load(0), 9);
   });
 
-  it('believes a load for five seconds, and then counts our own requests alone', () => {
-    let now = 0;
-    const profiles = new PeerScores({ now: () => now });
-    profiles.begins('a');
-    profiles.reported('a', report(10));
-    now = 5_001;
-    assert.equal(profiles.load('a'), 1);
-    assert.equal(profiles.load('b'), 0);
+  it('uses a reported load for five seconds, and then counts the own requests alone', () => {
+    const score = new PeerScore();
+    score.requestBegins();
+    score.reported(report(10), 0);
+    assert.equal(score.load(5_000), 10);
+    assert.equal(score.load(5_001), 1);
+    assert.equal(new PeerScore().load(0), 0);
   });
 
-  it('leaves a full or busy peer to others for a quarter of a second', () => {
-    let now = 0;
-    const profiles = new PeerScores({ now: () => now });
-    profiles.reported('full', report(4, 4));
-    profiles.refused('busy');
-    profiles.reported('free', report(3, 4));
-    assert.deepEqual(
-      ['full', 'busy', 'free', 'stranger'].map((it) => profiles.isBusy(it)),
-      [true, true, false, false],
-    );
-    now = 250;
-    assert.ok(!profiles.isBusy('full') && !profiles.isBusy('busy'));
-    profiles.refused('busy');
-    profiles.reported('busy', report(3, 4));
-    assert.ok(!profiles.isBusy('busy'), 'it has said that it has room again');
+  it('counts a full or refusing peer as busy for a quarter of a second', () => {
+    const [full, refusing, free, unknown] = [1, 2, 3, 4].map(() => new PeerScore());
+    full?.reported(report(4, 4), 0);
+    refusing?.refused(0);
+    free?.reported(report(3, 4), 0);
+    const busyAt = (now: number): unknown[] =>
+      [full, refusing, free, unknown].map((it) => it?.isBusy(now));
+    assert.deepEqual(busyAt(249), [true, true, false, false]);
+    assert.deepEqual(busyAt(250), [false, false, false, false]);
+    refusing?.refused(250);
+    refusing?.reported(report(3, 4), 250);
+    assert.equal(refusing?.isBusy(250), false, 'it has reported a free upload');
   });
 
-  it('knows who is near, once a peer has said its zone', () => {
-    const zoned = new PeerScores({ zone: 'a' });
-    const unzoned = new PeerScores();
-    for (const profiles of [zoned, unzoned]) {
-      profiles.reported('near', { zone: 'a', alternatives: [], retryLater: false });
-      profiles.reported('far', { zone: 'b', alternatives: [], retryLater: false });
-      profiles.reported('near', report(1));
-    }
-    const peers = ['near', 'far', 'stranger'];
-    assert.deepEqual(
-      peers.map((it) => zoned.nearness(it)),
-      ['same', 'other', 'unknown'],
-    );
-    assert.deepEqual(
-      peers.map((it) => unzoned.nearness(it)),
-      ['unknown', 'unknown', 'unknown'],
-    );
+  it('knows whether a peer is near once the peer has reported its zone', () => {
+    const [near, far, unknown] = [new PeerScore(), new PeerScore(), new PeerScore()];
+    near.reported(inZone('a'), 0);
+    far.reported(inZone('b'), 0);
+    near.reported(report(1), 0);
+    const nearness = (zone: string): string[] =>
+      [near, far, unknown].map((it) => it.nearness(zone));
+    assert.deepEqual(nearness('a'), ['same', 'other', 'unknown']);
+    assert.deepEqual(nearness(''), ['unknown', 'unknown', 'unknown']);
   });
 
   it('follows the throughput of large bodies', () => {
-    const profiles = new PeerScores();
-    profiles.delivered('a', 1_000, 1);
-    assert.equal(profiles.throughput('a'), undefined);
-    profiles.delivered('a', 1_000_000, 1_000);
-    assert.equal(profiles.throughput('a'), 1_000_000);
-    for (let body = 0; body < 30; body++) profiles.delivered('a', 1_000_000, 100);
-    assert.equal(Math.round((profiles.throughput('a') ?? 0) / 1e6), 10);
-  });
-
-  it('forgets the peer that was heard of longest ago when it knows too many', () => {
-    const profiles = new PeerScores();
-    profiles.refused('first');
-    for (let peer = 0; peer < 4_999; peer++) profiles.refused(`${peer}`);
-    assert.ok(profiles.isBusy('first'));
-    profiles.refused('one more');
-    assert.ok(!profiles.isBusy('first') && profiles.isBusy('0'));
+    const score = new PeerScore();
+    score.delivered(1_000, 1);
+    assert.equal(score.throughput, undefined);
+    score.delivered(1_000_000, 1_000);
+    assert.equal(score.throughput, 1_000_000);
+    for (let body = 0; body < 30; body++) score.delivered(1_000_000, 100);
+    assert.equal(Math.round(score.throughput / 1e6), 10);
   });
 });

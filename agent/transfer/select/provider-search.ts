@@ -3,51 +3,50 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Provider, Router } from '../../routing/router.ts';
 import { Wakeup } from '../../timing/wakeup.ts';
 
-/** Most providers that wait to be taken: a bound on memory, far above what a directory names for one key. */
+/** Providers that wait to be taken: a bound on memory, far above what the DHT returns for one key. */
 const MAX_QUEUED = 1_000;
 
 /**
- * Each wait is so many times as long as the one before: 20, 60, 180 and 540 ms with the defaults. Silence of the
- * directory is rare, since a no is told at once; it is a node that has just died or a cluster under load, and
- * there a short wait would say 404 to what is there.
+ * Each wait is this many times as long as the one before: 20, 60, 180 and 540 ms with the defaults. The DHT answers a
+ * miss at once, so that it is rarely silent: when a node has just died, or under load. Then a short wait would answer
+ * 404 for content that peers hold.
  */
 const WAIT_GROWTH = 3;
 
-/** A timer that is later than this, in milliseconds, shows that this process has been kept from working. */
+/** A timer that fires later than this, in milliseconds, shows that this process did not get to run. */
 const OVERSLEPT_MS = 10;
 
-/** What a search asks; a directory that knows nothing without asking has no `known`. */
+/** What a search needs of content routing; a router that has to ask other nodes for every provider has no `known`. */
 export type SearchRouter = Pick<Router, 'lookup'> & Partial<Pick<Router, 'known'>>;
 
-/** Bounds of a search, and whom it tells. */
+/** Bounds of a search, and its callbacks. */
 export interface ProviderSearchInit {
   /** How long the first wait for a provider is, in milliseconds. */
   readonly timeout: number;
-  /** How many waits, each three times as long, may be added while the directory is still being asked. */
+  /** How many more waits, each three times as long, are added while the lookup is in progress. */
   readonly retries: number;
-  /** Providers that are not wanted again, by peer ID. Read at each step, so it may grow meanwhile. */
+  /** Peer IDs of providers that must not be taken. Read at each step, so that it may grow during the search. */
   readonly excluded: Pick<ReadonlySet<string>, 'has'>;
-  /** Chooses one of several that are there; the first when absent. */
+  /** Chooses one of several providers. Default: the first. */
   readonly choose?: (candidates: readonly Provider[]) => Provider | undefined;
-  /** Called once, when the first provider is there, with the seconds that took. */
+  /** Called once, at the first provider, with the time that it took in seconds. */
   readonly onFirst?: (seconds: number) => void;
-  /** Called at each provider. */
+  /** Called for each provider that arrives. */
   readonly onArrival?: () => void;
 }
 
 /**
- * What came of waiting for a provider: one is there to be taken; everybody responsible has been asked; or the
- * directory still had no answer when the time was up.
+ * What came of waiting for a provider. `provider`: there is one to take. `exhausted`: the lookup has ended without
+ * another one. `timeout`: the lookup had not answered within the time.
  */
 export type SearchResult = 'provider' | 'exhausted' | 'timeout';
 
 /**
- * Collects providers of a key as the directory finds them, to be taken one by one.
+ * Collects the providers of a key as the lookup finds them, to be taken one by one.
  *
- * Lookup and transfer overlap: while one provider is being tried the next may be looked for, and fail-over sees
- * those who came late too. But the directory is asked for another only when there is none to take: most
- * requests are served by the first, and what is known without asking others costs them nothing. Time is bounded
- * only where nothing else is left to wait for.
+ * Lookup and transfer overlap: while one provider is asked the next may be looked up, and later providers serve when the
+ * first ones fail. The lookup continues only when there is no provider to take, since the first one serves most
+ * requests. The time is limited only while there is nothing else to wait for.
  */
 export class ProviderSearch implements Disposable {
   readonly #init: ProviderSearchInit;
@@ -58,7 +57,7 @@ export class ProviderSearch implements Disposable {
   readonly #seen = new Set<string>();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  /** Called by who finds none to take; a new one for each provider, which ends the want before it. */
+  /** Called when there is no provider to take, so that the lookup continues. Each provider replaces it. */
   #wanted = new Wakeup();
   #ended = false;
   #anyCame = false;
@@ -72,14 +71,14 @@ export class ProviderSearch implements Disposable {
     void this.#fill();
   }
 
-  /** Asks the directory once more when it has named all that it knew: others may hold the content by now. */
+  /** Starts another lookup if the one before has ended: other peers may hold the content by now. */
   again(): void {
     if (!this.#ended || this.#signal.aborted) return;
     this.#ended = false;
     void this.#fill();
   }
 
-  /** The best of the providers that are there already and `fit`. */
+  /** Takes the best provider that has arrived and `fits`; undefined when there is none. */
   take(fits: (provider: Provider) => boolean = () => true): Provider | undefined {
     const { excluded, choose } = this.#init;
     const candidates = this.#queue.filter((it) => !excluded.has(it.peerId) && fits(it));
@@ -89,19 +88,19 @@ export class ProviderSearch implements Disposable {
     return chosen;
   }
 
-  /** Adds a provider of which another way than the directory has told; nothing when it is known already. */
+  /** Adds a provider that was not found by the lookup; does nothing when it has been added before. */
   offer(provider: Provider): void {
     this.#add(provider);
     this.#init.onArrival?.();
     this.#wake();
   }
 
-  /** Puts a provider that was taken in front of the others. */
+  /** Puts a provider that was taken back, in front of the others. */
   putBack(provider: Provider): void {
     this.#queue.unshift(provider);
   }
 
-  /** Waits, in bounded time, until there is a provider to take. */
+  /** Waits, for a limited time, until there is a provider to take. */
   async wait(): Promise<SearchResult> {
     const { timeout, retries, excluded } = this.#init;
     for (let wait = 0; ;) {
@@ -112,8 +111,8 @@ export class ProviderSearch implements Disposable {
       const within = timeout * WAIT_GROWTH ** wait;
       const start = performance.now();
       if (await this.#arrival(within)) continue;
-      // Under load a timer can run before input that is already there: let that be read first, or a busy node
-      // would say 404 to what its neighbour holds. A wait that such load has drawn out has proved nothing.
+      // Under load a timer can fire before input is read that has already arrived. Let it be read first: otherwise a
+      // busy node would answer 404 for what its neighbour holds. A wait that took too long is not counted either.
       await nextTurn();
       if (performance.now() - start < within + OVERSLEPT_MS) wait += 1;
     }
@@ -133,7 +132,7 @@ export class ProviderSearch implements Disposable {
         this.#anyCame = true;
         if (this.#seen.has(provider.peerId)) continue;
         this.#wanted = new Wakeup();
-        // All that are known without asking anybody are there to choose from, and not only the first.
+        // All providers that are known without asking other nodes are candidates, not only the first.
         for (const known of this.#router.known?.(key) ?? []) this.#add(known);
         this.#add(provider);
         this.#init.onArrival?.();
@@ -141,7 +140,7 @@ export class ProviderSearch implements Disposable {
         await this.#wanted.wait(signal);
       }
     } catch {
-      // The port promises that lookups do not reject but for the signal: there is nobody to tell.
+      // By the contract of the port a lookup rejects only when the signal is aborted.
     } finally {
       this.#ended = true;
       this.#wake();
@@ -154,7 +153,7 @@ export class ProviderSearch implements Disposable {
     this.#queue.push(provider);
   }
 
-  /** Whether something came before `milliseconds` were over. */
+  /** Whether a provider arrived, or the lookup ended, before `milliseconds` were over. */
   #arrival(milliseconds: number): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {

@@ -34,7 +34,7 @@ const manifest = image.blobs.get(digest) ?? Buffer.alloc(0);
 const path = `/v2/team/app/manifests/${digest}`;
 const nothing = Buffer.alloc(0);
 
-/** What an honest answer begins with. */
+/** The head of a correct answer. */
 const good = { ':status': 200, 'content-type': mediaType, 'docker-content-digest': digest };
 const data = (stream: number, bytes: Uint8Array, flags: number = FLAG.endStream): Buffer =>
   frame(FRAME.data, flags, stream, bytes);
@@ -43,7 +43,7 @@ type Behave = (socket: Socket, stream: number) => void;
 
 /** One answer to each request. */
 const faults: Record<string, Behave> = {
-  'bytes that are no frames': (socket) => socket.write(randomBytes(10_000)),
+  'bytes that are not frames': (socket) => socket.write(randomBytes(10_000)),
   'an answer by HTTP/1.1': (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\n'),
   'a frame larger than agreed': (socket, stream) =>
     socket.write(data(stream, Buffer.alloc(100_000))),
@@ -85,13 +85,13 @@ const faults: Record<string, Behave> = {
     const both = Buffer.concat([fields(good), fields(good)]);
     socket.write(frame(FRAME.headers, FLAG.endHeaders, stream, both));
   },
-  'a status that is none': (socket, stream) =>
+  'a status that is not a number': (socket, stream) =>
     socket.write(head(stream, { ...good, ':status': 'abc' })),
   'a field name of capitals': (socket, stream) =>
     socket.write(head(stream, { ...good, 'X-Capital': 'a', 'content-length': size })),
   'fields that cannot be decoded': (socket, stream) =>
     socket.write(frame(FRAME.headers, FLAG.endHeaders, stream, Buffer.alloc(50, 0xff))),
-  'an answer to what nobody asked': (socket, stream) =>
+  'an answer on a stream without a request': (socket, stream) =>
     socket.write(head(stream + 100, { ...good, 'content-length': size })),
   'a promise to push': (socket, stream) => {
     const promise = Buffer.concat([word(2), fields({ ':status': 200 })]);
@@ -100,13 +100,13 @@ const faults: Record<string, Behave> = {
   'a window too large': (socket) => socket.write(frame(FRAME.windowUpdate, 0, 0, word(0x7fffffff))),
   'settings that are not allowed': (socket) =>
     socket.write(frame(FRAME.settings, 0, 0, Buffer.from([0, 5, 0, 0, 0, 1]))),
-  'no room for any stream': (socket) =>
+  'a limit of 0 streams': (socket) =>
     socket.write(frame(FRAME.settings, 0, 0, Buffer.from([0, 3, 0, 0, 0, 0]))),
   'nothing at all': () => undefined,
 };
 
 const MIB = 1024 * 1024;
-/** Of both ends, garbage included, in bytes: what comes in the seconds that a flood may last is several times that. */
+/** Growth of memory of both ends in bytes, garbage included. A flood sends several times that before it is cut off. */
 const MAX_GROWTH = 100 * MIB;
 
 function memory(): number {
@@ -114,7 +114,7 @@ function memory(): number {
   return heapUsed + external;
 }
 
-/** What is sent first, and then again and again. */
+/** What is sent first, and what is repeated. */
 const floods: Record<string, (stream: number) => readonly [Buffer, Buffer]> = {
   'a head in frames without end': (stream) => [
     frame(FRAME.headers, 0, stream, fields(good)),
@@ -141,7 +141,7 @@ const floods: Record<string, (stream: number) => readonly [Buffer, Buffer]> = {
   ],
 };
 
-describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('a node behind a hostile HTTP/2 peer', { skip: noOpenssl, timeout: 120_000 }, () => {
   let material: TlsMaterial;
   let tls: PeerTls & { readonly clientAuth: 'none' };
   let honest: MirrorNode;
@@ -174,19 +174,19 @@ describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 12
     await dispatcher.destroy();
   }
 
-  describe('is passed over for another, when it sends', () => {
+  describe('asks another peer when one sends', () => {
     for (const [what, behave] of Object.entries(faults)) {
       it(what, async () => {
         await using rogue = await startRogueHttp2(material, behave);
         await using node = await nodeBehind(rogue);
         await assertPulls(node);
         assert.ok(rogue.requests >= 1);
-        // And the next time, over whatever is left of the connection.
+        // Again, over whatever is left of the connection.
         await assertPulls(node);
       });
     }
 
-    it('nothing, instead of its settings', async () => {
+    it('nothing instead of its settings', async () => {
       await using rogue = await startRogueHttp2(
         material,
         () => undefined,
@@ -197,11 +197,11 @@ describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 12
     });
   });
 
-  describe('is cut off, when it does not stop sending', () => {
+  describe('cuts off a peer that sends without end', () => {
     for (const [what, make] of Object.entries(floods)) {
       it(what, async (t) => {
         const before = memory();
-        let most = before;
+        let max = before;
         await using rogue = await startRogueHttp2(material, (socket, stream) => {
           const [first, more] = make(stream);
           socket.write(first);
@@ -211,11 +211,11 @@ describe('a peer that speaks HTTP/2 as it likes', { skip: noOpenssl, timeout: 12
         await assertPulls(node);
         assert.ok(rogue.requests >= 1);
         await eventually(() => {
-          most = Math.max(most, memory());
+          max = Math.max(max, memory());
           assert.equal(rogue.open, 0, 'its connections are closed');
         });
-        t.diagnostic(`${Math.round((most - before) / MIB)} MiB more at most`);
-        assert.ok(most - before < MAX_GROWTH);
+        t.diagnostic(`${Math.round((max - before) / MIB)} MiB more at most`);
+        assert.ok(max - before < MAX_GROWTH);
       });
     }
   });

@@ -21,14 +21,14 @@ const SMALL = 5_000;
 const image = makeImage(SMALL, 5_000_000);
 const [small, large] = image.layers as [Digest, Digest];
 
-/** Requests of one run of a property, side by side: those that meet silence take a time-out. */
+/** Requests of one run of a property that run at the same time: a silent peer costs each a time-out. */
 const AT_ONCE = 12;
 
 type Field = readonly [string, string];
 
-/** What a peer writes, piece by piece, and how it ends. */
+/** What a peer writes, part by part, and how it ends. */
 interface Script {
-  readonly pieces: readonly string[];
+  readonly parts: readonly string[];
   readonly end: 'end' | 'reset' | 'open';
 }
 
@@ -79,7 +79,7 @@ const head = fc
     ([version, code, reason, fields]) =>
       `${version} ${code} ${reason}\r\n${fields.map(([k, v]) => `${k}: ${v}\r\n`).join('')}\r\n`,
   );
-/** Fields that belong together, with some that do not among them. */
+/** A correct head, with up to two more fields that may contradict it. */
 const nearlyGood = fc
   .tuple(fc.constantFrom(SMALL, SMALL + 1, SMALL - 1), fc.array(field, { maxLength: 2 }))
   .map(
@@ -102,13 +102,13 @@ const body = fc.oneof(
   ),
 );
 const script: fc.Arbitrary<Script> = fc.record({
-  pieces: fc
+  parts: fc
     .tuple(fc.oneof(head, nearlyGood), fc.array(body, { maxLength: 3 }))
     .map(([first, rest]) => [first, ...rest]),
   end: fc.constantFrom('end', 'reset', 'open'),
 });
 
-/** Writes the same to the socket until that is closed. */
+/** Writes the text to the socket again and again until the socket is closed. */
 async function flood(socket: Socket, text: string): Promise<void> {
   while (!socket.destroyed) {
     if (socket.write(text)) await delay(0);
@@ -116,7 +116,7 @@ async function flood(socket: Socket, text: string): Promise<void> {
   }
 }
 
-describe('a hostile peer', { timeout: 120_000 }, () => {
+describe('a node behind a hostile peer', { timeout: 120_000 }, () => {
   const rejections: unknown[] = [];
   const onRejection = (reason: unknown): void => {
     rejections.push(reason);
@@ -133,7 +133,7 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
     assert.deepEqual(rejections, []);
   });
 
-  /** A node whose directory names the rogue alone, or the honest holder behind it. */
+  /** A node whose content routing names the rogue first, and then the others. */
   function nodeBehind(rogue: RoguePeer, ...others: readonly MirrorNode[]): Promise<MirrorNode> {
     const providers = others.map((it) => providerOf('honest', it));
     return startMirror({
@@ -152,25 +152,25 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
     ['/v2/team/app/manifests/1.0?ns=registry.example', {}],
   ];
 
-  it('alone leads to the right bytes or to 404, whatever it answers', async () => {
+  it('answers with the right bytes or 404, whatever its only peer sends', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(script, fc.constantFrom(...asked)), { minLength: AT_ONCE }),
         async (cases) => {
           await Promise.all(
-            cases.map(async ([{ pieces, end }, [path, headers]]) => {
+            cases.map(async ([{ parts, end }, [path, headers]]) => {
               await using rogue = await startRogue((socket) => {
-                for (const piece of pieces) socket.write(piece, 'latin1');
+                for (const part of parts) socket.write(part, 'latin1');
                 if (end === 'end') socket.end();
                 if (end === 'reset') socket.resetAndDestroy();
               });
               await using node = await nodeBehind(rogue);
               const response = await fetch(`${node.origin}${path}`, { headers });
               const status = response.status;
-              // A body that ends before its length is no wrong body: containerd resumes it, elsewhere at that.
+              // A body that ends early is not wrong: containerd resumes it, even from another host.
               const bytes = await response.arrayBuffer().catch(() => undefined);
               assert.ok([200, 206, 404, 416].includes(status), `status ${status}`);
-              // Of a range the mirror cannot know the digest: only what is whole is verified.
+              // The mirror verifies only whole content: it does not know the digest of a range.
               if (status === 200 && path.includes(small) && bytes !== undefined) {
                 assert.ok(Buffer.from(bytes).equals(image.blobs.get(small) ?? Buffer.alloc(0)));
               }
@@ -182,13 +182,13 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
     );
   });
 
-  it('costs nothing when another has the content', async () => {
+  it('answers with the right bytes when another peer has them', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(script, { minLength: AT_ONCE }), async (scripts) => {
         await Promise.all(
-          scripts.map(async ({ pieces, end }) => {
+          scripts.map(async ({ parts, end }) => {
             await using rogue = await startRogue((socket) => {
-              for (const piece of pieces) socket.write(piece, 'latin1');
+              for (const part of parts) socket.write(part, 'latin1');
               if (end === 'end') socket.end();
               if (end === 'reset') socket.resetAndDestroy();
             });
@@ -204,7 +204,7 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
     );
   });
 
-  describe('that does not stop is cut off, and the content comes from another:', () => {
+  describe('cuts off a peer that sends without end, and asks another,', () => {
     const good = `HTTP/1.1 200 OK\r\ncontent-length: ${SMALL}\r\n\r\n`;
     const chunked = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
     const floods: Record<string, readonly [string, string]> = {
@@ -220,7 +220,7 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
       answers: ['', 'HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n'.repeat(100)],
     };
     for (const [what, [first, more]] of Object.entries(floods)) {
-      it(what, async () => {
+      it(`when the peer repeats ${what}`, async () => {
         await using rogue = await startRogue((socket) => {
           socket.write(first);
           void flood(socket, more);
@@ -237,7 +237,7 @@ describe('a hostile peer', { timeout: 120_000 }, () => {
       });
     }
 
-    it('the body of an error that drips', async () => {
+    it('when the peer sends the body of an error byte by byte', async () => {
       await using rogue = await startRogue((socket) => {
         socket.write('HTTP/1.1 404 X\r\ncontent-length: 10000\r\n\r\n');
         const drip = setInterval(() => socket.write('a'), 50);

@@ -1,7 +1,7 @@
 import { noOpenssl } from '../../testing/certificates.ts';
 import { test } from 'node:test';
 
-// The suites that follow run over plain HTTP elsewhere; here by TLS with HTTP/1.1.
+// These suites run over plain HTTP elsewhere, and here over TLS with HTTP/1.1.
 if (noOpenssl === false) {
   process.env['PEERGLASS_TEST_TLS'] = 'https';
   await import('../peer-transfer.test.ts');
@@ -10,5 +10,5 @@ if (noOpenssl === false) {
   await import('./hostile-peer.test.ts');
   await import('../../mirror/test/hostile-client.test.ts');
 } else {
-  test('transfer by TLS with HTTP/1.1', { skip: noOpenssl });
+  test('transfers work over TLS with HTTP/1.1', { skip: noOpenssl });
 }

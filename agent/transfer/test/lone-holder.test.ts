@@ -7,13 +7,13 @@ import { makeImage } from '../../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../../testing/mirror-node.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
 
-const PIECE = 6_000_000;
-const SIZE = 2 * PIECE;
+const CHUNK = 6_000_000;
+const SIZE = 2 * CHUNK;
 const image = makeImage(SIZE);
 const [digest] = image.layers as [Digest];
 const blob = image.blobs.get(digest) ?? Buffer.alloc(0);
 
-/** What the holder does with its first requests for bytes that do not begin with the first; then it is a good one. */
+/** How the holder treats its first requests for a range that begins behind byte 0. After that it is correct. */
 type Behaviour = (socket: Socket, head: string, bytes: Buffer) => void;
 
 function startHolder(...first: readonly Behaviour[]): Promise<RoguePeer> {
@@ -47,31 +47,31 @@ describe('the only holder of a blob', { timeout: 60_000 }, () => {
     'closes the connection': [closes, closes, closes],
     'does not answer for a while': [isSilent, isSilent],
   })) {
-    it(`is asked again for a piece of it when it ${fault}`, async () => {
+    it(`is asked again for a later chunk when it ${fault}`, async () => {
       await using holder = await startHolder(...behaviours);
       const router = new FixedRouter(providerOf('holder', holder));
       await using node = await startMirror({ router, firstByteBudget: 500 });
       const url = `${node.origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
-      // As containerd from 2.1 on does, and it fails the pull when a piece but the first is refused.
+      // As containerd does from 2.1 on. It fails the pull when a chunk other than the first is refused.
       const first = await fetch(url, { headers: { range: 'bytes=0-' } });
-      const second = await fetch(url, { headers: { range: `bytes=${PIECE}-` } });
+      const second = await fetch(url, { headers: { range: `bytes=${CHUNK}-` } });
       assert.equal(second.status, 206);
-      assert.ok(Buffer.from(await second.arrayBuffer()).equals(blob.subarray(PIECE)));
+      assert.ok(Buffer.from(await second.arrayBuffer()).equals(blob.subarray(CHUNK)));
       assert.equal(holder.requests.length, 2 + behaviours.length);
       await first.body?.cancel();
     });
   }
 
-  it('is not asked again for the rest of it, which containerd asks the registry for', async () => {
+  it('is not asked again for the rest of a blob, which containerd requests from the registry', async () => {
     await using holder = await startHolder(closes);
     await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });
     const url = `${node.origin}/v2/team/app/blobs/${digest}?ns=registry.example`;
-    const response = await fetch(url, { headers: { range: `bytes=${PIECE}-` } });
+    const response = await fetch(url, { headers: { range: `bytes=${CHUNK}-` } });
     assert.equal(response.status, 404);
     assert.equal(holder.requests.length, 1);
   });
 
-  it('goes on with a body however often it resets the connection, while that gets on', async () => {
+  it('continues a body however often it resets the connection, as long as there is progress', async () => {
     const part = 1_000_000;
     await using holder = await startHolder(
       ...Array.from({ length: 3 }, () => resetsAfter(part)),

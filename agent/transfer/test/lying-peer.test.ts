@@ -36,7 +36,7 @@ function wrong(bytes: Buffer): Buffer {
   return altered;
 }
 
-/** Serves the image's blobs, whole or from an offset, as `alter` makes them; breaks off before `end`. */
+/** Serves the blobs of the image, whole or from an offset, changed by `alter`. It breaks off before `end`. */
 function peer(alter: (bytes: Buffer) => Buffer, end = Infinity): Promise<RoguePeer> {
   return startRogue((socket: Socket, request) => {
     const digest = /blobs\/(\S+?)(?:\?| )/.exec(request)?.[1] as Digest;
@@ -61,15 +61,15 @@ function requestsFor(digest: Digest, { requests }: RoguePeer): number {
   return requests.filter((it) => it.startsWith('GET') && it.includes(digest)).length;
 }
 
-async function offences({ metrics }: MirrorNode): Promise<Record<string, number>> {
-  const { values } = await metrics.peerOffences.get();
+async function digestMismatches({ metrics }: MirrorNode): Promise<Record<string, number>> {
+  const { values } = await metrics.digestMismatches.get();
   return Object.fromEntries(
     values.map(({ labels, value }) => [`${labels.peer ?? ''} ${labels.noticed ?? ''}`, value]),
   );
 }
 
-async function verdict({ metrics }: MirrorNode, result: string): Promise<number> {
-  const { values } = await metrics.verdicts.get();
+async function outcome({ metrics }: MirrorNode, result: string): Promise<number> {
+  const { values } = await metrics.deliveryResults.get();
   return values.find(({ labels }) => labels.result === result)?.value ?? 0;
 }
 
@@ -82,7 +82,7 @@ async function read(node: MirrorNode, digest: Digest, range?: string): Promise<B
   return Buffer.from(await (await get(node, digest, range)).arrayBuffer());
 }
 
-/** A containerd's unfinished downloads, and what it does with them. */
+/** The ingests of a containerd. */
 class Ingesting implements AsyncDisposable {
   readonly ingests: Ingests;
   readonly aborted: string[] = [];
@@ -113,7 +113,7 @@ class Ingesting implements AsyncDisposable {
     return new Ingesting(await mkdtemp(join(tmpdir(), 'pg-ingest-')));
   }
 
-  /** Begins a download, as containerd does before it asks for the first byte. */
+  /** Creates an ingest, as containerd does before it requests the first byte. */
   async begin(digest: Digest, namespace = 'k8s.io'): Promise<void> {
     await mkdir(join(this.#path, 'ingest', 'one'), { recursive: true });
     await writeFile(join(this.#path, 'ingest', 'one', 'ref'), `${namespace}/1/layer-${digest}`);
@@ -125,13 +125,13 @@ class Ingesting implements AsyncDisposable {
     await writeFile(join(this.#path, 'ingest', 'one', 'data'), bytes);
   }
 
-  /** Moves the data to where blobs are, as a commit does. */
+  /** Moves the data to the blobs, as a commit does. */
   async commit(): Promise<void> {
     await rename(join(this.#path, 'ingest', 'one', 'data'), join(this.#path, 'blob'));
     await rm(join(this.#path, 'ingest', 'one'), { recursive: true });
   }
 
-  /** Collects the garbage that a failed pull left. */
+  /** Removes the ingest, as garbage collection does after a failed pull. */
   async collect(): Promise<void> {
     await rm(join(this.#path, 'ingest', 'one'), { recursive: true });
   }
@@ -149,8 +149,8 @@ function providers(...peers: RoguePeer[]): Provider[] {
   return peers.map((it, index) => providerOf(['liar', 'second', 'third'][index] ?? '', it));
 }
 
-describe('a peer that sends wrong bytes of what is held back', () => {
-  it('is passed over, banned for the blob, and after three for everything', async () => {
+describe('a peer that sends wrong bytes of small content', () => {
+  it('is blocked for the blob, and after three blobs for everything', async () => {
     await using liar = await peer(wrong);
     await using good = await peer(honest);
     await using node = await startMirror({ router: new FixedRouter(...providers(liar, good)) });
@@ -159,12 +159,12 @@ describe('a peer that sends wrong bytes of what is held back', () => {
       assert.deepEqual(await read(node, digest), bytesOf(digest));
       assert.equal(requestsFor(digest, liar), 1, 'not asked again');
     }
-    assert.deepEqual(await offences(node), { 'liar held-back': 3 });
+    assert.deepEqual(await digestMismatches(node), { 'liar held-back': 3 });
     assert.deepEqual(await read(node, large), bytesOf(large));
     assert.equal(requestsFor(large, liar), 0, 'not asked for anything else either');
   });
 
-  it('is found when a part alone is asked for', async () => {
+  it('is blocked also when the client requested only a range', async () => {
     await using liar = await peer(wrong);
     await using good = await peer(honest);
     await using node = await startMirror({ router: new FixedRouter(...providers(liar, good)) });
@@ -172,10 +172,10 @@ describe('a peer that sends wrong bytes of what is held back', () => {
     assert.equal(response.status, 206);
     const body = Buffer.from(await response.arrayBuffer());
     assert.deepEqual(body, bytesOf(medium).subarray(40_000));
-    assert.deepEqual(await offences(node), { 'liar held-back': 1 });
+    assert.deepEqual(await digestMismatches(node), { 'liar held-back': 1 });
   });
 
-  it('is found in blobs of any size that is configured', async () => {
+  it('is blocked for blobs up to the configured size of the verified buffer', async () => {
     await using liar = await peer(wrong);
     await using good = await peer(honest);
     const router = new FixedRouter(...providers(liar, good));
@@ -184,33 +184,33 @@ describe('a peer that sends wrong bytes of what is held back', () => {
       verifiedBuffer: { size: LARGE, memory: LARGE },
     });
     assert.deepEqual(await read(node, large), bytesOf(large));
-    assert.deepEqual(await offences(node), { 'liar held-back': 1 });
+    assert.deepEqual(await digestMismatches(node), { 'liar held-back': 1 });
     await using other = await startMirror({ router, verifiedBuffer: { size: 500 } });
-    await assert.rejects(read(other, small), 'passed on: the body breaks');
+    await assert.rejects(read(other, small), 'it is cut through, and the body breaks');
   });
 });
 
-describe('a client that is not known to verify what it gets', () => {
-  it('sees a broken body rather than a wrong one, and the peer is not asked again', async () => {
+describe('a client that is not known to verify its blobs', () => {
+  it('gets an incomplete body rather than a wrong one, and the peer is not asked again', async () => {
     await using liar = await peer(wrong);
     await using good = await peer(honest);
     await using node = await startMirror({ router: new FixedRouter(...providers(liar, good)) });
     await assert.rejects(read(node, large));
-    assert.deepEqual(await offences(node), { 'liar passed-on': 1 });
+    assert.deepEqual(await digestMismatches(node), { 'liar passed-on': 1 });
     assert.deepEqual(await read(node, large), bytesOf(large));
     assert.equal(requestsFor(large, liar), 1);
-    assert.equal(await verdict(node, 'right'), 1);
+    assert.equal(await outcome(node, 'right'), 1);
   });
 
-  it('may have a part, of which nobody knows whether it is right', async () => {
+  it('gets a range that is not verified', async () => {
     await using liar = await peer(wrong);
     await using node = await startMirror({ router: new FixedRouter(...providers(liar)) });
     assert.equal((await read(node, large, 'bytes=1000-')).length, LARGE - 1_000);
     assert.equal((await read(node, large, 'bytes=1000-')).length, LARGE - 1_000);
-    assert.deepEqual(await offences(node), {});
+    assert.deepEqual(await digestMismatches(node), {});
   });
 
-  it('is not mistaken for one that has a download of another namespace under way', async () => {
+  it('is not taken for a client with an ingest in another namespace', async () => {
     await using ingesting = await Ingesting.create();
     await ingesting.begin(large, 'moby');
     await using liar = await peer(wrong);
@@ -220,8 +220,8 @@ describe('a client that is not known to verify what it gets', () => {
   });
 });
 
-describe('a client with a download under way', () => {
-  it('gets the bytes unverified; what it commits is never hashed', async () => {
+describe('a client with an ingest', () => {
+  it('gets the bytes as they arrive, and a blob that it commits is not hashed', async () => {
     await using ingesting = await Ingesting.create();
     await using good = await peer(honest);
     const init = { router: new FixedRouter(...providers(good)), ingests: ingesting.ingests };
@@ -231,12 +231,12 @@ describe('a client with a download under way', () => {
     await ingesting.commit();
     node.store.putBlob(bytesOf(large), large);
     await eventually(async () => {
-      assert.equal(await verdict(node, 'committed'), 1);
+      assert.equal(await outcome(node, 'committed'), 1);
     });
-    assert.equal(await verdict(node, 'right'), 0);
+    assert.equal(await outcome(node, 'right'), 0);
   });
 
-  it('has a wrong one aborted, and gets the blob elsewhere at its next try', async () => {
+  it('has a wrong ingest aborted, and gets the blob from another peer at its next request', async () => {
     await using ingesting = await Ingesting.create();
     await using liar = await peer(wrong);
     await using good = await peer(honest);
@@ -244,22 +244,22 @@ describe('a client with a download under way', () => {
     await using node = await startMirror(init);
     await ingesting.begin(large);
     const body = await read(node, large);
-    assert.deepEqual(body, wrong(bytesOf(large)), 'passed on as it came');
+    assert.deepEqual(body, wrong(bytesOf(large)), 'cut through as it arrived');
     await ingesting.write(body);
     await eventually(async () => {
-      assert.equal(await verdict(node, 'wrong'), 1);
+      assert.equal(await outcome(node, 'wrong'), 1);
     });
     assert.deepEqual(ingesting.aborted, [`layer-${large}`]);
     assert.deepEqual(await ingesting.left(), []);
     await eventually(async () => {
-      assert.deepEqual(await offences(node), { 'liar passed-on': 1 });
+      assert.deepEqual(await digestMismatches(node), { 'liar passed-on': 1 });
     });
     await ingesting.begin(large);
     assert.deepEqual(await read(node, large), bytesOf(large));
     assert.equal(requestsFor(large, liar), 1);
   });
 
-  it('that tries again at once waits for the verdict and gets the right bytes', async () => {
+  it('waits for the outcome when it requests a wrong blob again at once, and gets the right bytes', async () => {
     await using ingesting = await Ingesting.create();
     await using liar = await peer(wrong);
     await using good = await peer(honest);
@@ -269,7 +269,7 @@ describe('a client with a download under way', () => {
       await ingesting.begin(large);
       await ingesting.write(await read(node, large));
       if (left === 1) continue;
-      // The garbage is collected, and with it goes what could have been hashed, but for the open file.
+      // Garbage collection removes the ingest. Only the open file is left to be hashed.
       await eventually(() => {
         assert.equal(ingesting.opened, 1);
       });
@@ -277,11 +277,11 @@ describe('a client with a download under way', () => {
     }
     assert.equal(requestsFor(large, liar), 1);
     assert.equal(requestsFor(large, good), 1);
-    assert.deepEqual(await offences(node), { 'liar passed-on': 1 });
+    assert.deepEqual(await digestMismatches(node), { 'liar passed-on': 1 });
     assert.deepEqual(ingesting.aborted, [], 'there was nothing to abort');
   });
 
-  it('that has not received all of it yet is left alone', async () => {
+  it('is not disturbed while it has not received all bytes', async () => {
     await using ingesting = await Ingesting.create();
     await using liar = await peer(wrong);
     const init = { router: new FixedRouter(...providers(liar)), ingests: ingesting.ingests };
@@ -289,9 +289,9 @@ describe('a client with a download under way', () => {
     await ingesting.begin(large);
     const body = await read(node, large);
     await ingesting.write(body.subarray(0, LARGE - 1));
-    // Whoever asks meanwhile is not made to wait.
+    // A request meanwhile does not wait.
     assert.equal((await get(node, large, `bytes=${LARGE - 1}-`)).status, 206);
-    assert.equal(await verdict(node, 'wrong'), 0);
+    assert.equal(await outcome(node, 'wrong'), 0);
     assert.deepEqual(ingesting.aborted, []);
     await ingesting.write(body);
     await eventually(() => {
@@ -301,7 +301,7 @@ describe('a client with a download under way', () => {
 });
 
 describe('wrong bytes of a blob that several peers delivered', () => {
-  it('are found at the one that sent them, and the other is cleared', async () => {
+  it('are attributed to the peer that sent them, and the other peer is cleared', async () => {
     await using ingesting = await Ingesting.create();
     await using breaking = await peer(honest, MIDDLE);
     await using liar = await peer(wrong);
@@ -318,7 +318,7 @@ describe('wrong bytes of a blob that several peers delivered', () => {
     assert.deepEqual(body, wrong(bytesOf(large)));
     await ingesting.write(body);
     await eventually(async () => {
-      assert.deepEqual(await offences(node), { 'the liar passed-on': 1 });
+      assert.deepEqual(await digestMismatches(node), { 'the liar passed-on': 1 });
     });
     await ingesting.begin(large);
     assert.deepEqual(await read(node, large), bytesOf(large));

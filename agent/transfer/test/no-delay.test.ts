@@ -15,7 +15,7 @@ import {
 } from '../../testing/mirror-node.ts';
 import { fixedSource } from '../../testing/test-tls.ts';
 
-// Of Linux' headers, the same on x64 and arm64.
+// From the headers of Linux; the same on x64 and arm64.
 const SOL_SOCKET = 1;
 const SO_ACCEPTCONN = 30;
 const IPPROTO_TCP = 6;
@@ -23,7 +23,7 @@ const TCP_NODELAY = 1;
 
 const image = makeImage(100, 5_000_000);
 
-describe('connections that have carried content', { skip: process.platform !== 'linux' }, () => {
+describe('a connection that has carried content', { skip: process.platform !== 'linux' }, () => {
   let authority: Authority | undefined;
   before(async () => {
     if (noOpenssl === false) authority = await Authority.create();
@@ -32,7 +32,7 @@ describe('connections that have carried content', { skip: process.platform !== '
     await authority?.[Symbol.asyncDispose]();
   });
 
-  /** Of every TCP connection of this process, whether it waits for more to send (Nagle). */
+  /** For every TCP connection of this process, whether Nagle's algorithm delays what it sends. */
   function delays(): boolean[] {
     const libc = koffi.load('libc.so.6');
     const getsockopt = libc.func('int getsockopt(int, int, int, _Out_ int *, _Inout_ uint32_t *)');
@@ -66,16 +66,16 @@ describe('connections that have carried content', { skip: process.platform !== '
       }
       const found = delays();
       assert.ok(found.length >= connections, `${found.length} ends of connections`);
-      assert.ok(!found.includes(true), 'one waits for more to send');
+      assert.ok(!found.includes(true), 'one delays what it sends');
       await client.destroy();
     }
   }
 
-  it('are sent to without delay', async () => {
+  it('sends without delay', async () => {
     await assertNoDelay({ host: '::1' }, 4);
   });
 
-  it('are sent to without delay by TLS', { skip: noOpenssl }, async () => {
+  it('sends without delay over TLS', { skip: noOpenssl }, async () => {
     assert.ok(authority);
     const source = fixedSource(await authority.material('node'));
     const tls = { source, clientAuth: 'none' } as const;

@@ -16,7 +16,7 @@ import {
 } from '../../testing/mirror-node.ts';
 import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
 
-/** Longer than a test may take: what helps must not be this time-out. */
+/** Longer than a test may take, so that this time-out is never what helps. */
 const NEVER = 600_000;
 const PATIENCE = { timeout: 60_000 };
 
@@ -45,7 +45,7 @@ async function startHolders(
   );
 }
 
-/** Pulls the blob, or a range of it, and says whom it came from. */
+/** Pulls the blob, or a range of it, and returns the origin that it came from. */
 async function pull(node: MirrorNode, range?: readonly [number, number]): Promise<string> {
   const headers: Record<string, string> = range ? { range: `bytes=${range[0]}-${range[1]}` } : {};
   const response = await fetch(`${node.origin}${path}`, { headers });
@@ -67,8 +67,8 @@ async function metric(node: MirrorNode, line: string): Promise<void> {
   assert.ok(text.includes(line), `$XX${text.match(/^peerglass_.*\} .*$/gm)?.join('\n')}`);
 }
 
-describe('many requests for one blob are spread over its holders:', PATIENCE, () => {
-  it('30 at once of one node', async () => {
+describe('the choice between equal holders', PATIENCE, () => {
+  it('spreads 30 requests of one node at once over all holders', async () => {
     await using resources = new AsyncDisposableStack();
     const holders = await startHolders(resources, {}, {}, {});
     const router = new KnownRouter(holders.map(({ provider }) => provider));
@@ -79,7 +79,7 @@ describe('many requests for one blob are spread over its holders:', PATIENCE, ()
     assert.ok(Math.max(...counts) <= 16, counts.join());
   });
 
-  it('one each of 30 nodes that know nothing of each other', async () => {
+  it('spreads one request each of 30 independent nodes over all holders', async () => {
     await using resources = new AsyncDisposableStack();
     const holders = await startHolders(resources, {}, {}, {});
     const router = new KnownRouter(holders.map(({ provider }) => provider));
@@ -88,11 +88,11 @@ describe('many requests for one blob are spread over its holders:', PATIENCE, ()
       const node = resources.use(await startMirror({ router, firstByteBudget: NEVER }));
       sources.push(await pull(node, [0, 9]));
     }
-    // That one of three is never drawn in thirty times happens once in 60,000 runs.
+    // In one of 60,000 runs one of three is not drawn in thirty times.
     assert.equal(countBy(sources).length, 3);
   });
 
-  it('the ranges that one client fetches at the same time', async () => {
+  it('spreads the ranges that one client fetches at the same time over all holders', async () => {
     await using resources = new AsyncDisposableStack();
     const holders = await startHolders(resources, {}, {});
     const router = new KnownRouter(holders.map(({ provider }) => provider));
@@ -105,15 +105,15 @@ describe('many requests for one blob are spread over its holders:', PATIENCE, ()
   });
 });
 
-describe('zones', PATIENCE, () => {
-  it('are learnt from answers, and then the near holder is asked', async () => {
+describe('a node with a zone', PATIENCE, () => {
+  it('learns the zones from answers, and then asks the holder in its own zone', async () => {
     await using resources = new AsyncDisposableStack();
     const zones = ['far', 'near', 'farther', 'far'];
     const holders = await startHolders(resources, ...zones.map((zone) => ({ uploads: { zone } })));
     const router = new KnownRouter(holders.map(({ provider }) => provider));
     await using node = await startMirror({ router, zone: 'near', firstByteBudget: NEVER });
     const near = holders[1]?.origin;
-    // A peer that this machine makes late is asked after the others, for ten seconds.
+    // A peer that was late, as on a busy machine, is asked after the others for ten seconds.
     await eventually(async () => {
       const sources = new Set<string>();
       for (let round = 0; round < 10; round++) sources.add(await pull(node, [0, 9]));
@@ -121,7 +121,7 @@ describe('zones', PATIENCE, () => {
     });
   });
 
-  it('yield to one from afar when the near holder is busy', async () => {
+  it('asks a holder in another zone when the one in its own zone is busy', async () => {
     await using resources = new AsyncDisposableStack();
     const [near, far] = (await startHolders(
       resources,
@@ -140,7 +140,7 @@ describe('zones', PATIENCE, () => {
   });
 });
 
-/** Takes an upload slot of the node, as a peer that reads slowly. */
+/** Occupies an upload slot of the node, as a peer that reads slowly does. */
 async function occupy(node: MirrorNode): Promise<{ cancel(): Promise<void> }> {
   const large = makeImage(64 * 1024 * 1024);
   const [layer = ''] = large.layers;
@@ -153,7 +153,7 @@ async function occupy(node: MirrorNode): Promise<{ cancel(): Promise<void> }> {
 }
 
 describe('a busy holder', PATIENCE, () => {
-  it('sends the asker elsewhere, and is neither at fault nor forgotten', async () => {
+  it('refuses, and is neither counted as failed nor forgotten', async () => {
     await using resources = new AsyncDisposableStack();
     const [busy, free] = (await startHolders(resources, { uploads: { max: 1 } }, {})) as [
       Holder,
@@ -169,7 +169,7 @@ describe('a busy holder', PATIENCE, () => {
     await slot.cancel();
   });
 
-  it('is asked again when all are, until one is free', async () => {
+  it('is asked again while all holders are busy, until one is free', async () => {
     await using resources = new AsyncDisposableStack();
     const holders = (await startHolders(
       resources,
@@ -204,7 +204,7 @@ describe('a busy holder', PATIENCE, () => {
     assert.equal(hanging.requests.length, 1);
   });
 
-  it('is outwaited by a new holder that the directory names meanwhile', async () => {
+  it('is not waited for when content routing names a new holder meanwhile', async () => {
     await using resources = new AsyncDisposableStack();
     const [busy, late] = (await startHolders(resources, { uploads: { max: 1 } }, {})) as [
       Holder,
@@ -226,7 +226,7 @@ describe('a busy holder', PATIENCE, () => {
     await slot.cancel();
   });
 
-  it('ends in 404 within the bound for the first byte when it stays busy, and says why', async () => {
+  it('leads to 404 within the first-byte budget when it stays busy, and the reason is counted', async () => {
     await using resources = new AsyncDisposableStack();
     const [busy] = (await startHolders(resources, { uploads: { max: 1 } })) as [Holder];
     const slot = await occupy(busy);
@@ -239,7 +239,7 @@ describe('a busy holder', PATIENCE, () => {
     await slot.cancel();
   });
 
-  it('names others, of whom those are asked that our own directory knows', async () => {
+  it('names other holders, and those known to content routing are asked', async () => {
     await using resources = new AsyncDisposableStack();
     const names = ['AnotherPeer1', 'StrangerPeer1'];
     const [busy, other] = (await startHolders(
@@ -254,7 +254,7 @@ describe('a busy holder', PATIENCE, () => {
     await slot.cancel();
   });
 
-  it('cannot send us to an address of its choice', async () => {
+  it('cannot send the node to an address of its choice', async () => {
     await using victim = await startRogue(STALE.notFound);
     await using busy = await startRogue((socket) => {
       const alternatives = `${victim.origin}, AnotherPeer1`;
@@ -272,7 +272,7 @@ describe('a busy holder', PATIENCE, () => {
 });
 
 describe('a late first byte', PATIENCE, () => {
-  it('starts a second source, and the loser is cancelled', async () => {
+  it('triggers a hedge, and the loser is cancelled', async () => {
     await using late = await startRogue(STALE.hangs);
     await using resources = new AsyncDisposableStack();
     const [good] = (await startHolders(resources, {})) as [Holder];
@@ -286,7 +286,7 @@ describe('a late first byte', PATIENCE, () => {
     });
   });
 
-  it('comes all the same when the second source has nothing', async () => {
+  it('is accepted when the hedge finds nothing', async () => {
     let release: () => void = () => undefined;
     await using late = await startRogue((socket) => {
       release = (): void => {
@@ -309,7 +309,7 @@ describe('a late first byte', PATIENCE, () => {
 });
 
 describe('a peer that has just failed for a digest', PATIENCE, () => {
-  it('is not asked for it while another has it, and is for others', async () => {
+  it('is not asked for it while another peer has it, and is asked for other digests', async () => {
     const other = makeImage(SIZE);
     const [otherDigest] = other.layers as [Digest];
     await using broken = await startRogue((socket) => {
@@ -320,7 +320,7 @@ describe('a peer that has just failed for a digest', PATIENCE, () => {
     putImage(good.store, other);
     const router = new KnownRouter([providerOf('broken', broken), good.provider]);
     await using node = await startMirror({ router, firstByteBudget: NEVER });
-    // Either may be drawn first.
+    // Both may be drawn first.
     for (let round = 0; broken.requests.length === 0; round++) {
       assert.ok(round < 60);
       await pull(node, [0, 9]);
@@ -336,7 +336,7 @@ describe('a peer that has just failed for a digest', PATIENCE, () => {
 });
 
 describe('a body that breaks', PATIENCE, () => {
-  it('goes on from a holder that comes only after nobody was left', async () => {
+  it('continues from a holder that appears after no other peer was left', async () => {
     await using resources = new AsyncDisposableStack();
     const [late] = (await startHolders(resources, {})) as [Holder];
     await using rogue = await startRogue((socket) => {
@@ -358,7 +358,7 @@ describe('a body that breaks', PATIENCE, () => {
     await metric(node, 'peerglass_resumes_total{result="resumed"} ');
   });
 
-  it('goes on when the next holder is busy at first', async () => {
+  it('continues when the next holder is busy at first', async () => {
     await using resources = new AsyncDisposableStack();
     const [busy] = (await startHolders(resources, { uploads: { max: 1 } })) as [Holder];
     const slot = await occupy(busy);
@@ -375,7 +375,7 @@ describe('a body that breaks', PATIENCE, () => {
   });
 });
 
-describe('containerd sees neither 408 nor 429,', PATIENCE, () => {
+describe('a client gets neither 408 nor 429,', PATIENCE, () => {
   const statuses = [400, 401, 403, 404, 408, 416, 425, 429, 500, 502, 503, 504];
   for (const retryAfter of [{}, { 'retry-after': 1 }]) {
     it(`whatever peers answer${'retry-after' in retryAfter ? ' with Retry-After' : ''}`, async () => {
@@ -401,15 +401,15 @@ describe('containerd sees neither 408 nor 429,', PATIENCE, () => {
   }
 });
 
-describe('a limit on what comes from peers', PATIENCE, () => {
-  it('holds large bodies up, and neither changes them nor holds up small ones', async () => {
+describe('a download limit', PATIENCE, () => {
+  it('delays large bodies without changing them, and does not delay small ones', async () => {
     await using resources = new AsyncDisposableStack();
     const [holder] = (await startHolders(resources, {})) as [Holder];
     const router = new KnownRouter([holder.provider]);
     await using node = await startMirror({ router, downloadLimit: 12_000_000 });
     const start = performance.now();
     await pull(node);
-    // 6 MB less the burst of 0.1 s and a chunk on credit: a lower bound, which no load makes wrong.
+    // 6 MB without the burst of 0.1 s and one chunk of debt: a lower bound that holds under any load.
     assert.ok(performance.now() - start > 200);
     const manifest = `${node.origin}/v2/team/app/manifests/${image.manifest.digest}`;
     const response = await fetch(manifest);

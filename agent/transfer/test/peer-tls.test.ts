@@ -24,7 +24,7 @@ const [layer = image.manifest.digest] = image.layers;
 const paths = [`manifests/${image.manifest.digest}`, `blobs/${layer}`];
 const ELSEWHERE = 'DNS:other.example.test,IP:192.0.2.1';
 
-describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('a node whose peers use TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
   let authority: Authority;
   let strangers: Authority;
   let own: TlsMaterial;
@@ -41,7 +41,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
     await strangers[Symbol.asyncDispose]();
   });
 
-  /** A node that has the image and serves it with this certificate. */
+  /** A node that holds the image and serves it with this certificate. */
   async function holder(
     material: TlsMaterial,
     clientAuth: 'none' | 'require' = 'none',
@@ -51,7 +51,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
     return node;
   }
 
-  /** What a holder has, also where no agent would begin with it. */
+  /** The certificates of a holder, even such as no agent would start with. */
   async function materialOf(
     by: Authority,
     name: string,
@@ -86,7 +86,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
     serverName,
   });
 
-  /** Pulls manifest and layer through the node, and gives the statuses. */
+  /** Pulls manifest and layer through the node, and returns the statuses. */
   async function pull(node: MirrorNode): Promise<number[]> {
     const dispatcher = new Agent({ connect: { rejectUnauthorized: false, timeout: 60_000 } });
     const statuses: number[] = [];
@@ -109,11 +109,11 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
   }
 
   async function answered({ metrics }: MirrorNode): Promise<number> {
-    const { values } = await metrics.httpProtocols.get();
+    const { values } = await metrics.httpRequests.get();
     return values.reduce((sum, { value }) => sum + value, 0);
   }
 
-  describe('are asked nothing, and another is, when their certificate', () => {
+  describe('sends no request to a peer, and asks another, when the certificate', () => {
     const refused: Record<string, () => Promise<TlsMaterial>> = {
       'is for another name and another IP': () =>
         materialOf(authority, 'elsewhere', { names: ELSEWHERE }),
@@ -128,7 +128,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
         await using wrong = await holder(await make());
         await using node = await asker(checking(), [wrong, honest]);
         assert.deepEqual(await pull(node), [200, 200]);
-        // Once for each protocol, and no further as long as another does: silence is remembered.
+        // Once for each protocol. After that the peer is known as silent, and others are asked first.
         const { tls = 0, ...others } = await failures(node);
         assert.ok(tls >= 1);
         assert.deepEqual(others, {});
@@ -141,7 +141,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
     }
   });
 
-  describe('are asked when their certificate', () => {
+  describe('asks a peer when the certificate', () => {
     it('is for their IP', async () => {
       const material = await materialOf(authority, 'by-ip', { names: 'IP:127.0.0.1' });
       await using right = await holder(material);
@@ -149,14 +149,14 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
       assert.deepEqual(await pull(node), [200, 200]);
     });
 
-    it('is for a name of our own certificate', async () => {
+    it('is for a name in the certificate of the node', async () => {
       const material = await materialOf(authority, 'by-own', { names: 'DNS:nodes.example.test' });
       await using right = await holder(material);
       await using node = await asker(checking(), [right]);
       assert.deepEqual(await pull(node), [200, 200]);
     });
 
-    it('is for the name that was configured, and then not when it is for a name of our own', async () => {
+    it('is for the configured name, which replaces the names in the certificate of the node', async () => {
       const name = 'mirror.example.test';
       await using right = await holder(
         await materialOf(authority, 'by-name', { names: `DNS:${name}` }),
@@ -172,15 +172,15 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
       assert.deepEqual(await pull(strict), [404, 404]);
     });
 
-    it('cannot be checked by a node that knows of no TLS', async () => {
+    it('cannot be checked because the node has no TLS configured', async () => {
       await using wrong = await holder(await materialOf(strangers, 'any', { names: ELSEWHERE }));
       await using node = await asker(undefined, [wrong]);
       assert.deepEqual(await pull(node), [200, 200]);
     });
   });
 
-  it('that take long for a handshake are waited for', async () => {
-    // Longer than an address may take at which nobody is.
+  it('waits for a peer whose handshake takes long', async () => {
+    // Longer than an address that nothing listens on may take.
     const relay = createServer((client) => {
       const server = connect(Number(new URL(honest.origin).port), '127.0.0.1');
       for (const socket of [client, server]) socket.on('error', () => undefined);
@@ -199,8 +199,8 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
     relay.close();
   });
 
-  describe('that want certificates', () => {
-    it('serve a peer that has one, and none that has none or one of strangers', async () => {
+  describe('of which some require client certificates,', () => {
+    it('is served with a certificate of the same authority, and not with another or none', async () => {
       await using strict = await holder(own, 'require');
       await using node = await asker(checking(), [strict]);
       assert.deepEqual(await pull(node), [200, 200]);
@@ -222,7 +222,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
       assert.equal(await answered(strict), served);
     });
 
-    it('are shown a renewed one by the next connections, and those that are open go on', async () => {
+    it('presents a renewed certificate on new connections', async () => {
       await using strict = await holder(own, 'require');
       const { ca = Buffer.alloc(0) } = own;
       const theirs = { ...(await materialOf(strangers, 'old', {})), ca };
@@ -243,7 +243,7 @@ describe('peers with TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
       renew(own);
       assert.deepEqual(await pull(node), [200, 200]);
       renew(theirs);
-      assert.deepEqual(await pull(node), [404, 404], 'no connection of before is used');
+      assert.deepEqual(await pull(node), [404, 404], 'no earlier connection is used');
     });
   });
 });

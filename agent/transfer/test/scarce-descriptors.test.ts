@@ -12,10 +12,10 @@ import { startDiskMirror } from '../../testing/disk-mirror.ts';
 import { FixedRouter, providerOf, startMirror } from '../../testing/mirror-node.ts';
 import { quiet } from '../../testing/quiet.ts';
 
-/** Of sys/resource.h. */
+/** From sys/resource.h. */
 const RLIMIT_NOFILE = 7;
 
-/** Runs the task in this process while it can open so many descriptors and no more. */
+/** Runs the task while this process can open only this number of file descriptors. */
 async function withDescriptors<T>(count: number, task: () => Promise<T>): Promise<T> {
   const libc = openLibc();
   const getLimit = libc.find('int getrlimit(int resource, void *limit)');
@@ -50,20 +50,20 @@ async function bodyOf(socket: Socket, request: string): Promise<Buffer> {
   return answer.subarray(answer.indexOf('\r\n\r\n') + 4);
 }
 
-/** A connection that stands, and the request that is to be sent over it. */
+/** An open connection, and the request to send over it. */
 async function prepare(url: string): Promise<{ socket: Socket; request: string }> {
   const { port, pathname } = new URL(url);
   const socket = connect(Number(port), '127.0.0.1');
   await once(socket, 'connect');
-  await (await fetch(new URL('/v2/', url))).arrayBuffer(); // the mirror has accepted it by then
+  await (await fetch(new URL('/v2/', url))).arrayBuffer(); // the mirror has accepted the connection by then
   const request = `GET ${pathname} HTTP/1.1\r\nHost: x\r\nRange: bytes=5-\r\nConnection: close\r\n\r\n`;
   return { socket, request };
 }
 
-describe('with hardly a descriptor left', { timeout: 60_000 }, () => {
+describe('a node with few file descriptors left', { timeout: 60_000 }, () => {
   const bytes = randomBytes(9 * 1024 * 1024);
 
-  it('a blob goes from disk as a stream', async () => {
+  it('sends a blob from disk as a stream', async () => {
     await using mirror = await startDiskMirror('auto');
     const url = mirror.url(await mirror.put(bytes));
     await (await fetch(url)).arrayBuffer();
@@ -72,16 +72,16 @@ describe('with hardly a descriptor left', { timeout: 60_000 }, () => {
     assert.ok(body.equals(bytes.subarray(5)));
   });
 
-  // The file of the holder takes one of them, and its own connection another where it gets it.
+  // The holder needs one for its file, and one for its connection where it gets it.
   for (const left of [1, 2, 3, 4, 5]) {
-    it(`one goes from a peer as a stream, and the peer is not to blame: ${left} left`, async () => {
+    it(`forwards a blob from a peer as a stream, and counts no failure, with ${left} left`, async () => {
       await using holder = await startDiskMirror('auto');
       const digest = await holder.put(bytes);
       const router = new FixedRouter(providerOf('holder', holder));
       const dataPlane = new DataPlane({ logger: quiet });
       await using node = await startMirror({ router, dataPlane });
       const url = `${node.origin}/v2/team/app/blobs/${digest}`;
-      // Leaves a connection to the holder that is used again.
+      // Leaves an idle connection to the holder, which is used again.
       await (await fetch(url, { headers: { range: 'bytes=5-' } })).arrayBuffer();
       const { socket, request } = await prepare(url);
       const body = await withDescriptors(left, () => bodyOf(socket, request));

@@ -10,18 +10,18 @@ import { startDiskMirror } from '../../testing/disk-mirror.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { FixedRouter, providerOf, startMirror } from '../../testing/mirror-node.ts';
 
-/** More than the system takes from a sender whose receiver takes nothing. */
+/** More than the socket buffers of a connection hold. */
 const SIZE = 4 * 1024 * 1024;
-const ROOMS = 2;
+const RESERVATIONS = 2;
 const CLIENTS = 16;
 
-describe('clients that do not take what was held back for them', { timeout: 60_000 }, () => {
-  it('cost no more memory than there is for it, and make way for others by and by', async () => {
+describe('clients that do not read their verified content', { timeout: 60_000 }, () => {
+  it('take no more memory than configured, and are given up when others wait for it', async () => {
     await using holder = await startDiskMirror('auto');
     const bytes = randomBytes(SIZE);
     const digest = await holder.put(bytes);
     const router = new FixedRouter(providerOf('holder', holder));
-    const verifiedBuffer = { size: SIZE, memory: ROOMS * SIZE };
+    const verifiedBuffer = { size: SIZE, memory: RESERVATIONS * SIZE };
     await using node = await startMirror({ router, verifiedBuffer });
     const path = `/v2/team/app/blobs/${digest}`;
     const received = async (): Promise<number> => {
@@ -42,20 +42,20 @@ describe('clients that do not take what was held back for them', { timeout: 60_0
     const request = `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
     for (const socket of clients) socket.write(request);
     await eventually(async () => {
-      assert.ok((await received()) >= ROOMS * SIZE);
+      assert.ok((await received()) >= RESERVATIONS * SIZE);
     });
-    await delay(500); // the others have asked by now
-    assert.equal(await received(), ROOMS * SIZE);
+    await delay(500); // all clients have sent their requests by now
+    assert.equal(await received(), RESERVATIONS * SIZE);
 
     const served = clients.filter(({ bytesRead }) => bytesRead > 0);
-    assert.equal(served.length, ROOMS);
+    assert.equal(served.length, RESERVATIONS);
     for (const socket of clients) if (!served.includes(socket)) socket.destroy();
     const response = await fetch(`${node.origin}${path}`);
     assert.ok(bytes.equals(Buffer.from(await response.arrayBuffer())));
-    // As it was wanted, one of the rooms is free: its client finds an end from which it may resume, and no reset.
+    // One reservation was given up for the new request. Its client gets FIN, from which it may resume, and no reset.
     const answers = await Promise.all(served.map((socket) => buffer(socket.removeAllListeners())));
     const whole = answers.filter(({ length }) => length > SIZE);
-    assert.ok(whole.length < ROOMS);
+    assert.ok(whole.length < RESERVATIONS);
     for (const answer of answers) {
       const body = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
       assert.ok(body.equals(bytes.subarray(0, body.length)));

@@ -16,16 +16,16 @@ import {
 import { startRogue } from '../../testing/rogue-peer.ts';
 
 const LARGE = 6_000_000;
-/** Where a peer's own time-out must not be what helps, in milliseconds: longer than a test may take. */
+/** A time-out in milliseconds that is longer than a test may take, so that it is never what helps. */
 const NEVER = 600_000;
-/** A bound on hanging, not a measurement. */
+/** A bound for a test that hangs, not a measurement. */
 const PATIENCE = { timeout: 60_000 };
 
 const image = makeImage(1000, LARGE);
 const [, large] = image.layers as [Digest, Digest];
 const largeBytes = image.blobs.get(large) ?? Buffer.alloc(0);
 
-describe('however many records are out of date, the request reaches the holder:', PATIENCE, () => {
+describe('a request reaches the holder past stale records:', PATIENCE, () => {
   let holder: MirrorNode;
 
   before(async () => {
@@ -34,7 +34,7 @@ describe('however many records are out of date, the request reaches the holder:'
   });
   after(() => holder[Symbol.asyncDispose]());
 
-  /** Asks a new node, whose directory knows these providers, for all that a client may ask for. */
+  /** Sends a new node that knows these providers every kind of request that a client may send. */
   async function assertServed(
     providers: readonly Provider[],
     init: MirrorNodeInit = {},
@@ -48,7 +48,7 @@ describe('however many records are out of date, the request reaches the holder:'
       [`blobs/${large}`, 'HEAD', undefined],
     ] as const) {
       const router = new FixedRouter(...providers);
-      // A loaded machine must not fail the test: what a request may take is not what is tested.
+      // No bound on time: a busy machine must not fail the test.
       await using node = await startMirror({ router, firstByteBudget: NEVER, ...init });
       const url = `${node.origin}/v2/team/app/${path}?ns=registry.example`;
       const method = range === 'HEAD' ? 'HEAD' : 'GET';
@@ -65,12 +65,12 @@ describe('however many records are out of date, the request reaches the holder:'
     }
   }
 
-  it('150 that answer 404, the holder last', async () => {
+  it('150 peers that answer 404, with the holder last', async () => {
     await using stale = await startCrowd(150, STALE.notFound);
     await assertServed([...stale.providers, providerOf('holder', holder)]);
   });
 
-  it('the holder at any place among 20', async () => {
+  it('20 peers that answer 404, with the holder at any position', async () => {
     await using stale = await startCrowd(20, STALE.notFound);
     for (const place of [0, 1, 2, 3, 7, 19]) {
       const providers = stale.providers.toSpliced(place, 0, providerOf('holder', holder));
@@ -78,18 +78,18 @@ describe('however many records are out of date, the request reaches the holder:'
     }
   });
 
-  it('40 that refuse the connection', async () => {
+  it('40 peers that refuse the connection', async () => {
     await assertServed([...(await refusing(40)), providerOf('holder', holder)]);
   });
 
-  it('5 that hang, without waiting for their time-outs', async () => {
+  it('5 peers that hang, without waiting for their time-outs', async () => {
     await using hanging = await startCrowd(5, STALE.hangs);
     await assertServed([...hanging.providers, providerOf('holder', holder)], {
       headTimeout: NEVER,
     });
   });
 
-  it('of all kinds in turn', async () => {
+  it('stale peers of all kinds in turn', async () => {
     await using stale = await startCrowd(60, STALE.notFound);
     await using hanging = await startCrowd(20, STALE.hangs, 'hanging');
     await using broken = await startCrowd(20, (socket) => socket.destroy(), 'broken');
@@ -103,7 +103,7 @@ describe('however many records are out of date, the request reaches the holder:'
     });
   });
 
-  it('a record that arrives after all others have turned out wrong', async () => {
+  it('a record of the holder that arrives after all others were stale', async () => {
     await using stale = await startCrowd(3, STALE.notFound);
     const router = {
       forgotten: [] as string[],
@@ -123,24 +123,24 @@ describe('however many records are out of date, the request reaches the holder:'
     assert.ok(Buffer.from(await response.arrayBuffer()).equals(largeBytes));
   });
 
-  it('each 404 is told to the directory, once', async (t) => {
+  it('and each 404 is reported to content routing once', async (t) => {
     await using stale = await startCrowd(100, STALE.notFound);
     const router = new FixedRouter(...stale.providers, providerOf('holder', holder));
     await using node = await startMirror({ router, firstByteBudget: NEVER });
-    // Time stands still, so that nobody is late.
+    // Time stands still, so that no peer is late.
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const response = await fetch(`${node.origin}/v2/team/app/blobs/${large}`, { method: 'HEAD' });
     assert.equal(response.status, 200);
     // The last of them are cancelled if the holder answers before them.
-    const told = new Set(router.forgotten);
-    assert.equal(told.size, router.forgotten.length);
-    assert.ok(told.size > 60, `${told.size}`);
-    assert.ok(!told.has('holder'));
+    const forgotten = new Set(router.forgotten);
+    assert.equal(forgotten.size, router.forgotten.length);
+    assert.ok(forgotten.size > 60, `${forgotten.size}`);
+    assert.ok(!forgotten.has('holder'));
   });
 });
 
-describe('when all records are out of date', PATIENCE, () => {
-  it('the answer is 404, and each peer was asked once and is forgotten', async () => {
+describe('a request for which all records are stale', PATIENCE, () => {
+  it('is answered with 404 after each peer was asked once, and every record is forgotten', async () => {
     await using stale = await startCrowd(150, STALE.notFound);
     const router = new FixedRouter(...stale.providers);
     await using node = await startMirror({ router, firstByteBudget: NEVER });
@@ -156,7 +156,7 @@ describe('when all records are out of date', PATIENCE, () => {
     assert.match(metrics, /peerglass_fall_throughs_total\{reason="providers-failed"\} 1/);
   });
 
-  it('the answer is 404 when nobody answers at all, within the bound for the first byte', async () => {
+  it('is answered with 404 within the first-byte budget when no peer answers at all', async () => {
     await using hanging = await startCrowd(10, STALE.hangs);
     const router = new FixedRouter(...hanging.providers);
     await using node = await startMirror({ router, headTimeout: NEVER, firstByteBudget: 500 });
@@ -169,8 +169,8 @@ describe('when all records are out of date', PATIENCE, () => {
   });
 });
 
-describe('a client that goes away', PATIENCE, () => {
-  it('ends every attempt, and no new one begins', async () => {
+describe('a client that closes its connection', PATIENCE, () => {
+  it('ends every attempt, and no new attempt begins', async () => {
     await using hanging = await startCrowd(40, STALE.hangs);
     const router = new FixedRouter(...hanging.providers);
     await using node = await startMirror({ router, headTimeout: NEVER, firstByteBudget: NEVER });
@@ -188,7 +188,7 @@ describe('a client that goes away', PATIENCE, () => {
     assert.ok(hanging.requests.length < 40);
   });
 
-  it('ends the body that is on its way, and the peer hears of it', async () => {
+  it('ends the body, and the connection to the peer is closed', async () => {
     await using endless = await startRogue((socket) => {
       socket.write(
         `HTTP/1.1 200 OK\r\ncontent-length: ${LARGE}\r\ndocker-content-digest: ${large}\r\n\r\n`,

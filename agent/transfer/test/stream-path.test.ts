@@ -1,4 +1,4 @@
-// The suites that follow run with the kernel's way of moving bytes where there is one; here without it.
+// Elsewhere the kernel moves bytes in these suites where it can. Here they go through the process.
 process.env['PEERGLASS_TEST_DATA_PLANE'] = 'stream';
 await import('../peer-transfer.test.ts');
 await import('../body/resuming-body.test.ts');

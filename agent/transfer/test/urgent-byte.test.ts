@@ -13,12 +13,12 @@ import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
 const SIZE = 8_000_000;
 const FIRST = 1_000;
 const CUT = 1_000_000;
-/** Of sys/socket.h. */
+/** From sys/socket.h. */
 const MSG_OOB = 1;
 
 const bytes = randomBytes(SIZE);
 
-/** The head of the answer to a request for everything from a byte on. */
+/** The head of the answer to a request for all bytes from an offset on. */
 function headFrom(start: number): string {
   return responseHead(206, {
     'content-length': SIZE - start,
@@ -27,13 +27,13 @@ function headFrom(start: number): string {
 }
 
 describe('a peer that marks a byte of a body as urgent', () => {
-  it('is silent to splice(2), although it is ready: the rest comes from another', async () => {
+  it('counts as silent, since splice(2) stops there, and another peer delivers the rest', async () => {
     const send = openLibc().find('int64_t send(int fd, void *bytes, size_t length, int flags)');
     await using rogue = await startRogue((socket) => {
       socket.write(headFrom(FIRST));
       socket.write(bytes.subarray(FIRST, CUT), () => {
         assert.equal(send(socketDescriptor(socket), Buffer.from('!'), 1, MSG_OOB), 1);
-        // With bytes behind it the connection counts as ready to be read, now and ever after.
+        // With bytes behind the urgent one, the connection stays readable for ever.
         socket.write(bytes.subarray(CUT, 2 * CUT));
       });
     });
@@ -47,7 +47,7 @@ describe('a peer that marks a byte of a body as urgent', () => {
     await using node = await startMirror({ router, dataPlane, stallTimeout: 300 });
     const response = await fetch(`${node.origin}/v2/team/app/blobs/${sha256(bytes)}`, {
       headers: { range: `bytes=${FIRST}-` },
-      signal: AbortSignal.timeout(20_000), // it would take for ever
+      signal: AbortSignal.timeout(20_000), // without the bound on silence it would never end
     });
     assert.equal(response.status, 206);
     assert.ok(bytes.subarray(FIRST).equals(Buffer.from(await response.arrayBuffer())));

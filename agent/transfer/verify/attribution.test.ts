@@ -14,7 +14,7 @@ import { quiet } from '../../testing/quiet.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
 import { testTls } from '../../testing/test-tls.ts';
 import { PeerClient } from '../client/peer-client.ts';
-import { Blocklist } from '../select/blocklist.ts';
+import { PeerScoreboard } from '../select/peer-scoreboard.ts';
 import { Attribution } from './attribution.ts';
 import { unreadIngest } from '../../testing/unread-ingest.ts';
 
@@ -57,11 +57,15 @@ function startAttribution(isRight: boolean) {
     open: () => Promise.resolve(ingest),
   });
   const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
-  const bans = new Blocklist({ metrics, logger: quiet });
-  const attribution = new Attribution({ store, client, bans, metrics, logger: quiet });
+  const scoreboard = new PeerScoreboard({ metrics, logger: quiet });
+  const attribution = new Attribution({ store, client, scoreboard, metrics, logger: quiet });
   return {
     attribution,
-    bans,
+    /** The blocked peers, with the digest mismatches of each. */
+    blocked: (): unknown =>
+      Object.fromEntries(
+        scoreboard.blocklist.status().map(({ peerId, offences }) => [peerId, offences]),
+      ),
     /** Delivers the blob, each of the peers the same share of it. */
     deliver(...peers: readonly Provider[]) {
       const record = attribution.recordFor(request, descriptor);
@@ -73,12 +77,12 @@ function startAttribution(isRight: boolean) {
       attribution.bodyEnded(record);
       return record;
     },
-    /** Ends the hash of the ingest, which says whether it is right. */
+    /** Ends the hash of the ingest. */
     hash(): void {
       verified.resolve(isRight);
     },
     async outcomes(): Promise<unknown> {
-      const { values } = await metrics.verdicts.get();
+      const { values } = await metrics.deliveryResults.get();
       return Object.fromEntries(
         values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.result, value]),
       );
@@ -116,7 +120,7 @@ describe('Attribution', () => {
     const waiting = it.attribution.waitFor(digest, never);
     it.hash();
     await waiting;
-    assert.ok(it.bans.has('sole', digest));
+    assert.deepEqual(it.blocked(), { sole: 1 });
     assert.deepEqual(await it.outcomes(), { wrong: 1 });
   });
 
@@ -128,9 +132,8 @@ describe('Attribution', () => {
     it.hash();
     await it.attribution.waitFor(digest, never);
     await eventually(() => {
-      assert.ok(it.bans.has('liar', digest) && !it.bans.has('honest', digest));
+      assert.deepEqual(it.blocked(), { liar: 1 });
     });
-    assert.equal(it.bans.status()[0]?.offences, 1);
   });
 
   it('does not let a request wait while the client has not received all of the blob', async () => {
@@ -156,6 +159,6 @@ describe('Attribution', () => {
     record.deliveredBy(sole);
     record.forwarded({ start: 0, end: SIZE - 1 });
     await it.attribution.digestMismatch(record);
-    assert.ok(it.bans.has('sole', digest));
+    assert.deepEqual(it.blocked(), { sole: 1 });
   });
 });

@@ -7,7 +7,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { pause } from '../../timing/pause.ts';
-import type { Blocklist } from '../select/blocklist.ts';
+import type { PeerScoreboard } from '../select/peer-scoreboard.ts';
 import { wholeOf, type ContentRequest } from '../../oci/content-request.ts';
 import { TransferRecord } from './transfer-record.ts';
 import { CommitWatch, type CommitOutcome } from './commit-watch.ts';
@@ -24,14 +24,18 @@ const MAX_WATCHED = 64;
 /** Longest time that a request waits for the attribution of an earlier delivery, in milliseconds. */
 const MAX_WAIT_MS = 2_000;
 
+/** Wrong bytes that the client already has. The name is a label of a metric. */
+const MISMATCH = { kind: 'digest-mismatch', noticed: 'passed-on' } as const;
+
 /** Parts of an {@link Attribution}. */
 export interface AttributionComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   /** Fetches blobs again for re-verification. */
   readonly client: Pick<PeerClient, 'fetch'>;
-  readonly bans: Blocklist;
-  readonly metrics: Pick<Metrics, 'verdicts'>;
+  /** Learns which peers sent wrong bytes. */
+  readonly scoreboard: Pick<PeerScoreboard, 'record'>;
+  readonly metrics: Pick<Metrics, 'deliveryResults'>;
   readonly logger: Logger;
 }
 
@@ -111,7 +115,7 @@ export class Attribution {
 
   /** Attributes a digest mismatch that was found in passing; see {@link Attribution.isVerifiedByClient}. */
   async digestMismatch(record: TransferRecord): Promise<void> {
-    this.#components.metrics.verdicts.inc({ result: 'wrong' });
+    this.#components.metrics.deliveryResults.inc({ result: 'wrong' });
     await this.#attribute(record, 'wrong');
   }
 
@@ -133,7 +137,7 @@ export class Attribution {
     }
     // The next request for the blob begins a new record.
     if (this.#records.peek(digest) === record) this.#records.delete(digest);
-    metrics.verdicts.inc({ result: outcome });
+    metrics.deliveryResults.inc({ result: outcome });
     if (outcome !== 'wrong' && outcome !== 'lost') return;
     onWrong();
     await this.#attribute(record, outcome);
@@ -141,7 +145,7 @@ export class Attribution {
 
   /** Finds the peers that sent wrong bytes, and puts them on the blocklist. Never rejects. */
   async #attribute(record: TransferRecord, outcome: 'wrong' | 'lost'): Promise<void> {
-    const { bans, logger } = this.#components;
+    const { scoreboard, logger } = this.#components;
     const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
     logger.warn(
@@ -149,16 +153,16 @@ export class Attribution {
       'client did not commit a blob from peers',
     );
     if (outcome === 'wrong' && solePeer !== undefined) {
-      bans.offence(solePeer, digest, 'passed-on');
+      scoreboard.record(solePeer, digest, MISMATCH);
       return;
     }
-    for (const peer of peers) bans.suspect(peer, digest);
+    for (const peer of peers) scoreboard.record(peer, digest, { kind: 'unverified' });
     await Promise.all(peers.map((peer) => this.#reverifying(() => this.#reverify(peer, record))));
   }
 
   /** Fetches the whole blob from the peer once more, only to verify it. Never rejects. */
   async #reverify(peer: Provider, { request, descriptor }: TransferRecord): Promise<void> {
-    const { client, bans, logger } = this.#components;
+    const { client, scoreboard, logger } = this.#components;
     const { digest } = descriptor;
     const [origin] = peer.origins;
     const signal = this.#stopping.signal;
@@ -167,10 +171,10 @@ export class Attribution {
       const whole = { ...wholeOf(request), digest };
       const response = await client.fetch(origin, whole, undefined, signal);
       await verifyBody(response);
-      bans.clear(peer, digest);
+      scoreboard.record(peer, digest, { kind: 'verified' });
     } catch (err) {
       if (err instanceof PeerError && err.reason === 'digest') {
-        bans.offence(peer, digest, 'passed-on');
+        scoreboard.record(peer, digest, MISMATCH);
       } else {
         logger.debug({ err, digest, peer: peer.peerId }, 'peer does not send the blob once more');
       }

@@ -1,0 +1,32 @@
+import type { Logger } from 'pino';
+
+import type { Metrics } from '../../metrics/metrics.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import { ChunkSizes } from '../body/chunk-sizes.ts';
+import { AttemptSlots } from './attempt-slots.ts';
+import { FirstByteTimes } from './first-byte-times.ts';
+import { KnownSizes } from './known-sizes.ts';
+import { PeerScoreboard } from './peer-scoreboard.ts';
+
+/** What all requests of this node learn and use together. */
+export interface SharedState {
+  readonly scoreboard: PeerScoreboard;
+  readonly slots: AttemptSlots;
+  readonly sizes: KnownSizes;
+  readonly chunkSizes: Pick<ChunkSizes, 'begin'>;
+  readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
+}
+
+/** Makes the state that the requests of one node share; it is empty at first. */
+export function createSharedState(
+  components: { readonly metrics: Metrics; readonly logger: Logger },
+  init: { readonly zone?: string } = {},
+): SharedState {
+  return {
+    scoreboard: new PeerScoreboard(components, init),
+    slots: new AttemptSlots(),
+    sizes: new KnownSizes(),
+    chunkSizes: new ChunkSizes(),
+    firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
+  };
+}
