@@ -35,7 +35,7 @@ const LARGE_BYTES = 256 * MIB;
 const KEYS = 2_000;
 /** After traffic an agent still tidies up for a while; its CPU counts from then on. */
 const SETTLE_MS = 10_000;
-/** Resident memory is the mean of so many samples, one a second, at the end of idleness. */
+/** Samples of resident memory at the end of idleness, one a second, whose mean counts. */
 const SAMPLES = 10;
 
 /** What one agent took in one round. */
@@ -140,7 +140,7 @@ async function measure(names: readonly Name[], index: number): Promise<readonly 
   }));
 }
 
-/** Blobs of a peer, then keys of nobody, then small content of a peer, as a node with pulls has them. */
+/** The traffic of a node with pulls: blobs of a peer, then unknown digests, then small content of a peer. */
 async function load(mirror: string): Promise<void> {
   const [tag = ''] = holderPaths;
   const missing = `${mirror}/v2/bench/none/blobs/sha256:${RANDOM_DIGEST}?ns=registry.example`;

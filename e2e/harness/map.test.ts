@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -26,6 +26,27 @@ describe('e2e/README.md', () => {
     const readme = readFileSync(join(root, 'e2e/README.md'), 'utf8');
     for (const file of globSync('e2e/scenarios/*.e2e.ts', { cwd: root })) {
       assert.ok(readme.includes(`| \`${file.slice('e2e/'.length)}\` |`), file);
+    }
+  });
+});
+
+describe('the map of the benches', () => {
+  const bench = join(root, 'e2e/bench');
+  const text = readFileSync(join(bench, 'README.md'), 'utf8');
+
+  it('has a row for each file and each folder', () => {
+    const rows = [...text.matchAll(/^\| `([a-z0-9.-]+(?:\.ts|\/))` \|/gm)].map(
+      ([, name = '']) => name,
+    );
+    const entries = readdirSync(bench, { withFileTypes: true })
+      .filter(({ name }) => name !== 'README.md')
+      .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+    assert.deepEqual(rows.sort(), entries.sort());
+  });
+
+  it('names only files that exist', () => {
+    for (const [, file = ''] of text.matchAll(/`((?:[a-z0-9-]+\/)*[a-z0-9.-]+\.ts)`/g)) {
+      assert.ok(existsSync(join(bench, file)), file);
     }
   });
 });

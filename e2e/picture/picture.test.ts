@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const FILE = join(ROOT, 'docs/dashboard.svg');
 const MOST_BYTES = 300 * 1024;
 
-/** What the picture says in places of this class. */
+/** The texts of the picture of this class. */
 function texts(svg: string, name: string): string[] {
   return [...svg.matchAll(new RegExp(`class="${name}">([^<]*)<`, 'g'))].map(([, it = '']) => it);
 }

@@ -191,7 +191,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
       }
       const broken = machines[1];
       assert.ok(broken !== undefined);
-      // containerd takes a folder of the registry's own in the place of _default.
+      // containerd prefers a folder of the registry to _default.
       const folder = join(broken.containerd.certsDir, 'docker.io');
       await mkdir(folder);
       await writeFile(join(folder, 'hosts.toml'), "server = 'https://registry-1.docker.io'\n");

@@ -43,7 +43,7 @@ suite('the program alone configures containerd', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  /** An image that a node other than this one holds, and nobody else. */
+  /** An image that only one other node holds. */
   async function onAnother(name: Suite, image: string): Promise<ImageFixture> {
     const fixture = await makeImage({ name: image, layers: [{}, { bytes: 2_000_000 }] });
     const holder = cluster.nodes.find((node) => node.name !== name);
@@ -88,7 +88,7 @@ suite('the program alone configures containerd', () => {
         const { containerd } = node;
         const folder = join(containerd.certsDir, upstream.registry);
         const origin = upstream.origin;
-        // A server that does not exist shows that the host is asked, and not what comes after all hosts.
+        // With a server that does not exist, only the host can serve.
         const byHand = `# our own\nserver = "http://${REGISTRY}" # gone\n\n# the copy\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n`;
         for (const [index, theirs] of [byHand, k3sHosts(origin)].entries()) {
           await rm(containerd.certsDir, { recursive: true, force: true });

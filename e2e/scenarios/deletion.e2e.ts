@@ -9,7 +9,7 @@ import { allPaths, assertHead, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** A pull that nobody can serve must fail within this time: a limit against hangs. */
+/** A pull without a holder must fail within this time, in milliseconds: a limit against hangs. */
 const FAILURE_LIMIT_MS = 15_000;
 
 suite('a deleted image is no longer advertised', () => {
@@ -48,7 +48,7 @@ suite('a deleted image is no longer advertised', () => {
             t.diagnostic(`withdrawn from ${receiver.name} ${ms} ms after the end of the deletion`);
           }),
         );
-        // The holder itself knows at once, so nobody who asks it can get anything any more.
+        // The holder itself knows at once, so it serves the image to no client any more.
         for (const path of allPaths(image)) await assertHead(agent, path, 404);
         for (const receiver of receivers) {
           const start = performance.now();

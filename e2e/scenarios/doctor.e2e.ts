@@ -73,7 +73,7 @@ suite('the doctor', () => {
   before(async () => {
     cluster = await Cluster.start(SUITES.map((name) => ({ suite: name })));
     for (const { host, containerd } of cluster.nodes) {
-      // The doctor is to be content with what `configuration` writes.
+      // The doctor must accept the files that `configuration` writes.
       await rm(containerd.certsDir, { recursive: true });
       await host.execute([
         ...([process.execPath, PROGRAM, 'configuration'] as const),
@@ -209,7 +209,7 @@ suite('the doctor', () => {
       const node = cluster.node('trixie');
       const outside = await examine(node, [], 'outside');
       assert.equal(found(outside, 'mirror-port').outcome, 'ok');
-      // Nothing of the agent can be asked from there.
+      // The agent is unreachable from there.
       assert.equal(found(outside, 'agent').outcome, 'failure');
     },
   );
@@ -284,7 +284,7 @@ suite('the doctor', () => {
   );
 });
 
-/** Has the HTTP servers of a process tell a time that is an hour ahead. */
+/** Makes the HTTP servers of a process send a date one hour ahead. */
 const DATE_SHIFT = `import { ServerResponse } from 'node:http';
 const { writeHead } = ServerResponse.prototype;
 ServerResponse.prototype.writeHead = function (...args) {

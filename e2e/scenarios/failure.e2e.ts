@@ -53,8 +53,8 @@ suite('a holder fails', () => {
 
         const { pid } = agent;
         await containerd.kill();
-        // Down, it has nothing to say, and says so: no hang, and the agent lives on. That others ask
-        // meanwhile must not make them believe that it does not hold the image.
+        // Without containerd the agent keeps running and answers without a hang. Requests of other nodes at this time must
+        // not make them believe that it does not hold the image.
         assert.ok([200, 404, 503].includes(await headStatus(agent, manifestPath(image))));
         assert.ok([200, 404].includes(await headStatus(one.agent, manifestPath(image))));
         await waitFor(

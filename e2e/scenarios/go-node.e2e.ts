@@ -17,7 +17,7 @@ import { waitFor } from '../harness/wait.ts';
  */
 const SPEGEL = process.env['PEERGLASS_E2E_SPEGEL'];
 
-/** Spegel tells of new content only where containerd does: from 2.1 on. */
+/** Spegel notices new content only by events of containerd, which has them from 2.1 on. */
 const SUITE = 'forky';
 
 /** A node that Spegel runs on beside the cluster's. */
@@ -129,7 +129,7 @@ function withSpegel(program: string): void {
   });
 }
 
-/** What the node's agent has itself: asked as a peer asks. */
+/** The local content of the node's agent, requested like a peer. */
 async function localStatus({ agent }: ClusterNode, { image }: ImageFixture): Promise<number> {
   const [path = ''] = allPaths(image);
   const headers = { 'X-Spegel-Mirrored': 'true' };

@@ -46,7 +46,7 @@ suite('hosts without Kubernetes', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  /** The installation as docs/HOSTS.md has it; every host is told of all, itself included. */
+  /** Installs as docs/HOSTS.md describes it. Every host gets the addresses of all hosts, its own included. */
   async function install(host: HostSystem, ...options: readonly string[]): Promise<string> {
     await execute(['mkdir', '-p', join(host.node.host.directory, 'system/root/tmp/archive')]);
     const target = join(host.node.host.directory, 'system/root/tmp/archive');
@@ -149,7 +149,7 @@ suite('hosts without Kubernetes', () => {
       }
       assert.ok(host !== undefined);
       await install(host);
-      // It succeeds with warnings: what it says must be empty.
+      // It succeeds with warnings too, so its output must be empty.
       const verify = `systemd-analyze verify ${UNIT} 2>&1 | grep -F peerglass || true`;
       assert.equal(await host.execute('sh', '-c', verify), '');
       const words = ['--offline=true', '--threshold=35', '--no-pager'];

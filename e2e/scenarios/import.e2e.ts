@@ -50,7 +50,7 @@ suite('an imported image is pulled by the other nodes', () => {
   }
 });
 
-/** The next pull must fetch everything anew. */
+/** Removes all content, so that the next pull fetches everything. */
 async function forget({ containerd }: ClusterNode): Promise<void> {
   await containerd.removeImage();
   const left = await containerd.contentDigests();

@@ -61,7 +61,7 @@ suite('altered files of a holder', () => {
             'what containerd has committed is not read before it was altered',
           );
 
-          // Whoever asks the holder itself gets nothing; and then the directory does not name it any more.
+          // The holder itself answers 404. Then the DHT has no record of it any more.
           for (const digest of layersOf(image)) {
             await waitFor(
               `${bad} says 404`,
@@ -89,7 +89,7 @@ suite('altered files of a holder', () => {
         const [layer = ''] = layersOf(image);
         await truncate(fileOf(holder, layer), 1_000_000);
 
-        // The first who asks is told to go elsewhere, and the record is withdrawn.
+        // The first request finds the fault, and the holder withdraws its record.
         for (const { agent } of others) {
           await waitFor('nobody finds it', async () => {
             return (await headStatus(agent, blobPathOf(image, layer))) === 404;
@@ -103,7 +103,7 @@ suite('altered files of a holder', () => {
         await first.containerd.pullWithCri(image.name);
         await assertHoldsImage(first.containerd, image);
 
-        // What the log tells to do.
+        // The remedy that the log names.
         await holder.containerd.removeImage(image.name);
         await waitFor('it is gone', async () => {
           return (await holder.agent.metric('peerglass_blobs_corrupt')) === 0;

@@ -45,7 +45,7 @@ suite('membership', () => {
     async ({ nodes, dead }, t) => {
       await converged(t, 'all nodes started at once', nodes);
       for (const { host, name } of nodes) {
-        // Whoever dials an address asks the network who has it, and notes that nobody answers.
+        // A host that dials an address has an entry for it in its neighbour table, even without an answer.
         const table = await host.execute(['ip', 'neighbour', 'show']);
         const asked = new Set(table.split('\n').map((line) => line.split(' ')[0]));
         for (const address of dead) assert.ok(asked.has(address), `${name} dials ${address}`);
@@ -95,7 +95,7 @@ suite('membership', () => {
       await near[0]?.addImage('added-near', 3);
       await far[0]?.addImage('added-far', 3);
       await Promise.all([near, far].map((half) => everyoneFindsEverything(half)));
-      // By then the nodes have lost their patience and look for the others at long intervals only.
+      // By then the nodes look for the others at long intervals only.
       await sleep(Math.max(0, cut + CUT_MS - performance.now()));
 
       await network.rejoin(farHosts);
@@ -151,7 +151,7 @@ suite('membership', () => {
       t.diagnostic(`both noticed as gone ${seconds.toFixed(1)} s after they fell silent`);
       await watch('noticed');
       const isAlone = async (): Promise<boolean> => (await unplugged.directory())?.peers === 0;
-      await waitFor('who is cut off is alone', isAlone, { timeoutMs: 60_000 });
+      await waitFor('the node without network is alone', isAlone, { timeoutMs: 60_000 });
       const alone = (performance.now() - started) / 1000;
       t.diagnostic(`who is cut off knows it after ${alone.toFixed(1)} s`);
 

@@ -15,7 +15,7 @@ import { waitFor } from '../harness/wait.ts';
 /** Pulls of new images until every panel has had something to show. */
 const MOST_ROUNDS = 15;
 
-/** What the chart gives to Prometheus and Grafana, in a real Prometheus that asks real agents. */
+/** The rules and queries of the chart, in a real Prometheus that scrapes real agents. */
 suite('metrics, alerts and dashboard', () => {
   let cluster: Cluster;
   let prometheus: Prometheus;

@@ -23,7 +23,7 @@ suite('a registries.yaml of k3s on plain containerd', () => {
   let cluster: Cluster;
   /** The endpoint of the file. */
   let endpoint: Upstream;
-  /** What image names begin with: a registry that only counts who asks it. */
+  /** The registry of the image names, which only counts its connections. */
   let registry: string;
   let silent: Child;
 
@@ -138,7 +138,7 @@ suite('a registries.yaml of k3s on plain containerd', () => {
     return readFile(silent.logFile, 'utf8');
   }
 
-  /** How often the node has asked the registry itself. */
+  /** Connections of the node to the registry itself. */
   async function connections({ host }: ClusterNode): Promise<number> {
     const pattern = new RegExp(`from (?:::ffff:)?${RegExp.escape(host.address)}\n`, 'g');
     return [...(await silentLog()).matchAll(pattern)].length;

@@ -62,7 +62,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
         await assertHoldsImage(receiver.containerd, image);
         const askedNow = (await byTls(receiver)) - asked;
         const sentNow = (await requests(holder, 'https')) - sent;
-        // Whose HTTP/2 it is can be told apart here: nobody but its containerd asks the receiver.
+        // Only its containerd sends requests to the receiver, so the HTTP/2 of both sides can be told apart.
         const h2 = await requests(receiver, 'h2');
         t.diagnostic(`${receiver.name}: ${askedNow} requests by TLS (h2 so far: ${h2})`);
         const least = receiver.name === 'chunks' ? LAYER_BYTES / MIB / 2 : 3;

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { Rounds, type Subject } from './rounds.ts';
 
-/** Gives the values one after the other, and notes that it was asked. */
+/** Gives the values one after the other, and records each call. */
 function subject(name: string, values: readonly number[], order: string[]): Subject {
   const next = values.values();
   return {
