@@ -1,7 +1,7 @@
 /**
- * Runs the end-to-end tests: `e2e/run [FILE|PATTERN]...`, by default all. Makes ready what they need, and on
- * a machine that cannot run them says so, loudly, and succeeds. `PEERGLASS_E2E_AGENT=FILE` has them test
- * another program than the sources, the bundle for instance.
+ * Runs the end-to-end tests: `e2e/run [FILE|PATTERN]...`, by default all. Installs what they need. On a machine that
+ * cannot run them it prints a warning, and succeeds. With `PEERGLASS_E2E_AGENT=FILE` they test another program than the
+ * sources, for example the bundle.
  */
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -16,7 +16,7 @@ if (machine.ok) {
   for (const { version, suite } of machine.releases) say(`containerd ${version} (${suite})`);
   rmSync(FAILED_LOGS, { recursive: true, force: true });
   const patterns = process.argv.length > 2 ? process.argv.slice(2) : PATTERNS;
-  // Two files at a time, as most of each is waiting; more would only wait for processors.
+  // Two files at a time, because each mostly waits. More would compete for processors.
   const options = ['--test', '--test-concurrency=2', '--test-reporter=spec'];
   const { status } = spawnSync(process.execPath, [...options, ...patterns], { stdio: 'inherit' });
   process.exitCode = status ?? 1;

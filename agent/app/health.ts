@@ -14,7 +14,7 @@ interface Watched {
 /**
  * Decides whether this node is ready to be a mirror, and gives the reason when it is not.
  *
- * A node without peers is ready: it serves its own containerd. If Kubernetes restarted agents because they have no
+ * A node without peers is ready: it serves the containerd of the node. If Kubernetes restarted agents because they have no
  * peers, that would only make an outage worse.
  */
 export class Health {

@@ -4,16 +4,16 @@ import { runInNewContext } from 'node:vm';
 import { trimFreedMemory } from '../native/malloc.ts';
 import type { Part } from './lifecycle.ts';
 
-/** Between two looks, in milliseconds. */
+/** Time between two checks, in milliseconds. */
 const INTERVAL_MS = 10_000;
 /** Share of a processor up to which the process counts as idle. */
 const IDLE_SHARE = 0.03;
-/** By how much the process has to have grown since the last collection to make another one worth it, in bytes. */
-const WORTH_BYTES = 2 * 1024 * 1024;
-/** Growth that is given back at the next idle moment, whatever the last collection cost, in bytes. */
+/** Growth since the last collection that makes another one worth its cost, in bytes. */
+const WORTHWHILE_BYTES = 2 * 1024 * 1024;
+/** Growth that is collected at the next idle check, whatever the last collection cost, in bytes. */
 const URGENT_BYTES = 16 * 1024 * 1024;
-/** Share of a processor that collecting may take, unless it is urgent. */
-const BUDGET_SHARE = 0.001;
+/** Share of a processor that collections may take, unless one is urgent. */
+const COST_SHARE = 0.001;
 
 /** V8's own, see {@link garbageCollector}. */
 type Collect = (options: {
@@ -22,7 +22,7 @@ type Collect = (options: {
   readonly execution: 'async';
 }) => Promise<void>;
 
-/** What {@link IdleCollection} looks at and calls. */
+/** The measurements and the collector of an {@link IdleCollection}. */
 export interface IdleCollectionComponents {
   /** Microseconds of processor time since the start. Default: those of this process. */
   readonly cpuTime?: () => number;
@@ -33,12 +33,17 @@ export interface IdleCollectionComponents {
 }
 
 /**
- * Gives memory back while nothing is going on. V8 collects when a heap has grown by its share, not when there is
- * time, and its pages stay half empty afterwards: with 100 peers and their records 18 of 38 MiB of the old generation
- * were. The collection blocks the event loop for some tens of milliseconds, which is why it waits
- * for ten seconds of idleness, and is not repeated before the process has grown again. As an idle process, too, grows
- * by a few MiB a minute until V8 collects of its own, a collection that took 100 ms of processor time is followed by
- * 100 s without: else collecting is most of what an idle agent costs.
+ * Collects garbage while the process is idle, and returns the freed memory to the system.
+ *
+ * V8 collects when a heap has grown by its share, not when there is time, and leaves its pages half empty. With 100
+ * peers and their records, 18 of 38 MiB of the old generation were free. In one run side by side, an agent with this
+ * part took 95 MiB ninety seconds after its traffic, and one without took 123 MiB; it cost 1.1 ms of CPU a second
+ * (docs/BENCHMARKS.md, "Idle collection"). That is why it stays.
+ *
+ * A collection blocks the event loop for some tens of milliseconds. Therefore it waits for ten idle seconds, and for
+ * growth since the last one. An idle process grows too, by a few MiB a minute until V8 collects. A collection that took
+ * 100 ms of CPU is therefore followed by 100 s without one; otherwise collecting would be most of what an idle agent
+ * costs.
  */
 export class IdleCollection implements Part {
   readonly #cpuTime: () => number;
@@ -48,7 +53,7 @@ export class IdleCollection implements Part {
   #timer: NodeJS.Timeout | undefined;
   #lastCpuTime = 0;
   #bytesAfter = 0;
-  #looksToSkip = 0;
+  #checksToSkip = 0;
 
   /** @param intervalMs default {@link INTERVAL_MS} */
   constructor(components: IdleCollectionComponents = {}, intervalMs = INTERVAL_MS) {
@@ -60,27 +65,27 @@ export class IdleCollection implements Part {
 
   start(): void {
     this.#lastCpuTime = this.#cpuTime();
-    this.#timer = setInterval(() => void this.#look(), this.#intervalMs).unref();
+    this.#timer = setInterval(() => void this.#check(), this.#intervalMs).unref();
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const cpuTime = this.#cpuTime();
     const share = (cpuTime - this.#lastCpuTime) / 1000 / this.#intervalMs;
     this.#lastCpuTime = cpuTime;
-    const worth = this.#looksToSkip > 0 ? URGENT_BYTES : WORTH_BYTES;
-    this.#looksToSkip = Math.max(0, this.#looksToSkip - 1);
-    if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + worth) return;
+    const minGrowth = this.#checksToSkip > 0 ? URGENT_BYTES : WORTHWHILE_BYTES;
+    this.#checksToSkip = Math.max(0, this.#checksToSkip - 1);
+    if (share > IDLE_SHARE || this.#memoryBytes() < this.#bytesAfter + minGrowth) return;
     await this.#collect({ type: 'major', flavor: 'last-resort', execution: 'async' });
     trimFreedMemory();
     this.#bytesAfter = this.#memoryBytes();
-    // What it cost itself is not to count as work.
+    // The cost of the collection does not count as work.
     this.#lastCpuTime = this.#cpuTime();
     const costMs = (this.#lastCpuTime - cpuTime) / 1000;
-    this.#looksToSkip = Math.floor(costMs / BUDGET_SHARE / this.#intervalMs);
+    this.#checksToSkip = Math.floor(costMs / COST_SHARE / this.#intervalMs);
   }
 }
 
@@ -89,7 +94,7 @@ function processCpuTime(): number {
   return user + system;
 }
 
-/** V8's collector, which Node.js shows to programs that were started with a flag, or that set it themselves. */
+/** V8's collector. Node.js exposes it only with a flag, which a program may set for itself. */
 function garbageCollector(): Collect {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as Collect;

@@ -81,7 +81,7 @@ describe('peerglass configuration', () => {
     [['--mirror-targets', 'http://a/b'], 2, /--mirror-targets: "http:\/\/a\/b" .*path/],
     [['--mirror-targets', 'http://a', '--mirror-target-ca', '/ca.crt'], 2, /https:\/\/ mirrors/],
     [['--mirror-targets', 'https://a', '--mirror-target-ca', 'ca.crt'], 2, /no absolute path/],
-    [['--mirror-targets', 'https://a', '--mirror-target-ca-copy', '/nowhere'], 1, /is not there/],
+    [['--mirror-targets', 'https://a', '--mirror-target-ca-copy', '/nowhere'], 1, /does not exist/],
     [
       [
         '--mirror-targets',

@@ -24,7 +24,7 @@ import type {
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
 
-/** Names the given providers for every key, in their order, and remembers who was forgotten. */
+/** Finds the given providers for every key, in their order, and records the forgotten ones. */
 export class FixedRouter implements Pick<Router, 'lookup' | 'forget'> {
   readonly forgotten: string[] = [];
   readonly #providers: readonly Provider[];
@@ -43,12 +43,12 @@ export class FixedRouter implements Pick<Router, 'lookup' | 'forget'> {
   }
 }
 
-/** Like {@link FixedRouter}, and knows all of them without asking, as in a network of a few nodes. */
+/** A {@link FixedRouter} that knows all providers without a look-up, as in a network of a few nodes. */
 export class KnownRouter extends FixedRouter {
   readonly #members: readonly Provider[];
   readonly #holders: readonly Provider[];
 
-  /** @param members those that are there, and hold nothing as far as the directory knows */
+  /** @param members other peers in the network, without provider records */
   constructor(holders: readonly Provider[], members: readonly Provider[] = []) {
     super(...holders);
     this.#holders = holders;
@@ -71,10 +71,10 @@ export interface MirrorNode extends AsyncDisposable {
   readonly metrics: Metrics;
 }
 
-/** What a test may choose of a {@link MirrorNode}. */
+/** Options of a {@link MirrorNode}. */
 export interface MirrorNodeInit
   extends Partial<CreatePeerTransferInit>, Pick<CreatePeerTransferComponents, 'chunkSizes'> {
-  /** What the mirror serves from, in the place of the store in memory. */
+  /** The store that the mirror serves from. Default: one in memory. */
   readonly disk?: ContentStore;
   readonly dataPlane?: DataPlane;
   readonly router?: TransferRouter;
@@ -85,15 +85,15 @@ export interface MirrorNodeInit
   readonly listener?: HttpListenerInit;
   /** IP to listen on. Default 127.0.0.1. */
   readonly host?: string;
-  /** How it is served, and how certificates of peers are checked. Default: see `testTls`. */
+  /** TLS of the listener and towards peers. Default: see `testTls`. */
   readonly tls?: ListenerTls;
   readonly peerTls?: PeerTls;
-  /** Unfinished downloads of the client, as of a node with containerd. */
+  /** Unfinished downloads of the client, as a node with containerd has them. */
   readonly ingests?: Ingests;
   readonly uploads?: PeerUploadsInit;
-  /** Peer IDs that the node names when it is busy. */
+  /** Peer IDs that the node gives as alternatives when it is busy. */
   readonly holders?: readonly string[];
-  /** Of the mirror. Default: one that says nothing. */
+  /** The logger of the mirror. Default: {@link quiet}. */
   readonly logger?: Logger;
 }
 
@@ -152,12 +152,12 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   };
 }
 
-/** The provider that stands for a node, by a name for logs. */
+/** The provider record of a node, under a name for logs. */
 export function providerOf(peerId: string, { origin }: { origin: string }): Provider {
   return { peerId, origins: [origin] };
 }
 
-/** The way of bytes in tests that do not choose one: some of the suites run once more with the other. */
+/** The data plane of tests that do not choose one. Some suites run again with the other. */
 function dataPlaneMode(): DataPlaneMode {
   return process.env['PEERGLASS_TEST_DATA_PLANE'] === 'stream' ? 'stream' : 'auto';
 }

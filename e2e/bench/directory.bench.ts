@@ -1,5 +1,5 @@
 /**
- * Figures of the directory, printed and never judged: `node e2e/bench/directory.bench.ts --only place,head`.
+ * Prints figures of content routing: `node e2e/bench/directory.bench.ts --only place,head`.
  * Needs no root and no containerd: the agents are processes on loopback addresses of their own, over OCI image
  * layouts. To be compared with each other within one run only.
  */

@@ -24,9 +24,9 @@ import { median } from './support/samples.ts';
 import { bundleWithoutIdleCollection } from './support/without-idle-collection.ts';
 
 const USAGE = `node e2e/bench/idle-collection.bench.ts [OPTION]...
-  --rounds N         each with two fresh agents (3)
-  --others N         further agents, beside the one that holds the content (8)
-  --seconds N        each of the three kinds of traffic (10)
+  --rounds N         each with two fresh agents (5)
+  --others N         further agents, beside the one that holds the content (4)
+  --seconds N        each of the three kinds of traffic (6)
   --idle-seconds N   how long idleness is watched (90)
 `;
 
@@ -35,7 +35,7 @@ const LARGE_BYTES = 256 * MIB;
 const KEYS = 2_000;
 /** After traffic an agent still tidies up for a while; its CPU counts from then on. */
 const SETTLE_MS = 10_000;
-/** Resident memory is the mean of so many samples, one a second, at the end of idleness. */
+/** Samples of resident memory at the end of idleness, one a second, whose mean counts. */
 const SAMPLES = 10;
 
 /** What one agent took in one round. */
@@ -140,7 +140,7 @@ async function measure(names: readonly Name[], index: number): Promise<readonly 
   }));
 }
 
-/** Blobs of a peer, then keys of nobody, then small content of a peer, as a node with pulls has them. */
+/** The traffic of a node with pulls: blobs of a peer, then unknown digests, then small content of a peer. */
 async function load(mirror: string): Promise<void> {
   const [tag = ''] = holderPaths;
   const missing = `${mirror}/v2/bench/none/blobs/sha256:${RANDOM_DIGEST}?ns=registry.example`;
@@ -171,9 +171,9 @@ function readOptions(): {
   try {
     const { values } = parseArgs({
       options: {
-        rounds: { ...text, default: '3' },
-        others: { ...text, default: '8' },
-        seconds: { ...text, default: '10' },
+        rounds: { ...text, default: '5' },
+        others: { ...text, default: '4' },
+        seconds: { ...text, default: '6' },
         'idle-seconds': { ...text, default: '90' },
       },
     });

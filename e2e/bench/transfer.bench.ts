@@ -1,5 +1,5 @@
 /**
- * Figures of moving content, beside nginx, docker-registry and the naive program, printed and never judged:
+ * Prints figures of the transfer of content, beside nginx, docker-registry and a naive program:
  * `node e2e/bench/transfer.bench.ts --only serve,proxy`. Needs root on Debian: nodes with containerd, each in a network
  * namespace of its own on one bridge. To be compared with each other within one run only.
  */

@@ -5,10 +5,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Longest that an agent may take to become ready, in milliseconds. */
+/** Time in which an agent must become ready, in milliseconds. */
 const READY_WITHIN_MS = 30_000;
 
-/** An agent of the demo: a process of its own, on a loopback address of its own. */
+/** An agent of the demo: one process on one loopback address. */
 export interface DemoAgent {
   readonly name: string;
   readonly process: ChildProcess;
@@ -20,7 +20,7 @@ export interface DemoAgent {
   readonly router: string;
 }
 
-/** Starts an agent over `<folder>/layout`, and waits until it is ready. */
+/** Starts the program, as it ships, over `<folder>/layout`, and waits until it is ready. */
 export async function startDemoAgent(
   name: string,
   host: string,
@@ -65,14 +65,14 @@ export async function startDemoAgent(
   return agent;
 }
 
-/** Ends the agent and waits until it is gone. */
+/** Ends the agent and waits until its process is gone. */
 export async function stopDemoAgent({ process: child }: DemoAgent): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGTERM');
   await once(child, 'exit');
 }
 
-/** What the agent says of itself at `/debug/status`. */
+/** The answer of `/debug/status`. */
 export async function statusOf(
   agent: DemoAgent,
 ): Promise<{ directory: { peers: number; advertisedKeys: number } }> {

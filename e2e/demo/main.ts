@@ -12,7 +12,7 @@ const NAME = `${IMAGE.registry}/${IMAGE.repository}:${IMAGE.tag}`;
 const MIB = 1024 * 1024;
 const LAYER_BYTES = [24 * MIB, 12 * MIB, 6 * MIB, 2 * MIB, 256 * 1024];
 
-// Other systems than Linux have one loopback address; the ports differ in any case.
+// Systems other than Linux have one loopback address. The ports differ in any case.
 const HOSTS =
   process.platform === 'linux'
     ? ['127.0.0.11', '127.0.0.12', '127.0.0.13']
@@ -33,7 +33,7 @@ try {
   finished = true;
 } finally {
   if (keep && finished) {
-    sayWhereTheyAre();
+    printAddresses();
   } else {
     await Promise.all(agents.map(stopDemoAgent));
     await rm(folder, { recursive: true, force: true });
@@ -42,7 +42,7 @@ try {
 process.exit(0);
 
 async function run(): Promise<void> {
-  say('Three agents, each over an image folder of its own, on loopback. No registry anywhere.\n\n');
+  print('Three agents on loopback, each with its own image folder, and no registry.\n\n');
   const folders = HOSTS.map((_, index) => join(folder, `node-${index + 1}`));
   const [first = '', second = '', third = ''] = folders.map((path) => join(path, 'layout'));
   for (const path of [first, second, third]) {
@@ -50,18 +50,18 @@ async function run(): Promise<void> {
   }
   const layers = LAYER_BYTES.map((bytes) => ({ bytes, compression: 'none' as const }));
   const image = await buildImage(first, { name: NAME, layers });
-  // Neither of the two has all of it: node 3 needs both.
+  // Node 3 needs both, because neither node 1 nor node 2 has all of it.
   const [manifest] = image.manifests;
   for (const { descriptor } of manifest?.layers.slice(1, 3) ?? []) {
     const file = join('blobs/sha256', descriptor.digest.slice('sha256:'.length));
     await rename(join(first, file), join(second, file));
   }
-  say(
-    `Image ${NAME}: ${image.blobs.length} blobs. Node 1 holds it but for two layers, which node 2 holds.\n`,
+  print(
+    `Image ${NAME}: ${image.blobs.length} blobs. Node 1 holds all but two layers, which node 2 holds.\n`,
   );
 
   for (const [index, host] of HOSTS.entries()) {
-    // Each is told of the one before it only; the directory introduces the others.
+    // Each agent knows only the one before it, and finds the others by the DHT.
     const peers = agents.slice(-1);
     agents.push(await startDemoAgent(`node ${index + 1}`, host, folders[index] ?? '', peers, keep));
   }
@@ -69,15 +69,15 @@ async function run(): Promise<void> {
   if (puller === undefined) throw new Error('unreachable: three agents were started');
   await untilAdvertised(image.blobs.length + 1);
 
-  say('\nNode 3 pulls it through its own agent:\n\n');
+  print('\nNode 3 pulls the image through its own agent:\n\n');
   const start = performance.now();
   const pulled = await pullImage(puller.mirror, IMAGE, puller.layout);
   report(pulled, performance.now() - start);
   await untilAdvertised(2 * (image.blobs.length + 1));
-  say('Node 3 now advertises what it pulled: the next node has two sources for every blob.\n');
+  print('Node 3 now advertises what it pulled: every blob has two holders.\n');
 }
 
-/** Waits until the agents together advertise that many keys and know each other. */
+/** Waits until the agents together advertise this number of keys, and know each other. */
 async function untilAdvertised(keys: number): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
@@ -97,30 +97,30 @@ function report(pulled: readonly PulledBlob[], milliseconds: number): void {
     agents.find(({ mirror }) => mirror === source)?.name ?? source;
   const row = (cells: readonly string[]): string =>
     `  ${[9, 21, 14, 11, 9].map((width, at) => (at < 3 ? (cells[at] ?? '').padEnd(width) : (cells[at] ?? '').padStart(width))).join('')}\n`;
-  say(row(['what', 'digest', 'served by', 'bytes', 'ms']));
+  print(row(['what', 'digest', 'served by', 'bytes', 'ms']));
   for (const { what, digest, source, bytes, milliseconds: took } of pulled) {
-    say(row([what, `${digest.slice(0, 18)}…`, nameOf(source), String(bytes), took.toFixed(0)]));
+    print(row([what, `${digest.slice(0, 18)}…`, nameOf(source), String(bytes), took.toFixed(0)]));
   }
   const bytes = pulled.reduce((sum, blob) => sum + blob.bytes, 0);
-  say(
+  print(
     `\nEvery digest verified: ${pulled.length} blobs, ${(bytes / MIB).toFixed(1)} MiB in ${milliseconds.toFixed(0)} ms.\n`,
   );
 }
 
-function sayWhereTheyAre(): void {
-  say('\nThe agents go on running (--keep):\n\n');
+function printAddresses(): void {
+  print('\nThe agents keep running (--keep):\n\n');
   for (const { name, mirror, metrics, layout } of agents) {
-    say(`  ${name}  mirror ${mirror}/v2/  metrics ${metrics}/metrics\n`);
-    say(`          state ${metrics}/debug/status\n          images ${layout}\n`);
+    print(`  ${name}  mirror ${mirror}/v2/  metrics ${metrics}/metrics\n`);
+    print(`          state ${metrics}/debug/status\n          images ${layout}\n`);
   }
   const [, , { mirror } = { mirror: '' }] = agents;
   const { registry, repository, tag } = IMAGE;
-  say(`\nAsk one:   curl '${mirror}/v2/${repository}/manifests/${tag}?ns=${registry}'\n`);
+  print(`\nAsk one:   curl '${mirror}/v2/${repository}/manifests/${tag}?ns=${registry}'\n`);
   const ids = agents.map(({ process: child }) => String(child.pid)).join(' ');
-  say(`End them:  kill ${ids} && rm -r ${folder}\n`);
+  print(`End them:  kill ${ids} && rm -r ${folder}\n`);
   for (const { process: child } of agents) child.unref();
 }
 
-function say(text: string): void {
+function print(text: string): void {
   process.stdout.write(text);
 }

@@ -10,7 +10,7 @@ export interface PulledBlob {
   readonly what: string;
   readonly digest: string;
   readonly bytes: number;
-  /** `local`, or the base URL of the mirror that it came from. */
+  /** `local`, or the base URL of the mirror that sent it. */
   readonly source: string;
   readonly milliseconds: number;
 }
@@ -21,7 +21,7 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** The image to pull: `registry/repository:tag`, in its parts. */
+/** The parts of the name `registry/repository:tag`. */
 export interface ImageName {
   readonly registry: string;
   readonly repository: string;
@@ -54,7 +54,7 @@ export async function pullImage(
     { what: 'config', ...manifest.config },
     ...manifest.layers.map((layer, index) => ({ what: `layer ${index + 1}`, ...layer })),
   ];
-  // Three at once, as containerd does.
+  // containerd pulls three at once, too.
   const queue = parts.values();
   const worker = async (): Promise<void> => {
     for (const part of queue) {

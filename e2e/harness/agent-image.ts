@@ -44,8 +44,8 @@ export async function buildAgentImage(name: string): Promise<AgentImage> {
 }
 
 /**
- * Makes another version of the image: the same layers under another name, with a variable more, so that no digest but
- * those of the layers is the same, and the process can be told from one of the first.
+ * Makes another version of the image: the same layers under another name, and one more variable. Only the digests of
+ * the layers stay the same, and the variable distinguishes its processes.
  */
 export async function anotherVersion(
   { layout, target }: AgentImage,

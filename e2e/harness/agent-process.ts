@@ -21,13 +21,13 @@ export const PROGRAM =
   process.env['PEERGLASS_E2E_AGENT'] ??
   fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 
-/** What an {@link AgentProcess} is made of. */
+/** Options of {@link AgentProcess}. */
 /** What agents are started with, as the image has it (scripts/image/platform-image.ts). */
 export const AGENT_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' } as const;
 
 export interface AgentInit {
   readonly node: ContainerdNode;
-  /** Addresses of the nodes whose agents it is told of. */
+  /** Addresses of the nodes whose agents are its bootstrap peers. */
   readonly peers: readonly string[];
   /** Further words for `registry`. */
   readonly flags?: readonly string[] | undefined;
@@ -59,7 +59,7 @@ export class AgentProcess implements AsyncDisposable {
     return new AgentProcess(init);
   }
 
-  /** Starts the process and waits until it says that it is ready. */
+  /** Starts the process and waits until `/readyz` answers 200. */
   static async start(init: AgentInit): Promise<AgentProcess> {
     const agent = await AgentProcess.launch(init);
     await agent.ready();

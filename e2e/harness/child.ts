@@ -11,7 +11,7 @@ export interface ExitStatus {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What a {@link Child} is made of. */
+/** Options of {@link Child}. */
 export interface ChildInit {
   readonly command: readonly [string, ...string[]];
   /** Receives standard output and standard error, behind what is in it. */
@@ -113,7 +113,7 @@ export interface ExecuteOptions {
   readonly cwd?: string;
 }
 
-/** Runs a command to its end and gives its standard output; rejects with all it said when it fails. */
+/** Runs a command to its end and gives its standard output. Rejects with all of its output when it fails. */
 export function execute(
   [command, ...args]: readonly [string, ...string[]],
   options: ExecuteOptions = {},

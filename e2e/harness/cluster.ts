@@ -7,7 +7,7 @@ import { containerdRelease, type Suite } from './containerd-versions.ts';
 import { Network, type Host } from './namespaces.ts';
 import { Upstream } from './upstream.ts';
 
-/** A node to be had: which containerd, and how its agent is started. */
+/** A node of a cluster: its containerd, and how its agent starts. */
 export interface NodeSpec {
   readonly suite: Suite;
   /** Default: the suite's name. Short. */
@@ -29,7 +29,7 @@ export interface ClusterNode {
   readonly agent: AgentProcess;
 }
 
-/** Nodes on a network of their own, each with containerd and agent, and every agent told of all others. */
+/** Nodes on a private network, each with containerd and an agent. Every agent has all others as bootstrap peers. */
 export class Cluster implements AsyncDisposable {
   readonly network: Network;
   readonly nodes: readonly ClusterNode[];
@@ -86,9 +86,10 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * What the nodes' agents said last, for a failure's report.
+   * Copies the logs of agents and daemons.
    *
-   * @param folder receives the whole logs, those of the daemons too
+   * @param folder receives the logs
+   * @returns the last lines of the agents, for the report of a failure
    */
   async saveLogs(folder: string): Promise<string> {
     const tails: string[] = [];

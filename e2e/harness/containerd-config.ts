@@ -1,13 +1,13 @@
 import type { ContainerdRelease } from './containerd-versions.ts';
 
-/** What differs between the nodes' daemons. */
+/** The differences between the daemons of the nodes. */
 export interface ContainerdConfigInit {
   readonly release: ContainerdRelease;
-  /** Folder for all that the daemon keeps; short, for its sockets are in it. */
+  /** Folder for all files of the daemon. Its path must be short, because sockets are in it. */
   readonly directory: string;
   /** Folder of hosts.toml files (`certs.d`). */
   readonly configPath: string;
-  /** Its root, if it sees that under another path than {@link containerdPaths} tells. */
+  /** The root as the daemon sees it, when that is another path than in {@link containerdPaths}. */
   readonly root?: string;
   /**
    * Bytes that each of the parallel requests for a layer is read for (from containerd 2.1); 0, the default,

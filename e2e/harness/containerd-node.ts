@@ -11,15 +11,15 @@ import { writeHostsToml } from './hosts-toml.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';
 
-/** What a {@link ContainerdNode} is made of. */
+/** Options of {@link ContainerdNode}. */
 export interface ContainerdNodeInit {
   readonly host: Host;
   readonly release: ContainerdRelease;
   readonly fetchBufferBytes?: number | undefined;
   readonly fetchStreams?: number | undefined;
   /**
-   * It sees its configuration and its root under the paths that they have on a machine of its own, and has no
-   * `certs.d` until somebody makes it. It cannot be restarted then without its pods.
+   * Whether the daemon sees its configuration and its root under the usual paths of a machine, without a `certs.d` at
+   * first. Such a daemon cannot restart without its pods.
    */
   readonly usualPaths?: boolean;
 }
@@ -116,8 +116,8 @@ export class ContainerdNode implements AsyncDisposable {
   }
 
   /**
-   * `ctr image pull`, which unpacks too. From 2.0 it wants the manifests of an index's other platforms as well
-   * unless told not to, and peers have no reason to hold them; the CRI never asks for them.
+   * `ctr image pull`, which also unpacks. From 2.0 on it fetches the manifests of all platforms of an index, unless a
+   * flag prevents that. Peers have no reason to hold those, and the CRI never fetches them.
    */
   async pullWithCtr(reference: string): Promise<void> {
     const options = this.release.isV2 ? ['--skip-metadata'] : [];
@@ -193,7 +193,7 @@ export class ContainerdNode implements AsyncDisposable {
   async mountImage(reference: string): Promise<AsyncDisposable & { readonly path: string }> {
     const path = join(this.#directory, `mount-${this.#mounts++}`);
     await mkdir(path);
-    // Where the snapshots are is what the daemon says, and it may see other paths than the test.
+    // The daemon names the paths of its snapshots, and may see other paths than the test.
     await this.#executeInside(this.#ctrCommand('image', 'mount', reference, path));
     return {
       path: `/proc/${this.#daemon?.pid ?? 0}/root${path}`,

@@ -15,10 +15,10 @@ import {
   VersionRequest,
 } from '../../proto/generated/cri/runtime/v1/api.ts';
 
-/** Limit on each call but pulls, in milliseconds: against hangs. */
+/** Limit of each call except pulls, in milliseconds, against hangs. */
 const CALL_LIMIT_MS = 60_000;
 
-/** What the kubelet calls on a node, to pull images and to run pods: the CRI over containerd's socket. */
+/** The CRI over containerd's socket, as the kubelet calls it to pull images and run pods. */
 export class CriClient implements Disposable {
   readonly #images: ImageServiceClient;
   readonly #runtime: RuntimeServiceClient;
@@ -82,7 +82,7 @@ export class CriClient implements Disposable {
     await unary((...rest) => this.#runtime.startContainer({ containerId }, ...rest));
   }
 
-  /** Sends the image's stop signal, and SIGKILL after so many seconds. */
+  /** Sends the stop signal of the image, and SIGKILL after this number of seconds. */
   async stopContainer(containerId: string, graceSeconds: number): Promise<void> {
     const request = { containerId, timeout: graceSeconds };
     await unary((...rest) => this.#runtime.stopContainer(request, ...rest));
@@ -99,7 +99,7 @@ export class CriClient implements Disposable {
     );
   }
 
-  /** Runs a command in the container to its end, which comes after so many seconds at the latest. */
+  /** Runs a command in the container to its end, for this number of seconds at most. */
   async execSync(
     containerId: string,
     cmd: string[],

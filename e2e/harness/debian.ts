@@ -22,7 +22,7 @@ export async function missingPackages(names: readonly string[] = PACKAGES): Prom
   return missing;
 }
 
-/** Installs what is missing from the machine's own Debian release; asks its mirror for news only when needed. */
+/** Installs missing packages from the Debian release of the machine. Updates the package lists only when needed. */
 export async function installPackages(names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   const install = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names] as const;

@@ -16,10 +16,10 @@ const RECURSION_DESIRED = 0x0100;
 const NAME_ERROR = 3;
 
 /**
- * The answer of an authoritative name server (RFC 1035, 4.1): every address that the zone has for the name
- * and the type asked for. Fifteen addresses fit into the 512 bytes that any resolver takes over UDP.
+ * The answer of an authoritative name server (RFC 1035, 4.1): every address that the zone has for the name and type of
+ * the query. Fifteen addresses fit into the 512 bytes that every resolver accepts over UDP.
  *
- * @throws RangeError when the query is cut off
+ * @throws RangeError when the query is truncated
  */
 export function answerQuery(query: Buffer, zone: Zone): Buffer {
   const { name, type, end } = readQuestion(query);

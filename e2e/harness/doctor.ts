@@ -4,7 +4,7 @@ import type { ContainerdNode } from './containerd-node.ts';
 import type { Host } from './namespaces.ts';
 import { PROGRAM } from './agent-process.ts';
 
-/** One check of the doctor, as its JSON tells it. */
+/** One check of the doctor, from its JSON. */
 export interface DoctorFinding {
   readonly id: string;
   readonly outcome: 'ok' | 'warning' | 'failure' | 'skipped';
@@ -20,7 +20,7 @@ export interface Diagnosis {
   readonly all: readonly DoctorFinding[];
 }
 
-/** One piece of an image that was followed. */
+/** One descriptor of an image that the doctor followed. */
 export interface FollowedPart {
   readonly kind: string;
   readonly here?: boolean;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { execute } from './child.ts';
 
 const MIB = 1 << 20;
-/** Room for the file system's own blocks, which lie before the file's. */
+/** Space for the blocks of the file system itself, which come before those of the file. */
 const OVERHEAD_BYTES = 24 * MIB;
 
-/** A file on a disk that is good until it is told to break. */
+/** A file on a disk that works until the test breaks it. */
 export interface FailingFile extends AsyncDisposable {
   readonly path: string;
   /** From now on the file cannot be read from its middle on: `read(2)` gives EIO there. */

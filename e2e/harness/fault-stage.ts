@@ -15,21 +15,21 @@ import type { Upstream } from './upstream.ts';
 import { waitFor } from './wait.ts';
 
 const MIB = 1 << 20;
-/** Above what is held back until it is verified, so that its bytes pass through. */
+/** Larger than the verified buffer takes, so that the node forwards its bytes as they arrive (cut-through). */
 const LAYER = { bytes: 5 * MIB, files: 1, compression: 'none' } as const;
-/** More than one, for the choice of a peer may fall on the other. */
+/** More than one, because a puller may choose the other peer for one of them. */
 const LAYERS = [LAYER, LAYER];
 const POLL_MS = 50;
 /** Of the containerd that fetches layers in parallel chunks; all of an image at once. */
 const CHUNKS = { fetchBufferBytes: 2 * MIB, fetchStreams: 8 } as const;
 
-/** A zone that nobody is in. */
+/** A zone without nodes. */
 const FAR = 'far';
 
 /**
- * Where faults are played: a good holder, a rogue, an upstream that shall not be asked, and one node for each
- * containerd that pulls: all versions, the newest also with parallel chunk fetch. Each of these is in a zone of its
- * own and the holder in none, so that what the rogue claims decides which of the two is asked first.
+ * The nodes of the fault scenarios: a good holder, a rogue, an upstream that must get no request, and one puller for
+ * each containerd: all versions, and the newest again with parallel chunk fetch. Each puller is in its own zone and the
+ * holder in none, so that the zone of the rogue decides which of the two is chosen first.
  */
 export class FaultStage implements AsyncDisposable {
   readonly upstream: Upstream;
@@ -57,7 +57,7 @@ export class FaultStage implements AsyncDisposable {
     return new FaultStage(cluster, upstream, await cluster.network.addHost('rogue'));
   }
 
-  /** The good one. */
+  /** The good holder. */
   get holder(): ClusterNode {
     return this.#cluster.node('holder');
   }
@@ -67,7 +67,7 @@ export class FaultStage implements AsyncDisposable {
     return this.#cluster.nodes.filter(({ name }) => name !== 'holder');
   }
 
-  /** The rogue, honest and holding nothing; a new one, that nobody has had to do with, after {@link dropRogue}. */
+  /** The rogue, honest and without content. After {@link dropRogue} it is a new one, unknown to the other nodes. */
   async rogue(): Promise<RogueNode> {
     if (this.#rogue === undefined) {
       await this.#rogueHost.plug(true);
@@ -79,10 +79,10 @@ export class FaultStage implements AsyncDisposable {
   }
 
   /**
-   * A new image that the honest rogue and the good holder have. All that pull have heard the rogue before the holder
-   * has it, and so know its zone and that it does answer.
+   * Makes an image that the honest rogue and the good holder have. All pullers get answers of the rogue before the
+   * holder has the image, so that they know its zone and that it responds.
    *
-   * @param first which of the two is asked before the other
+   * @param first which of the two the pullers choose first
    */
   async imageOfBoth(first: 'rogue' | 'holder'): Promise<{ rogue: RogueNode; image: BuiltImage }> {
     const rogue = await this.rogue();
@@ -154,7 +154,7 @@ export class FaultStage implements AsyncDisposable {
     return manifests.flatMap(({ layers }) => layers.map(({ descriptor }) => descriptor));
   }
 
-  /** Brings the image onto the good holder, and waits until that has told the others of all of it. */
+  /** Imports the image into the good holder, and waits until all of it is advertised. */
   async importAtHolder({ image, archive }: ImageFixture): Promise<void> {
     const { agent, containerd } = this.holder;
     const before = await agent.metric('peerglass_advertised_keys');
@@ -166,10 +166,10 @@ export class FaultStage implements AsyncDisposable {
   }
 
   /**
-   * Waits until the rogue has been asked for one of these by all of the nodes, and has misbehaved so.
+   * Waits until all of the nodes have requested one of these from the rogue, and it has misbehaved.
    *
    * @param signal ends the wait
-   * @returns the nodes that never asked
+   * @returns the nodes without such a request
    */
   async untilAsked(
     rogue: RogueNode,

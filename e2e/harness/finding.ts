@@ -3,16 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LightNode } from './light-node.ts';
 import { waitFor } from './wait.ts';
 
-/** Questions that a node is asked at a time: more would measure the machine, which all nodes share. */
+/** Requests to one node at a time. More would measure the machine, which all nodes share. */
 const CONCURRENCY = 2;
 const RETRY_MS = 100;
 
-/** How long it took until everybody had found everything. */
+/** How long it took until all nodes had found all keys. */
 export interface Findings {
   /** From the call to the last key that was found, asking included. */
   readonly seconds: number;
   readonly keys: number;
-  /** Questions that had to be asked again. */
+  /** Requests that had to be repeated. */
   readonly misses: number;
   /** Of the answers that found, in milliseconds. */
   readonly slowest: number;
@@ -64,7 +64,7 @@ export async function everyoneFindsEverything(
   return { seconds, keys: wanted.flat().length, misses, slowest };
 }
 
-/** Those of others, the holders in turn, so that they are not all asked for the same at once. */
+/** The keys of the other nodes, one holder after the other, starting with a different one for each node. */
 function wantedBy(node: LightNode, nodes: readonly LightNode[]): Wanted[] {
   const at = nodes.indexOf(node);
   const others = [...nodes.slice(at + 1), ...nodes.slice(0, at)];
@@ -80,7 +80,7 @@ async function eachOf<T>(values: readonly T[], work: (value: T) => Promise<void>
   );
 }
 
-/** Waits until each of the nodes knows so many peers; seconds until the first and the last did. */
+/** Waits until each node knows this number of peers. Returns the seconds until the first and the last did. */
 export async function untilPeers(
   nodes: readonly LightNode[],
   peers: number,
@@ -92,7 +92,7 @@ export async function untilPeers(
       const what = `${node.name} knows ${peers} peers`;
       const probe = async (): Promise<boolean> => {
         const now = (await node.directory())?.peers;
-        if (now !== peers) throw new Error(`it knows ${now ?? 'nobody, it does not answer'}`);
+        if (now !== peers) throw new Error(`it knows ${now ?? 'none: it does not answer'}`);
         return true;
       };
       await waitFor(what, probe, { timeoutMs: limitMs, everyMs: 100 });
@@ -102,11 +102,11 @@ export async function untilPeers(
   return { first: Math.min(...times), last: Math.max(...times) };
 }
 
-/** What nodes said to the same kind of question. */
+/** The answers of nodes to one kind of request. */
 export interface Sample {
   /** How often each status was the answer. */
   readonly statuses: Readonly<Record<number, number>>;
-  /** Of the slowest answer, in milliseconds. */
+  /** The time of the slowest answer, in milliseconds. */
   readonly slowest: number;
   readonly median: number;
 }

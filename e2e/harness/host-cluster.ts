@@ -10,7 +10,7 @@ import type { NodeMirror } from './mirror.ts';
 import { Network } from './namespaces.ts';
 import { waitFor } from './wait.ts';
 
-/** What the administrator has told containerd before anybody thinks of a mirror. */
+/** A `hosts.toml` that the administrator wrote before there was a mirror. */
 const BEFORE = `# our own
 server = "http://registry.example.test"
 `;
@@ -45,7 +45,7 @@ export class HostCluster implements AsyncDisposable {
     await Promise.all(this.hosts.map(({ node }) => node.removeImage()));
   }
 
-  /** Puts the logs of daemons and agents into the folder; what the agents said last. */
+  /** Copies the logs of daemons and agents into the folder. Returns the last lines of the agents. */
   async saveLogs(folder: string): Promise<string> {
     await mkdir(folder, { recursive: true });
     const tails: string[] = [];
@@ -74,7 +74,7 @@ export function mirrorOf({ node }: HostSystem): NodeMirror {
   };
 }
 
-/** Resolves once the agent of the host says that it is ready. */
+/** Resolves once the agent of the host is ready. */
 export async function untilReady({ node }: HostSystem, agent: Child): Promise<void> {
   await waitFor(`the agent on ${node.host.name} is ready`, async () => {
     if (!agent.isRunning) throw new Error('it has ended');

@@ -7,7 +7,7 @@ import type { ContainerdNode } from './containerd-node.ts';
 import { only, serviceCommand, splitWords, type Unit } from './systemd-unit.ts';
 import { waitFor } from './wait.ts';
 
-/** Where a distribution has what the node's containerd keeps in the test's folder. */
+/** Where a distribution has the files that the node's containerd keeps in the folder of the test. */
 export interface Layout {
   /** Folder of the socket `containerd.sock`. */
   readonly run: string;
@@ -62,7 +62,7 @@ bind "$2/etc" "$5"
 touch ../mounted
 exec sleep infinity`;
 
-/** A host that a person would log in to: commands see its own root, network and containerd, at their usual places. */
+/** A host as a person who logs in sees it: commands have its root, network and containerd at the usual paths. */
 export class HostSystem {
   readonly node: ContainerdNode;
   readonly #holder: Child;
@@ -112,7 +112,7 @@ export class HostSystem {
   async snapshot(): Promise<string> {
     const script = `find /etc /usr/local /var -printf '%p %y %m %U:%G %l\\n' | sort
       find /etc /usr/local /var -type f -exec sha256sum {} + | sort -k 2`;
-    // The content store is containerd's own, and moves by itself.
+    // containerd changes the content store, so it is left out of the comparison.
     const ours = (line: string): boolean => !/ ?\/var\/\S*\/containerd\/(?!certs\.d)/.test(line);
     return (await this.execute('sh', '-c', script)).split('\n').filter(ours).join('\n');
   }
@@ -130,8 +130,8 @@ export class HostSystem {
   }
 
   /**
-   * Starts the service as its unit stands, with what can be had of its sandbox without systemd: a root that it cannot
-   * write but for `ReadWritePaths` and `StateDirectory`, no capability, and no new privileges.
+   * Starts the service as its unit describes it, with the parts of the sandbox that need no systemd: a read-only root
+   * except for `ReadWritePaths` and `StateDirectory`, no capabilities, and no new privileges.
    */
   startService(log: string, unit: Unit): Child {
     const { command, env } = serviceCommand(unit, (path) => this.read(path));

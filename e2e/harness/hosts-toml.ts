@@ -7,10 +7,10 @@ const AGENT_ORIGIN = 'http://127.0.0.1:5000';
 /**
  * Writes a `hosts.toml` as Peerglass does: the node's agent first.
  *
- * @param registry folder below certs.d: `_default` for all without one of their own, or `HOST:PORT`
- * @param server where containerd goes on to; default: the registry that the image's name tells
- * @param mirrors asked before that; default: the agent
- * @param ca file with the authority of their certificates, where they speak TLS
+ * @param registry folder below certs.d: `HOST:PORT`, or `_default` for all registries without a folder
+ * @param server where containerd goes after the mirrors; default: the registry in the name of the image
+ * @param mirrors where containerd goes first; default: the agent
+ * @param ca file with the authority of mirrors with TLS
  */
 export async function writeHostsToml(
   certsDir: string,

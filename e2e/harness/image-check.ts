@@ -9,7 +9,7 @@ import { hostPlatform } from '../images/image.ts';
 import type { LayerFile } from '../images/layer.ts';
 import type { ContainerdNode } from './containerd-node.ts';
 
-/** Files above this size are looked at for their length only: their layer's digest has been checked. */
+/** Of files above this size only the length is compared, because the digest of their layer has been checked. */
 const HASHED_FILE_LIMIT = 16 << 20;
 
 /**

@@ -6,7 +6,7 @@ import { NameServer } from './name-server.ts';
 import { Network } from './namespaces.ts';
 
 const SERVICE = 'peerglass.kube-system.svc.cluster.local';
-/** Layers of each node's own image: with its config, its manifest and its tag it has three keys more. */
+/** Layers of the image of each node. Config, manifest and tag are three keys more. */
 const LAYERS = 7;
 
 /** Options of {@link LightCluster.create}. */

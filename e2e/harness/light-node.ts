@@ -8,7 +8,7 @@ import { allPaths } from './mirror.ts';
 import type { NameServer } from './name-server.ts';
 import type { Host } from './namespaces.ts';
 
-/** What {@link LightNode} is made of. */
+/** Options of {@link LightNode}. */
 export interface LightNodeInit {
   readonly host: Host;
   readonly nameServer: NameServer;
@@ -16,14 +16,14 @@ export interface LightNodeInit {
   readonly service: string;
 }
 
-/** What the mirror said to a HEAD. */
+/** The answer of the mirror to a HEAD. */
 export interface Answer {
-  /** 0 when nobody answered. */
+  /** 0 without an answer. */
   readonly status: number;
   readonly ms: number;
 }
 
-/** The directory as `/debug/status` tells it. */
+/** The state of content routing in `/debug/status`. */
 export interface DirectoryStatus {
   readonly peers: number;
   readonly advertisedKeys: number;
@@ -65,7 +65,7 @@ export class LightNode implements AsyncDisposable {
     return this.#child?.isRunning === true;
   }
 
-  /** Puts an image of its own into the layout: so many small layers and three keys more. */
+  /** Puts an image into the layout, whose keys are those of its small layers and three more. */
   async addImage(repository: string, layers: number): Promise<readonly string[]> {
     const image = await buildImage(this.#layout, {
       name: `${REGISTRY}/${repository}/${this.name}:1.0`,
@@ -95,7 +95,7 @@ export class LightNode implements AsyncDisposable {
     this.#child?.signal(signal);
   }
 
-  /** Ends the agent as a power cut would, except that the kernel says goodbye. */
+  /** Ends the agent as a power cut would, except that the kernel closes its connections. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');
     await this.#child?.exited;

@@ -1,4 +1,6 @@
-/** The sum of a metric's samples, in Prometheus' text format, whose labels include all of these; 0 when there is none. */
+/**
+ * The sum of a metric's samples, in Prometheus' text format, whose labels include all of these; 0 when there is none.
+ */
 export function sumOfSamples(
   text: string,
   name: string,

@@ -4,7 +4,7 @@ import type { BuiltImage } from '../images/image.ts';
 import type { AgentProcess } from './agent-process.ts';
 import { waitFor, type WaitOptions } from './wait.ts';
 
-/** Longest that the mirror may think about an answer: far above its resolve time-out, far below a hang. */
+/** Time for an answer of the mirror, in milliseconds: far above its resolve timeout, far below a hang. */
 const ANSWER_LIMIT_MS = 5000;
 
 /** The parts of a reference such as `registry.example.test/team/app:1.0`. */
@@ -34,7 +34,7 @@ export function blobPathOf(image: BuiltImage, digest: string): string {
   return `/v2/${repository}/blobs/${digest}?ns=${encodeURIComponent(registry)}`;
 }
 
-/** Paths of all that a pull asks for: the tag, every manifest, config and layer. */
+/** The paths of all requests of a pull: the tag, and every manifest, config and layer. */
 export function allPaths(image: BuiltImage): string[] {
   const manifests = new Set(image.manifests.map(({ descriptor }) => descriptor.digest));
   manifests.add(image.target.digest);
@@ -55,7 +55,7 @@ export async function headStatus(agent: NodeMirror, path: string): Promise<numbe
   return response.status;
 }
 
-/** Asks until the mirror has everything that a pull asks for. */
+/** Repeats requests until the mirror has all content of a pull. */
 export async function waitUntilVisible(
   agent: NodeMirror,
   image: BuiltImage,

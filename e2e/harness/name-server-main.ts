@@ -1,6 +1,6 @@
 /**
  * Program of a {@link NameServer}: `node name-server-main.ts ZONE ADDRESS`. Answers DNS queries over UDP at
- * port 53 of the address, from the JSON file ZONE, which is read anew for each.
+ * port 53 of the address, from the JSON file ZONE, which it reads for each query.
  */
 import { createSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';

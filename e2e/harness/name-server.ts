@@ -8,7 +8,7 @@ import type { Host } from './namespaces.ts';
 
 const PROGRAM = fileURLToPath(new URL('name-server-main.ts', import.meta.url));
 
-/** A name server on a machine of its own, for the machines whose processes are started through {@link within}. */
+/** A name server on its own machine, for the processes that are started through {@link within}. */
 export class NameServer implements AsyncDisposable {
   readonly host: Host;
   readonly #child: Child;

@@ -11,8 +11,8 @@ import { runDirectory, runName } from './run.ts';
 const SUBNET = '10.214.0';
 
 /**
- * A network of its own for the nodes of a test: a bridge inside a namespace, and per node a namespace with
- * one address on it. Nothing leads out, neither routes nor names, so every upstream is out of reach, and
+ * A private network for the nodes of a test: a bridge inside a namespace, and for each node a namespace with
+ * one address on it. It has no routes or names that lead out, so every upstream is unreachable, and
  * the same addresses serve any number of runs side by side.
  */
 export class Network implements AsyncDisposable {
@@ -55,8 +55,8 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * Cuts these machines off from the others, though not from each other. Nobody is told: what one side sends
-   * to the other is lost, as between two switches whose cable is pulled. {@link rejoin} mends it.
+   * Separates these machines from the others, but not from each other. Packets between the two sides are lost without
+   * an error, as between two switches without their cable. {@link rejoin} connects them again.
    */
   async separate(hosts: readonly Host[]): Promise<void> {
     if (!this.#divided) {
@@ -140,12 +140,12 @@ export class Host implements AsyncDisposable {
     return (await this.relay()).fetch(url, init);
   }
 
-  /** Limits what reaches this machine to so many Mbit/s, or lifts the limit when `undefined`. */
+  /** Limits the traffic to this machine, in Mbit/s; `undefined` lifts the limit. */
   limitDownload(mbit: number | undefined): Promise<void> {
     return limitSending(this.#bridge, this.#link, mbit);
   }
 
-  /** Limits what this machine sends to so many Mbit/s, or lifts the limit when `undefined`. */
+  /** Limits the traffic from this machine, in Mbit/s; `undefined` lifts the limit. */
   limitUpload(mbit: number | undefined): Promise<void> {
     return limitSending(this.namespace, 'eth0', mbit);
   }

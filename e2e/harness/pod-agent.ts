@@ -13,7 +13,7 @@ export interface PodAgentInit {
   readonly node: ContainerdNode;
   /** Its image, which must be on the node. */
   readonly image: string;
-  /** Addresses of the nodes whose agents it is told of. */
+  /** Addresses of the nodes whose agents are its bootstrap peers. */
   readonly peers: readonly string[];
 }
 

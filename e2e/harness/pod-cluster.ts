@@ -74,7 +74,7 @@ export class PodCluster implements AsyncDisposable {
     return this.#run(suite);
   }
 
-  /** Removes all images but those that the pods are made of. */
+  /** Removes all images except those of the pods. */
   async clear(): Promise<void> {
     for (const node of this.#nodes.values()) {
       const images = await node.images();
@@ -86,7 +86,7 @@ export class PodCluster implements AsyncDisposable {
     }
   }
 
-  /** Puts the logs of daemons and agents into the folder; what the agents said last. */
+  /** Copies the logs of daemons and agents into the folder. Returns the last lines of the agents. */
   async saveLogs(folder: string): Promise<string> {
     const tails: string[] = [];
     await mkdir(folder, { recursive: true });

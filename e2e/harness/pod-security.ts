@@ -5,7 +5,7 @@ import {
   SecurityProfile_ProfileType as ProfileType,
 } from '../../proto/generated/cri/runtime/v1/api.ts';
 
-/** The fields of Kubernetes' `securityContext` that there are uses for. */
+/** The fields of Kubernetes' `securityContext` that the harness implements. */
 export interface SecuritySpec {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
@@ -38,7 +38,7 @@ const MASKED_PATHS = [
 ];
 const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
-/** The sandbox's own security, which says what the containers in it share. */
+/** The security of the sandbox, which decides what its containers share. */
 export function sandboxSecurity(network: NamespaceMode): LinuxSandboxSecurityContext {
   return LinuxSandboxSecurityContext.create({
     namespaceOptions: namespaces(network),

@@ -17,7 +17,7 @@ import { CriClient } from './cri.ts';
 import { containerSecurity, sandboxSecurity, type SecuritySpec } from './pod-security.ts';
 import { runName } from './run.ts';
 
-/** A folder or file of the node in a container, as `hostPath` and `volumeMounts` together say it. */
+/** A folder or file of the node in a container, from `hostPath` and `volumeMounts` together. */
 export type MountSpec = Pick<Mount, 'hostPath' | 'containerPath'> &
   Partial<Pick<Mount, 'readonly' | 'propagation'>>;
 
@@ -69,7 +69,7 @@ export class PodContainer {
     this.#logFile = init.logFile;
   }
 
-  /** What the runtime says of it. */
+  /** Its status from the runtime. */
   async status(): Promise<ContainerStatus> {
     const { status } = await this.#cri.containerStatus(this.id);
     if (status === undefined) throw new Error(`no status of ${this.spec.name}`);
@@ -86,7 +86,7 @@ export class PodContainer {
     return (JSON.parse(info['info'] ?? '{}') as { pid?: number }).pid ?? 0;
   }
 
-  /** Runs a command in it to its end; rejects with what it said when it fails. */
+  /** Runs a command in it to its end. Rejects with its output when it fails. */
   exec(...command: string[]): Promise<string> {
     return this.execWithin(undefined, command);
   }
@@ -104,14 +104,14 @@ export class PodContainer {
     return this.status();
   }
 
-  /** What it said, without what the runtime writes before each line. */
+  /** Its log, without the prefix that the runtime puts before each line. */
   async logs(): Promise<string> {
     const text = await readFile(this.#logFile, 'utf8').catch(() => '');
     return text.replaceAll(/^\S+ (?:stdout|stderr) [FP] /gm, '');
   }
 }
 
-/** A pod on a node, made of the CRI calls that a kubelet would make. */
+/** A pod on a node, made by the same CRI calls that a kubelet makes. */
 export class Pod implements AsyncDisposable {
   readonly node: ContainerdNode;
   readonly #cri: CriClient;

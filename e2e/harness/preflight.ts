@@ -7,15 +7,16 @@ import { execute } from './child.ts';
 import { installPackages, missingPackages } from './debian.ts';
 import { allContainerdReleases, type ContainerdRelease } from './containerd-versions.ts';
 
-/** What the machine can do for the e2e tests. */
+/** Whether the machine can run the e2e tests. */
 export type Preflight =
   | { readonly ok: true; readonly releases: readonly ContainerdRelease[] }
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Finds out whether real containerd nodes can run here, and makes ready what they need: Debian packages and
- * the containerd versions. A machine that cannot is told apart from one that should but fails: the latter
- * throws.
+ * Decides whether real containerd nodes can run here, and installs what they need: Debian packages and the containerd
+ * versions.
+ *
+ * @throws Error on a machine that could run them, when the installation fails
  */
 export async function preflight(): Promise<Preflight> {
   if (process.platform !== 'linux') return { ok: false, reason: 'this is not Linux' };

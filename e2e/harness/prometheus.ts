@@ -5,7 +5,7 @@ import { installPrometheus, TOOLS } from '../../scripts/chart/tools.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';
 
-/** A rule as Prometheus tells of it. */
+/** A rule and its state, from Prometheus' API. */
 export interface RuleState {
   readonly name: string;
   readonly state: 'inactive' | 'pending' | 'firing';
@@ -13,17 +13,17 @@ export interface RuleState {
   readonly lastError?: string;
 }
 
-/** What a {@link Prometheus} is made of. */
+/** Options of {@link Prometheus}. */
 export interface PrometheusInit {
   readonly host: Host;
   /** As in its configuration. */
   readonly scrapeConfigs: readonly unknown[];
-  /** Of so many it waits for an answer. */
+  /** The number of targets that must answer before it counts as started. */
   readonly targets: number;
   readonly rules: readonly unknown[];
 }
 
-/** Has these asked, `HOST:PORT` each, every second. */
+/** A configuration that scrapes these targets, each `HOST:PORT`, every second. */
 export function staticTargets(targets: readonly string[]): unknown[] {
   return [{ job_name: 'peerglass', static_configs: [{ targets }] }];
 }
@@ -73,7 +73,7 @@ export class Prometheus {
   /**
    * The values that an expression has now, one a series.
    *
-   * @throws Error with what Prometheus says of the expression
+   * @throws Error with Prometheus' message when the expression is wrong
    */
   async query(expr: string): Promise<readonly number[]> {
     const data = await this.#get(`query?query=${encodeURIComponent(expr)}`);

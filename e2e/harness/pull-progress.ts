@@ -2,11 +2,12 @@ import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';
 
 /**
- * Waits until hosts have sent so many bytes together from now on, because of a pull that has just begun, and
- * tells how many each one has. What is in the puller's ingest is no measure: containerd 2.1 fetches pieces at
- * once and writes them in their order, so that a file of 5 MiB may become one of 24 when a late piece is there.
+ * Waits until hosts have sent this number of bytes together, because of a pull that has just begun. The ingest of the
+ * puller is no measure: containerd 2.1 fetches chunks in parallel and writes them in order, so that a file of 5 MiB may
+ * grow to 24 MiB when a late chunk arrives.
  *
- * @throws {Error} at once when the pull ends before that: with its reason when it fails
+ * @returns the bytes that each host has sent
+ * @throws Error at once when the pull ends before that, with its reason when it failed
  */
 export async function untilSent(
   pull: Promise<unknown>,

@@ -7,7 +7,7 @@ import { ZONE_HEADER } from '../../agent/transfer/client/peer-report.ts';
 import { responseHead } from '../../agent/testing/rogue-peer.ts';
 import type { RogueBehaviour, RogueContent, RogueEnd } from './rogue-behaviour.ts';
 
-/** What was asked, as far as it matters. */
+/** The parts of a request that decide the answer. */
 interface Asked {
   readonly method: string;
   /** The `Range` header, empty if there was none. */
@@ -17,7 +17,7 @@ interface Asked {
 }
 
 const PIECE_BYTES = 64 * 1024;
-/** A slow body is sent in so many pieces a second. */
+/** Chunks a second of a slow body. */
 const PIECES_PER_SECOND = 10;
 /** Between two fields of a head without end, in milliseconds. */
 const FIELD_PAUSE_MS = 5;
@@ -73,23 +73,23 @@ async function answerWithBody(
   );
   if (method === 'HEAD') return;
   const until = behaviour.kind === 'break' ? Math.min(end + 1, start + behaviour.after) : end + 1;
-  for await (const { piece, position } of pieces(file, start, until, behaviour)) {
+  for await (const { chunk, position } of chunks(file, start, until, behaviour)) {
     if (behaviour.kind === 'wrong-bytes') {
-      alter(piece, behaviour.offset - position, behaviour.count);
+      alter(chunk, behaviour.offset - position, behaviour.count);
     }
-    if (!socket.write(piece)) await drained(socket);
+    if (!socket.write(chunk)) await drained(socket);
     if (socket.destroyed) return;
   }
   if (behaviour.kind === 'break') breakOff(socket, behaviour.how);
 }
 
 /** The bytes of the interval, zeros behind the end of the file, at the speed that the behaviour allows. */
-async function* pieces(
+async function* chunks(
   file: string,
   start: number,
   until: number,
   behaviour: RogueBehaviour,
-): AsyncGenerator<{ piece: Buffer; position: number }> {
+): AsyncGenerator<{ chunk: Buffer; position: number }> {
   if (until <= start) return;
   const perSecond = behaviour.kind === 'slow' ? behaviour.bytesPerSecond : Infinity;
   const highWaterMark = Math.min(
@@ -98,18 +98,18 @@ async function* pieces(
   );
   let position = start;
   const stream = createReadStream(file, { start, end: until - 1, highWaterMark });
-  for await (const piece of stream as AsyncIterable<Buffer>) {
-    yield { piece, position };
-    position += piece.length;
-    if (perSecond < Infinity) await sleep((piece.length / perSecond) * 1000);
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    yield { chunk, position };
+    position += chunk.length;
+    if (perSecond < Infinity) await sleep((chunk.length / perSecond) * 1000);
   }
-  if (position < until) yield { piece: Buffer.alloc(until - position), position };
+  if (position < until) yield { chunk: Buffer.alloc(until - position), position };
 }
 
-/** Inverts the bytes of the interval as far as they are in the piece; its start is relative to that. */
-function alter(piece: Buffer, start: number, count: number): void {
-  for (let at = Math.max(0, start); at < Math.min(piece.length, start + count); at++) {
-    piece.writeUInt8(piece.readUInt8(at) ^ 0xff, at);
+/** Inverts the bytes of the interval that lie in the chunk. The start is relative to the chunk. */
+function alter(chunk: Buffer, start: number, count: number): void {
+  for (let at = Math.max(0, start); at < Math.min(chunk.length, start + count); at++) {
+    chunk.writeUInt8(chunk.readUInt8(at) ^ 0xff, at);
   }
 }
 

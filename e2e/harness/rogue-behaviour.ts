@@ -1,20 +1,20 @@
-/** What a rogue node does with a request for content that it is told to misbehave about. */
+/** How a rogue node answers a request for the content of its orders. */
 export type RogueBehaviour =
-  /** Serves it as it should. */
+  /** Serves correctly. */
   | { readonly kind: 'honest' }
-  /** Sends other bytes than it should, so many from this offset of the blob on; the length is right. */
+  /** Sends `count` wrong bytes from this offset of the blob on. The length is right. */
   | { readonly kind: 'wrong-bytes'; readonly offset: number; readonly count: number }
-  /** States so many bytes more than there are (or less, when negative), and sends as many as it states. */
+  /** States a length that differs by this number of bytes, and sends as many bytes as it states. */
   | { readonly kind: 'wrong-length'; readonly by: number }
-  /** Breaks off after so many bytes of the body. */
+  /** Breaks off after this number of bytes of the body. */
   | { readonly kind: 'break'; readonly after: number; readonly how: RogueEnd }
-  /** Sends at most so many bytes a second. */
+  /** Sends this number of bytes a second at most. */
   | { readonly kind: 'slow'; readonly bytesPerSecond: number }
   /** Takes the request and never answers. */
   | { readonly kind: 'silent' }
   /** Sends header fields without end. */
   | { readonly kind: 'endless-head' }
-  /** Answers 200 with the whole content, whatever range is asked for. */
+  /** Answers 200 with the whole content, whatever the range of the request. */
   | { readonly kind: 'ignore-range' }
   /** Answers with this status, these header fields and no body. */
   | {
@@ -26,20 +26,20 @@ export type RogueBehaviour =
 /** How a body is broken off: by FIN, by RST, or by silence on a connection that stays open. */
 export type RogueEnd = 'end' | 'reset' | 'stall';
 
-/** Tells a rogue node how to misbehave, and about what. */
+/** How a rogue node has to misbehave, and for which content. */
 export interface RogueOrders {
   readonly behaviour: RogueBehaviour;
-  /** Digests that it is about, everything by default. What is not meant is served honestly. */
+  /** The digests that the behaviour applies to. Default: all. Other content is served correctly. */
   readonly digests?: readonly string[];
-  /** Whether a HEAD is answered so too, and not only a GET. Default: no. */
+  /** Whether the behaviour applies to HEAD as well as to GET. Default: no. */
   readonly head?: boolean;
-  /** The zone that its honest answers claim, by the IPv4 address of who asks; none by default. */
+  /** The zone in its honest answers, by the IPv4 address of the client. Default: none. */
   readonly zones?: Readonly<Record<string, string>>;
 }
 
 /** A request for content that a rogue node got. */
 export interface RogueRequest {
-  /** IPv4 address of who asked. */
+  /** IPv4 address of the client. */
   readonly from: string;
   readonly method: string;
   readonly path: string;
@@ -49,18 +49,18 @@ export interface RogueRequest {
   readonly behaviour: RogueBehaviour['kind'];
 }
 
-/** A file that a rogue node announces, and what it says of it. */
+/** A file that a rogue node advertises, and its descriptor. */
 export interface RogueContent {
   readonly digest: string;
   readonly mediaType: string;
   /** Its true length in bytes. */
   readonly size: number;
   readonly file: string;
-  /** Keys of the directory that it is found by: the digest, and the tag's full name where there is one. */
+  /** Keys under which it is advertised: the digest, and the full name of the tag where there is one. */
   readonly keys: readonly string[];
 }
 
-/** How a rogue node stands in the directory. */
+/** The state of a rogue node in the DHT. */
 export interface RogueStatus {
   readonly peerId: string;
   readonly peers: number;

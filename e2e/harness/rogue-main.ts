@@ -1,6 +1,6 @@
 /**
- * Program of a `RogueNode`: `node rogue-main.ts REGISTRY-PORT ROUTER-PORT CONTROL-PORT PEER...`. A node of the
- * directory that announces the content which it is given, and whose registry port misbehaves as it is ordered.
+ * Program of a `RogueNode`: `node rogue-main.ts REGISTRY-PORT ROUTER-PORT CONTROL-PORT PEER...`. A node of the DHT that
+ * advertises the content of its orders, and whose registry port misbehaves as they say.
  */
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type Socket } from 'node:net';

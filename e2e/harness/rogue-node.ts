@@ -11,7 +11,7 @@ import { waitFor } from './wait.ts';
 const PROGRAM = fileURLToPath(new URL('rogue-main.ts', import.meta.url));
 const CONTROL_PORT = 4999;
 
-/** What a {@link RogueNode} is made of. */
+/** Options of {@link RogueNode}. */
 export interface RogueNodeInit {
   readonly host: Host;
   /** Addresses of nodes whose agents it joins. */
@@ -19,12 +19,12 @@ export interface RogueNodeInit {
 }
 
 /**
- * A machine that is a node of the directory as any other, and whose mirror misbehaves as it is ordered: it
- * announces images by all their keys, and so agents come to ask it.
+ * A machine with a normal node of the DHT, and with a mirror that misbehaves on command. It advertises all keys of its
+ * images, so that agents send it requests.
  */
 export class RogueNode implements AsyncDisposable {
   readonly host: Host;
-  /** Who it is to the other nodes. */
+  /** Its peer ID. */
   readonly peerId: string;
   readonly #child: Child;
 

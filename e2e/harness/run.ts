@@ -18,10 +18,10 @@ import {
 } from './control-groups.ts';
 
 /**
- * A run is one process that uses the harness. Everything it makes outside itself carries its name:
- * one folder (short, because Unix socket paths end at 108 bytes), network namespaces, control groups of pods,
- * and a list of the processes it started. So whatever is left can be found and removed: when the process ends, on a signal,
- * or, when it was killed outright, by the next run.
+ * A run is one process that uses the harness. Everything it makes outside itself carries its name: one folder (short,
+ * because Unix socket paths end at 108 bytes), network namespaces, control groups of pods, and a list of the processes
+ * it started. So whatever is left can be found and removed: when the process ends, on a signal, or, when it was killed
+ * outright, by the next run.
  */
 const PREFIX = 'pge2e';
 const RUN_NAME = `${PREFIX}-${process.pid}`;
@@ -144,7 +144,7 @@ function statFields(pid: number): string[] | undefined {
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
-/** Start of the process in clock ticks since boot: with it a pid that was given out anew is told apart. */
+/** Start of the process in clock ticks since boot. It tells whether the system has reused a pid. */
 function startTime(pid: number): string | undefined {
   return statFields(pid)?.[19];
 }

@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url';
 /** Folder that receives the logs of failed scenarios. */
 export const FAILED_LOGS = fileURLToPath(new URL('../../.e2e-cache/failed/', import.meta.url));
 
-/** Nodes that several scenarios use one after the other. */
+/** Nodes that several scenarios use, one after the other. */
 interface SharedNodes {
-  /** Makes them fit for the next scenario, whatever the last one left. */
+  /** Prepares them for the next scenario, whatever the last one left. */
   clear(): Promise<void>;
-  /** Puts all logs into the folder; what the agents said last. */
+  /** Copies all logs into the folder. Returns the last lines of the agents. */
   saveLogs(folder: string): Promise<string>;
 }
 
@@ -21,10 +21,10 @@ export interface ScenarioOptions {
 }
 
 /**
- * A test on a cluster that the file shares between its tests: it begins with empty nodes, and when it
- * fails, or takes too long, what the agents said last is printed and all logs are kept below `.e2e-cache/`.
+ * A test on a cluster that all tests of the file share. It begins with empty nodes. When it fails or takes too long, it
+ * prints the last lines of the agents, and keeps all logs below `.e2e-cache/`.
  *
- * @param cluster called when the test runs, for the cluster is started in a hook
+ * @param cluster called when the test runs, because a hook starts the cluster
  */
 export function scenario<C extends SharedNodes>(
   name: string,
@@ -34,7 +34,7 @@ export function scenario<C extends SharedNodes>(
 ): void {
   void test(name, { timeout: timeoutMs + 30_000 }, async (t) => {
     const it = cluster();
-    // A limit of its own below node:test's: that one would leave no time to tell what happened.
+    // This limit is below that of node:test, which would leave no time to save the logs.
     const patience = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       patience.reject(new Error(`not done within ${timeoutMs} ms`));

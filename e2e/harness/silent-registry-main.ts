@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 
 /**
- * Stands where a registry is: ends each connection at once and prints a line for it. What asks for it over
- * TLS leaves nothing in the log of a registry that speaks plain HTTP.
+ * Takes the address of a registry, closes each connection at once and prints a line for it. A registry with plain HTTP
+ * would not log the connections of a client that tries TLS.
  */
 createServer((socket) => {
   process.stdout.write(`connection from ${String(socket.remoteAddress)}\n`);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { parseUnit, serviceCommand, splitWords } from './systemd-unit.ts';
 
-test('a unit is read as systemd reads it', () => {
+test('parseUnit reads a unit as systemd does', () => {
   const unit = parseUnit(`[Service]
 ; nothing
 Environment=A=1 "B=two words"
@@ -20,12 +20,12 @@ ExecStart=/bin/a --b \\
   );
 });
 
-test('an empty value forgets those before', () => {
+test('parseUnit drops the earlier values of a key at an empty one', () => {
   assert.deepEqual(parseUnit('[S]\nA=1\nA=\nA=2\n').get('S.A'), ['2']);
   assert.deepEqual(parseUnit('[S]\nA=\n').get('S.A'), ['']);
 });
 
-test('what is not understood is not taken as text', () => {
+test('parseUnit and serviceCommand refuse syntax that they do not know', () => {
   for (const value of ['%i', '$HOME', 'a\\x20b']) assert.throws(() => splitWords(value), value);
   assert.throws(() => parseUnit('[S]\nno assignment\n'));
   assert.throws(() => serviceCommand(parseUnit('[Service]\nExecStart=a\n'), () => undefined));

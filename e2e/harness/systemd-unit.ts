@@ -1,4 +1,4 @@
-/** A unit file of systemd: the values of each key, by `Section.Key`, in their order. */
+/** A unit file: the values of each `Section.Key`, in their order. */
 export type Unit = ReadonlyMap<string, readonly string[]>;
 
 /** What systemd starts for a service. */
@@ -50,7 +50,7 @@ export function only(unit: Unit, name: string): string {
 }
 
 /**
- * What systemd would start, as the unit stands.
+ * Gives what systemd would start for this unit.
  *
  * @param readFile gives the text of an environment file, or undefined when there is none
  */

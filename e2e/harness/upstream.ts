@@ -105,7 +105,7 @@ export class Upstream implements AsyncDisposable {
       .filter(({ from }) => from !== this.host.address);
   }
 
-  /** Ends the registry: from now on nobody can reach it. */
+  /** Ends the registry, so that it is unreachable from now on. */
   async stop(): Promise<void> {
     await this.#child.stop();
   }

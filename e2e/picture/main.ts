@@ -1,6 +1,6 @@
 /**
- * Draws docs/dashboard.svg: `node e2e/picture/main.ts`, as root, in three minutes. Three agents with their containerd pull from
- * each other, Debian's Prometheus asks them, and what it answers to each query of the dashboard is drawn.
+ * Draws docs/dashboard.svg: `node e2e/picture/main.ts`, as root, in three minutes. Three agents with their containerd
+ * pull from each other, Debian's Prometheus scrapes them, and its answers to the queries of the dashboard are drawn.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,10 @@ const svg = drawDashboard(await askAll(host, span), {
 writeFileSync(FILE, svg);
 process.stdout.write(`${FILE}: ${Math.round(svg.length / 1024)} KiB\n`);
 
-/** A new image on one node, pulled by the two others, who are asked for one that nobody has as well; some are removed again. */
+/**
+ * Brings a new image onto one node, pulls it on the two others, and requests an image without a holder from them. Some
+ * images are removed again.
+ */
 async function load(round: number): Promise<void> {
   const { nodes } = cluster;
   const holder = nodes[round % nodes.length];

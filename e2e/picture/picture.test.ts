@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const FILE = join(ROOT, 'docs/dashboard.svg');
 const MOST_BYTES = 300 * 1024;
 
-/** What the picture says in places of this class. */
+/** The texts of the picture of this class. */
 function texts(svg: string, name: string): string[] {
   return [...svg.matchAll(new RegExp(`class="${name}">([^<]*)<`, 'g'))].map(([, it = '']) => it);
 }
@@ -31,13 +31,13 @@ describe('the picture of the dashboard', () => {
     );
   });
 
-  it('has something in every panel', () => {
+  it('draws data in every panel', () => {
     const drawn = svg.split('<g transform').slice(1);
     assert.equal(drawn.length, Object.values(DASHBOARD_ROWS).flat().length);
     for (const panel of drawn) assert.match(panel, /class="number">-?[\d.]|class="line s\d" d="M/);
   });
 
-  it('is small, loads nothing and says what it is', () => {
+  it('is small, loads nothing and has a title', () => {
     assert.ok(statSync(FILE).size < MOST_BYTES);
     assert.doesNotMatch(svg, /href|url\(|<script|NaN|Infinity|undefined/);
     assert.match(svg, /Drawn from the answers of a real Prometheus/);
@@ -46,7 +46,7 @@ describe('the picture of the dashboard', () => {
     assert.match(readme, /drawn from the answers of a real Prometheus/);
   });
 
-  it('is not drawn with an empty panel', () => {
+  it('refuses to draw an empty panel', () => {
     const points = [[0, Number.NaN]] as const;
     const panel = {
       title: 'x',
@@ -79,7 +79,7 @@ describe('figures of the picture', () => {
     });
   }
 
-  it('has axes that begin at 0 and end at a round figure', () => {
+  it('has axes from 0 to a round figure', () => {
     const labels = (most: number): string[] => axisMarks('bytes', most).map((it) => it.label);
     assert.deepEqual(labels(0), ['0 B', '0.5 B', '1 B']);
     assert.deepEqual(labels(120 * 2 ** 20), ['0 MiB', '50 MiB', '100 MiB', '150 MiB']);
@@ -89,7 +89,7 @@ describe('figures of the picture', () => {
     );
   });
 
-  it('has lines with gaps, without what a straight line says anyway', () => {
+  it('has lines with gaps, and without points on a straight line', () => {
     const path = linePath([[0, 5], [1, 5], [2, 5], [3, 7], undefined, [5, 1.04], undefined]);
     assert.equal(path, 'M0 5L2 5L3 7M5 1h1');
   });

@@ -29,7 +29,7 @@ export function widthOf(words: string, fontSize: number): number {
   return words.length * fontSize * 0.56;
 }
 
-/** Lines through points; where one is missing they begin anew. Points on a level line are left out. */
+/** Lines through points, with a gap where one is missing. Points on a level line are left out. */
 export function linePath(points: readonly (readonly [x: number, y: number] | undefined)[]): string {
   let path = '';
   points.forEach((point, index) => {

@@ -77,7 +77,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   });
 
   scenario(
-    'installed with default values, every pod becomes ready, and nodes pull from each other through their host ports',
+    'makes every pod ready with default values, and nodes pull from each other through their host ports',
     () => cluster,
     async ({ plane, machines }) => {
       const [holder, ...others] = machines;
@@ -122,7 +122,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   );
 
   scenario(
-    'a rolling upgrade to another version of the image fails no pull',
+    'upgrades the image by and by without a failed pull',
     () => cluster,
     async ({ plane, machines }) => {
       await release.upgrade(MONITORED);
@@ -170,7 +170,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   );
 
   scenario(
-    '`helm test` and the doctor report health, and find the node that is broken',
+    'passes `helm test` and the doctor, which both find a broken node',
     () => cluster,
     async ({ plane, machines }) => {
       const daemonSet = plane.daemonSet('test-peerglass');
@@ -191,7 +191,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
       }
       const broken = machines[1];
       assert.ok(broken !== undefined);
-      // containerd takes a folder of the registry's own in the place of _default.
+      // containerd prefers a folder of the registry to _default.
       const folder = join(broken.containerd.certsDir, 'docker.io');
       await mkdir(folder);
       await writeFile(join(folder, 'hosts.toml'), "server = 'https://registry-1.docker.io'\n");
@@ -206,7 +206,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   );
 
   scenario(
-    'Prometheus finds the pods by the PodMonitor, loads the rules, and has data for every panel',
+    'gives Prometheus its targets, rules, and data for every panel',
     () => cluster,
     async ({ plane, machines }) => {
       const [monitor] = release.objects('PodMonitor');
@@ -250,7 +250,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   );
 
   scenario(
-    'uninstalled, the cleanup has run on every node, whose files are as before',
+    'restores the files of every node when it is uninstalled',
     () => cluster,
     async ({ plane, machines }) => {
       for (const machine of machines) {
@@ -268,7 +268,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
   );
 
   scenario(
-    "a values file of Spegel's, unchanged, gives a working cluster, and leaves it as it was",
+    "works with an unchanged values file of Spegel's, and restores the nodes afterwards",
     () => cluster,
     (it) => trySpegelValues(it, image),
   );

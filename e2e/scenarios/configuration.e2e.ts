@@ -31,7 +31,7 @@ capabilities = ["pull", "resolve", "push"]
 `;
 }
 
-suite('containerd is configured by the program alone', () => {
+suite('the program alone configures containerd', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -43,7 +43,7 @@ suite('containerd is configured by the program alone', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  /** An image that a node other than this one holds, and nobody else. */
+  /** An image that only one other node holds. */
   async function onAnother(name: Suite, image: string): Promise<ImageFixture> {
     const fixture = await makeImage({ name: image, layers: [{}, { bytes: 2_000_000 }] });
     const holder = cluster.nodes.find((node) => node.name !== name);
@@ -59,7 +59,7 @@ suite('containerd is configured by the program alone', () => {
 
   for (const release of SUITES) {
     scenario(
-      `from an empty node to a pull from a peer, and back: ${release}`,
+      `configuration makes an empty node pull from a peer, and cleanup restores it: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);
@@ -81,14 +81,14 @@ suite('containerd is configured by the program alone', () => {
     );
 
     scenario(
-      `what is configured stays in use behind the mirror, as k3s writes it too: ${release}`,
+      `an older configuration, also that of k3s, stays in use behind the mirror: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);
         const { containerd } = node;
         const folder = join(containerd.certsDir, upstream.registry);
         const origin = upstream.origin;
-        // A server that does not exist shows that the host is asked, and not what comes after all hosts.
+        // With a server that does not exist, only the host can serve.
         const byHand = `# our own\nserver = "http://${REGISTRY}" # gone\n\n# the copy\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n`;
         for (const [index, theirs] of [byHand, k3sHosts(origin)].entries()) {
           await rm(containerd.certsDir, { recursive: true, force: true });
@@ -118,7 +118,7 @@ suite('containerd is configured by the program alone', () => {
     );
 
     scenario(
-      `k3s rewrites certs.d under a running agent: ${release}`,
+      `a running agent configures containerd again after k3s rewrote certs.d: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);

@@ -9,10 +9,10 @@ import { allPaths, assertHead, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** A pull that nobody can serve must fail within this time: a limit against hangs. */
+/** A pull without a holder must fail within this time, in milliseconds: a limit against hangs. */
 const FAILURE_LIMIT_MS = 15_000;
 
-suite('a deleted image is no longer offered', () => {
+suite('a deleted image is no longer advertised', () => {
   let cluster: Cluster;
 
   before(async () => {
@@ -24,7 +24,7 @@ suite('a deleted image is no longer offered', () => {
 
   for (const holder of SUITES) {
     scenario(
-      `deleted from the containerd of ${holder}`,
+      `an image that the containerd of ${holder} deletes is answered with 404, and found again later`,
       () => cluster,
       async ({ nodes }, t) => {
         const { image, archive } = await makeImage({ name: `${REGISTRY}/gone/${holder}:1.0` });
@@ -48,7 +48,7 @@ suite('a deleted image is no longer offered', () => {
             t.diagnostic(`withdrawn from ${receiver.name} ${ms} ms after the end of the deletion`);
           }),
         );
-        // The holder itself knows at once, so nobody who asks it can get anything any more.
+        // The holder itself knows at once, so it serves the image to no client any more.
         for (const path of allPaths(image)) await assertHead(agent, path, 404);
         for (const receiver of receivers) {
           const start = performance.now();

@@ -73,7 +73,7 @@ suite('the doctor', () => {
   before(async () => {
     cluster = await Cluster.start(SUITES.map((name) => ({ suite: name })));
     for (const { host, containerd } of cluster.nodes) {
-      // The doctor is to be content with what `configuration` writes.
+      // The doctor must accept the files that `configuration` writes.
       await rm(containerd.certsDir, { recursive: true });
       await host.execute([
         ...([process.execPath, PROGRAM, 'configuration'] as const),
@@ -88,7 +88,7 @@ suite('the doctor', () => {
 
   for (const release of SUITES) {
     scenario(
-      `finds nothing on a healthy node, and what is wrong with the configuration: ${release}`,
+      `finds nothing on a healthy node, and each fault of its configuration: ${release}`,
       () => cluster,
       async () => {
         const node = cluster.node(release);
@@ -127,7 +127,7 @@ suite('the doctor', () => {
   }
 
   scenario(
-    'finds what is wrong with hosts.toml files and images',
+    'finds faults of hosts.toml files and images',
     () => cluster,
     async () => {
       const node = cluster.node('forky');
@@ -175,7 +175,7 @@ suite('the doctor', () => {
   );
 
   scenario(
-    'follows an image to who has it, and says why not',
+    'follows an image to its holders, and gives the reason when there is none',
     () => cluster,
     async () => {
       const [holder, asker] = [cluster.node('bookworm'), cluster.node('trixie')];
@@ -203,19 +203,19 @@ suite('the doctor', () => {
   );
 
   scenario(
-    'looks from where containerd stands, from outside too',
+    'probes the mirror from the network of containerd, also when it runs in another one',
     () => cluster,
     async () => {
       const node = cluster.node('trixie');
       const outside = await examine(node, [], 'outside');
       assert.equal(found(outside, 'mirror-port').outcome, 'ok');
-      // Nothing of the agent can be asked from there.
+      // The agent is unreachable from there.
       assert.equal(found(outside, 'agent').outcome, 'failure');
     },
   );
 
   scenario(
-    'finds peers that cannot be reached, and clocks that differ',
+    'finds unreachable peers, and clocks that differ',
     () => cluster,
     async (_cluster, t) => {
       const [node, other] = [cluster.node('forky'), cluster.node('trixie')];
@@ -245,7 +245,7 @@ suite('the doctor', () => {
   );
 
   scenario(
-    'finds an agent that is away, a port that k3s holds, and a node that is alone',
+    'finds a stopped agent, a port that k3s holds, and a lone node',
     () => cluster,
     async (_cluster, t) => {
       const node = cluster.node('bookworm');
@@ -284,7 +284,7 @@ suite('the doctor', () => {
   );
 });
 
-/** Has the HTTP servers of a process tell a time that is an hour ahead. */
+/** Makes the HTTP servers of a process send a date one hour ahead. */
 const DATE_SHIFT = `import { ServerResponse } from 'node:http';
 const { writeHead } = ServerResponse.prototype;
 ServerResponse.prototype.writeHead = function (...args) {

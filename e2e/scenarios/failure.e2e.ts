@@ -14,7 +14,7 @@ const LAYER_BYTES = 30_000_000;
 /** At this speed the layer takes five seconds. */
 const MBIT = 48;
 
-suite('what serves may fail', () => {
+suite('a holder fails', () => {
   let cluster: Cluster;
 
   before(async () => {
@@ -27,7 +27,7 @@ suite('what serves may fail', () => {
   for (const receiver of SUITES) {
     for (const puller of ['ctr', 'cri'] as const) {
       scenario(
-        `the serving agent is killed in the middle of a layer, ${receiver} pulls with ${puller}`,
+        `${receiver} completes its pull with ${puller} when the serving agent is killed in the middle of a layer`,
         () => cluster,
         async (_, t) => {
           await killTheServer(cluster, receiver, puller, (line) => {
@@ -40,7 +40,7 @@ suite('what serves may fail', () => {
 
   for (const holder of SUITES) {
     scenario(
-      `the containerd of ${holder} restarts and its image is served again`,
+      `${holder} serves its image again after its containerd restarted`,
       () => cluster,
       async ({ nodes }) => {
         const { image, archive } = await makeImage({ name: `${REGISTRY}/restart/${holder}:1.0` });
@@ -53,8 +53,8 @@ suite('what serves may fail', () => {
 
         const { pid } = agent;
         await containerd.kill();
-        // Down, it has nothing to say, and says so: no hang, and the agent lives on. That others ask
-        // meanwhile must not make them believe that it does not hold the image.
+        // Without containerd the agent keeps running and answers without a hang. Requests of other nodes at this time must
+        // not make them believe that it does not hold the image.
         assert.ok([200, 404, 503].includes(await headStatus(agent, manifestPath(image))));
         assert.ok([200, 404].includes(await headStatus(one.agent, manifestPath(image))));
         await waitFor(

@@ -20,7 +20,7 @@ const KIB = 1024;
 /** Before the end of a chunk, so that parallel chunk fetch meets it too. */
 const CUT = 300 * KIB;
 const SLOW = { kind: 'slow', bytesPerSecond: 512 * KIB } as const;
-/** Images that are pulled until all have asked the faulty peer: on a busy machine it may be late and passed over. */
+/** Images that are pulled until all pullers have asked the faulty peer: on a busy machine it may be too late. */
 const MAX_TRIES = 6;
 const CLIENTS = 200;
 /** The same through a peer, whose first byte must come in time for each. */
@@ -30,11 +30,11 @@ const EARLY_AT_ONCE = 20;
 /** At this speed an image takes some seconds. */
 const MBIT = 24;
 
-/** What goes wrong at the peer that is asked first. */
+/** A fault of the peer that pullers choose first. */
 interface Fault {
   readonly name: string;
   readonly order: (stage: FaultStage, layerBytes: number) => Omit<RogueOrders, 'digests'>;
-  /** What happens once all have asked it for a layer. */
+  /** What happens once all pullers have asked it for a layer. */
   readonly then?: (rogue: RogueNode) => Promise<void> | void;
   /** Whether it falls silent by that, so that others would avoid it for a while. */
   readonly silent?: true;
@@ -134,7 +134,7 @@ const FAULTS: readonly Fault[] = [
     silent: true,
   },
   {
-    // Apart from the layers: who is late with a manifest is not asked for these.
+    // Not for the layers: a peer that is late with a manifest is not asked for them.
     name: 'sends headers of manifests without end',
     order: () => ({ behaviour: { kind: 'endless-head' } }),
     at: 'manifests',
@@ -170,7 +170,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   }
 
   scenario(
-    'all peers are dead: 404 in time, and the upstream serves',
+    'the mirror answers 404 in time when all peers are dead, and the upstream serves',
     () => stage,
     async () => {
       const rogue = await stage.rogue();
@@ -195,7 +195,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    'the disk of the holder that is asked first gives EIO in the middle of a layer',
+    'the disk of the first holder fails with EIO in the middle of a layer',
     () => stage,
     async (_, t) => {
       if (!existsSync('/dev/loop-control')) {
@@ -215,7 +215,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    'the holder that is asked first deletes the image while it serves it',
+    'the first holder deletes the image while it serves it',
     () => stage,
     async (_, t) => {
       const rogue = await stage.rogue();
@@ -244,7 +244,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
   );
 
   scenario(
-    `${CLIENTS} clients want one blob at once, and ${EARLY_CLOSES} close their ranges early`,
+    `${CLIENTS} clients request one blob at once, and ${EARLY_CLOSES} close their ranges early`,
     () => stage,
     async () => {
       const fixture = await stage.makeImage();
@@ -296,7 +296,7 @@ suite('one fault, one good peer, and every containerd pulls at the first try', (
 /**
  * Pulls a new image that the good holder and the faulty peer have.
  *
- * @returns those of the nodes that never asked the faulty one
+ * @returns the nodes that sent the faulty peer no request
  */
 async function pullPast(
   stage: FaultStage,
@@ -328,11 +328,11 @@ async function pullPast(
   );
   if (fault.silent) await stage.dropRogue();
   await stage.assertUpstreamUntouched(earlier);
-  // What comes once all have asked has come to none when one has not.
+  // `then` runs only once all have asked, so that no node met the fault when one did not ask.
   return then !== undefined && left.length > 0 ? nodes : left;
 }
 
-/** Pulls a new image of which the first layer lies on a disk of the holder that breaks, and the rogue is honest. */
+/** Pulls a new image whose first layer lies on a failing disk of the holder. The rogue is honest. */
 async function pullFromFailingDisk(stage: FaultStage, folder: string): Promise<void> {
   const { image } = await stage.imageOfBoth('holder');
   const { host, containerd, agent } = stage.holder;

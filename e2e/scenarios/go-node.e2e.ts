@@ -17,7 +17,7 @@ import { waitFor } from '../harness/wait.ts';
  */
 const SPEGEL = process.env['PEERGLASS_E2E_SPEGEL'];
 
-/** Spegel tells of new content only where containerd does: from 2.1 on. */
+/** Spegel notices new content only by events of containerd, which has them from 2.1 on. */
 const SUITE = 'forky';
 
 /** A node that Spegel runs on beside the cluster's. */
@@ -52,13 +52,13 @@ function withSpegel(program: string): void {
 
     const nodes = (): Cluster => cluster;
 
-    scenario("its containerd pulls what only Peerglass's node holds", nodes, async (_, t) => {
+    scenario("Spegel's node pulls what only Peerglass's node holds", nodes, async (_, t) => {
       const fixture = await imageOnA('to-spegel');
       t.diagnostic(`pulled in ${await timed(() => pullWithSpegel(fixture))} ms`);
     });
 
     scenario(
-      "Peerglass's node pulls what only Spegel's holds",
+      "Peerglass's node pulls what only Spegel's node holds",
       nodes,
       async ({ nodes: all }, t) => {
         const fixture = await imageOnA('from-spegel');
@@ -75,7 +75,7 @@ function withSpegel(program: string): void {
     );
 
     // Spegel leaves its records where they are when an image goes.
-    scenario("Spegel's stale records do not stand in the way", nodes, async ({ nodes: all }) => {
+    scenario("stale records of Spegel's node fail no pull", nodes, async ({ nodes: all }) => {
       const fixture = await imageOnA('stale');
       const { image } = fixture;
       await pullWithSpegel(fixture);
@@ -90,13 +90,17 @@ function withSpegel(program: string): void {
     });
 
     // Ours leave the records where they are too, with Spegel: they expire. It must not mind.
-    scenario('what Peerglass has removed is a 404 for Spegel', nodes, async ({ nodes: all }) => {
-      const fixture = await imageOnA('gone');
-      const [a] = all as [ClusterNode];
-      await waitFor("Spegel's node finds it", async () => (await spegelStatus(fixture)) === 200);
-      await a.containerd.removeImage(fixture.image.name);
-      await waitFor('and no longer', async () => (await spegelStatus(fixture)) === 404);
-    });
+    scenario(
+      'Spegel gets 404 for content that Peerglass removed',
+      nodes,
+      async ({ nodes: all }) => {
+        const fixture = await imageOnA('gone');
+        const [a] = all as [ClusterNode];
+        await waitFor("Spegel's node finds it", async () => (await spegelStatus(fixture)) === 200);
+        await a.containerd.removeImage(fixture.image.name);
+        await waitFor('and no longer', async () => (await spegelStatus(fixture)) === 404);
+      },
+    );
 
     async function imageOnA(name: string): Promise<ImageFixture> {
       await spegel.containerd.removeImage();
@@ -125,7 +129,7 @@ function withSpegel(program: string): void {
   });
 }
 
-/** What the node's agent has itself: asked as a peer asks. */
+/** The local content of the node's agent, requested like a peer. */
 async function localStatus({ agent }: ClusterNode, { image }: ImageFixture): Promise<number> {
   const [path = ''] = allPaths(image);
   const headers = { 'X-Spegel-Mirrored': 'true' };

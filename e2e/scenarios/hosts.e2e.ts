@@ -21,10 +21,11 @@ const UNIT = '/etc/systemd/system/peerglass.service';
 const OPTIONS = '/etc/peerglass/peerglass.env';
 
 /**
- * The release archive on hosts without Kubernetes' help: unpacked, installed by its script, and started by the lines of the
- * unit or of the Nomad job as they stand. Neither systemd nor Nomad runs here: systemd cannot as anything but the first
- * process, and Nomad is not to be had as a package. So what is not shown is how they restart it, and of the unit's
- * sandbox the filter of system calls (compared by hand with what strace saw of this scenario) and the limits of memory.
+ * The release archive on hosts without Kubernetes' help: unpacked, installed by its script, and started by the lines of
+ * the unit or of the Nomad job as they stand. Neither systemd nor Nomad runs here: systemd cannot as anything but the
+ * first process, and Nomad is not to be had as a package. So what is not shown is how they restart it, and of the
+ * unit's sandbox the filter of system calls (compared by hand with what strace saw of this scenario) and the limits of
+ * memory.
  */
 suite('hosts without Kubernetes', () => {
   let cluster: HostCluster;
@@ -45,7 +46,7 @@ suite('hosts without Kubernetes', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  /** The installation as docs/HOSTS.md has it; every host is told of all, itself included. */
+  /** Installs as docs/HOSTS.md describes it. Every host gets the addresses of all hosts, its own included. */
   async function install(host: HostSystem, ...options: readonly string[]): Promise<string> {
     await execute(['mkdir', '-p', join(host.node.host.directory, 'system/root/tmp/archive')]);
     const target = join(host.node.host.directory, 'system/root/tmp/archive');
@@ -55,7 +56,7 @@ suite('hosts without Kubernetes', () => {
   }
 
   scenario(
-    'the service pulls from its peers, and leaves the host as it was',
+    'the service pulls from its peers, and its removal restores the host',
     () => cluster,
     async ({ hosts }) => {
       const [plain, k3s] = hosts;
@@ -104,7 +105,7 @@ suite('hosts without Kubernetes', () => {
   );
 
   scenario(
-    "Nomad's job runs the command that the script installs",
+    'the Nomad job runs the command that the script installs',
     () => cluster,
     async ({ hosts }) => {
       const text = await readFile(
@@ -139,7 +140,7 @@ suite('hosts without Kubernetes', () => {
 
   const analyze = spawnSync('systemd-analyze', ['--version']).status === 0;
   scenario(
-    'systemd finds nothing wrong with the unit, and little that it is exposed to',
+    'systemd-analyze accepts the unit, and rates its exposure as low',
     () => cluster,
     async ({ hosts: [host] }, t) => {
       if (!analyze) {
@@ -148,7 +149,7 @@ suite('hosts without Kubernetes', () => {
       }
       assert.ok(host !== undefined);
       await install(host);
-      // It succeeds with warnings: what it says must be empty.
+      // It succeeds with warnings too, so its output must be empty.
       const verify = `systemd-analyze verify ${UNIT} 2>&1 | grep -F peerglass || true`;
       assert.equal(await host.execute('sh', '-c', verify), '');
       const words = ['--offline=true', '--threshold=35', '--no-pager'];

@@ -29,7 +29,7 @@ suite('the image', () => {
     built = await build(ROOT, 'here');
   });
 
-  test('is the same when it is built again, in another folder with nothing kept', async () => {
+  test('has the same bytes when it is built again in another folder without a cache', async () => {
     const copy = join(runDirectory(), 'copy');
     await mkdir(copy);
     for (const name of SOURCES) await cp(join(ROOT, name), join(copy, name), { recursive: true });
@@ -47,7 +47,7 @@ suite('the image', () => {
     }
   });
 
-  test('says what it is', async () => {
+  test('has annotations with its version, date and licence', async () => {
     const { annotations } = await manifestOf(built);
     const metadata = await readMetadata(ROOT, process.env);
     assert.equal(annotations?.['org.opencontainers.image.version'], metadata.version);
@@ -55,7 +55,7 @@ suite('the image', () => {
     assert.equal(annotations['org.opencontainers.image.licenses'], 'MIT');
   });
 
-  test('has its bill of materials attached', async () => {
+  test('has its bill of materials as a referrer', async () => {
     const [, referrer] = await readIndex(built.layout);
     assert.equal(referrer?.artifactType, 'application/spdx+json');
     const manifest = await readManifest(built.layout, referrer.digest);

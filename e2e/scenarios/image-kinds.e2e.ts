@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<string, Omit<ImageSpec, 'name'>>> = {
   '60 layers': { layers: Array.from({ length: 60 }, () => ({ bytes: 20_000, files: 1 })) },
 };
 
-suite('images of every kind arrive whole', () => {
+suite('images of every kind', () => {
   let cluster: Cluster;
 
   before(async () => {
@@ -37,7 +37,7 @@ suite('images of every kind arrive whole', () => {
   for (const [kind, spec] of Object.entries(KINDS)) {
     for (const [index, holder] of SUITES.entries()) {
       scenario(
-        `${kind}, held by the containerd of ${holder}`,
+        `${kind}, from the containerd of ${holder}, arrives whole`,
         () => cluster,
         async ({ nodes }) => {
           const { image, archive } = await makeImage({
@@ -59,7 +59,7 @@ suite('images of every kind arrive whole', () => {
   }
 
   scenario(
-    'one layer of 1 GiB',
+    'one layer of 1 GiB arrives whole',
     () => cluster,
     async () => {
       const layers = [{ bytes: 1 << 30, files: 1, compression: 'none' }] as const;

@@ -29,7 +29,7 @@ suite('the image, as a pod on every node', () => {
   });
 
   scenario(
-    'runs with no capability, no new privileges and a seccomp filter, on a filesystem that cannot be written',
+    'runs without capabilities and new privileges, with a seccomp filter, on a read-only file system',
     () => cluster,
     async ({ agents }) => {
       for (const { node, container } of agents) {
@@ -49,7 +49,7 @@ suite('the image, as a pod on every node', () => {
   );
 
   scenario(
-    'has its command, its certificates and the kernel for moving bytes',
+    'has its command, its certificates, and moves bytes within the kernel',
     () => cluster,
     async ({ agents }) => {
       for (const { node, container } of agents) {
@@ -88,7 +88,7 @@ suite('the image, as a pod on every node', () => {
   }
 
   scenario(
-    'goes on when the containerd that runs it is restarted',
+    'keeps running when its containerd restarts',
     () => cluster,
     async ({ agents }) => {
       const [agent, other] = agents;
@@ -104,7 +104,7 @@ suite('the image, as a pod on every node', () => {
   );
 
   scenario(
-    'ends in order when it is told to, and is the same node when it comes back',
+    'ends in order on SIGTERM, and has the same identity after a restart',
     () => cluster,
     async () => {
       const [suite] = SUITES;

@@ -24,7 +24,7 @@ suite('an imported image is pulled by the other nodes', () => {
 
   for (const holder of SUITES) {
     scenario(
-      `imported into the containerd of ${holder}`,
+      `an image imported into the containerd of ${holder} is pulled by tag and digest`,
       () => cluster,
       async ({ nodes }) => {
         const layers = [{ bytes: 3_000_000 }, { bytes: 200_000, files: 20 }];
@@ -50,7 +50,7 @@ suite('an imported image is pulled by the other nodes', () => {
   }
 });
 
-/** The next pull must fetch everything anew. */
+/** Removes all content, so that the next pull fetches everything. */
 async function forget({ containerd }: ClusterNode): Promise<void> {
   await containerd.removeImage();
   const left = await containerd.contentDigests();

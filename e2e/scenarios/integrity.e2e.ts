@@ -18,7 +18,7 @@ import type { BuiltImage } from '../images/image.ts';
 const LAYERS = [{ bytes: 24_000_000, compression: 'none' }, { bytes: 200_000 }] as const;
 const MIRRORED = { headers: { 'x-spegel-mirrored': 'true' } };
 
-suite('a disk that lies harms no pull', () => {
+suite('altered files of a holder', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -36,7 +36,7 @@ suite('a disk that lies harms no pull', () => {
   for (const [index, bad] of SUITES.entries()) {
     for (const puller of ['ctr', 'cri'] as const) {
       scenario(
-        `files are altered on ${bad} behind its agent, another holds them, a third pulls with ${puller}`,
+        `a node pulls with ${puller} from another holder when the files on ${bad} are altered`,
         () => cluster,
         async ({ nodes }) => {
           const name = `${upstream.registry}/altered/${puller}-${bad}:1.0`;
@@ -61,7 +61,7 @@ suite('a disk that lies harms no pull', () => {
             'what containerd has committed is not read before it was altered',
           );
 
-          // Whoever asks the holder itself gets nothing; and then the directory does not name it any more.
+          // The holder itself answers 404. Then the DHT has no record of it any more.
           for (const digest of layersOf(image)) {
             await waitFor(
               `${bad} says 404`,
@@ -76,7 +76,7 @@ suite('a disk that lies harms no pull', () => {
     }
 
     scenario(
-      `the only holder is ${bad} and its file is cut short: found by nobody, mended as the log says`,
+      `no node finds the truncated file of ${bad}, the only holder, until an operator repairs it as its log says`,
       () => cluster,
       async ({ nodes }) => {
         const name = `${upstream.registry}/cut/${bad}:1.0`;
@@ -89,7 +89,7 @@ suite('a disk that lies harms no pull', () => {
         const [layer = ''] = layersOf(image);
         await truncate(fileOf(holder, layer), 1_000_000);
 
-        // The first who asks is told to go elsewhere, and the record is withdrawn.
+        // The first request finds the fault, and the holder withdraws its record.
         for (const { agent } of others) {
           await waitFor('nobody finds it', async () => {
             return (await headStatus(agent, blobPathOf(image, layer))) === 404;
@@ -103,7 +103,7 @@ suite('a disk that lies harms no pull', () => {
         await first.containerd.pullWithCri(image.name);
         await assertHoldsImage(first.containerd, image);
 
-        // What the log tells to do.
+        // The remedy that the log names.
         await holder.containerd.removeImage(image.name);
         await waitFor('it is gone', async () => {
           return (await holder.agent.metric('peerglass_blobs_corrupt')) === 0;
@@ -119,7 +119,7 @@ suite('a disk that lies harms no pull', () => {
     );
 
     scenario(
-      `what the agent on ${bad} has found out survives its restart`,
+      `the verification results of the agent on ${bad} survive its restart`,
       () => cluster,
       async () => {
         const { image, archive } = await makeImage({

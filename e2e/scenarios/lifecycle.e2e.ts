@@ -23,7 +23,7 @@ for (const release of SUITES) {
     });
 
     scenario(
-      'is ready, serves what its node holds, and counts it',
+      'is ready, serves the content of its node, and counts it',
       () => cluster,
       async () => {
         const { image, archive } = await makeImage({ name: `${REGISTRY}/alone/app:1.0` });
@@ -43,7 +43,7 @@ for (const release of SUITES) {
     );
 
     scenario(
-      'waits for a containerd that is not up yet, and says so',
+      'waits for a containerd that is not up yet, and logs that',
       () => cluster,
       async () => {
         const { agent, containerd } = cluster.node(release);
@@ -66,7 +66,7 @@ for (const release of SUITES) {
     );
 
     scenario(
-      'ends at SIGTERM with code 0',
+      'ends on SIGTERM with code 0',
       () => cluster,
       async () => {
         const { agent } = cluster.node(release);

@@ -12,7 +12,7 @@ import { scenario } from '../harness/scenario.ts';
 import type { Upstream } from '../harness/upstream.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** Enough for the liar to be asked for some. */
+/** Enough blobs for the rogue to get requests for some. */
 const SMALL_LAYERS = 20;
 const LARGE_BYTES = 24_000_000;
 const CHUNK_BYTES = 1 << 20;
@@ -45,7 +45,7 @@ suite('a peer that sends wrong bytes', () => {
 
   for (const { name } of RECEIVERS) {
     scenario(
-      `small blobs are right at the first try, ${name}`,
+      `${name} gets small blobs at the first try`,
       () => cluster,
       async () => {
         const layers = Array.from({ length: SMALL_LAYERS }, (_, index) => {
@@ -67,7 +67,7 @@ suite('a peer that sends wrong bytes', () => {
 
     for (const puller of ['cri', 'ctr'] as const) {
       scenario(
-        `a large blob is right at the second try, ${name} with ${puller}`,
+        `${name} gets a large blob with ${puller} at the second try`,
         () => cluster,
         async (_, t) => {
           const layers = [large(LARGE_BYTES)];
@@ -78,10 +78,10 @@ suite('a peer that sends wrong bytes', () => {
           await rogue.hold(fixture);
           await waitUntilVisible(receiver.agent, fixture.image);
 
-          // While nobody else has it the liar is the one that is asked.
+          // The rogue is the only holder at first, so it gets the requests.
           await assert.rejects(receiver.containerd.pull(puller, fixture.image.name));
           await bringHolder();
-          // The kubelet waits ten seconds after a failure: here until the liar was found.
+          // The kubelet waits ten seconds after a failure. The test waits until the rogue is blocked.
           await assertBanned(receiver, 'passed-on');
           await receiver.containerd.pull(puller, fixture.image.name);
           t.diagnostic(`${await lies()} requests to the liar`);
@@ -122,7 +122,7 @@ suite('a peer that sends wrong bytes', () => {
     await waitFor('the liar has been found', async () => {
       return (await agent.metric('peerglass_peer_offences_total', labels)) >= 1;
     });
-    // In chunks it came from several peers, of which the others are to be cleared.
+    // Chunks came from several peers, and the attribution has to clear the others.
     await waitFor('nobody else is under suspicion', async () => {
       return (await agent.metric('peerglass_banned_peers')) === 1;
     });

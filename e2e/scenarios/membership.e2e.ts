@@ -40,12 +40,12 @@ suite('membership', () => {
   });
 
   scenario(
-    'every address of the Service is dialled, and dead ones among them do no harm',
+    'agents dial every address of the Service, and find each other although some are dead',
     () => cluster,
     async ({ nodes, dead }, t) => {
       await converged(t, 'all nodes started at once', nodes);
       for (const { host, name } of nodes) {
-        // Whoever dials an address asks the network who has it, and notes that nobody answers.
+        // A host that dials an address has an entry for it in its neighbour table, even without an answer.
         const table = await host.execute(['ip', 'neighbour', 'show']);
         const asked = new Set(table.split('\n').map((line) => line.split(' ')[0]));
         for (const address of dead) assert.ok(asked.has(address), `${name} dials ${address}`);
@@ -57,7 +57,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'all agents are killed, and start again at once',
+    'all agents find each other again after all were killed and restarted at once',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -68,7 +68,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'half of the nodes are cut off from the others for a while',
+    'both halves find their own keys during a partition, and all keys after it',
     () => cluster,
     async ({ network, nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -95,7 +95,7 @@ suite('membership', () => {
       await near[0]?.addImage('added-near', 3);
       await far[0]?.addImage('added-far', 3);
       await Promise.all([near, far].map((half) => everyoneFindsEverything(half)));
-      // By then the nodes have lost their patience and look for the others at long intervals only.
+      // By then the nodes look for the others at long intervals only.
       await sleep(Math.max(0, cut + CUT_MS - performance.now()));
 
       await network.rejoin(farHosts);
@@ -105,7 +105,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'three of ten nodes are replaced by new ones',
+    'new nodes that replace three of ten find and are found',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -129,7 +129,7 @@ suite('membership', () => {
   );
 
   scenario(
-    'one node stops dead, and the cable of another is pulled',
+    'the others find all keys of theirs when one node freezes and another loses its network',
     () => cluster,
     async ({ nodes }, t) => {
       await untilPeers(nodes, NODES - 1);
@@ -151,7 +151,7 @@ suite('membership', () => {
       t.diagnostic(`both noticed as gone ${seconds.toFixed(1)} s after they fell silent`);
       await watch('noticed');
       const isAlone = async (): Promise<boolean> => (await unplugged.directory())?.peers === 0;
-      await waitFor('who is cut off is alone', isAlone, { timeoutMs: 60_000 });
+      await waitFor('the node without network is alone', isAlone, { timeoutMs: 60_000 });
       const alone = (performance.now() - started) / 1000;
       t.diagnostic(`who is cut off knows it after ${alone.toFixed(1)} s`);
 

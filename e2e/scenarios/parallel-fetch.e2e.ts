@@ -35,7 +35,7 @@ suite('containerd fetches chunks in parallel', () => {
   });
 
   scenario(
-    'hundreds of ranges closed early leak neither sockets nor files nor memory',
+    'hundreds of ranges that are closed early leak no sockets, files or memory',
     () => cluster,
     async ({ nodes }, t) => {
       const layers = [{ bytes: LAYER_BYTES, files: 1, compression: 'none' }] as const;

@@ -15,7 +15,7 @@ import { waitFor } from '../harness/wait.ts';
 /** Pulls of new images until every panel has had something to show. */
 const MOST_ROUNDS = 15;
 
-/** What the chart gives to Prometheus and Grafana, in a real Prometheus that asks real agents. */
+/** The rules and queries of the chart, in a real Prometheus that scrapes real agents. */
 suite('metrics, alerts and dashboard', () => {
   let cluster: Cluster;
   let prometheus: Prometheus;
@@ -59,7 +59,7 @@ suite('metrics, alerts and dashboard', () => {
   );
 
   scenario(
-    'the alerts are loaded, quiet, and begin to wait when containerd is away',
+    'the alerts load, stay inactive, and become pending when containerd is down',
     () => cluster,
     async ({ nodes: [node] }) => {
       const rules = await waitFor('all alerts have been looked at', async () => {

@@ -23,7 +23,7 @@ suite('a registries.yaml of k3s on plain containerd', () => {
   let cluster: Cluster;
   /** The endpoint of the file. */
   let endpoint: Upstream;
-  /** What image names begin with: a registry that only counts who asks it. */
+  /** The registry of the image names, which only counts its connections. */
   let registry: string;
   let silent: Child;
 
@@ -43,45 +43,60 @@ suite('a registries.yaml of k3s on plain containerd', () => {
   });
 
   for (const release of SUITES) {
-    scenario(`the mirror, then the endpoint, then the registry: ${release}`, use, async () => {
-      const node = cluster.node(release);
-      await configure(node);
-      const { image, name } = await onEndpoint(`${release}/app`);
-      const [asked, earlier] = [await askedMirror(node), await connections(node)];
+    scenario(
+      `containerd asks the mirror, then the endpoint, then the registry: ${release}`,
+      use,
+      async () => {
+        const node = cluster.node(release);
+        await configure(node);
+        const { image, name } = await onEndpoint(`${release}/app`);
+        const [asked, earlier] = [await askedMirror(node), await connections(node)];
 
-      await node.containerd.pullWithCri(name);
-      await assertHoldsImage(node.containerd, image, name);
-      assert.ok((await askedMirror(node)) > asked, 'the mirror is asked first');
-      const requests = await endpoint.requests();
-      assert.ok(requests.some(({ from }) => from === node.host.address));
-      assert.equal(await connections(node), earlier, 'what the endpoint has is asked nowhere else');
+        await node.containerd.pullWithCri(name);
+        await assertHoldsImage(node.containerd, image, name);
+        assert.ok((await askedMirror(node)) > asked, 'the mirror is asked first');
+        const requests = await endpoint.requests();
+        assert.ok(requests.some(({ from }) => from === node.host.address));
+        assert.equal(
+          await connections(node),
+          earlier,
+          'what the endpoint has is asked nowhere else',
+        );
 
-      const other = cluster.nodes.find((each) => each !== node);
-      assert.ok(other !== undefined);
-      await configure(other);
-      await waitFor('the other node finds it', async () => {
-        const path = `/v2/${release}/app/blobs/${image.blobs[0]?.digest ?? ''}?ns=${registry}`;
-        return (await other.agent.fetch(path, { method: 'HEAD' })).ok;
-      });
-      await other.containerd.pullWithCri(name);
-      await assertHoldsImage(other.containerd, image, name);
-      const blobs = (await endpoint.requests()).slice(requests.length);
-      assert.ok(!blobs.some(({ path }) => path.includes('/blobs/')), 'the other gets it from here');
+        const other = cluster.nodes.find((each) => each !== node);
+        assert.ok(other !== undefined);
+        await configure(other);
+        await waitFor('the other node finds it', async () => {
+          const path = `/v2/${release}/app/blobs/${image.blobs[0]?.digest ?? ''}?ns=${registry}`;
+          return (await other.agent.fetch(path, { method: 'HEAD' })).ok;
+        });
+        await other.containerd.pullWithCri(name);
+        await assertHoldsImage(other.containerd, image, name);
+        const blobs = (await endpoint.requests()).slice(requests.length);
+        assert.ok(
+          !blobs.some(({ path }) => path.includes('/blobs/')),
+          'the other gets it from here',
+        );
 
-      await assert.rejects(node.containerd.pullWithCri(`${registry}/${release}/none:1.0`));
-      assert.ok((await connections(node)) > earlier, 'the registry is asked last');
-    });
+        await assert.rejects(node.containerd.pullWithCri(`${registry}/${release}/none:1.0`));
+        assert.ok((await connections(node)) > earlier, 'the registry is asked last');
+      },
+    );
 
-    scenario(`the registry is not asked when it is not to be: ${release}`, use, async () => {
-      const node = cluster.node(release);
-      await configure(node, '--disable-default-registry-endpoint');
-      const earlier = await connections(node);
-      const { image, name } = await onEndpoint(`${release}/closed`);
-      await node.containerd.pullWithCri(name);
-      await assertHoldsImage(node.containerd, image, name);
-      await assert.rejects(node.containerd.pullWithCri(`${registry}/${release}/none:1.0`));
-      assert.equal(await connections(node), earlier);
-    });
+    scenario(
+      `containerd does not ask the registry with --disable-default-registry-endpoint: ${release}`,
+      use,
+      async () => {
+        const node = cluster.node(release);
+        await configure(node, '--disable-default-registry-endpoint');
+        const earlier = await connections(node);
+        const { image, name } = await onEndpoint(`${release}/closed`);
+        await node.containerd.pullWithCri(name);
+        await assertHoldsImage(node.containerd, image, name);
+        await assert.rejects(node.containerd.pullWithCri(`${registry}/${release}/none:1.0`));
+        assert.equal(await connections(node), earlier);
+      },
+    );
   }
 
   function use(): Cluster {
@@ -123,7 +138,7 @@ suite('a registries.yaml of k3s on plain containerd', () => {
     return readFile(silent.logFile, 'utf8');
   }
 
-  /** How often the node has asked the registry itself. */
+  /** Connections of the node to the registry itself. */
   async function connections({ host }: ClusterNode): Promise<number> {
     const pattern = new RegExp(`from (?:::ffff:)?${RegExp.escape(host.address)}\n`, 'g');
     return [...(await silentLog()).matchAll(pattern)].length;

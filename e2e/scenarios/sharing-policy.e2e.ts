@@ -22,7 +22,7 @@ const TURNS = [
   { holder: 'forky', receiver: 'bookworm', puller: 'ctr' },
 ] as const;
 
-suite('the administrator says what is shared', () => {
+suite('the sharing policy', () => {
   let cluster: Cluster;
 
   before(async () => {
@@ -32,7 +32,7 @@ suite('the administrator says what is shared', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  scenario('`latest` is not shared by its name, but by digest', use, async () => {
+  scenario('shares `latest` by digest, not by its tag', use, async () => {
     for (const { holder, receiver, puller } of TURNS) {
       const { image } = await importOn(holder, `${REGISTRY}/policy/${holder}:latest`);
       const { agent, containerd } = cluster.node(receiver);
@@ -47,7 +47,7 @@ suite('the administrator says what is shared', () => {
     }
   });
 
-  scenario('`latest` is shared with K3S_P2P_ENABLE_LATEST=true', use, async () => {
+  scenario('shares `latest` by its tag with K3S_P2P_ENABLE_LATEST=true', use, async () => {
     await withAgents({ env: { K3S_P2P_ENABLE_LATEST: 'true' } }, async () => {
       for (const { holder, receiver, puller } of TURNS) {
         const { image } = await importOn(holder, `${REGISTRY}/policy/${holder}:latest`);
@@ -59,7 +59,7 @@ suite('the administrator says what is shared', () => {
     });
   });
 
-  scenario('what matches --registry-filters is neither offered nor served', use, async () => {
+  scenario('neither advertises nor serves what matches --registry-filters', use, async () => {
     const flags = ['--registry-filters', `^${REGISTRY.replaceAll('.', '\\.')}/secret/`];
     await withAgents({ flags }, async () => {
       for (const { holder, receiver, puller } of TURNS) {
@@ -77,7 +77,7 @@ suite('the administrator says what is shared', () => {
     });
   });
 
-  scenario('one filter at the holder is enough', use, async () => {
+  scenario('needs a filter only at the holder', use, async () => {
     const holder = cluster.node('trixie');
     await holder.agent.restart({ flags: ['--registry-filters', '/secret/'], env: {} });
     try {
@@ -92,7 +92,7 @@ suite('the administrator says what is shared', () => {
     }
   });
 
-  scenario('only --mirrored-registries are shared when there are any', use, async () => {
+  scenario('shares only the registries of --mirrored-registries', use, async () => {
     await withAgents({ flags: ['--mirrored-registries', `https://${REGISTRY}`] }, async () => {
       for (const { holder, receiver, puller } of TURNS) {
         const other = await importOn(holder, `other.example.test/team/${holder}:1.0`);

@@ -18,7 +18,7 @@ import { Upstream } from '../harness/upstream.ts';
 /** What nodes must have for the file to apply to them. */
 export const SPEGEL_LABELS = { 'example.org/mirror': 'true' };
 
-/** What the file says. */
+/** The content of the file. */
 const NODE_IP = '192.0.2.7';
 const HOST_PORT = 31020;
 const NODE_PORT = 31021;
@@ -75,7 +75,7 @@ export async function trySpegelValues(cluster: KubeCluster, agent: AgentImage): 
     await waitUntilVisible(agentAt(pod, HOST_PORT), shared.image);
     await assertHead(agentAt(pod, HOST_PORT), manifestPath(filtered.image), 404);
     const received = await bytesFromPeers(pod, METRICS_PORT);
-    // A tag is not resolved by the mirror, and nobody else is there.
+    // The mirror does not resolve tags, and there is no registry.
     const skip = containerd.release.isV2 ? ['--skip-metadata'] : [];
     const words = ['image', 'pull', '--hosts-dir', containerd.certsDir, ...skip];
     const pull = ['-n', NAMESPACE, ...words] as const;

@@ -12,7 +12,7 @@ import { allPaths, manifestPath, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** For so long requests go on after the last change. */
+/** How long requests go on after the last change, in milliseconds. */
 const AFTERWARDS_MS = 10_000;
 const CLIENTS_PER_NODE = 3;
 const LEAST_REQUESTS = 200;
@@ -31,7 +31,7 @@ suite('records are out of date, and no request fails', () => {
 
   for (const keeper of SUITES) {
     scenario(
-      `two nodes drop an image that ${keeper} still holds`,
+      `requests find ${keeper} when two other nodes delete their copies of its image`,
       () => cluster,
       async (_, t) => {
         const { fixture, others } = await heldByAll(cluster, keeper);
@@ -45,7 +45,7 @@ suite('records are out of date, and no request fails', () => {
     );
 
     scenario(
-      `two agents are killed and cannot withdraw their records, ${keeper} still holds the image`,
+      `requests find ${keeper} when two other holders are killed before they withdraw their records`,
       () => cluster,
       async (_, t) => {
         const { fixture, others } = await heldByAll(cluster, keeper);
@@ -68,7 +68,7 @@ suite('records are out of date, and no request fails', () => {
   }
 
   scenario(
-    'a holder is cut off from the network',
+    'requests find another holder when one loses its network',
     () => cluster,
     async (_, t) => {
       const [keeper, asking, lost] = cluster.nodes;
@@ -89,7 +89,7 @@ suite('records are out of date, and no request fails', () => {
   );
 });
 
-/** Brings an image onto all nodes, and waits until each has told the others of it. */
+/** Brings an image onto all nodes, and waits until each advertises it. */
 async function heldByAll(
   cluster: Cluster,
   keeper: string,
@@ -142,7 +142,7 @@ interface Question {
 class Clients implements AsyncDisposable {
   readonly #questions: readonly Question[];
   readonly #failures: string[] = [];
-  /** Agents that are not asked for the moment, with what ends it. */
+  /** Agents without requests at the moment, and what ends that. */
   readonly #away = new Map<ClusterNode, Promise<void>>();
   readonly #running: Promise<unknown>;
   #stopped = false;
@@ -160,12 +160,12 @@ class Clients implements AsyncDisposable {
     return new Clients(await questionsAbout(fixture), nodes);
   }
 
-  /** Resolves after so many answers. */
+  /** Resolves after this number of answers. */
   async haveAsked(count: number): Promise<void> {
     await waitFor(`${count} answers`, () => this.#answers >= count, { timeoutMs: 60_000 });
   }
 
-  /** Nobody asks the node while `task` is going on; what was under way at its agent may break off. */
+  /** Sends no requests to the node during `task`. Requests in flight at its agent may break off. */
   async without(node: ClusterNode, task: () => Promise<void>): Promise<void> {
     const ended = task();
     this.#away.set(node, ended);

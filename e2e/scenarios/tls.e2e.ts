@@ -47,7 +47,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
     writeHostsToml(certsDir, '_default', undefined, ['https://127.0.0.1:5000'], authority.ca);
 
   scenario(
-    'every containerd pulls by TLS, and the agents ask each other by https and HTTP/2',
+    'every containerd pulls over TLS, and the agents use HTTP/2 between them',
     () => cluster,
     async ({ nodes }, t) => {
       for (const receiver of nodes) {
@@ -62,7 +62,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
         await assertHoldsImage(receiver.containerd, image);
         const askedNow = (await byTls(receiver)) - asked;
         const sentNow = (await requests(holder, 'https')) - sent;
-        // Whose HTTP/2 it is can be told apart here: nobody but its containerd asks the receiver.
+        // Only its containerd sends requests to the receiver, so the HTTP/2 of both sides can be told apart.
         const h2 = await requests(receiver, 'h2');
         t.diagnostic(`${receiver.name}: ${askedNow} requests by TLS (h2 so far: ${h2})`);
         const least = receiver.name === 'chunks' ? LAYER_BYTES / MIB / 2 : 3;
@@ -77,7 +77,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
 
   for (const name of ['forky', 'chunks']) {
     scenario(
-      `the serving agent is killed in the middle of a layer for ${name}`,
+      `${name} completes its pull when the serving agent is killed in the middle of a layer`,
       () => cluster,
       async ({ nodes }) => {
         const receiver = cluster.node(name);

@@ -13,7 +13,7 @@ import type { Upstream } from '../harness/upstream.ts';
 /** containerd is kept waiting for a mirror that has nothing; beyond this, pulls are made worse. */
 const MISS_LIMIT_MS = 2000;
 
-suite('what no peer holds comes from upstream, once', () => {
+suite('content that no peer holds comes from upstream once', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -31,7 +31,7 @@ suite('what no peer holds comes from upstream, once', () => {
   for (const first of SUITES) {
     for (const puller of ['ctr', 'cri'] as const) {
       scenario(
-        `first pulled by the containerd of ${first} with ${puller}`,
+        `the containerd of ${first} pulls with ${puller} from upstream, and the others from it`,
         () => cluster,
         async ({ nodes }, t) => {
           const name = `${upstream.registry}/fresh/${first}-${puller}:1.0`;

@@ -16,10 +16,10 @@ const OTHER_LAYERS = Array.from({ length: 1000 }, () => ({ bytes: 100 }));
 const LAYERS = [{ bytes: 20_000_000 }, { bytes: 5_000_000 }, { bytes: 100_000 }];
 
 /**
- * How long after an image came to one node the next one finds it. Measured and printed, never judged: that
- * it is found at all is the test. Below zero it was found before the command that brought it had ended.
+ * Prints how long after its arrival on one node the others find an image. The test asserts only that they find it. A time
+ * below zero means that they found it before the command that brought it had ended.
  */
-suite('what one node gets is soon found by the others', () => {
+suite('other nodes soon find new content', () => {
   let cluster: Cluster;
   let upstream: Upstream;
 
@@ -38,7 +38,7 @@ suite('what one node gets is soon found by the others', () => {
   for (const holder of SUITES) {
     for (const how of ['import', 'ctr', 'cri'] as const) {
       scenario(
-        `${how === 'import' ? 'imported' : `pulled with ${how}`} on the containerd of ${holder}`,
+        `other nodes find an image that the containerd of ${holder} ${how === 'import' ? 'imported' : `pulled with ${how}`}`,
         () => cluster,
         async ({ nodes }, t) => {
           const name = `${upstream.registry}/visible/${how}-${holder}:1.0`;
@@ -77,7 +77,7 @@ async function bringOthers({ containerd, agent, name }: ClusterNode): Promise<vo
   );
 }
 
-/** When the tag, and when everything that a pull asks for, was first found through the node's agent. */
+/** When the tag, and when all content of a pull, was first found through the node's agent. */
 async function watch(
   { agent, name }: ClusterNode,
   image: BuiltImage,

@@ -17,8 +17,9 @@ const REQUESTS_ALONE = 300;
 type Kind = 'hit' | 'miss' | 'local';
 
 /**
- * `HEAD` through agents that do not hold the blob: of what one agent holds (hit), of what nobody holds (miss),
- * and at the holder itself (local), in turn. Beside it what the directory alone takes, from the agents' metrics.
+ * `HEAD` through agents that do not hold the blob: of a blob that one agent holds (hit) and of one without a holder
+ * (miss), and at the holder itself (local), in turn. Also the time of content routing alone, from the metrics of the
+ * agents.
  */
 export async function measureHead(stage: Stage, report: Report): Promise<void> {
   await using clients = new AsyncDisposableStack();

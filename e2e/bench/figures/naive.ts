@@ -11,7 +11,7 @@ const CONNECT_MS = 60_000;
 /** Part of the others that a node's routing table is waited for to have: its full buckets take no more. */
 const KNOWN = 0.9;
 
-/** What plain libp2p takes for what the agents do: one node provides keys, and looks for keys that nobody has. */
+/** The cost of the same work with plain libp2p: one node provides keys, and looks up keys without providers. */
 export async function measureNaive(
   report: Report,
   { nodes: count }: { readonly nodes: number },

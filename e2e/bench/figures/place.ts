@@ -10,10 +10,10 @@ import type { Stage } from '../support/stage.ts';
 const LOOK_MS = 300;
 /** Agents whose records are looked at: telling of them costs CPU too. */
 const LOOKED_AT = 3;
-/** Without a new record for so long, all are placed. */
+/** All records are provided when no new one came for this time, in milliseconds. */
 const QUIET_MS = 2000;
 const LIMIT_MS = 120_000;
-/** Keys that tell when all are found. */
+/** Sampled keys, whose look-ups show when all keys are found. */
 const SAMPLE = 100;
 /** Agents that look for all keys, one after another. */
 const WATCHERS = 2;

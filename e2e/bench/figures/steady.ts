@@ -36,13 +36,13 @@ interface Measured {
   /** CPU of each agent in milliseconds a second: in all, and at the end with nothing to refresh. */
   readonly cpu: number;
   readonly idle: number;
-  /** The mean of idleness before and after: what the work is to be compared with. */
+  /** The mean of idleness before and after, to compare the work with. */
   readonly meanIdle: number;
 }
 
 /**
- * What refreshing records costs a node for ever, by networks of several sizes that refresh often, and a model
- * of it that says what larger ones would take.
+ * The steady cost of refreshing records, measured in networks of several sizes that refresh often, and a model that
+ * predicts it for larger ones.
  */
 export async function measureSteady(report: Report, init: SteadyInit): Promise<void> {
   const { keys, refreshSeconds } = init;

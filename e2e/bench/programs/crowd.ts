@@ -1,6 +1,6 @@
 /**
- * Many light peers in one process that connect with one agent and place records with it. They speak the DHT's
- * protocol and answer its requests with nothing, as nodes that know nobody else.
+ * Many light peers in one process that connect with one agent and provide records to it. They speak the protocol of
+ * the DHT, and answer its requests like nodes that know no other peer.
  */
 import { randomBytes } from 'node:crypto';
 
@@ -33,13 +33,13 @@ const peers: Libp2p[] = [];
 let agent = multiaddr('/ip4/127.0.0.1/tcp/1');
 
 serve({
-  /** Has so many peers connect with the agent at the address. */
+  /** Connects this number of peers with the agent at the address. */
   connect: async (argument) => {
     const { address, count } = argument as { address: string; count: number };
     agent = multiaddr(address);
     while (peers.length < count) peers.push(await startPeer());
   },
-  /** Has each peer place so many records of keys of its own. */
+  /** Lets each peer provide this number of records of its own keys. */
   place: async (records) => {
     for (const peer of peers) await place(peer, Number(records));
   },
@@ -76,7 +76,10 @@ async function answerAll(stream: Stream): Promise<void> {
   }
 }
 
-/** As a node does that advertises keys: all records on one stream, and a ping whose answer says that they are kept. */
+/**
+ * Works like a node that advertises keys: all records on one stream, then a ping, whose answer shows that they are
+ * stored.
+ */
 async function place(peer: Libp2p, records: number): Promise<void> {
   const stream = await peer.dialProtocol(agent, DHT_PROTOCOL);
   using reader = new FrameReader(stream, MAX_MESSAGE_BYTES);

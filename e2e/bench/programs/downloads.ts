@@ -1,5 +1,5 @@
 /**
- * So many clients that download one thing at once, as cheaply as possible, for so long:
+ * Runs clients that all download one blob for some seconds, as cheaply as possible:
  * `node downloads.ts '{"url": ..., "clients": 64, "seconds": 4}'`. Prints one line of JSON, a {@link Downloaded}.
  */
 import { connect } from 'node:net';
@@ -8,7 +8,7 @@ import type { Downloaded, Downloads } from '../support/load.ts';
 import { PART } from '../support/part.ts';
 
 const READ_BYTES = 1 << 20;
-/** A slow client takes its share so often. */
+/** How often a slow client reads its share, in milliseconds. */
 const SIP_MS = 100;
 
 const options = JSON.parse(process.argv[2] ?? '') as Downloads;
@@ -16,7 +16,7 @@ const { hostname, port, pathname, search } = new URL(options.url);
 const { clients, seconds, bytesPerSecond } = options;
 const sipBytes =
   bytesPerSecond === undefined ? Infinity : Math.ceil((bytesPerSecond * SIP_MS) / 1000);
-/** One for all: nobody looks at what is in it. */
+/** One buffer for all clients, because the bytes are not used. */
 const buffer = Buffer.alloc(Math.min(READ_BYTES, sipBytes));
 const statuses: Record<string, number> = {};
 let bytes = 0;

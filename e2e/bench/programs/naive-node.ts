@@ -44,7 +44,7 @@ serve({
   provide: async (count) => {
     for (const name of randomNames(count)) await exhaust(dht.provide(keyToCid(name)));
   },
-  /** Milliseconds of each look-up of a key that nobody provides. */
+  /** Milliseconds of each look-up of a key without providers. */
   miss: async (count) => {
     const times: number[] = [];
     for (const name of randomNames(count)) {

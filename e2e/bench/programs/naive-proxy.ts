@@ -1,4 +1,4 @@
-/** The proxy that anybody would write first: `node naive-proxy.ts PORT ORIGIN`. */
+/** The simplest proxy in Node: `node naive-proxy.ts PORT ORIGIN`. */
 import { createServer, get } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 

@@ -1,5 +1,5 @@
 /**
- * Small requests over connections that stay open, each sent when the answer before it is there, for so long:
+ * Sends small requests over open connections for some seconds, each after the answer to the one before:
  * `node requests.ts '{"url": ..., "connections": 32, "seconds": 4}'`. Prints one line of JSON, an {@link Answered}.
  */
 import { randomBytes } from 'node:crypto';

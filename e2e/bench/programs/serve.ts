@@ -1,6 +1,6 @@
 import type { Answer, Question } from '../support/program.ts';
 
-/** Answers what the bench asks this process, until the bench is gone: the other side of `support/program.ts`. */
+/** Handles the calls of the bench in this process, until the bench ends: the other side of `support/program.ts`. */
 export function serve(handlers: Readonly<Record<string, (argument: unknown) => unknown>>): void {
   process.on('message', (message) => {
     const { id, what, argument } = message as Question;

@@ -14,7 +14,7 @@ export const PROGRAM =
 /** Ports on a loopback address of its own; below those that the system gives out. */
 const PORTS = { registry: 15_000, router: 15_001, metrics: 15_090 } as const;
 
-/** What `/debug/status` says of the directory. */
+/** The state of content routing in `/debug/status`. */
 export interface DirectoryStatus {
   readonly peers: number;
   readonly advertisedKeys: number;
@@ -24,7 +24,7 @@ export interface DirectoryStatus {
 
 /** Options of {@link BenchAgent}. */
 export interface BenchAgentInit {
-  /** Agents that it is told of, as router addresses. */
+  /** Router addresses of its bootstrap peers. */
   readonly peers?: readonly string[];
   /** Further words for `registry`. */
   readonly flags?: readonly string[] | undefined;
@@ -77,7 +77,7 @@ export class BenchAgent implements AsyncDisposable {
         process.execPath,
         ...nodeFlags,
         ...[program, 'registry', '--oci-layout', this.layout],
-        // containerd vouches for its blobs, nobody for a layout's: they would all be read at the start.
+        // No containerd verified the blobs of a layout, so the scrubber would read all of them at the start.
         ...['--scrub-rate', '0'],
         ...Object.entries(addresses).flatMap(([what, flag]) => [
           flag,
@@ -91,7 +91,7 @@ export class BenchAgent implements AsyncDisposable {
     });
   }
 
-  /** What it says of the directory; undefined while it does not answer. */
+  /** The state of its content routing; undefined while it does not answer. */
   async status(): Promise<DirectoryStatus | undefined> {
     if (this.#child?.isRunning !== true) throw new Error(`agent ended: ${await this.logTail()}`);
     const response = await fetch(`${this.metrics}/debug/status`).catch(() => undefined);

@@ -45,7 +45,7 @@ export async function putLargeImage(layout: string, bytes: number): Promise<stri
   return paths.find((path) => path.includes(layer.digest)) ?? '';
 }
 
-/** Removes all images and blobs from a layout, as somebody would who cleans up. */
+/** Removes all images and blobs from a layout. */
 export async function clearLayout(layout: string): Promise<void> {
   await rm(join(layout, 'index.json'));
   await initLayout(layout);
@@ -53,7 +53,7 @@ export async function clearLayout(layout: string): Promise<void> {
   for (const name of await readdir(folder)) await rm(join(folder, name));
 }
 
-/** The path of a blob that nobody has. */
+/** The path of a blob without a holder. */
 export function missingPath(): string {
   return `/v2/bench/none/blobs/sha256:${randomBytes(32).toString('hex')}?ns=${REGISTRY}`;
 }

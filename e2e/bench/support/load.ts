@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { Host } from '../../harness/namespaces.ts';
 
-/** In the path of a {@link Requests}: another digest in each request, of which nobody has ever heard. */
+/** In the path of a {@link Requests}: an unknown digest, another in each request. */
 export const RANDOM_DIGEST = '{random-digest}';
 
 const DOWNLOADS = fileURLToPath(new URL('../programs/downloads.ts', import.meta.url));

@@ -12,7 +12,7 @@ import type { Report } from './report.ts';
 type Result = 'hit' | 'miss';
 const RESULTS: readonly Result[] = ['hit', 'miss'];
 
-/** What agents' own metrics say of the time that the directory took between two moments, without HTTP. */
+/** The time of look-ups between two moments, without HTTP, from the metrics of the agents. */
 export class LookupMetric {
   readonly #agents: readonly BenchAgent[];
   readonly #before: readonly string[];

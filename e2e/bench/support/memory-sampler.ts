@@ -13,7 +13,7 @@ export class MemorySampler {
     this.#timer = setInterval(() => void this.#look(), EVERY_MS);
   }
 
-  /** Ends it; the most that was seen, of each of the two by itself. */
+  /** Ends the sampling. Returns the maximum of each of the two figures. */
   async stop(): Promise<Memory> {
     clearInterval(this.#timer);
     await this.#look();

@@ -21,7 +21,7 @@ export class Network implements AsyncDisposable {
     this.#flags = flags;
   }
 
-  /** Starts the agents, each told of those before it, and waits until each knows all others. */
+  /** Starts the agents, each with those before it as bootstrap peers, and waits until each knows all others. */
   async start(): Promise<void> {
     for (const [index, agent] of this.agents.entries()) {
       const peers = this.agents.slice(0, index).map(({ router }) => router);
@@ -31,7 +31,7 @@ export class Network implements AsyncDisposable {
     await this.connected();
   }
 
-  /** Waits until all agents, and some more, know each other and nobody else. */
+  /** Waits until all agents, and some more, know each other and no other peer. */
   async connected(more: readonly BenchAgent[] = []): Promise<void> {
     const agents = [...this.agents, ...more];
     await waitFor(
@@ -60,7 +60,7 @@ export class Network implements AsyncDisposable {
   }
 }
 
-/** What all of the agents say of the directory, at about the same time. */
+/** The state of content routing of all agents, at about the same time. */
 export function statuses(
   agents: readonly BenchAgent[],
 ): Promise<readonly (DirectoryStatus | undefined)[]> {

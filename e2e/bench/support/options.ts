@@ -15,7 +15,7 @@ const FIGURES = [
 /** The name of a figure. */
 export type Figure = (typeof FIGURES)[number];
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface BenchOptions {
   readonly figures: readonly Figure[];
   readonly nodes: number;
@@ -27,7 +27,7 @@ export interface BenchOptions {
   readonly steadyRefreshSeconds: number;
 }
 
-/** What the command line may say. */
+/** The help text. */
 export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --only FIGURE,...          of ${FIGURES.join(', ')}; default: all
   --nodes N                  agents in the network (25)
@@ -42,7 +42,7 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
 /**
  * Reads the command line.
  *
- * @throws Error that says what is wrong with it
+ * @throws Error that names the fault
  */
 export function parseOptions(words: readonly string[]): BenchOptions {
   const text = { type: 'string' } as const;
@@ -74,7 +74,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
 /**
  * Those that a list with commas names, in their own order.
  *
- * @throws Error that says which one does not exist
+ * @throws Error that names the unknown one
  */
 export function choose<T extends string>(figures: readonly T[], list: string): readonly T[] {
   const wanted = list.split(',');

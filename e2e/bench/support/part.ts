@@ -1,6 +1,5 @@
 /**
- * What downloads ask for: all of a blob but its first byte, as a header of the request. A whole blob, asked for by a
- * client that the agent does not see to verify it as it sees containerd do, goes through the agent to be hashed; what
- * is measured is the way that bytes for containerd take.
+ * The range of downloads: all of a blob but its first byte. The agent hashes a whole blob for a client that it does not
+ * see verifying it, as it sees containerd. The bench measures the way of bytes for containerd, which are not hashed.
  */
 export const PART = 'Range: bytes=1-';

@@ -36,7 +36,7 @@ export async function treeCpuMs(pids: readonly number[]): Promise<number> {
   return total;
 }
 
-/** Busy time of all processors since the machine's start, in milliseconds, whoever took it. */
+/** Busy time of all processors since the start of the machine, in milliseconds, of all processes. */
 export async function machineBusyMs(): Promise<number> {
   const [, ...fields] = (await readFile('/proc/stat', 'utf8')).split('\n', 1)[0]?.split(/ +/) ?? [];
   const [user = NaN, nice = NaN, system = NaN, , , irq = NaN, softirq = NaN] = fields.map(Number);

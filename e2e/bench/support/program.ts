@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 
-/** What a {@link Program} is asked, and what it answers. */
+/** A call to a {@link Program}. */
 export interface Question {
   readonly id: number;
   readonly what: string;
@@ -15,7 +15,7 @@ export interface Answer {
   readonly error?: string;
 }
 
-/** A helper of the bench in a process of its own, so that its work is told apart; see `programs/serve.ts`. */
+/** A helper of the bench in its own process, so that its CPU can be measured apart; see `programs/serve.ts`. */
 export class Program implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();

@@ -46,7 +46,7 @@ test('quantiles are interpolated within their bucket', () => {
   assert.ok(Number.isNaN(histogramQuantile(new Map(), 0.5)));
 });
 
-test('what came between two readings, of several agents', () => {
+test('the difference of two readings sums several agents', () => {
   const before = new Map([
     [1, 1],
     [Infinity, 2],

@@ -10,11 +10,11 @@ export interface Row {
   readonly note: string;
 }
 
-/** Collects the figures of a run, tells of each as it comes, and prints them all at the end. */
+/** Collects the figures of a run, and prints each on stderr as it comes. */
 export class Report {
   readonly #rows: Row[] = [];
 
-  /** What is being done, for those who wait. */
+  /** Prints what the bench is doing. */
   progress(text: string): void {
     process.stderr.write(`# ${text} (load average ${loadText()})\n`);
   }

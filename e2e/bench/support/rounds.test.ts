@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { Rounds, type Subject } from './rounds.ts';
 
-/** Gives the values one after the other, and notes that it was asked. */
+/** Gives the values one after the other, and records each call. */
 function subject(name: string, values: readonly number[], order: string[]): Subject {
   const next = values.values();
   return {
@@ -24,7 +24,7 @@ void describe('Rounds', () => {
     assert.deepEqual(order, ['ours', 'peer', 'peer', 'ours', 'ours', 'peer']);
   });
 
-  void it('compares what was measured in the same round', async () => {
+  void it('compares measurements of the same round', async () => {
     const rounds = new Rounds();
     // The machine is ten times as fast in the last round: the ratio of the medians would be 1.
     await rounds.run([subject('ours', [2, 20, 30], []), subject('peer', [1, 10, 20], [])], 3);
@@ -33,7 +33,7 @@ void describe('Rounds', () => {
     assert.equal(rounds.least('ours', 'rate'), 2);
   });
 
-  void it('has no ratio to what was not measured', async () => {
+  void it('gives NaN as the ratio to a subject that was not measured', async () => {
     const rounds = new Rounds();
     await rounds.run([subject('ours', [1], [])], 1);
     assert.ok(Number.isNaN(rounds.ratio('ours', 'peer', 'rate')));

@@ -3,7 +3,7 @@ import { median } from './samples.ts';
 /** What one measurement of one subject gave, by name: all subjects of a row give the same names. */
 export type Measured = Readonly<Record<string, number>>;
 
-/** Somebody to be compared: ours or a peer. */
+/** A program that is compared: ours or another. */
 export interface Subject {
   readonly name: string;
   measure(): Promise<Measured>;
@@ -16,7 +16,7 @@ export interface Subject {
 export class Rounds {
   readonly #taken = new Map<string, Measured[]>();
 
-  /** @param said told of each measurement as it comes */
+  /** @param said called with a line for each measurement */
   async run(
     subjects: readonly Subject[],
     rounds: number,

@@ -5,11 +5,11 @@ import { fitCosts, predict, replicas, workOf, type Costs } from './steady-model.
 
 const COSTS: Costs = { record: 0.05, batch: 2, idle: 3, idlePerPeer: 0.1 };
 
-test('a record is with all others, but with no more than 20', () => {
+test('a record is at all other nodes, and at 20 at most', () => {
   assert.deepEqual([2, 21, 22, 5000].map(replicas), [1, 20, 20, 20]);
 });
 
-test('the work of a node', () => {
+test('the model counts records and batches of a node in a second', () => {
   assert.deepEqual(workOf({ nodes: 11, keys: 100, refreshSeconds: 10 }), {
     records: 100,
     batches: 1,
@@ -20,7 +20,7 @@ test('the work of a node', () => {
   assert.equal(Math.round(large.batches / 10), 491);
 });
 
-test('costs are found again in what they explain', () => {
+test('the fit recovers the costs from measurements that they explain', () => {
   const shapes = [
     { nodes: 10, keys: 100, refreshSeconds: 10 },
     { nodes: 30, keys: 100, refreshSeconds: 10 },
@@ -40,7 +40,7 @@ test('costs are found again in what they explain', () => {
   }
 });
 
-test('what cannot be told apart, or would be below zero, is nothing', () => {
+test('the fit gives zero for a cost that it cannot separate or that would be negative', () => {
   const one = fitCosts([{ records: 100, batches: 1, idle: 0, cpu: 10 }], [{ nodes: 5, cpu: 4 }]);
   assert.deepEqual(one, { record: 0.1, batch: 0, idle: 4, idlePerPeer: 0 });
   const noise = fitCosts(

@@ -93,7 +93,7 @@ function leastSquares(points: readonly Point[]): [number, number] {
   ];
   const [ay, by] = [total(({ a, y }) => a * y), total(({ b, y }) => b * y)];
   const determinant = aa * bb - ab * ab;
-  // Points that tell the two apart by rounding only tell nothing of the second.
+  // Points that differ by rounding alone carry no information on the second cost.
   if (determinant > 1e-9 * aa * bb) {
     const [p, q] = [(ay * bb - by * ab) / determinant, (by * aa - ay * ab) / determinant];
     if (p >= 0 && q >= 0) return [p, q];

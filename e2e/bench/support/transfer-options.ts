@@ -21,7 +21,7 @@ const FIGURES = [
 /** The name of a figure. */
 export type TransferFigure = (typeof FIGURES)[number];
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface TransferOptions {
   readonly figures: readonly TransferFigure[];
   readonly rounds: number;
@@ -31,7 +31,7 @@ export interface TransferOptions {
   readonly profile: string | undefined;
 }
 
-/** What the command line may say. */
+/** The help text. */
 export const TRANSFER_USAGE = `node e2e/bench/transfer.bench.ts [OPTION]...
   --only FIGURE,...          of ${FIGURES.join(', ')}; default: all
   --rounds N                 each subject is measured so often, in turn with the others (5)
@@ -42,7 +42,7 @@ export const TRANSFER_USAGE = `node e2e/bench/transfer.bench.ts [OPTION]...
 /**
  * Reads the command line.
  *
- * @throws Error that says what is wrong with it
+ * @throws Error that names the fault
  */
 export function parseTransferOptions(words: readonly string[]): TransferOptions {
   const text = { type: 'string' } as const;

@@ -16,14 +16,14 @@ const LARGE_BYTES = 1024 * MIB;
 const APP_LAYERS = 5;
 const APP_LAYER_BYTES = 90 * MIB;
 
-/** Of containerd 2.1: a layer comes in pieces of so many bytes, so many at a time. */
+/** The parallel fetch of containerd 2.1: bytes of a chunk, and chunks at a time. */
 const FETCH_BUFFER_BYTES = 8 * MIB;
 const FETCH_STREAMS = 4;
 
 /**
  * What the figures of the transfer are taken of: nodes with containerd 2.1 and an agent, a registry and a client, each
  * in a network namespace of its own on one bridge. `a` holds the images, `c` one of them, `b` and `chunks` none, and
- * `chunks` fetches layers in parallel pieces.
+ * `chunks` fetches layers in parallel chunks.
  */
 export class TransferStage implements AsyncDisposable {
   readonly a: ClusterNode;
@@ -103,7 +103,7 @@ export class TransferStage implements AsyncDisposable {
     });
   }
 
-  /** Has a value made, and disposed of at the end, when it is first asked for. */
+  /** Makes a value at the first call, and disposes of it at the end. */
   once<T extends AsyncDisposable>(what: string, make: () => Promise<T>): Promise<T> {
     return this.#once(what, async () => this.#resources.use(await make()));
   }
@@ -151,12 +151,12 @@ export function layerOf(image: BuiltImage): Descriptor {
   return layer;
 }
 
-/** A path at a node's mirror, as another machine asks for it. */
+/** The URL of a path at a node's mirror for other machines. */
 export function atMirror({ host }: ClusterNode, path: string): string {
   return `http://${host.address}:${PORTS.registry}${path}`;
 }
 
-/** A path at a node's mirror, as its own containerd asks for it. */
+/** The URL of a path at a node's mirror for its local containerd. */
 export function atOwnMirror(path: string): string {
   return `http://127.0.0.1:${PORTS.registry}${path}`;
 }

@@ -5,11 +5,11 @@ import type { Report } from '../support/report.ts';
 import { atOwnMirror, layerOf, type TransferStage } from '../support/transfer-stage.ts';
 
 const STREAMS = 2;
-/** Between two requests: what is asked must not be a load itself. */
+/** Pause between two requests, which must not be a load themselves, in milliseconds. */
 const PAUSE_MS = 10;
 const LEAD_SECONDS = 1;
 
-/** What an agent is asked while it is busy; all but the local manifest of the agent that holds nothing. */
+/** A request to a busy agent: to the one without content, unless `ofHolder` is set. */
 interface Question {
   readonly name: string;
   readonly ask: Pick<Requests, 'url' | 'method'>;

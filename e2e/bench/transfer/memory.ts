@@ -11,7 +11,7 @@ import { atOwnMirror, layerOf, type TransferStage } from '../support/transfer-st
 const TRANSFERS = 200;
 /** Of each of the slow clients: with all of them together less than a link of 1 Gbit/s. */
 const SLOW_BYTES_PER_SECOND = 256 * 1024;
-/** The last of so many clients has to wait for its first byte. */
+/** The last of these clients has to wait for its first byte. */
 const TIMES_AS_LONG = 3;
 const SETTLE_MS = 5000;
 const MIB = 1 << 20;

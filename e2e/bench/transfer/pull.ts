@@ -33,7 +33,7 @@ export async function measurePull(
   await take(report, 'pull', subjects, rounds, 'goal: at most 0.9');
 }
 
-/** A layer of 1 GiB through two agents, in parallel pieces (containerd 2.1) and whole. */
+/** A layer of 1 GiB through two agents, in parallel chunks (containerd 2.1) and whole. */
 export async function measureChunks(
   stage: TransferStage,
   report: Report,
@@ -50,7 +50,7 @@ export async function measureChunks(
 /** What the network lets each of the holders send, in Mbit/s. */
 const LINK_MBIT = 1000;
 
-/** The same with two holders behind links of 1 Gbit/s: what fetching in pieces is for. */
+/** The same with two holders behind links of 1 Gbit/s, the case that parallel fetch is for. */
 export async function measureChunksOverLinks(
   stage: TransferStage,
   report: Report,
@@ -70,7 +70,7 @@ export async function measureChunksOverLinks(
   }
 }
 
-/** A node that pulls, and, where these are not to be its own agent, the mirrors that it asks. */
+/** A node that pulls, and its mirrors. Default: its own agent. */
 type Puller = ClusterNode & { readonly hosts?: readonly string[] };
 
 function pulling(
@@ -104,14 +104,14 @@ async function sentBy(...nodes: readonly ClusterNode[]): Promise<number> {
 }
 
 /**
- * Has the kernel take the memory that the pull is going to fill. A virtual machine gives what is free back to its host,
- * and to get it again takes longer than the pull itself: whoever came first would pay for both.
+ * Makes the kernel claim the memory that the pull is going to fill. A virtual machine returns free memory to its host,
+ * and claiming it again takes longer than the pull itself. The first pull would pay for all of them.
  */
 async function touchMemory(path: string, bytes: number): Promise<void> {
-  const piece = Buffer.alloc(MIB);
+  const block = Buffer.alloc(MIB);
   const file = await open(path, 'w');
   try {
-    for (let written = 0; written < 2 * bytes; written += MIB) await file.write(piece);
+    for (let written = 0; written < 2 * bytes; written += MIB) await file.write(block);
   } finally {
     await file.close();
     await rm(path);

@@ -9,11 +9,11 @@ import { Rounds, type Measured, type Subject } from '../support/rounds.ts';
 import { atMirror, atOwnMirror, type TransferStage } from '../support/transfer-stage.ts';
 
 const CONNECTIONS = 32;
-/** Objects that a pull asks for at a time. */
+/** Requests of a pull at a time. */
 const MISS_CONNECTIONS = [1, 4] as const;
 const RATE = 'requests/s';
 
-/** How the figures are to be taken. */
+/** How the figures are taken. */
 export interface RequestsInit {
   readonly rounds: number;
   readonly seconds: number;
@@ -26,7 +26,7 @@ interface Kind {
   readonly reference: string;
 }
 
-/** A manifest from the holder itself, beside docker-registry, both asked from a third machine. */
+/** A manifest from the holder itself, beside docker-registry, both for a client on a third machine. */
 export async function measureManifest(
   stage: TransferStage,
   report: Report,
@@ -45,7 +45,7 @@ export async function measureManifest(
   }
 }
 
-/** The same manifest through the agent of another node, as its containerd asks, beside docker-registry. */
+/** The same manifest through the agent of another node, for its containerd, beside docker-registry. */
 export async function measureManifestOfPeer(
   stage: TransferStage,
   report: Report,
@@ -64,8 +64,8 @@ export async function measureManifestOfPeer(
 }
 
 /**
- * What an agent adds to the pull of something that no peer has: its 404. That of nginx, in the same place and with
- * nobody to ask, tells what of it is the machine's.
+ * The time that an agent adds to the pull of content without a holder: that of its 404. The 404 of nginx in the same
+ * place shows the share of the machine.
  */
 export async function measureMiss(
   stage: TransferStage,

@@ -19,7 +19,7 @@ const RATE = 'MiB/s';
 const CPU = 'CPU s/GiB';
 const MACHINE = 'machine s/GiB';
 
-/** Somebody who has the layer. */
+/** A server that has the layer. */
 interface Server {
   readonly name: string;
   readonly url: string;
@@ -27,7 +27,7 @@ interface Server {
   readonly pids: readonly number[];
 }
 
-/** How the figures are to be taken. */
+/** How the figures are taken. */
 export interface ThroughputInit {
   readonly rounds: number;
   readonly seconds: number;
@@ -172,8 +172,8 @@ class CpuMeter {
   }
 
   /**
-   * Seconds a GiB. What the kernel does for a connection after its process has handed the bytes over is done in
-   * the name of whoever runs at that moment: only the whole machine's time, the client's included, has all of it.
+   * Seconds a GiB. Once a process has handed its bytes over, the kernel accounts its work to the process that runs at
+   * that moment. Only the time of the whole machine, with the client, has all of it.
    */
   async perGib(bytes: number): Promise<Measured> {
     const [processes, machine] = this.#before;

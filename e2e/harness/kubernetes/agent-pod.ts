@@ -2,7 +2,7 @@ import { sumOfSamples } from '../metric-text.ts';
 import type { NodeMirror } from '../mirror.ts';
 import type { KubePod } from './kube-pod.ts';
 
-/** The agent in a pod, asked as the containerd of its node does: at a port of the node. */
+/** The mirror of an agent in a pod, at a port of the node, as containerd uses it. */
 export function agentAt({ machine }: KubePod, port: number): NodeMirror {
   const { containerd: node } = machine;
   return {
@@ -11,7 +11,7 @@ export function agentAt({ machine }: KubePod, port: number): NodeMirror {
   };
 }
 
-/** Bytes of content that the agent in the pod has had from its peers so far. */
+/** Bytes of content that the agent in the pod has received from its peers so far. */
 export async function bytesFromPeers({ machine, address }: KubePod, port: number): Promise<number> {
   const response = await machine.containerd.host.fetch(`http://${address}:${port}/metrics`);
   const labels = { direction: 'received' };

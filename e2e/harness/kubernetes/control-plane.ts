@@ -16,7 +16,7 @@ export interface KubeObject {
   readonly stringData?: Readonly<Record<string, string>>;
 }
 
-/** What a {@link ControlPlane} is made of. */
+/** Options of {@link ControlPlane}. */
 export interface ControlPlaneComponents {
   readonly machines: readonly Machine[];
   readonly nameServer: NameServer;

@@ -45,7 +45,7 @@ export class DaemonSet {
   #manifest: DaemonSetManifest;
   #rollout: Promise<void> = Promise.resolve();
 
-  /** @throws Error when it asks for what the test's cluster does not do */
+  /** @throws Error for a field that the harness does not implement */
   constructor(place: PodPlace, manifest: DaemonSetManifest) {
     this.#place = place;
     this.#manifest = checked(manifest);
@@ -115,7 +115,7 @@ export class DaemonSet {
   }
 }
 
-/** Rejects with what the pod said, when it does not. */
+/** Rejects with the log of the pod when it does not. */
 async function becomeReady(pod: KubePod): Promise<void> {
   const what = `${pod.init.name} on ${pod.machine.name} is ready`;
   const failed = pod.finished.then(() => {

@@ -1,6 +1,6 @@
 import type { Container, EnvVar } from './objects.ts';
 
-/** What variables can be made of. */
+/** The facts of a pod that variables can take. */
 export interface PodFacts {
   readonly name: string;
   readonly namespace: string;
@@ -13,7 +13,7 @@ export interface PodFacts {
 /**
  * The variables of a container. One may use those before it.
  *
- * @throws Error when it asks for a field that the downward API does not have, or the test does not know
+ * @throws Error for a field that the downward API does not have, or the harness does not implement
  */
 export function environment(
   variables: readonly EnvVar[],

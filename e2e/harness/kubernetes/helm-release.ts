@@ -4,7 +4,7 @@ import type { KubePod } from './kube-pod.ts';
 import type { PodTemplate } from './objects.ts';
 import { checkShape, type Shape } from './shape.ts';
 
-/** What helm does around a release with hooks, and this knows. */
+/** The events of hooks that the harness implements. */
 type HookEvent = 'test' | 'post-delete';
 
 /** How a pod of a hook ended. */
@@ -117,7 +117,7 @@ export class HelmRelease {
   }
 }
 
-/** @throws Error when it is a hook for something else, or is to be removed at another time */
+/** @throws Error for another kind of hook, or another time of its removal */
 function hookOf({ kind, metadata }: KubeObject): HookEvent | undefined {
   const event = metadata.annotations?.['helm.sh/hook'];
   if (event === undefined) return undefined;

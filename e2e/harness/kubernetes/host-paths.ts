@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 
-/** Folders of the node that the tests keep elsewhere, by what a manifest calls them. */
+/** Folders of the node that lie elsewhere in the tests, by their paths in a manifest. */
 export type HostFolders = Readonly<Record<string, string>>;
 
 /**
- * Where the node has what a manifest says is at this path: the nodes share one machine, so each has a tree of its
- * own. containerd's folders are where the node's containerd has them, all others below `rest`.
+ * Maps the paths of a manifest to those of a node. The nodes share one machine, so each has its own tree: the folders
+ * of containerd are where the node's containerd has them, and all others lie below `rest`.
  */
 export class HostPaths {
   readonly rest: string;

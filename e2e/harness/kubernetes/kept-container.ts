@@ -8,13 +8,13 @@ import type { ContainerSpec, Pod, PodContainer } from '../pod.ts';
 import type { Container, ProbeSpec } from './objects.ts';
 import { Prober } from './prober.ts';
 
-/** Between two looks at whether it still runs. */
+/** Time between two checks whether it still runs, in milliseconds. */
 const LOOK_MS = 300;
-/** Before the second restart; doubled for each one after it. */
+/** Delay before the second restart, in milliseconds. It doubles for each further one. */
 const BACK_OFF_MS = 10_000;
-const LONGEST_BACK_OFF_MS = 300_000;
+const MAX_BACK_OFF_MS = 300_000;
 
-/** What a {@link KeptContainer} is made of. */
+/** Options of {@link KeptContainer}. */
 export interface KeptContainerInit {
   readonly pod: Pod;
   readonly container: Container;
@@ -45,7 +45,7 @@ export class KeptContainer {
     this.#init = init;
   }
 
-  /** Whether it has started and its readiness probe, if there is one, says so. */
+  /** Whether it has started and its readiness probe, if there is one, succeeds. */
   get ready(): boolean {
     return this.#ready;
   }
@@ -82,7 +82,7 @@ export class KeptContainer {
       this.#logs.push(await container.logs());
       if (!restarts) return status;
       const backOff = this.#attempts === 1 ? 0 : BACK_OFF_MS * 2 ** (this.#attempts - 2);
-      await pause(Math.min(backOff, LONGEST_BACK_OFF_MS), signal);
+      await pause(Math.min(backOff, MAX_BACK_OFF_MS), signal);
     }
     return status;
   }
@@ -94,7 +94,7 @@ export class KeptContainer {
     await container?.stop(this.#init.graceSeconds);
   }
 
-  /** What all attempts said. */
+  /** The logs of all attempts. */
   async logs(): Promise<string> {
     const running = this.#logs.length < this.#attempts ? await this.current.logs() : '';
     return [...this.#logs, running].join('');

@@ -13,10 +13,10 @@ import { HostPaths } from './host-paths.ts';
 import type { Machine } from './machine.ts';
 import { addPodRoutes, configurePodNetwork } from './pod-network.ts';
 
-/** What pods need beside containerd to have a network. */
+/** Packages that the network of pods needs beside containerd. */
 const PACKAGES = ['containernetworking-plugins', 'iptables'];
 
-/** What is to be there before the first pod. */
+/** Options of {@link KubeCluster}. */
 export interface KubeClusterInit {
   readonly suites: readonly Suite[];
   /** Archives of images, brought onto each node. */
@@ -86,7 +86,7 @@ export class KubeCluster implements AsyncDisposable {
     return Promise.resolve();
   }
 
-  /** Puts the logs of daemons and pods into the folder; what the pods said last. */
+  /** Copies the logs of daemons and pods into the folder. Returns the last lines of the pods. */
   async saveLogs(folder: string): Promise<string> {
     const tails: string[] = [];
     await mkdir(folder, { recursive: true });
@@ -139,7 +139,7 @@ async function startMachine(
         '/etc/containerd': etc,
         '/run/containerd': run,
         '/var/lib/containerd': root,
-        // The same, where somebody else has it.
+        // The same chain, where another program made it.
         '/etc/other': etc,
         '/run/other': run,
         '/var/lib/other/content': containerd.contentPath,

@@ -11,7 +11,7 @@ import type { Container, PodSpec } from './objects.ts';
 import { bytesOf, oomScoreOf, securityOf } from './security.ts';
 import { mountsOf, prepareVolumes, type FileSource } from './volumes.ts';
 
-/** What the kubelet has beside the pod itself. */
+/** What the kubelet knows besides the pod itself. */
 export interface KubePodComponents {
   readonly machine: Machine;
   readonly files: FileSource;
@@ -61,7 +61,7 @@ export class KubePod {
       this.#setPhase('Failed');
       throw new Error(`pod ${init.name} on ${this.machine.name}`, { cause: error });
     });
-    // Who waits for it hears of it; nobody has to.
+    // A caller that awaits it gets the error, and no caller has to.
     this.finished.catch(() => undefined);
   }
 
@@ -94,7 +94,7 @@ export class KubePod {
     return found;
   }
 
-  /** What all its containers said. */
+  /** The logs of all its containers. */
   async logs(): Promise<string> {
     const parts = await Promise.all(
       this.#started.map(async (it) => `${it.name}:\n${await it.logs()}`),

@@ -11,7 +11,7 @@ import type { Container, PodSpec } from './objects.ts';
 /** Has Node in it, and no shell. */
 const IMAGE = 'localhost/peerglass:kubelet';
 const LABELS = { app: 'server' };
-/** Healthy until there is `dead`, ready when there is `ready`; both are gone when it begins anew. */
+/** Live until the file `dead` exists, ready while `ready` exists. A restart removes both. */
 const SERVER = `
   const has = (name) => fs.existsSync('/shared/' + name);
   fs.rmSync('/shared/dead', { force: true });
@@ -22,7 +22,7 @@ const SERVER = `
   process.once('SIGTERM', () => process.exit(0));
 `;
 
-suite("the test's kubelet", () => {
+suite('the kubelet of the harness', () => {
   let cluster: KubeCluster;
 
   before(async () => {
@@ -33,7 +33,7 @@ suite("the test's kubelet", () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  test('runs init containers in order, and the pod with what its manifest says', async () => {
+  test('runs init containers in order, then the pod as its manifest describes it', async () => {
     const pod = run(cluster, {
       initContainers: [append('1'), append('2')],
       containers: [server()],
@@ -55,7 +55,7 @@ suite("the test's kubelet", () => {
     await cluster.plane.removePod(pod);
   });
 
-  test('readiness feeds the names and addresses of Services, liveness restarts', async () => {
+  test('puts ready pods into the names and addresses of Services, and restarts containers that are not live', async () => {
     cluster.plane.apply(service('headless', { clusterIP: 'None' }));
     cluster.plane.apply(service('early', { clusterIP: 'None', publishNotReadyAddresses: true }));
     cluster.plane.apply(service('balanced', { type: 'NodePort' }));
@@ -88,7 +88,7 @@ suite("the test's kubelet", () => {
     await cluster.plane.removePod(pod);
   });
 
-  test('does not start what comes after an init container that fails', async () => {
+  test('does not start the containers after an init container that fails', async () => {
     const failing: Container = {
       ...append('1'),
       args: ['-e', 'console.log("why"); process.exit(3)'],
@@ -102,7 +102,7 @@ suite("the test's kubelet", () => {
     await cluster.plane.removePod(pod);
   });
 
-  test('refuses what it does not do', () => {
+  test('refuses fields that it does not implement', () => {
     assert.throws(
       () => run(cluster, { containers: [{ ...server(), lifecycle: {} } as Container] }),
       /Pod pod\.containers\[0\]\.lifecycle/,

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { fileTree } from '../../../agent/testing/file-tree.ts';
 import type { Machine } from './machine.ts';
 
-/** What an administrator may have told the node's containerd before there was a mirror, in three fashions. */
+/** How an administrator may have configured containerd before there was a mirror. */
 export type HandWritten = 'file' | 'link' | 'none';
 
-/** Writes that: a file, a link to one, or not even the folder, with modes of their own. */
+/** Writes that configuration: a file, a link to one, or no folder at all, with unusual modes. */
 export async function configureByHand({ containerd }: Machine, how: HandWritten): Promise<void> {
   if (how === 'none') return;
   const folder = join(containerd.certsDir, '_default');

@@ -8,7 +8,7 @@ export interface ObjectMeta {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** How a container is asked for its health; times in seconds. */
+/** A probe of a container; times in seconds. */
 export interface ProbeSpec {
   readonly httpGet?: { readonly path?: string; readonly port: number | string };
   readonly exec?: { readonly command: readonly string[] };
@@ -196,7 +196,7 @@ const POD: Shape = {
 };
 
 /**
- * Refuses a pod that asks for what the test's kubelet does not do.
+ * Refuses a pod with a field that the harness does not implement.
  *
  * @throws Error with the path of the field
  */

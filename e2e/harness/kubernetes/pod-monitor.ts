@@ -2,7 +2,7 @@ import type { KubeObject } from './control-plane.ts';
 import type { KubePod } from './kube-pod.ts';
 import { checkShape, type Shape } from './shape.ts';
 
-/** What a PodMonitor asks for. */
+/** The fields of a PodMonitor that the harness implements. */
 interface PodMonitorSpec {
   readonly selector: { readonly matchLabels: Readonly<Record<string, string>> };
   readonly namespaceSelector: { readonly matchNames: readonly string[] };

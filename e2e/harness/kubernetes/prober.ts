@@ -4,23 +4,23 @@ import type { Host } from '../namespaces.ts';
 import type { PodContainer } from '../pod.ts';
 import type { ContainerPort, ProbeSpec } from './objects.ts';
 
-/** What a {@link Prober} asks. */
+/** The container that a {@link Prober} probes. */
 export interface ProberComponents {
-  /** The node, from which the kubelet asks. */
+  /** The node, from which the kubelet sends its probes. */
   readonly host: Host;
   readonly container: PodContainer;
 }
 
-/** What is asked and how. */
+/** Options of a {@link Prober}. */
 export interface ProberInit {
   readonly spec: ProbeSpec;
   readonly address: string;
   readonly ports: readonly ContainerPort[];
-  /** Called at the first result that so many in a row have confirmed, and whenever that changes. */
+  /** Called with the first result that enough probes in a row confirm, and whenever that result changes. */
   readonly onResult: (healthy: boolean) => void;
 }
 
-/** Asks a container for its health, again and again, as the kubelet does. */
+/** Probes the health of a container at intervals, as the kubelet does. */
 export class Prober {
   readonly #components: ProberComponents;
   readonly #init: ProberInit;
@@ -30,7 +30,7 @@ export class Prober {
     this.#init = init;
   }
 
-  /** Resolves when the signal ends it, or `onResult` has said so. */
+  /** Resolves when the signal is aborted, also by `onResult`. */
   async run(signal: AbortSignal): Promise<void> {
     const { spec, onResult } = this.#init;
     const { initialDelaySeconds = 0, periodSeconds = 10 } = spec;

@@ -1,10 +1,10 @@
 import type { SecuritySpec } from '../pod-security.ts';
 import type { SecurityContext } from './objects.ts';
 
-/** Who would be `root` in the image is not known before it runs: the helper wants to be told. */
+/** The user of an image is unknown before it runs, so the harness requires the manifest to name one. */
 function refuseRoot(name: string, { runAsNonRoot, runAsUser }: SecurityContext): void {
   if (runAsNonRoot === true && (runAsUser ?? 0) === 0) {
-    throw new Error(`${name}: runAsNonRoot, and the user is root or not told`);
+    throw new Error(`${name}: runAsNonRoot, and the user is root or not named`);
   }
 }
 
@@ -54,7 +54,7 @@ export function bytesOf(quantity: string | number): number {
   return Number(amount) * (factors[unit] ?? NaN);
 }
 
-/** What the kernel is told of whom to kill last, as the kubelet derives it of the priority class. */
+/** The `oom_score_adj` that the kubelet derives from the priority class. */
 export function oomScoreOf(priorityClassName: string | undefined): number {
   return priorityClassName === 'system-node-critical' ? -997 : 0;
 }

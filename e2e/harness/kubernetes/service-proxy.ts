@@ -8,7 +8,7 @@ import type { Service } from './service.ts';
 /** Addresses of Services. */
 const SERVICE_NETWORK = '10.96.0';
 const CHAIN = 'SERVICES';
-/** Marks what is to be sent on in the node's own name, so that the answer comes back this way. */
+/** Marks packets that the node forwards under its own address, so that the answers come back through it. */
 const MARK = '0x4000/0x4000';
 
 /** The address of the n-th Service of a cluster. */

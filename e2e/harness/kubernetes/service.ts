@@ -41,14 +41,14 @@ export class Service {
   readonly manifest: ServiceManifest;
   readonly address: string | undefined;
 
-  /** @throws Error when it asks for what the test's cluster does not do */
+  /** @throws Error for a field that the harness does not implement */
   constructor(manifest: ServiceManifest, address: string) {
     checkShape(manifest.spec, SERVICE, `Service ${manifest.metadata.name}`);
     this.manifest = manifest;
     this.address = manifest.spec.clusterIP === 'None' ? undefined : address;
   }
 
-  /** The pods behind it: those that are ready, or all that have an address if it says so. */
+  /** The pods behind it: the ready ones, or all with an address when its spec has `publishNotReadyAddresses`. */
   endpoints(pods: Iterable<KubePod>): KubePod[] {
     const { metadata, spec } = this.manifest;
     return [...pods].filter(

@@ -1,11 +1,11 @@
 /**
- * What may stand in an object: `true` takes any value whole, a list of one shape is a list of such things, and fields
- * that are not named may not be there.
+ * The fields that an object may have. `true` allows any value, and a list of one shape allows a list of such values.
+ * Other fields are not allowed.
  */
 export type Shape = true | readonly [Shape] | { readonly [field: string]: Shape };
 
 /**
- * Refuses what the helper would not do, so that nobody takes for tested what was left out.
+ * Refuses fields that the harness does not implement, so that a scenario cannot pass without them.
  *
  * @throws Error with the path of the field
  */
