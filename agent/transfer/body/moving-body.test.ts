@@ -96,6 +96,8 @@ for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
         ),
         { numRuns: 25 },
       );
+      // The ranges before may all have been so short that they arrived with their heads.
+      await (await fetch(url, { headers: { range: 'bytes=1-' } })).arrayBuffer();
       assert.equal(pair.moved() > 0, mode === 'auto');
       assert.equal(await pair.metric('peerglass_resumes_total'), 0);
     });
