@@ -30,25 +30,31 @@ interface CompiledRoute<H> extends Route<H> {
 /** A table of routes: finds the handler of a request by its method and path. Knows nothing of the answers. */
 export class Routes<H> {
   readonly #routes: readonly CompiledRoute<H>[];
+  readonly #methods: ReadonlySet<string>;
 
   /** @param routes the first one that matches is taken */
   constructor(routes: readonly Route<H>[]) {
     this.#routes = routes.map((route) => ({ ...route, expression: compile(route.pattern) }));
+    this.#methods = new Set(routes.flatMap(({ methods }) => methods));
   }
 
   /** A method that no route has is refused before the path is looked at. */
   match(method = '', target = ''): RouteMatch<H> {
-    if (!this.#routes.some(({ methods }) => methods.includes(method))) {
-      return notAllowed(this.#routes);
-    }
+    if (!this.#methods.has(method)) return notAllowed(this.#routes);
     const url = split(target);
     if (url === undefined) return { kind: 'bad-target' };
-    const ofPath = this.#routes.filter(({ expression }) => expression.test(url.path));
-    if (ofPath.length === 0) return { kind: 'not-found' };
-    const route = ofPath.find(({ methods }) => methods.includes(method));
-    if (route === undefined) return notAllowed(ofPath);
-    const params = route.expression.exec(url.path)?.groups ?? {};
-    return { kind: 'found', handler: route.handler, params, query: url.query };
+    // One pass, and no list unless the method does not fit: every request comes through here.
+    let others: CompiledRoute<H>[] | undefined;
+    for (const route of this.#routes) {
+      const found = route.expression.exec(url.path);
+      if (found === null) continue;
+      if (route.methods.includes(method)) {
+        const { groups: params = {} } = found;
+        return { kind: 'found', handler: route.handler, params, query: url.query };
+      }
+      (others ??= []).push(route);
+    }
+    return others === undefined ? { kind: 'not-found' } : notAllowed(others);
   }
 }
 

@@ -60,7 +60,10 @@ export async function answerContent(
       writeHead();
       if (bytes.length > 0) onSent(bytes.length);
       if (fromPeer) components.uploads.charge(bytes.length);
-      await sendWhole(res, bytes, signal, content.reservation?.overdue);
+      const { reservation } = content;
+      // Only reserved memory has to wait for the client.
+      if (reservation === undefined) res.end(bytes);
+      else await sendWhole(res, bytes, signal, reservation.overdue);
       return true;
     }
     case 'stream':

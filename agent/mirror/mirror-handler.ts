@@ -181,22 +181,24 @@ export class MirrorHandler {
     const { request, fromPeer, signal } = exchange;
     let unavailable: SourceUnavailableError | undefined;
     for (const source of sources) {
-      const content = await source.fetch(request, signal).catch((error: unknown) => {
+      let content: Content | undefined;
+      try {
+        content = await source.fetch(request, signal);
+      } catch (error) {
         if (!(error instanceof SourceUnavailableError)) throw error;
         unavailable = error;
-        return undefined;
-      });
+      }
       if (content === undefined) continue;
-      await using held = new AsyncDisposableStack();
-      held.use(content.held);
-      if (content.kind === 'whole') held.use(content.reservation);
       try {
         onContent(content);
         if (await answerContent(content, exchange, this.#answering)) return true;
       } catch (error) {
-        // Before the file is closed: the client may leave meanwhile, and the failure would not be logged then.
+        // At once: until the file is closed the client may have left, and the failure of the disk would not be logged.
         this.#fail(error, exchange);
         return true;
+      } finally {
+        if (content.kind === 'whole') content.reservation?.[Symbol.dispose]();
+        if (content.held !== undefined) await content.held[Symbol.asyncDispose]();
       }
     }
     if (unavailable === undefined) return false;
