@@ -1,5 +1,5 @@
 /**
- * Two bundles of the agent, measured in turn in one run by the other benches, printed and never judged:
+ * Two bundles of the agent, measured in turn in one run by the other benches, printed and never asserted:
  * `node e2e/bench/compare.bench.ts --before OLD.mjs --after dist/peerglass.mjs --runs 2 --transfer serve,proxy --directory place`.
  * A ratio means something where it is farther from 1 than the spread of the runs of one bundle.
  */

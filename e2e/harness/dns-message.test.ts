@@ -35,5 +35,5 @@ test('a resolver reads every address of a name, by family', async () => {
 
 test('a resolver gets no data for a family without addresses, and not found for an unknown name', async () => {
   await assert.rejects(resolver.resolve6('four.example.test'), { code: 'ENODATA' });
-  await assert.rejects(resolver.resolve4('nobody.example.test'), { code: 'ENOTFOUND' });
+  await assert.rejects(resolver.resolve4('missing.example.test'), { code: 'ENOTFOUND' });
 });

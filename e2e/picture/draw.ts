@@ -28,7 +28,7 @@ const DARK = {
   text: '#d8d9dd',
   note: '#9a9da6',
 };
-/** Told apart on both grounds. */
+/** Colours that differ clearly on light and dark backgrounds. */
 const LINES = [
   ['#3f7a2f', '#73bf69'],
   ['#b5820a', '#f2cc0c'],

@@ -91,7 +91,7 @@ suite('altered files of a holder', () => {
 
         // The first request finds the fault, and the holder withdraws its record.
         for (const { agent } of others) {
-          await waitFor('nobody finds it', async () => {
+          await waitFor('no node finds it', async () => {
             return (await headStatus(agent, blobPathOf(image, layer))) === 404;
           });
         }

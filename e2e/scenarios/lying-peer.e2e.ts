@@ -123,7 +123,7 @@ suite('a peer that sends wrong bytes', () => {
       return (await agent.metric('peerglass_peer_offences_total', labels)) >= 1;
     });
     // Chunks came from several peers, and the attribution has to clear the others.
-    await waitFor('nobody else is under suspicion', async () => {
+    await waitFor('no other peer is blocked', async () => {
       return (await agent.metric('peerglass_banned_peers')) === 1;
     });
   }

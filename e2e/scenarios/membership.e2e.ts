@@ -18,7 +18,7 @@ import { waitFor } from '../harness/wait.ts';
 
 const NODES = 10;
 const REPLACED = 3;
-/** Nobody has these: packets to them are lost, not refused. */
+/** No host has these addresses: packets to them are lost, not refused. */
 const DEAD = ['10.214.0.200', '10.214.0.201', 'fd00:214::200', 'fd00:214::201'];
 /** How long half of the nodes are cut off. */
 const CUT_MS = 35_000;
@@ -52,7 +52,7 @@ suite('membership', () => {
       }
       await converged(t, 'nothing changes', nodes);
       const misses = await ask(nodes, () => unknownPaths(5));
-      tell(t, 'what nobody has', misses, [404]);
+      tell(t, 'keys that no node has', misses, [404]);
     },
   );
 
@@ -143,7 +143,7 @@ suite('membership', () => {
         const found = await everyoneFindsEverything(others);
         t.diagnostic(`keys of the living, ${what}: ${summary(found)}`);
         tell(t, `keys of the silent, ${what}`, await ask(others, () => lost.slice(0, 4)), [404]);
-        tell(t, `keys of nobody, ${what}`, await ask(others, () => unknownPaths(3)), [404]);
+        tell(t, `keys that no node has, ${what}`, await ask(others, () => unknownPaths(3)), [404]);
       };
       await watch('at once');
       await untilPeers(others, others.length - 1);
@@ -196,6 +196,6 @@ function span({ first, last }: { first: number; last: number }): string {
 function unknownPaths(count: number): string[] {
   return Array.from({ length: count }, () => {
     const digest = `sha256:${randomBytes(32).toString('hex')}`;
-    return `/v2/nobody/blobs/${digest}?ns=${REGISTRY}`;
+    return `/v2/missing/blobs/${digest}?ns=${REGISTRY}`;
   });
 }

@@ -59,7 +59,7 @@ suite('content that no peer holds comes from upstream once', () => {
             await assertHoldsImage(other.containerd, image);
           }
           const total = (await upstream.requests()).length;
-          assert.equal(total, earlier + requests.length, 'nobody else goes upstream');
+          assert.equal(total, earlier + requests.length, 'no other node goes upstream');
         },
       );
     }

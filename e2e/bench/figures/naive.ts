@@ -53,7 +53,7 @@ export async function measureNaive(
   const missed = await cpuOf(async () => {
     times = (await seeker.ask('miss', MISSES)) as number[];
   });
-  report.add('naive', 'miss CPU', missed / MISSES, 'ms', `${MISSES} keys that nobody has`);
+  report.add('naive', 'miss CPU', missed / MISSES, 'ms', `${MISSES} keys that no node has`);
   report.add('naive', 'miss p50', quantile(times, 0.5), 'ms', 'without HTTP');
   report.add('naive', 'miss p99', quantile(times, 0.99), 'ms');
 }

@@ -41,7 +41,7 @@ export async function measureChunks(
 ): Promise<void> {
   const image = await stage.large();
   const subjects = [
-    pulling('in parallel pieces', stage, stage.chunks, image),
+    pulling('in parallel chunks', stage, stage.chunks, image),
     pulling('whole', stage, stage.b, image),
   ];
   await take(report, 'chunks', subjects, rounds, 'goal: below 1');
@@ -61,7 +61,7 @@ export async function measureChunksOverLinks(
   for (const host of holders) await host.limitUpload(LINK_MBIT);
   try {
     const subjects = [
-      pulling('in parallel pieces', stage, stage.chunks, image),
+      pulling('in parallel chunks', stage, stage.chunks, image),
       pulling('whole', stage, stage.b, image),
     ];
     await take(report, 'chunks-links', subjects, rounds, 'goal: below 1');

@@ -140,7 +140,7 @@ function byCurl({ name, url, pids }: Server, from: Host): Subject {
   const format = '%{size_download} %{time_total}';
   const measure = async (): Promise<Measured> => {
     const meter = await CpuMeter.start(pids);
-    const told = await from.execute([
+    const output = await from.execute([
       'curl',
       '-sSf',
       '-H',
@@ -151,7 +151,7 @@ function byCurl({ name, url, pids }: Server, from: Host): Subject {
       format,
       url,
     ]);
-    const [bytes = NaN, seconds = NaN] = told.split(' ').map(Number);
+    const [bytes = NaN, seconds = NaN] = output.split(' ').map(Number);
     return { [RATE]: bytes / MIB / seconds, ...(await meter.perGib(bytes)) };
   };
   return { name, measure };

@@ -74,7 +74,7 @@ suite('the kubelet of the harness', () => {
 
     assert.equal(await find('headless'), 'ENODATA');
     assert.equal(await find('early'), pod.address);
-    await assert.rejects(ask(31001), 'nobody is ready');
+    await assert.rejects(ask(31001), 'no pod is ready');
     await act('ready');
     await waitFor('it is ready', () => pod.ready);
     await waitFor('the name', async () => (await find('headless')) === pod.address);
