@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 import { Deadline } from '../../timing/deadline.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
 import { Settling } from '../../timing/settling.ts';
 import { closest, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
@@ -185,12 +186,8 @@ export class Reprovider {
   ): Promise<void> {
     const runs = Promise.all(Array.from(queues, (queue) => queue.run()));
     using deadline = new Deadline(waitMs, signal);
-    const over = Promise.withResolvers<undefined>();
-    deadline.signal.addEventListener('abort', () => {
-      over.resolve(undefined);
-    });
-    if (deadline.signal.aborted) over.resolve(undefined);
-    await Promise.race([runs, over.promise]);
+    // A queue never rejects, so only the deadline or the signal can end the wait early.
+    await raceSignal(runs, deadline.signal).catch(() => undefined);
     signal?.throwIfAborted();
   }
 
