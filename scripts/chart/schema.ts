@@ -42,7 +42,10 @@ const VALUE_PATTERNS: Readonly<Record<string, string>> = {
 };
 
 /** Minimum numbers. The agent would refuse a smaller one too late: when `helm uninstall` has removed all else. */
-const MINIMUMS: Readonly<Record<string, number>> = { 'peerglass.cleanupRounds': 1 };
+const MINIMUMS: Readonly<Record<string, number>> = {
+  'peerglass.cleanupRounds': 1,
+  'peerglass.cleanupTimeoutSeconds': 1,
+};
 
 /** Patterns by kind of option. They refuse at the installation what the agent would refuse later. */
 const PATTERNS: Readonly<Record<string, string>> = {
