@@ -66,6 +66,8 @@ describe('the documentation', () => {
     // Of other programs: k3s, containerd's ctr, helm, kubectl, our scripts.
     const theirs = new Set([
       'create-namespace',
+      // skopeo
+      'all',
       // git, npm, gh and cosign, for releases
       'annotate',
       'certificate-identity',

@@ -96,6 +96,34 @@ describe('peerglass cleanup-wait', () => {
     });
   }
 
+  it('fails when a node does not answer within --wait-timeout, and says which', async () => {
+    const port = await freePort();
+    const { code, stderr } = await runProgram(program, [
+      'cleanup-wait',
+      ...['--probe-endpoint', `127.0.0.1:${port}`, '--period', '20ms', '--wait-timeout', '100ms'],
+    ]);
+    assert.equal(code, 1);
+    const last = stderr.trim().split('\n').at(-1) ?? '';
+    assert.match(last, /--wait-timeout is over, and not all nodes are cleaned up: .*ECONNREFUSED/);
+    assert.ok(last.includes(`http://127.0.0.1:${port}/readyz`), last);
+  });
+
+  it('fails when the rounds in a row are not over within --wait-timeout', async (t) => {
+    const port = await freePort();
+    const address = `127.0.0.1:${port}`;
+    const cleanup = spawnProgram(program, ['cleanup', ...where, '--addr', address]);
+    t.after(() => cleanup.kill('SIGKILL'));
+    const [said] = (await once(cleanup.stderr, 'data')) as [Buffer];
+    assert.match(said.toString(), /cleaned up/);
+    const { code, stderr } = await runProgram(program, [
+      'cleanup-wait',
+      ...['--probe-endpoint', address, '--period', '20ms', '--wait-timeout', '200ms'],
+      ...['--threshold', '100000'],
+    ]);
+    assert.equal(code, 1);
+    assert.match(stderr, /are cleaned up: all answered, but only \d+ times in a row/);
+  });
+
   it('ends with 1 on SIGTERM while it waits', async () => {
     const wait = spawnProgram(program, ['cleanup-wait', '--probe-endpoint', '127.0.0.1:1']);
     await once(wait.stderr, 'data');

@@ -130,4 +130,12 @@ export const CLEANUP_WAIT_OPTIONS = {
     summary: 'time between rounds',
     spegel: true,
   }),
+  'wait-timeout': option({
+    kind: VALUE.duration,
+    fallback: '4m',
+    summary: 'time for all nodes to be done',
+    details:
+      'After that the command fails, and names what did not answer. Less than the five minutes that Helm waits for a hook.',
+    spegel: false,
+  }),
 } as const;

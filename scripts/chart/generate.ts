@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { format } from 'prettier';
 
 import { alertRules } from '../monitoring/alerts.ts';
-import { flagTable, NOT_VALUES, optionValues } from './option-values.ts';
+import { flagTable, FORMER_VALUES, NOT_VALUES, optionValues } from './option-values.ts';
 import { schemaOf } from './schema.ts';
 import { readValues, type ValueRow, withOptions } from './values-file.ts';
 
@@ -24,6 +24,7 @@ export async function generateChart(): Promise<Record<string, string>> {
   const options = {
     subcommands: flagTable(),
     fallbacks: Object.fromEntries(values.map(({ name, option }) => [name, option.fallback])),
+    formerValues: FORMER_VALUES,
     values: shapeOf(rows),
   };
   const readme = readOrEmpty(join(CHART, 'README.md'));

@@ -31,6 +31,8 @@ interface ServiceSpec {
 
 /** The specification of a DaemonSet or Job. */
 interface WorkloadSpec {
+  /** Only in Jobs. */
+  readonly activeDeadlineSeconds?: number;
   readonly template: {
     readonly metadata: { readonly labels: Readonly<Record<string, string>> };
     readonly spec: PodSpec;

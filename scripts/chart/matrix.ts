@@ -37,6 +37,21 @@ export const ALL_OPTIONS = Object.fromEntries(
   optionValues().map(({ name, option }) => [name, sampleOf(option)]),
 );
 
+/** Options that no agent takes together: the first ones, and the others. */
+const EXCLUSIVE: readonly (readonly [first: readonly string[], other: readonly string[]])[] = [
+  [['mirroredRegistries'], ['registriesYaml', 'disableDefaultRegistryEndpoint']],
+  [['mirrorTargetCa'], ['mirrorTargetCaCopy']],
+];
+
+/** A value for every option that goes with the others, and the first or the other ones of those that exclude each other. */
+function choose(first: boolean): Readonly<Record<string, unknown>> {
+  const out = EXCLUSIVE.flatMap(([ones, others]) => (first ? others : ones));
+  return Object.fromEntries(Object.entries(ALL_OPTIONS).filter(([name]) => !out.includes(name)));
+}
+
+/** A value for every option of the agent, in two sets. Together they have all, and an agent takes each. */
+export const OPTION_SETS = { 'every option': choose(true), 'the other options': choose(false) };
+
 /** A registries.yaml of k3s. */
 export const REGISTRIES = {
   mirrors: { 'docker.io': { endpoint: ['https://mirror.example'] }, 'ghcr.io': null },
@@ -50,8 +65,12 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
   rke2: { peerglass: { preset: 'rke2' } },
   k0s: { peerglass: { preset: 'k0s', containerdRegistryConfigPath: '/etc/k0s/certs.d' } },
   microk8s: { peerglass: { preset: 'microk8s' } },
-  'every option': { peerglass: { ...ALL_OPTIONS, configure: false } },
-  'every option, configured by the agent': { peerglass: ALL_OPTIONS },
+  ...Object.fromEntries(
+    Object.entries(OPTION_SETS).flatMap(([name, options]) => [
+      [name, { peerglass: { ...options, configure: false } }],
+      [`${name}, configured by the agent`, { peerglass: options }],
+    ]),
+  ),
   "Spegel's file": SPEGEL_FILE,
   'host port only': { service: { registry: { nodePort: 0 } } },
   'host port on loopback': { peerglass: { hostIP: '127.0.0.1' } },

@@ -54,6 +54,17 @@ export const SPEGEL_VALUES: readonly string[] = [
   'debugWebEnabled',
 ];
 
+/**
+ * Names below `spegel` that older versions of Spegel's chart had for values of today, and the options that they set. The
+ * lists of further mirrors, which are no option, are in `peerglass.mirrorTargets` of the templates.
+ */
+export const FORMER_VALUES: Readonly<Record<string, string>> = {
+  appendMirrors: 'prependExisting',
+  registries: 'mirroredRegistries',
+  mirrorRegistries: 'mirroredRegistries',
+  resolveLatestTag: 'enableLatest',
+};
+
 const TABLES: Readonly<Record<string, { readonly options: OptionTable }>> = SUBCOMMANDS;
 
 /** The name of the value of a flag: `logLevel` for `--log-level`. */

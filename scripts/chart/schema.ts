@@ -8,6 +8,7 @@ interface Schema {
   readonly description?: string;
   readonly pattern?: string;
   readonly minimum?: number;
+  readonly maximum?: number;
   readonly enum?: readonly unknown[];
   readonly items?: Schema;
   readonly properties?: Record<string, Schema>;
@@ -30,19 +31,47 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'peerglass.ipFamilyPolicy': ['SingleStack', 'PreferDualStack', 'RequireDualStack'],
 };
 
-/** Lists that accept only some words. */
-const LISTED: Readonly<Record<string, readonly string[]>> = {
-  'peerglass.prometheusRule.disabled': Object.keys(ALERTS),
+/** A number from 0 to 255, from 0 to 32, and from 0 to 128. */
+const OCTET = '(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])';
+const UP_TO_32 = '(3[0-2]|[12]?[0-9])';
+const UP_TO_128 = '(12[0-8]|1[01][0-9]|[1-9]?[0-9])';
+const IPV4 = `${OCTET}(\\.${OCTET}){3}`;
+/** All that looks like an address of IPv6. Kubernetes reads it exactly. */
+const IPV6 = '[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){1,7}:([0-9A-Fa-f]{1,4})?';
+const CIDR: Schema = { type: 'string', pattern: `^(${IPV4}/${UP_TO_32}|${IPV6}/${UP_TO_128})$` };
+const PORT: Schema = { type: 'integer', minimum: 1, maximum: 65_535 };
+/** 0 for none. */
+const OPTIONAL_PORT: Schema = { ...PORT, minimum: 0 };
+const OPTIONAL_IP: Schema = { type: 'string', pattern: `^(${IPV4}|${IPV6})?$` };
+
+/** Single values of which Kubernetes or the agent takes not all of the type. They would refuse it later, or on each node. */
+const VALUES: Readonly<Record<string, Schema>> = {
+  'service.registry.port': PORT,
+  'service.registry.hostPort': OPTIONAL_PORT,
+  'service.registry.nodePort': OPTIONAL_PORT,
+  'service.router.port': PORT,
+  'service.metrics.port': PORT,
+  'service.cleanup.port': PORT,
+  revisionHistoryLimit: { type: 'integer', minimum: 0 },
+  'peerglass.hostIP': OPTIONAL_IP,
+  'peerglass.terminationGracePeriodSeconds': { type: 'integer', minimum: 0 },
+  // The agent would refuse it when `helm uninstall` has removed all else.
+  'peerglass.cleanupRounds': { type: 'integer', minimum: 1 },
+  'peerglass.cleanupTimeoutSeconds': { type: 'integer', minimum: 1, maximum: 86_400 },
+  'peerglass.startupTaint.key': {
+    type: 'string',
+    pattern: '^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+  },
 };
 
-/** Patterns of single values. */
-const VALUE_PATTERNS: Readonly<Record<string, string>> = {
-  'peerglass.startupTaint.key':
-    '^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+/** Items of lists, likewise. */
+const ITEMS: Readonly<Record<string, Schema>> = {
+  'peerglass.prometheusRule.disabled': { enum: Object.keys(ALERTS) },
+  'peerglass.ipFamilies': { enum: ['IPv4', 'IPv6'] },
+  'peerglass.networkPolicy.nodeCIDRs': CIDR,
+  'peerglass.networkPolicy.apiServerCIDRs': CIDR,
+  'peerglass.networkPolicy.apiServerPorts': PORT,
 };
-
-/** Minimum numbers. The agent would refuse a smaller one too late: when `helm uninstall` has removed all else. */
-const MINIMUMS: Readonly<Record<string, number>> = { 'peerglass.cleanupRounds': 1 };
 
 /** Patterns by kind of option. They refuse at the installation what the agent would refuse later. */
 const PATTERNS: Readonly<Record<string, string>> = {
@@ -98,17 +127,10 @@ function rowSchema(row: ValueRow, values: readonly OptionValue[]): Schema {
   if (option !== undefined) return optionSchema(option.kind);
   const words = WORDS[row.path.join('.')];
   if (words !== undefined) return { enum: words };
-  const listed = LISTED[row.path.join('.')];
-  if (listed !== undefined) return { type: 'array', items: { enum: listed } };
   const type = TYPES[row.type];
   if (type === undefined) throw new Error(`values.yaml: no type "${row.type}"`);
-  const pattern = VALUE_PATTERNS[row.path.join('.')];
-  const minimum = MINIMUMS[row.path.join('.')];
-  return {
-    type,
-    ...(pattern !== undefined && { pattern }),
-    ...(minimum !== undefined && { minimum }),
-  };
+  const items = ITEMS[row.path.join('.')];
+  return items === undefined ? (VALUES[row.path.join('.')] ?? { type }) : { type, items };
 }
 
 /** The schema of an option. Null means that the option is not set. */

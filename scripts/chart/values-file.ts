@@ -1,6 +1,6 @@
 import { type YAMLMap, isMap, isNode, isScalar, parseDocument } from 'yaml';
 
-import { type OptionValue, SPEGEL_VALUES } from './option-values.ts';
+import { FORMER_VALUES, type OptionValue, SPEGEL_VALUES } from './option-values.ts';
 
 /** One value of values.yaml. */
 export interface ValueRow {
@@ -82,6 +82,10 @@ export function optionOf(
 ): OptionValue | undefined {
   const [section = '', name = '', ...rest] = path;
   if (rest.length > 0) return undefined;
-  const known = section === 'peerglass' || (section === 'spegel' && SPEGEL_VALUES.includes(name));
-  return known ? values.find((value) => value.name === name) : undefined;
+  const former = section === 'spegel' ? FORMER_VALUES[name] : undefined;
+  const known =
+    section === 'peerglass' ||
+    former !== undefined ||
+    (section === 'spegel' && SPEGEL_VALUES.includes(name));
+  return known ? values.find((value) => value.name === (former ?? name)) : undefined;
 }

@@ -21,11 +21,15 @@ test(
     const image = 'registry.example/owner/peerglass';
     const archive = await packageChart({ ...init, image, output });
     assert.equal(basename(archive), `peerglass-${packageJson.version}.tgz`);
-    const rendered = await runCommand([
-      ...([TOOLS.helm, 'template', 'test', archive, '--kube-version', '1.34'] as const),
-    ]);
-    const images = new Set([...rendered.matchAll(/^ +image: "?([^"\n]+)/gm)].map(([, it]) => it));
-    assert.deepEqual([...images], [`${image}:${packageJson.version}`]);
+    // Also in place of Spegel's image, which a values file of Spegel's names.
+    for (const values of [[], ['--set', 'image.repository=ghcr.io/spegel-org/spegel']]) {
+      const rendered = await runCommand([
+        ...([TOOLS.helm, 'template', 'test', archive, '--kube-version', '1.34'] as const),
+        ...values,
+      ]);
+      const found = [...rendered.matchAll(/^ +image: "?([^"\n]+)/gm)].map(([, it]) => it);
+      assert.deepEqual([...new Set(found)], [`${image}:${packageJson.version}`]);
+    }
   },
 );
 

@@ -16,7 +16,12 @@ export interface ChartPackageInit {
   readonly output: string;
 }
 
-const PLACEHOLDER = '\n  repository: localhost/peerglass\n';
+/** Where the sources have the placeholder, and the text around it. */
+const PLACEHOLDERS: Readonly<Record<string, (image: string) => string>> = {
+  'values.yaml': (image) => `\n  repository: ${image}\n`,
+  // What runs in place of Spegel's image.
+  'templates/_helpers.tpl': (image) => `printf "${image}:%s"`,
+};
 
 /**
  * Packs the chart with the image of its release as the default. The sources have a placeholder, because they do not know
@@ -37,11 +42,12 @@ export async function packageChart({
   try {
     const chart = join(folder, 'peerglass');
     await cp(join(root, 'charts/peerglass'), chart, { recursive: true });
-    const file = join(chart, 'values.yaml');
-    const values = await readFile(file, 'utf8');
-    if (values.split(PLACEHOLDER).length !== 2)
-      throw new Error('values.yaml: not exactly one placeholder for the image');
-    await writeFile(file, values.replace(PLACEHOLDER, `\n  repository: ${image}\n`));
+    for (const [name, textWith] of Object.entries(PLACEHOLDERS)) {
+      const file = join(chart, name);
+      const parts = (await readFile(file, 'utf8')).split(textWith('localhost/peerglass'));
+      if (parts.length !== 2) throw new Error(`${name}: not exactly one placeholder for the image`);
+      await writeFile(file, parts.join(textWith(image)));
+    }
     await mkdir(output, { recursive: true });
     const report = await runCommand([helm, 'package', chart, '--destination', output]);
     const [, archive] = /saved it to: (.+\.tgz)/.exec(report) ?? [];

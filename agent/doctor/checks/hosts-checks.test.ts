@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { seal } from '../../hosts/marker.ts';
 import { doctorStage, serveAgent } from '../../testing/doctor-facts.ts';
+import { renderText } from '../render.ts';
 
 const MIRROR = "[host.'http://127.0.0.1:5000']\ncapabilities = ['pull', 'resolve']\n";
 const OTHER = "[host.'https://mirror.example']\ncapabilities = ['pull']\n";
@@ -148,6 +149,18 @@ describe('the check hosts-server', () => {
       assert.equal((await stage.find('hosts-server')).outcome, outcome);
     });
   }
+
+  it('says that the corrected line stands above, where the details are printed', async (t) => {
+    const stage = await doctorStage(t, {});
+    stage.write('certs.d/docker.io/hosts.toml', "server = 'https://docker.io'\n" + MIRROR);
+    const finding = await stage.find('hosts-server');
+    const counts = { ok: 0, warning: 0, failure: 1, skipped: 0 };
+    const report = { schema: 1, version: '1.0.0', result: 'failure', counts } as const;
+    const text = renderText({ ...report, checks: [finding] }, false);
+    const [before = '', after] = text.split('shown above');
+    assert.match(before, /write server = 'https:\/\/registry-1\.docker\.io'/);
+    assert.ok(after !== undefined, text);
+  });
 });
 
 it('the check hosts-file is skipped with the reason when certs.d is a file', async (t) => {

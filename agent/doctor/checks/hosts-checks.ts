@@ -164,7 +164,7 @@ async function hostsServer(facts: Facts): Promise<CheckResult> {
   if (wrong.length > 0) {
     return failure(
       'server is not the registry: what no peer has cannot be pulled',
-      'correct the line as shown below',
+      'correct the line as shown above',
       wrong,
     );
   }

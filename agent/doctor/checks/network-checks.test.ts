@@ -96,4 +96,12 @@ describe('the check embedded-mirror', () => {
     stage.write('k3s.yaml.d/10-mirror.yaml', '"embedded-registry": "true"\n');
     assert.match((await stage.find('embedded-mirror')).reason, /10-mirror\.yaml/);
   });
+
+  it('is skipped with the place when the file cannot be parsed, rather than off', async (t) => {
+    const stage = await doctorStage(t, {});
+    stage.write('k3s.yaml', 'token: secret\n  embedded-registry: true\n');
+    const { outcome, reason } = await stage.find('embedded-mirror');
+    assert.equal(outcome, 'skipped');
+    assert.match(reason, /k3s\.yaml:\d+:\d+: no valid YAML/);
+  });
 });

@@ -7,6 +7,7 @@ import { mirrorPositions, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
 import { at } from '../json.ts';
+import { isEmbeddedRegistryOn } from '../k3s-config.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
 import { readRegularFile } from '../regular-file.ts';
 import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
@@ -213,7 +214,7 @@ async function embeddedMirror(facts: Facts): Promise<CheckResult> {
       throw new CheckSkippedError(`${each} cannot be read (${text.message}); run doctor as root`);
     }
     readable += 1;
-    if (/^\s*["']?embedded-registry["']?\s*:\s*["']?true\b/m.test(String(text))) {
+    if (isEmbeddedRegistryOn(String(text), each)) {
       return failure(
         `${each} switches the mirror embedded in k3s on: it takes port 5001, and names itself in hosts.toml`,
         EMBEDDED_REMEDY,

@@ -58,6 +58,13 @@ The reason.
     );
   });
 
+  it('names the tag that a holder does not have, rather than a name that is cut off', () => {
+    const holders = [holder('does not have it')];
+    const key = 'registry.example/team/app:1.0';
+    const text = renderImage(report([{ kind: 'tag', key, holders }]));
+    assert.match(text, /not serving:\n {2}http:\/\/10\.0\.0\.1:5000, 1\.0: does not have it\n/);
+  });
+
   it('prints the notes, and no table without parts', () => {
     const text = renderImage(report([], ['the agent does not answer']));
     assert.equal(

@@ -1,3 +1,5 @@
+import { parseDigest } from '../../oci/digest.ts';
+
 /** A node that content routing names as a holder, with its answer. */
 export interface Holder {
   readonly peerId: string;
@@ -43,7 +45,7 @@ export function renderImage(report: ImageReport): string {
   const head = ['what', 'digest', 'size', 'here', 'peers', 'served by', 'why not'];
   const rows = report.parts.map((part) => [
     part.kind,
-    part.kind === 'tag' ? (part.key.split(':').at(-1) ?? '') : part.key.slice(0, 19),
+    shortKey(part.key),
     part.size === undefined ? '' : sizeOf(part.size),
     part.here === undefined ? '?' : part.here ? 'yes' : 'no',
     peersOf(part.holders),
@@ -59,7 +61,7 @@ export function renderImage(report: ImageReport): string {
   const notServing = report.parts.flatMap(({ key, holders }) =>
     holders
       .filter(({ answer }) => answer !== HAS_IT)
-      .map(({ origin, answer }) => `  ${origin}, ${key.slice(0, 19)}: ${answer}`),
+      .map(({ origin, answer }) => `  ${origin}, ${shortKey(key)}: ${answer}`),
   );
   return [
     report.image,
@@ -70,6 +72,11 @@ export function renderImage(report: ImageReport): string {
     report.reason,
     '',
   ].join('\n');
+}
+
+/** A digest is cut off after twelve digits. Of the full name of a tag, which the report begins with, the tag remains. */
+function shortKey(key: string): string {
+  return parseDigest(key) === undefined ? (key.split(':').at(-1) ?? key) : key.slice(0, 19);
 }
 
 /** The answer of a holder that serves the content. */

@@ -1,15 +1,21 @@
 {{/*
-The options of the agent that the values give, by the name of the value, as JSON: from `peerglass`, else from `spegel`,
-else from the preset. Which options there are says files/options.json, generated from the agent's own table.
+The options of the agent that the values give, by the name of the value, as JSON: from `peerglass`, else from `spegel`, else by
+the names that `spegel` had formerly, else from the preset. Which options there are says files/options.json, generated from the
+agent's own table.
 */}}
 {{- define "peerglass.settings" -}}
 {{- $table := .Files.Get "files/options.json" | fromJson -}}
 {{- $preset := include "peerglass.preset" . | fromYaml -}}
 {{- $registries := $.Values.peerglass.registries | empty | ternary dict (dict "registriesYaml" "/etc/peerglass/registries.yaml") -}}
 {{- $tls := include "peerglass.tls" . | fromYaml -}}
+{{- $former := dict -}}
+{{- range $old, $name := $table.formerValues -}}
+{{- $value := get $.Values.spegel $old -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}{{ $_ := set $former $name $value }}{{ end -}}
+{{- end -}}
 {{- $settings := dict -}}
 {{- range $name, $_ := $table.fallbacks -}}
-{{- range $source := list $preset $registries $tls $.Values.spegel $.Values.peerglass -}}
+{{- range $source := list $preset $registries $tls $former $.Values.spegel $.Values.peerglass -}}
 {{- $value := get $source $name -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
 {{- $_ := set $settings $name $value -}}
@@ -130,7 +136,9 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{- if $registry.nodePort -}}
 {{- $targets = append $targets (printf "%s://%s:%d" $scheme $host (int $registry.nodePort)) -}}
 {{- end -}}
-{{- range concat $targets (default list .Values.spegel.additionalMirrorTargets) }}
+{{- $spegel := .Values.spegel -}}
+{{- range list $spegel.additionalMirrorTargets $spegel.additionalMirrorRegistries $spegel.extraMirrorRegistries }}{{ $targets = concat $targets (default list .) }}{{ end -}}
+{{- range uniq $targets }}
 - {{ printf "--mirror-targets=%s" . | quote }}
 {{- end -}}
 {{- end -}}
@@ -146,23 +154,4 @@ mounted is the old one. It is no more than the socket gives: who has that is roo
 {{/* Whether the agent itself configures containerd, in the place of the init container. */}}
 {{- define "peerglass.configures" -}}
 {{- if get (include "peerglass.settings" . | fromJson) "configure" }}true{{ end -}}
-{{- end -}}
-
-{{/* What no values file may say. */}}
-{{- define "peerglass.validate" -}}
-{{- $registry := .Values.service.registry -}}
-{{- if and .Values.spegel.containerdMirrorAdd (eq (include "peerglass.mirrorTargets" .) "") -}}
-{{- fail "containerd has no way to the mirror: set service.registry.hostPort, service.registry.nodePort or peerglass.hostNetwork" -}}
-{{- end -}}
-{{- $settings := include "peerglass.settings" . | fromJson -}}
-{{- if and (eq (get $settings "registryTlsClientAuth") "require") .Values.spegel.containerdMirrorAdd (not (hasKey $settings "mirrorTargetCert")) -}}
-{{- fail "peerglass.registryTlsClientAuth: containerd has to show a certificate, and no key is copied to the nodes: name one that is there in peerglass.mirrorTargetCert and mirrorTargetKey" -}}
-{{- end -}}
-{{- if and (has .Values.peerglass.preset (list "k3s" "rke2")) .Values.peerglass.checkEmbeddedRegistry -}}
-{{- range (lookup "v1" "Node" "" "").items -}}
-{{- if eq (dig "metadata" "labels" "p2p.k3s.cattle.io/enabled" "" .) "true" -}}
-{{- fail (printf "the embedded mirror of k3s is on at node %s, and would configure containerd as well: set embedded-registry to false in its config.yaml and restart it, or set peerglass.checkEmbeddedRegistry to false" .metadata.name) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}

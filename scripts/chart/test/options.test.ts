@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { CHART } from '../generate.ts';
 import { template } from '../helm.ts';
 import { splitFlag } from '../manifest.ts';
-import { ALL_OPTIONS } from '../matrix.ts';
+import { ALL_OPTIONS, OPTION_SETS, REGISTRIES } from '../matrix.ts';
 import { flagTable, NOT_VALUES } from '../option-values.ts';
 import { readValues } from '../values-file.ts';
 import { agent, agentWith, find, render, skip } from './render.ts';
@@ -23,8 +23,11 @@ function setNull(values: Record<string, unknown>, [name = '', ...rest]: readonly
 
 describe('the options in the chart', { skip }, () => {
   it('passes every option of the agent to the subcommands that have it', async () => {
-    for (const configure of [true, false]) {
-      const name = configure ? 'every option, configured by the agent' : 'every option';
+    const cases = Object.entries(OPTION_SETS).flatMap(([name, options]) => [
+      { name, options, configure: false },
+      { name: `${name}, configured by the agent`, options, configure: true },
+    ]);
+    for (const { name, options, configure } of cases) {
       const { init, registry } = await agent(name);
       const cleanup = find(await render(name), 'DaemonSet', 'test-peerglass-cleanup');
       const containers = [registry, ...init, ...cleanup.spec.template.spec.containers];
@@ -35,7 +38,7 @@ describe('the options in the chart', { skip }, () => {
         const [subcommand = '', ...flags] = args;
         const given = flags.map(splitFlag);
         for (const [flag, option] of Object.entries(flagTable()[subcommand] ?? {})) {
-          const sample = option === 'configure' ? configure : ALL_OPTIONS[option];
+          const sample = option === 'configure' ? configure : (options[option] ?? []);
           assert.deepEqual(
             given.filter((it) => it.flag === flag).map(({ value }) => value),
             (Array.isArray(sample) ? sample : [sample]).map(String),
@@ -48,7 +51,13 @@ describe('the options in the chart', { skip }, () => {
 
   it('has a sample value for every option', () => {
     assert.ok(Object.keys(ALL_OPTIONS).length > 30);
-    for (const name of Object.keys(ALL_OPTIONS)) assert.ok(!(name in NOT_VALUES), name);
+    for (const name of Object.keys(ALL_OPTIONS)) {
+      assert.ok(!(name in NOT_VALUES), name);
+      assert.ok(
+        Object.values(OPTION_SETS).some((options) => name in options),
+        name,
+      );
+    }
   });
 
   it('treats lists and maps that are null as empty', async () => {
@@ -105,7 +114,42 @@ describe('the options in the chart', { skip }, () => {
     [{ peerglass: { prometheusRule: { disabled: ['NoPeers'] } } }, /disabled/],
     [{ spegel: { logLevel: 'LOUD' } }, /logLevel/],
     [{ service: { registry: { port: '5000' } } }, /port/],
+    [{ service: { registry: { hostPort: 99_999 } } }, /hostPort/],
+    [{ service: { registry: { nodePort: -1 } } }, /nodePort/],
+    [{ service: { router: { port: 0 } } }, /router\/port/],
+    [{ service: { router: { port: 5000 } } }, /registry\.port and service\.router\.port: both/],
+    [{ peerglass: { hostIP: '127.0.0.256' } }, /hostIP/],
+    [{ peerglass: { networkPolicy: { nodeCIDRs: ['10.0.0.0/33'] } } }, /nodeCIDRs/],
+    [{ peerglass: { networkPolicy: { apiServerCIDRs: ['fd00::/129'] } } }, /apiServerCIDRs/],
+    [{ peerglass: { networkPolicy: { apiServerPorts: [70_000] } } }, /apiServerPorts/],
+    [{ peerglass: { ipFamilies: ['ipv6'] } }, /ipFamilies/],
+    [
+      { peerglass: { registries: REGISTRIES, mirroredRegistries: ['docker.io'] } },
+      /give only one of them/,
+    ],
+    [
+      { peerglass: { registries: REGISTRIES }, spegel: { registries: ['https://docker.io'] } },
+      /give only one of them/,
+    ],
+    [{ peerglass: { registries: { configs: REGISTRIES.configs } } }, /mirrors no registry/],
+    [{ peerglass: { disableDefaultRegistryEndpoint: true } }, /needs the endpoints/],
+    [{ peerglass: { bootstrapKind: 'http' } }, /httpBootstrapPeer/],
+    [{ peerglass: { registryTlsCert: '/tls.crt' } }, /registryTlsCert and .*Key go together/],
+    [{ peerglass: { mirrorTargetKey: '/tls.key' } }, /mirrorTargetCert and .*Key go together/],
+    [{ peerglass: { registryTlsClientAuth: 'require' } }, /needs a certificate/],
+    [{ peerglass: { mirrorTargetCa: '/ca.crt' } }, /for https:\/\/ mirrors/],
+    [
+      {
+        peerglass: {
+          mirrorTargetCa: '/ca.crt',
+          mirrorTargetCaCopy: '/ca.crt',
+          tls: { secretName: 'mirror-tls' },
+        },
+      },
+      /mirrorTargetCa and peerglass\.mirrorTargetCaCopy/,
+    ],
     [{ peerglass: { cleanupRounds: 0 } }, /cleanupRounds/],
+    [{ peerglass: { cleanupTimeoutSeconds: 0 } }, /cleanupTimeoutSeconds/],
     [{ service: { registry: { hostPort: 0, nodePort: 0 } } }, /no way to the mirror/],
     [
       { peerglass: { tls: { secretName: 'x' }, registryTlsClientAuth: 'require' } },

@@ -158,6 +158,19 @@ describe('the pods of the chart', { skip }, () => {
     });
   }
 
+  it('bounds the wait for the clean-up, also that of a pod that never starts', async () => {
+    for (const [given, wait, deadline] of [
+      // Helm waits for 300 s, and so still says that the Job failed.
+      [undefined, 240, 285],
+      [600, 600, 645],
+    ]) {
+      const values = { peerglass: given === undefined ? {} : { cleanupTimeoutSeconds: given } };
+      const job = find(await template(values, '1.37'), 'Job', 'test-peerglass-cleanup-wait').spec;
+      assert.equal(job.activeDeadlineSeconds, deadline);
+      assert.ok(job.template.spec.containers[0].args?.includes(`--wait-timeout=${wait}s`));
+    }
+  });
+
   it('waits for the clean-up as an unprivileged user, whatever user the agents have', async () => {
     // The kubelet starts no container that is root and runAsNonRoot. `helm uninstall` would then wait until its timeout.
     const values = { securityContext: { runAsUser: 0, runAsGroup: 0, runAsNonRoot: false } };

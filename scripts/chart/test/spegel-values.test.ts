@@ -86,12 +86,50 @@ describe("a values file of Spegel's chart", { skip: reason ?? false }, () => {
   });
 
   it('is warned of values that the chart does not know', async () => {
-    const values = { spegel: { appendMirrors: true }, kubeconfig: 'x', global: { y: 1 } };
+    const values = { spegel: { blobSpeed: '1MBps' }, kubeconfig: 'x', global: { y: 1 } };
     await using api = await KubernetesApi.start();
     const { notes: warnings } = await install(values, api);
-    assert.match(warnings, /spegel\.appendMirrors: ignored, this chart knows no such value/);
+    assert.match(warnings, /spegel\.blobSpeed: ignored, this chart knows no such value/);
     assert.match(warnings, /kubeconfig: ignored/);
     assert.doesNotMatch(warnings, /global/);
+  });
+
+  for (const [former, value, today] of [
+    ['appendMirrors', true, 'prependExisting'],
+    ['registries', ['https://docker.io'], 'mirroredRegistries'],
+    ['mirrorRegistries', ['https://docker.io'], 'mirroredRegistries'],
+    ['additionalMirrorRegistries', ['http://192.0.2.8:5000'], 'additionalMirrorTargets'],
+    ['extraMirrorRegistries', ['http://192.0.2.8:5000'], 'additionalMirrorTargets'],
+  ] as const) {
+    it(`may have the former name ${former} for ${today}`, async () => {
+      const [old, current, none] = await Promise.all([
+        template({ spegel: { [former]: value } }, KUBERNETES),
+        template({ spegel: { [today]: value } }, KUBERNETES),
+        template({}, KUBERNETES),
+      ]);
+      assert.deepEqual(old, current);
+      assert.notDeepEqual(old, none);
+      await using api = await KubernetesApi.start();
+      assert.doesNotMatch((await install({ spegel: { [former]: value } }, api)).notes, /WARNING/);
+    });
+  }
+
+  it('may say by a former name whether latest is shared, and peerglass overrides it', async () => {
+    const old = { spegel: { resolveLatestTag: true } };
+    const args = async (values: unknown): Promise<string> =>
+      JSON.stringify(await template(values, KUBERNETES));
+    assert.match(await args(old), /"--enable-latest=true"/);
+    assert.match(
+      await args({ ...old, peerglass: { enableLatest: false } }),
+      /"--enable-latest=false"/,
+    );
+  });
+
+  it('prefers the names of today to the former ones', async () => {
+    const spegel = { prependExisting: false, appendMirrors: true };
+    const text = JSON.stringify(await template({ spegel }, KUBERNETES));
+    assert.match(text, /"--prepend-existing=false"/);
+    assert.doesNotMatch(text, /"--prepend-existing=true"/);
   });
 
   it('is warned of values that need a newer Kubernetes', async () => {
@@ -102,15 +140,6 @@ describe("a values file of Spegel's chart", { skip: reason ?? false }, () => {
 
   it('is warned of a memory limit that is too low', () => {
     assert.match(notes, /resources\.limits\.memory: 150Mi is little/);
-  });
-});
-
-describe('the notes of the chart', { skip: reason ?? false }, () => {
-  it('contain three commands, and no warning without a reason', async () => {
-    await using api = await KubernetesApi.start();
-    const { notes } = await install({}, api);
-    assert.equal(notes.match(/^ {3}(kubectl|helm) /gm)?.length, 3);
-    assert.doesNotMatch(notes, /WARNING|embedded/);
   });
 });
 
@@ -130,12 +159,15 @@ describe("k3s' embedded mirror", { skip: reason ?? false }, () => {
 
   it('is mentioned in the notes, because nodes may join later', async () => {
     await using api = await KubernetesApi.start({ a: {}, b: { [label]: 'false' } });
-    assert.match((await install(k3s, api)).notes, /embedded mirror of k3s must be off/);
+    assert.match((await install(k3s, api)).notes, /embedded mirror of k3s must stay off/);
   });
 
-  it('is accepted if the check is disabled', async () => {
+  it('is accepted if the check is disabled, and then the notes do not say that it must be off', async () => {
     await using api = await KubernetesApi.start({ b: { [label]: 'true' } });
-    await install({ peerglass: { preset: 'k3s', checkEmbeddedRegistry: false } }, api);
+    const values = { peerglass: { preset: 'k3s', checkEmbeddedRegistry: false } };
+    const { notes } = await install(values, api);
+    assert.match(notes, /embedded mirror of k3s may run beside/);
+    assert.doesNotMatch(notes, /must/);
   });
 
   it('is ignored without k3s', async () => {

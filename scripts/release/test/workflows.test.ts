@@ -16,6 +16,7 @@ interface Step {
 
 interface Job {
   readonly uses?: string;
+  readonly needs?: string | readonly string[];
   readonly steps?: readonly Step[];
   readonly permissions?: Readonly<Record<string, string>>;
   readonly 'timeout-minutes'?: number;
@@ -98,6 +99,17 @@ describe('the workflows', () => {
         assert.doesNotMatch(text, /actions\/checkout|scripts\/|npm /, `${file}: ${name}`);
       }
     }
+  });
+
+  it('compare Node.js with its release before anything is published, without the packages of npm', () => {
+    const { publish, node } = read('.github/workflows/release.yml').jobs;
+    assert.ok(publish?.needs?.includes('node') === true);
+    const scripts = (node?.steps ?? []).map(({ run = '' }) => run).join('\n');
+    // `--output` has what is signed; without it the text around the signed part would be read as well.
+    assert.match(scripts, /^gpgv --keyring \S+ --output SHASUMS256\.txt SHASUMS256\.txt\.asc$/m);
+    assert.match(scripts, /^scripts\/check-node --sums released\/SHASUMS256\.txt/m);
+    assert.deepEqual(scripts.match(/scripts\/[\w-]+|\bnp[mx]\b/g), ['scripts/check-node']);
+    assert.doesNotMatch(textOf('scripts/check-node'), /scripts\/node"/);
   });
 
   it('run on every version of Node.js that package.json allows for development', () => {
