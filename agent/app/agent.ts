@@ -97,6 +97,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       store,
       remote: [peers.source],
       policy,
+      recordNames: (tagKey) => inventory.recordNames(tagKey),
       sharesDigest: (digest) => inventory.isShared(digest),
       holders: (digest) => router.known(digest).map(({ peerId }) => peerId),
       dataPlane,

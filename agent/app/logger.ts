@@ -1,11 +1,25 @@
+import { isatty } from 'node:tty';
+
 import { destination, pino, stdSerializers, stdTimeFunctions, type Logger } from 'pino';
 
+import type { COMMON_OPTIONS, OptionValues } from '../config/options.ts';
+import { renderLogLine, type TextStyle } from './text-log.ts';
+
+/** The options of the log. */
+type LogConfig = OptionValues<typeof COMMON_OPTIONS>;
+
 /**
- * Makes the logger of the process: JSON lines on stderr.
+ * Makes the logger of the process: JSON lines on stderr, or text for a terminal.
  *
  * docs/design/logging.md explains what belongs to which level.
+ *
+ * @param style of the text. Default: that of one command
  */
-export function createLogger(level: 'ERROR' | 'WARN' | 'INFO' | 'DEBUG'): Logger {
+export function createLogger(config: LogConfig, style: TextStyle = 'command'): Logger {
+  const level = config['log-level'];
+  const format = config['log-format'];
+  const stderr = destination({ dest: STDERR, sync: true });
+  const isText = format === 'text' || (format === 'auto' && isatty(STDERR));
   return pino(
     {
       level: level.toLowerCase(),
@@ -14,10 +28,12 @@ export function createLogger(level: 'ERROR' | 'WARN' | 'INFO' | 'DEBUG'): Logger
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: level === 'DEBUG' ? stdSerializers.err : briefly },
     },
-    destination({ dest: 2, sync: true }),
+    isText ? { write: (line) => stderr.write(renderLogLine(line, style)) } : stderr,
   );
 }
 
+/** File descriptor of stderr. */
+const STDERR = 2;
 /** Causes of an error that are logged. */
 const MAX_CAUSES = 4;
 

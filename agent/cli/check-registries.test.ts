@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -99,8 +108,7 @@ ${file}: 2 errors, 1 warning
     for (const [words, exit, says] of [
       [[join(folder, 'none')], 1, /none: cannot be read: no such file/],
       [[large], 1, /large\.yaml: 10000000 bytes; .* is not read/],
-      [[], 2, /missing required argument 'FILE'/],
-      [[file, file], 2, /too many arguments/],
+      [['--fix', '-'], 2, /--fix writes files, not standard input/],
     ] as const) {
       const { code, stdout, stderr } = await runProgram(program, ['check-registries', ...words]);
       assert.equal(code, exit, stderr);
@@ -109,6 +117,81 @@ ${file}: 2 errors, 1 warning
       assert.match(stderr, /^peerglass: [^\n]*\n$/);
     }
     const help = await runProgram(program, ['check-registries', '--help']);
-    assert.match(help.stdout, /^Usage: peerglass check-registries FILE \[options\]/);
+    assert.match(help.stdout, /^Usage: peerglass check-registries \[FILE \.\.\.\] \[options\]/);
   });
+
+  it('checks several files, and those that can be read although another cannot', async () => {
+    const other = join(folder, 'other.yaml');
+    writeFileSync(file, GOOD);
+    writeFileSync(other, BAD);
+    const words = ['check-registries', file, join(folder, 'none'), other];
+    const { code, stdout, stderr } = await runProgram(program, words);
+    assert.equal(code, 1);
+    assert.match(stderr, /^peerglass: .*none: cannot be read[^\n]*\n$/);
+    assert.match(stdout, /registries\.yaml: ok, mirrors docker\.io\n/);
+    assert.match(stdout, /other\.yaml: 2 errors, 1 warning\n$/);
+    const json = await runProgram(program, ['check-registries', file, other, '--output=json']);
+    const reports = JSON.parse(json.stdout) as { file: string; errors: number }[];
+    assert.deepEqual(
+      reports.map(({ file: name, errors }) => [name, errors]),
+      [
+        [file, 0],
+        [other, 2],
+      ],
+    );
+  });
+
+  it('reads standard input', () => {
+    const words = [program, 'check-registries', '-'];
+    const ok = spawnSync(process.execPath, words, { input: GOOD, encoding: 'utf8' });
+    assert.deepEqual([ok.status, ok.stdout], [0, 'stdin: ok, mirrors docker.io\n']);
+    const bad = spawnSync(process.execPath, words, { input: BAD, encoding: 'utf8' });
+    assert.equal(bad.status, 1);
+    assert.match(bad.stdout, /^stdin:2:3: error: the star needs quotes/);
+    const large = spawnSync(process.execPath, words, {
+      input: Buffer.alloc(2_000_000, '#'),
+      encoding: 'utf8',
+    });
+    assert.equal(large.status, 1);
+    assert.match(large.stderr, /^peerglass: stdin: .* is not read\n$/);
+  });
+
+  it('writes what it proposes with --fix, credentials included, and says what is left', async () => {
+    writeFileSync(file, BAD);
+    chmodSync(file, 0o600);
+    const { code, stdout, stderr } = await runProgram(program, ['check-registries', '--fix', file]);
+    assert.equal(code, 1, stderr);
+    assert.equal(
+      readFileSync(file, 'utf8'),
+      BAD.replace('*:', '"*":').replace('passwrod', 'password'),
+    );
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.match(stdout, /error: password without username/);
+    assert.match(stdout, /: 2 lines corrected; 1 error, 1 warning\n$/);
+    assert.doesNotMatch(stdout, /hunter2/);
+    const again = await runProgram(program, ['check-registries', '--fix', file]);
+    assert.match(again.stdout, /registries\.yaml: 1 error, 1 warning\n$/);
+  });
+
+  it(
+    "takes the file of this node's k3s when none is named",
+    { skip: process.getuid?.() === 0 ? false : 'NOT TESTED: a private /etc/rancher needs root' },
+    () => {
+      const script =
+        'mkdir -p "$1/rancher/k3s" && cp "$2" "$1/rancher/k3s/" && mount -t tmpfs tmpfs /etc && cp -r "$1/rancher" /etc/ && shift 2 && exec "$@"';
+      writeFileSync(file, GOOD);
+      const run = (...words: string[]) =>
+        spawnSync('unshare', ['--mount', 'sh', '-c', ...words], {
+          encoding: 'utf8',
+          env: { PATH: process.env['PATH'] },
+        });
+      const check = [process.execPath, program, 'check-registries'];
+      const found = run(script, 'sh', folder, file, ...check);
+      const path = '/etc/rancher/k3s/registries.yaml';
+      assert.equal(found.stdout, `${path}: ok, mirrors docker.io\n`, found.stderr);
+      const none = run('mount -t tmpfs tmpfs /etc && exec "$@"', 'sh', ...check);
+      assert.equal(none.status, 2);
+      assert.match(none.stderr, /^peerglass: neither k3s nor RKE2 has .*name a FILE/);
+    },
+  );
 });

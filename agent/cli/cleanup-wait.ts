@@ -31,7 +31,7 @@ export async function runCleanupWait(
     throw new UsageError('--probe-endpoint NAME:PORT is needed: where the cleanups serve /readyz');
   }
   if (threshold === 0) throw new UsageError('--threshold must be at least 1');
-  const logger = createLogger(config['log-level']);
+  const logger = createLogger(config);
   const signal = endSignal();
   const deadline = performance.now() + config['wait-timeout'];
   const known = new Set<string>();

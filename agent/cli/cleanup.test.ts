@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { PROGRAMS, runProgram } from '../testing/agent-program.ts';
+import { PROGRAMS, runProgram, spawnProgram } from '../testing/agent-program.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
 import { useCertsFolder } from '../testing/certs-folder.ts';
 
@@ -44,6 +44,45 @@ describe('peerglass cleanup', () => {
       assert.ok(!existsSync(copy), 'no file names it any more');
     },
   );
+
+  it('names each edited file that stays, and says that it does', async () => {
+    const mirror = ['--mirror-targets', 'http://127.0.0.1:5000'];
+    const named = ['--mirrored-registries', 'a.example', 'b.example'];
+    await runProgram(program, ['configuration', ...where, ...mirror, ...named]);
+    const file = join(certs, 'a.example/hosts.toml');
+    appendFileSync(file, '# mine\n');
+    const { code, stderr } = await runProgram(program, ['cleanup', ...where]);
+    assert.equal(code, 0, stderr);
+    const lines = stderr.trim().split('\n');
+    const parsed = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const [stays, ...others] = parsed.filter(({ level }) => level === 'warn');
+    assert.equal(stays?.['path'], file);
+    assert.match(String(stays['msg']), /this file stays, because it was edited/);
+    assert.deepEqual(others, []);
+    const { restored, edited, msg } = parsed.at(-1) ?? {};
+    assert.deepEqual([restored, edited, msg], [1, 1, 'cleaned up, except for edited files']);
+    assert.deepEqual(readdirSync(certs), ['a.example']);
+  });
+
+  it('fails where there is no such folder, except as the uninstaller of a cluster', async () => {
+    const missing = join(certs, 'mistyped');
+    const args = ['cleanup', '--containerd-registry-config-path', missing];
+    const { code, stderr } = await runProgram(program, args);
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`^peerglass: ${missing}: no such folder, .* right\\?\n$`));
+    const serving = spawnProgram(program, [...args, '--addr', '127.0.0.1:0']);
+    try {
+      let log = '';
+      for await (const chunk of serving.stderr) {
+        log += String(chunk);
+        if (log.includes('"cleaned up"')) break;
+      }
+      assert.match(log, /"level":"warn".*no such folder/);
+      assert.equal(serving.exitCode, null);
+    } finally {
+      serving.kill('SIGKILL');
+    }
+  });
 
   it('removes the files of an agent from --data-dir, and no others', async () => {
     const data = join(folder, 'data');

@@ -13,7 +13,7 @@ import { endSignal } from '../app/end-signal.ts';
 export async function runConfiguration(
   config: OptionValues<typeof SUBCOMMANDS.configuration.options>,
 ): Promise<void> {
-  const logger = createLogger(config['log-level']);
+  const logger = createLogger(config);
   const wanted = (await hostsOfRegistries(config, logger)) ?? wantedHosts(config);
   const { written, restored } = await createConfigurator(config, logger).configure(
     wanted,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { option } from '../config/option.ts';
-import { VALUE } from '../config/values.ts';
+import { VALUE, choice } from '../config/values.ts';
 import { renderHelp, renderOverview } from './help.ts';
 
 const common = { details: '', spegel: false } as const;
@@ -29,6 +29,18 @@ describe('renderHelp', () => {
     const text = renderHelp('run', 'runs', { '': table });
     assert.match(text, /^ {2}--zone TEXT {31,}the zone$/m);
     assert.match(text, /^ {2}--a-flag-whose-name-takes-all-of-the-column 3\n {45}how often$/m);
+  });
+
+  it('names the allowed values of an option, in a further line where the first is full', () => {
+    const choices = { kind: choice('one', 'two'), fallback: 'one', ...common };
+    const text = renderHelp('run', 'runs', {
+      '': {
+        short: option({ ...choices, summary: 'what' }),
+        long: option({ ...choices, summary: 'what '.repeat(10).trim() }),
+      },
+    });
+    assert.match(text, /^ {2}--short one +what: one, two$/m);
+    assert.match(text, /^ {2}--long one +what .* what:\n {45}one, two$/m);
   });
 
   it('puts each section under its heading, and none over the only one', () => {

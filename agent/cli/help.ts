@@ -2,6 +2,8 @@ import { environmentName, type OptionTable } from '../config/options.ts';
 
 /** The column at which summaries begin. */
 const SUMMARY_COLUMN = 45;
+/** Maximum length of a line, in columns. */
+const MAX_COLUMNS = 100;
 
 /** The text of `peerglass --help`. */
 export function renderOverview(
@@ -15,7 +17,7 @@ export function renderOverview(
     'Peerglass: images from the nodes next door, not from the registry.\n\n',
     'Usage: peerglass <subcommand> [options]\n\n',
     ...rows,
-    '\npeerglass <subcommand> --help lists the options of one.\n',
+    '\npeerglass help <subcommand> lists the options of one.\n',
   ].join('');
 }
 
@@ -50,6 +52,12 @@ function renderOptions(table: OptionTable): string[] {
     const gap = isLong
       ? `\n${' '.repeat(SUMMARY_COLUMN)}`
       : ' '.repeat(SUMMARY_COLUMN - left.length);
-    return `${left}${gap}${option.summary}${twin}\n`;
+    const { choices = [] } = option.kind;
+    const first = `${left}${gap}${option.summary}${twin}`;
+    if (choices.length === 0) return `${first}\n`;
+    const allowed = `: ${choices.join(', ')}`;
+    const length = first.length - first.lastIndexOf('\n') - 1 + allowed.length;
+    if (length <= MAX_COLUMNS) return `${first}${allowed}\n`;
+    return `${first}:\n${' '.repeat(SUMMARY_COLUMN)}${choices.join(', ')}\n`;
   });
 }

@@ -39,6 +39,25 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
       for (const line of lines) assert.ok(line.length <= 100, line);
       const overview = await runProgram(program, ['--help']);
       assert.match(overview.stdout, /registry {4,}run the agent.*\n {2}configuration /);
+      assert.match(stdout, /--bootstrap-kind static .*: dns, http, static\n/);
+    });
+
+    it('takes help as a subcommand, with the name of another or alone', async () => {
+      for (const [words, flags] of [
+        [['help'], ['--help']],
+        [
+          ['help', 'cleanup'],
+          ['cleanup', '--help'],
+        ],
+      ] as const) {
+        const asked = await runProgram(program, [...words]);
+        assert.deepEqual(asked, await runProgram(program, [...flags]));
+        assert.equal(asked.code, 0);
+        assert.match(asked.stdout, /^(?:Usage|Peerglass): /);
+      }
+      const unknown = await runProgram(program, ['help', 'clean']);
+      assert.equal(unknown.code, 2);
+      assert.match(unknown.stderr, /^peerglass: unknown command 'clean'.*cleanup/);
     });
 
     for (const [args, env, says] of [
@@ -48,6 +67,11 @@ for (const [form, program] of Object.entries(PROGRAMS)) {
         ['registry', '--regsitry-addr', ':1'],
         {},
         /unknown option '--regsitry-addr'.*registry-addr/s,
+      ],
+      [
+        ['registry', '--http-bootstrap-url', 'http://a'],
+        {},
+        /'--http-bootstrap-url' \(it is --http-bootstrap-peer here\)/,
       ],
       [['registry', 'extra'], {}, /too many arguments/],
       [

@@ -7,6 +7,7 @@ import { runCleanupWait } from './cleanup-wait.ts';
 import { runCleanup } from './cleanup.ts';
 import { runConfiguration } from './configuration.ts';
 import { renderHelp, renderOverview } from './help.ts';
+import { withHint } from './hint.ts';
 import { printVersion } from '../app/version.ts';
 
 /** Exit codes: success, failure at run time, wrong usage. */
@@ -42,9 +43,9 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     await runStartupTaint(values, env);
   });
   let exitCode: number = EXIT.ok;
-  addSubcommand(program, 'check-registries', env, async (values, file = '') => {
+  addSubcommand(program, 'check-registries', env, async (values, ...files) => {
     const { runCheckRegistries } = await import('./check-registries.ts');
-    exitCode = runCheckRegistries(values, file);
+    exitCode = await runCheckRegistries(values, files);
   });
   addSubcommand(program, 'doctor', env, async (values) => {
     const { runDoctor } = await import('./doctor.ts');
@@ -56,19 +57,26 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
 
   try {
     if (args.length === 0) throw new UsageError('no subcommand given; try peerglass --help');
-    // People try this before `version`.
-    const words = args[0] === '--version' ? ['version', ...args.slice(1)] : args;
-    await program.parseAsync(words, { from: 'user' });
+    await program.parseAsync(asSubcommand(args), { from: 'user' });
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT.ok; // --help
-      complain(error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' '));
+      complain(withHint(error.message, args[0] ?? ''));
       return EXIT.usage;
     }
     complain(error instanceof Error ? error.message : String(error));
     return error instanceof UsageError ? EXIT.usage : EXIT.failure;
   }
+}
+
+/** What people try before `version` and `--help`: `--version`, `help` and `help SUBCOMMAND`. */
+function asSubcommand(args: readonly string[]): readonly string[] {
+  const [first, ...rest] = args;
+  if (first === '--version') return ['version', ...rest];
+  if (first !== 'help') return args;
+  const [subcommand = '--help'] = rest;
+  return Object.hasOwn(SUBCOMMANDS, subcommand) ? [subcommand, '--help'] : [subcommand];
 }
 
 function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
@@ -80,21 +88,22 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
     ...operands: readonly string[]
   ) => Promise<void> | void,
 ): void {
-  const { summary, operand, sections }: Subcommand = SUBCOMMANDS[name];
+  const { summary, operands, sections }: Subcommand = SUBCOMMANDS[name];
   const own: (typeof SUBCOMMANDS)[N]['options'] = SUBCOMMANDS[name].options;
   const table: OptionTable = own;
   const command = program.command(name).allowExcessArguments(false);
-  if (operand !== undefined) command.argument(`<${operand}>`);
-  const usage = operand === undefined ? name : `${name} ${operand}`;
+  if (operands !== undefined) command.argument('[operands...]');
+  const usage = operands === undefined ? name : `${name} ${operands}`;
   command.helpInformation = () => renderHelp(usage, summary, sections ?? { '': table });
   for (const [flag, { kind }] of Object.entries(table)) {
-    const value = kind.list
-      ? '<values...>'
-      : kind.placeholder === 'true|false'
-        ? '[value]'
-        : '<value>';
-    const option = new Option(`--${flag} ${value}`);
-    option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);
+    // A switch before an operand would take the operand as its value.
+    const bare = operands === undefined ? '[value]' : '';
+    const single = kind.placeholder === 'true|false' ? bare : '<value>';
+    const value = kind.list ? '<values...>' : single;
+    const option = new Option(`--${flag} ${value}`.trimEnd());
+    if (value !== '') {
+      option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);
+    }
     command.addOption(option);
   }
   command.action(async () => {

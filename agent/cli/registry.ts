@@ -10,7 +10,7 @@ import { createLogger } from '../app/logger.ts';
  * @throws the error that kept the agent from starting; its message is for the user
  */
 export async function runRegistry(config: RegistryConfig): Promise<void> {
-  const logger = createLogger(config['log-level']);
+  const logger = createLogger(config, 'service');
   // A rejected promise without a handler must not end the pulls of the node. An uncaught exception does end the
   // process: after one, the state is unknown.
   process.on('unhandledRejection', (reason) => {

@@ -31,7 +31,7 @@ export async function runStartupTaint(
       'KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT do not name an API server; is this a pod?',
     );
   }
-  const logger = createLogger(config['log-level']);
+  const logger = createLogger(config);
   const signal = endSignal();
   const { host: agentHost, port: agentPort } = config['metrics-addr'];
   const api = new NodeApi({ host, port, account: config['service-account'], node });

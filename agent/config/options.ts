@@ -18,6 +18,13 @@ export const COMMON_OPTIONS = {
     details: 'docs/design/logging.md explains the levels.',
     spegel: true,
   }),
+  'log-format': option({
+    kind: choice('auto', 'text', 'json'),
+    fallback: 'auto',
+    summary: 'form of the log',
+    details: '`auto`: text on a terminal, JSON lines otherwise.',
+    spegel: false,
+  }),
 } as const;
 
 /** How the agent configures containerd. */

@@ -44,6 +44,16 @@ export const CHECK_REGISTRIES_OPTIONS = {
     kind: choice('text', 'json'),
     fallback: 'text',
     summary: 'how to print the findings',
+    details: 'The JSON of one file is an object, that of several files a list of such objects.',
     spegel: false,
+  }),
+  fix: option({
+    kind: VALUE.boolean,
+    fallback: 'false',
+    summary: 'write the corrected lines into the files',
+    details:
+      'Corrections that are one of several possible ones are left out. Mode and owner of the file stay.',
+    spegel: false,
+    env: 'CHECK_REGISTRIES_FIX',
   }),
 } as const;

@@ -29,10 +29,11 @@ export const ROUTING_OPTIONS = {
     spegel: true,
   }),
   'static-bootstrap-peers': option({
-    kind: VALUE.multiaddrs,
+    kind: VALUE.peers,
     fallback: '',
     summary: 'static: addresses of peers',
-    details: 'With or without `/p2p/ID`. Empty: this node waits to be dialled.',
+    details:
+      'As `IP`, `IP:PORT`, `[IPV6]:PORT`, `NAME:PORT` or multiaddr, with or without `/p2p/ID`. An IP address without a port is dialled at 5001. Empty: this node waits to be dialled.',
     spegel: true,
   }),
   'record-refresh': option({

@@ -14,8 +14,8 @@ import {
 export interface Subcommand {
   /** One line that continues "to". */
   readonly summary: string;
-  /** Placeholder of its only operand. */
-  readonly operand?: string;
+  /** Placeholder of its operands, of which there may be any number. */
+  readonly operands?: string;
   readonly options: OptionTable;
   /** The options by section, where there are many; each option is in one section. */
   readonly sections?: Readonly<Record<string, OptionTable>>;
@@ -46,7 +46,7 @@ export const SUBCOMMANDS = {
   },
   'check-registries': {
     summary: 'report what is wrong with a registries.yaml of k3s',
-    operand: 'FILE',
+    operands: '[FILE ...]',
     options: CHECK_REGISTRIES_OPTIONS,
   },
   doctor: {

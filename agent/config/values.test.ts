@@ -85,7 +85,7 @@ describe('VALUE', () => {
     ['mirrored-registries', 'docker.io/library', /registry/],
     ['http-bootstrap-peer', 'ftp://x', /http/],
     ['http-bootstrap-peer', 'http://u:p@x', /password/],
-    ['static-bootstrap-peers', '10.0.0.1:5001', /\/ip4\//],
+    ['static-bootstrap-peers', 'node-1', /NAME:PORT/],
     ['static-bootstrap-peers', '/ip4/10.0.0.999/tcp/5001', /peer address/],
     ['static-bootstrap-peers', '/ip6/10.0.0.1/tcp/5001', /peer address/],
     ['static-bootstrap-peers', '/ip4/10.0.0.1/tcp/99999', /peer address/],
@@ -113,6 +113,20 @@ describe('VALUE', () => {
         ({ message }: Error) => message.includes('password') && !message.includes('secret'),
         text,
       );
+    }
+  });
+
+  it('takes addresses of peers in the notations of people, on the command line and in the environment', () => {
+    const written = ['10.88.0.1', '10.88.0.1:5002', '[fd00::1]:5003', 'node-1:5004'];
+    const peers = [
+      '/ip4/10.88.0.1/tcp/5001',
+      '/ip4/10.88.0.1/tcp/5002',
+      '/ip6/fd00::1/tcp/5003',
+      '/dns/node-1/tcp/5004',
+    ];
+    const env = { STATIC_BOOTSTRAP_PEERS: written.join(', ') };
+    for (const values of [resolve({ 'static-bootstrap-peers': written }), resolve({}, env)]) {
+      assert.deepEqual(values['static-bootstrap-peers'], peers);
     }
   });
 

@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
+import { parseBaseUrl, parsePeerAddress } from './peer-addresses.ts';
 import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
 
 /** A kind of option value: its text form and its parser. */
@@ -9,6 +10,8 @@ export interface ValueKind<T> {
   readonly placeholder: string;
   /** Whether the option takes several values, which an environment variable separates by commas. */
   readonly list: boolean;
+  /** All allowed values, where they are a few words. */
+  readonly choices?: readonly string[];
   /**
    * Parses the texts of the values.
    *
@@ -156,37 +159,6 @@ function parseRegex(text: string): RegExp {
   }
 }
 
-function parseHttpUrl(text: string): string {
-  if (text === '') return '';
-  // The text before an @ may be a password, also when the text is no URL.
-  if (text.includes('@')) {
-    throw new Error('user and password do not belong in the URL; write http://HOST:PORT');
-  }
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
-    throw new Error(`"${text}" is no URL; write http://HOST:PORT`);
-  }
-  return text;
-}
-
-/** An address, a port and an optional peer ID, which has 46 characters or more. */
-const MULTIADDR =
-  /^\/(ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d{1,5})(?:\/p2p\/[A-Za-z0-9]{46,})?$/;
-
-function parseMultiaddr(text: string): string {
-  const [, kind, host = '', port] = MULTIADDR.exec(text) ?? [];
-  const fits =
-    (kind === 'ip4' && isIP(host) === 4) ||
-    (kind === 'ip6' && isIP(host) === 6) ||
-    kind?.startsWith('dns') === true;
-  if (!fits || Number(port) > 65_535) {
-    throw new Error(
-      `"${text}" is no peer address; write /ip4/10.0.0.1/tcp/5001, followed by /p2p/ID when the ID is known`,
-    );
-  }
-  return text;
-}
-
 function parseFolder(text: string): string {
   if (text === '') return '';
   try {
@@ -218,18 +190,19 @@ export const VALUE = {
   zone: one('ZONE', parseZone),
   taintKey: one('KEY', parseTaintKey),
   boolean: one('true|false', parseBoolean),
-  url: one('URL', parseHttpUrl),
+  url: one('URL', parseBaseUrl),
   regexes: many('REGEX', parseRegex),
   registries: many('REGISTRY', parseRegistryName),
   targets: many('URL', parseMirrorTarget),
-  multiaddrs: many('MULTIADDR', parseMultiaddr),
+  peers: many('PEER', parsePeerAddress),
 } as const;
 
 /** Makes a kind for one of several words, in upper or lower case. */
 export function choice<const T extends string>(...words: readonly T[]): ValueKind<T> {
-  return one(words.join('|'), (text) => {
+  const kind = one(words.join('|'), (text) => {
     const word = words.find((candidate) => candidate.toLowerCase() === text.toLowerCase());
     if (word === undefined) throw new Error(`"${text}" is not one of ${words.join(', ')}`);
     return word;
   });
+  return { ...kind, choices: words };
 }

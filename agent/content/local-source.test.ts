@@ -44,6 +44,19 @@ describe('LocalSource', () => {
     }
   });
 
+  it('finds a tag whose record has its registry in another form', async () => {
+    const store = new MemoryStore();
+    putImage(store, image, 'Registry.EXAMPLE/team/app:1.0');
+    const recordNames = (tagKey: string): string[] =>
+      tagKey === NAME ? ['REGISTRY.example/team/app:1.0', 'Registry.EXAMPLE/team/app:1.0'] : [];
+    const source = new LocalSource({ store, recordNames, logger: quiet });
+    const request = { kind: 'manifest', method: 'HEAD', registry: 'registry.example' } as const;
+    const found = await source.fetch({ ...request, repository: 'team/app', tag: '1.0' }, signal);
+    assert.deepEqual(found?.descriptor, image.manifest);
+    const none = await source.fetch({ ...request, repository: 'team/app', tag: '2.0' }, signal);
+    assert.equal(none, undefined);
+  });
+
   it('gives the range of a blob as a stream, and keeps the blob open until it is disposed of', async () => {
     const { fetch } = setUp();
     const content = await fetch({

@@ -18,8 +18,13 @@ import { LocalBlob } from './local-blob.ts';
 import { ManifestCache, type CachedManifest } from './manifest-cache.ts';
 import { SingleFlightReads } from './single-flight-reads.ts';
 
+/** Image records of one tag that are read. */
+const MAX_NAMES = 8;
+
 export interface LocalSourceComponents {
   readonly store: ContentStore;
+  /** Names of further image records of a tag, see `Inventory.recordNames`. Default: none. */
+  readonly recordNames?: (tagKey: string) => readonly string[];
   /** The way of large blobs within the kernel. Default: they go as streams. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'>;
   readonly logger: Logger;
@@ -29,12 +34,14 @@ export interface LocalSourceComponents {
 export class LocalSource implements ContentSource {
   readonly #store: ContentStore;
   readonly #reads: SingleFlightReads;
+  readonly #recordNames: (tagKey: string) => readonly string[];
   readonly #manifests = new ManifestCache();
   readonly #dataPlane: Pick<DataPlane, 'kernel'> | undefined;
   readonly #logger: Logger;
 
-  constructor({ store, dataPlane, logger }: LocalSourceComponents) {
+  constructor({ store, recordNames, dataPlane, logger }: LocalSourceComponents) {
     this.#store = store;
+    this.#recordNames = recordNames ?? (() => []);
     this.#reads = new SingleFlightReads(store);
     this.#dataPlane = dataPlane;
     this.#logger = logger;
@@ -67,7 +74,12 @@ export class LocalSource implements ContentSource {
     signal: AbortSignal,
   ): Promise<Digest | undefined> {
     if (tag === undefined) return undefined;
-    return await this.#reads.target(tagName(registry, repository, tag), signal);
+    const key = tagName(registry, repository, tag);
+    for (const name of [key, ...this.#recordNames(key).slice(0, MAX_NAMES)]) {
+      const digest = await this.#reads.target(name, signal);
+      if (digest !== undefined) return digest;
+    }
+    return undefined;
   }
 
   async #fetchManifest(

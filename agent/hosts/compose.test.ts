@@ -76,6 +76,25 @@ describe('composePrepended', () => {
     assert.equal(composePrepended(WANTED, Buffer.from(inline)), 'behind');
   });
 
+  it('names the mirror once where the existing file names it with /v2, which containerd adds anyway', () => {
+    for (const path of ['/v2', '/v2/', '/']) {
+      const url = `${MIRROR.url}${path}`;
+      const theirs = Buffer.from(`[host."https://a.example"]\n[host."${url}"]\n`);
+      const composed = composePrepended(WANTED, theirs);
+      assert.ok(typeof composed !== 'string');
+      const { hosts } = parseHostsToml(composed.content);
+      assert.deepEqual(
+        hosts.map((host) => host.url),
+        [url, 'https://a.example'],
+      );
+      assert.equal(composePrepended(WANTED, Buffer.from(`[host."${url}"]\n`)), 'first');
+    }
+    const other = Buffer.from(`[host."${MIRROR.url}/proxy"]\n`);
+    const composed = composePrepended(WANTED, other);
+    assert.ok(typeof composed !== 'string');
+    assert.equal(parseHostsToml(composed.content).hosts.length, 2);
+  });
+
   it('refuses a file that it cannot parse or extend', () => {
     for (const [theirs, message] of [
       [Buffer.from('server = '), /line 1: .*--prepend-existing/],

@@ -143,9 +143,11 @@ function decode(file: Buffer): string {
   }
 }
 
+/** The URL in a form that is equal for two names of one host. `/v2` at its end is what containerd adds without it. */
 function normalized(url: string): string {
   const whole = url.startsWith('http') ? url : `https://${url}`;
-  return URL.canParse(whole) ? new URL(whole).href : whole;
+  const { href } = URL.canParse(whole) ? new URL(whole) : { href: whole };
+  return href.replace(/\/*$/, '').replace(/\/+v2$/, '');
 }
 
 /** Sorts files as containerd does: `*.crt` are CAs, `*.cert` with `*.key` are client certificates. */

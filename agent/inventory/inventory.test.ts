@@ -112,6 +112,25 @@ describe('Inventory', () => {
     await advertises(node, []);
   });
 
+  it('advertises the canonical name of a registry in capital letters, until its last record is deleted', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, 'Registry.EXAMPLE:5000/app:V1');
+    putImage(store, image, 'index.docker.io/library/app:1');
+    putImage(store, image, 'docker.io/library/app:1');
+    await using node = follow(store);
+    const [capital, hub] = ['registry.example:5000/app:V1', 'docker.io/library/app:1'];
+    await advertises(node, [capital, hub, ...image.blobs.keys()]);
+    assert.deepEqual(node.inventory.recordNames(hub), ['index.docker.io/library/app:1']);
+    store.deleteImage('docker.io/library/app:1');
+    await eventually(() => {
+      assert.equal(node.inventory.status().images, 2);
+    });
+    await advertises(node, [capital, hub, ...image.blobs.keys()]);
+    store.deleteImage('index.docker.io/library/app:1');
+    await advertises(node, [capital, ...image.blobs.keys()]);
+  });
+
   it('withdraws a tag when its manifest is deleted', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);

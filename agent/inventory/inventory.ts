@@ -78,6 +78,11 @@ export class Inventory {
     return this.#images.isShared(digest);
   }
 
+  /** See {@link TrackedImages.recordNames}. */
+  recordNames(tagKey: string): string[] {
+    return this.#images.recordNames(tagKey);
+  }
+
   /** Follows the store until `signal` is aborted; rejects for no failure of the store. */
   async run(signal: AbortSignal): Promise<void> {
     for await (const change of this.#store.changes(signal)) {
@@ -157,10 +162,9 @@ export class Inventory {
         known.tree.missing.isDisjointFrom(this.#held);
       if (!isCurrent) await this.#trackImage(image, signal);
     }
-    // Last, when the images of all blobs are known. Otherwise a blob of an excluded image would be
-    // advertised during the walk.
+    // Last, when all images are known: a blob of an excluded image must not be advertised before.
     for (const digest of this.#held) this.#review(digest);
-    for (const image of this.#images.values()) this.#reviewTag(image);
+    for (const { tagKey } of this.#images.values()) this.#reviewTag(tagKey);
   }
 
   async #trackImage({ name, target }: StoredImage, signal: AbortSignal): Promise<void> {
@@ -203,15 +207,9 @@ export class Inventory {
 
   #replaceImage(name: string, next: TrackedImage | undefined): void {
     const previous = this.#images.replace(name, next);
-    if (previous !== undefined) {
-      for (const digest of previous.tree.digests) this.#review(digest);
-      if (previous.tagKey !== undefined && previous.tagKey !== next?.tagKey) {
-        this.#publisher.set(previous.tagKey, false);
-      }
-    }
-    if (next !== undefined) {
-      for (const digest of next.tree.digests) this.#review(digest);
-      this.#reviewTag(next);
+    for (const image of [previous, next]) {
+      for (const digest of image?.tree.digests ?? []) this.#review(digest);
+      this.#reviewTag(image?.tagKey);
     }
   }
 
@@ -227,7 +225,7 @@ export class Inventory {
         const record = await this.#store.image(image.name, signal);
         if (record !== undefined) await this.#trackImage(record, signal);
       }
-      if (image.root === digest) this.#reviewTag(this.#images.get(image.name) ?? image);
+      if (image.root === digest) this.#reviewTag(image.tagKey);
     }
   }
 
@@ -235,7 +233,7 @@ export class Inventory {
     this.#held.delete(digest);
     this.#review(digest);
     for (const image of this.#images.ownersOf(digest)) {
-      if (image.root === digest) this.#reviewTag(image);
+      if (image.root === digest) this.#reviewTag(image.tagKey);
     }
   }
 
@@ -243,8 +241,10 @@ export class Inventory {
     this.#publisher.set(digest, this.#held.has(digest) && this.#images.isShared(digest));
   }
 
-  #reviewTag({ tagKey, root, tree }: TrackedImage): void {
+  #reviewTag(tagKey: string | undefined): void {
     if (tagKey === undefined) return;
-    this.#publisher.set(tagKey, this.#held.has(root) && !tree.broken.has(root));
+    const images = this.#images.withTag(tagKey);
+    const isHeld = images.some((it) => this.#held.has(it.root) && !it.tree.broken.has(it.root));
+    this.#publisher.set(tagKey, isHeld);
   }
 }

@@ -39,6 +39,16 @@ describe('TrackedImages', () => {
     assert.equal(images.size, 1);
   });
 
+  it('knows the images of a tag, and the names of their records that are not its key', () => {
+    const tagKey = 'r.example/a:1';
+    const images = tracking(image(tagKey, { tagKey }), image('R.example/a:1', { tagKey }));
+    assert.deepEqual(images.recordNames(tagKey), ['R.example/a:1']);
+    images.replace(tagKey, undefined);
+    assert.equal(images.withTag(tagKey).length, 1);
+    images.replace('R.example/a:1', image('R.example/a:1'));
+    assert.deepEqual(images.withTag(tagKey), []);
+  });
+
   it('shares a blob of no image, and one of several images when one of them is shared', () => {
     const images = tracking(image('a', { sharesContent: false }));
     assert.equal(images.isShared(other), true);

@@ -33,6 +33,7 @@ export function sharedParts(
 export class TrackedImages {
   readonly #images = new Map<string, TrackedImage>();
   readonly #owners = new Map<Digest, Set<TrackedImage>>();
+  readonly #tagged = new Map<string, Set<TrackedImage>>();
 
   get size(): number {
     return this.#images.size;
@@ -65,6 +66,20 @@ export class TrackedImages {
     return [...(this.#owners.get(digest) ?? [])];
   }
 
+  /** The images of a tag: several when the store has names for it that differ in how their registry is written. */
+  withTag(tagKey: string): readonly TrackedImage[] {
+    return [...(this.#tagged.get(tagKey) ?? [])];
+  }
+
+  /**
+   * Names of the image records of a tag, other than its key: the store has the registry as it was written,
+   * `Registry.example` or `index.docker.io`.
+   */
+  recordNames(tagKey: string): string[] {
+    const names = this.withTag(tagKey).map(({ name }) => name);
+    return names.filter((name) => name !== tagKey);
+  }
+
   /**
    * Whether the content is shared: not when policy excludes every image that it belongs to. A blob that belongs to no
    * image yet is shared.
@@ -77,18 +92,24 @@ export class TrackedImages {
   }
 
   #own(image: TrackedImage): void {
-    for (const digest of image.tree.digests) {
-      const owners = this.#owners.get(digest);
-      if (owners === undefined) this.#owners.set(digest, new Set([image]));
-      else owners.add(image);
-    }
+    for (const digest of image.tree.digests) addTo(this.#owners, digest, image);
+    if (image.tagKey !== undefined) addTo(this.#tagged, image.tagKey, image);
   }
 
   #disown(image: TrackedImage): void {
-    for (const digest of image.tree.digests) {
-      const owners = this.#owners.get(digest);
-      owners?.delete(image);
-      if (owners?.size === 0) this.#owners.delete(digest);
-    }
+    for (const digest of image.tree.digests) removeFrom(this.#owners, digest, image);
+    if (image.tagKey !== undefined) removeFrom(this.#tagged, image.tagKey, image);
   }
+}
+
+function addTo<K>(sets: Map<K, Set<TrackedImage>>, key: K, image: TrackedImage): void {
+  const images = sets.get(key);
+  if (images === undefined) sets.set(key, new Set([image]));
+  else images.add(image);
+}
+
+function removeFrom<K>(sets: Map<K, Set<TrackedImage>>, key: K, image: TrackedImage): void {
+  const images = sets.get(key);
+  images?.delete(image);
+  if (images?.size === 0) sets.delete(key);
 }

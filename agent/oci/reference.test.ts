@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
-import { isRepository, parseReference, tagName } from './reference.ts';
+import { canonicalName, isRepository, parseReference, tagName } from './reference.ts';
 
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
@@ -15,6 +15,20 @@ describe('parseReference', () => {
     ],
     ['10.0.0.9:5000/app:1', { registry: '10.0.0.9:5000', repository: 'app', tag: '1' }],
     ['[fd00::1]:5000/a/b:x', { registry: '[fd00::1]:5000', repository: 'a/b', tag: 'x' }],
+    [
+      'Registry.EXAMPLE:5000/app:V1',
+      { registry: 'registry.example:5000', repository: 'app', tag: 'V1' },
+    ],
+    ['[FD00::A]/a:x', { registry: '[fd00::a]', repository: 'a', tag: 'x' }],
+    ['MyHost/app:1', { registry: 'myhost', repository: 'app', tag: '1' }],
+    [
+      'index.docker.io/library/alpine:3.20',
+      { registry: 'docker.io', repository: 'library/alpine', tag: '3.20' },
+    ],
+    [
+      'Registry-1.Docker.io/library/alpine:3.20',
+      { registry: 'docker.io', repository: 'library/alpine', tag: '3.20' },
+    ],
     ['localhost/app', { registry: 'localhost', repository: 'app' }],
     [`quay.io/a/b@${DIGEST}`, { registry: 'quay.io', repository: 'a/b', digest: DIGEST }],
     [
@@ -71,5 +85,19 @@ describe('parseReference', () => {
   it('refuses names that would make a careless regular expression slow', () => {
     assert.equal(isRepository(`${'a-'.repeat(120)}!`), false);
     assert.equal(parseReference(`docker.io/${'a__'.repeat(80)}/:1`), undefined);
+  });
+});
+
+describe('canonicalName', () => {
+  it('changes the registry of a name only, and no digest', () => {
+    for (const [name, expected] of [
+      ['Registry.example/team/app:V1', 'registry.example/team/app:V1'],
+      ['INDEX.docker.io/library/alpine', 'docker.io/library/alpine'],
+      ['team/app:V1', 'team/app:V1'],
+      [DIGEST, DIGEST],
+      ['', ''],
+    ] as const) {
+      assert.equal(canonicalName(name), expected);
+    }
   });
 });

@@ -6,7 +6,7 @@ import { parseDigest, type Digest } from './digest.ts';
  * @see OCI distribution specification, "Pulling manifests", for the grammar of repositories and tags
  */
 export interface Reference {
-  /** Host with optional port, as in image names: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
+  /** Host with optional port in canonical form: `docker.io`, `10.0.0.9:5000`, `[fd00::1]:5000`. */
   readonly registry: string;
   /** Path below the registry: `library/alpine`. */
   readonly repository: string;
@@ -39,15 +39,18 @@ export function isRegistry(text: string): boolean {
 }
 
 /**
- * Whether the first component of a path names a registry rather than a repository: only a host has a dot, a port, or
- * the name `localhost`. `docker pull` uses the same rule to distinguish `alpine/git` from `quay.io/git`.
+ * Whether the first component of a path names a registry rather than a repository: only a host has a dot, a port, capital
+ * letters, or the name `localhost`. `docker pull` uses the same rule to distinguish `alpine/git` from `quay.io/git`.
+ *
+ * @see distribution/reference, splitDockerDomain
  */
 export function looksLikeRegistry(component: string): boolean {
-  return component === 'localhost' || /[.:]/.test(component);
+  return component === 'localhost' || /[.:A-Z]/.test(component);
 }
 
 /**
- * Parses a fully qualified image name, as containerd's image records have it.
+ * Parses a fully qualified image name, as containerd's image records have it. The registry of the result is in canonical
+ * form, which the name itself need not have.
  *
  * @returns `undefined` for a name without registry or otherwise not well-formed
  */
@@ -76,7 +79,7 @@ export function parseReference(name: string): Reference | undefined {
 
   if (!isRepository(rest)) return undefined;
   return {
-    registry,
+    registry: canonicalRegistry(registry),
     repository: rest,
     ...(tag === undefined ? {} : { tag }),
     ...(digest === undefined ? {} : { digest }),
@@ -92,7 +95,18 @@ export function canonicalRegistry(host: string): string {
   return DOCKER_HUB_HOSTS.has(lower) ? 'docker.io' : lower;
 }
 
-/** The full name of a tag: the name of its image record, and its key in the DHT. */
+/** The name with its registry in canonical form. A digest, or another text without a registry, stays as it is. */
+export function canonicalName(name: string): string {
+  const slash = name.indexOf('/');
+  const first = name.slice(0, Math.max(0, slash));
+  const isHost = looksLikeRegistry(first) && isRegistry(first);
+  return isHost ? canonicalRegistry(first) + name.slice(slash) : name;
+}
+
+/**
+ * The full name of a tag. With a canonical registry it is the key of the tag in the DHT, and mostly the name of its image
+ * record: that has the registry as it was written.
+ */
 export function tagName(registry: string, repository: string, tag: string): string {
   return `${registry}/${repository}:${tag}`;
 }

@@ -32,7 +32,7 @@ describe('SharePolicy', () => {
   });
 
   it('shares only the mirrored registries where any are named', () => {
-    const policy = new SharePolicy({ registries: ['docker.io'] });
+    const policy = new SharePolicy({ registries: ['Index.Docker.io'] });
     assert.equal(policy.sharesContent('docker.io', 'a'), true);
     assert.equal(policy.sharesContent('quay.io', 'a'), false);
     assert.equal(policy.sharesContent('', 'a'), false);

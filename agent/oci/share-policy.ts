@@ -1,8 +1,13 @@
+import { canonicalRegistry } from './reference.ts';
+
 /** Options of a {@link SharePolicy}. */
 export interface SharePolicyInit {
   /** Registries that are mirrored, as in image names. Default: empty, which means all. */
   readonly registries?: readonly string[];
-  /** A match on `registry/repository` or `registry/repository:tag` leaves the image out. Default: none. */
+  /**
+   * A match on `registry/repository` or `registry/repository:tag`, with a canonical registry, leaves the image out.
+   * Default: none.
+   */
   readonly filters?: readonly RegExp[];
   /** Whether the tag `latest` is shared. Default: false, because it moves, and nodes would resolve it differently. */
   readonly latest?: boolean;
@@ -20,7 +25,7 @@ export class SharePolicy {
   readonly #latest: boolean;
 
   constructor(init: SharePolicyInit = {}) {
-    this.#registries = new Set(init.registries ?? []);
+    this.#registries = new Set((init.registries ?? []).map(canonicalRegistry));
     this.#filters = init.filters ?? [];
     this.#latest = init.latest ?? false;
   }

@@ -14,7 +14,7 @@ export const SPEGEL_FILE = parse(
 const SAMPLES: Readonly<Record<string, unknown>> = {
   REGEX: ['^a$(b)', ':dev$'],
   REGISTRY: ['docker.io', 'ghcr.io'],
-  MULTIADDR: ['/ip4/10.0.0.2/tcp/5001'],
+  PEER: ['/ip4/10.0.0.2/tcp/5001'],
   DURATION: '7m',
   SIZE: '11MiB',
   NUMBER: 1_234_567,

@@ -33,6 +33,7 @@ export const NOT_VALUES: Readonly<Record<string, string>> = {
   'mirror-targets':
     'from `service.registry.hostPort` and `nodePort`, and `spegel.additionalMirrorTargets`',
   addr: 'from `service.cleanup.port`',
+  'log-format': 'a pod has no terminal, so its log is JSON',
   'taint-key': 'from `peerglass.startupTaint.key`',
   'node-name': 'from the node of the pod',
   'service-account': 'from where the token is mounted',

@@ -4,6 +4,7 @@ import { HttpListener } from '../../http/http-listener.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
+import { canonicalName } from '../../oci/reference.ts';
 import type { Libp2pRouter } from '../../routing/libp2p-router.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
 import { refreshGauges } from '../gauges.ts';
@@ -86,6 +87,6 @@ function debugSources(
       advertised: Object.fromEntries(inventory.countByRegistry()),
     }),
     peers: () => router.peers(MAX_PEERS),
-    lookup: (key, signal) => router.lookup(key, signal),
+    lookup: (key, signal) => router.lookup(canonicalName(key), signal),
   };
 }

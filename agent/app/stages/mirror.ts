@@ -76,6 +76,8 @@ export class MirrorPort {
 /** What {@link mirrorStage} needs of the stages before it. */
 export interface MirrorStageComponents {
   readonly store: ContentStore;
+  /** See `LocalSource`. */
+  readonly recordNames?: (tagKey: string) => readonly string[];
   /** Sources beyond this node, in the order in which they are tried. */
   readonly remote: readonly ContentSource[];
   readonly policy: SharePolicy;
@@ -90,13 +92,16 @@ export interface MirrorStageComponents {
 
 /** Makes the handler of the OCI distribution API. */
 export function mirrorStage(
-  { store, remote, dataPlane, holders, ...components }: MirrorStageComponents,
+  { store, recordNames, remote, dataPlane, holders, ...components }: MirrorStageComponents,
   init?: PeerUploadsInit,
 ): MirrorHandler {
   const { metrics, logger } = components;
   return new MirrorHandler({
     ...components,
-    sources: { local: [new LocalSource({ store, dataPlane, logger })], remote },
+    sources: {
+      local: [new LocalSource({ store, dataPlane, logger, ...(recordNames && { recordNames }) })],
+      remote,
+    },
     uploads: new PeerUploads({ metrics, holders }, init),
   });
 }

@@ -76,7 +76,7 @@ describe('subcommands with --registries-yaml', () => {
     for (const [text, says] of [
       [BAD, /registries\.yaml:2:3: the star needs quotes.* \(and 1 more\); "peerglass check-/],
       [ca, /registries\.yaml:1:\d+: the CA file does not exist/],
-      ['mirrors: &a {}', /registries\.yaml:1:10: an anchor is not allowed here/],
+      ['mirrors: *a', /registries\.yaml:1:10: no anchor above has the name of this alias/],
       ['mirrors: {}\nmirrors: {}', /registries\.yaml:2:1: duplicate key/],
     ] as const) {
       writeFileSync(file, text);

@@ -1,6 +1,6 @@
 import type { NamespaceAnswer } from '../../native/network-namespace.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
-import { tagName, type Reference } from '../../oci/reference.ts';
+import { canonicalName, tagName, type Reference } from '../../oci/reference.ts';
 import type { Facts } from '../facts.ts';
 import { readManifest } from '../missing-layers.ts';
 import { HAS_IT, type ImagePart } from './image-report.ts';
@@ -31,7 +31,7 @@ export class ImageTrace {
     const { registry, repository } = this.#reference;
     const name = tagName(registry, repository, tag);
     const [record, peers, answer] = await Promise.all([
-      this.#here(async () => (await this.#facts.containerd.image(name, signal))?.target?.digest),
+      this.#here(async () => (await this.#record(name, signal))?.target?.digest),
       this.#providers(name),
       this.#mirror.ask('manifests', tag),
     ]);
@@ -97,6 +97,17 @@ export class ImageTrace {
     if (local !== 'unknown' && local !== undefined) return local;
     const answer = await this.#mirror.ask('manifests', digest, 'GET');
     return 'error' in answer || answer.status !== 200 ? undefined : Buffer.from(answer.body);
+  }
+
+  /** The image record of a tag. It may have the registry in capital letters, and the name is in canonical form. */
+  async #record(
+    name: string,
+    signal: AbortSignal,
+  ): Promise<Awaited<ReturnType<Facts['containerd']['image']>>> {
+    const { containerd } = this.#facts;
+    const exact = await containerd.image(name, signal);
+    if (exact !== undefined) return exact;
+    return (await containerd.images(signal)).find((image) => canonicalName(image.name) === name);
   }
 
   #whyNotShared(): string {

@@ -1,3 +1,4 @@
+import { isRegistry } from '../../oci/reference.ts';
 import type { NodeReader } from './node-reader.ts';
 import type { LocatedConfig } from './read-configs.ts';
 import type { LocatedMirror } from './read-mirrors.ts';
@@ -10,7 +11,7 @@ export function compareSections(
   mirrors: ReadonlyMap<string, LocatedMirror>,
   configs: ReadonlyMap<string, LocatedConfig>,
 ): void {
-  const hosts = new Set<string>(mirrors.keys());
+  const hosts = new Set([...mirrors.keys()].filter((name) => name === '*' || isRegistry(name)));
   if (hosts.has('docker.io')) hosts.add(DOCKER_HUB_HOST);
   for (const { endpoints } of mirrors.values()) {
     for (const { host, url, at, secured } of endpoints) {
@@ -18,8 +19,9 @@ export function compareSections(
       const config = configs.get(host);
       if (config?.tls === undefined || !url.startsWith('http:')) continue;
       const line = reader.source.locate(reader.at(config.entry.keyNode)).line;
-      const message = `the endpoint is http, but line ${line} has tls settings for it: containerd would try https first`;
-      reader.source.add({ code: 'tls-on-http', severity: 'warning', at, message, edit: secured });
+      const message = `the endpoint is http, but line ${line} has tls settings for it: containerd would try https first; write https, or remove tls: there`;
+      const finding = { code: 'tls-on-http', severity: 'warning', at, message } as const;
+      reader.source.add({ ...finding, edit: secured, isChoice: true });
     }
   }
   for (const [host, { entry }] of configs) {
@@ -37,6 +39,7 @@ export function compareSections(
       at: reader.at(entry.keyNode),
       message: `${reader.nameOf(entry) ?? 'this'} is neither an endpoint nor a registry under mirrors; ${hint}`,
       edit: near === undefined ? undefined : reader.replaceQuoted(entry.keyNode, near),
+      isChoice: true,
     });
   }
 }

@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 
 import { assertFindings } from '../../testing/registry-findings.ts';
 import { repairLayout } from './layout.ts';
-import { parseRegistries } from './parse-registries.ts';
+import { correctedText, parseRegistries } from './parse-registries.ts';
+import { configOf } from './registries.ts';
 import { SourceText } from './source-text.ts';
 
 const CASES: readonly (readonly [problem: string, text: string, findings: string])[] = [
@@ -102,6 +103,28 @@ F:9:9: error: this quote is not closed
   ],
 ];
 
+/** A file whose indentation a website lost, with a misspelt key. */
+const FLAT = [
+  'a file without any indentation',
+  `mirrors:
+# the cluster's own registry first
+"docker.io":
+endpoint:
+- "https://10.0.0.5:30500"
+"ghcr.io":
+endpoint:
+- "https://10.0.0.5:30500"
+configs:
+"10.0.0.5:30500":
+auth:
+username: someone
+passwrod: hunter2
+tls:
+# its certificate is its own
+insecureskipverify: true
+`,
+] as const;
+
 describe('repairLayout', () => {
   for (const [problem, text, findings] of CASES) {
     it(`reports ${problem}`, () => {
@@ -110,14 +133,23 @@ describe('repairLayout', () => {
   }
 
   it('suggests lines that leave no finding when all of them are used', () => {
-    for (const [problem, text] of CASES) {
+    for (const [problem, text] of [...CASES, FLAT]) {
       const lines = text.split('\n');
       for (const { line, correction } of parseRegistries(text).findings) {
         if (correction !== undefined) lines[line - 1] = correction;
       }
-      const corrected = lines.join('\n').replace('[hidden]', 'x');
+      const corrected = lines.join('\n').replaceAll('[hidden]', 'x');
       assert.deepEqual(parseRegistries(corrected).findings, [], problem);
     }
+  });
+
+  it('reads a file without any indentation as it was meant', () => {
+    const { registries } = parseRegistries(FLAT[1]);
+    assert.deepEqual([...registries.mirrors.keys()], ['docker.io', 'ghcr.io']);
+    assert.equal(registries.mirrors.get('ghcr.io')?.endpoints.length, 1);
+    const config = configOf(parseRegistries(correctedText(FLAT[1])).registries, '10.0.0.5:30500');
+    assert.equal(config.tls?.insecureSkipVerify, true);
+    assert.equal(config.auth?.password?.reveal(), 'hunter2');
   });
 
   it('leaves a file with a correct layout as it is', () => {
@@ -126,6 +158,11 @@ describe('repairLayout', () => {
     const source = new SourceText(text);
     assert.equal(repairLayout(source), text);
     assert.deepEqual(source.findings, []);
+  });
+
+  it('does not move a registry whose name resembles a key', () => {
+    const text = 'mirrors:\n  mirror1:\n    endpoint: []\n  tls1: {}\n  auth2:\n';
+    assert.equal(repairLayout(new SourceText(text)), text);
   });
 
   it('does not move an unknown key under auth, which may be a credential', () => {

@@ -1,5 +1,5 @@
 import { indentOf, type SourceText } from './source-text.ts';
-import { ALL_KEYS, KEYS } from './words.ts';
+import { ALL_KEYS, KEYS, nearestWord } from './words.ts';
 import { isUnquotedStar } from './yaml-syntax.ts';
 
 /** Columns of one indentation level in a file without indented lines. */
@@ -23,6 +23,10 @@ const KEY = /^("[^"]*"|'[^']*'|[^\s"'#{}[\],][^\s"'#{}[\],]*?)\s*:(?=\s|$)/;
 const REGISTRY = /^(?:\*|localhost|[^\s/]*[.:][^\s/]*)$/;
 /** A value that begins with a quote and has no closing one. */
 const OPEN_QUOTE = /^(?:-\s+)?(?:[^\s"'#]+\s*:\s+)?(?:"[^"\\]*|'[^']*)$/;
+/** Keys that no other word resembles by accident. A registry without a dot may resemble `mirrors`, `auth` or `tls`. */
+const LONG_KEYS: readonly string[] = [...KEYS.mirror, ...KEYS.auth, ...KEYS.tls].filter(
+  (key) => key.length > 4,
+);
 const JOINED_KEY = new RegExp(`^(?:(?:${ALL_KEYS.join('|')}):(?=[^\\s:])|[\\w-]+:(?=https?://))`);
 
 /**
@@ -96,9 +100,16 @@ function keyOf(content: string): string | undefined {
   return KEY.exec(content)?.[1]?.replace(/^(["'])(.*)\1$/, '$2');
 }
 
+/** The key as it is written, or the known key that it is a misspelling of. A registry is none. */
+function wordOf(content: string): string | undefined {
+  const key = keyOf(content);
+  if (key === undefined || ALL_KEYS.includes(key) || REGISTRY.test(key)) return key;
+  return nearestWord(key, LONG_KEYS) ?? key;
+}
+
 function roleOf(content: string): Role {
   if (/^-(?:\s|$)/.test(content)) return 'item';
-  const key = keyOf(content);
+  const key = wordOf(content);
   if (key === undefined) return 'other';
   const isOneOf = (words: readonly string[]): boolean => words.includes(key);
   if (isOneOf(KEYS.file)) return 'section';
@@ -110,7 +121,7 @@ function roleOf(content: string): Role {
 function push(open: Open[], line: string): void {
   const content = line.trimStart();
   const role = roleOf(content);
-  const key = keyOf(content);
+  const key = wordOf(content);
   if (key === undefined || role === 'item') return;
   while (open.length > 0 && (open.at(-1)?.indent ?? 0) >= indentOf(line)) open.pop();
   open.push({ indent: indentOf(line), role, key });
@@ -125,7 +136,7 @@ function expectedIndent(line: string, open: readonly Open[], step: number): numb
   const content = line.trimStart();
   const indent = indentOf(line);
   const role = roleOf(content);
-  const key = keyOf(content) ?? '';
+  const key = wordOf(content) ?? '';
   const above = open.findLastIndex((one) => one.indent < indent);
   const parent = open[above];
   // Keys under rewrite are patterns, which may look like any other key.

@@ -1,5 +1,15 @@
-import { isMap, isScalar, isSeq, type Node, type Scalar, type YAMLMap } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  type Scalar,
+  type YAMLMap,
+  type YAMLSeq,
+} from 'yaml';
 
+import type { AliasTargets } from './aliases.ts';
 import type { SourceText } from './source-text.ts';
 import { KEYS, nearestWord } from './words.ts';
 
@@ -11,19 +21,40 @@ export interface Entry {
   readonly value?: Node;
 }
 
-/** Reads typed values from a parsed document, and reports values of other types as findings. */
+/**
+ * Maximum number of entries and items that are read. Without aliases a file of the maximum number of tokens has less. Aliases of
+ * aliases could stand for any number.
+ */
+const MAX_READ = 200_000;
+
+/**
+ * Reads typed values from a parsed document, and reports values of other types as findings. An alias is read as what it
+ * stands for, and `<<` adds the entries of other maps, as in YAML 1.1, which k3s reads.
+ */
 export class NodeReader {
   readonly source: SourceText;
+  readonly #aliases: AliasTargets;
+  #read = 0;
 
-  constructor(source: SourceText) {
+  constructor(source: SourceText, aliases: AliasTargets = new Map()) {
     this.source = source;
+    this.#aliases = aliases;
   }
 
   /** The entries of a map in file order. Duplicates, and keys that are not text, are reported and left out. */
   entries(map: YAMLMap, fatal: boolean): Entry[] {
+    if (!this.#mayRead(map.items.length, map)) return [];
     const lines = new Map<string, number>();
-    const entries: Entry[] = [];
-    for (const { key: node, value } of map.items) {
+    const entries = new Map<string, Entry>();
+    for (const { key: node, value: written } of map.items) {
+      const value = this.resolve(written);
+      if (isScalar(node) && node.source === '<<' && node.type === 'PLAIN') {
+        for (const entry of this.#merged(value, node)) {
+          if (lines.has(entry.key)) this.#reportOrder(node, entry);
+          entries.set(entry.key, entry);
+        }
+        continue;
+      }
       if (!isScalar(node) || node.value === null || node.source === '') {
         const at = this.at(isNode(node) ? node : isNode(value) ? value : map);
         this.source.add({ code: 'invalid-key', at, message: 'a key must be text', fatal });
@@ -38,9 +69,50 @@ export class NodeReader {
       }
       lines.set(key, this.source.locate(this.at(node)).line);
       const isNull = !isNode(value) || (isScalar(value) && value.value === null);
-      entries.push({ key, keyNode: node, ...(!isNull && { value }) });
+      entries.set(key, { key, keyNode: node, ...(!isNull && { value }) });
     }
-    return entries;
+    return [...entries.values()];
+  }
+
+  /** The items of a list, without those that are empty. */
+  items(list: YAMLSeq): Node[] {
+    if (!this.#mayRead(list.items.length, list)) return [];
+    return list.items.map((item) => this.resolve(item)).filter((item) => item !== undefined);
+  }
+
+  /** The node, or what it stands for if it is an alias; undefined for anything else. */
+  resolve(node: unknown): Node | undefined {
+    if (isAlias(node)) return this.#aliases.get(node);
+    return isNode(node) ? node : undefined;
+  }
+
+  /** The entries that `<<` adds. Of several maps the first that has a key counts. */
+  #merged(value: Node | undefined, at: Scalar): Entry[] {
+    const maps = isSeq(value) ? this.items(value).toReversed() : [value];
+    return maps.flatMap((map) => {
+      if (isMap(map)) return this.entries(map, false);
+      const message = '<< must be followed by the alias of a map, or a list of such aliases';
+      this.source.add({ code: 'wrong-type', at: this.at(at), message, fatal: true });
+      return [];
+    });
+  }
+
+  #reportOrder(merge: Scalar, entry: Entry): void {
+    const name = this.nameOf(entry) ?? 'a key';
+    const message = `<< replaces ${name} above it in k3s; put << first`;
+    const at = this.at(merge);
+    this.source.add({ code: 'merge-order', severity: 'warning', at, message });
+  }
+
+  /** Counts what is read. Reports when it is too much. */
+  #mayRead(count: number, where: Node): boolean {
+    this.#read += 1 + count;
+    if (this.#read <= MAX_READ) return true;
+    if (this.#read - 1 - count <= MAX_READ) {
+      const message = 'the aliases stand for too much; write the values where they belong';
+      this.source.add({ code: 'too-complex', at: this.at(where), message, fatal: true });
+    }
+    return false;
   }
 
   /** The value as a map; undefined if it is not one. Anything but an empty value is then reported. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { assertFindings, WHOLE_REGISTRIES } from '../../testing/registry-findings.ts';
-import { parseRegistries } from './parse-registries.ts';
+import { correctedText, parseRegistries } from './parse-registries.ts';
 import { configOf } from './registries.ts';
 
 const CASES: readonly (readonly [problem: string, text: string, findings: string])[] = [
@@ -102,7 +102,10 @@ describe('parseRegistries', () => {
       ['a.example:\n', true],
       ['mirrors: [a.example]\n', true],
       ['mirrors:\n  a.example:\n  a.example:\n', true],
-      ['mirrors:\n  a.example: &x\n', true],
+      ['mirrors:\n  a.example: *x\n', true],
+      ['mirror: &x\n  a.example: &y {}\n', true],
+      ['a.example: &x {}\n', true],
+      ['mirrors:\n  my_gcr:\n  a.example/team:\n', false],
       ['mirrors:\n  a.example:\n    endpoint: "x', true],
       ['mirrors:\n  a.example:\n    endpoints: []\n', false],
       ['mirrors:\n  a.example:\n    endpoint: [b.example]\n', false],
@@ -117,5 +120,62 @@ describe('parseRegistries', () => {
         text,
       );
     }
+  });
+
+  it('reads anchors, aliases and merge keys as k3s does, without a finding', () => {
+    const text = `x-node: &node
+  endpoint: &endpoints
+    - &here http://127.0.0.1:30500
+    - https://m.example
+.tls: &tls { insecure_skip_verify: true, ca_file: /ca }
+mirrors:
+  docker.io: *node
+  ghcr.io:
+    endpoint: *endpoints
+  quay.io:
+    <<: *node
+    endpoint: [*here]
+  gcr.io:
+    <<: [{ rewrite: { a: b } }, *node]
+configs:
+  m.example:
+    tls: { <<: *tls, ca_file: /other }
+`;
+    const { registries, findings } = parseRegistries(text);
+    assert.deepEqual(findings, []);
+    const urls = [...registries.mirrors].map(([name, { endpoints }]) => [
+      name,
+      ...endpoints.map(({ url }) => url),
+    ]);
+    const both = ['http://127.0.0.1:30500', 'https://m.example'];
+    assert.deepEqual(urls, [
+      ['docker.io', ...both],
+      ['ghcr.io', ...both],
+      ['quay.io', 'http://127.0.0.1:30500'],
+      ['gcr.io', ...both],
+    ]);
+    assert.equal(registries.mirrors.get('gcr.io')?.rewrites.length, 1);
+    const { tls } = configOf(registries, 'm.example');
+    assert.deepEqual(tls, { caFile: '/other', insecureSkipVerify: true });
+  });
+});
+
+describe('correctedText', () => {
+  it('has every correction, credentials included, and keeps what is a choice', () => {
+    const text =
+      '\ufeffmirrors:\n  docker.io:\n  endpoint: [http://m.example]\nconfigs:\n  m.example:\n    auth: {user: "hunter2", pasword: 5}\n    tls: {insecure: yes}\n';
+    assert.equal(
+      correctedText(text),
+      'mirrors:\n  docker.io:\n    endpoint: [http://m.example]\nconfigs:\n  m.example:\n    auth: {username: "hunter2", password: 5}\n    tls: {insecure_skip_verify: yes}\n',
+    );
+  });
+
+  it('leaves a file without findings as it is, and takes Windows line ends', () => {
+    const whole = WHOLE_REGISTRIES.replace('0123', '"0123"').replace(
+      /auth: ("aH.*")/,
+      'auth: {auth: $1}',
+    );
+    assert.equal(correctedText(whole), whole);
+    assert.equal(correctedText('mirrors:\r\n  *:\r\n'), 'mirrors:\r\n  "*":\r\n');
   });
 });

@@ -1,5 +1,6 @@
 import { isMap } from 'yaml';
 
+import { aliasTargets, holdsAnchor } from './aliases.ts';
 import { compareSections } from './compare.ts';
 import type { Finding } from './finding.ts';
 import { repairLayout } from './layout.ts';
@@ -47,16 +48,33 @@ const LAYOUT_CODES: ReadonlySet<string> = new Set([
  * Never throws: the findings have every problem.
  */
 export function parseRegistries(text: string, outer?: ExternalCheck): ParsedRegistries {
+  const { sections, sources } = parse(text, outer);
+  return result(sections, sources);
+}
+
+/** The text with all corrections of its findings, except where there is a choice. */
+export function correctedText(text: string, outer?: ExternalCheck): string {
+  return parse(text, outer).sources.at(-1)?.corrected() ?? text;
+}
+
+/** What was read, and the passes that it took: the findings of all, and the corrections of the last count. */
+interface Parsed {
+  readonly sections: Sections;
+  readonly sources: readonly SourceText[];
+}
+
+function parse(text: string, outer: ExternalCheck | undefined): Parsed {
   const body = text.replace(/^\ufeff/, '');
   const first = new SourceText(body);
   const sections = read(first, outer);
-  if (!first.findings.some(({ code }) => LAYOUT_CODES.has(code))) return result(sections, [first]);
-
+  if (!first.findings.some(({ code }) => LAYOUT_CODES.has(code))) {
+    return { sections, sources: [first] };
+  }
   const layout = new SourceText(body);
   const repaired = repairLayout(layout);
-  if (layout.findings.length === 0) return result(sections, [first]);
+  if (layout.findings.length === 0) return { sections, sources: [first] };
   const second = new SourceText(repaired, body);
-  return result(read(second, outer), [layout, second]);
+  return { sections: read(second, outer), sources: [layout, second] };
 }
 
 function result({ mirrors, configs }: Sections, sources: readonly SourceText[]): ParsedRegistries {
@@ -109,7 +127,7 @@ function readDocument(source: SourceText, outer: ExternalCheck | undefined): Sec
     source.add({ code: 'empty', at: 0, message: 'the file is empty: it names no registry' });
     return sections;
   }
-  const reader = new NodeReader(source);
+  const reader = new NodeReader(source, aliasTargets(document, source));
   if (!isMap(contents)) {
     const message = 'the file must be a map with mirrors: and configs:';
     source.add({ code: 'not-a-map', at: reader.at(contents), message, fatal: true });
@@ -118,11 +136,19 @@ function readDocument(source: SourceText, outer: ExternalCheck | undefined): Sec
   for (const entry of reader.entries(contents, true)) {
     if (entry.key === 'mirrors') fill(sections.mirrors, readMirrors(reader, entry));
     else if (entry.key === 'configs') fill(sections.configs, readConfigs(reader, entry));
-    else reader.unknown(entry, 'at the top of the file', KEYS.file, mayBeMirrors(entry));
+    else if (!isTemplate(entry)) {
+      reader.unknown(entry, 'at the top of the file', KEYS.file, mayBeMirrors(entry));
+    }
   }
   compareSections(reader, sections.mirrors, sections.configs);
   outer?.(reader, sections.configs);
   return sections;
+}
+
+/** Whether the key is there for its anchors, which aliases refer to: `x-defaults: &defaults`. */
+function isTemplate({ key, value }: Entry): boolean {
+  const isNamed = nearestWord(key, KEYS.file) !== undefined || /.[.:*]/.test(key);
+  return !isNamed && holdsAnchor(value);
 }
 
 /** Whether the user may have written registries under this unknown key. Then the file names more registries than it seems. */

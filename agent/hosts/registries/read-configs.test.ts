@@ -9,7 +9,7 @@ const CASES: readonly (readonly [problem: string, text: string, findings: string
   [
     'settings one level too high, incomplete pairs, and TLS settings for http',
     'mirrors:\n  m.example:\n    endpoint: ["http://n.example:5000"]\nconfigs:\n  n.example:5000:\n    insecure_skip_verify: true\n    password: hunter2\n    auth:\n      password: hunter2\n    tls: {}\n  m.example:\n    auth:\n      auth: hunter2\n',
-    `F:3:16: warning: the endpoint is http, but line 5 has tls settings for it: containerd would try https first
+    `F:3:16: warning: the endpoint is http, but line 5 has tls settings for it: containerd would try https first; write https, or remove tls: there
   3 |     endpoint: ["http://n.example:5000"]
     |                ^
     =     endpoint: ["https://n.example:5000"]

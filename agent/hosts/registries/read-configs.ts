@@ -61,7 +61,8 @@ function reportMisplaced(reader: NodeReader, part: Entry): void {
   const from = reader.at(part.keyNode);
   const text = `${home}: { ${reader.source.text.slice(from, end)} }`;
   const message = `${part.key} belongs under ${home}; k3s ignores it here`;
-  const edit = { from, to: end, text };
+  // The value of an alias is elsewhere.
+  const edit = end < from ? undefined : { from, to: end, text };
   reader.source.add({ code: 'misplaced-key', at: from, message, edit });
 }
 

@@ -52,22 +52,21 @@ F:12:9: error: not a URL; an endpoint is written http://HOST:PORT or https://HOS
 `,
   ],
   [
-    'invalid registries and hosts, and settings of unknown hosts',
-    'mirrors:\n  https://docker.io:\n  quay.io/team:\n  "*.example":\n  index.docker.io:\n  docker:\n  "": {}\n  m.example:\n    endpoint: [https://10.0.0.5:5000]\nconfigs:\n  https://10.0.0.5:5000: {}\n  10.0.0.5: {}\n  other.example:5000: {}\n',
-    `F:2:3: error: a registry is written HOST or HOST:PORT, as in image names, without scheme
+    'registries and hosts that k3s takes and never uses, and settings of unknown hosts',
+    'mirrors:\n  https://docker.io:\n  quay.io/team:\n  "*.example":\n  index.docker.io:\n  docker:\n  "": {}\n  m.example:\n    endpoint: [https://10.0.0.5:5000, http://my_mirror:5000]\n  my_gcr:\nconfigs:\n  https://10.0.0.5:5000: {}\n  10.0.0.5: {}\n  other.example:5000: {}\n  my_mirror:5000: {}\n',
+    `F:2:3: warning: k3s never uses this: a registry is written HOST or HOST:PORT, as in image names, without scheme
   2 |   https://docker.io:
     |   ^
     =   "docker.io":
 
-F:3:3: error: a registry is written HOST or HOST:PORT, as in image names, without path
+F:3:3: warning: k3s never uses this: a registry is written HOST or HOST:PORT, as in image names, without path
   3 |   quay.io/team:
     |   ^
     =   "quay.io":
 
-F:4:3: error: all registries are written "*"; there are no other patterns
+F:4:3: warning: no image name begins with this, so k3s never uses it; there are no patterns but "*", for all registries
   4 |   [hidden]:
     |   ^
-    =   "*":
 
 F:5:3: warning: image names have docker.io, so k3s never uses this entry
   5 |   index.docker.io:
@@ -82,18 +81,22 @@ F:7:3: error: a key must be text
   7 |   [hidden]: {}
     |   ^
 
-F:11:3: error: a registry is written HOST or HOST:PORT, as in image names, without scheme
-  11 |   https://10.0.0.5:5000: {}
+F:10:3: warning: no image name begins with this, so k3s never uses it; a registry is written HOST or HOST:PORT
+  10 |   my_gcr:
+     |   ^
+
+F:12:3: warning: k3s never uses this: a registry is written HOST or HOST:PORT, as in image names, without scheme
+  12 |   https://10.0.0.5:5000: {}
      |   ^
      =   "10.0.0.5:5000": {}
 
-F:12:3: warning: "10.0.0.5" is neither an endpoint nor a registry under mirrors; did you mean 10.0.0.5:5000?
-  12 |   10.0.0.5: {}
+F:13:3: warning: "10.0.0.5" is neither an endpoint nor a registry under mirrors; did you mean 10.0.0.5:5000?
+  13 |   10.0.0.5: {}
      |   ^
      =   "10.0.0.5:5000": {}
 
-F:13:3: warning: "other.example:5000" is neither an endpoint nor a registry under mirrors; it is used only for images whose name begins with it
-  13 |   other.example:5000: {}
+F:14:3: warning: "other.example:5000" is neither an endpoint nor a registry under mirrors; it is used only for images whose name begins with it
+  14 |   other.example:5000: {}
      |   ^
 `,
   ],
@@ -135,7 +138,7 @@ describe('readMirrors', () => {
 
   it('keeps the registries that can be read, and the endpoints of each in their order', () => {
     const text =
-      'mirrors:\n  quay.io/team: {endpoint: [https://b.example, 5, https://a.example]}\n  "": {}\n';
+      'mirrors:\n  quay.io: {endpoint: [https://b.example, 5, https://a.example]}\n  "": {}\n';
     const { mirrors } = parseRegistries(text).registries;
     assert.deepEqual([...mirrors.keys()], ['quay.io']);
     assert.deepEqual(

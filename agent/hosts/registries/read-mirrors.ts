@@ -37,50 +37,57 @@ export function readMirrors(reader: NodeReader, section: Entry): Map<string, Loc
 }
 
 /**
- * The registry or host that a key names, in the form of image names; undefined if the key names none.
+ * The registry or host that a key names, in the form of image names; undefined if the key names none. k3s takes any text as
+ * key, and never uses an entry whose key is not a registry.
  *
- * @param fatal whether the key decides which registries are shared
+ * @param isMirror whether the key decides which registries are shared. Then a key that names none gets a name that no image
+ *   has: a file with other keys only shares nothing, and not everything
  */
-export function registryKey(reader: NodeReader, entry: Entry, fatal: boolean): string | undefined {
+export function registryKey(
+  reader: NodeReader,
+  entry: Entry,
+  isMirror: boolean,
+): string | undefined {
   const { key, keyNode } = entry;
   if (key === '*') return key;
-  const report = (code: string, message: string, corrected?: string): void => {
+  const at = reader.at(keyNode);
+  const report = (message: string, corrected?: string): void => {
     const edit = corrected === undefined ? undefined : reader.replaceQuoted(keyNode, corrected);
-    reader.source.add({ code, at: reader.at(keyNode), message, edit, fatal });
+    reader.source.add({ code: 'invalid-registry', severity: 'warning', at, message, edit });
   };
-  const [, scheme = '', user = '', host = '', path = ''] =
-    /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)?([^/]*@)?([^/?#]*)(.*)$/s.exec(key) ?? [];
-  if (key === '_default' || host === '*' || host.startsWith('*.')) {
-    report('invalid-registry', 'all registries are written "*"; there are no other patterns', '*');
+  if (key === '_default') {
+    report('all registries are written "*"', '*');
     return '*';
   }
+  const unusable = isMirror ? `?${reader.source.locate(at).line}` : undefined;
+  const [, scheme = '', user = '', host = '', path = ''] =
+    /^([A-Za-z][A-Za-z0-9+.-]*:\/\/)?([^/]*@)?([^/?#]*)(.*)$/s.exec(key) ?? [];
   if (!isRegistry(host)) {
-    report('invalid-registry', 'not a registry; write HOST or HOST:PORT, as in image names');
-    return undefined;
+    // A host of an endpoint may have a name that no registry of an image name has: my_mirror:5000.
+    if (!isMirror && /^[\w.-]+(?::\d{1,5})?$/.test(key)) return key.toLowerCase();
+    const hint = host.includes('*')
+      ? 'there are no patterns but "*", for all registries'
+      : 'a registry is written HOST or HOST:PORT';
+    report(`no image name begins with this, so k3s never uses it; ${hint}`);
+    return unusable;
   }
   if (scheme + user + path !== '') {
     const what = [scheme && 'scheme', user && 'user', path && 'path'].filter((one) => one !== '');
-    const message = `a registry is written HOST or HOST:PORT, as in image names, without ${what.join(' and ')}`;
-    report('invalid-registry', message, host);
-    return fatal ? canonicalRegistry(host) : host.toLowerCase();
+    const message = `k3s never uses this: a registry is written HOST or HOST:PORT, as in image names, without ${what.join(' and ')}`;
+    report(message, host);
+    return unusable;
   }
   const name = canonicalRegistry(host);
   if (!looksLikeRegistry(host)) {
     const message = 'no image name begins with this: a registry has a dot, a port, or is localhost';
-    reader.source.add({
-      code: 'invalid-registry',
-      severity: 'warning',
-      at: reader.at(keyNode),
-      message,
-    });
-  } else if (fatal && name !== host.toLowerCase()) {
+    reader.source.add({ code: 'invalid-registry', severity: 'warning', at, message });
+  } else if (isMirror && name !== host.toLowerCase()) {
     const message = 'image names have docker.io, so k3s never uses this entry';
     const edit = reader.replace(keyNode, name);
-    const at = reader.at(keyNode);
     reader.source.add({ code: 'docker-hub', severity: 'warning', at, message, edit });
   }
   // Under configs the real host of Docker Hub is a separate key.
-  return fatal ? name : host.toLowerCase();
+  return isMirror ? name : host.toLowerCase();
 }
 
 function readMirror(reader: NodeReader, entry: Entry): LocatedMirror {
@@ -119,14 +126,13 @@ function readEndpoints(reader: NodeReader, { value }: Entry): LocatedEndpoint[] 
   }
   const endpoints: LocatedEndpoint[] = [];
   const seen = new Set<string>();
-  for (const item of value.items) {
+  for (const item of reader.items(value)) {
+    const at = reader.at(item);
     if (!isScalar(item) || typeof item.value !== 'string') {
-      const at = isScalar(item) || isMap(item) || isSeq(item) ? reader.at(item) : reader.at(value);
       const message = 'an endpoint must be text: http://HOST:PORT or https://HOST';
       reader.source.add({ code: 'wrong-type', at, message });
       continue;
     }
-    const at = reader.at(item);
     if (endpoints.length >= MAX_ENDPOINTS) {
       const message = `more than ${MAX_ENDPOINTS} endpoints of one registry`;
       reader.source.add({ code: 'too-many', at, message });
@@ -135,7 +141,8 @@ function readEndpoints(reader: NodeReader, { value }: Entry): LocatedEndpoint[] 
     const { endpoint, problems } = readEndpoint(item.value);
     for (const { corrected, ...problem } of problems) {
       const edit = corrected === undefined ? undefined : reader.replaceQuoted(item, corrected);
-      reader.source.add({ ...problem, at, edit });
+      // A path without v2 may be right.
+      reader.source.add({ ...problem, at, edit, isChoice: problem.severity === 'warning' });
     }
     if (endpoint === undefined) continue;
     if (seen.has(endpoint.url)) {

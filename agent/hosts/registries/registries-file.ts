@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 
 import { codeOf } from '../../errors/system-error.ts';
 import { RegistriesError } from './finding.ts';
@@ -60,6 +61,24 @@ export function readRegistriesFile(path: string): string {
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * Reads the text of a registries.yaml from a stream.
+ *
+ * @throws RegistriesError, with the name, when it is larger than 1 MiB, or not UTF-8 text
+ */
+export async function readRegistriesStream(name: string, stream: Readable): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_REGISTRIES_BYTES) {
+      throw new RegistriesError(`${name}: a registries.yaml of more than 1 MiB is not read`);
+    }
+    chunks.push(chunk);
+  }
+  return decode(name, Buffer.concat(chunks));
 }
 
 function decode(path: string, bytes: Buffer): string {

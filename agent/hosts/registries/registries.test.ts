@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { SharePolicy } from '../../oci/share-policy.ts';
 import { WHOLE_REGISTRIES } from '../../testing/registry-findings.ts';
 import { parseRegistries } from './parse-registries.ts';
 import { configOf, isLocalRegistry, sharedRegistries, type Registries } from './registries.ts';
@@ -16,6 +17,22 @@ describe('sharedRegistries', () => {
       'gcr.io',
     ]);
     assert.deepEqual(sharedRegistries(parsed('configs: {m.example: {}}')), []);
+  });
+
+  it('shares nothing of a file whose keys are no registries, as k3s does, and not everything', () => {
+    for (const key of [
+      'my_gcr',
+      'quay.io/team',
+      '"*.example"',
+      '"a b"',
+      'https://u:pw@a.example',
+    ]) {
+      const names = sharedRegistries(parsed(`mirrors:\n  ${key}:\n`));
+      assert.deepEqual(names, ['?2'], key);
+      assert.equal(new SharePolicy({ registries: names }).sharesContent('quay.io', 'a'), false);
+    }
+    const both = parsed('mirrors:\n  my_gcr:\n  quay.io:\n');
+    assert.deepEqual(sharedRegistries(both), ['quay.io']);
   });
 });
 

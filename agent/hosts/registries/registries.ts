@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
+import { isRegistry } from '../../oci/reference.ts';
 import type { Secret } from './secret.ts';
 
 /**
@@ -82,10 +83,12 @@ export function isLocalRegistry(registry: string): boolean {
 
 /**
  * Names of the registries whose images are shared, by the rule of k3s: those under `mirrors`, where `*` means all, except
- * those on the node itself.
+ * those on the node itself. Where all are names that no image has, they are returned: nothing is shared then.
  */
 export function sharedRegistries({ mirrors }: Registries): string[] {
-  return [...mirrors.keys()].filter((registry) => !isLocalRegistry(registry));
+  const names = [...mirrors.keys()].filter((registry) => !isLocalRegistry(registry));
+  const usable = names.filter((name) => name === '*' || isRegistry(name));
+  return usable.length > 0 ? usable : names;
 }
 
 /** The settings of a host. For Docker Hub, settings under its real host name take precedence, as in k3s. */

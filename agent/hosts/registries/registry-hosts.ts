@@ -1,3 +1,4 @@
+import { isRegistry } from '../../oci/reference.ts';
 import {
   DEFAULT_FOLDER,
   type HostEntry,
@@ -44,6 +45,8 @@ export function registryHosts(
   const names = new Set([...mirrors.keys(), ...withTls]);
   const hosts: RegistryHosts[] = [];
   for (const name of names) {
+    // No image has such a name, and no folder may have it.
+    if (name !== '*' && !isRegistry(name)) continue;
     const isLocal = isLocalRegistry(name);
     const mirror = mirrors.get(name) ?? (isLocal ? undefined : mirrors.get('*'));
     const own = isLocal || mirror === undefined ? [] : ours;

@@ -52,11 +52,30 @@ describe('SourceText', () => {
     assert.equal(source.nameOf('hunter2', source.text.indexOf('hunter2')), undefined);
   });
 
-  it('keeps at most 100 findings', () => {
+  it('keeps at most 100 findings, each once, and the first fatal one whenever it comes', () => {
     const source = new SourceText('a');
-    for (let count = 0; count < 101; count++) source.add({ code: 'x', at: 0, message: 'm' });
+    for (let count = 0; count < 202; count++) {
+      source.add({ code: 'x', at: 0, message: `m${count >> 1}` });
+    }
     assert.equal(source.findings.length, 100);
     assert.equal(source.isFull, true);
+    for (const code of ['y', 'z']) source.add({ code, at: 0, message: 'm', fatal: true });
+    assert.equal(source.findings.length, 101);
+    assert.equal(source.findings.at(-1)?.code, 'y');
+  });
+
+  it('has a text with its edits, except choices and those that overlap a later one', () => {
+    const source = new SourceText('one two\nthree\n');
+    const at = (word: string, text: string) => {
+      const from = source.text.indexOf(word);
+      return { code: word, at: from, message: 'm', edit: { from, to: from + word.length, text } };
+    };
+    source.add(at('three', '3'));
+    source.add(at('one', '1'));
+    source.add({ ...at('two', '2'), isChoice: true });
+    source.add(at('ne tw', 'x'));
+    source.add(at('two\nthree', 'x'));
+    assert.equal(source.corrected(), 'oxo\n3\n');
   });
 });
 

@@ -21,6 +21,8 @@ export interface FindingInit {
   readonly line?: string | undefined;
   /** See {@link Finding.fatal}. Default false. */
   readonly fatal?: boolean;
+  /** Whether the correction is one of several possible ones, which a person has to choose from. Default false. */
+  readonly isChoice?: boolean;
 }
 
 /** Maximum number of findings in one file. Later ones are dropped. */
@@ -32,6 +34,9 @@ export class SourceText {
   readonly lines: readonly string[];
   readonly findings: Finding[] = [];
   readonly #starts: readonly number[];
+  readonly #edits: Edit[] = [];
+  /** What was found already: an alias leads to the same place again. */
+  readonly #seen = new Set<string>();
   #lazyMask: LineMask | undefined;
   /** The lines of the file, of which the text may be a corrected version. */
   readonly #original: readonly string[];
@@ -72,8 +77,14 @@ export class SourceText {
   }
 
   /** Adds a finding, unless there are too many. Its texts have their credentials hidden. */
-  add({ code, severity = 'error', at, message, edit, line, fatal = false }: FindingInit): void {
-    if (this.isFull) return;
+  add(init: FindingInit): void {
+    const { code, severity = 'error', at, message, edit, line, fatal = false } = init;
+    const key = `${at} ${code} ${message}`;
+    // The first fatal finding counts, however many others there are.
+    const max = fatal && !this.findings.some((finding) => finding.fatal) ? Infinity : MAX_FINDINGS;
+    if (this.findings.length >= max || this.#seen.has(key)) return;
+    this.#seen.add(key);
+    if (edit !== undefined && init.isChoice !== true) this.#edits.push(edit);
     const mask = this.#mask();
     const place = this.locate(at);
     const current = this.lines[place.line - 1] ?? '';
@@ -99,6 +110,20 @@ export class SourceText {
   /** The key in quotes, for a message; undefined if it may be a credential. */
   nameOf(key: string, at: number): string | undefined {
     return this.#mask().mayName(this.locate(at).line, key) ? `"${key}"` : undefined;
+  }
+
+  /**
+   * The text with the edits of its findings, except those that are a choice. Of two that overlap only the first is made.
+   */
+  corrected(): string {
+    let { text } = this;
+    let end = text.length;
+    for (const edit of this.#edits.toSorted((one, other) => other.from - one.from)) {
+      if (edit.to > end || this.#edited(edit, this.locate(edit.from).line) === undefined) continue;
+      text = text.slice(0, edit.from) + edit.text + text.slice(edit.to);
+      end = edit.from;
+    }
+    return text;
   }
 
   /** Created for the first finding, because most files have none. */

@@ -7,22 +7,6 @@ import { checkBounds, isUnquotedStar, parseYaml, reportSyntax } from './yaml-syn
 
 const CASES: readonly (readonly [problem: string, text: string, findings: string])[] = [
   [
-    'anchors, aliases and merges',
-    'mirrors:\n  a.example: &all\n    endpoint: [https://m.example]\n  b.example: *all\n  c.example:\n    <<: *all\n',
-    `F:2:14: error: an anchor is not allowed here; write the value itself, in double quotes if it is text
-  2 |   a.example: [hidden]
-    |              ^
-
-F:4:14: error: an alias is not allowed here; write the value itself, in double quotes if it is text
-  4 |   b.example: [hidden]
-    |              ^
-
-F:6:9: error: an alias is not allowed here; write the value itself, in double quotes if it is text
-  6 |     <<: [hidden]
-    |         ^
-`,
-  ],
-  [
     'a second document',
     'mirrors: {}\n---\nmirrors: {}\n',
     `F:2:1: error: a second document begins here; k3s reads only the first

@@ -1,6 +1,6 @@
 import { Lexer, parseDocument, type Document, type YAMLParseError } from 'yaml';
 
-import { indentOf, type SourceText } from './source-text.ts';
+import type { SourceText } from './source-text.ts';
 
 /** Maximum depth of nesting. The format needs 5. */
 const MAX_DEPTH = 32;
@@ -10,7 +10,7 @@ const MAX_TOKENS = 200_000;
 const MAX_INDENT = 256;
 
 /**
- * Refuses text that would cost the parser much time or stack, and anchors, because an alias repeats text from elsewhere.
+ * Refuses text that would cost the parser much time or stack.
  *
  * @returns whether the text can be parsed
  */
@@ -34,7 +34,6 @@ export function checkBounds(source: SourceText): boolean {
       source.add({ code: 'too-complex', at, message, fatal: true });
       return false;
     }
-    if (first === '&' || first === '*') reportAnchor(source, token, at);
     if (!CONTROL.has(token)) at += token.length;
   }
   return source.findings.length === 0;
@@ -44,16 +43,6 @@ export function checkBounds(source: SourceText): boolean {
 const SCALAR = '\u001f';
 /** Tokens without text: start of a document, error in a flow, start of a scalar. */
 const CONTROL: ReadonlySet<string> = new Set(['\u0002', '\u0018', SCALAR]);
-
-function reportAnchor(source: SourceText, token: string, at: number): void {
-  const { line, index } = source.locate(at);
-  const text = source.lines[line - 1] ?? '';
-  // Users write `*:` for every registry. The layout check reports it with its correction.
-  if (isUnquotedStar(text) && index === indentOf(text)) return;
-  const what = token.startsWith('&') ? 'an anchor' : 'an alias';
-  const message = `${what} is not allowed here; write the value itself, in double quotes if it is text`;
-  source.add({ code: 'anchor', at, message, fatal: true });
-}
 
 /** Whether the line is a key that begins with an unquoted star, which YAML reads as an alias. */
 export function isUnquotedStar(line: string): boolean {

@@ -21,7 +21,13 @@ describe('the installer', () => {
     ['an option without its value', ['--prefix'], 2, /--prefix needs a value/],
     ['a relative folder', ['--prefix', 'opt'], 2, /an absolute path is needed/],
     ['a folder that sed would misread', ['--prefix', '/a|b'], 2, /only letters/],
-    ['a peer that is a name', ['--bootstrap', 'node-1'], 2, /neither an IP address nor/],
+    ['a peer that is a name alone', ['--bootstrap', 'node-1'], 2, /NAME:PORT nor a multiaddr/],
+    ['a peer without a host', ['--bootstrap', ':5001'], 2, /--bootstrap :5001: neither/],
+    ['a port out of range', ['--bootstrap', '10.0.0.1:65536'], 2, /10\.0\.0\.1:65536: neither/],
+    ['a port that is no number', ['--bootstrap', '10.0.0.1:x'], 2, /neither IP, IP:PORT/],
+    ['IPv4 with two ports', ['--bootstrap', '10.0.0.1:5001:'], 2, /10\.0\.0\.1:5001:: neither/],
+    ['brackets around IPv4', ['--bootstrap', '[10.0.0.1]:5001'], 2, /neither IP, IP:PORT/],
+    ['a URL as a peer', ['--bootstrap', 'http://node-1:5001'], 2, /neither IP, IP:PORT/],
     ['to remove what is not there', ['--uninstall'], 1, /nothing is installed/],
   ];
   for (const [what, args, status, message] of refusals) {

@@ -135,11 +135,21 @@ describe('the installer', () => {
   });
 
   it('writes options that the agent accepts', () => {
-    installer.install('--rke2', '--bootstrap', '10.0.0.1,fd00::1,/dns4/a.example/tcp/5001');
+    const peers = [
+      ['10.0.0.1', '/ip4/10.0.0.1/tcp/5001'],
+      ['10.88.0.1:5002', '/ip4/10.88.0.1/tcp/5002'],
+      ['fd00::1', '/ip6/fd00::1/tcp/5001'],
+      ['[fd00::1]:5003', '/ip6/fd00::1/tcp/5003'],
+      ['[fd00::2]', '/ip6/fd00::2/tcp/5001'],
+      ['node-1.example:5004', '/dns/node-1.example/tcp/5004'],
+      ['/dns4/a.example/tcp/5001', '/dns4/a.example/tcp/5001'],
+    ];
+    installer.install('--rke2', '--bootstrap', peers.map(([written]) => written).join(','));
     const env = environment();
-    assert.equal(
-      env['STATIC_BOOTSTRAP_PEERS'],
-      '/ip4/10.0.0.1/tcp/5001,/ip6/fd00::1/tcp/5001,/dns4/a.example/tcp/5001',
+    const written = env['STATIC_BOOTSTRAP_PEERS']?.split(',');
+    assert.deepEqual(
+      written,
+      peers.map(([, multiaddr]) => multiaddr),
     );
     assert.match(env['CONTAINERD_CONTENT_PATH'] ?? '', /\/rke2\//);
     for (const [flag, option] of Object.entries(SUBCOMMANDS.registry.options as OptionTable)) {
@@ -166,7 +176,9 @@ describe('the installer', () => {
       const { status, stdout, stderr } = run(
         'unshare',
         ...['--mount', 'sh', '-eu', '-c'],
-        `for folder in /usr/local /etc/systemd /run; do mount -t tmpfs none $folder; done
+        `mount -t tmpfs none /run && cp -a /etc /run/etc && mount --bind /run/etc /etc
+        mkdir -p /etc/containerd/certs.d
+        for folder in /usr/local /etc/systemd; do mount -t tmpfs none $folder; done
         mkdir -p /usr/local/bin /etc/systemd/system /run/systemd/system
         printf '#!/bin/sh\\ncase $1 in stop) echo not loaded >&2; exit 5 ;; esac\\n' >/usr/local/bin/systemctl
         printf '#!/bin/sh\\necho of others\\n' >/usr/local/bin/peerglass

@@ -9,6 +9,19 @@ import { parseRegistries } from '../parse-registries.ts';
 import { sharedRegistries } from '../registries.ts';
 import { renderFindings } from '../render-findings.ts';
 
+/** Each registry has the entries of the one before it twice. */
+function mergesOfMerges(count: number): string {
+  const lines = Array.from(
+    { length: count },
+    (_, i) => `  r${i + 1}.example: &m${i + 1}\n    <<: [*m${i}, *m${i}]\n`,
+  );
+  return `  r0.example: &m0 {endpoint: []}\n${lines.join('')}`;
+}
+
+function aliases(count: number): string {
+  return Array.from({ length: count }, (_, i) => `  r${i}.example: {endpoint: *x}\n`).join('');
+}
+
 describe('a hostile registries.yaml', () => {
   const MIB = 1_000_000;
   for (const [name, text, code] of [
@@ -25,7 +38,14 @@ describe('a hostile registries.yaml', () => {
       Array.from({ length: 1400 }, (_, i) => `${' '.repeat(i)}a:`).join('\n'),
       'too-complex',
     ],
-    ['anchors', `a: &a b\n${'b: *a\n'.repeat(MIB / 20)}`, 'anchor'],
+    ['aliases', `a: &a b\n${'b: *a\n'.repeat(MIB / 40)}`, 'duplicate-key'],
+    ['aliases of aliases', `mirrors:\n${mergesOfMerges(40)}`, 'too-complex'],
+    [
+      'lists of aliases',
+      `x: &x [${'https://a.example, '.repeat(20_000)}]\nmirrors:\n${aliases(1_000)}`,
+      'too-complex',
+    ],
+    ['missing anchors', `mirrors:\n${aliases(5_000)}`, 'alias'],
     ['keys', Array.from({ length: MIB / 100 }, (_, i) => `k${i}:`).join('\n'), 'unknown-key'],
     ['equal keys', 'mirrors:\n'.repeat(MIB / 100), 'duplicate-key'],
     ['more keys', 'mirrors:\n'.repeat(MIB / 10), 'too-complex'],
@@ -57,6 +77,9 @@ describe('a hostile registries.yaml', () => {
         '}]',
         '? a',
         '!t &a *a',
+        '  &a b.example: &b',
+        '  <<: *b',
+        'x: *a',
         '---',
         '|',
         '>-',

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import fc from 'fast-check';
+
+import { WHOLE_REGISTRIES } from '../../testing/registry-findings.ts';
+import { RegistriesError } from './finding.ts';
+import { changedLines, fixRegistries, replaceRegistriesFile } from './fix-registries.ts';
+import { parseRegistries } from './parse-registries.ts';
+
+describe('fixRegistries', () => {
+  it('makes corrections until there are no more, and leaves choices', () => {
+    const text =
+      'mirrors:\n*:\nendpoint:\n- m.example:5000\n- http://n.example\nconfigs:\nn.example:\ntls:\ninsecureskipverify: true\n';
+    const fixed = fixRegistries(text);
+    assert.equal(
+      fixed,
+      'mirrors:\n  "*":\n    endpoint:\n      - "https://m.example:5000"\n      - http://n.example\nconfigs:\n  n.example:\n    tls:\n      insecure_skip_verify: true\n',
+    );
+    assert.deepEqual(
+      parseRegistries(fixed).findings.map(({ code }) => code),
+      ['tls-on-http'],
+    );
+    assert.equal(changedLines(text, fixed), 7);
+  });
+
+  it('undoes a loss of indentation, and never adds an error', () => {
+    const lines = WHOLE_REGISTRIES.split('\n').length;
+    const errors = (text: string): number =>
+      parseRegistries(text).findings.filter(({ severity }) => severity === 'error').length;
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: lines }), { maxLength: lines }), (flat) => {
+        const text = WHOLE_REGISTRIES.split('\n')
+          .map((line, index) => (flat.includes(index) ? line.trimStart() : line))
+          .join('\n');
+        const fixed = fixRegistries(text);
+        assert.ok(errors(fixed) <= errors(text));
+        assert.equal(fixRegistries(fixed), fixed);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('replaceRegistriesFile', () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'peerglass-fix-'));
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  it('keeps the mode of the file and a link to it, and leaves nothing else behind', () => {
+    const [file, link] = [join(folder, 'registries.yaml'), join(folder, 'link')];
+    writeFileSync(file, 'old');
+    chmodSync(file, 0o640);
+    symlinkSync(file, link);
+    replaceRegistriesFile(link, 'new');
+    assert.equal(readFileSync(file, 'utf8'), 'new');
+    assert.equal(statSync(file).mode & 0o777, 0o640);
+    assert.ok(lstatSync(link).isSymbolicLink());
+    assert.deepEqual(readdirSync(folder).toSorted(), ['link', 'registries.yaml']);
+  });
+
+  it('says which file cannot be written, and leaves nothing behind', () => {
+    const path = join(folder, 'none', 'registries.yaml');
+    assert.throws(
+      () => {
+        replaceRegistriesFile(path, 'new');
+      },
+      (error) => error instanceof RegistriesError && error.message.includes(`${path}: cannot be`),
+    );
+  });
+});
