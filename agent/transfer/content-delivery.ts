@@ -16,6 +16,7 @@ import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
 import type { Attribution } from './verify/attribution.ts';
+import { HashedShares } from './verify/hashed-shares.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
 import { verifyInPassing } from './verify/verify-body.ts';
@@ -169,11 +170,17 @@ export class ContentDelivery {
   ): AsyncGenerator<Uint8Array> {
     const { attribution, metrics } = this.#components;
     const body = this.#resuming(attempts, stream, record, asStream, signal);
+    const shares = new HashedShares();
+    const hashed = shares.through(body, () => {
+      const { deliverer = '' } = record;
+      return attribution.isUnresolved(deliverer) ? deliverer : undefined;
+    });
     try {
-      yield* verifyInPassing(body, record.descriptor);
+      yield* verifyInPassing(hashed, record.descriptor);
       metrics.deliveryResults.inc({ result: 'right' });
     } catch (error) {
       if (error instanceof PeerError && error.reason === 'digest') {
+        record.hashed = shares.delivered;
         void attribution.digestMismatch(record);
       }
       throw error;
