@@ -6,6 +6,17 @@ export type RogueBehaviour =
   | { readonly kind: 'wrong-bytes'; readonly offset: number; readonly count: number }
   /** States so many bytes more than there are (or less, when negative), and sends as many as it states. */
   | { readonly kind: 'wrong-length'; readonly by: number }
+  /** States so many bytes more than there are in answer to HEAD, and serves GET as it should. Needs `head`. */
+  | { readonly kind: 'wrong-head'; readonly by: number }
+  /**
+   * Sends other bytes than it should when it is asked for the content for the first time, and breaks off after so many.
+   * From then on it serves the content as `then` says.
+   */
+  | {
+      readonly kind: 'wrong-once';
+      readonly after: number;
+      readonly then: Exclude<RogueBehaviour, { readonly kind: 'wrong-once' }>;
+    }
   /** Breaks off after so many bytes of the body. */
   | { readonly kind: 'break'; readonly after: number; readonly how: RogueEnd }
   /** Sends at most so many bytes a second. */
