@@ -2,7 +2,9 @@ import type { Content } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
-import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
+import { ManifestError, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
+import { isIndexType } from '../oci/media-type.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { PausableTimeout } from '../timing/pausable-timeout.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
@@ -14,6 +16,7 @@ import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
 import type { Attribution } from './verify/attribution.ts';
+import { HashedShares } from './verify/hashed-shares.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
 import { verifyInPassing } from './verify/verify-body.ts';
@@ -31,13 +34,15 @@ export interface ContentDeliveryComponents {
   readonly download?: Bandwidth | undefined;
 }
 
+type Whole = Content & { readonly kind: 'whole' };
+
 /** The chunks of a body, read from peers one way or the other. */
 type ReadChunks = <T extends BodyChunk>(read: ReadBody<T>) => AsyncIterable<T>;
 
 /**
  * Makes content of a peer's answer, in one of four ways:
  *
- * - small content is verified whole, before the client gets its first byte;
+ * - small content is verified whole, before the client gets its first byte, or the answer to its HEAD;
  * - a large blob for the client of the store is cut through, and a commit watch finds out whether it was right;
  * - a large blob for any other client is hashed in passing, and its last chunk is withheld if the digest is wrong;
  * - a range for any other client is cut through without verification, since only the whole blob can be verified.
@@ -66,13 +71,14 @@ export class ContentDelivery {
       body.destroy();
       throw new PeerError('protocol', 'manifest too large');
     }
-    if (method === 'HEAD') return { kind: 'head', descriptor, origin };
     if (!this.#components.verifiedBuffer.accepts(kind, descriptor)) {
+      if (method === 'HEAD') return { kind: 'head', descriptor, origin };
       return await this.#stream(attempts, stream, signal);
     }
     timeout.pause();
     try {
-      return await this.#verifiedWhole(attempts, stream, signal);
+      const content = await this.#verifiedWhole(attempts, stream, signal);
+      return method === 'HEAD' ? headOf(content) : content;
     } finally {
       timeout.resume();
     }
@@ -82,7 +88,7 @@ export class ContentDelivery {
     attempts: PeerAttempts,
     stream: PeerStream,
     signal: AbortSignal,
-  ): Promise<Content> {
+  ): Promise<Whole> {
     const { verifiedBuffer, sizes, metrics, download } = this.#components;
     const whole = await requestWhole(attempts, stream, signal);
     const { bytes, reservation } = await verifiedBuffer.read(whole);
@@ -90,18 +96,23 @@ export class ContentDelivery {
     download?.charge(bytes.length);
     metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
     const { descriptor } = whole;
+    for (const provider of attempts.sizes.contradicting(descriptor)) {
+      attempts.missed(provider, new PeerError('protocol', 'another size than the content has'));
+    }
     const content = { kind: 'whole', descriptor, origin: stream.response.origin, bytes } as const;
     if (attempts.request.kind === 'blob') {
       return { ...content, ...(reservation && { reservation }) };
     }
     // All requests for the manifest at this moment share its bytes, so no client alone holds the memory.
     reservation?.[Symbol.dispose]();
-    sizes.note(bytes);
+    checkForm(bytes, descriptor);
+    sizes.note(attempts.request, bytes);
     return content;
   }
 
   async #stream(attempts: PeerAttempts, stream: PeerStream, signal: AbortSignal): Promise<Content> {
     const { descriptor, origin } = stream.response;
+    attempts.sizes.settle();
     const range = rangeOf(attempts.request, descriptor);
     const content = { kind: 'stream', descriptor, origin } as const;
     if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
@@ -159,11 +170,17 @@ export class ContentDelivery {
   ): AsyncGenerator<Uint8Array> {
     const { attribution, metrics } = this.#components;
     const body = this.#resuming(attempts, stream, record, asStream, signal);
+    const shares = new HashedShares();
+    const hashed = shares.through(body, () => {
+      const { deliverer = '' } = record;
+      return attribution.isUnresolved(deliverer) ? deliverer : undefined;
+    });
     try {
-      yield* verifyInPassing(body, record.descriptor);
+      yield* verifyInPassing(hashed, record.descriptor);
       metrics.deliveryResults.inc({ result: 'right' });
     } catch (error) {
       if (error instanceof PeerError && error.reason === 'digest') {
+        record.hashed = shares.delivered;
         void attribution.digestMismatch(record);
       }
       throw error;
@@ -182,19 +199,49 @@ export class ContentDelivery {
   }
 }
 
-/** The answer, or where it is only a part, the answer to a request for the whole: only a whole can be verified. */
+/**
+ * The answer, or where it is only a part or that to a HEAD, the answer to a request for the whole: only a whole can be
+ * verified.
+ */
 async function requestWhole(
   attempts: PeerAttempts,
   { provider, response }: PeerStream,
   signal: AbortSignal,
 ): Promise<PeerResponse> {
+  const { request } = attempts;
   const { descriptor, range, body } = response;
-  if (rangeLength(range) === descriptor.size) return response;
+  if (request.method === 'GET' && rangeLength(range) === descriptor.size) return response;
   destroyQuietly(body);
-  const whole = await attempts.ask(provider, wholeOf(attempts.request), signal);
+  const whole = await attempts.ask(provider, { ...wholeOf(request), method: 'GET' }, signal);
   if (whole.descriptor.size === descriptor.size) return whole;
   destroyQuietly(whole.body);
+  attempts.sizes.dismiss(provider);
   throw new PeerError('protocol', 'another size than in the answer before');
+}
+
+/** What a HEAD of verified content is answered with: a wrong length would fail the client's pull. */
+function headOf({ descriptor, origin, reservation }: Whole): Content {
+  reservation?.[Symbol.dispose]();
+  return { kind: 'head', descriptor, origin };
+}
+
+/**
+ * Compares the media type that the peer stated for a manifest with the bytes, which are right.
+ *
+ * @throws PeerError `protocol` for an index that is stated to be an image manifest, or the other way round
+ */
+function checkForm(bytes: Uint8Array, { mediaType }: Descriptor): void {
+  let actual: string;
+  try {
+    actual = parseManifest(bytes).mediaType;
+  } catch (error) {
+    // What this node cannot parse it leaves to the client.
+    if (error instanceof ManifestError) return;
+    throw error;
+  }
+  if (isIndexType(actual) !== isIndexType(mediaType)) {
+    throw new PeerError('protocol', 'another media type than the content has');
+  }
 }
 
 function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {

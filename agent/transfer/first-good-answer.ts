@@ -32,6 +32,21 @@ export async function firstGoodAnswer(
   timeout: AbortSignal,
   signal: AbortSignal,
 ): Promise<Content> {
+  try {
+    return await raceUntilGood(attempts, deliver, timeout, signal);
+  } catch (error) {
+    // Where no peer serves the size that a manifest names, the manifest may be the one that is wrong.
+    if (signal.aborted || !attempts.dropSizeHint()) throw error;
+    return await raceUntilGood(attempts, deliver, timeout, signal);
+  }
+}
+
+async function raceUntilGood(
+  attempts: PeerAttempts,
+  deliver: (stream: PeerStream) => Promise<Content>,
+  timeout: AbortSignal,
+  signal: AbortSignal,
+): Promise<Content> {
   // A manifest is always fetched whole: it is small, and a part of it cannot be verified.
   const request =
     attempts.request.kind === 'manifest'

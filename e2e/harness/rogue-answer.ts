@@ -54,7 +54,7 @@ async function answerWithBody(
   { method, range, zone }: Asked,
   behaviour: RogueBehaviour,
 ): Promise<void> {
-  const claimed = size + (behaviour.kind === 'wrong-length' ? behaviour.by : 0);
+  const claimed = size + excess(behaviour, method);
   const request = behaviour.kind === 'ignore-range' ? undefined : parseRange(range);
   const found = request && resolveRange(request, claimed);
   if (request !== undefined && found === undefined) {
@@ -72,15 +72,23 @@ async function answerWithBody(
     }),
   );
   if (method === 'HEAD') return;
-  const until = behaviour.kind === 'break' ? Math.min(end + 1, start + behaviour.after) : end + 1;
+  const breaks = behaviour.kind === 'break' || behaviour.kind === 'wrong-once';
+  const until = breaks ? Math.min(end + 1, start + behaviour.after) : end + 1;
   for await (const { chunk, position } of chunks(file, start, until, behaviour)) {
     if (behaviour.kind === 'wrong-bytes') {
       alter(chunk, behaviour.offset - position, behaviour.count);
     }
+    if (behaviour.kind === 'wrong-once') alter(chunk, 0, 1);
     if (!socket.write(chunk)) await drained(socket);
     if (socket.destroyed) return;
   }
-  if (behaviour.kind === 'break') breakOff(socket, behaviour.how);
+  if (breaks) breakOff(socket, behaviour.kind === 'break' ? behaviour.how : 'end');
+}
+
+/** How many bytes more than there are the answer states. */
+function excess(behaviour: RogueBehaviour, method: string): number {
+  if (behaviour.kind === 'wrong-length') return behaviour.by;
+  return behaviour.kind === 'wrong-head' && method === 'HEAD' ? behaviour.by : 0;
 }
 
 /** The bytes of the interval, zeros behind the end of the file, at the speed that the behaviour allows. */

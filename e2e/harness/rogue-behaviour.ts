@@ -6,6 +6,14 @@ export type RogueBehaviour =
   | { readonly kind: 'wrong-bytes'; readonly offset: number; readonly count: number }
   /** States a length that differs by this number of bytes, and sends as many bytes as it states. */
   | { readonly kind: 'wrong-length'; readonly by: number }
+  /** Answers a HEAD with a length that differs by this number of bytes, and serves GET correctly. Needs `head`. */
+  | { readonly kind: 'wrong-head'; readonly by: number }
+  /** Sends wrong bytes for the first request, breaks off after `after` bytes, and serves later requests as `then` says. */
+  | {
+      readonly kind: 'wrong-once';
+      readonly after: number;
+      readonly then: Exclude<RogueBehaviour, { readonly kind: 'wrong-once' }>;
+    }
   /** Breaks off after this number of bytes of the body. */
   | { readonly kind: 'break'; readonly after: number; readonly how: RogueEnd }
   /** Sends this number of bytes a second at most. */

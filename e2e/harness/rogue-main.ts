@@ -35,6 +35,8 @@ const router = new Libp2pRouter(
 
 const contents = new Map<string, RogueContent>();
 const requests: RogueRequest[] = [];
+/** Digests whose first answer was wrong, as ordered. */
+const lied = new Set<string>();
 let orders = HONEST;
 
 const ORDERS: Readonly<Record<string, (argument: unknown) => unknown>> = {
@@ -49,6 +51,7 @@ const ORDERS: Readonly<Record<string, (argument: unknown) => unknown>> = {
     await router.withdraw([...contents.keys()]);
     contents.clear();
     requests.length = 0;
+    lied.clear();
     orders = HONEST;
   },
   orders: (argument) => {
@@ -111,7 +114,12 @@ function find(path: string): RogueContent | undefined {
 function behaviourFor({ digest }: RogueContent, method: string): RogueBehaviour {
   const meant = orders.digests?.includes(digest) ?? true;
   const rogue = meant && (method === 'GET' || orders.head === true);
-  return rogue ? orders.behaviour : { kind: 'honest' };
+  if (!rogue) return { kind: 'honest' };
+  const { behaviour } = orders;
+  if (behaviour.kind !== 'wrong-once') return behaviour;
+  if (lied.has(digest)) return behaviour.then;
+  lied.add(digest);
+  return behaviour;
 }
 
 async function control(req: IncomingMessage): Promise<unknown> {

@@ -1,6 +1,7 @@
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
 import { SingleFlightSource } from '../../content/single-flight-source.ts';
+import { VerifiedHeads } from '../../content/verified-heads.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
 import type { PeerTls } from '../../transfer/client/peer-agents.ts';
 import { PeerClient, type PeerClientInit } from '../../transfer/client/peer-client.ts';
@@ -29,7 +30,7 @@ export interface TransferStageInit {
 /** Content from peers. */
 export interface TransferStage {
   readonly transfer: PeerTransfer;
-  /** The transfer, with a single flight for manifests. */
+  /** The transfer, with a single flight for manifests, from which their HEADs are answered too. */
   readonly source: ContentSource;
   /** Ends the work behind the requests, then closes the connections to peers. */
   stop(): Promise<void>;
@@ -42,10 +43,12 @@ export function transferStage(
 ): TransferStage {
   const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
   const transfer = createPeerTransfer({ ...components, client }, init.transfer);
+  const source = new VerifiedHeads({ source: new SingleFlightSource({ source: transfer }) });
   return {
     transfer,
-    source: new SingleFlightSource({ source: transfer }),
+    source,
     stop: async () => {
+      source.stop();
       transfer.stop();
       await client.close();
     },

@@ -138,7 +138,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       // A failure after the last byte that was asked for costs nothing.
       if (this.#position <= end) attempts.broke(provider, error, this.#position > start);
     } finally {
-      record.forwarded({ start, end: this.#position - 1 });
+      record.forwarded({ start, end: this.#position - 1 }, provider);
       response.body.destroy();
       attempts.delivered(provider, this.#position - start, meter.totalMs);
     }

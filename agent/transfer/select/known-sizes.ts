@@ -1,32 +1,51 @@
 import { LRUCache } from 'lru-cache';
 
+import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { ManifestError, parseManifest } from '../../oci/manifest.ts';
 
-/** Digests whose sizes are remembered; an image has about ten. The one that was named longest ago is forgotten. */
+/** Sizes that are remembered; an image has about ten. The one that was named longest ago is forgotten. */
 const MAX_SIZES = 10_000;
+
+/** What a size is a hint for: content of this repository alone. */
+export type SizeScope = Pick<ContentRequest, 'registry' | 'repository'>;
 
 /**
  * The sizes of blobs, from the manifests that clients fetched a moment before they ask for the blobs. A peer that
  * declares another size would make the client fail at the end of the blob, when no resume helps.
+ *
+ * They are hints. A manifest with the right digest can name any content with a wrong size, so its sizes count in the
+ * repository that it came with, and a size that two manifests contradict each other about does not count.
  */
 export class KnownSizes {
   // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
-  readonly #sizes = new LRUCache<Digest, number>({ maxSize: MAX_SIZES, sizeCalculation: () => 1 });
+  readonly #sizes = new LRUCache<string, number>({ maxSize: MAX_SIZES, sizeCalculation: () => 1 });
 
   /** Reads the sizes of what the manifest refers to; ignores bytes that are no manifest. */
-  note(manifest: Uint8Array): void {
+  note(scope: SizeScope, manifest: Uint8Array): void {
     try {
       for (const { digest, size } of parseManifest(manifest).children) {
-        this.#sizes.set(digest, size);
+        const key = keyOf(scope, digest);
+        const before = this.#sizes.peek(key);
+        if (before === undefined || before === size) this.#sizes.set(key, size);
+        else this.#sizes.delete(key);
       }
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
     }
   }
 
-  /** In bytes; `undefined` when no manifest has named the digest lately. */
-  of(digest: Digest | undefined): number | undefined {
-    return digest === undefined ? undefined : this.#sizes.peek(digest);
+  /** In bytes; `undefined` when no manifest of the repository has named the digest lately. */
+  of(scope: SizeScope, digest: Digest): number | undefined {
+    return this.#sizes.peek(keyOf(scope, digest));
   }
+
+  /** Forgets a size that turned out to be wrong. */
+  forget(scope: SizeScope, digest: Digest): void {
+    this.#sizes.delete(keyOf(scope, digest));
+  }
+}
+
+function keyOf({ registry, repository }: SizeScope, digest: Digest): string {
+  return `${registry}/${repository}@${digest}`;
 }

@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { contentKey, type ContentRequest } from '../../oci/content-request.ts';
 import type { Provider, Router } from '../../routing/router.ts';
-import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 import type { ChunkPlan } from '../body/chunk-sizes.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
-import { PeerError, toPeerError } from '../client/peer-error.ts';
+import type { PeerError} from '../client/peer-error.ts';
+import { toPeerError } from '../client/peer-error.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
+import { SizeClaims } from './size-claims.ts';
 import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 import { RequestPeers, type RequestProgress } from './request-peers.ts';
 import type { SharedState } from './shared-state.ts';
@@ -44,6 +45,8 @@ export class PeerAttempts {
   readonly request: ContentRequest;
   /** Which chunk of a body to ask the peers for. */
   readonly chunks: ChunkPlan;
+  /** The sizes that the peers state, and the one that a manifest names. */
+  readonly sizes: SizeClaims;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
@@ -55,6 +58,7 @@ export class PeerAttempts {
     this.#components = components;
     this.#init = init;
     this.#key = contentKey(request);
+    this.sizes = new SizeClaims(request, components.shared.sizes);
   }
 
   get slots(): AttemptSlots {
@@ -138,7 +142,7 @@ export class PeerAttempts {
     const start = performance.now();
     try {
       const response = await askPeer(client, provider, request, timeout, signal);
-      this.#checkSize(response);
+      this.sizes.check(provider, request.method, response);
       firstBytes[request.method].note(performance.now() - start);
       this.#record(provider, { kind: 'answered', report: response.report });
       if (request.method === 'GET' && !response.body.closed) response.body.once('close', bodyEnds);
@@ -152,11 +156,9 @@ export class PeerAttempts {
     }
   }
 
-  #checkSize({ descriptor: { digest, size }, body }: PeerResponse): void {
-    const known = this.#components.shared.sizes.of(digest);
-    if (known === undefined || known === size) return;
-    destroyQuietly(body);
-    throw new PeerError('protocol', 'another size than in the manifest');
+  /** Forgets the size that a manifest names. Returns whether it kept holders out; they may be asked again. */
+  dropSizeHint(): boolean {
+    return this.#peers.mayAskAgain(this.sizes.dropHint());
   }
 
   /** Records that the peer has not answered yet, though most peers would have. */

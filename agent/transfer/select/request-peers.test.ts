@@ -70,6 +70,16 @@ describe('RequestPeers', () => {
     assert.equal(peers.progress, 'unsatisfiable');
   });
 
+  it('lets peers be asked again that were found wrong by mistake, and no longer counts their faults', () => {
+    const peers = new RequestPeers();
+    const wronged = Array.from({ length: 32 }, (_, index) => `${index}`);
+    for (const peerId of wronged) peers.failed(peerId, 'protocol');
+    assert.ok(peers.exhausted);
+    assert.ok(peers.mayAskAgain(wronged));
+    assert.deepEqual([peers.exhausted, peers.hasFailed('0')], [false, false]);
+    assert.ok(!peers.mayAskAgain([]));
+  });
+
   it('is exhausted by 32 faults, and by no number of silent peers', () => {
     const peers = new RequestPeers();
     for (let peer = 0; peer < 100; peer++) peers.failed(`${peer}`, 'timeout');

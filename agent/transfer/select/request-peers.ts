@@ -115,6 +115,17 @@ export class RequestPeers {
     }
   }
 
+  /** Lets peers be asked again whose answers were found wrong by mistake. Returns whether there are any. */
+  mayAskAgain(peerIds: readonly string[]): boolean {
+    for (const peerId of peerIds) {
+      const state = this.#peers.get(peerId);
+      if (state?.kind !== 'failed') continue;
+      if (isFault(state.reason)) this.#faults -= 1;
+      this.#peers.set(peerId, { brokeOff: state.brokeOff, kind: 'may-ask' });
+    }
+    return peerIds.length > 0;
+  }
+
   #fail(peerId: string, reason: PeerFailure): void {
     this.#peers.set(peerId, { brokeOff: this.#brokeOff(peerId), kind: 'failed', reason });
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 
 import { createMetrics } from '../../metrics/metrics.ts';
@@ -40,16 +41,25 @@ function startPeer(sent: Buffer): Promise<RoguePeer> {
   });
 }
 
-/** An attribution over a store whose client received the blob, right or wrong. */
-function startAttribution(isRight: boolean) {
+/**
+ * An attribution over a store whose client received the blob, right or wrong.
+ *
+ * @param received the bytes of the ingest; they can be read after it was aborted
+ */
+function startAttribution(isRight: boolean, received?: Buffer) {
   const metrics = createMetrics();
   const verified = Promise.withResolvers<boolean>();
+  let isAborted = false;
   const ingest: Ingest = {
     ...unreadIngest,
+    ...(received && { read: () => Readable.from([received]) }),
     digest,
-    state: () => Promise.resolve('whole'),
+    state: () => Promise.resolve(isAborted && received ? 'removed' : 'whole'),
     verify: () => verified.promise,
-    abort: () => Promise.resolve(true),
+    abort: () => {
+      isAborted = true;
+      return Promise.resolve(true);
+    },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   const store = new MemoryStore({
@@ -61,6 +71,7 @@ function startAttribution(isRight: boolean) {
   const attribution = new Attribution({ store, client, scoreboard, metrics, logger: quiet });
   return {
     attribution,
+    isBlocked: (peerId: string): boolean => scoreboard.isBlocked(peerId, digest),
     /** The blocked peers, with the digest mismatches of each. */
     blocked: (): unknown =>
       Object.fromEntries(
@@ -72,7 +83,7 @@ function startAttribution(isRight: boolean) {
       const share = SIZE / peers.length;
       for (const [index, peer] of peers.entries()) {
         record.deliveredBy(peer);
-        record.forwarded({ start: index * share, end: (index + 1) * share - 1 });
+        record.forwarded({ start: index * share, end: (index + 1) * share - 1 }, peer);
       }
       attribution.bodyEnded(record);
       return record;
@@ -136,11 +147,72 @@ describe('Attribution', () => {
     });
   });
 
+  it('finds a peer by the bytes in the ingest, although it behaves when it is asked again', async () => {
+    await using liar = await startPeer(bytes);
+    await using honest = await startPeer(bytes);
+    const received = Buffer.concat([Buffer.alloc(SIZE / 2), bytes.subarray(SIZE / 2)]);
+    await using it = startAttribution(false, received);
+    it.deliver(providerOf('liar', liar), providerOf('honest', honest));
+    it.hash();
+    await it.attribution.waitFor(digest, never);
+    await eventually(() => {
+      assert.deepEqual(it.blocked(), { liar: 1 });
+      assert.ok(!it.attribution.isUnresolved('liar') && !it.attribution.isUnresolved('honest'));
+    });
+  });
+
+  it('clears an honest peer at once, while another one drips a body of any length', async () => {
+    await using liar = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': 2 ** 30 }));
+      const drip = setInterval(() => socket.write('x'), 100);
+      socket.once('close', () => {
+        clearInterval(drip);
+      });
+    });
+    await using honest = await startPeer(bytes);
+    await using it = startAttribution(false);
+    it.deliver(providerOf('liar', liar), providerOf('honest', honest));
+    it.hash();
+    await it.attribution.waitFor(digest, never);
+    await eventually(() => {
+      assert.ok(!it.isBlocked('honest'));
+    });
+    assert.ok(it.isBlocked('liar'));
+  });
+
+  it('remembers the peers of a wrong blob of which no sender was found', async () => {
+    await using one = await startPeer(bytes);
+    await using other = await startPeer(bytes);
+    await using it = startAttribution(false);
+    it.deliver(providerOf('one', one), providerOf('other', other));
+    it.hash();
+    await eventually(async () => {
+      assert.deepEqual(await it.outcomes(), { wrong: 1 });
+      assert.ok(it.attribution.isUnresolved('one') && it.attribution.isUnresolved('other'));
+      assert.deepEqual(it.blocked(), {});
+    });
+    assert.ok(!it.attribution.isUnresolved('third'));
+  });
+
+  it('watches a delivery while the peers of an earlier one are still re-verified', async () => {
+    await using liar = await startRogue(() => undefined);
+    await using it = startAttribution(false);
+    it.deliver(providerOf('liar', liar), providerOf('other', liar));
+    it.hash();
+    await eventually(() => {
+      assert.ok(it.isBlocked('liar'));
+    });
+    it.deliver(sole);
+    await eventually(() => {
+      assert.ok(it.isBlocked('sole'));
+    });
+  });
+
   it('does not let a request wait while the client has not received all of the blob', async () => {
     await using it = startAttribution(true);
     const record = it.attribution.recordFor(request, descriptor);
     record.deliveredBy(sole);
-    record.forwarded({ start: 0, end: SIZE - 2 });
+    record.forwarded({ start: 0, end: SIZE - 2 }, sole);
     it.attribution.bodyEnded(record);
     await it.attribution.waitFor(digest, never);
     assert.deepEqual(await it.outcomes(), {});
@@ -157,7 +229,7 @@ describe('Attribution', () => {
     await using it = startAttribution(true);
     const record = it.attribution.recordFor(request, descriptor);
     record.deliveredBy(sole);
-    record.forwarded({ start: 0, end: SIZE - 1 });
+    record.forwarded({ start: 0, end: SIZE - 1 }, sole);
     await it.attribution.digestMismatch(record);
     assert.deepEqual(it.blocked(), { sole: 1 });
   });

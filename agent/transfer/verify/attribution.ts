@@ -1,19 +1,16 @@
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
-import type { Logger } from 'pino';
 
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
-import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { pause } from '../../timing/pause.ts';
-import type { PeerScoreboard } from '../select/peer-scoreboard.ts';
-import { wholeOf, type ContentRequest } from '../../oci/content-request.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import type { Ingest } from '../../store/ingests.ts';
 import { TransferRecord } from './transfer-record.ts';
 import { CommitWatch, type CommitOutcome } from './commit-watch.ts';
-import type { PeerClient } from '../client/peer-client.ts';
-import { PeerError } from '../client/peer-error.ts';
-import { verifyBody } from './verify-body.ts';
+import { MISMATCH, Reverification, type ReverificationComponents } from './reverification.ts';
+import { ShareHashes, type DeliveredShares } from './shares.ts';
 
 /** Blobs whose records are kept while they are delivered. The least recently requested one is forgotten first. */
 const MAX_RECORDS = 256;
@@ -21,49 +18,63 @@ const MAX_RECORDS = 256;
 /** Delivered blobs that are watched at once. Each needs an open file; further ones are not watched. */
 const MAX_WATCHED = 64;
 
-/** Longest time that a request waits for the attribution of an earlier delivery, in milliseconds. */
+/** Wrong blobs whose peers are re-verified at once. The peers of further ones stay blocked for them. */
+const MAX_ATTRIBUTED = 64;
+
+/** Longest time that a request waits until it is clear whether an earlier delivery was right, in milliseconds. */
 const MAX_WAIT_MS = 2_000;
 
-/** Wrong bytes that the client already has. The name is a label of a metric. */
-const MISMATCH = { kind: 'digest-mismatch', noticed: 'passed-on' } as const;
+/** How long after a wrong delivery requests wait until a peer of it is cleared, in milliseconds. */
+const MAX_ATTRIBUTION_WAIT_MS = 1_000;
+
+/** Peers that took part in a wrong blob whose sender was not found, and for how long that counts: a day. */
+const MAX_UNRESOLVED = 1_000;
+const UNRESOLVED_MS = 24 * 3_600_000;
+
+/** What is known of the bytes of a blob that were not read. */
+const NOT_READ: DeliveredShares = { shares: [], digests: [] };
 
 /** Parts of an {@link Attribution}. */
-export interface AttributionComponents {
+export interface AttributionComponents extends ReverificationComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
-  /** Fetches blobs again for re-verification. */
-  readonly client: Pick<PeerClient, 'fetch'>;
-  /** Learns which peers sent wrong bytes. */
-  readonly scoreboard: Pick<PeerScoreboard, 'record'>;
   readonly metrics: Pick<Metrics, 'deliveryResults'>;
-  readonly logger: Logger;
 }
 
-/** A blob after its delivery, until it is clear whether its bytes were right, and which peer sent wrong ones. */
+/** A blob after its delivery, until it is clear whether its bytes were right. */
 interface WatchedBlob {
   readonly watch: CommitWatch;
-  /** `watching`: the client may commit it. `attributing`: its bytes were wrong, and its peers are re-verified. */
-  stage: 'watching' | 'attributing';
-  /** Resolves when all is clear. Never rejects. */
+  /** Resolves when it is clear. Never rejects. */
   readonly done: Promise<void>;
+}
+
+/** A wrong blob, until it is clear which peer sent the wrong bytes. */
+interface AttributedBlob {
+  /** Resolves when one of its peers may be asked again, and when all is clear. Never rejects. */
+  readonly usable: Promise<unknown>;
+  /** Until when requests wait for that, in milliseconds of `performance.now()`. */
+  readonly waitUntil: number;
 }
 
 /**
  * Attributes wrong bytes of large blobs to the peer that sent them. These blobs are forwarded before they are verified.
  * A commit watch finds out whether the client got the right bytes. If it did not, a sole peer is put on the blocklist.
- * Of several peers each has to send the whole blob once more, to be re-verified.
+ * Of several peers each has to send the whole blob once more, see {@link Reverification}.
  */
 export class Attribution {
   readonly #components: AttributionComponents;
   readonly #records = new LRUCache<string, TransferRecord>({ max: MAX_RECORDS });
   readonly #watched = new Map<string, WatchedBlob>();
+  readonly #attributed = new Map<string, AttributedBlob>();
+  readonly #unresolved = new LRUCache<string, true>({ max: MAX_UNRESOLVED, ttl: UNRESOLVED_MS });
   readonly #stopping = new AbortController();
-  // One at a time: both are rare, and must not take resources from transfers.
+  // One at a time: it is rare, and must not take resources from transfers.
   readonly #hashing = pLimit(1);
-  readonly #reverifying = pLimit(1);
+  readonly #reverification: Reverification;
 
   constructor(components: AttributionComponents) {
     this.#components = components;
+    this.#reverification = new Reverification(components);
   }
 
   /**
@@ -72,6 +83,11 @@ export class Attribution {
    */
   async isVerifiedByClient({ digest }: Descriptor): Promise<boolean> {
     return (await this.#components.store.ingests?.has(digest)) === true;
+  }
+
+  /** Whether the peer took part in a wrong blob lately, and it was not found out who sent the wrong bytes. */
+  isUnresolved(peerId: string): boolean {
+    return this.#unresolved.has(peerId);
   }
 
   /** The record of a blob that a client which verifies it is about to receive, whole or in part. */
@@ -88,35 +104,40 @@ export class Attribution {
     if (!record.isComplete || this.#records.peek(digest) !== record) return;
     if (this.#watched.has(digest) || this.#watched.size >= MAX_WATCHED) return;
     const { store, logger } = this.#components;
-    const watch = new CommitWatch({ store, hashInTurn: this.#hashing, logger }, digest, size);
-    const blob: WatchedBlob = {
-      watch,
-      stage: 'watching',
-      done: this.#watch(record, watch, () => (blob.stage = 'attributing')),
+    let delivered = NOT_READ;
+    const readWrong = async (ingest: Ingest, signal: AbortSignal): Promise<void> => {
+      delivered = await this.#readDelivered(record, ingest, signal);
     };
-    this.#watched.set(digest, blob);
-    void blob.done.then(() => this.#watched.delete(digest));
+    const hashInTurn = this.#hashing;
+    const watch = new CommitWatch({ store, hashInTurn, readWrong, logger }, digest, size);
+    const done = this.#watch(record, watch).then((outcome) => {
+      this.#watched.delete(digest);
+      if (outcome !== 'wrong' && outcome !== 'lost') return;
+      void this.#attribute(record, outcome, delivered);
+    });
+    this.#watched.set(digest, { watch, done });
   }
 
   /**
-   * Waits, in bounded time, until it is clear whether an earlier delivery of the content was right. The peer that sent
-   * wrong bytes is then on the blocklist before the content is requested again. Resolves at once if the client has not
-   * received all of it, or if there was no delivery.
+   * Waits, in bounded time, until it is clear whether an earlier delivery of the content was right, and if not, until a
+   * peer may be asked again. The peer that sent wrong bytes is on the blocklist before the content is requested again.
+   * Resolves at once if the client has not received all of it, or if there was no delivery.
    */
   async waitFor(key: string, signal: AbortSignal): Promise<void> {
     const blob = this.#watched.get(key);
-    if (blob === undefined) return;
-    if (blob.stage === 'watching' && !(await blob.watch.isSettling())) return;
-    blob.watch.hurry();
-    const done = new AbortController();
-    await Promise.race([blob.done, pause(MAX_WAIT_MS, AbortSignal.any([signal, done.signal]))]);
-    done.abort();
+    if (blob !== undefined && (await blob.watch.isSettling())) {
+      blob.watch.hurry();
+      await waitAtMost(blob.done, MAX_WAIT_MS, signal);
+    }
+    const wrong = this.#attributed.get(key);
+    if (wrong === undefined) return;
+    await waitAtMost(wrong.usable, wrong.waitUntil - performance.now(), signal);
   }
 
   /** Attributes a digest mismatch that was found in passing; see {@link Attribution.isVerifiedByClient}. */
   async digestMismatch(record: TransferRecord): Promise<void> {
     this.#components.metrics.deliveryResults.inc({ result: 'wrong' });
-    await this.#attribute(record, 'wrong');
+    await this.#attribute(record, 'wrong', record.hashed);
   }
 
   /** Ends all watches and re-verifications. */
@@ -125,26 +146,51 @@ export class Attribution {
   }
 
   /** Never rejects. */
-  async #watch(record: TransferRecord, watch: CommitWatch, onWrong: () => void): Promise<void> {
+  async #watch(record: TransferRecord, watch: CommitWatch): Promise<CommitOutcome> {
     const { metrics, logger } = this.#components;
     const { digest } = record.descriptor;
     let outcome: CommitOutcome = 'unknown';
     try {
       outcome = await watch.run(this.#stopping.signal);
     } catch (err) {
-      if (this.#stopping.signal.aborted) return;
+      if (this.#stopping.signal.aborted) return 'unknown';
       logger.debug({ err, digest }, 'cannot find out whether a delivered blob was committed');
     }
     // The next request for the blob begins a new record.
     if (this.#records.peek(digest) === record) this.#records.delete(digest);
     metrics.deliveryResults.inc({ result: outcome });
-    if (outcome !== 'wrong' && outcome !== 'lost') return;
-    onWrong();
-    await this.#attribute(record, outcome);
+    return outcome;
+  }
+
+  /** Hashes what each of several peers delivered, to be compared with the right content later. Never rejects. */
+  async #readDelivered(
+    { solePeer, shares, descriptor }: TransferRecord,
+    ingest: Ingest,
+    signal: AbortSignal,
+  ): Promise<DeliveredShares> {
+    if (solePeer !== undefined || shares.length === 0) return NOT_READ;
+    try {
+      // In an ingest that is still there another download may write.
+      if ((await ingest.state()) !== 'removed') return NOT_READ;
+      const hashes = new ShareHashes(shares);
+      const body = ingest.read({ start: 0, end: descriptor.size - 1 }, signal);
+      await this.#hashing(async () => {
+        for await (const chunk of body as AsyncIterable<Buffer>) hashes.update(chunk);
+      });
+      return { shares, digests: hashes.digests };
+    } catch (err) {
+      const { digest } = descriptor;
+      this.#components.logger.debug({ err, digest }, 'ingest of wrong bytes cannot be read');
+      return NOT_READ;
+    }
   }
 
   /** Finds the peers that sent wrong bytes, and puts them on the blocklist. Never rejects. */
-  async #attribute(record: TransferRecord, outcome: 'wrong' | 'lost'): Promise<void> {
+  async #attribute(
+    record: TransferRecord,
+    outcome: 'wrong' | 'lost',
+    delivered = NOT_READ,
+  ): Promise<void> {
     const { scoreboard, logger } = this.#components;
     const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
@@ -157,27 +203,32 @@ export class Attribution {
       return;
     }
     for (const peer of peers) scoreboard.record(peer, digest, { kind: 'unverified' });
-    await Promise.all(peers.map((peer) => this.#reverifying(() => this.#reverify(peer, record))));
-  }
-
-  /** Fetches the whole blob from the peer once more, only to verify it. Never rejects. */
-  async #reverify(peer: Provider, { request, descriptor }: TransferRecord): Promise<void> {
-    const { client, scoreboard, logger } = this.#components;
-    const { digest } = descriptor;
-    const [origin] = peer.origins;
+    const marked = peers.map(({ peerId }) => peerId).filter((it) => !this.isUnresolved(it));
+    for (const peerId of marked) this.#unresolved.set(peerId, true);
+    if (this.#attributed.size >= MAX_ATTRIBUTED) return;
+    const usable = Promise.withResolvers<undefined>();
+    const waitUntil = performance.now() + MAX_ATTRIBUTION_WAIT_MS;
+    const blob: AttributedBlob = { usable: usable.promise, waitUntil };
+    this.#attributed.set(digest, blob);
     const signal = this.#stopping.signal;
-    if (signal.aborted || origin === undefined) return;
-    try {
-      const whole = { ...wholeOf(request), digest };
-      const response = await client.fetch(origin, whole, undefined, signal);
-      await verifyBody(response);
-      scoreboard.record(peer, digest, { kind: 'verified' });
-    } catch (err) {
-      if (err instanceof PeerError && err.reason === 'digest') {
-        scoreboard.record(peer, digest, MISMATCH);
-      } else {
-        logger.debug({ err, digest, peer: peer.peerId }, 'peer does not send the blob once more');
-      }
-    }
+    const onCleared = (): void => {
+      usable.resolve(undefined);
+    };
+    const isFound = await this.#reverification.run(record, delivered, onCleared, signal);
+    for (const peerId of isFound ? marked : []) this.#unresolved.delete(peerId);
+    onCleared();
+    if (this.#attributed.get(digest) === blob) this.#attributed.delete(digest);
   }
+}
+
+/** Waits for the promise, which never rejects, but no longer than this, and not after the signal is aborted. */
+async function waitAtMost(
+  promise: Promise<unknown>,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const done = new AbortController();
+  const within = pause(Math.max(0, milliseconds), AbortSignal.any([signal, done.signal]));
+  await Promise.race([promise, within]);
+  done.abort();
 }

@@ -42,6 +42,8 @@ export interface CommitWatchComponents {
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   /** Runs a hash when no other one runs. */
   readonly hashInTurn: <T>(hash: () => Promise<T>) => Promise<T>;
+  /** Reads the bytes of an ingest that was found wrong and removed, before it is closed. Never rejects. */
+  readonly readWrong?: (ingest: Ingest, signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
 }
 
@@ -102,6 +104,7 @@ export class CommitWatch {
     if (isRight === undefined) return (await this.#isCommitted(signal)) ? 'committed' : 'unknown';
     if (isRight) return 'right';
     await this.#remove(ingest, signal);
+    await this.#components.readWrong?.(ingest, signal);
     return 'wrong';
   }
 

@@ -28,17 +28,17 @@ describe('TransferRecord', () => {
   it('names the sole peer of a blob that was forwarded whole', () => {
     const it = record();
     it.deliveredBy(provider('a'));
-    it.forwarded({ start: 0, end: 49 });
+    it.forwarded({ start: 0, end: 49 }, provider('a'));
     assert.deepEqual(it.solePeer, undefined, 'half of the blob has not been forwarded');
     it.deliveredBy(provider('a'));
-    it.forwarded({ start: 50, end: 99 });
+    it.forwarded({ start: 50, end: 99 }, provider('a'));
     assert.deepEqual(it.solePeer, provider('a'));
   });
 
   it('names no sole peer when several delivered', () => {
     const it = record();
     for (const peerId of ['a', 'b']) it.deliveredBy(provider(peerId));
-    it.forwarded({ start: 0, end: 99 });
+    it.forwarded({ start: 0, end: 99 }, provider('b'));
     assert.equal(it.solePeer, undefined);
     assert.deepEqual(
       it.peers.map(({ peerId }) => peerId),
@@ -49,9 +49,25 @@ describe('TransferRecord', () => {
   it('is complete, though without a sole peer, when the client began in the middle', () => {
     const it = record();
     it.deliveredBy(provider('a'));
-    it.forwarded({ start: 60, end: 99 });
+    it.forwarded({ start: 60, end: 99 }, provider('a'));
     assert.ok(it.isComplete);
     assert.equal(it.solePeer, undefined);
+  });
+
+  it('knows which bytes each of several peers delivered, and which one delivers', () => {
+    const it = record();
+    for (const [peerId, start] of [
+      ['a', 0],
+      ['b', 40],
+    ] as const) {
+      it.deliveredBy(provider(peerId));
+      it.forwarded({ start, end: start === 0 ? 39 : 99 }, provider(peerId));
+      assert.equal(it.deliverer, peerId);
+    }
+    assert.deepEqual(it.shares, [
+      { peerId: 'a', range: { start: 0, end: 39 } },
+      { peerId: 'b', range: { start: 40, end: 99 } },
+    ]);
   });
 
   it('remembers at most 64 peers', () => {

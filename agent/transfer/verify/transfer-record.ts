@@ -3,6 +3,7 @@ import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import { Coverage } from './coverage.ts';
+import { Shares, type DeliveredShares, type Share } from './shares.ts';
 
 /** Peers that are remembered for one blob. In a large cluster a blob of many chunks may come from more. */
 const MAX_PEERS = 64;
@@ -16,6 +17,10 @@ export class TransferRecord {
   readonly descriptor: Descriptor;
   readonly #coverage = new Coverage();
   readonly #peers = new Map<string, Provider>();
+  readonly #shares = new Shares();
+  /** What was hashed in passing of single peers, if anything. */
+  hashed: DeliveredShares | undefined;
+  #deliverer: string | undefined;
 
   constructor(request: ContentRequest, descriptor: Descriptor) {
     this.request = request;
@@ -24,12 +29,24 @@ export class TransferRecord {
 
   /** Records that the peer begins to deliver bytes. Peers beyond the bound are not recorded. */
   deliveredBy(provider: Provider): void {
+    this.#deliverer = provider.peerId;
     if (this.#peers.size < MAX_PEERS) this.#peers.set(provider.peerId, provider);
   }
 
-  /** Records that these bytes were forwarded to the client. */
-  forwarded(range: ByteRange): void {
+  /** The peer ID of the last one that began to deliver. */
+  get deliverer(): string | undefined {
+    return this.#deliverer;
+  }
+
+  /** Records that these bytes of the peer were forwarded to the client. */
+  forwarded(range: ByteRange, { peerId }: Provider): void {
     this.#coverage.add(range);
+    this.#shares.add(peerId, range);
+  }
+
+  /** The bytes that exactly one peer delivered, in order; see {@link Shares.sole}. */
+  get shares(): readonly Share[] {
+    return this.#shares.sole();
   }
 
   /** Whether the blob was forwarded to its end, from the first byte that the client requested. */
