@@ -15,7 +15,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import type { SharePolicy } from '../oci/share-policy.ts';
+import { LEFT_OUT, type SharePolicy } from '../oci/share-policy.ts';
 import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
 import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
@@ -136,20 +136,15 @@ export class MirrorHandler {
   }
 
   #refuseUnshared(request: ContentRequest): void {
-    const { registry, repository, tag } = request;
-    const shared =
-      tag === undefined
-        ? this.#policy.sharesContent(registry, repository)
-        : this.#policy.sharesTag(registry, repository, tag);
-    if (shared) return;
+    const why = this.#policy.refusal(request);
+    if (why === undefined) return;
     this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
-    throw unknown(request, 'left out by the configuration of this mirror');
+    throw unknown(request, why);
   }
 
   async #tryLocal(exchange: Exchange): Promise<boolean> {
     return await this.#tryAll(this.#sources.local, exchange, ({ descriptor }) => {
-      if (this.#sharesDigest(descriptor.digest)) return;
-      throw unknown(exchange.request, 'left out by the configuration of this mirror');
+      if (!this.#sharesDigest(descriptor.digest)) throw unknown(exchange.request, LEFT_OUT);
     });
   }
 
