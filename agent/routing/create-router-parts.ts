@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { PrivateKey } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
@@ -16,6 +17,7 @@ import type { NegativeCache } from './lookup/negative-cache.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderView } from './lookup/provider-view.ts';
 import { AddressBook } from './node/address-book.ts';
+import { AddressOrder } from './node/address-order.ts';
 import { createNode } from './node/libp2p-node.ts';
 import type { RoutingNode } from './node/libp2p-node.ts';
 import { Liveness } from './node/liveness.ts';
@@ -98,15 +100,19 @@ export async function createRouterParts(
   const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = init;
   const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = init;
   const addressBook = new AddressBook();
+  const order = new AddressOrder();
   const { node, start: listenAndConnect } = await createNode({
     privateKey,
     serveDht: (stream, connection) => server.serve(stream, connection),
     listen,
     registry: { port: registryPort, tls: registryTls },
+    sortAddresses: (sockets) => order.sort(sockets),
     verbose: logger.isLevelEnabled('trace'),
     ...(metricsRegistry !== undefined && { metricsRegistry }),
   });
-  node.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
+  node.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs, observedAddr } }) => {
+    const listening = (): Multiaddr[] => node.services.listening.addresses();
+    if (observedAddr !== undefined && order.observe(observedAddr, listening)) addresses.refresh();
     const multiaddrs = listenAddrs.map(({ bytes }) => bytes);
     addressBook.set(peerId.toString(), peerId.toMultihash().bytes, multiaddrs);
   });

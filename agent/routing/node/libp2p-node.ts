@@ -14,7 +14,12 @@ import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
-import { announcedAddresses, tcpAddress, type RegistryEndpoint } from './announced-addresses.ts';
+import {
+  announcedAddresses,
+  tcpAddress,
+  type RegistryEndpoint,
+  type SocketAddress,
+} from './announced-addresses.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -59,6 +64,10 @@ export interface NodeInit {
   readonly listen: readonly string[];
   /** The registry to announce. */
   readonly registry?: RegistryEndpoint;
+  /** See `announcedAddresses`. */
+  readonly sortAddresses?: (sockets: readonly SocketAddress[]) => readonly SocketAddress[];
+  /** See `DuplicateIdentity`. */
+  readonly onDuplicate?: (address: string) => void;
   /** Lets libp2p write its own log when the environment variable `DEBUG` is set. */
   readonly verbose?: boolean;
   /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
@@ -117,7 +126,7 @@ export async function createNode(
     addresses: {
       listen: [...init.listen],
       // libp2p would announce public addresses only after a peer has confirmed them, and would announce loopback.
-      announceFilter: () => announcedAddresses(listening(), init.registry),
+      announceFilter: () => announcedAddresses(listening(), init.registry, init.sortAddresses),
     },
     transports: [
       (components) =>
