@@ -38,6 +38,18 @@ describe('the check peers', () => {
   });
 });
 
+describe('the check duplicate-identity', () => {
+  it('fails when another node has the identity of this one, and names its address', async (t) => {
+    const none = { '/debug/status': { directory: { peers: 2 } } };
+    assert.equal((await find(t, 'duplicate-identity', none)).outcome, 'ok');
+    const duplicateIdentity = '/ip4/10.0.0.9/tcp/40123';
+    const status = { peerId: '12D3', directory: { peers: 2, duplicateIdentity } };
+    const found = await find(t, 'duplicate-identity', { '/debug/status': status });
+    assert.equal(found.outcome, 'failure');
+    assert.match(found.reason, /10\.0\.0\.9.*12D3.*private\.key/);
+  });
+});
+
 describe('the check bootstrap-addresses', () => {
   it('warns and names the addresses that do not answer', async (t) => {
     const status = (unreached: readonly string[]) => ({

@@ -12,6 +12,7 @@ export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'bootstrap-addresses', group: GROUP, run: bootstrapAddresses },
   { id: 'peer-registry', group: GROUP, run: peerRegistry },
   { id: 'clock-skew', group: GROUP, run: clockSkew },
+  { id: 'duplicate-identity', group: GROUP, run: duplicateIdentity },
 ];
 
 async function peers(facts: Facts): Promise<CheckResult> {
@@ -43,6 +44,17 @@ async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
     `${unreached.length} of ${named} addresses that the bootstrap names do not answer`,
     'are there agents at these addresses, and is TCP 5001 open? nc -zv ADDRESS 5001',
     unreached.map(String),
+  );
+}
+
+async function duplicateIdentity(facts: Facts): Promise<CheckResult> {
+  const status = await facts.status();
+  const address = textAt(status, 'directory', 'duplicateIdentity');
+  if (address === undefined) return ok('no other node was seen with the identity of this one');
+  const peerId = textAt(status, 'peerId') ?? 'its peer ID';
+  return failure(
+    `the node at ${address} has the identity of this one (${peerId}), a copy of private.key: the two do not find each other, and other nodes see one of them only`,
+    'restart the agent of the node that was cloned last: it takes a new identity\nor remove private.key from its --data-dir, and restart it',
   );
 }
 

@@ -5,6 +5,7 @@ import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp
 import { FaultTolerance } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import type { KadDHT, KadDHTComponents } from '@libp2p/kad-dht';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import type { Ping } from '@libp2p/ping';
 import { prometheusMetrics } from '@libp2p/prometheus-metrics';
@@ -20,6 +21,7 @@ import {
   type RegistryEndpoint,
   type SocketAddress,
 } from './announced-addresses.ts';
+import { DuplicateIdentity } from './duplicate-identity.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -111,6 +113,10 @@ export async function createNode(
 ): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
   const failures: ListenFailure[] = [];
   let listening: () => Multiaddr[] = () => [];
+  const duplicates = new DuplicateIdentity({
+    ownPeerId: peerIdFromPrivateKey(init.privateKey),
+    onFound: init.onDuplicate ?? (() => undefined),
+  });
   const node = await createLibp2p<NodeServices>({
     start: false,
     privateKey: init.privateKey,
@@ -131,13 +137,13 @@ export async function createNode(
     transports: [
       (components) =>
         reportingListenFailures(
-          tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components),
+          duplicates.watchDials(tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components)),
           failures,
         ),
     ],
     // `startNode` decides which failure is fatal: libp2p would ignore an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [(components) => duplicates.watchHandshakes(noise()(components))],
     streamMuxers: [
       thriftyYamux({
         // TCP keep-alive and `Liveness` find peers that are gone.
