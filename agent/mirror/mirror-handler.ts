@@ -21,6 +21,7 @@ import { answerContent, type AnswerComponents, type Exchange } from './answer-co
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
 import { parseContentRequest } from './parse-content-request.ts';
 import { PeerUploads } from './peer-uploads.ts';
+import { PullLog, type RequestLog } from './pull-log.ts';
 
 /** Where content is looked for, in order. */
 export interface MirrorSources {
@@ -69,6 +70,7 @@ export class MirrorHandler {
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
+  readonly #pulls: PullLog;
 
   constructor(components: MirrorHandlerComponents) {
     this.#routes = mirrorRoutes<Endpoint>({
@@ -83,6 +85,7 @@ export class MirrorHandler {
     this.#answering = { uploads, metrics, logger };
     this.#metrics = metrics;
     this.#logger = logger;
+    this.#pulls = new PullLog(logger);
   }
 
   /**
@@ -120,25 +123,29 @@ export class MirrorHandler {
       headers,
     });
     const fromPeer = headers[MIRRORED_HEADER] === 'true';
-    const exchange = { request, fromPeer, res, signal };
+    const log = this.#pulls.begin(request, fromPeer);
+    const exchange = { request, fromPeer, res, signal, log };
     let label: HandlerLabel = 'registry';
     try {
       if (fromPeer) this.#answering.uploads.report(res);
-      this.#refuseUnshared(request);
+      this.#refuseUnshared(request, log);
       if (await this.#tryLocal(exchange)) return label;
       if (fromPeer) throw unknown(request, 'not held by this node');
       label = 'mirror';
       await this.#tryRemote(exchange);
     } catch (error) {
       this.#fail(error, exchange);
+    } finally {
+      log.end();
     }
     return label;
   }
 
-  #refuseUnshared(request: ContentRequest): void {
+  #refuseUnshared(request: ContentRequest, log: RequestLog): void {
     const why = this.#policy.refusal(request);
     if (why === undefined) return;
     this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
+    log.fellThrough('not-shared');
     throw unknown(request, why);
   }
 
@@ -173,7 +180,7 @@ export class MirrorHandler {
     exchange: Exchange,
     onContent: (content: Content) => void,
   ): Promise<boolean> {
-    const { request, fromPeer, signal } = exchange;
+    const { request, fromPeer, signal, log } = exchange;
     let unavailable: SourceUnavailableError | undefined;
     for (const source of sources) {
       const content = await source.fetch(request, signal).catch((error: unknown) => {
@@ -181,7 +188,10 @@ export class MirrorHandler {
         unavailable = error;
         return undefined;
       });
-      if (content === undefined) continue;
+      if (content === undefined) {
+        log?.fellThrough(source.reasonFor?.(request));
+        continue;
+      }
       await using held = new AsyncDisposableStack();
       held.use(content.held);
       if (content.kind === 'whole') held.use(content.reservation);

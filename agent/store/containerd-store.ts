@@ -144,7 +144,9 @@ export class ContainerdStore implements ContentStore, Disposable {
     }
     if (file === 'unreadable') {
       const blob = await this.#ask(digest, signal);
-      return blob && new RemoteBlob(this.#client, blob);
+      if (blob === undefined) return undefined;
+      this.#folder.noteBypass();
+      return new RemoteBlob(this.#client, blob);
     }
     return await this.#keepIfOurs(file, signal);
   }
