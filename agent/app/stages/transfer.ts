@@ -10,6 +10,7 @@ import {
   type CreatePeerTransferInit,
 } from '../../transfer/create-peer-transfer.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
+import { TagAgreement } from '../../transfer/tag-agreement.ts';
 import { VERSION } from '../version.ts';
 import type { AgentSettings } from './configuration.ts';
 
@@ -29,8 +30,8 @@ export interface TransferStageInit {
 /** Content from peers. */
 export interface TransferStage {
   readonly transfer: PeerTransfer;
-  /** The transfer, with a single flight for manifests. */
-  readonly source: ContentSource;
+  /** The transfer, with a single flight for manifests, and a comparison of the holders of tags. */
+  readonly source: ContentSource & Pick<TagAgreement, 'status'>;
   /** Ends the work behind the requests, then closes the connections to peers. */
   stop(): Promise<void>;
 }
@@ -42,11 +43,14 @@ export function transferStage(
 ): TransferStage {
   const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
   const transfer = createPeerTransfer({ ...components, client }, init.transfer);
+  const single = new SingleFlightSource({ source: transfer });
+  const source = new TagAgreement({ ...components, client, source: single });
   return {
     transfer,
-    source: new SingleFlightSource({ source: transfer }),
+    source,
     stop: async () => {
       transfer.stop();
+      await source.stop();
       await client.close();
     },
   };
