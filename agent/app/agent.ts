@@ -110,9 +110,9 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
 
   await parts.start('loops', new Loops([...loops, guard, ...(tls.keeper ? [tls.keeper] : [])]));
   health.watch({ inventory, router });
-  const { transfer } = peers;
+  const { transfer, source: tags } = peers;
   const registries = shared.names;
-  admin.show({ dataPlane, guard, inventory, router, transfer, registries, registryPort });
+  admin.show({ dataPlane, guard, inventory, router, transfer, tags, registries, registryPort });
   await parts.start('idle collection', new IdleCollection());
   parts.add('mirror drain', {
     stop: () =>

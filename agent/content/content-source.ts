@@ -64,6 +64,11 @@ export interface ContentSource {
    * @throws OciError when the source knows how the request is to be answered
    */
   fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined>;
+  /**
+   * Why a fetch for this very request gave nothing: a label of `peerglass_fall_throughs_total`. `undefined` when the
+   * source does not know, as when another request has fetched for it. Absent in a source that gives no reasons.
+   */
+  reasonFor?(request: ContentRequest): string | undefined;
 }
 
 /** The source cannot be read at present. Its `cause` is the reason. */

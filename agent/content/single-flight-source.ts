@@ -45,6 +45,10 @@ export class SingleFlightSource implements ContentSource {
     return await this.#fetches.join(key, begin, signal);
   }
 
+  reasonFor(request: ContentRequest): string | undefined {
+    return this.#source.reasonFor?.(request);
+  }
+
   async #begin(request: ContentRequest, abort: AbortSignal): Promise<Content | undefined> {
     const content = await this.#source.fetch(request, abort);
     // Two readers of one body would each get a part of its chunks.

@@ -48,6 +48,11 @@ export class VerifiedHeads implements ContentSource {
     return { kind: 'head', descriptor, origin };
   }
 
+  /** As {@link ContentSource.reasonFor}; unknown for a HEAD, for which this fetches by GET. */
+  reasonFor(request: ContentRequest): string | undefined {
+    return this.#source.reasonFor?.(request);
+  }
+
   /** Forgets the manifests that wait. */
   stop(): void {
     this.#waiting.clear();

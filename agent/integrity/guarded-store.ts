@@ -30,7 +30,7 @@ export interface GuardedStoreComponents {
 
 /**
  * A store that gives out verified blobs only. A bad blob cannot be opened and is not listed. It is announced as
- * deleted when it is found to be bad, and as added when it is right again.
+ * deleted when it is found to be bad, and as added when it is right again. A blob whose file is gone is bad too.
  *
  * An unknown blob is verified when it is opened. If that takes longer than {@link PATIENCE_MS}, `open` rejects with
  * `StoreUnavailableError`, and the verification goes on.
@@ -92,7 +92,10 @@ export class GuardedStore implements ContentStore {
   async open(digest: Digest, signal?: AbortSignal): Promise<OpenBlob | undefined> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const blob = await this.#store.open(digest, signal);
-      if (blob === undefined) return undefined;
+      if (blob === undefined) {
+        if (!this.#checker.isLost(digest)) await this.#checker.findLost(digest, signal);
+        return undefined;
+      }
       let keep = false;
       try {
         let known = await this.#checker.lookUp(blob, signal);
@@ -163,7 +166,7 @@ export class GuardedStore implements ContentStore {
   async #isWithheld(digest: Digest, signal?: AbortSignal): Promise<boolean> {
     if (!this.#checker.isKnownBad(digest)) return false;
     await using blob = await this.#store.open(digest, signal);
-    if (blob === undefined) return false;
+    if (blob === undefined) return this.#checker.isLost(digest);
     const known = await this.#checker.lookUp(blob, signal);
     if (known === 'unknown') {
       this.#checker.withholdUntilVerified(blob);

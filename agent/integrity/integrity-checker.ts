@@ -10,6 +10,8 @@ import type { Outcome, Subject, Verifier } from './verifier.ts';
 const UNSEEN_VALIDITY_MS = 3_600_000;
 /** Names of images in a line of the log. */
 const MAX_NAMES = 10;
+/** Lost blobs of which each is an error in the log; further ones are at debug. All are lost when a folder is. */
+const MAX_LOST_LINES = 20;
 
 /** What an administrator can do. `content rm` does not help: containerd takes the same file over again. */
 const REMEDY =
@@ -17,9 +19,16 @@ const REMEDY =
 
 /** A blob that the node holds and that must not be served. */
 export interface BadBlob {
-  readonly finding: Exclude<Finding, 'right'>;
+  /** `missing`: the store has a record of the blob, and its file is gone. */
+  readonly finding: Exclude<Finding, 'right'> | 'missing';
   readonly path: string | undefined;
 }
+
+const WHAT: Readonly<Record<BadBlob['finding'], string>> = {
+  wrong: 'blob has wrong bytes on disk',
+  unreadable: 'blob cannot be read from disk',
+  missing: 'blob has a record in the store and no file on disk',
+};
 
 interface Withheld extends BadBlob {
   /** False for a blob that was bad before this process began and has not been verified since. */
@@ -27,7 +36,7 @@ interface Withheld extends BadBlob {
 }
 
 export interface IntegrityCheckerComponents {
-  readonly store: Pick<ContentStore, 'open' | 'verifiedAtCommit'>;
+  readonly store: Pick<ContentStore, 'open' | 'verifiedAtCommit' | 'lostFile'>;
   readonly results: VerificationResults;
   readonly verifier: Pick<Verifier, 'verify' | 'verifySlowly'>;
   readonly metrics: Pick<Metrics, 'blobsCorrupt'>;
@@ -51,6 +60,8 @@ export interface IntegrityListener {
 export class IntegrityChecker {
   readonly #components: IntegrityCheckerComponents;
   readonly #bad = new Map<Digest, Withheld>();
+  /** Blobs that were found to be lost, for the bound on lines of the log. */
+  #lost = 0;
   #listener: IntegrityListener | undefined;
 
   constructor(components: IntegrityCheckerComponents) {
@@ -110,6 +121,28 @@ export class IntegrityChecker {
     this.#count();
   }
 
+  /**
+   * Looks for the file of a blob that cannot be opened, and withholds the blob when the store has a record of it.
+   *
+   * @returns whether the blob is lost; as it was known before, while the store cannot be reached
+   */
+  async findLost(digest: Digest, signal?: AbortSignal): Promise<boolean> {
+    try {
+      const path = await this.#components.store.lostFile?.(digest, signal);
+      if (path === undefined) return false;
+      this.#withhold(digest, path, 'missing');
+      return true;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return this.isLost(digest);
+      throw error;
+    }
+  }
+
+  /** Whether the blob's file was gone when it was last looked for. */
+  isLost(digest: Digest): boolean {
+    return this.#bad.get(digest)?.finding === 'missing';
+  }
+
   /** Forgets a blob that the node no longer holds. */
   forget(digest: Digest): void {
     this.#bad.delete(digest);
@@ -134,7 +167,7 @@ export class IntegrityChecker {
         break;
       case 'wrong':
       case 'unreadable':
-        this.#withhold(subject, outcome);
+        this.#withhold(digest, subject.file?.path, outcome);
         break;
       case 'unsettled':
         this.#listener?.unsettled(digest);
@@ -145,17 +178,17 @@ export class IntegrityChecker {
     return outcome;
   }
 
-  #withhold({ digest, file }: Subject, finding: BadBlob['finding']): void {
+  #withhold(digest: Digest, path: string | undefined, finding: BadBlob['finding']): void {
     const reported = this.#bad.get(digest)?.reported ?? false;
-    this.#bad.set(digest, { finding, path: file?.path, reported: true });
+    this.#bad.set(digest, { finding, path, reported: true });
     if (reported) return;
     this.#count();
     const images = this.#components.imagesOf(digest).slice(0, MAX_NAMES);
-    this.#components.logger.error(
-      { digest, path: file?.path, finding, images, remedy: REMEDY },
-      finding === 'wrong'
-        ? 'blob has wrong bytes on disk: no longer served nor advertised'
-        : 'blob cannot be read from disk: no longer served nor advertised',
+    if (finding === 'missing') this.#lost += 1;
+    const level = finding === 'missing' && this.#lost > MAX_LOST_LINES ? 'debug' : 'error';
+    this.#components.logger[level](
+      { digest, path, finding, images, remedy: REMEDY },
+      `${WHAT[finding]}: no longer served nor advertised`,
     );
     this.#listener?.withheld(digest);
   }

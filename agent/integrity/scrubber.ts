@@ -154,7 +154,10 @@ export class Scrubber {
   async #rightSince(digest: Digest, signal: AbortSignal): Promise<number> {
     const { store, checker, results } = this.#components;
     await using blob = await store.open(digest, signal);
-    if (blob === undefined) return Infinity;
+    if (blob === undefined) {
+      await checker.findLost(digest, signal);
+      return Infinity;
+    }
     // Without a file a change cannot be noticed, so the blob is verified only when it is requested.
     if (blob.file === undefined) return Infinity;
     const known = await checker.lookUp(blob, signal);
@@ -170,7 +173,7 @@ export class Scrubber {
     try {
       await using blob = await store.open(digest, signal);
       if (blob === undefined) {
-        checker.forget(digest);
+        if (!(await checker.findLost(digest, signal))) checker.forget(digest);
         return;
       }
       if (blob.file === undefined && !checker.isKnownBad(digest)) return;

@@ -222,6 +222,14 @@ describe('Inventory', () => {
     await advertises(node, []);
   });
 
+  it('advertises the content of a registry on the node itself, and not its tags', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, 'localhost:30500/team/app:1');
+    await using node = follow(store);
+    await advertises(node, [...image.blobs.keys()]);
+  });
+
   it('corrects what it missed while the store was unavailable', async () => {
     const store = new MemoryStore();
     const [gone, kept, come] = [makeImage(10), makeImage(10), makeImage(10)];

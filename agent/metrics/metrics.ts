@@ -58,6 +58,7 @@ export interface Metrics {
   readonly storeChanges: CounterOf<'peerglass_store_changes_total'>;
   readonly storeReachable: GaugeOf<'peerglass_store_reachable'>;
   readonly storeProblems: CounterOf<'peerglass_store_problems_total'>;
+  readonly tagDisagreements: CounterOf<'peerglass_tag_disagreements_total'>;
   readonly blobsCorrupt: GaugeOf<'peerglass_blobs_corrupt'>;
   readonly blobsVerified: CounterOf<'peerglass_blobs_verified_total'>;
   readonly advertiseLag: HistogramOf<'peerglass_advertise_lag_seconds'>;
@@ -134,6 +135,7 @@ export function createMetrics(): Metrics {
     storeChanges: counter('peerglass_store_changes_total'),
     storeReachable: gauge('peerglass_store_reachable'),
     storeProblems: counter('peerglass_store_problems_total'),
+    tagDisagreements: counter('peerglass_tag_disagreements_total'),
     blobsCorrupt: gauge('peerglass_blobs_corrupt'),
     blobsVerified: counter('peerglass_blobs_verified_total'),
     advertiseLag: histogram('peerglass_advertise_lag_seconds'),

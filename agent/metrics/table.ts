@@ -218,9 +218,13 @@ export const METRICS = {
       },
     },
   },
+  peerglass_tag_disagreements_total: {
+    type: 'counter',
+    help: 'Comparisons in which the holders of a tag had different digests for it.',
+  },
   peerglass_blobs_corrupt: {
     type: 'gauge',
-    help: 'Blobs of the content store that have wrong or unreadable bytes; they are neither served nor advertised. The log describes what to do.',
+    help: 'Blobs of the content store that have wrong or unreadable bytes, or whose file is gone; they are neither served nor advertised. The log describes what to do.',
   },
   peerglass_blobs_verified_total: {
     type: 'counter',

@@ -12,6 +12,7 @@ import type { ContentRequest } from '../oci/content-request.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import type { PeerUploads } from './peer-uploads.ts';
+import type { RequestLog } from './pull-log.ts';
 
 /** A request for content, and the response to it. */
 export interface Exchange {
@@ -21,6 +22,8 @@ export interface Exchange {
   readonly res: ServerResponse;
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal;
+  /** Learns what is sent. Default: nothing does. */
+  readonly log?: RequestLog;
 }
 
 export interface AnswerComponents {
@@ -45,9 +48,11 @@ export async function answerContent(
   const { descriptor } = content;
   const range = rangeToSend(request, descriptor, res);
   const writeHead = (): void => {
+    exchange.log?.from(content.origin);
     writeContentHead(res, content, request, range);
   };
   const onSent = (bytes: number): void => {
+    exchange.log?.sent(bytes);
     if (fromPeer) components.metrics.peerBytes.inc({ direction: 'sent' }, bytes);
   };
   switch (content.kind) {

@@ -310,6 +310,22 @@ describe('MirrorHandler, for content that is not shared', () => {
     await digest.body?.cancel();
   });
 
+  it('serves an image of a registry on the node itself by digest, and not by tag', async () => {
+    await using node = await startMirror();
+    const image = makeImage(10);
+    putImage(node.store, image, 'localhost:30500/team/app:1');
+    for (const headers of [{}, { 'x-spegel-mirrored': 'true' }]) {
+      const get = (reference: string): Promise<Response> =>
+        fetch(`${node.origin}/v2/team/app/manifests/${reference}?ns=localhost:30500`, { headers });
+      const tag = await get('1');
+      assert.equal(tag.status, 404);
+      assert.match(await tag.text(), /on the node itself/);
+      const digest = await get(image.manifest.digest);
+      assert.equal(digest.status, 200);
+      await digest.body?.cancel();
+    }
+  });
+
   it('serves the tag latest when the policy shares it', async () => {
     await using node = await startMirror({ policy: new SharePolicy({ latest: true }) });
     putImage(node.store, makeImage(10), 'registry.example/team/app:latest');

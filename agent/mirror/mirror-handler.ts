@@ -15,12 +15,13 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import type { SharePolicy } from '../oci/share-policy.ts';
+import { LEFT_OUT, type SharePolicy } from '../oci/share-policy.ts';
 import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
 import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
 import { parseContentRequest } from './parse-content-request.ts';
 import { PeerUploads } from './peer-uploads.ts';
+import { PullLog, type RequestLog } from './pull-log.ts';
 
 /** Where content is looked for, in order. */
 export interface MirrorSources {
@@ -69,6 +70,7 @@ export class MirrorHandler {
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
+  readonly #pulls: PullLog;
 
   constructor(components: MirrorHandlerComponents) {
     this.#routes = mirrorRoutes<Endpoint>({
@@ -83,6 +85,7 @@ export class MirrorHandler {
     this.#answering = { uploads, metrics, logger };
     this.#metrics = metrics;
     this.#logger = logger;
+    this.#pulls = new PullLog(logger);
   }
 
   /**
@@ -120,36 +123,35 @@ export class MirrorHandler {
       headers,
     });
     const fromPeer = headers[MIRRORED_HEADER] === 'true';
-    const exchange = { request, fromPeer, res, signal };
+    const log = this.#pulls.begin(request, fromPeer);
+    const exchange = { request, fromPeer, res, signal, log };
     let label: HandlerLabel = 'registry';
     try {
       if (fromPeer) this.#answering.uploads.report(res);
-      this.#refuseUnshared(request);
+      this.#refuseUnshared(request, log);
       if (await this.#tryLocal(exchange)) return label;
       if (fromPeer) throw unknown(request, 'not held by this node');
       label = 'mirror';
       await this.#tryRemote(exchange);
     } catch (error) {
       this.#fail(error, exchange);
+    } finally {
+      log.end();
     }
     return label;
   }
 
-  #refuseUnshared(request: ContentRequest): void {
-    const { registry, repository, tag } = request;
-    const shared =
-      tag === undefined
-        ? this.#policy.sharesContent(registry, repository)
-        : this.#policy.sharesTag(registry, repository, tag);
-    if (shared) return;
+  #refuseUnshared(request: ContentRequest, log: RequestLog): void {
+    const why = this.#policy.refusal(request);
+    if (why === undefined) return;
     this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
-    throw unknown(request, 'left out by the configuration of this mirror');
+    log.fellThrough('not-shared');
+    throw unknown(request, why);
   }
 
   async #tryLocal(exchange: Exchange): Promise<boolean> {
     return await this.#tryAll(this.#sources.local, exchange, ({ descriptor }) => {
-      if (this.#sharesDigest(descriptor.digest)) return;
-      throw unknown(exchange.request, 'left out by the configuration of this mirror');
+      if (!this.#sharesDigest(descriptor.digest)) throw unknown(exchange.request, LEFT_OUT);
     });
   }
 
@@ -178,7 +180,7 @@ export class MirrorHandler {
     exchange: Exchange,
     onContent: (content: Content) => void,
   ): Promise<boolean> {
-    const { request, fromPeer, signal } = exchange;
+    const { request, fromPeer, signal, log } = exchange;
     let unavailable: SourceUnavailableError | undefined;
     for (const source of sources) {
       let content: Content | undefined;
@@ -188,7 +190,10 @@ export class MirrorHandler {
         if (!(error instanceof SourceUnavailableError)) throw error;
         unavailable = error;
       }
-      if (content === undefined) continue;
+      if (content === undefined) {
+        log?.fellThrough(source.reasonFor?.(request));
+        continue;
+      }
       try {
         onContent(content);
         if (await answerContent(content, exchange, this.#answering)) return true;

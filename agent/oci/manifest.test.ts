@@ -42,6 +42,19 @@ describe('parseManifest', () => {
     assert.equal(odd.mediaType, MEDIA_TYPE.ociManifest);
   });
 
+  it('takes as many descriptors as fit into the largest manifest', () => {
+    const layers = Array.from({ length: 5_000 }, () => layer);
+    assert.equal(parseManifest(bytes({ config, layers })).children.length, 5_001);
+    const small = { digest: digest('01'), size: 0 };
+    const manifests = Array.from(
+      { length: Math.floor(MAX_MANIFEST_BYTES / (JSON.stringify(small).length + 1)) - 1 },
+      () => small,
+    );
+    const most = bytes({ manifests });
+    assert.ok(most.length > MAX_MANIFEST_BYTES - 300);
+    assert.equal(parseManifest(most).children.length, manifests.length);
+  });
+
   for (const [why, value] of [
     ['a string', bytes('x')],
     ['no JSON', Buffer.from('{')],
@@ -50,7 +63,6 @@ describe('parseManifest', () => {
     ['a bad digest', bytes({ manifests: [{ digest: 'sha256:1', size: 1 }] })],
     ['a negative size', bytes({ manifests: [{ digest: digest('01'), size: -1 }] })],
     ['a descriptor that is no object', bytes({ config, layers: [null] })],
-    ['too many descriptors', bytes({ manifests: Array.from({ length: 4097 }, () => layer) })],
     ['too many bytes', Buffer.alloc(MAX_MANIFEST_BYTES + 1, 0x20)],
   ] as const) {
     it(`refuses ${why}`, () => {

@@ -31,6 +31,27 @@ describe('SharePolicy', () => {
     assert.equal(policy.sharesContent('ghcr.io', 'open/a'), true);
   });
 
+  it('shares content of a registry on the node itself, and none of its tags, whatever the options', () => {
+    for (const registry of ['localhost', 'localhost:30500', '127.0.0.1:5000', '[::1]:5000']) {
+      const policy = new SharePolicy({ registries: [registry], latest: true });
+      for (const tag of ['1', 'latest']) {
+        assert.equal(policy.sharesTag(registry, 'team/app', tag), false, `${registry} ${tag}`);
+      }
+      assert.equal(policy.sharesContent(registry, 'team/app'), true, registry);
+    }
+  });
+
+  it('says why a request is refused', () => {
+    const policy = new SharePolicy({ filters: [/secret/] });
+    const refusal = (registry: string, repository: string, tag?: string): string | undefined =>
+      policy.refusal({ registry, repository, ...(tag === undefined ? {} : { tag }) });
+    assert.equal(refusal('ghcr.io', 'a', '1'), undefined);
+    assert.equal(refusal('localhost:5000', 'a'), undefined);
+    assert.match(refusal('localhost:5000', 'a', '1') ?? '', /on the node itself/);
+    assert.match(refusal('ghcr.io', 'a', 'latest') ?? '', /configuration/);
+    assert.match(refusal('ghcr.io', 'secret') ?? '', /configuration/);
+  });
+
   it('shares only the mirrored registries where any are named', () => {
     const policy = new SharePolicy({ registries: ['Index.Docker.io'] });
     assert.equal(policy.sharesContent('docker.io', 'a'), true);

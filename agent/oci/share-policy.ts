@@ -1,4 +1,9 @@
+import type { ContentRequest } from './content-request.ts';
+import { isNodeLocalRegistry } from './node-local-registry.ts';
 import { canonicalRegistry } from './reference.ts';
+
+/** Why content is not served that the options leave out. */
+export const LEFT_OUT = 'left out by the configuration of this mirror';
 
 /** Options of a {@link SharePolicy}. */
 export interface SharePolicyInit {
@@ -17,7 +22,8 @@ export interface SharePolicyInit {
  * Decides which content is shared. The same decision holds for what is advertised and what is served.
  *
  * A filter that matches only with the tag (`:dev$`) leaves out the tag and not the content. By digest the content is
- * shared, as with Spegel and k3s.
+ * shared, as with Spegel and k3s. The same holds for the tags of a registry on the node itself (`localhost:5000`): the
+ * name means another registry on each node, while a digest means the same everywhere.
  */
 export class SharePolicy {
   readonly #registries: ReadonlySet<string>;
@@ -37,11 +43,25 @@ export class SharePolicy {
     return !this.#matches(name);
   }
 
-  /** Whether this tag is shared. */
+  /** Whether this tag is shared. No option shares the tags of a registry on the node itself. */
   sharesTag(registry: string, repository: string, tag: string): boolean {
+    if (isNodeLocalRegistry(registry)) return false;
     if (tag === 'latest' && !this.#latest) return false;
     if (!this.sharesContent(registry, repository)) return false;
     return !this.#matches(`${registry}/${repository}:${tag}`);
+  }
+
+  /** Why a request is left to the registry; `undefined` when what it asks for is shared. */
+  refusal({
+    registry,
+    repository,
+    tag,
+  }: Pick<ContentRequest, 'registry' | 'repository' | 'tag'>): string | undefined {
+    if (tag === undefined) return this.sharesContent(registry, repository) ? undefined : LEFT_OUT;
+    if (this.sharesTag(registry, repository, tag)) return undefined;
+    return isNodeLocalRegistry(registry)
+      ? 'tags of a registry on the node itself are not shared'
+      : LEFT_OUT;
   }
 
   #matches(name: string): boolean {

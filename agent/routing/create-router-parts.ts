@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import type { PrivateKey } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
@@ -10,12 +11,15 @@ import { DhtClient } from './dht/dht-client.ts';
 import { DhtServer } from './dht/dht-server.ts';
 import type { ProviderRecords } from './dht/provider-records.ts';
 import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
+import type { RoutingKey } from './dht/key.ts';
 import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { ClosestMembers } from './lookup/closest-members.ts';
 import type { NegativeCache } from './lookup/negative-cache.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderView } from './lookup/provider-view.ts';
 import { AddressBook } from './node/address-book.ts';
+import { AddressOrder } from './node/address-order.ts';
+import { IdentityProbe } from './node/identity-probe.ts';
 import { createNode } from './node/libp2p-node.ts';
 import type { RoutingNode } from './node/libp2p-node.ts';
 import { Liveness } from './node/liveness.ts';
@@ -38,6 +42,8 @@ export interface RouterPartsComponents {
   /** These two belong to the router: they are there before its parts, and after them. */
   readonly records: ProviderRecords;
   readonly negativeCache: NegativeCache;
+  /** See `DuplicateIdentity`. Default: nothing happens. */
+  readonly onDuplicate?: (address: string) => void;
 }
 
 /** Options of `Libp2pRouter`. */
@@ -56,6 +62,10 @@ export interface Libp2pRouterInit {
   readonly validityMs?: number;
   /** Milliseconds that a peer may take to answer a look-up; default 1,000. */
   readonly peerTimeoutMs?: number;
+  /** Milliseconds between two probes for another node with our identity; default 30 s. */
+  readonly probeMs?: number;
+  /** Milliseconds from its start in which a node takes a new identity when another has the same; default 2 minutes. */
+  readonly youngMs?: number;
   readonly observer?: RoutingObserver;
   /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
   readonly metricsRegistry?: Registry;
@@ -92,21 +102,26 @@ export async function stopStages({ stages }: RouterParts): Promise<void> {
 
 /** Makes the parts of a router; nothing runs before {@link startStages}. */
 export async function createRouterParts(
-  { privateKey, bootstrapper, logger, records, negativeCache }: RouterPartsComponents,
+  { privateKey, bootstrapper, logger, records, negativeCache, onDuplicate }: RouterPartsComponents,
   init: Libp2pRouterInit,
 ): Promise<RouterParts> {
   const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = init;
   const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = init;
   const addressBook = new AddressBook();
+  const order = new AddressOrder();
   const { node, start: listenAndConnect } = await createNode({
     privateKey,
     serveDht: (stream, connection) => server.serve(stream, connection),
     listen,
     registry: { port: registryPort, tls: registryTls },
+    sortAddresses: (sockets) => order.sort(sockets),
+    ...(onDuplicate !== undefined && { onDuplicate }),
     verbose: logger.isLevelEnabled('trace'),
     ...(metricsRegistry !== undefined && { metricsRegistry }),
   });
-  node.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs } }) => {
+  node.addEventListener('peer:identify', ({ detail: { peerId, listenAddrs, observedAddr } }) => {
+    const listening = (): Multiaddr[] => node.services.listening.addresses();
+    if (observedAddr !== undefined && order.observe(observedAddr, listening)) addresses.refresh();
     const multiaddrs = listenAddrs.map(({ bytes }) => bytes);
     addressBook.set(peerId.toString(), peerId.toMultihash().bytes, multiaddrs);
   });
@@ -145,6 +160,8 @@ export async function createRouterParts(
   );
   const closest = new ClosestMembers({ self, membership, view, protocols });
   const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
+  const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
+  const probe = new IdentityProbe({ node, client, membership, anyKey, logger }, init.probeMs);
   const stages: Stage[] = [
     { stop: () => stopNode(node) },
     // Before the node starts, so that no peer is missed, and identify names our own protocol.
@@ -165,6 +182,7 @@ export async function createRouterParts(
     },
     stageOf(bootstrap),
     stageOf(liveness),
+    stageOf(probe),
     {
       start: () => {
         const joined = delay(JOINING_MS, undefined, { ref: false });

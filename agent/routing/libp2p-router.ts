@@ -3,12 +3,14 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 
+import { Backoff } from '../timing/backoff.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
 import { createRouterParts, startStages, stopStages } from './create-router-parts.ts';
 import type { Libp2pRouterInit, RouterParts } from './create-router-parts.ts';
 import { routingKey } from './dht/key.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
+import { IdentityRenewal } from './identity-renewal.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { isRegistryAddress } from './node/announced-addresses.ts';
 import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
@@ -17,31 +19,50 @@ export interface Libp2pRouterComponents {
   /** From `loadIdentity`. */
   readonly privateKey: PrivateKey;
   readonly bootstrapper: Bootstrapper;
+  /**
+   * Makes and keeps a new key, for a node that finds another one with its identity soon after its start. Default: the
+   * node keeps its identity.
+   */
+  readonly renewIdentity?: () => Promise<PrivateKey>;
   readonly logger: Logger;
+}
+
+/** Who this node is, and the records that belong to that. */
+interface Identity {
+  readonly privateKey: PrivateKey;
+  readonly peerId: string;
+  readonly records: ProviderRecords;
 }
 
 /** Content routing on a Kademlia DHT that is shared with Spegel's nodes. */
 export class Libp2pRouter implements Router {
-  /** The peer ID of this node, in text form. */
-  readonly peerId: string;
   readonly #init: Libp2pRouterInit;
   readonly #components: Libp2pRouterComponents;
-  readonly #records: ProviderRecords;
   readonly #negativeCache = new NegativeCache();
+  #identity: Identity;
   #parts: RouterParts | undefined;
+  #stopping = new AbortController();
+  readonly #renewal: IdentityRenewal;
 
   constructor(components: Libp2pRouterComponents, init: Libp2pRouterInit) {
     this.#components = components;
     this.#init = init;
-    this.peerId = peerIdFromPrivateKey(components.privateKey).toString();
-    this.#records = new ProviderRecords({
-      ownPeerId: this.peerId,
-      ...(init.validityMs !== undefined && { validityMs: init.validityMs }),
-      onProvided: (recordKey, peerId) => {
-        this.#negativeCache.delete(recordKey, peerId);
-        this.#parts?.lookup.noticeRecord(recordKey);
+    this.#identity = this.#identityOf(components.privateKey);
+    const { renewIdentity, logger } = components;
+    this.#renewal = new IdentityRenewal(
+      {
+        peerId: () => this.peerId,
+        renewIdentity,
+        replace: (privateKey) => this.#restart(privateKey),
+        logger,
       },
-    });
+      init.youngMs,
+    );
+  }
+
+  /** The peer ID of this node, in text form. It changes when another node turns out to have the same. */
+  get peerId(): string {
+    return this.#identity.peerId;
   }
 
   /**
@@ -51,19 +72,17 @@ export class Libp2pRouter implements Router {
    */
   async start(): Promise<void> {
     if (this.#parts !== undefined) return;
-    const [records, negativeCache] = [this.#records, this.#negativeCache];
-    const parts = await createRouterParts(
-      { ...this.#components, records, negativeCache },
-      this.#init,
-    );
-    await startStages(parts);
-    this.#parts = parts;
+    this.#stopping = new AbortController();
+    this.#parts = await this.#startParts();
+    this.#renewal.start();
     const { logger } = this.#components;
     logger.info({ peerId: this.peerId, listening: this.listening.map(String) }, 'router started');
   }
 
   /** Leaves the network: withdraws its records, as far as that is quickly done, and ends its connections. */
   async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#renewal.stop();
     const parts = this.#parts;
     if (parts === undefined) return;
     this.#parts = undefined;
@@ -89,7 +108,7 @@ export class Libp2pRouter implements Router {
 
   forget(key: string, peerId: string): void {
     const { recordKey } = routingKey(key);
-    this.#records.delete(recordKey, peerId);
+    this.#identity.records.delete(recordKey, peerId);
     this.#negativeCache.add(recordKey, peerId);
   }
 
@@ -107,18 +126,20 @@ export class Libp2pRouter implements Router {
   }
 
   status(): RouterStatus {
-    const records = this.#records.size;
+    const records = this.#identity.records.size;
     if (this.#parts === undefined) {
       return { peers: 0, advertisedKeys: 0, records, bootstrapped: false };
     }
     const { membership, reprovider, bootstrap } = this.#parts;
     const { bootstrapped, error } = bootstrap.status;
+    const { duplicate } = this.#renewal;
     return {
       peers: membership.members().length,
       advertisedKeys: reprovider.size,
       records,
       bootstrapped,
       ...(error !== undefined && { bootstrapError: error }),
+      ...(duplicate !== undefined && { duplicateIdentity: duplicate }),
     };
   }
 
@@ -154,6 +175,57 @@ export class Libp2pRouter implements Router {
       .addresses.current()
       .filter((address) => !isRegistryAddress(address));
     return { ID: this.peerId, Addrs: dialable.map(String) };
+  }
+
+  #identityOf(privateKey: PrivateKey): Identity {
+    const peerId = peerIdFromPrivateKey(privateKey).toString();
+    const { validityMs } = this.#init;
+    const records = new ProviderRecords({
+      ownPeerId: peerId,
+      ...(validityMs !== undefined && { validityMs }),
+      onProvided: (recordKey, provider) => {
+        this.#negativeCache.delete(recordKey, provider);
+        this.#parts?.lookup.noticeRecord(recordKey);
+      },
+    });
+    return { privateKey, peerId, records };
+  }
+
+  async #startParts(): Promise<RouterParts> {
+    const { privateKey, records } = this.#identity;
+    const negativeCache = this.#negativeCache;
+    const onDuplicate = (address: string): void => {
+      this.#renewal.found(address);
+    };
+    const parts = await createRouterParts(
+      { ...this.#components, privateKey, records, negativeCache, onDuplicate },
+      this.#init,
+    );
+    await startStages(parts);
+    return parts;
+  }
+
+  /** Starts once more, with another identity and the same keys. */
+  async #restart(privateKey: PrivateKey): Promise<void> {
+    const parts = this.#started();
+    this.#parts = undefined;
+    const keys = parts.reprovider.abandon();
+    await stopStages(parts);
+    this.#identity = this.#identityOf(privateKey);
+    const { signal } = this.#stopping;
+    const backoff = new Backoff();
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const restarted = await this.#startParts();
+        this.#parts = restarted;
+        await restarted.reprovider.advertise(keys);
+        return;
+      } catch (err) {
+        this.#components.logger.error({ err }, 'the router does not start again, it will retry');
+        await backoff.wait(signal);
+      }
+    }
   }
 
   #started(): RouterParts {

@@ -33,6 +33,8 @@ export interface RouterStatus {
   readonly bootstrapped: boolean;
   /** Why the last bootstrap round failed, for people. */
   readonly bootstrapError?: string;
+  /** Address of another node that has the identity of this one, if one was seen lately. */
+  readonly duplicateIdentity?: string;
 }
 
 /** Makes the keys of this node known to others. */

@@ -5,7 +5,7 @@ import { parseDigest, type Digest } from '../oci/digest.ts';
 import { SingleFlight } from '../timing/single-flight.ts';
 import { raceSignal } from '../timing/race-signal.ts';
 import { ChangeHub } from './change-hub.ts';
-import type { BlobFile } from './blob-file.ts';
+import { blobPath, type BlobFile } from './blob-file.ts';
 import { ContainerdClient } from './containerd/client.ts';
 import { isAsCommitted } from './containerd/commit-verification.ts';
 import { ContainerdFeed } from './containerd/containerd-feed.ts';
@@ -61,6 +61,7 @@ export interface ContainerdStoreInit {
 export class ContainerdStore implements ContentStore, Disposable {
   readonly ingests: Ingests;
   readonly #client: ContainerdClient;
+  readonly #contentPath: string;
   readonly #folder: ContentFolder;
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
@@ -72,6 +73,7 @@ export class ContainerdStore implements ContentStore, Disposable {
     const { logger, contentPath, namespace } = init;
     this.#logger = logger;
     this.#client = new ContainerdClient(init);
+    this.#contentPath = contentPath;
     this.#folder = new ContentFolder(contentPath, logger);
     this.ingests = new IngestFolder({
       namespace,
@@ -142,7 +144,9 @@ export class ContainerdStore implements ContentStore, Disposable {
     }
     if (file === 'unreadable') {
       const blob = await this.#ask(digest, signal);
-      return blob && new RemoteBlob(this.#client, blob);
+      if (blob === undefined) return undefined;
+      this.#folder.noteBypass();
+      return new RemoteBlob(this.#client, blob);
     }
     return await this.#keepIfOurs(file, signal);
   }
@@ -162,6 +166,15 @@ export class ContainerdStore implements ContentStore, Disposable {
     // Events do not carry the time of the commit, and a known time may be of an earlier commit of the same blob.
     await this.#ask(digest, signal);
     return committed();
+  }
+
+  async lostFile(digest: Digest, signal?: AbortSignal): Promise<string | undefined> {
+    // Without this, each request for a blob that is nowhere would cost a call.
+    if (this.#known.size(digest) === undefined) return undefined;
+    const isMissing = async (): Promise<boolean> => (await this.#folder.size(digest)) === 'missing';
+    if (!(await isMissing()) || (await this.#ask(digest, signal)) === undefined) return undefined;
+    // containerd puts the file there before the record, and deletes it after: the blob may have come meanwhile.
+    return (await isMissing()) ? blobPath(this.#contentPath, digest) : undefined;
   }
 
   /** Closes the connection to containerd. Open blobs from disk stay readable. */

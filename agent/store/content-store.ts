@@ -78,6 +78,11 @@ export interface ContentStore {
    * whose writers do not verify.
    */
   verifiedAtCommit?(blob: OpenBlob, signal?: AbortSignal): Promise<boolean>;
+  /**
+   * Path of the blob's file when the store has a record of the blob and the file is gone, as after a power loss;
+   * otherwise `undefined`. Absent in a store without records of its blobs.
+   */
+  lostFile?(digest: Digest, signal?: AbortSignal): Promise<string | undefined>;
 }
 
 /** The store cannot be reached at present: containerd is down, or the folder is missing. */

@@ -33,6 +33,7 @@ export interface PeerTransferComponents {
 export class PeerTransfer implements ContentSource {
   readonly #components: PeerTransferComponents;
   readonly #init: PeerAttemptsInit;
+  readonly #reasons = new WeakMap<ContentRequest, NotDeliveredError['reason']>();
 
   constructor(components: PeerTransferComponents, init: PeerAttemptsInit) {
     this.#components = components;
@@ -74,6 +75,7 @@ export class PeerTransfer implements ContentSource {
         if (search === maxSearches) {
           const { reason } = error;
           metrics.fallThroughs.inc({ reason });
+          this.#reasons.set(request, reason);
           logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
           return undefined;
         }
@@ -82,6 +84,10 @@ export class PeerTransfer implements ContentSource {
       signal.throwIfAborted();
       attempts.forgive();
     }
+  }
+
+  reasonFor(request: ContentRequest): string | undefined {
+    return this.#reasons.get(request);
   }
 
   async #search(attempts: PeerAttempts, signal: AbortSignal): Promise<Content> {

@@ -18,6 +18,7 @@ const SOURCES = {
     bootstrapAddresses: () => ({ named: 0, unreached: [] }),
   },
   transfer: { blocklist: { count: () => ({ everything: 0, keys: 0 }), status: () => [] } },
+  tags: { status: () => ({}) },
   registries: ['docker.io'],
   registryPort: 5000,
 } as unknown as AdminSources;

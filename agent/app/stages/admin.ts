@@ -7,6 +7,7 @@ import type { DataPlane } from '../../native/data-plane.ts';
 import { canonicalName } from '../../oci/reference.ts';
 import type { Libp2pRouter } from '../../routing/libp2p-router.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
+import type { TagAgreement } from '../../transfer/tag-agreement.ts';
 import { refreshGauges } from '../gauges.ts';
 import type { Health } from '../health.ts';
 import type { Guard } from '../integrity.ts';
@@ -26,6 +27,8 @@ export interface AdminSources {
   readonly inventory: Inventory;
   readonly router: Libp2pRouter;
   readonly transfer: Pick<PeerTransfer, 'blocklist'>;
+  /** The tags about which holders disagree. */
+  readonly tags: Pick<TagAgreement, 'status'>;
   /** The registries whose images are shared; none for all. */
   readonly registries: readonly string[];
   /** Where the mirror listens. */
@@ -71,7 +74,7 @@ export function adminStage(
 function debugSources(
   config: RegistryConfig,
   health: Health,
-  { guard, inventory, router, transfer, registries, registryPort }: AdminSources,
+  { guard, inventory, router, transfer, tags, registries, registryPort }: AdminSources,
 ): DebugSources {
   return {
     status: () => ({
@@ -84,6 +87,7 @@ function debugSources(
       integrity: guard.status(),
       directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
       banned: transfer.blocklist.status(),
+      tagDisagreements: tags.status(),
       advertised: Object.fromEntries(inventory.countByRegistry()),
     }),
     peers: () => router.peers(MAX_PEERS),

@@ -5,6 +5,7 @@ import { sendJson } from '../../http/send-json.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { IDENTITY_PATH } from '../../routing/bootstrap/http-bootstrapper.ts';
 import { Libp2pRouter } from '../../routing/libp2p-router.ts';
+import { renewIdentity } from '../../routing/node/identity.ts';
 import { RouterListenError } from '../../routing/node/libp2p-node.ts';
 import type { ComponentLogger } from '../component-logger.ts';
 import type { Part } from '../lifecycle.ts';
@@ -36,7 +37,12 @@ export function routingStage(
 ): RoutingStage {
   const { bootstrapper, ...routing } = settings.routing;
   const router = new Libp2pRouter(
-    { privateKey: settings.privateKey, bootstrapper, logger: log('routing') },
+    {
+      privateKey: settings.privateKey,
+      bootstrapper,
+      renewIdentity: () => renewIdentity(config['data-dir']),
+      logger: log('routing'),
+    },
     {
       ...routing,
       registryPort,

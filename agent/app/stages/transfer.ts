@@ -11,6 +11,7 @@ import {
   type CreatePeerTransferInit,
 } from '../../transfer/create-peer-transfer.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
+import { TagAgreement } from '../../transfer/tag-agreement.ts';
 import { VERSION } from '../version.ts';
 import type { AgentSettings } from './configuration.ts';
 
@@ -30,8 +31,11 @@ export interface TransferStageInit {
 /** Content from peers. */
 export interface TransferStage {
   readonly transfer: PeerTransfer;
-  /** The transfer, with a single flight for manifests, from which their HEADs are answered too. */
-  readonly source: ContentSource;
+  /**
+   * The transfer, with a single flight for manifests, from which their HEADs are answered too, and a comparison of the
+   * holders of tags.
+   */
+  readonly source: ContentSource & Pick<TagAgreement, 'status'>;
   /** Ends the work behind the requests, then closes the connections to peers. */
   stop(): Promise<void>;
 }
@@ -43,13 +47,15 @@ export function transferStage(
 ): TransferStage {
   const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
   const transfer = createPeerTransfer({ ...components, client }, init.transfer);
-  const source = new VerifiedHeads({ source: new SingleFlightSource({ source: transfer }) });
+  const heads = new VerifiedHeads({ source: new SingleFlightSource({ source: transfer }) });
+  const source = new TagAgreement({ ...components, client, source: heads });
   return {
     transfer,
     source,
     stop: async () => {
-      source.stop();
+      heads.stop();
       transfer.stop();
+      await source.stop();
       await client.close();
     },
   };

@@ -52,5 +52,8 @@ describe('the check corrupt-blobs', () => {
     const { outcome, details } = await find(t, 'corrupt-blobs', bad);
     assert.equal(outcome, 'failure');
     assert.deepEqual(details, ['sha256:1: /x']);
+    const lost = { 'sha256:2': { path: '/y', finding: 'missing' } };
+    const gone = await find(t, 'corrupt-blobs', { '/debug/status': { integrity: { bad: lost } } });
+    assert.deepEqual(gone.details, ['sha256:2: /y (the file is gone)']);
   });
 });

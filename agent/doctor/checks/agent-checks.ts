@@ -38,11 +38,12 @@ async function corruptBlobs(facts: Facts): Promise<CheckResult> {
   const digests = Object.keys(bad);
   if (digests.length === 0) return ok('no blob is known to have wrong bytes on disk');
   return failure(
-    `${digests.length} blobs of this node have wrong bytes on disk; they are not shared, but containerd unpacks them without noticing`,
+    `${digests.length} blobs of this node have wrong bytes on disk, or their file is gone; they are not shared, but containerd uses them without noticing`,
     'remove every image that uses them, then pull again: crictl rmi IMAGE && crictl pull IMAGE',
     digests.map((digest) => {
       const path = textAt(bad, digest, 'path');
-      return path === undefined ? digest : `${digest}: ${path}`;
+      const gone = textAt(bad, digest, 'finding') === 'missing' ? ' (the file is gone)' : '';
+      return path === undefined ? digest : `${digest}: ${path}${gone}`;
     }),
   );
 }

@@ -38,6 +38,32 @@ describe('the check peers', () => {
   });
 });
 
+describe('the check duplicate-identity', () => {
+  it('fails when another node has the identity of this one, and names its address', async (t) => {
+    const none = { '/debug/status': { directory: { peers: 2 } } };
+    assert.equal((await find(t, 'duplicate-identity', none)).outcome, 'ok');
+    const duplicateIdentity = '/ip4/10.0.0.9/tcp/40123';
+    const status = { peerId: '12D3', directory: { peers: 2, duplicateIdentity } };
+    const found = await find(t, 'duplicate-identity', { '/debug/status': status });
+    assert.equal(found.outcome, 'failure');
+    assert.match(found.reason, /10\.0\.0\.9.*12D3.*private\.key/);
+  });
+});
+
+describe('the check tag-disagreements', () => {
+  it('warns and names who has what', async (t) => {
+    const status = (tagDisagreements: unknown) => ({ '/debug/status': { tagDisagreements } });
+    assert.equal((await find(t, 'tag-disagreements', status({}))).outcome, 'ok');
+    assert.equal((await find(t, 'tag-disagreements', status(undefined))).outcome, 'skipped');
+    const holders = { 'sha256:1': ['http://10.0.0.7:5000'], 'sha256:2': ['http://10.0.0.8:5000'] };
+    const found = await find(t, 'tag-disagreements', status({ 'r.example/a:1': holders }));
+    assert.equal(found.outcome, 'warning');
+    assert.deepEqual(found.details, [
+      'r.example/a:1: sha256:1 at http://10.0.0.7:5000; sha256:2 at http://10.0.0.8:5000',
+    ]);
+  });
+});
+
 describe('the check bootstrap-addresses', () => {
   it('warns and names the addresses that do not answer', async (t) => {
     const status = (unreached: readonly string[]) => ({

@@ -1,5 +1,5 @@
 import type { Facts } from '../facts.ts';
-import { at, textAt } from '../json.ts';
+import { at, isRecord, textAt } from '../json.ts';
 import { askPeers, type PeerAnswer } from '../network/peer-answers.ts';
 import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
@@ -12,6 +12,8 @@ export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'bootstrap-addresses', group: GROUP, run: bootstrapAddresses },
   { id: 'peer-registry', group: GROUP, run: peerRegistry },
   { id: 'clock-skew', group: GROUP, run: clockSkew },
+  { id: 'duplicate-identity', group: GROUP, run: duplicateIdentity },
+  { id: 'tag-disagreements', group: GROUP, run: tagDisagreements },
 ];
 
 async function peers(facts: Facts): Promise<CheckResult> {
@@ -44,6 +46,36 @@ async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
     'are there agents at these addresses, and is TCP 5001 open? nc -zv ADDRESS 5001',
     unreached.map(String),
   );
+}
+
+async function duplicateIdentity(facts: Facts): Promise<CheckResult> {
+  const status = await facts.status();
+  const address = textAt(status, 'directory', 'duplicateIdentity');
+  if (address === undefined) return ok('no other node was seen with the identity of this one');
+  const peerId = textAt(status, 'peerId') ?? 'its peer ID';
+  return failure(
+    `the node at ${address} has the identity of this one (${peerId}), a copy of private.key: the two do not find each other, and other nodes see one of them only`,
+    'restart the agent of the node that was cloned last: it takes a new identity\nor remove private.key from its --data-dir, and restart it',
+  );
+}
+
+async function tagDisagreements(facts: Facts): Promise<CheckResult> {
+  const tags = at(await facts.status(), 'tagDisagreements');
+  if (!isRecord(tags)) return skipped('the agent does not compare the holders of tags');
+  const names = Object.keys(tags);
+  if (names.length === 0) return ok('no holders were seen to disagree about a tag');
+  return warning(
+    `nodes have different images under ${names.length} tags: which one a pull gets is chance`,
+    'a tag that has moved: pull it again on the nodes with the old image, or use digests\nthe nodes of another cluster among the holders: give each cluster a bootstrap of its own',
+    names.map((name) => `${name}: ${holdersText(at(tags, name))}`),
+  );
+}
+
+function holdersText(holders: unknown): string {
+  if (!isRecord(holders)) return 'unknown';
+  return Object.entries(holders)
+    .map(([digest, origins]) => `${digest} at ${Array.isArray(origins) ? origins.join(', ') : '?'}`)
+    .join('; ');
 }
 
 /** Answers of the peers by the facts of a run, so that two checks share one set of requests. */

@@ -19,6 +19,7 @@ async function traceOf(
   image: TestImage,
   [status, headers]: [number, Record<string, string>],
   debugStatus: unknown = {},
+  reference = REFERENCE,
 ): Promise<ImageTrace> {
   const port = await serve(t, (_req, res) => res.writeHead(status, headers).end());
   const { init } = await doctorStage(t, { images: { 'k8s.io': { [NAME]: image } } });
@@ -26,8 +27,8 @@ async function traceOf(
   t.after(() => {
     facts[Symbol.dispose]();
   });
-  const mirror = new MirrorClient(`http://127.0.0.1:${port}`, REFERENCE);
-  return new ImageTrace(facts, settingsOf(debugStatus), REFERENCE, mirror);
+  const mirror = new MirrorClient(`http://127.0.0.1:${port}`, reference);
+  return new ImageTrace(facts, settingsOf(debugStatus), reference, mirror);
 }
 
 describe('ImageTrace', () => {
@@ -73,6 +74,13 @@ describe('ImageTrace', () => {
         why,
       });
     }
+  });
+
+  it('says that tags of a registry on the node itself are not shared', async (t) => {
+    const local = { ...REFERENCE, registry: 'localhost:30500' };
+    const trace = await traceOf(t, makeImage(10), [404, {}], {}, local);
+    const { part } = await trace.tag('1.0', signal);
+    assert.match(part.why ?? '', /localhost:30500 is another registry on each node/);
   });
 
   it('does not check a descriptor after the time is up', async (t) => {

@@ -1,5 +1,6 @@
 import type { NamespaceAnswer } from '../../native/network-namespace.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
+import { isNodeLocalRegistry } from '../../oci/node-local-registry.ts';
 import { canonicalName, tagName, type Reference } from '../../oci/reference.ts';
 import type { Facts } from '../facts.ts';
 import { readManifest } from '../missing-layers.ts';
@@ -40,9 +41,11 @@ export class ImageTrace {
     const here = record === 'unknown' ? {} : { here: record !== undefined };
     const shared = policyOf(this.#settings).sharesTag(registry, repository, tag);
     const latest = tag === 'latest' && !this.#settings.latest;
-    const notShared = latest
-      ? 'the tag latest is not shared (--enable-latest), but its content is, by digest'
-      : this.#whyNotShared();
+    const notShared = isNodeLocalRegistry(registry)
+      ? `${registry} is another registry on each node: its tags are not shared, but their content is, by digest`
+      : latest
+        ? 'the tag latest is not shared (--enable-latest), but its content is, by digest'
+        : this.#whyNotShared();
     const why = shared
       ? whyNot(
           answer,

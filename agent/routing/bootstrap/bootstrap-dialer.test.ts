@@ -1,28 +1,18 @@
 import assert from 'node:assert/strict';
-import { beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
-import { pino, type Logger } from 'pino';
 
 import { until } from '../../testing/conformance/router.ts';
 import { addressOf, startRoutingNode } from '../../testing/routing-node.ts';
 import { AddressBook } from '../node/address-book.ts';
-import type { RoutingNode } from '../node/libp2p-node.ts';
 import { BootstrapDialer } from './bootstrap-dialer.ts';
 
 const noSignal = new AbortController().signal;
+const otherId = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 const peerAt = (...addresses: string[]) => ({ multiaddrs: addresses.map((it) => multiaddr(it)) });
-
-let warnings: string[];
-let logger: Logger;
-
-beforeEach(() => {
-  warnings = [];
-  logger = pino(
-    { level: 'warn' },
-    { write: (line) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
-  );
-});
 
 describe('BootstrapDialer', () => {
   it('connects with the peers that can be reached, and returns the others with the reason', async (t) => {
@@ -30,7 +20,7 @@ describe('BootstrapDialer', () => {
       await startRoutingNode(t, '127.0.0.40'),
       await startRoutingNode(t, '127.0.0.41'),
     ];
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), logger });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
     const dead = '/ip4/127.0.1.1/tcp/9';
     const unreached = await dialer.connect([peerAt(dead), peerAt(addressOf(peer))], noSignal);
     assert.equal(unreached.length, 1);
@@ -49,51 +39,33 @@ describe('BootstrapDialer', () => {
     const id = peer.peerId.toMultihash().bytes;
     addressBook.set(peer.peerId.toString(), id, [multiaddr(addressOf(peer)).bytes]);
     const dial = t.mock.method(node, 'dial');
-    const dialer = new BootstrapDialer({ node, addressBook, logger });
+    const dialer = new BootstrapDialer({ node, addressBook });
     assert.deepEqual(await dialer.connect([peerAt(addressOf(peer))], noSignal), []);
     assert.equal(dial.mock.callCount(), 0);
   });
 
-  it('knows this node by its peer ID or by all its addresses', async (t) => {
+  it('knows this node by all its addresses, and no other by its peer ID', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), logger });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
     const own = addressOf(node);
     const foreign = '/ip4/127.0.0.41/tcp/5001';
     assert.equal(dialer.isSelf(peerAt(own)), true);
     assert.equal(dialer.isSelf(peerAt(own, foreign)), false);
-    assert.equal(dialer.isSelf({ ...peerAt(foreign), peerId: node.peerId.toString() }), true);
-  });
-});
-
-/** Dials addresses that all lead to a node with our own identity; gives the warnings. */
-async function warningsFor(addresses: readonly string[]): Promise<string[]> {
-  const node = {
-    peerId: 'me',
-    getConnections: () => [],
-    getPeers: () => [],
-    dial: () => Promise.reject(new Error('Tried to dial self')),
-  };
-  const dialer = new BootstrapDialer({
-    addressBook: new AddressBook(),
-    node: node as unknown as RoutingNode,
-    logger,
-  });
-  const unreached = await dialer.connect(
-    addresses.map((it) => peerAt(it)),
-    noSignal,
-  );
-  assert.deepEqual(unreached, []);
-  return warnings;
-}
-
-describe('BootstrapDialer, when a peer has the identity of this node', () => {
-  it('warns once about another host, with what to do', async () => {
-    await warningsFor(['/ip4/192.0.2.1/tcp/5001', '/ip4/192.0.2.2/tcp/5001']);
-    assert.equal(warnings.length, 1);
-    assert.match(warnings[0] ?? '', /identity.*private\.key/);
+    const peerId = node.peerId.toString();
+    assert.equal(dialer.isSelf({ ...peerAt(own), peerId }), true);
+    assert.equal(dialer.isSelf({ ...peerAt(foreign), peerId }), false, 'it may be a duplicate');
+    assert.equal(dialer.isSelf({ ...peerAt(own), peerId: (await otherId()).toString() }), false);
   });
 
-  it('does not warn about an address of this host', async () => {
-    assert.deepEqual(await warningsFor(['/ip4/127.0.0.1/tcp/5001', '/dns4/node/tcp/5001']), []);
+  it('dials an address that is named with the peer ID of this node, and reports no failure', async (t) => {
+    const node = await startRoutingNode(t, '127.0.0.40');
+    const dial = t.mock.method(node, 'dial');
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dead = { ...peerAt('/ip4/127.0.1.1/tcp/9'), peerId: node.peerId.toString() };
+    assert.deepEqual(await dialer.connect([dead], noSignal), []);
+    assert.deepEqual(
+      dial.mock.calls.map(({ arguments: [target] }) => String(target)),
+      ['/ip4/127.0.1.1/tcp/9'],
+    );
   });
 });

@@ -1,14 +1,11 @@
-import { networkInterfaces } from 'node:os';
-
 import { peerIdFromString } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import pLimit from 'p-limit';
-import type { Logger } from 'pino';
 
 import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht/dht-client.ts';
 import type { AddressBook } from '../node/address-book.ts';
-import { isLoopback, isRegistryAddress, tcpAddress } from '../node/announced-addresses.ts';
+import { isRegistryAddress, tcpAddress } from '../node/announced-addresses.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { BootstrapPeer } from './bootstrapper.ts';
 
@@ -25,26 +22,25 @@ export interface BootstrapDialerComponents {
   readonly node: RoutingNode;
   /** The addresses at which connected peers listen: an inbound connection comes from another port. */
   readonly addressBook: Pick<AddressBook, 'get'>;
-  readonly logger: Logger;
 }
 
 /** Dials the bootstrap peers that the node is not connected with. */
 export class BootstrapDialer {
   readonly #node: RoutingNode;
   readonly #addressBook: Pick<AddressBook, 'get'>;
-  readonly #logger: Logger;
   readonly #limit = pLimit(CONCURRENCY);
-  #hasWarnedOfTwin = false;
 
-  constructor({ node, addressBook, logger }: BootstrapDialerComponents) {
+  constructor({ node, addressBook }: BootstrapDialerComponents) {
     this.#node = node;
     this.#addressBook = addressBook;
-    this.#logger = logger;
   }
 
-  /** Whether the peer is this node itself: by its peer ID, or by all its addresses. */
+  /**
+   * Whether the peer is this node itself: by all its addresses. One with our peer ID at an address of another host may
+   * be a duplicate of this node.
+   */
   isSelf({ peerId, multiaddrs }: BootstrapPeer): boolean {
-    if (peerId !== undefined) return peerId === this.#node.peerId.toString();
+    if (peerId !== undefined && peerId !== this.#node.peerId.toString()) return false;
     const own = new Set(this.#node.services.listening.addresses().map(socketOf));
     return multiaddrs.every((address) => own.has(socketOf(address)));
   }
@@ -65,10 +61,8 @@ export class BootstrapDialer {
           try {
             await this.#dial(peer, signal);
           } catch (error) {
-            if (isSelfDial(error)) {
-              this.#warnOfTwin(peer);
-              return;
-            }
+            // Either this node, or one that has its identity: `DuplicateIdentity` watches the handshake.
+            if (isSelfDial(error) || this.#hasOwnId(peer)) return;
             const why = error instanceof Error ? error.message : String(error);
             failures.push(`${String(peer.multiaddrs[0])}: ${why}`);
           }
@@ -81,20 +75,16 @@ export class BootstrapDialer {
   async #dial({ peerId, multiaddrs }: BootstrapPeer, signal: AbortSignal): Promise<void> {
     using deadline = new Deadline(DIAL_TIMEOUT_MS, signal);
     const addresses = multiaddrs.filter((address) => !isRegistryAddress(address));
+    // Our own peer ID in an address would keep libp2p from dialling it.
     const targets =
-      peerId === undefined ? addresses : addresses.map((address) => withPeerId(address, peerId));
+      peerId === undefined || this.#hasOwnId({ peerId })
+        ? addresses
+        : addresses.map((address) => withPeerId(address, peerId));
     await this.#node.dial(targets, { signal: deadline.signal });
   }
 
-  /** Warns once when a node with our identity answers at an address of another host: a copied data directory. */
-  #warnOfTwin({ multiaddrs }: BootstrapPeer): void {
-    const foreign = multiaddrs.find(isForeign);
-    if (this.#hasWarnedOfTwin || foreign === undefined) return;
-    this.#hasWarnedOfTwin = true;
-    this.#logger.warn(
-      { peerId: this.#node.peerId.toString(), address: foreign.toString() },
-      'another node seems to have the identity of this one, and the two do not find each other: remove private.key from the data directory of one of them and restart it',
-    );
+  #hasOwnId({ peerId }: Pick<BootstrapPeer, 'peerId'>): boolean {
+    return peerId === this.#node.peerId.toString();
   }
 
   #isConnected({ peerId, multiaddrs }: BootstrapPeer, connected: ReadonlySet<string>): boolean {
@@ -126,15 +116,6 @@ function socketOf(address: Multiaddr): string {
 /** Whether libp2p found our own peer ID behind an address that was not recognised as ours. */
 function isSelfDial(error: unknown): boolean {
   return error instanceof Error && /dial self/i.test(error.message);
-}
-
-/** Whether the address is an IP that this host does not have; false for a DNS name, which may be either. */
-function isForeign(address: Multiaddr): boolean {
-  const ip = tcpAddress(address)?.ip;
-  if (ip === undefined || isLoopback(ip)) return false;
-  return !Object.values(networkInterfaces())
-    .flat()
-    .some((own) => own?.address === ip);
 }
 
 /** Shuffles, so that nodes that start together do not all dial the same peer first. */

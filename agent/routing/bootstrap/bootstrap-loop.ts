@@ -135,6 +135,11 @@ export class BootstrapLoop {
 
   #report(failure: string | undefined, named: number, unreached: readonly string[]): void {
     if (failure === undefined) {
+      const { logger, node } = this.#components;
+      const peers = node.getPeers().length;
+      if (this.#status.error !== undefined && peers > 0) {
+        logger.info({ peers }, 'the bootstrap reaches peers now');
+      }
       this.#status = { bootstrapped: true, named, unreached };
       return;
     }

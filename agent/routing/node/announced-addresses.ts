@@ -3,7 +3,10 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-/** Maximum number of announced IP addresses. A node with container bridges has many that lead nowhere. */
+/**
+ * Maximum number of announced IP addresses. A node with container bridges has many that lead nowhere; they come last, see
+ * `AddressOrder`.
+ */
 const MAX_ANNOUNCED_ADDRESSES = 8;
 
 /** Addresses that no node can have: unspecified, link-local, multicast, and reserved up to broadcast. */
@@ -46,17 +49,20 @@ export interface SocketAddress {
  * `/ip4/<ip>/tcp/<port>/tls/http`, which makes other agents use https. Spegel takes the IP from any address and assumes
  * its own registry port, so it has no use for these. Each further address of a node makes Spegel wait 15 ms longer
  * before it uses the first, so none is added without need.
+ *
+ * @param sort puts the addresses first that others reach; by default they stay in the order of the system
  */
 export function announcedAddresses(
   listening: readonly Multiaddr[],
   registry?: RegistryEndpoint,
+  sort: (sockets: readonly SocketAddress[]) => readonly SocketAddress[] = (sockets) => sockets,
 ): Multiaddr[] {
   const sockets = listening.map(tcpAddress).filter((socket) => socket !== undefined);
   const routable = sockets.filter((socket) => leadsToNode(socket, false));
   const announced =
     routable.length > 0 ? routable : sockets.filter((socket) => leadsToNode(socket, true));
   const texts = new Set<string>();
-  for (const { ip, port } of announced.slice(0, MAX_ANNOUNCED_ADDRESSES)) {
+  for (const { ip, port } of sort(announced).slice(0, MAX_ANNOUNCED_ADDRESSES)) {
     texts.add(toText(ip, port));
     if (registry?.tls === true) texts.add(`${toText(ip, registry.port)}/tls/http`);
     else if (registry !== undefined && registry.port !== DEFAULT_REGISTRY_PORT) {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
-import { IDENTITY_FILE, IdentityError, loadIdentity } from './identity.ts';
+import { IDENTITY_FILE, IdentityError, loadIdentity, renewIdentity } from './identity.ts';
 
 let dir = '';
 
@@ -22,6 +22,18 @@ afterEach(async () => {
 async function idIn(dataDir?: string): Promise<string> {
   return peerIdFromPrivateKey(await loadIdentity(dataDir)).toString();
 }
+
+describe('renewIdentity', () => {
+  it('replaces the identity in the data directory, or makes one without it', async () => {
+    const first = await idIn(dir);
+    const renewed = peerIdFromPrivateKey(await renewIdentity(dir)).toString();
+    assert.notEqual(renewed, first);
+    assert.equal(await idIn(dir), renewed);
+    assert.equal((await stat(join(dir, IDENTITY_FILE))).mode & 0o777, 0o600);
+    assert.deepEqual(await readdir(dir), [IDENTITY_FILE]);
+    assert.notEqual(peerIdFromPrivateKey(await renewIdentity('')).toString(), renewed);
+  });
+});
 
 describe('loadIdentity', () => {
   it('makes a new identity at each start without a data directory', async () => {

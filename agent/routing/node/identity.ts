@@ -40,7 +40,8 @@ export class IdentityError extends Error {
 /**
  * Loads the node's ed25519 key. Without a data directory it is a new one at each start. Otherwise it is read from
  * there, and created when the file is missing or empty (as a crash during a write by another program leaves it). A file
- * with any other content is never replaced: the identity that peers know would be lost for good.
+ * with any other content is not replaced: the identity that peers know would be lost for good. See also
+ * {@link renewIdentity}.
  *
  * @throws {IdentityError}
  */
@@ -51,6 +52,18 @@ export async function loadIdentity(dataDir?: string): Promise<PrivateKey> {
   if (pem !== undefined && pem.length > 0) return toLibp2p(parseKey(pem, path));
   const key = newKey();
   await writeKeyFile(dataDir, path, key);
+  return toLibp2p(key);
+}
+
+/**
+ * Replaces the node's key by a new one, because another node has the same. Nothing is lost by it: that node keeps the
+ * identity.
+ *
+ * @throws {IdentityError}
+ */
+export async function renewIdentity(dataDir: string): Promise<PrivateKey> {
+  const key = newKey();
+  if (dataDir !== '') await writeKeyFile(dataDir, join(dataDir, IDENTITY_FILE), key);
   return toLibp2p(key);
 }
 

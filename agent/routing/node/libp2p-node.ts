@@ -5,6 +5,7 @@ import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp
 import { FaultTolerance } from '@libp2p/interface';
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import type { KadDHT, KadDHTComponents } from '@libp2p/kad-dht';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import type { Ping } from '@libp2p/ping';
 import { prometheusMetrics } from '@libp2p/prometheus-metrics';
@@ -14,7 +15,13 @@ import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
-import { announcedAddresses, tcpAddress, type RegistryEndpoint } from './announced-addresses.ts';
+import {
+  announcedAddresses,
+  tcpAddress,
+  type RegistryEndpoint,
+  type SocketAddress,
+} from './announced-addresses.ts';
+import { DuplicateIdentity } from './duplicate-identity.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -59,6 +66,10 @@ export interface NodeInit {
   readonly listen: readonly string[];
   /** The registry to announce. */
   readonly registry?: RegistryEndpoint;
+  /** See `announcedAddresses`. */
+  readonly sortAddresses?: (sockets: readonly SocketAddress[]) => readonly SocketAddress[];
+  /** See `DuplicateIdentity`. */
+  readonly onDuplicate?: (address: string) => void;
   /** Lets libp2p write its own log when the environment variable `DEBUG` is set. */
   readonly verbose?: boolean;
   /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
@@ -102,6 +113,10 @@ export async function createNode(
 ): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
   const failures: ListenFailure[] = [];
   let listening: () => Multiaddr[] = () => [];
+  const duplicates = new DuplicateIdentity({
+    ownPeerId: peerIdFromPrivateKey(init.privateKey),
+    onFound: init.onDuplicate ?? (() => undefined),
+  });
   const node = await createLibp2p<NodeServices>({
     start: false,
     privateKey: init.privateKey,
@@ -117,18 +132,18 @@ export async function createNode(
     addresses: {
       listen: [...init.listen],
       // libp2p would announce public addresses only after a peer has confirmed them, and would announce loopback.
-      announceFilter: () => announcedAddresses(listening(), init.registry),
+      announceFilter: () => announcedAddresses(listening(), init.registry, init.sortAddresses),
     },
     transports: [
       (components) =>
         reportingListenFailures(
-          tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components),
+          duplicates.watchDials(tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components)),
           failures,
         ),
     ],
     // `startNode` decides which failure is fatal: libp2p would ignore an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [(components) => duplicates.watchHandshakes(noise()(components))],
     streamMuxers: [
       thriftyYamux({
         // TCP keep-alive and `Liveness` find peers that are gone.

@@ -27,16 +27,23 @@ export class OwnAddresses {
   async start(): Promise<void> {
     await this.#read();
     this.#timer = setInterval(() => {
-      this.#read()
-        .then((changed) => {
-          if (changed) this.#onChange();
-        })
-        .catch(() => undefined);
+      this.refresh();
     }, CHECK_MS);
+  }
+
+  /** Reads the addresses before the next interval does; without effect unless the node runs. */
+  refresh(): void {
+    if (this.#timer === undefined) return;
+    this.#read()
+      .then((changed) => {
+        if (changed) this.#onChange();
+      })
+      .catch(() => undefined);
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   current(): readonly Multiaddr[] {

@@ -109,6 +109,22 @@ export class Reprovider {
     await this.#withdraw([...this.#keys.keys()], LEAVE_MS);
   }
 
+  /**
+   * Ends advertising without withdrawing the records, which belong to another node with the same identity.
+   *
+   * @returns the keys that were advertised
+   */
+  abandon(): string[] {
+    const names = [...this.#keys.keys()];
+    this.#keys.clear();
+    return names;
+  }
+
+  /** One of the advertised keys, if there are any. */
+  anyKey(): RoutingKey | undefined {
+    return this.#keys.values().next().value;
+  }
+
   /** Number of advertised keys. */
   get size(): number {
     return this.#keys.size;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -55,11 +55,31 @@ describe('ContentFolder', () => {
   it('finds at once that a missing folder was created, and logs each change once', async () => {
     const { path, folder, lines } = make();
     assert.equal(await folder.size(DIGEST), 'unreadable');
+    folder.noteBypass();
     assert.equal(await folder.size(DIGEST), 'unreadable');
+    folder.noteBypass();
     assert.equal(lines.length, 1);
     await put(path);
     assert.equal(await folder.size(DIGEST), BYTES.length);
     assert.equal(lines.length, 2);
     assert.match(lines[1] ?? '', /readable again/);
+  });
+
+  it('logs nothing of a missing folder before there is a blob that it should have', async () => {
+    const { path, folder, lines } = make();
+    assert.equal(await folder.size(DIGEST), 'unreadable');
+    await put(path);
+    assert.equal(await folder.size(DIGEST), BYTES.length);
+    folder.noteBypass();
+    assert.deepEqual(lines, []);
+  });
+
+  it('warns at once of a folder that is there and cannot be read', async () => {
+    const { path, folder, lines } = make();
+    await symlink(path, path);
+    assert.equal(await folder.size(DIGEST), 'unreadable');
+    folder.noteBypass();
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /not readable/);
   });
 });

@@ -19,6 +19,9 @@ export class ContentFolder {
   readonly #path: string;
   readonly #logger: Logger;
   #readable: boolean | undefined;
+  /** Why the folder cannot be read, until that is logged. */
+  #unlogged: unknown;
+  #hasWarned = false;
   #checkedAt = -Infinity;
 
   constructor(path: string, logger: Logger) {
@@ -34,6 +37,15 @@ export class ContentFolder {
   /** Opens the blob's file. The caller disposes of it. */
   async open(digest: Digest): Promise<OnDisk<BlobFile>> {
     return await this.#ask(() => BlobFile.open(this.#path, digest));
+  }
+
+  /**
+   * To be called when bytes come through containerd although they should be in the folder. A folder that is missing is
+   * no reason to warn before: containerd makes it with its first blob.
+   */
+  noteBypass(): void {
+    if (this.#unlogged === undefined) return;
+    this.#warn(this.#unlogged);
   }
 
   async #ask<T>(read: () => Promise<T | undefined>): Promise<OnDisk<T>> {
@@ -61,18 +73,26 @@ export class ContentFolder {
   }
 
   #note(readable: boolean, error?: unknown): boolean {
-    const path = this.#path;
     if (!readable && this.#readable !== false) {
-      this.#logger.warn(
-        { err: error, path },
-        'content folder not readable, bytes come through gRPC',
-      );
-    } else if (readable && this.#readable === false) {
-      this.#logger.info({ path }, 'content folder readable again');
+      if (isMissing(error)) this.#unlogged = error;
+      else this.#warn(error);
+    } else if (readable) {
+      this.#unlogged = undefined;
+      if (this.#hasWarned) this.#logger.info({ path: this.#path }, 'content folder readable again');
+      this.#hasWarned = false;
     }
     this.#readable = readable;
     // containerd creates the folder with its first blob, so a missing folder is checked again each time.
     this.#checkedAt = isMissing(error) ? -Infinity : performance.now();
     return readable;
+  }
+
+  #warn(err: unknown): void {
+    this.#unlogged = undefined;
+    this.#hasWarned = true;
+    this.#logger.warn(
+      { err, path: this.#path },
+      'content folder not readable, bytes come through gRPC',
+    );
   }
 }

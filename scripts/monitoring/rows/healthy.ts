@@ -58,6 +58,7 @@ export const HEALTHY: readonly PanelRow[] = [
     queries: [
       { expr: rate('peerglass_store_changes_total', 'kind'), legend: '{{kind}}' },
       ...failures('peerglass_store_problems_total', 'reason', 'problems'),
+      { expr: rate('peerglass_tag_disagreements_total'), legend: 'tags with two digests' },
     ],
   },
   {

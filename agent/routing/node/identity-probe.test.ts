@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+
+import { until } from '../../testing/conformance/router.ts';
+import { silent } from '../../testing/test-network.ts';
+import { routingKey } from '../dht/key.ts';
+import { IdentityProbe } from './identity-probe.ts';
+import { dhtPeer } from './membership.ts';
+
+const idOf = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+
+/** Probes a peer that names these addresses for this node's ID; gives what was dialled after the second answer. */
+async function probe(t: TestContext, named: readonly string[], keys = 1): Promise<string[]> {
+  const [self, peer] = [await idOf(), dhtPeer(await idOf())];
+  const dialled: string[] = [];
+  let asked = 0;
+  const prober = new IdentityProbe(
+    {
+      node: {
+        peerId: self,
+        services: { listening: { addresses: () => [multiaddr('/ip4/10.0.0.7/tcp/5001')] } },
+        dial: (address: unknown) => {
+          dialled.push(String(address));
+          return Promise.reject(new Error('dial self'));
+        },
+      } as never,
+      client: {
+        getProviders: () => {
+          asked += 1;
+          const multiaddrs = named.map((text) => multiaddr(text));
+          const other = { peerId: peer.text, multiaddrs: [multiaddr('/ip4/10.0.0.8/tcp/5001')] };
+          return Promise.resolve({
+            providers: [other, { peerId: self.toString(), multiaddrs }],
+            closer: [],
+          });
+        },
+      },
+      membership: { members: () => [peer] },
+      anyKey: () => {
+        if (keys === 0) asked += 1;
+        return keys === 0 ? undefined : routingKey('key');
+      },
+      logger: silent,
+    },
+    1,
+  );
+  prober.start();
+  t.after(() => prober.stop());
+  await until(() => asked >= 2);
+  await prober.stop();
+  return dialled;
+}
+
+describe('IdentityProbe', () => {
+  it('dials addresses of another host that a peer has for this node', async (t) => {
+    const dialled = await probe(t, ['/ip4/10.0.0.7/tcp/5001', '/ip4/10.0.0.9/tcp/5001']);
+    assert.deepEqual(new Set(dialled), new Set(['/ip4/10.0.0.9/tcp/5001']));
+  });
+
+  it('dials neither own addresses, nor registries, nor more than a few', async (t) => {
+    assert.deepEqual(await probe(t, ['/ip4/10.0.0.7/tcp/5001', '/ip4/10.0.0.9/tcp/6000/http']), []);
+    const many = Array.from({ length: 9 }, (_, i) => `/ip4/10.0.1.${String(i)}/tcp/5001`);
+    assert.deepEqual(new Set(await probe(t, many)), new Set(many.slice(0, 4)));
+  });
+
+  it('asks nothing while this node advertises nothing', async (t) => {
+    assert.deepEqual(await probe(t, ['/ip4/10.0.0.9/tcp/5001'], 0), []);
+  });
+});
