@@ -5,7 +5,7 @@ import { contentKey, type ContentRequest } from '../../oci/content-request.ts';
 import type { Provider, Router } from '../../routing/router.ts';
 import type { ChunkPlan } from '../body/chunk-sizes.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
-import type { PeerError} from '../client/peer-error.ts';
+import type { PeerError } from '../client/peer-error.ts';
 import { toPeerError } from '../client/peer-error.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
