@@ -6,6 +6,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { StoreUnavailableError } from '../content-store.ts';
+import { explainConnection } from './sockets.ts';
 
 type Done<Response> = (error: ServiceError | null, response: Response) => void;
 
@@ -83,5 +84,7 @@ function hasStatus(error: unknown, code: status): boolean {
  */
 function unavailable(error: unknown): StoreUnavailableError {
   const message = error instanceof Error ? error.message : 'no reason given';
-  return new StoreUnavailableError(`containerd does not answer: ${message}`, { cause: error });
+  return new StoreUnavailableError(`containerd does not answer: ${explainConnection(message)}`, {
+    cause: error,
+  });
 }
