@@ -17,6 +17,18 @@ describe('mirrorUrls', () => {
     assert.deepEqual(await mirrorUrls(facts), targets.mirrorTargets);
   });
 
+  it('names no IPv6 address to a containerd that cannot read it', async (t) => {
+    for (const [version, mirrorTargets, urls] of [
+      ['1.7.24', ['http://[fd88::2]:5000'], ['http://127.0.0.1:5000']],
+      ['1.7.24', ['http://[fd88::2]:5000', 'http://n.example:5000'], ['http://n.example:5000']],
+      ['2.1.9', ['http://[fd88::2]:5000'], ['http://[fd88::2]:5000']],
+    ] as const) {
+      const { init } = await doctorStage(t, { version }, { mirrorTargets });
+      using facts = new Facts(init);
+      assert.deepEqual(await mirrorUrls(facts), urls);
+    }
+  });
+
   it('takes where the agent listens, and the default only without an agent', async (t) => {
     for (const [settings, url] of [
       [{ registryPort: 6000 }, 'http://127.0.0.1:6000'],

@@ -1,3 +1,5 @@
+import { isBracketed } from '../hosts/containerd-dialect.ts';
+import { isAtLeast } from '../hosts/containerd-version.ts';
 import { requestHere } from '../native/network-namespace.ts';
 import { mirrorPositions, urlOf } from './certs-folder.ts';
 import type { Facts } from './facts.ts';
@@ -15,6 +17,20 @@ const TIMEOUT_MS = 1_000;
  * that the files name and that lead to the agent, else where the agent says that it listens.
  */
 export async function mirrorUrls(facts: Facts): Promise<readonly string[]> {
+  const urls = await reachableUrls(facts);
+  const version = await facts.containerdVersion();
+  if (version === undefined || isAtLeast(version, [2, 0])) return urls;
+  // `configuration` would refuse an IPv6 address, which this containerd cannot read.
+  const readable = urls.filter((url) => !isBracketed(url));
+  return readable.length > 0 ? readable : [...new Set(urls.map(onLoopback))];
+}
+
+function onLoopback(text: string): string {
+  const url = urlOf(text);
+  return url === undefined ? DEFAULT_URL : text.replace(url.hostname, '127.0.0.1');
+}
+
+async function reachableUrls(facts: Facts): Promise<readonly string[]> {
   const { mirrorTargets } = facts.init;
   if (mirrorTargets.length > 0) return mirrorTargets;
   const named = await namedUrls(facts);
