@@ -84,7 +84,8 @@ function hasStatus(error: unknown, code: status): boolean {
  */
 function unavailable(error: unknown): StoreUnavailableError {
   const message = error instanceof Error ? error.message : 'no reason given';
-  return new StoreUnavailableError(`containerd does not answer: ${explainConnection(message)}`, {
-    cause: error,
-  });
+  const explained = explainConnection(message);
+  // The log prints causes too, and gRPC's text says nothing more then.
+  const cause = explained === message ? { cause: error } : {};
+  return new StoreUnavailableError(`containerd does not answer: ${explained}`, cause);
 }
