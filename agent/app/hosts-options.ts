@@ -15,7 +15,9 @@ import {
   type HostOptions,
   type RegistryHosts,
 } from '../hosts/hosts-toml.ts';
+import { ReadableConfigurator } from '../hosts/readable-hosts.ts';
 import { AUTHORITY_COPY } from '../hosts/root-folder.ts';
+import { Deadline } from '../timing/deadline.ts';
 import { parseCertificates, readPem } from '../tls/read-pem.ts';
 
 /** The options that `configuration` and `registry --configure` share. */
@@ -27,6 +29,9 @@ type MirrorConfig = OptionValues<typeof CONFIGURATION_OPTIONS>;
  * nothing when the mirror is down, because the kernel then refuses the connection at once.
  */
 const DIAL_TIMEOUT = '2s';
+
+/** How long containerd may take to say its version, in milliseconds. */
+const VERSION_MS = 5_000;
 
 /** The registries whose images are shared; an empty list for all. */
 export function sharedRegistries(
@@ -128,9 +133,9 @@ function tlsOptions(config: MirrorTls): Pick<HostOptions, 'ca' | 'client'> {
 /** Makes the configurator for the folder that the options name. */
 export function createConfigurator(
   config: Pick<MirrorConfig, 'containerd-registry-config-path'> &
-    Partial<Pick<MirrorConfig, 'mirror-target-ca-copy'>>,
+    Partial<Pick<MirrorConfig, 'mirror-target-ca-copy' | 'containerd-sock'>>,
   logger: Logger,
-): AuthorityConfigurator {
+): ReadableConfigurator {
   const path = config['containerd-registry-config-path'];
   if (path === '') throw new UsageError('--containerd-registry-config-path: no folder given');
   const configurator = new HostsConfigurator({ files: nodeFileOperations, logger }, { path });
@@ -140,8 +145,25 @@ export function createConfigurator(
     parseCertificates('--mirror-target-ca-copy', file, pem);
     return pem;
   };
-  return new AuthorityConfigurator(
+  const withAuthority = new AuthorityConfigurator(
     { configurator, logger },
     { path, read: file === '' ? undefined : read },
   );
+  const version = (signal: AbortSignal): Promise<string> =>
+    containerdVersion(config['containerd-sock'] ?? '', signal);
+  return new ReadableConfigurator({ configurator: withAuthority, version });
+}
+
+/** @throws UsageError without a socket; StoreUnavailableError when nothing answers there */
+async function containerdVersion(socketPath: string, signal: AbortSignal): Promise<string> {
+  if (socketPath === '') throw new UsageError('no socket given');
+  // Rarely needed, and `configuration` does without gRPC otherwise.
+  const { ContainerdClient } = await import('../store/containerd/client.ts');
+  using deadline = new Deadline(VERSION_MS, signal);
+  using containerd = new ContainerdClient({
+    socketPath,
+    namespace: 'k8s.io',
+    callTimeout: VERSION_MS,
+  });
+  return await containerd.version(deadline.signal);
 }

@@ -27,6 +27,7 @@ describe('sharedSettings', () => {
     assert.deepEqual(settings['registries'], ['docker.io']);
     assert.equal(settings['registryPort'], 5000);
     assert.equal(settings['registryTls'], true);
+    assert.equal(settings['configure'], false);
     assert.doesNotMatch(JSON.stringify(settings), /tls\.(crt|key)/);
   });
 });

@@ -19,6 +19,7 @@ export function sharedSettings(
     latest: config['enable-latest'],
     bootstrapKind: config['bootstrap-kind'],
     zone: config.zone,
+    configure: config.configure,
     ...(containerd
       ? {
           containerdSock: config['containerd-sock'],

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 
 import { PROGRAMS, runProgram } from '../testing/agent-program.ts';
 import { Authority, noOpenssl } from '../testing/certificates.ts';
+import { ContainerdServer } from '../testing/containerd-server.ts';
 import { fileTree } from '../testing/file-tree.ts';
 import { mirrorEntry, useCertsFolder } from '../testing/certs-folder.ts';
 
@@ -17,7 +18,9 @@ describe('peerglass configuration', () => {
 
   it("takes Spegel's flags and variables, and cleanup restores the folder", async () => {
     const tree = fileTree(folder);
-    const flags = ['configuration', ...where];
+    // IPv6 addresses are written for a containerd that reads them.
+    using containerd = await ContainerdServer.start({ version: '2.1.9' });
+    const flags = ['configuration', ...where, '--containerd-sock', containerd.socketPath];
     const { code, stderr } = await runProgram(program, [
       ...flags,
       ...['--mirror-targets', 'http://127.0.0.1:30020', 'http://[fd00::1]:30021'],
@@ -73,6 +76,45 @@ describe('peerglass configuration', () => {
       const hosts = [mirrorEntry('http://127.0.0.1:5000')];
       assert.deepEqual(parsed('_default'), { hosts });
       assert.deepEqual(parsed('docker.io'), { server: 'https://registry-1.docker.io', hosts });
+    }
+  });
+
+  it('says which registries stay without the mirror, and how they get it', async () => {
+    mkdirSync(join(certs, 'docker.io'));
+    const cache = "[host.'https://cache.example']\n";
+    writeFileSync(join(certs, 'docker.io/hosts.toml'), cache);
+    const flags = ['configuration', ...where, '--mirror-targets', '127.0.0.1:5000'];
+    for (const more of [[], ['--prepend-existing']]) {
+      const { code, stderr } = await runProgram(program, [...flags, ...more]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /will not ask the mirror for docker\.io: .*hides _default/);
+      assert.match(stderr, /--mirrored-registries '\*' docker\.io --prepend-existing/);
+    }
+    const named = ['--mirrored-registries', '*', 'docker.io', '--prepend-existing'];
+    const { stderr } = await runProgram(program, [...flags, ...named]);
+    assert.doesNotMatch(stderr, /will not ask/);
+    const hosts = [mirrorEntry('http://127.0.0.1:5000')];
+    assert.deepEqual(parsed('_default'), { hosts });
+    assert.deepEqual(parsed('docker.io').hosts.slice(0, 1), hosts);
+    assert.equal(parsed('docker.io').hosts.length, 2);
+  });
+
+  it('writes no IPv6 address for a containerd that would ignore the file', async () => {
+    const tree = fileTree(certs);
+    const flags = ['configuration', ...where, '--mirror-targets', 'http://[fd88::2]:5000'];
+    using old = await ContainerdServer.start({ version: '1.7.24' });
+    for (const [socket, says] of [
+      [
+        old.socketPath,
+        /containerd 1\.7\.24 ignores a hosts\.toml with an IPv6 address; name it by/,
+      ],
+      ['/nowhere/c.sock', /does not say its version .*\/nowhere\/c\.sock.*--containerd-sock/],
+    ] as const) {
+      const outcome = await runProgram(program, [...flags, '--containerd-sock', socket]);
+      assert.equal(outcome.code, 1, outcome.stderr);
+      assert.match(outcome.stderr, says);
+      assert.match(outcome.stderr, /^peerglass: .*\n$/);
+      assert.deepEqual(fileTree(certs), tree);
     }
   });
 

@@ -8,7 +8,7 @@ import { qualify } from '../doctor/image/qualify.ts';
 import { renderText, wantsColour } from '../doctor/render.ts';
 import { reportOf } from '../doctor/report.ts';
 import { runChecks } from '../doctor/run-checks.ts';
-import { sharedRegistries } from '../app/hosts-options.ts';
+import { DEFAULT_FOLDER } from '../hosts/hosts-toml.ts';
 import { VERSION } from '../app/version.ts';
 
 /**
@@ -31,7 +31,7 @@ export async function runDoctor(config: DoctorConfig, env: NodeJS.ProcessEnv): P
     certsFolder: config['containerd-registry-config-path'],
     configFile: config['containerd-config'],
     mirrorTargets: config['mirror-targets'],
-    registries: sharedRegistries(config),
+    registries: config['mirrored-registries'].map((it) => it?.registry ?? DEFAULT_FOLDER),
     metricsAddress: config['metrics-addr'],
     routerPort: config['router-addr'].port,
     registriesYaml: config['registries-yaml'],

@@ -60,7 +60,8 @@ export const DOCTOR_OPTIONS = {
     kind: VALUE.registries,
     fallback: '',
     summary: 'expect hosts.toml for these; none: all',
-    details: 'By default the registries that the agent shares.',
+    details:
+      "By default the registries that the agent shares. `*` stands for `_default`, also beside others: `--mirrored-registries '*' docker.io`.",
     spegel: false,
   }),
   'metrics-addr': option({

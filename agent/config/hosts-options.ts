@@ -80,11 +80,19 @@ export const CONFIGURATION_OPTIONS = {
     fallback: '',
     summary: 'configure these; none: all',
     details:
-      'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. None, or `*`: all registries without a folder of their own (`_default`).',
+      "As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. None, or `*`: all registries without a folder of their own (`_default`). The folder of a registry hides `_default`, so name such registries beside the `*`: `--mirrored-registries '*' docker.io`, with `--prepend-existing` to keep the hosts that their files have.",
     spegel: true,
   }),
   ...RENDERED_REGISTRIES,
   ...MIRROR_OPTIONS,
+  'containerd-sock': option({
+    kind: VALUE.path,
+    fallback: '/run/containerd/containerd.sock',
+    summary: "containerd's socket, for IPv6 addresses",
+    details:
+      'Asked for the version only when a mirror or endpoint is an IPv6 address: before 2.0 containerd ignores a hosts.toml with one, so it is not written then.',
+    spegel: false,
+  }),
 } as const;
 
 /** Options of `cleanup`. */

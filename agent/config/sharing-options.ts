@@ -16,7 +16,8 @@ export const SHARING_OPTIONS = {
     kind: VALUE.registries,
     fallback: '',
     summary: 'share only these; none: all',
-    details: 'As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`.',
+    details:
+      "As URL or host: `https://docker.io`, `ghcr.io`, `10.0.0.9:5000`. `*`, alone or beside others, shares all of them. With `--configure` each name gets a hosts.toml, and `*` the file of `_default`, which the folder of a registry hides: `--mirrored-registries '*' docker.io`.",
     spegel: true,
   }),
   ...SHARED_BY_REGISTRIES,

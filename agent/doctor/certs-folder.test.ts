@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { ContainerdVersion } from '../hosts/containerd-version.ts';
 import { seal } from '../hosts/marker.ts';
 import { doctorStage } from '../testing/doctor-facts.ts';
 import { isMirror, mirrorPositions, readCertsFolder, urlOf } from './certs-folder.ts';
@@ -29,6 +30,29 @@ describe('readCertsFolder', () => {
     );
   });
 
+  it('reads the files as this version of containerd does', async (t) => {
+    const { write, path } = await doctorStage(t, undefined);
+    write('certs.d/a/hosts.toml', "[host.'http://[fd88::2]:5000']\n");
+    write('certs.d/b/hosts.toml', "[host]\n'http://127.0.0.1:5000' = {}\n[host.'https://c']\n");
+    const read = async (version?: ContainerdVersion): Promise<unknown[]> =>
+      (await readCertsFolder(path('certs.d'), version)).map(({ hosts, ignoredHosts }) => [
+        hosts?.hosts.length,
+        ignoredHosts?.length,
+      ]);
+    assert.deepEqual(await read([1, 7]), [
+      [undefined, undefined],
+      [2, 0],
+    ]);
+    assert.deepEqual(await read([2, 1]), [
+      [1, 0],
+      [1, 1],
+    ]);
+    assert.deepEqual(await read(), [
+      [1, undefined],
+      [2, undefined],
+    ]);
+  });
+
   it('finds no files when the folder does not exist', async () => {
     assert.deepEqual(await readCertsFolder('/nowhere/certs.d'), []);
   });
@@ -49,9 +73,12 @@ describe('mirrorPositions', () => {
     write('certs.d/_default/hosts.toml', TWO_HOSTS);
     const [file] = await readCertsFolder(path('certs.d'));
     assert.ok(file);
-    assert.deepEqual(mirrorPositions(file, []), [1]);
-    assert.deepEqual(mirrorPositions(file, ['https://mirror.example:443']), [0]);
-    assert.deepEqual(mirrorPositions(file, ['http://10.0.0.1:5000']), []);
+    assert.deepEqual(mirrorPositions(file, { targets: [], port: undefined }), [1]);
+    assert.deepEqual(
+      mirrorPositions(file, { targets: ['https://mirror.example:443'], port: 5000 }),
+      [0],
+    );
+    assert.deepEqual(mirrorPositions(file, { targets: ['http://10.0.0.1:5000'], port: 5000 }), []);
   });
 
   it('takes the first host of a file that configuration wrote', async (t) => {
@@ -60,7 +87,7 @@ describe('mirrorPositions', () => {
     write('certs.d/_default/hosts.toml', seal("[host.'http://10.0.0.1:30020']\n", init));
     const [file] = await readCertsFolder(path('certs.d'));
     assert.ok(file);
-    assert.deepEqual(mirrorPositions(file, []), [0]);
+    assert.deepEqual(mirrorPositions(file, { targets: [], port: undefined }), [0]);
   });
 });
 
@@ -68,9 +95,19 @@ describe('isMirror and urlOf', () => {
   it('take a host without a scheme as https', () => {
     assert.equal(urlOf('a.example:5000')?.origin, 'https://a.example:5000');
     assert.equal(urlOf('http://'), undefined);
-    assert.equal(isMirror({ url: 'localhost:5000' }, []), true);
-    assert.equal(isMirror({ url: 'http://[::1]:5000' }, []), true);
-    assert.equal(isMirror({ url: 'localhost.example' }, []), false);
-    assert.equal(isMirror({ url: 'a.example' }, ['http://a.example']), false);
+    const anywhere = { targets: [], port: undefined };
+    assert.equal(isMirror({ url: 'localhost:5000' }, anywhere), true);
+    assert.equal(isMirror({ url: 'http://[::1]:5000' }, anywhere), true);
+    assert.equal(isMirror({ url: 'localhost.example' }, anywhere), false);
+    const target = { targets: ['http://a.example'], port: undefined };
+    assert.equal(isMirror({ url: 'a.example' }, target), false);
+  });
+
+  it('take a cache on loopback for the mirror only while the port of the agent is unknown', () => {
+    const cache = { url: 'http://127.0.0.1:8080' };
+    assert.equal(isMirror(cache, { targets: [], port: undefined }), true);
+    assert.equal(isMirror(cache, { targets: [], port: 5000 }), false);
+    assert.equal(isMirror({ url: 'http://localhost:5000' }, { targets: [], port: 5000 }), true);
+    assert.equal(isMirror({ url: 'http://localhost' }, { targets: [], port: 80 }), true);
   });
 });

@@ -2,6 +2,8 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { codeOf } from '../errors/system-error.ts';
+import { readingOf } from '../hosts/containerd-dialect.ts';
+import type { ContainerdVersion } from '../hosts/containerd-version.ts';
 import {
   MAX_HOSTS_TOML_BYTES,
   parseHostsToml,
@@ -27,15 +29,21 @@ export interface RegistryFile {
   readonly hosts?: HostsFile;
   /** Why containerd ignores the file. */
   readonly problem?: string;
+  /** URLs of hosts that this containerd ignores, although it reads the file; `hosts` is without them. */
+  readonly ignoredHosts?: readonly string[];
 }
 
 /**
- * Reads every hosts.toml below the folder.
+ * Reads every hosts.toml below the folder, as containerd does.
  *
+ * @param version of the containerd that reads them; when unknown, only what no version takes is a problem
  * @returns none when the folder does not exist
  * @throws CheckSkippedError when it may not be read
  */
-export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
+export async function readCertsFolder(
+  folder: string,
+  version?: ContainerdVersion,
+): Promise<RegistryFile[]> {
   let names: string[];
   try {
     names = (await readdir(folder)).sort();
@@ -49,12 +57,16 @@ export async function readCertsFolder(folder: string): Promise<RegistryFile[]> {
   const files: RegistryFile[] = [];
   for (const name of names.slice(0, MAX_FOLDERS)) {
     const entry = await stat(join(folder, name)).catch(() => undefined);
-    if (entry?.isDirectory() === true) files.push(await readRegistryFile(folder, name));
+    if (entry?.isDirectory() === true) files.push(await readRegistryFile(folder, name, version));
   }
   return files;
 }
 
-async function readRegistryFile(folder: string, name: string): Promise<RegistryFile> {
+async function readRegistryFile(
+  folder: string,
+  name: string,
+  version: ContainerdVersion | undefined,
+): Promise<RegistryFile> {
   const path = join(folder, name, 'hosts.toml');
   let text: string;
   try {
@@ -69,35 +81,49 @@ async function readRegistryFile(folder: string, name: string): Promise<RegistryF
     });
   }
   try {
-    return { folder: name, path, text, hosts: parseHostsToml(text) };
+    const hosts = parseHostsToml(text);
+    const file = { folder: name, path, text };
+    if (version === undefined) return { ...file, hosts };
+    const { problem, ignoredHosts } = readingOf(text, hosts, version);
+    if (problem !== undefined) return { ...file, problem };
+    const read = hosts.hosts.filter(({ url }) => !ignoredHosts.includes(url));
+    return { ...file, hosts: { ...hosts, hosts: read }, ignoredHosts };
   } catch (error) {
     if (!(error instanceof HostsTomlError)) throw error;
     return { folder: name, path, text, problem: error.message };
   }
 }
 
+/** How the mirror is recognised in a hosts.toml. */
+export interface MirrorMark {
+  /** URLs under which containerd knows the mirror. */
+  readonly targets: readonly string[];
+  /** Where the agent's mirror listens; undefined when unknown. */
+  readonly port: number | undefined;
+}
+
 /**
- * Finds the mirror among the hosts of a file: the hosts that are targets. Without targets, the mirror is any host on
- * loopback, and the first host of a file that `configuration` wrote.
+ * Finds the mirror among the hosts of a file: the hosts that are targets. Without targets, the mirror is a host on
+ * loopback at the agent's port (any port when that is unknown), and the first host of a file that `configuration` wrote.
  *
- * @param targets URLs under which containerd knows the mirror
  * @returns positions in the file, from 0
  */
 export function mirrorPositions(
   { folder, text = '', hosts }: RegistryFile,
-  targets: readonly string[],
+  mark: MirrorMark,
 ): number[] {
-  const written = targets.length === 0 && provenanceOf(text, folder).origin !== 'theirs';
+  const written = mark.targets.length === 0 && provenanceOf(text, folder).origin !== 'theirs';
   return (hosts?.hosts ?? []).flatMap((host, position) =>
-    (written && position === 0) || isMirror(host, targets) ? [position] : [],
+    (written && position === 0) || isMirror(host, mark) ? [position] : [],
   );
 }
 
-/** Whether the host is the mirror: one of the targets or, without targets, any host on loopback. */
-export function isMirror(entry: Pick<HostEntry, 'url'>, targets: readonly string[]): boolean {
+/** Whether the host is the mirror: one of the targets or, without targets, a host on loopback at the agent's port. */
+export function isMirror(entry: Pick<HostEntry, 'url'>, { targets, port }: MirrorMark): boolean {
   if (targets.length > 0) return targets.some((target) => sameOrigin(target, entry.url));
   const url = urlOf(entry.url);
-  return url !== undefined && /^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname);
+  if (url === undefined || !/^(localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname)) return false;
+  return port === undefined || Number(url.port || (url.protocol === 'https:' ? 443 : 80)) === port;
 }
 
 /** Parses the URL of a host as containerd does: without a scheme it is https. */

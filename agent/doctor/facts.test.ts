@@ -39,11 +39,25 @@ describe('Facts', () => {
       [[], await shared(['quay.io']), ['quay.io']],
       [[], await shared([]), ['_default']],
       [[], await shared(['*', 'quay.io']), ['_default']],
+      [['_default', 'docker.io'], await shared(['quay.io']), ['_default', 'docker.io']],
     ] as const) {
       const { init } = await doctorStage(t, undefined, { registries: named, metricsAddress });
       using facts = new Facts(init);
       assert.deepEqual(await facts.registries(), expected);
     }
+  });
+
+  it('takes the namespace and the port of the mirror from the agent', async (t) => {
+    const settings = { registryPort: 6000, namespace: 'other' };
+    const metricsAddress = await serveAgent(t, { '/debug/status': { settings } });
+    const { init } = await doctorStage(t, undefined, { metricsAddress });
+    using facts = new Facts(init);
+    assert.equal(await facts.namespace(), 'other');
+    assert.deepEqual(await facts.mirrorMark(), { targets: [], port: 6000 });
+    const without = await doctorStage(t, undefined);
+    using alone = new Facts(without.init);
+    assert.equal(await alone.namespace(), 'k8s.io');
+    assert.deepEqual(await alone.mirrorMark(), { targets: [], port: undefined });
   });
 
   it('has a client certificate only when certificate and key can be read', async (t) => {

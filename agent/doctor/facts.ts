@@ -1,14 +1,15 @@
 import type { HostPort } from '../config/values.ts';
+import { parseContainerdVersion, type ContainerdVersion } from '../hosts/containerd-version.ts';
 import { DEFAULT_FOLDER } from '../hosts/hosts-toml.ts';
 import { ContainerdClient } from '../store/containerd/client.ts';
 import { Deadline } from '../timing/deadline.ts';
 import { AgentClient, type AgentPeer, type AgentReadiness } from './agent-client.ts';
-import { readCertsFolder, type RegistryFile } from './certs-folder.ts';
+import { readCertsFolder, type MirrorMark, type RegistryFile } from './certs-folder.ts';
 import { criStatus, type CriStatus } from './containerd/cri-client.ts';
 import { effectiveConfig, type EffectiveConfig } from './containerd/effective-config.ts';
 import { certsFolderOf, findSocket } from './containerd/distributions.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
-import { at } from './json.ts';
+import { at, textAt } from './json.ts';
 import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
 import { readRegularFile } from './regular-file.ts';
 import { CheckSkippedError } from './report.ts';
@@ -23,7 +24,7 @@ export interface FactsInit {
   readonly configFile: string;
   /** URLs under which containerd knows the agent. */
   readonly mirrorTargets: readonly string[];
-  /** Registries that should have a file of their own; none: `_default`. */
+  /** Registries that should have a file of their own, `_default` for all others; none: those that the agent shares. */
   readonly registries: readonly string[];
   readonly metricsAddress: HostPort;
   readonly routerPort: number;
@@ -93,7 +94,9 @@ export class Facts implements Disposable {
       const file = init.configFile;
       return await effectiveConfig({ cri, process: this.process, ...(file !== '' && { file }) });
     });
-    this.files = once(() => readCertsFolder(this.certsFolder));
+    this.files = once(async () =>
+      readCertsFolder(this.certsFolder, await this.containerdVersion()),
+    );
     this.registriesYaml = once(() => readRegistriesYaml(init.registriesYaml));
     this.readiness = once(() => this.agent.readiness());
     this.status = once(() => this.agent.status());
@@ -101,14 +104,35 @@ export class Facts implements Disposable {
     this.identity = once(() => readIdentity(init.tls.cert, init.tls.key));
   }
 
-  /** Makes a client for another namespace of the same containerd. The caller disposes of it. */
-  clientOf(namespace: string): ContainerdClient {
-    return new ContainerdClient({ socketPath: this.socketPath, namespace, callTimeout: CALL_MS });
+  /** Makes a client for another namespace, or another containerd. The caller disposes of it. */
+  clientOf(namespace: string, socketPath = this.socketPath): ContainerdClient {
+    return new ContainerdClient({ socketPath, namespace, callTimeout: CALL_MS });
+  }
+
+  /** Returns the namespace whose images the agent shares; that of the options when the agent does not answer. */
+  async namespace(): Promise<string> {
+    const status = await this.status().catch(() => undefined);
+    return textAt(status, 'settings', 'namespace') ?? this.init.namespace;
   }
 
   /** @throws CheckSkippedError when containerd does not answer; the check `containerd-reachable` reports that */
   async reachable(): Promise<void> {
     await this.version().catch(becauseOf('containerd does not answer'));
+  }
+
+  /** Returns the version of containerd; undefined when unknown. */
+  async containerdVersion(): Promise<ContainerdVersion | undefined> {
+    return parseContainerdVersion(await this.version().catch(() => ''));
+  }
+
+  /** Returns how the mirror is recognised in a hosts.toml. */
+  async mirrorMark(): Promise<MirrorMark> {
+    const status = await this.status().catch(() => undefined);
+    const port = at(status, 'settings', 'registryPort');
+    return {
+      targets: this.init.mirrorTargets,
+      port: typeof port === 'number' ? port : undefined,
+    };
   }
 
   /** Returns the registries to check: those of the options, else those that the agent shares, else `_default`. */

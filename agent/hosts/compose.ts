@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
+import { BYTE_ORDER_MARK } from './containerd-dialect.ts';
 import { cutHosts, parsesAs, tablesOf } from './host-tables.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import { parseHostsToml, type HostOptions, type HostsFile } from './hosts-toml.ts';
@@ -52,13 +53,17 @@ export type LeftAlone = 'first' | 'behind';
 export function composePrepended(wanted: HostsFile, theirs: Buffer): ComposedFile | LeftAlone {
   const text = decode(theirs);
   const existing = parse(text);
+  const isMarked = theirs.subarray(0, 3).equals(Buffer.from(BYTE_ORDER_MARK));
   const k3s = text.startsWith(K3S_HEADER);
   const body = k3s ? text.slice(K3S_HEADER.length) : text;
 
   const named = new Map(existing.hosts.map((host) => [normalized(host.url), host]));
   const first = wanted.hosts.map((host) => named.get(normalized(host.url)) ?? host);
   const others = existing.hosts.filter((host) => !first.includes(host));
-  if (isDeepStrictEqual([...first, ...others], existing.hosts)) return 'first';
+  if (isDeepStrictEqual([...first, ...others], existing.hosts)) {
+    // containerd 2.0 and later ignores a file with a byte order mark.
+    return isMarked ? { content: body, k3s } : 'first';
+  }
 
   const cut = cutHosts(
     body,
@@ -130,9 +135,10 @@ function isValid(file: Buffer): boolean {
   }
 }
 
+/** Decodes without a byte order mark, which would be inside the file once our lines precede it. */
 function decode(file: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(file);
+    return new TextDecoder('utf-8', { fatal: true }).decode(file);
   } catch (error) {
     throw new HostsConfigError(
       'not UTF-8 text; correct the file, or leave out --prepend-existing',
@@ -143,8 +149,11 @@ function decode(file: Buffer): string {
   }
 }
 
-/** The URL in a form that is equal for two names of one host. `/v2` at its end is what containerd adds without it. */
-function normalized(url: string): string {
+/**
+ * The URL of a host in a form that is equal for two names of one host. `/v2` at its end is what containerd adds without
+ * it.
+ */
+export function normalized(url: string): string {
   const whole = url.startsWith('http') ? url : `https://${url}`;
   const { href } = URL.canParse(whole) ? new URL(whole) : { href: whole };
   return href.replace(/\/*$/, '').replace(/\/+v2$/, '');

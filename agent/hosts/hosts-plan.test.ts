@@ -80,6 +80,33 @@ describe('HostsPlanner', () => {
     assert.match(warnings.join(), /_backup.*Spegel/);
   });
 
+  it('says once which registries stay without the mirror, and what to add', async () => {
+    folder.write('docker.io/hosts.toml', THEIRS);
+    folder.write('quay.io/ca.crt', '');
+    folder.write('10.0.0.9_5000_/hosts.toml', THEIRS);
+    folder.write('ghcr.io/hosts.toml', '[host."http://127.0.0.1:5000"]\n');
+    folder.write('localhost:5000/hosts.toml', THEIRS);
+    for (const prependExisting of [false, true]) {
+      await planner.plan(folder.root, [DEFAULT], { prependExisting });
+    }
+    assert.equal(warnings.length, 1, warnings.join(''));
+    const names = '10\\.0\\.0\\.9:5000 docker\\.io quay\\.io';
+    assert.match(
+      warnings.join(''),
+      new RegExp(
+        `will not ask the mirror for ${names}: .*hides _default.* --mirrored-registries '\\*' ${names} --prepend-existing`,
+      ),
+    );
+  });
+
+  it('says nothing of the kind when those registries are named, or when no file of _default is wanted', async () => {
+    folder.write('docker.io/hosts.toml', THEIRS);
+    await planner.plan(folder.root, [DEFAULT, HUB], { prependExisting: true });
+    await planner.plan(folder.root, [HUB], { prependExisting: true });
+    await planner.plan(folder.root, undefined, options);
+    assert.deepEqual(warnings, []);
+  });
+
   it('refuses two entries for the same folder', async () => {
     await assert.rejects(
       planner.plan(folder.root, [HUB, HUB], options),

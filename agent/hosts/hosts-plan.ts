@@ -12,11 +12,15 @@ import {
 import { entryAt, type FileOperations, type FileOwner } from './file-operations.ts';
 import { LOCK } from './folder-lock.ts';
 import { RestoreChange, WriteChange, type FolderChange } from './folder-change.ts';
+import { parsesAs } from './host-tables.ts';
+import { hidesDefault } from './hidden-default.ts';
 import { HostsConfigError } from './hosts-error.ts';
 import {
   DEFAULT_FOLDER,
+  parseHostsToml,
   registryFolder,
   registryFolders,
+  registryOfFolder,
   type HostsFile,
   type RegistryHosts,
 } from './hosts-toml.ts';
@@ -36,6 +40,8 @@ const SPEGEL_BACKUP = '_backup';
 const FILE_MODE = 0o644;
 /** Maximum number of warnings remembered, so that they are not repeated. */
 const MAX_WARNINGS = 1_000;
+/** Maximum number of registries that a warning names. */
+const MAX_NAMED = 20;
 
 /** How existing files are handled. */
 export interface ConfigureOptions {
@@ -114,21 +120,38 @@ export class HostsPlanner {
       const change = this.#write(folder, registry.file, options);
       if (change !== undefined) changes.push(change);
     }
+    const mirror = wanted?.find(({ registry }) => registry === DEFAULT_FOLDER)?.file.hosts[0];
+    const hidden: string[] = [];
     // Restores come last, so that new files exist before old ones go.
     for (const name of names) {
       if (chosen.has(name) || name === SPEGEL_BACKUP || name.startsWith('.')) continue;
       const folder = await this.#readOther(root, name);
+      if (mirror !== undefined && (await hidesDefault(root, { name, folder, mirror }))) {
+        hidden.push(registryOfFolder(name));
+      }
       if (folder === undefined) continue;
       leftovers.push(...folder.leftovers.map((each) => join(folder.path, each)));
       const change = this.#restore(folder);
       if (change !== undefined) changes.push(change);
     }
+    this.#warnOfHidden(root, hidden);
     return {
       changes,
       leftovers,
       removesRoot: wanted === undefined && names.includes(MADE_ROOT),
       isLocked: names.some((name) => name.startsWith(LOCK)),
     };
+  }
+
+  /** Says which registries stay without the mirror, and why. */
+  #warnOfHidden(root: string, hidden: readonly string[]): void {
+    if (hidden.length === 0) return;
+    const named = hidden.slice(0, MAX_NAMED).join(' ');
+    const more = hidden.length > MAX_NAMED ? ` and ${hidden.length - MAX_NAMED} more` : '';
+    this.#warnOnce(
+      root,
+      `containerd will not ask the mirror for ${named}${more}: the folder of a registry hides _default, and these do not name the mirror; name them as well, with --mirrored-registries '*' ${named} --prepend-existing, or in registries.yaml`,
+    );
   }
 
   /** Reads a folder that is not wanted. One that cannot be read is left alone, with a warning. */
@@ -170,6 +193,11 @@ export class HostsPlanner {
     const { content, k3s } = composed;
     const sealed = Buffer.from(seal(content, { folder: folder.name, madeFolder, k3s }));
     if (current?.content.equals(sealed) === true) return undefined;
+    if (!parsesAs(sealed.toString(), parseHostsToml(content))) {
+      throw new HostsConfigError(
+        `${join(folder.path, HOSTS_TOML)}: the hosts cannot be added to this file; leave out --prepend-existing to have it backed up`,
+      );
+    }
     const owner = isKept ? theirs.owner : ownOwner();
     return new WriteChange(this.#files, folder, sealed, owner);
   }

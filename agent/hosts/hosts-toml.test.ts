@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { HostsConfigError } from './hosts-error.ts';
-import { parseHostsToml, registryFolder, registryFolders } from './hosts-toml.ts';
+import { parseHostsToml, registryFolder, registryFolders, registryOfFolder } from './hosts-toml.ts';
 import { HostsTomlError } from './toml-table.ts';
 
 describe('parseHostsToml', () => {
@@ -99,5 +99,14 @@ describe('registryFolders', () => {
     assert.deepEqual(registryFolders('ghcr.io'), ['ghcr.io', '_default']);
     assert.deepEqual(registryFolders('[fd00::1]:5000')[0], '[fd00::1]_5000_');
     assert.deepEqual(registryFolders('_default'), ['_default']);
+  });
+});
+
+describe('registryOfFolder', () => {
+  it('is the registry as image names have it', () => {
+    assert.equal(registryOfFolder('10.0.0.9_5000_'), '10.0.0.9:5000');
+    assert.equal(registryOfFolder('[fd00::1]_5000_'), '[fd00::1]:5000');
+    assert.equal(registryOfFolder('ghcr.io:443'), 'ghcr.io:443');
+    assert.equal(registryOfFolder('my_registry'), 'my_registry');
   });
 });

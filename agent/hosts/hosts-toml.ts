@@ -159,3 +159,8 @@ export function registryFolders(registry: string): string[] {
   const port = colon < 0 ? [] : [`${name.slice(0, colon)}_${name.slice(colon + 1)}_`];
   return [...port, name, ...(name === DEFAULT_FOLDER ? [] : [DEFAULT_FOLDER])];
 }
+
+/** The registry whose folder has this name: `10.0.0.9:5000` for `10.0.0.9_5000_`. */
+export function registryOfFolder(name: string): string {
+  return name.replace(/^(.+)_(\d{1,5})_$/, '$1:$2');
+}

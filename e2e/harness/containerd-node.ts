@@ -89,10 +89,10 @@ export class ContainerdNode implements AsyncDisposable {
     await this.#daemon?.exited;
   }
 
-  /** Ends the daemon in order and starts it again on what it left. */
-  async restart(): Promise<void> {
+  /** Ends the daemon in order and starts it again on what it left, with these variables. */
+  async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.#daemon?.stop();
-    await this.#boot();
+    await this.#boot(env);
   }
 
   /** `ctr -n k8s.io ...` on this node; gives what it printed. */
@@ -237,11 +237,11 @@ export class ContainerdNode implements AsyncDisposable {
     return ['unshare', '--mount', 'sh', '-c', script, 'sh', ...mounts, ...command];
   }
 
-  async #boot(): Promise<void> {
+  async #boot(env: Readonly<Record<string, string>> = {}): Promise<void> {
     const daemon = this.host.start('containerd', {
       command: await this.#command(),
       // Its own shim comes before that of the machine's containerd.
-      env: { PATH: `${dirname(this.release.containerd)}:${process.env['PATH'] ?? ''}` },
+      env: { PATH: `${dirname(this.release.containerd)}:${process.env['PATH'] ?? ''}`, ...env },
     });
     this.#daemon = daemon;
     await waitFor(`${String(this)} is up`, async () => {

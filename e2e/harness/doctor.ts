@@ -9,6 +9,7 @@ export interface DoctorFinding {
   readonly id: string;
   readonly outcome: 'ok' | 'warning' | 'failure' | 'skipped';
   readonly reason: string;
+  readonly remedy?: string;
   readonly details?: readonly string[];
 }
 
@@ -53,9 +54,10 @@ export async function examine(
 export async function followImage(
   node: ClusterNode,
   image: string,
-): Promise<{ code: number; parts: readonly FollowedPart[] }> {
+): Promise<{ code: number; reason: string; parts: readonly FollowedPart[] }> {
   const { code, json } = await run(node, ['--image', image], 'node');
-  return { code, parts: (json as { parts: readonly FollowedPart[] }).parts };
+  const { reason, parts } = json as { reason: string; parts: readonly FollowedPart[] };
+  return { code, reason, parts };
 }
 
 async function run(

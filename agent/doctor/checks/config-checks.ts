@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 
+import { parseContainerdVersion } from '../../hosts/containerd-version.ts';
 import { contentFolder } from '../containerd/effective-config.ts';
 import type { Facts } from '../facts.ts';
 import { textAt } from '../json.ts';
 import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
-import { versionOf } from './containerd-checks.ts';
 
 const GROUP = "containerd's configuration";
 
@@ -19,7 +19,7 @@ export const CONFIG_CHECKS: readonly Check<Facts>[] = [
 
 /** Returns the section of config.toml for images of the CRI, by the version of containerd. */
 async function imagesSection(facts: Facts): Promise<string> {
-  const [major = 2] = versionOf(await facts.version()) ?? [];
+  const [major = 2] = parseContainerdVersion(await facts.version()) ?? [];
   return major >= 2 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri';
 }
 
@@ -33,7 +33,7 @@ async function configPath(facts: Facts): Promise<CheckResult> {
     );
   }
   if (path.includes(':')) {
-    const [major = 2] = versionOf(await facts.version()) ?? [];
+    const [major = 2] = parseContainerdVersion(await facts.version()) ?? [];
     const reason = `config_path names several folders, "${path}"`;
     return major >= 2
       ? failure(

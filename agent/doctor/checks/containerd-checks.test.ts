@@ -5,7 +5,8 @@ import { createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { doctorStage } from '../../testing/doctor-facts.ts';
+import { doctorStage, serveAgent } from '../../testing/doctor-facts.ts';
+import { makeImage } from '../../testing/image.ts';
 import { versionResult } from './containerd-checks.ts';
 
 describe('the check containerd-reachable', () => {
@@ -81,5 +82,49 @@ describe('the check cri-plugin', () => {
     const { outcome, remedy } = await find('cri-plugin');
     assert.equal(outcome, 'failure');
     assert.match(remedy ?? '', /disabled_plugins/);
+  });
+});
+
+describe('the check agent-socket', () => {
+  const images = { 'k8s.io': { 'registry.example/team/app:1.0': makeImage(10) } };
+  const statusOf = (containerdSock: string, store: object) => ({
+    '/debug/status': { settings: { containerdSock, namespace: 'k8s.io' }, store },
+  });
+
+  it('fails when the agent looks elsewhere, and says where containerd is', async (t) => {
+    const store = { synced: false, images: 0 };
+    const metricsAddress = await serveAgent(t, statusOf('/nowhere/containerd.sock', store));
+    const { find, init } = await doctorStage(t, { images }, { metricsAddress });
+    const { outcome, reason, remedy } = await find('agent-socket');
+    assert.equal(outcome, 'failure');
+    assert.match(reason, /at \/nowhere\/containerd\.sock and has no images, but .* has 1$/);
+    assert.ok(remedy?.startsWith(`peerglass registry --containerd-sock ${init.socketPath}\n`));
+  });
+
+  it('fails when the agent follows another containerd, which has no images', async (t) => {
+    const other = await doctorStage(t, {});
+    const store = { synced: true, images: 0 };
+    const metricsAddress = await serveAgent(t, statusOf(other.init.socketPath, store));
+    const { find } = await doctorStage(t, { images }, { metricsAddress });
+    assert.equal((await find('agent-socket')).outcome, 'failure');
+  });
+
+  it('is ok when the agent has images, by whatever path, and on a node without any', async (t) => {
+    for (const [path, store, held] of [
+      ['/mounted/containerd.sock', { synced: true, images: 1 }, images],
+      ['/nowhere/containerd.sock', { synced: false, images: 0 }, {}],
+    ] as const) {
+      const metricsAddress = await serveAgent(t, statusOf(path, store));
+      const { find } = await doctorStage(t, { images: held }, { metricsAddress });
+      assert.equal((await find('agent-socket')).outcome, 'ok');
+    }
+  });
+
+  it('is skipped for an agent over an image layout, and without an agent', async (t) => {
+    const metricsAddress = await serveAgent(t, { '/debug/status': { settings: {} } });
+    const layout = await doctorStage(t, { images }, { metricsAddress });
+    assert.equal((await layout.find('agent-socket')).outcome, 'skipped');
+    const none = await doctorStage(t, { images });
+    assert.equal((await none.find('agent-socket')).outcome, 'skipped');
   });
 });

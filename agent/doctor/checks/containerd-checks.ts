@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
 
-import { KNOWN_SOCKETS } from '../containerd/distributions.ts';
+import { parseContainerdVersion } from '../../hosts/containerd-version.ts';
+import { KNOWN_SOCKETS, otherSocket } from '../../store/containerd/sockets.ts';
 import { NoCriError } from '../containerd/cri-client.ts';
 import type { Facts } from '../facts.ts';
+import { at, textAt } from '../json.ts';
 import { CheckSkippedError, failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
@@ -13,6 +15,7 @@ export const CONTAINERD_CHECKS: readonly Check<Facts>[] = [
   { id: 'containerd-reachable', group: GROUP, run: reachable },
   { id: 'containerd-version', group: GROUP, run: supportedVersion },
   { id: 'cri-plugin', group: GROUP, run: criPlugin },
+  { id: 'agent-socket', group: GROUP, run: agentSocket },
 ];
 
 async function reachable(facts: Facts): Promise<CheckResult> {
@@ -54,7 +57,7 @@ async function supportedVersion(facts: Facts): Promise<CheckResult> {
 
 /** Checks the version of containerd: 1.6 to 2.x are supported. */
 export function versionResult(version: string): CheckResult {
-  const parts = versionOf(version);
+  const parts = parseContainerdVersion(version);
   if (parts === undefined) {
     return warning(
       `"${version}" is an unknown version of containerd`,
@@ -77,12 +80,6 @@ export function versionResult(version: string): CheckResult {
   return ok(`containerd ${version} is supported`);
 }
 
-/** Parses major and minor of `1.6.20` or `v2.1.9`; undefined for another form. */
-export function versionOf(version: string): readonly [number, number] | undefined {
-  const match = /^v?(\d+)\.(\d+)(?:[.+~-]|$)/.exec(version);
-  return match === null ? undefined : [Number(match[1]), Number(match[2])];
-}
-
 async function criPlugin(facts: Facts): Promise<CheckResult> {
   await facts.reachable();
   try {
@@ -100,4 +97,45 @@ async function criPlugin(facts: Facts): Promise<CheckResult> {
       'journalctl -u containerd',
     );
   }
+}
+
+/** Checks that the agent follows the containerd that is examined. */
+async function agentSocket(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
+  const status = await facts.status();
+  const used = textAt(status, 'settings', 'containerdSock');
+  if (used === undefined) return skipped('the agent does not report a socket of containerd');
+  const held = at(status, 'store', 'images');
+  const isFollowing = at(status, 'store', 'synced') === true && held !== 0;
+  if (isFollowing) return ok(`the agent follows the containerd at ${used}`);
+  const namespace = textAt(status, 'settings', 'namespace') ?? facts.init.namespace;
+  const other = (await isSameFile(used, facts.socketPath)) ? otherSocket(used) : facts.socketPath;
+  const count =
+    other === undefined ? 0 : await imagesAt(facts, { socket: other, namespace, signal });
+  if (other === undefined || count === 0) {
+    return ok(`the agent asks the containerd at ${used}, and no other has images`);
+  }
+  return failure(
+    `the agent looks for containerd at ${used} and has no images, but the containerd at ${other} has ${count}`,
+    `peerglass registry --containerd-sock ${other}\nwith its --containerd-content-path; in the chart: peerglass.containerdSock, or peerglass.preset for k3s and RKE2`,
+  );
+}
+
+/** Whether both paths lead to the same socket, as `/run` and `/var/run` do. */
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  if (one === other) return true;
+  try {
+    const [a, b] = [await stat(one), await stat(other)];
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch {
+    return false;
+  }
+}
+
+/** Number of images at a socket; 0 when it does not answer. */
+async function imagesAt(
+  facts: Facts,
+  { socket, namespace, signal }: { socket: string; namespace: string; signal: AbortSignal },
+): Promise<number> {
+  using containerd = facts.clientOf(namespace, socket);
+  return (await containerd.images(signal).catch(() => [])).length;
 }

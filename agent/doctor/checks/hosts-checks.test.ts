@@ -84,7 +84,35 @@ describe('the check hosts-hidden', () => {
       details?.join() ?? '',
       /docker\.io\/hosts\.toml,.*quay\.io\/hosts\.toml \(no valid/,
     );
-    assert.match(remedy ?? '', /--prepend-existing --mirrored-registries docker\.io quay\.io/);
+    assert.match(
+      remedy ?? '',
+      / --mirrored-registries '\*' docker\.io quay\.io --prepend-existing/,
+    );
+  });
+});
+
+describe('remedies of hosts.toml checks', () => {
+  it('restart an agent that configures containerd itself', async (t) => {
+    const status = { settings: { registries: [], registryPort: 5000, configure: true } };
+    const metricsAddress = await serveAgent(t, { '/debug/status': status });
+    const stage = await doctorStage(t, {}, { metricsAddress });
+    stage.write('certs.d/_default/hosts.toml', MIRROR);
+    stage.write('certs.d/docker.io/hosts.toml', DOCKER + OTHER);
+    const { remedy } = await stage.find('hosts-hidden');
+    assert.match(
+      remedy ?? '',
+      /^peerglass registry --configure --mirrored-registries '\*' docker\.io --prepend-existing$/m,
+    );
+    assert.doesNotMatch(remedy ?? '', /peerglass configuration/);
+  });
+
+  it('take a cache on loopback for no mirror when the agent listens elsewhere', async (t) => {
+    const status = { settings: { registries: [], registryPort: 5000 } };
+    const metricsAddress = await serveAgent(t, { '/debug/status': status });
+    const stage = await doctorStage(t, {}, { metricsAddress });
+    stage.write('certs.d/_default/hosts.toml', MIRROR);
+    stage.write('certs.d/docker.io/hosts.toml', "[host.'http://127.0.0.1:8080']\n");
+    assert.equal((await stage.find('hosts-hidden')).outcome, 'failure');
   });
 });
 
@@ -124,6 +152,27 @@ describe('the check hosts-valid', () => {
       const text = MIRROR.replace("'resolve'", "'resolve', 'referrers'");
       stage.write('certs.d/_default/hosts.toml', text);
       assert.equal((await stage.find('hosts-valid')).outcome, outcome, version);
+    }
+  });
+
+  it('reads the files as the containerd of the node does', async (t) => {
+    const ipv6 = "[host.'http://[fd88::2]:5000']\ncapabilities = ['pull']\n";
+    const inline = "[host]\n'http://127.0.0.1:5000' = { capabilities = ['pull'] }\n";
+    for (const [version, text, outcome, says] of [
+      ['1.7.24', ipv6, 'failure', /_default\/hosts\.toml: line 1: .*IPv6.*host name/],
+      ['2.1.9', ipv6, 'ok', /^$/],
+      ['1.7.24', `\uFEFF${MIRROR}`, 'ok', /^$/],
+      ['2.1.9', `\uFEFF${MIRROR}`, 'failure', /byte order mark/],
+      ['1.7.24', inline, 'ok', /^$/],
+      ['2.1.9', inline, 'failure', /hosts\.toml: http:\/\/127\.0\.0\.1:5000$/],
+      ['1.7.24', DOCKER, 'failure', /without a \[host/],
+      ['2.1.9', `${MIRROR}dial_timeout = '2 s'\n`, 'failure', /line 3: dial_timeout "2 s"/],
+    ] as const) {
+      const stage = await doctorStage(t, { version });
+      stage.write('certs.d/_default/hosts.toml', text);
+      const found = await stage.find('hosts-valid');
+      assert.equal(found.outcome, outcome, `${version}: ${text}`);
+      assert.match(found.details?.join() ?? '', says);
     }
   });
 

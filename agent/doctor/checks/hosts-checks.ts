@@ -1,9 +1,10 @@
+import { isNoMirroredRegistry } from '../../hosts/hidden-default.ts';
 import { DEFAULT_FOLDER, registryFolders } from '../../hosts/hosts-toml.ts';
 import { isMirror, mirrorPositions, urlOf, type RegistryFile } from '../certs-folder.ts';
 import type { Facts } from '../facts.ts';
+import { hostsRemedy, lacksMirror } from '../hosts-remedy.ts';
 import { failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
-import { versionOf } from './containerd-checks.ts';
 
 const GROUP = 'hosts.toml files';
 
@@ -15,40 +16,39 @@ export const HOSTS_CHECKS: readonly Check<Facts>[] = [
   { id: 'hosts-server', group: GROUP, run: hostsServer },
 ];
 
-/** Returns the command that writes the files. */
-function configuration(facts: Facts, ...flags: readonly string[]): string {
-  const target = facts.init.mirrorTargets[0] ?? 'http://127.0.0.1:5000';
-  return [
-    `peerglass configuration --mirror-targets ${target}`,
-    `--containerd-registry-config-path ${facts.certsFolder}`,
-    ...flags,
-  ].join(' ');
-}
-
 async function hostsFile(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
+  const mark = await facts.mirrorMark();
   const absent: string[] = [];
   const withoutMirror: string[] = [];
   const mirrorNotFirst: string[] = [];
   const registries = await facts.registries();
+  const read = new Set<RegistryFile>();
   for (const registry of registries) {
     const file = registryFolders(registry)
       .map((name) => files.find(({ folder }) => folder === name))
       .find((it) => it !== undefined);
     if (file === undefined) absent.push(`${facts.certsFolder}/${registry}/hosts.toml`);
-    else if (file.problem !== undefined)
+    else if (file.problem !== undefined || (file.ignoredHosts ?? []).length > 0)
       return skipped(`${file.path} is not valid: see hosts-valid`);
     else if (file.hosts === undefined) absent.push(file.path);
-    else {
-      const position = mirrorPosition(file, facts);
-      if (position < 0) withoutMirror.push(file.path);
-      if (position > 0) mirrorNotFirst.push(file.path);
+    else read.add(file);
+  }
+  // hosts-hidden reports the others that do not name the mirror at all.
+  if (registries.includes(DEFAULT_FOLDER)) {
+    for (const file of files) {
+      if (lacksMirror(file, mark) && mirrorPositions(file, mark).length > 0) read.add(file);
     }
+  }
+  for (const file of read) {
+    const [position = -1] = mirrorPositions(file, mark);
+    if (position < 0) withoutMirror.push(file.path);
+    if (position > 0) mirrorNotFirst.push(file.path);
   }
   if (absent.length > 0) {
     return failure(
       'there is no hosts.toml that names the mirror, so containerd never asks it',
-      configuration(facts),
+      await hostsRemedy(facts),
       absent,
     );
   }
@@ -57,23 +57,18 @@ async function hostsFile(facts: Facts): Promise<CheckResult> {
       facts.init.mirrorTargets.length > 0
         ? `hosts.toml does not name ${facts.init.mirrorTargets.join(' or ')}`
         : 'hosts.toml names no mirror on this node (name one at another address by --mirror-targets)',
-      configuration(facts, '--prepend-existing'),
+      await hostsRemedy(facts),
       withoutMirror,
     );
   }
   if (mirrorNotFirst.length > 0) {
     return warning(
       'other hosts come before the mirror, so containerd asks it only for what they do not have',
-      configuration(facts, '--prepend-existing'),
+      await hostsRemedy(facts),
       mirrorNotFirst,
     );
   }
   return ok(`containerd asks the mirror first, for ${registries.join(', ')}`);
-}
-
-/** Returns the position of the mirror in the file, from 0; -1 when the file does not name it. */
-function mirrorPosition(file: RegistryFile, facts: Facts): number {
-  return mirrorPositions(file, facts.init.mirrorTargets)[0] ?? -1;
 }
 
 async function hostsHidden(facts: Facts): Promise<CheckResult> {
@@ -81,46 +76,38 @@ async function hostsHidden(facts: Facts): Promise<CheckResult> {
   if (!(await facts.registries()).includes(DEFAULT_FOLDER)) {
     return ok('registries are named one by one, and each has a folder of its own');
   }
-  const hiding = files.filter((file) => hides(file, facts));
+  const mark = await facts.mirrorMark();
+  const hiding = files.filter(
+    (file) => !isNoMirroredRegistry(file.folder) && mirrorPositions(file, mark).length === 0,
+  );
   if (hiding.length === 0) return ok('no folder of a single registry hides _default');
+  const [broken] = hiding.filter(({ problem }) => problem !== undefined);
+  if (broken !== undefined && hiding.every(({ problem }) => problem !== undefined)) {
+    return skipped(`${broken.path} is not valid: see hosts-valid`);
+  }
   return failure(
     'folders of single registries hide _default and do not name the mirror: containerd never asks it for those registries',
-    `${configuration(facts, '--prepend-existing', '--mirrored-registries', ...hiding.map(({ folder }) => folder))}\nor say which registries are mirrored: peerglass doctor --mirrored-registries ...`,
+    `${await hostsRemedy(facts)}\nor say which registries are mirrored: peerglass doctor --mirrored-registries ...`,
     hiding.map(({ path, hosts }) => `${path}${hosts === undefined ? ' (no valid file)' : ''}`),
   );
 }
 
-function hides(file: RegistryFile, facts: Facts): boolean {
-  const { folder } = file;
-  // `configuration` and k3s leave registries on loopback out. Names of backups begin with "_" or ".".
-  if (/^[_.]/.test(folder) || /^(localhost|127\.|\[::1\])/.test(folder)) return false;
-  return mirrorPosition(file, facts) < 0;
-}
-
 async function hostsValid(facts: Facts): Promise<CheckResult> {
   const files = await facts.files();
-  const version = versionOf(await facts.version().catch(() => ''));
-  const broken = files.flatMap(({ path, problem }) =>
-    problem === undefined ? [] : [`${path}: ${problem}`],
-  );
-  const tooNew = files.filter(({ hosts }) => {
-    if (version === undefined || hosts === undefined) return false;
-    const [major, minor] = version;
-    const knowsReferrers = major > 2 || (major === 2 && minor >= 2);
-    return (
-      !knowsReferrers && hosts.hosts.some(({ capabilities }) => capabilities.includes('referrers'))
-    );
-  });
-  broken.push(
-    ...tooNew.map(
-      ({ path }) => `${path}: the capability "referrers" needs containerd 2.2 or later`,
-    ),
-  );
+  const broken = files.filter(({ problem }) => problem !== undefined);
+  const ignored = files.filter(({ ignoredHosts = [] }) => ignoredHosts.length > 0);
   if (broken.length > 0) {
     return failure(
       'containerd ignores these files as a whole, without an error message',
-      'correct the line; capabilities are "pull", "resolve" and "push"',
-      broken,
+      `correct the line; capabilities are "pull", "resolve" and "push"${await replacement(facts, broken)}`,
+      broken.map(({ path, problem = '' }) => `${path}: ${problem}`),
+    );
+  }
+  if (ignored.length > 0) {
+    return failure(
+      'containerd 2.0 and later ignores hosts that are not in a table of their own',
+      `write the host as [host."URL"], with its keys below${await replacement(facts, ignored)}`,
+      ignored.map(({ path, ignoredHosts = [] }) => `${path}: ${ignoredHosts.join(', ')}`),
     );
   }
   const confusing = files.flatMap(({ path, hosts }) =>
@@ -141,10 +128,26 @@ async function hostsValid(facts: Facts): Promise<CheckResult> {
   return present === 0 ? skipped('there is no hosts.toml') : ok(`${present} files are valid`);
 }
 
+/** The command that moves the files away, as the second choice; none for files that are not ours to write. */
+async function replacement(facts: Facts, files: readonly RegistryFile[]): Promise<string> {
+  const registries = await facts.registries();
+  const replaced = files.filter(({ folder }) =>
+    registries.some((registry) =>
+      registry === DEFAULT_FOLDER
+        ? folder === registry || !isNoMirroredRegistry(folder)
+        : registryFolders(registry)[0] === folder || registry === folder,
+    ),
+  );
+  return replaced.length > 0
+    ? `\nor move them away, and have the mirror written: ${await hostsRemedy(facts, replaced)}`
+    : '';
+}
+
 async function hostsServer(facts: Facts): Promise<CheckResult> {
   const wrong: string[] = [];
   const closed: string[] = [];
   let checked = 0;
+  const mark = await facts.mirrorMark();
   for (const { folder, path, hosts } of await facts.files()) {
     if (hosts === undefined) continue;
     checked += 1;
@@ -152,7 +155,7 @@ async function hostsServer(facts: Facts): Promise<CheckResult> {
     if (server === undefined) continue;
     const host = urlOf(server)?.host;
     if (host === undefined) wrong.push(`${path}: "${server}" is no URL`);
-    else if (isMirror({ url: server }, facts.init.mirrorTargets)) closed.push(path);
+    else if (isMirror({ url: server }, mark)) closed.push(path);
     else if (folder === DEFAULT_FOLDER) {
       wrong.push(
         `${path}: server = '${server}' sends the images of every registry there; remove it`,

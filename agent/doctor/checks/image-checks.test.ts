@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { doctorStage } from '../../testing/doctor-facts.ts';
+import { doctorStage, serveAgent } from '../../testing/doctor-facts.ts';
 import { makeImage } from '../../testing/image.ts';
 
 const NAME = 'registry.example/team/app:1.0';
@@ -47,6 +47,33 @@ describe('the check image-namespace', () => {
       remedy ?? '',
       /ctr -n default images export - 'registry\.example\/team\/app:1\.0'/,
     );
+  });
+});
+
+describe('the check image-namespace, of another namespace', () => {
+  it('fails for one without images while that of the kubelet has some', async (t) => {
+    const images = { 'k8s.io': { [NAME]: makeImage(10) } };
+    const { find } = await doctorStage(t, { images }, { namespace: 'k8s-io' });
+    const { outcome, reason, remedy } = await find('image-namespace');
+    assert.equal(outcome, 'failure');
+    assert.match(reason, /namespace k8s-io, .* does not exist; k8s\.io, .* has 1/);
+    assert.match(remedy ?? '', /--containerd-namespace k8s\.io/);
+  });
+
+  it('looks at the one that the agent shares', async (t) => {
+    const images = { 'k8s.io': { [NAME]: makeImage(10) } };
+    const status = { settings: { namespace: 'other' } };
+    const metricsAddress = await serveAgent(t, { '/debug/status': status });
+    const { find } = await doctorStage(t, { images }, { metricsAddress });
+    assert.equal((await find('image-namespace')).outcome, 'failure');
+  });
+
+  it('warns when no namespace has images, and is ok for one that has', async (t) => {
+    const empty = await doctorStage(t, {}, { namespace: 'other' });
+    assert.equal((await empty.find('image-namespace')).outcome, 'warning');
+    const images = { other: { [NAME]: makeImage(10) }, 'k8s.io': { [NAME]: makeImage(10) } };
+    const used = await doctorStage(t, { images }, { namespace: 'other' });
+    assert.equal((await used.find('image-namespace')).outcome, 'ok');
   });
 });
 

@@ -28,12 +28,16 @@ async function missingLayers(facts: Facts, signal: AbortSignal): Promise<CheckRe
 /** Upper bound for the names in the details of a finding. */
 const MAX_NAMES = 50;
 
+/** Namespace of the kubelet's images. */
+const KUBELET = 'k8s.io';
+
 async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
-  const { namespace } = facts.init;
-  if (namespace === 'default') return ok('the agent shares the namespace default');
-  using other = facts.clientOf('default');
-  const [ours, theirs] = await Promise.all([facts.containerd.images(signal), other.images(signal)]);
+  const namespace = await facts.namespace();
+  using shared = facts.clientOf(namespace);
+  using other = facts.clientOf(namespace === KUBELET ? 'default' : KUBELET);
+  const [ours, theirs] = await Promise.all([shared.images(signal), other.images(signal)]);
+  if (namespace !== KUBELET) return sharedNamespace(namespace, ours.length, theirs.length);
   const known = new Set(ours.map(({ name }) => name));
   const stray = theirs.map(({ name }) => name).filter((name) => !known.has(name));
   if (stray.length === 0) return ok(`no image is in "default" alone; ${namespace} is shared`);
@@ -45,6 +49,19 @@ async function imageNamespace(facts: Facts, signal: AbortSignal): Promise<CheckR
   );
 }
 
+/** Another namespace than the kubelet's is right only when it has images. */
+function sharedNamespace(namespace: string, own: number, kubelets: number): CheckResult {
+  if (own > 0) return ok(`the agent shares the namespace ${namespace}, which has ${own} images`);
+  const reason = `containerd's namespace ${namespace}, which is shared, has no image or does not exist`;
+  if (kubelets === 0) {
+    return warning(reason, 'ctr namespaces ls; the images of the kubelet are in k8s.io');
+  }
+  return failure(
+    `${reason}; ${KUBELET}, the namespace of the kubelet, has ${kubelets}`,
+    `peerglass registry --containerd-namespace ${KUBELET}\nand the same for doctor`,
+  );
+}
+
 async function imageNames(facts: Facts, signal: AbortSignal): Promise<CheckResult> {
   await facts.reachable();
   const images: ImageNames = await facts.containerd.images(signal);
@@ -52,7 +69,7 @@ async function imageNames(facts: Facts, signal: AbortSignal): Promise<CheckResul
   if (nameless.length === 0) return ok('every image has a name with a registry');
   return warning(
     `${nameless.length} images have names without a registry, so no pull can ask for them`,
-    `ctr -n ${facts.init.namespace} images tag NAME registry.example/team/NAME`,
+    `ctr -n ${await facts.namespace()} images tag NAME registry.example/team/NAME`,
     nameless.slice(0, MAX_NAMES),
   );
 }

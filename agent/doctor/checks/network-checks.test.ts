@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
+import { seal } from '../../hosts/marker.ts';
 import { freePort } from '../../testing/agent-program.ts';
 import { doctorStage, serve, serveAgent } from '../../testing/doctor-facts.ts';
+import type { Finding } from '../report.ts';
 
 const mirrorAt = (port: number): string => `[host.'http://127.0.0.1:${port}']\n`;
 
@@ -41,67 +42,61 @@ describe('the check mirror-port', () => {
   });
 });
 
-describe('the check router-port', () => {
-  it('is ok when the agent reports that it listens there', async (t) => {
-    const status = { listening: ['/ip4/10.0.0.1/tcp/5001'] };
-    const metricsAddress = await serveAgent(t, { '/debug/status': status });
-    const { find } = await doctorStage(t, {}, { metricsAddress, routerPort: 5001 });
-    assert.equal((await find('router-port')).outcome, 'ok');
-  });
-
-  it('is skipped when nothing listens and the agent does not answer', async (t) => {
-    const { find } = await doctorStage(t, {});
-    assert.equal((await find('router-port')).outcome, 'skipped');
-  });
-
-  it('fails when another program listens at the port, and names it', async (t) => {
-    const holder = createServer().listen(0);
-    await once(holder, 'listening');
-    t.after(() => holder.close());
-    const { port } = holder.address() as AddressInfo;
-    const { find } = await doctorStage(t, {}, { routerPort: port });
-    const { outcome, reason, remedy } = await find('router-port');
+describe('the check mirror-port, when the agent listens elsewhere', () => {
+  it('gives the command that names where the agent is', async (t) => {
+    const settings = { registryPort: await freePort() };
+    const metricsAddress = await serveAgent(t, { '/debug/status': { settings } });
+    const stage = await doctorStage(t, {}, { metricsAddress });
+    const text = mirrorAt(await freePort());
+    const init = { folder: '_default', madeFolder: true, k3s: false };
+    stage.write('certs.d/_default/hosts.toml', seal(text, init));
+    const { outcome, remedy } = await stage.find('mirror-port');
     assert.equal(outcome, 'failure');
-    assert.match(reason, new RegExp(`node, process ${process.pid}`));
-    assert.match(remedy ?? '', /--router-addr/);
-  });
-
-  it('recognises our agent by its command line', async (t) => {
-    const port = await freePort();
-    const code = `require('net').createServer().listen(${port}, () => console.log('up'))`;
-    const words = ['-e', code, 'peerglass', 'registry'];
-    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-    t.after(() => child.kill('SIGKILL'));
-    await once(child.stdout, 'data');
-    const { find } = await doctorStage(t, {}, { routerPort: port });
-    assert.equal((await find('router-port')).outcome, 'ok');
+    const url = `http://127.0.0.1:${settings.registryPort}`;
+    assert.ok(remedy?.startsWith(`peerglass configuration --mirror-targets ${url} `), remedy);
   });
 });
 
-describe('the check embedded-mirror', () => {
-  it('is ok without k3s, or with the embedded mirror off', async (t) => {
-    const stage = await doctorStage(t, {});
-    assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
-    stage.write('k3s.yaml', '# embedded-registry: true\nembedded-registry: false\n');
-    assert.equal((await stage.find('embedded-mirror')).outcome, 'ok');
-  });
+describe('the check mirror-proxy', () => {
+  /** The check on a node whose containerd has these variables. */
+  async function findWith(t: TestContext, env: NodeJS.ProcessEnv, url: string): Promise<Finding> {
+    const stage = await doctorStage(t, undefined);
+    stage.write('certs.d/_default/hosts.toml', `[host.'${url}']\n`);
+    const code = `require('net').createServer((s) => s.end()).listen(process.argv[1], () => console.log('up'))`;
+    const child = spawn(process.execPath, ['-e', code, stage.init.socketPath], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const { find } = await doctorStage(t, undefined, { ...stage.init, mirrorTargets: [url] });
+    return await find('mirror-proxy');
+  }
+  const HTTP_PROXY = 'http://user:secret@proxy.example:3128';
 
-  it('fails when the embedded mirror is on, in a drop-in file too', async (t) => {
-    const stage = await doctorStage(t, {});
-    stage.write('k3s.yaml', 'token: secret\nembedded-registry: true\n');
-    const finding = await stage.find('embedded-mirror');
-    assert.equal(finding.outcome, 'failure');
+  it('fails when containerd sends its requests to a proxy, and names NO_PROXY', async (t) => {
+    const env = { HTTP_PROXY, NO_PROXY: '.svc' };
+    const finding = await findWith(t, env, 'http://10.9.8.7:5000');
+    assert.equal(finding.outcome, 'failure', finding.reason);
+    assert.match(finding.remedy ?? '', /NO_PROXY=\.svc,10\.9\.8\.7$/m);
+    assert.deepEqual(finding.details, ['http://10.9.8.7:5000: through http://proxy.example:3128']);
     assert.doesNotMatch(JSON.stringify(finding), /secret/);
-    stage.write('k3s.yaml', '');
-    stage.write('k3s.yaml.d/10-mirror.yaml', '"embedded-registry": "true"\n');
-    assert.match((await stage.find('embedded-mirror')).reason, /10-mirror\.yaml/);
   });
 
-  it('is skipped with the place when the file cannot be parsed, rather than off', async (t) => {
-    const stage = await doctorStage(t, {});
-    stage.write('k3s.yaml', 'token: secret\n  embedded-registry: true\n');
-    const { outcome, reason } = await stage.find('embedded-mirror');
-    assert.equal(outcome, 'skipped');
-    assert.match(reason, /k3s\.yaml:\d+:\d+: no valid YAML/);
+  it('is ok when NO_PROXY has the address, for loopback, and without a proxy', async (t) => {
+    for (const [env, url] of [
+      [{ HTTP_PROXY, NO_PROXY: '.svc,10.9.8.7' }, 'http://10.9.8.7:5000'],
+      [{ HTTP_PROXY }, 'http://127.0.0.1:5000'],
+      [{}, 'http://10.9.8.7:5000'],
+    ] as const) {
+      assert.equal((await findWith(t, env, url)).outcome, 'ok', JSON.stringify(env));
+    }
+  });
+
+  it('is skipped without containerd or hosts.toml', async (t) => {
+    const stage = await doctorStage(t, undefined);
+    assert.match((await stage.find('mirror-proxy')).reason, /see hosts-file/);
+    stage.write('certs.d/_default/hosts.toml', mirrorAt(5000));
+    assert.equal((await stage.find('mirror-proxy')).outcome, 'skipped');
   });
 });

@@ -1,25 +1,24 @@
-import { readdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type tls from 'node:tls';
 
 import { requestFrom, requestHere, type NamespaceAnswer } from '../../native/network-namespace.ts';
 import { mirrorPositions, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
-import { at } from '../json.ts';
-import { isEmbeddedRegistryOn } from '../k3s-config.ts';
-import { listenersAt, ownerOf } from '../network/listeners.ts';
+import { hostsRemedy } from '../hosts-remedy.ts';
+import { mirrorUrls } from '../mirror-urls.ts';
+import { proxyFor, proxySettingsOf } from '../network/proxy.ts';
 import { readRegularFile } from '../regular-file.ts';
 import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
-
-const GROUP = 'ports of this node';
+import { PORTS_GROUP as GROUP, ROUTER_CHECKS } from './router-checks.ts';
 
 /** Checks of the agent's ports, as containerd and peers see them. */
 export const NETWORK_CHECKS: readonly Check<Facts>[] = [
   { id: 'mirror-port', group: GROUP, run: mirrorPort },
-  { id: 'router-port', group: GROUP, run: routerPort },
-  { id: 'embedded-mirror', group: GROUP, run: embeddedMirror },
+  { id: 'mirror-proxy', group: GROUP, run: mirrorProxy },
+  ...ROUTER_CHECKS,
 ];
 
 /** How long the mirror may take to answer `GET /v2/`, in milliseconds. */
@@ -54,11 +53,23 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<CheckResul
   }
   return failure(
     'hosts.toml names the mirror, but it does not answer in the network of containerd: every pull waits for it, and then goes on to the registry',
-    distrusts
-      ? 'name the authority as ca in hosts.toml (--mirror-target-ca), and the address among the names of the certificate\nopenssl x509 -in tls.crt -noout -ext subjectAltName -issuer -dates'
-      : 'is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si URL/v2/',
+    distrusts ? DISTRUST_REMEDY : await silentRemedy(facts, targets),
     silent,
   );
+}
+
+const DISTRUST_REMEDY =
+  'name the authority as ca in hosts.toml (--mirror-target-ca), and the address among the names of the certificate\nopenssl x509 -in tls.crt -noout -ext subjectAltName -issuer -dates';
+
+/** When the agent listens elsewhere, the command that has hosts.toml name that. */
+async function silentRemedy(facts: Facts, targets: readonly Target[]): Promise<string> {
+  const origins = new Set(targets.map(({ origin }) => origin));
+  const isElsewhere = (await mirrorUrls(facts)).some(
+    (url) => !origins.has(urlOf(url)?.origin ?? ''),
+  );
+  if (isElsewhere) return await hostsRemedy(facts);
+  const [{ origin } = { origin: 'URL' }] = targets;
+  return `is the agent running, and does --registry-addr fit the port of hosts.toml?\nss -ltnp; curl -si ${origin}/v2/`;
 }
 
 /** Drops the fault of a certificate that containerd does not verify. */
@@ -86,12 +97,12 @@ interface Target {
 }
 
 async function mirrorTargets(facts: Facts): Promise<Target[]> {
-  const named = facts.init.mirrorTargets;
+  const mark = await facts.mirrorMark();
   const targets = new Map<string, Target>();
-  for (const url of named) addTarget(targets, url, { verifies: false });
+  for (const url of mark.targets) addTarget(targets, url, { verifies: false });
   for (const file of await facts.files()) {
     const folder = dirname(file.path);
-    for (const position of mirrorPositions(file, named)) {
+    for (const position of mirrorPositions(file, mark)) {
       const host = file.hosts?.hosts[position];
       if (host === undefined) continue;
       const [[certificate, key = certificate] = []] = host.client ?? [];
@@ -170,63 +181,42 @@ function systemAuthorities(): readonly string[] {
   return getCACertificates?.('system') ?? rootCertificates;
 }
 
-async function routerPort(facts: Facts): Promise<CheckResult> {
-  const port = facts.init.routerPort;
-  const listeners = await listenersAt(port);
-  const [listener] = listeners;
-  const listening = at(await facts.status().catch(() => undefined), 'listening');
-  const ours =
-    Array.isArray(listening) && listening.some((it) => String(it).includes(`/tcp/${port}`));
-  if (ours) return ok(`the agent listens at ${port} for its peers`);
-  if (listener === undefined) {
-    const other = Array.isArray(listening) ? `, but at ${listening.join(', ')}` : '';
-    return other === ''
-      ? skipped(`no process listens at ${port}, and the agent does not answer: see agent`)
-      : ok(`the agent does not listen at ${port}${other}`);
-  }
-  const owner = await ownerOf(listener.inode);
-  if (owner?.isAgent === true) return ok(`an agent, process ${owner.pid}, listens at ${port}`);
-  const remedy = `end that program, or give the agent another port on every node: --router-addr :5011`;
-  if (owner === undefined) {
-    return failure(
-      `another program than our agent listens at ${port}; run doctor as root to see which`,
-      `ss -ltnp 'sport = :${port}'\n${remedy}`,
-    );
-  }
-  const k3s = /^(k3s|rke2)/.test(owner.name);
+/** containerd sends a request to the mirror through a proxy of its environment, unless `NO_PROXY` has the address. */
+async function mirrorProxy(facts: Facts): Promise<CheckResult> {
+  const targets = await mirrorTargets(facts);
+  if (targets.length === 0) return skipped('no hosts.toml names the mirror: see hosts-file');
+  const { pid } = await facts.process();
+  const settings = proxySettingsOf(await environmentOf(pid));
+  const proxied = targets.flatMap(({ origin }) => {
+    const proxy = proxyFor(new URL(origin), settings);
+    return proxy === undefined ? [] : [{ origin, proxy }];
+  });
+  if (proxied.length === 0) return ok('containerd asks the mirror without a proxy');
+  const hosts = new Set(
+    proxied.map(({ origin }) => new URL(origin).hostname.replace(/^\[|\]$/g, '')),
+  );
+  const noProxy = [settings.noProxy, ...hosts].filter((it) => it !== '').join(',');
   return failure(
-    `port ${port} is held by ${owner.name}, process ${owner.pid}: our agent cannot start${k3s ? '; it is the mirror embedded in k3s' : ''}`,
-    k3s ? EMBEDDED_REMEDY : remedy,
+    "containerd's environment names a proxy, and its requests to the mirror go there: no pull reaches the mirror",
+    `add the address to NO_PROXY of containerd: systemctl edit containerd, with\n[Service]\nEnvironment=NO_PROXY=${noProxy}\nthen systemctl restart containerd`,
+    proxied.map(({ origin, proxy }) => `${origin}: through ${proxy}`),
   );
 }
 
-const EMBEDDED_REMEDY =
-  'remove embedded-registry from /etc/rancher/k3s/config.yaml on the servers (or --embedded-registry from their unit), and restart k3s\nor give our agent another port on every node by --router-addr :5011 (K3S_P2P_PORT changes both)';
-
-async function embeddedMirror(facts: Facts): Promise<CheckResult> {
-  const file = facts.init.k3sConfig;
-  const files = [file, ...(await dropIns(`${file}.d`))];
-  let readable = 0;
-  for (const each of files) {
-    const text = await readRegularFile(each).catch((error: unknown) => error);
-    if (text instanceof Error) {
-      if ('code' in text && text.code === 'ENOENT') continue;
-      throw new CheckSkippedError(`${each} cannot be read (${text.message}); run doctor as root`);
-    }
-    readable += 1;
-    if (isEmbeddedRegistryOn(String(text), each)) {
-      return failure(
-        `${each} switches the mirror embedded in k3s on: it takes port 5001, and names itself in hosts.toml`,
-        EMBEDDED_REMEDY,
-      );
-    }
+/** @throws CheckSkippedError when the environment of the process may not be read */
+async function environmentOf(pid: number): Promise<Readonly<Record<string, string>>> {
+  try {
+    const text = await readFile(`/proc/${pid}/environ`, 'utf8');
+    return Object.fromEntries(
+      text.split('\0').map((entry) => {
+        const at = entry.indexOf('=');
+        return [entry.slice(0, Math.max(at, 0)), entry.slice(at + 1)];
+      }),
+    );
+  } catch (error) {
+    throw new CheckSkippedError(
+      "the environment of containerd's process may be read by root only; run doctor as root",
+      { cause: error },
+    );
   }
-  return readable === 0
-    ? ok('there is no configuration of k3s here')
-    : ok('the mirror embedded in k3s is off in the configuration of this node');
-}
-
-async function dropIns(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => name.endsWith('.yaml')).map((name) => join(folder, name));
 }

@@ -29,6 +29,9 @@ describe('the check peers', () => {
     const { outcome, reason } = await find(t, 'peers', none);
     assert.equal(outcome, 'warning');
     assert.match(reason, /no such name/);
+    const moved = { listening: ['/ip4/10.0.0.1/tcp/6001'], directory: { peers: 0 } };
+    const { remedy } = await find(t, 'peers', { '/debug/status': moved });
+    assert.match(remedy ?? '', /open TCP 6001 /);
   });
 
   it('is skipped when the agent does not serve /debug/status', async (t) => {

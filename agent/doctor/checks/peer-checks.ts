@@ -1,3 +1,5 @@
+import { agentPorts } from '../agent-ports.ts';
+import { urlOf } from '../certs-folder.ts';
 import type { Facts } from '../facts.ts';
 import { at, isRecord, textAt } from '../json.ts';
 import { askPeers, type PeerAnswer } from '../network/peer-answers.ts';
@@ -24,7 +26,7 @@ async function peers(facts: Facts): Promise<CheckResult> {
   const why = textAt(status, 'directory', 'bootstrapError') ?? 'the bootstrap names no other node';
   return warning(
     `no peers: the agent serves its own node alone (${why})`,
-    'open TCP 5001 between the nodes, and check --bootstrap-kind with its options: --dns-bootstrap-domain, --static-bootstrap-peers or --http-bootstrap-peer',
+    `open TCP ${(await agentPorts(facts)).router} between the nodes, and check --bootstrap-kind with its options: --dns-bootstrap-domain, --static-bootstrap-peers or --http-bootstrap-peer`,
   );
 }
 
@@ -41,9 +43,10 @@ async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
     return skipped(why ?? 'the bootstrap names no node but this one');
   }
   if (unreached.length === 0) return ok(`all of ${named} addresses of the bootstrap answer`);
+  const { router } = await agentPorts(facts);
   return warning(
     `${unreached.length} of ${named} addresses that the bootstrap names do not answer`,
-    'are there agents at these addresses, and is TCP 5001 open? nc -zv ADDRESS 5001',
+    `are there agents at these addresses, and is TCP ${router} open? nc -zv ADDRESS ${router}`,
     unreached.map(String),
   );
 }
@@ -97,9 +100,15 @@ async function peerRegistry(facts: Facts): Promise<CheckResult> {
     unreachable === undefined ? [] : [`${origin}: ${unreachable}`],
   );
   if (closed.length === 0) return ok(`the mirrors of ${all.length} peers answer`);
+  const { router, registry } = await agentPorts(facts);
+  const ports = new Set(
+    all.flatMap(({ origin, unreachable }) =>
+      unreachable === undefined ? [] : [urlOf(origin)?.port ?? String(registry)],
+    ),
+  );
   return failure(
-    `${closed.length} of ${all.length} peers are in the DHT, but their mirrors cannot be reached: a firewall lets TCP 5001 pass and not the port of the mirror, or they listen on loopback only`,
-    'open TCP 5000 (--registry-addr) between the nodes\nnft list ruleset | grep -nE "drop|reject"; iptables-save | grep -E "DROP|REJECT"',
+    `${closed.length} of ${all.length} peers are in the DHT, but their mirrors cannot be reached: a firewall lets TCP ${router} pass and not the port of the mirror, or they listen on loopback only`,
+    `open TCP ${[...ports].join(', ')} (--registry-addr) between the nodes\nnft list ruleset | grep -nE "drop|reject"; iptables-save | grep -E "DROP|REJECT"`,
     closed,
   );
 }

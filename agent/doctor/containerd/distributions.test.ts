@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
-import { certsFolderOf, findSocket, KNOWN_SOCKETS } from './distributions.ts';
+import { KNOWN_SOCKETS } from '../../store/containerd/sockets.ts';
+import { certsFolderOf, findSocket } from './distributions.ts';
 
 describe('findSocket', () => {
   it('returns the first known socket that exists, or the default of containerd', () => {

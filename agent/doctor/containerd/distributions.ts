@@ -26,11 +26,6 @@ const DISTRIBUTIONS: readonly Distribution[] = [
 
 const [FIRST] = DISTRIBUTIONS as readonly [Distribution, ...Distribution[]];
 
-/** The sockets of all distributions, in the order in which they are tried. */
-export const KNOWN_SOCKETS: readonly string[] = [
-  ...new Set(DISTRIBUTIONS.map(({ socket }) => socket)),
-];
-
 /** Returns the first socket that exists, or containerd's default. */
 export function findSocket(): string {
   return DISTRIBUTIONS.find(({ socket }) => existsSync(socket))?.socket ?? FIRST.socket;

@@ -28,12 +28,15 @@ async function follow(
     held,
     gone = [] as readonly string[],
     containerd = true,
+    folder = {},
   }: {
     name?: string;
     settings?: Record<string, unknown>;
     held?: TestImage;
     gone?: readonly string[];
     containerd?: boolean;
+    /** Files below certs.d. */
+    folder?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<ImageReport> {
   const registryPort = Number(new URL(mirror.origin).port);
@@ -43,9 +46,10 @@ async function follow(
     res.end(JSON.stringify(req.url === '/debug/status' ? status : { peers: named }));
   });
   const images = { 'k8s.io': held === undefined ? {} : { [name]: held } };
-  const { init } = await doctorStage(t, containerd ? { images, gone } : undefined, {
+  const { init, write } = await doctorStage(t, containerd ? { images, gone } : undefined, {
     metricsAddress: { host: '127.0.0.1', port },
   });
+  for (const [file, text] of Object.entries(folder)) write(`certs.d/${file}`, text);
   using facts = new Facts(init);
   const reference = qualify(name);
   assert.ok(reference !== undefined);
@@ -120,6 +124,22 @@ describe('ImageFollower', () => {
     await using filtered = await startMirror({ policy: new SharePolicy({ filters: [/team/] }) });
     const out = await follow(t, filtered, [], { held: image, settings: filters });
     assert.match(out.parts[0]?.why ?? '', /--registry-filters/);
+  });
+
+  it('says that containerd will not ask the mirror, although that has all of it', async (t) => {
+    const image = makeImage(10);
+    await using mirror = await startMirror();
+    putImage(mirror.store, image, NAME);
+    const folder = { 'registry.example/hosts.toml': "[host.'https://cache.example']\n" };
+    const report = await follow(t, mirror, [], { held: image, folder });
+    assert.ok(report.parts.every(({ servedBy }) => servedBy === 'local'));
+    assert.equal(report.result, 'failure');
+    assert.match(
+      report.reason,
+      /^containerd will not ask the mirror for images of registry\.example: .*does not name the mirror\.$/,
+    );
+    const named = { '_default/hosts.toml': `[host.'${mirror.origin}']\n` };
+    assert.equal((await follow(t, mirror, [], { held: image, folder: named })).result, 'ok');
   });
 
   it('says that containerd discarded the layers', async (t) => {

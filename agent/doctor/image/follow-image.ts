@@ -10,6 +10,7 @@ import { readImageTree, type ImageDescriptor } from './manifest-tree.ts';
 import { MirrorClient } from './mirror-client.ts';
 import { nameOf } from './qualify.ts';
 import { settingsOf, type Settings } from './settings.ts';
+import { whyNotAsked } from './why-not-asked.ts';
 
 /** Upper bound for descriptors that are traced concurrently. */
 const CONCURRENCY = 8;
@@ -23,6 +24,8 @@ export class ImageFollower {
   readonly #facts: Facts;
   readonly #version: string;
   readonly #notes: string[] = [];
+  /** Why containerd would not ask the mirror; undefined when it would, or when that is unknown. */
+  #notAsked: string | undefined;
 
   /** @param version version of the program */
   constructor(facts: Facts, version: string) {
@@ -40,6 +43,7 @@ export class ImageFollower {
     const origin = this.#mirrorOrigin(settings);
     const mirror = new MirrorClient(origin, reference, identity);
     const trace = new ImageTrace(this.#facts, settings, reference, mirror);
+    this.#notAsked = await whyNotAsked(this.#facts, reference.registry);
 
     const parts: ImagePart[] = [];
     let root: Digest | undefined = reference.digest;
@@ -107,15 +111,23 @@ export class ImageFollower {
     const missing = parts.filter(({ servedBy }) => servedBy === undefined);
     const peers = parts.filter(({ servedBy = 'local' }) => servedBy !== 'local').length;
     const served = parts.length - missing.length;
+    const notAsked = this.#notAsked;
+    if (notAsked !== undefined) {
+      this.#notes.push(
+        'the table shows what the mirror would serve if it were asked; peerglass doctor has the remedy',
+      );
+    }
     const reason =
-      missing.length === 0
-        ? `The mirror would serve all of it: ${served - peers} parts from this node, ${peers} from peers.`
-        : `${missing.length} of ${parts.length} parts would come from the registry.`;
+      notAsked !== undefined
+        ? `containerd will not ask the mirror for images of ${reference.registry}: ${notAsked}.`
+        : missing.length === 0
+          ? `The mirror would serve all of it: ${served - peers} parts from this node, ${peers} from peers.`
+          : `${missing.length} of ${parts.length} parts would come from the registry.`;
     return {
       schema: 1,
       version: this.#version,
       image: nameOf(reference),
-      result: missing.length === 0 ? 'ok' : 'failure',
+      result: missing.length === 0 && notAsked === undefined ? 'ok' : 'failure',
       reason,
       parts,
       notes: this.#notes,

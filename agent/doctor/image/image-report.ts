@@ -31,7 +31,7 @@ export interface ImageReport {
   readonly version: string;
   /** The full name of the image. */
   readonly image: string;
-  /** `failure` when a part would come from the registry. */
+  /** `failure` when a part would come from the registry, or when containerd does not ask the mirror. */
   readonly result: 'ok' | 'failure';
   /** One sentence. */
   readonly reason: string;

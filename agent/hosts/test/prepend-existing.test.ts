@@ -72,6 +72,27 @@ describe('--prepend-existing', () => {
     });
   }
 
+  it('leaves a byte order mark out, which would be in the middle of the file', async () => {
+    const text = `\uFEFF${THEIRS}`;
+    folder.write('docker.io/hosts.toml', text);
+    await folder.configure([HUB], true);
+    const written = folder.read('docker.io/hosts.toml');
+    assert.ok(!written.includes('\uFEFF'));
+    const theirs = parseHostsToml(THEIRS);
+    assert.deepEqual(parseHostsToml(written), { ...theirs, hosts: [MIRROR, ...theirs.hosts] });
+    assert.deepEqual(await folder.configure([HUB], true), { written: [], restored: [] });
+    await folder.cleanup();
+    assert.equal(folder.read('docker.io/hosts.toml'), text, 'the backup has it');
+  });
+
+  it('writes a file that names the mirror first without its byte order mark', async () => {
+    const text = '[host."http://127.0.0.1:5000"]\n';
+    folder.write('docker.io/hosts.toml', `\uFEFF${text}`);
+    await folder.configure([HUB], true);
+    assert.ok(folder.read('docker.io/hosts.toml').endsWith(text));
+    assert.ok(!folder.read('docker.io/hosts.toml').includes('\uFEFF'));
+  });
+
   it('keeps the first line of a file from k3s, by which k3s recognises its folder', async () => {
     folder.write('docker.io/hosts.toml', `${K3S_HEADER}[host."https://b.example/v2"]\n`);
     await folder.configure([HUB], true);

@@ -6,6 +6,7 @@ import {
 } from '@grpc/grpc-js';
 
 import { StoreUnavailableError } from '../content-store.ts';
+import { explainConnection } from './sockets.ts';
 
 type Done<Response> = (error: ServiceError | null, response: Response) => void;
 
@@ -83,5 +84,8 @@ function hasStatus(error: unknown, code: status): boolean {
  */
 function unavailable(error: unknown): StoreUnavailableError {
   const message = error instanceof Error ? error.message : 'no reason given';
-  return new StoreUnavailableError(`containerd does not answer: ${message}`, { cause: error });
+  const explained = explainConnection(message);
+  // The log prints causes too, and gRPC's text says nothing more then.
+  const cause = explained === message ? { cause: error } : {};
+  return new StoreUnavailableError(`containerd does not answer: ${explained}`, cause);
 }
