@@ -18,7 +18,7 @@ import { renderFindings } from '../hosts/registries/render-findings.ts';
 /** The operand for standard input. */
 const STDIN = '-';
 
-export interface CheckRegistriesConfig {
+interface CheckRegistriesConfig {
   readonly output: 'text' | 'json';
   /** Whether the corrections are written into the files. */
   readonly fix: boolean;

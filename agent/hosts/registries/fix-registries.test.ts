@@ -37,17 +37,26 @@ describe('fixRegistries', () => {
     assert.equal(changedLines(text, fixed), 7);
   });
 
-  it('undoes a loss of indentation, and never adds an error', () => {
+  it('does not write two maps where both keys belong into one', () => {
+    const text =
+      'mirrors:\n  a.example:\n    endpoints: []\nconfigs:\n  a.example:\n    password: hunter2\n    username: someone\n';
+    assert.equal(fixRegistries(text), text.replace('endpoints', 'endpoint'));
+    const alone =
+      'mirrors:\n  a.example:\nconfigs:\n  a.example:\n    insecure_skip_verify: true\n';
+    assert.match(fixRegistries(alone), /tls: \{ insecure_skip_verify: true \}\n$/);
+  });
+
+  it('undoes a loss of indentation, and never adds a fatal error', () => {
     const lines = WHOLE_REGISTRIES.split('\n').length;
-    const errors = (text: string): number =>
-      parseRegistries(text).findings.filter(({ severity }) => severity === 'error').length;
+    const fatal = (text: string): number =>
+      parseRegistries(text).findings.filter((finding) => finding.fatal).length;
     fc.assert(
       fc.property(fc.array(fc.nat({ max: lines }), { maxLength: lines }), (flat) => {
         const text = WHOLE_REGISTRIES.split('\n')
           .map((line, index) => (flat.includes(index) ? line.trimStart() : line))
           .join('\n');
         const fixed = fixRegistries(text);
-        assert.ok(errors(fixed) <= errors(text));
+        assert.ok(fatal(fixed) <= fatal(text));
         assert.equal(fixRegistries(fixed), fixed);
       }),
       { numRuns: 100 },

@@ -27,15 +27,27 @@ export function fixRegistries(text: string, outer?: ExternalCheck): string {
   let best = text;
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     const next = correctedText(best, outer);
-    if (next === best || errorsIn(next, outer) > errorsIn(best, outer)) return best;
+    if (next === best || isWorse(errorsIn(next, outer), errorsIn(best, outer))) return best;
     best = next;
   }
   return best;
 }
 
-function errorsIn(text: string, outer: ExternalCheck | undefined): number {
-  return parseRegistries(text, outer).findings.filter(({ severity }) => severity === 'error')
-    .length;
+interface Errors {
+  readonly fatal: number;
+  readonly all: number;
+}
+
+function errorsIn(text: string, outer: ExternalCheck | undefined): Errors {
+  const { findings } = parseRegistries(text, outer);
+  return {
+    fatal: findings.filter(({ fatal }) => fatal).length,
+    all: findings.filter(({ severity }) => severity === 'error').length,
+  };
+}
+
+function isWorse(one: Errors, other: Errors): boolean {
+  return one.fatal > other.fatal || (one.fatal === other.fatal && one.all > other.all);
 }
 
 /** Number of lines in which two texts differ. Corrections neither add nor remove lines. */

@@ -40,16 +40,17 @@ function readConfig(reader: NodeReader, entry: Entry): LocatedConfig | undefined
   const files: LocatedFile[] = [];
   let auth: RegistryAuth | undefined;
   let tls: RegistryTls | undefined;
-  for (const part of reader.entries(map, false)) {
+  const parts = reader.entries(map, false);
+  for (const part of parts) {
     if (part.key === 'auth') auth = readAuth(reader, part);
     else if (part.key === 'tls') tls = readTls(reader, part, files);
-    else reportMisplaced(reader, part);
+    else reportMisplaced(reader, part, parts);
   }
   return { entry, files, ...(auth !== undefined && { auth }), ...(tls !== undefined && { tls }) };
 }
 
 /** Reports a key that belongs one level deeper, or is unknown. */
-function reportMisplaced(reader: NodeReader, part: Entry): void {
+function reportMisplaced(reader: NodeReader, part: Entry, parts: readonly Entry[]): void {
   const home = (['auth', 'tls'] as const).find((name) =>
     (KEYS[name] as readonly string[]).includes(part.key),
   );
@@ -63,7 +64,10 @@ function reportMisplaced(reader: NodeReader, part: Entry): void {
   const message = `${part.key} belongs under ${home}; k3s ignores it here`;
   // The value of an alias is elsewhere.
   const edit = end < from ? undefined : { from, to: end, text };
-  reader.source.add({ code: 'misplaced-key', at: from, message, edit });
+  // With another key of the same kind, both belong into one map.
+  const siblings: readonly string[] = [home, ...KEYS[home]];
+  const isChoice = parts.some((other) => other !== part && siblings.includes(other.key));
+  reader.source.add({ code: 'misplaced-key', at: from, message, edit, isChoice });
 }
 
 function readAuth(reader: NodeReader, section: Entry): RegistryAuth | undefined {
