@@ -21,5 +21,10 @@ export function isManifestType(mediaType: string): boolean {
   return MANIFEST_TYPES.has(mediaType);
 }
 
+/** Whether content of this type lists manifests: an index of OCI, or Docker's list. */
+export function isIndexType(mediaType: string): boolean {
+  return mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerList;
+}
+
 /** The `Accept` header of a request for a manifest. containerd sends the same four types. */
 export const MANIFEST_ACCEPT = [...MANIFEST_TYPES].join(', ');
