@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
 import { bind, type ListenAddress } from './bind.ts';
+import { HALF_CLOSED_MS, serveHalfClosed } from './half-close.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { rawError, writeError } from './error-answer.ts';
@@ -59,6 +60,8 @@ export interface HttpListenerInit {
   readonly headTimeout?: number;
   /** Connections at once from one address, and as many requests by HTTP/2. Further ones are refused. Default 1,024. */
   readonly connectionsPerAddress?: number;
+  /** See {@link HALF_CLOSED_MS}, which is the default. */
+  readonly halfClosedTimeout?: number;
   /** Speaks TLS, and HTTP/2 with clients that support it. Default: plain HTTP/1.1. */
   readonly tls?: ListenerTls;
   /** Called for each client that speaks TLS to a listener without TLS. */
@@ -74,6 +77,7 @@ export class HttpListener {
   readonly #onForeignTls: (() => void) | undefined;
   readonly #connections: OpenConnections;
   readonly #pipeline = new Pipeline();
+  readonly #halfClosedTimeout: number;
   #stopping = false;
 
   /** @param option name of the option that the address came from, for error messages */
@@ -89,6 +93,7 @@ export class HttpListener {
     const perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
     this.#connections = new OpenConnections(perAddress);
     this.#onForeignTls = init.onForeignTls;
+    this.#halfClosedTimeout = init.halfClosedTimeout ?? HALF_CLOSED_MS;
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       void this.#answer(req, res, handler);
     };
@@ -122,6 +127,8 @@ export class HttpListener {
         : createTlsServer(bounds, tls, headTimeout, { answer, onHttp1: refuseFloods, onHttp2 });
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
+    // Not in the types of Node.js, which otherwise ends the connection together with its client's side.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
       if (tls === undefined) refuseFloods(socket);
@@ -196,7 +203,10 @@ export class HttpListener {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
-    if (await this.#pipeline.turn(req, res)) await this.#answerNow(req, res, handler);
+    const { socket } = req;
+    if (!(await this.#pipeline.turn(req, res))) return;
+    serveHalfClosed(req, res, this.#halfClosedTimeout, () => this.#pipeline.hasSeveral(socket));
+    await this.#answerNow(req, res, handler);
   }
 
   async #answerNow(
