@@ -83,6 +83,8 @@ export interface MirrorStageComponents {
   readonly sharesDigest: (digest: Digest) => boolean;
   /** Peer IDs of other nodes that hold the digest, as far as is known without a look-up. */
   readonly holders: (digest: Digest) => readonly string[];
+  /** Whether a client is on this node; see `PeerUploads`. */
+  readonly isLocal?: (address: string | undefined) => boolean;
   readonly dataPlane: DataPlane;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -90,14 +92,14 @@ export interface MirrorStageComponents {
 
 /** Makes the handler of the OCI distribution API. */
 export function mirrorStage(
-  { store, remote, dataPlane, holders, ...components }: MirrorStageComponents,
+  { store, remote, dataPlane, holders, isLocal, ...components }: MirrorStageComponents,
   init?: PeerUploadsInit,
 ): MirrorHandler {
   const { metrics, logger } = components;
   return new MirrorHandler({
     ...components,
     sources: { local: [new LocalSource({ store, dataPlane, logger })], remote },
-    uploads: new PeerUploads({ metrics, holders }, init),
+    uploads: new PeerUploads({ metrics, holders, ...(isLocal && { isLocal }) }, init),
   });
 }
 
