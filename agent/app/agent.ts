@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../config/options.ts';
+import { LocalClients } from '../http/local-clients.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { DataPlane } from '../native/data-plane.ts';
 import { Health } from './health.ts';
@@ -73,9 +74,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const { guard } = storage;
   const { store } = guard;
 
-  const admin = adminStage(config, { metrics, health });
+  const { has: isLocal } = new LocalClients({}, { nodeAddresses: config['node-ip'] });
+  const admin = adminStage(config, { metrics, health, isLocal });
   await parts.start('admin port', admin);
-  const mirrorPort = new MirrorPort({ metrics }, config['registry-addr'], tls.listener);
+  const listener = { ...tls.listener, isLocal };
+  const mirrorPort = new MirrorPort({ metrics }, config['registry-addr'], listener);
   const registryPort = await parts.start('mirror port', mirrorPort);
 
   const routing = routingStage(config, { settings, registryPort, metrics, log });
@@ -100,6 +103,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       recordNames: (tagKey) => inventory.recordNames(tagKey),
       sharesDigest: (digest) => inventory.isShared(digest),
       holders: (digest) => router.known(digest).map(({ peerId }) => peerId),
+      isLocal,
       dataPlane,
       metrics,
       logger: log('mirror'),

@@ -10,6 +10,14 @@ export const LISTENER_OPTIONS = {
     details: 'containerd of this node and the agents of all other nodes must reach it.',
     spegel: true,
   }),
+  'node-ip': option({
+    kind: VALUE.ips,
+    fallback: '',
+    summary: 'IPs of the node, for an agent in a pod',
+    details:
+      'With them the agent knows the containerd of its node, for which it keeps connections, and to which no bound on uploads applies. The chart sets the variable. An agent in the network of the node needs none.',
+    spegel: false,
+  }),
   'registry-tls-cert': option({
     kind: VALUE.path,
     fallback: '',

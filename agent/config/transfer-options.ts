@@ -53,9 +53,9 @@ export const TRANSFER_OPTIONS = {
   'max-uploads': option({
     kind: VALUE.count,
     fallback: '512',
-    summary: 'blobs sent to peers at once; 0: no bound',
+    summary: 'blobs sent to others at once; 0: no bound',
     details:
-      'A peer beyond it gets 503 at once, with other holders that this node knows, and asks one of those. The containerd of this node is never refused. With `--upload-limit` there is at most one upload for each 512 KiB a second of it, so that no upload is aborted as too slow.',
+      'A peer beyond it gets 503 at once, with other holders that this node knows, and asks one of those. Another client waits 2 s first. One address has two thirds at most. The containerd of this node is never refused. With `--upload-limit` there is at most one upload for each 512 KiB a second of it, so that no upload is aborted as too slow.',
     spegel: false,
   }),
   'max-uploads-per-blob': option({
@@ -69,7 +69,7 @@ export const TRANSFER_OPTIONS = {
   'upload-limit': option({
     kind: VALUE.rate,
     fallback: '',
-    summary: 'bytes a second sent to peers',
+    summary: 'bytes a second sent to others',
     details:
       'For the whole node, as `10MiB`; at least 1 MiB, empty or 0 for no limit. It is shared evenly. Manifests do not wait, but count. Bytes for the containerd of this node are not limited.',
     spegel: false,

@@ -36,6 +36,15 @@ describe('VALUE', () => {
     }
   });
 
+  it('parses IPs, as the variable of the chart has them, and refuses names', () => {
+    const ips = ['10.0.0.7', 'fd00::7'];
+    assert.deepEqual(resolve({}, { NODE_IP: ips.join() })['node-ip'], ips);
+    assert.deepEqual(resolve({})['node-ip'], []);
+    for (const text of ['node-7', '10.0.0', '[fd00::7]', '10.0.0.7:5000']) {
+      assert.throws(() => resolve({ 'node-ip': [text] }), UsageError, text);
+    }
+  });
+
   it('parses durations, lists, registries and the variable of k3s', () => {
     const values = resolve(
       { 'mirror-resolve-timeout': ['1m1.5s'], 'registry-filters': ['a{1,2}', ':dev$'] },

@@ -173,6 +173,11 @@ function parseFolder(text: string): string {
   return text;
 }
 
+function parseIp(text: string): string {
+  if (isIP(text) === 0) throw new Error(`"${text}" is no IP; write for example 10.0.0.7`);
+  return text;
+}
+
 /** The kinds of option values. */
 export const VALUE = {
   text: one('TEXT', (text) => text),
@@ -191,6 +196,7 @@ export const VALUE = {
   taintKey: one('KEY', parseTaintKey),
   boolean: one('true|false', parseBoolean),
   url: one('URL', parseBaseUrl),
+  ips: many('IP', parseIp),
   regexes: many('REGEX', parseRegex),
   registries: many('REGISTRY', parseRegistryName),
   targets: many('URL', parseMirrorTarget),

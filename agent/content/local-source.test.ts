@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { pino } from 'pino';
 
 import type { ContentRequest } from '../oci/content-request.ts';
+import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { makeImage, putImage, sha256 } from '../testing/image.ts';
 import { quiet } from '../testing/quiet.ts';
@@ -55,6 +56,28 @@ describe('LocalSource', () => {
     assert.deepEqual(found?.descriptor, image.manifest);
     const none = await source.fetch({ ...request, repository: 'team/app', tag: '2.0' }, signal);
     assert.equal(none, undefined);
+  });
+
+  it('answers the type of the image record where a manifest does not state its own', async () => {
+    const { store, fetch } = setUp();
+    const child = { ...image.manifest, mediaType: MEDIA_TYPE.dockerManifest };
+    const bytes = Buffer.from(JSON.stringify({ manifests: [child] }));
+    const digest = store.putBlob(bytes);
+    for (const [tag, recorded, answered] of [
+      ['docker', MEDIA_TYPE.dockerList, MEDIA_TYPE.dockerList],
+      ['oci', MEDIA_TYPE.ociIndex, MEDIA_TYPE.ociIndex],
+      ['wrong', MEDIA_TYPE.ociManifest, MEDIA_TYPE.ociIndex],
+      ['none', MEDIA_TYPE.binary, MEDIA_TYPE.ociIndex],
+    ] as const) {
+      const name = `registry.example/team/app:${tag}`;
+      store.setImage(name, { mediaType: recorded, digest, size: bytes.length });
+      for (const method of ['GET', 'HEAD'] as const) {
+        const content = await fetch({ kind: 'manifest', method, tag });
+        assert.equal(content?.descriptor.mediaType, answered, `${method} ${tag}`);
+      }
+    }
+    const byDigest = await fetch({ kind: 'manifest', digest });
+    assert.equal(byDigest?.descriptor.mediaType, MEDIA_TYPE.ociIndex);
   });
 
   it('gives the range of a blob as a stream, and keeps the blob open until it is disposed of', async () => {

@@ -2,9 +2,10 @@ import type { Logger } from 'pino';
 
 import type { DataPlane } from '../native/data-plane.ts';
 import { rangeOf, type ContentRequest } from '../oci/content-request.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import { ManifestError } from '../oci/manifest.ts';
-import { isManifestType } from '../oci/media-type.ts';
+import { isIndexType, isManifestType } from '../oci/media-type.ts';
 import { tagName } from '../oci/reference.ts';
 import { StoreUnavailableError, type ContentStore, type OpenBlob } from '../store/content-store.ts';
 import { readManifest } from '../store/read-manifest.ts';
@@ -54,11 +55,11 @@ export class LocalSource implements ContentSource {
    */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     try {
-      const digest = request.digest ?? (await this.#resolveTag(request, signal));
+      const record = await this.#resolveTag(request, signal);
+      const digest = request.digest ?? record?.digest;
       if (digest === undefined) return undefined;
-      return request.kind === 'manifest'
-        ? await this.#fetchManifest(request, digest, signal)
-        : await this.#fetchBlob(request, digest, signal);
+      if (request.kind === 'blob') return await this.#fetchBlob(request, digest, signal);
+      return await this.#fetchManifest(request, { digest, record }, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof StoreUnavailableError) {
@@ -72,7 +73,7 @@ export class LocalSource implements ContentSource {
   async #resolveTag(
     { registry, repository, tag }: ContentRequest,
     signal: AbortSignal,
-  ): Promise<Digest | undefined> {
+  ): Promise<Descriptor | undefined> {
     if (tag === undefined) return undefined;
     const key = tagName(registry, repository, tag);
     for (const name of [key, ...this.#recordNames(key).slice(0, MAX_NAMES)]) {
@@ -84,12 +85,13 @@ export class LocalSource implements ContentSource {
 
   async #fetchManifest(
     { method }: ContentRequest,
-    digest: Digest,
+    { digest, record }: { readonly digest: Digest; readonly record: Descriptor | undefined },
     signal: AbortSignal,
   ): Promise<Content | undefined> {
     const manifest = await this.#manifest(digest, signal);
     if (manifest === undefined) return undefined;
-    const { mediaType, bytes } = manifest;
+    const { bytes } = manifest;
+    const mediaType = typeOf(manifest, record);
     const content = { descriptor: { mediaType, digest, size: bytes.length }, origin: LOCAL_ORIGIN };
     return method === 'HEAD' ? { ...content, kind: 'head' } : { ...content, kind: 'whole', bytes };
   }
@@ -122,13 +124,20 @@ export class LocalSource implements ContentSource {
   }
 }
 
+/** The type that the bytes state; else the one of the image's record, if it fits; else the one that was inferred. */
+function typeOf({ mediaType, isStated }: CachedManifest, record: Descriptor | undefined): string {
+  const recorded = record?.mediaType ?? '';
+  const fits = isManifestType(recorded) && isIndexType(recorded) === isIndexType(mediaType);
+  return !isStated && fits ? recorded : mediaType;
+}
+
 async function readIfManifest(
   blob: OpenBlob,
   signal: AbortSignal,
 ): Promise<CachedManifest | undefined> {
   try {
-    const { mediaType, bytes } = await readManifest(blob, signal);
-    return isManifestType(mediaType) ? { mediaType, bytes } : undefined;
+    const { mediaType, isStated, bytes } = await readManifest(blob, signal);
+    return isManifestType(mediaType) ? { mediaType, isStated, bytes } : undefined;
   } catch (error) {
     if (error instanceof ManifestError) return undefined;
     throw error;

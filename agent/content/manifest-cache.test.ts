@@ -6,10 +6,10 @@ import { digestOf } from '../testing/conformance/content-store.ts';
 import type { Digest } from '../oci/digest.ts';
 import { ManifestCache } from './manifest-cache.ts';
 
-const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+const TYPE = { mediaType: 'application/vnd.oci.image.manifest.v1+json', isStated: true };
 
 function add(cache: ManifestCache, bytes: Buffer, digest = digestOf(bytes)): Digest {
-  cache.add(digest, { mediaType, bytes });
+  cache.add(digest, { ...TYPE, bytes });
   return digest;
 }
 
@@ -17,7 +17,7 @@ describe('ManifestCache', () => {
   it('returns a manifest that was added', () => {
     const cache = new ManifestCache();
     const bytes = randomBytes(1000);
-    assert.deepEqual(cache.get(add(cache, bytes)), { mediaType, bytes });
+    assert.deepEqual(cache.get(add(cache, bytes)), { ...TYPE, bytes });
     assert.equal(cache.get(digestOf(randomBytes(1))), undefined);
   });
 

@@ -13,6 +13,8 @@ const MAX_CACHED_BYTES = 64 * 1024;
 /** A manifest as the cache keeps it. */
 export interface CachedManifest {
   readonly mediaType: string;
+  /** Whether the bytes state their type; see `parseManifest`. */
+  readonly isStated: boolean;
   readonly bytes: Buffer;
 }
 

@@ -1,3 +1,4 @@
+import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { ContentStore } from '../store/content-store.ts';
 import { SingleFlight } from '../timing/single-flight.ts';
@@ -17,17 +18,17 @@ const MAX_AGE_MS = 10;
  */
 export class SingleFlightReads {
   readonly #store: Pick<ContentStore, 'image' | 'stat'>;
-  readonly #targets = new SingleFlight<Digest | undefined>(MAX_AGE_MS);
+  readonly #targets = new SingleFlight<Descriptor | undefined>(MAX_AGE_MS);
   readonly #held = new SingleFlight<boolean>(MAX_AGE_MS);
 
   constructor(store: Pick<ContentStore, 'image' | 'stat'>) {
     this.#store = store;
   }
 
-  /** The digest of the image with this name; `undefined` when there is no such image. */
-  target(name: string, signal: AbortSignal): Promise<Digest | undefined> {
-    const read = async (): Promise<Digest | undefined> =>
-      (await this.#store.image(name))?.target.digest;
+  /** What the image with this name points to; `undefined` when there is no such image. */
+  target(name: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+    const read = async (): Promise<Descriptor | undefined> =>
+      (await this.#store.image(name))?.target;
     return raceSignal(this.#targets.run(name, read), signal);
   }
 

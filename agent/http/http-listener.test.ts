@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 
 import { makeImage } from '../testing/image.ts';
+import { listen } from '../testing/listen.ts';
 import { startMirror } from '../testing/mirror-node.ts';
 import { HttpListener } from './http-listener.ts';
 
@@ -78,6 +79,44 @@ describe('HttpListener', () => {
     assert.match(await exchange(node.origin, `${both}0\r\n\r\n`), /^HTTP\/1.1 400 /);
     const twice = get('/v2/', 'content-length: 0', 'content-length: 5');
     assert.match(await exchange(node.origin, twice), /^HTTP\/1.1 400 /);
+  });
+
+  it('keeps connections for clients on this node, and closes idle ones for others', async (t) => {
+    const origin = await listen(
+      t,
+      (_req, res) => {
+        res.end('ok');
+        return Promise.resolve();
+      },
+      {
+        connections: { max: 3, maxLocal: 1 },
+        // Other addresses of loopback stand for other hosts.
+        isLocal: (address) => address === '127.0.0.1',
+      },
+    );
+    const idle: Socket[] = [];
+    const ask = async (localAddress: string): Promise<Socket> => {
+      const socket = connect({
+        port: Number(new URL(origin).port),
+        host: '127.0.0.1',
+        localAddress,
+      });
+      socket.on('error', () => undefined);
+      socket.write(get('/'));
+      idle.push(socket);
+      const [chunk] = (await once(socket, 'data')) as [Buffer];
+      assert.match(chunk.toString(), /200 OK/);
+      return socket;
+    };
+    t.after(() => {
+      for (const socket of idle) socket.destroy();
+    });
+    const [oldest] = [await ask('127.0.0.2'), await ask('127.0.0.2'), await ask('127.0.0.3')];
+    await ask('127.0.0.1');
+    await delay(1_100); // Until then a request may be on its way.
+    const closed = once(oldest, 'close');
+    await ask('127.0.0.4');
+    await closed;
   });
 
   it('answers pipelined requests in order, and closes a connection over which too many wait', async () => {

@@ -13,10 +13,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
 import { bind, type ListenAddress } from './bind.ts';
+import { HALF_CLOSED_MS, serveHalfClosed } from './half-close.ts';
 import { asHttp1, isSent } from './http2-response.ts';
 import { Http2Sessions } from './http2-sessions.ts';
 import { rawError, writeError } from './error-answer.ts';
-import { OpenConnections } from './open-connections.ts';
+import { LocalClients } from './local-clients.ts';
+import { OpenConnections, type OpenConnectionsInit } from './open-connections.ts';
 import { Pipeline } from './pipeline.ts';
 import {
   MAX_HEADER_BYTES,
@@ -28,8 +30,8 @@ import {
 } from './request-head.ts';
 import { createTlsServer, type ListenerTls } from './tls-server.ts';
 
-/** Connections at once to one listener. */
-const MAX_CONNECTIONS = 4_096;
+/** Connections at once to one listener: of other nodes, and of clients on this node. */
+const MAX_CONNECTIONS = { max: 3_072, maxLocal: 1_024 };
 
 /** Connections at once from one address, so that a single host cannot take them all. A peer opens at most 512. */
 const MAX_CONNECTIONS_PER_ADDRESS = 1_024;
@@ -57,8 +59,14 @@ export type RequestHandler = (
 export interface HttpListenerInit {
   /** Until a request is complete, in milliseconds. Default 10,000. */
   readonly headTimeout?: number;
-  /** Connections at once from one address, and as many requests by HTTP/2. Further ones are refused. Default 1,024. */
+  /** Connections at once from one address, and as many requests by HTTP/2; see {@link OpenConnections}. Default 1,024. */
   readonly connectionsPerAddress?: number;
+  /** Connections at once. Default: 3,072, and 1,024 more of clients on this node. */
+  readonly connections?: Pick<OpenConnectionsInit, 'max' | 'maxLocal'>;
+  /** Whether a client is on this node. Default: see {@link LocalClients}. */
+  readonly isLocal?: (address: string | undefined) => boolean;
+  /** See {@link HALF_CLOSED_MS}, which is the default. */
+  readonly halfClosedTimeout?: number;
   /** Speaks TLS, and HTTP/2 with clients that support it. Default: plain HTTP/1.1. */
   readonly tls?: ListenerTls;
   /** Called for each client that speaks TLS to a listener without TLS. */
@@ -74,6 +82,7 @@ export class HttpListener {
   readonly #onForeignTls: (() => void) | undefined;
   readonly #connections: OpenConnections;
   readonly #pipeline = new Pipeline();
+  readonly #halfClosedTimeout: number;
   #stopping = false;
 
   /** @param option name of the option that the address came from, for error messages */
@@ -87,8 +96,10 @@ export class HttpListener {
     this.#address = address;
     this.#option = option;
     const perAddress = init.connectionsPerAddress ?? MAX_CONNECTIONS_PER_ADDRESS;
-    this.#connections = new OpenConnections(perAddress);
+    const { isLocal = new LocalClients().has, connections = MAX_CONNECTIONS } = init;
+    this.#connections = new OpenConnections({ isLocal }, { ...connections, perAddress });
     this.#onForeignTls = init.onForeignTls;
+    this.#halfClosedTimeout = init.halfClosedTimeout ?? HALF_CLOSED_MS;
     const answer = (req: IncomingMessage, res: ServerResponse): void => {
       void this.#answer(req, res, handler);
     };
@@ -120,8 +131,9 @@ export class HttpListener {
       tls === undefined
         ? createServer(bounds, answer)
         : createTlsServer(bounds, tls, headTimeout, { answer, onHttp1: refuseFloods, onHttp2 });
-    this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.timeout = IDLE_TIMEOUT_MS;
+    // Not in the types of Node.js, which otherwise ends the connection together with its client's side.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
     this.#server.on('connection', (socket: Socket) => {
       this.#connections.add(socket);
       if (tls === undefined) refuseFloods(socket);
@@ -196,7 +208,10 @@ export class HttpListener {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse, handler: RequestHandler): Promise<void> {
-    if (await this.#pipeline.turn(req, res)) await this.#answerNow(req, res, handler);
+    const { socket } = req;
+    if (!(await this.#pipeline.turn(req, res))) return;
+    serveHalfClosed(req, res, this.#halfClosedTimeout, () => this.#pipeline.hasSeveral(socket));
+    await this.#answerNow(req, res, handler);
   }
 
   async #answerNow(
@@ -205,7 +220,9 @@ export class HttpListener {
     handler: RequestHandler,
   ): Promise<void> {
     const gone = new AbortController();
+    const ended = this.#connections.begin(req.socket);
     res.on('close', () => {
+      ended();
       if (!isSent(res)) gone.abort();
       // A connection that becomes idle after `stop` closed the idle ones would delay the end.
       if (this.#stopping) this.#server.closeIdleConnections();

@@ -2,12 +2,22 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Authority, noOpenssl } from '../testing/certificates.ts';
 import { eventually } from '../testing/eventually.ts';
 import { listen } from '../testing/listen.ts';
 import { fixedSource } from '../testing/test-tls.ts';
-import { breakOff, isSent, ownConnection, protocolOf, streamBytes } from './http2-response.ts';
+import {
+  breakOff,
+  cutOff,
+  isSent,
+  ownConnection,
+  protocolOf,
+  streamBytes,
+  waitsForClient,
+} from './http2-response.ts';
+import type { RequestHandler } from './http-listener.ts';
 import type { ListenerTls } from './tls-server.ts';
 
 describe('Http2Response', { skip: noOpenssl }, () => {
@@ -81,5 +91,35 @@ describe('breakOff', () => {
     const { value } = await reader.read();
     assert.equal(Buffer.from(value ?? []).toString(), 'abc');
     await assert.rejects(reader.read());
+  });
+});
+
+describe('cutOff', { skip: noOpenssl }, () => {
+  it('ends a response whose client does not read, over HTTP/1.1 and HTTP/2', async (t) => {
+    await using authority = await Authority.create();
+    const tls: ListenerTls = {
+      source: fixedSource(await authority.material('node')),
+      clientAuth: 'none',
+    };
+    const seen: unknown[] = [];
+    const handler: RequestHandler = async (_req, res, signal) => {
+      res.writeHead(200).write(Buffer.alloc(32 * 1024 * 1024));
+      await delay(20);
+      seen.push(waitsForClient(res));
+      cutOff(res);
+      if (!signal.aborted) await once(signal, 'abort');
+      seen.push('ended');
+    };
+    const plain = await fetch(await listen(t, handler));
+    await assert.rejects(plain.arrayBuffer());
+    const session = connect(await listen(t, handler, { tls }), { rejectUnauthorized: false });
+    t.after(() => {
+      session.destroy();
+    });
+    const stream = session.request({ ':path': '/' });
+    await once(stream, 'close');
+    await eventually(() => {
+      assert.deepEqual(seen, [true, 'ended', true, 'ended']);
+    });
   });
 });

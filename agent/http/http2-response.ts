@@ -67,6 +67,18 @@ export function breakOff(res: ServerResponse): void {
   else res.req.socket.destroySoon();
 }
 
+/** Whether bytes of the response wait for the client to take them. */
+export function waitsForClient(res: ServerResponse): boolean {
+  return (toHttp2(res)?.stream ?? res).writableLength > 0;
+}
+
+/** Ends a response at once, without the bytes that the client has not taken. Over HTTP/1.1 the connection ends by FIN. */
+export function cutOff(res: ServerResponse): void {
+  const http2 = toHttp2(res);
+  if (http2 !== undefined) http2.stream.close(constants.NGHTTP2_CANCEL);
+  else res.req.socket.destroy();
+}
+
 /** A request by HTTP/2, as the type that handlers take. */
 export function asHttp1(req: Http2ServerRequest): IncomingMessage {
   return req as unknown as IncomingMessage;

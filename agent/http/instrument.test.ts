@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 
 import { createMetrics } from '../metrics/metrics.ts';
 import { eventually } from '../testing/eventually.ts';
@@ -10,12 +10,13 @@ import { instrument } from './instrument.ts';
 describe('instrument', () => {
   it('counts a request once its answer is sent, and with code 499 when the client has left before', async () => {
     const metrics = createMetrics();
-    const handler = instrument(metrics, 'registry', async (req, res) => {
-      if (req.url === '/slow') await delay(200);
+    const handler = instrument(metrics, 'registry', async (req, res, signal) => {
+      if (req.url === '/slow') await once(signal, 'abort');
       if (!res.destroyed) res.end(Buffer.alloc(1000));
       return 'registry';
     });
-    const listener = new HttpListener({ host: '127.0.0.1', port: 0 }, '--x', handler);
+    const address = { host: '127.0.0.1', port: 0 };
+    const listener = new HttpListener(address, '--x', handler, { halfClosedTimeout: 50 });
     const origin = `http://127.0.0.1:${await listener.start()}`;
     await (await fetch(`${origin}/`)).arrayBuffer();
     await assert.rejects(fetch(`${origin}/slow`, { signal: AbortSignal.timeout(50) }));

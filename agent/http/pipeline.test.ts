@@ -58,6 +58,19 @@ describe('Pipeline', () => {
     assert.equal(connection.socket.destroyed, true);
   });
 
+  it('knows whether further requests of a connection wait', async () => {
+    const pipeline = new Pipeline();
+    const connection = new Connection(pipeline);
+    assert.equal(pipeline.hasSeveral(connection.socket), false);
+    await connection.request();
+    assert.equal(pipeline.hasSeveral(connection.socket), false);
+    const second = connection.request();
+    assert.equal(pipeline.hasSeveral(connection.socket), true);
+    connection.responses[0]?.emit('close');
+    await second;
+    assert.equal(pipeline.hasSeveral(connection.socket), false);
+  });
+
   it('knows the last answer that is due on a connection', async () => {
     const pipeline = new Pipeline();
     const connection = new Connection(pipeline);

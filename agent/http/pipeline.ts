@@ -39,6 +39,11 @@ export class Pipeline {
     return socket.writable;
   }
 
+  /** Whether more than one request of a connection is not answered yet. */
+  hasSeveral(socket: Duplex): boolean {
+    return (this.#queues.get(socket)?.waiting ?? 0) > 1;
+  }
+
   /** Resolves when the requests of a connection are answered; `undefined` when there are none. */
   lastAnswer(socket: Duplex): Promise<void> | undefined {
     const queue = this.#queues.get(socket);

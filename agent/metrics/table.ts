@@ -145,12 +145,18 @@ export const METRICS = {
   },
   peerglass_uploads_inflight: {
     type: 'gauge',
-    help: 'Bodies that are being sent to peers.',
+    help: 'Bodies that are being sent to peers and to other clients that are not on this node.',
   },
   peerglass_uploads_refused_total: {
     type: 'counter',
-    help: 'Requests of peers that were answered with 503, because too many bodies were being sent.',
-    labels: { reason: { node: 'of this node', blob: 'of this blob' } },
+    help: 'Requests that were answered with 503, because too many bodies were being sent.',
+    labels: {
+      reason: {
+        node: 'of this node',
+        blob: 'of this blob',
+        address: 'of this node, or of this blob, to the address that asked',
+      },
+    },
   },
   peerglass_peer_offences_total: {
     type: 'counter',

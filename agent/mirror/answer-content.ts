@@ -13,11 +13,12 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import type { PeerUploads } from './peer-uploads.ts';
 import type { RequestLog } from './pull-log.ts';
+import { SlowClient } from './slow-client.ts';
 
 /** A request for content, and the response to it. */
 export interface Exchange {
   readonly request: ContentRequest;
-  /** Whether another node asks, so that the bounds on uploads hold. */
+  /** Whether the agent of another node asks. */
   readonly fromPeer: boolean;
   readonly res: ServerResponse;
   /** Aborted when the client leaves. */
@@ -64,7 +65,7 @@ export async function answerContent(
       const bytes = range ? content.bytes.subarray(range.start, range.end + 1) : content.bytes;
       writeHead();
       if (bytes.length > 0) onSent(bytes.length);
-      if (fromPeer) components.uploads.charge(bytes.length);
+      if (components.uploads.isBounded(exchange)) components.uploads.charge(bytes.length);
       const { reservation } = content;
       // Only reserved memory has to wait for the client.
       if (reservation === undefined) res.end(bytes);
@@ -78,13 +79,15 @@ export async function answerContent(
 
 async function answerStream(
   content: Content & ContentStream,
-  { res, fromPeer, signal }: Exchange,
+  exchange: Exchange,
   { uploads, logger }: AnswerComponents,
   writeHead: () => void,
   onSent: (bytes: number) => void,
 ): Promise<boolean> {
   const { digest } = content.descriptor;
-  using upload = fromPeer ? uploads.begin(digest, res) : undefined;
+  const { res, signal } = exchange;
+  const isBounded = uploads.isBounded(exchange);
+  using upload = isBounded ? await uploads.begin(digest, exchange, signal) : undefined;
   const pace = upload?.pace;
   const isPlain = socketDescriptor(ownConnection(res)) !== undefined;
   // Bytes that the kernel moves cannot be paced.
@@ -97,11 +100,16 @@ async function answerStream(
     return false;
   }
   writeHead();
+  using client = upload && new SlowClient(res, { isMoved: moveTo !== undefined });
+  const count = (bytes: number): void => {
+    client?.sent(bytes);
+    onSent(bytes);
+  };
   if (moveTo !== undefined) {
-    await moveBody(res, moveTo, signal, onSent);
+    await moveBody(res, moveTo, signal, count);
   } else {
     const { body } = content;
-    await sendBody(res, pace === undefined ? body : pace(body, signal), signal, onSent);
+    await sendBody(res, pace === undefined ? body : pace(body, signal), signal, count);
   }
   return true;
 }

@@ -90,6 +90,7 @@ describe('MirrorHandler, for content that its node holds', () => {
       ['GET', '/v2/team/app/blobs/sha256:1', 400, 'DIGEST_INVALID'],
       ['GET', `/v2/Team/app/manifests/1${query}`, 400, 'NAME_INVALID'],
       ['GET', `/v2/team/app/manifests/1${query}`, 404, 'MANIFEST_UNKNOWN'],
+      ['GET', '/v2/team/app/manifests/.INVALID_MANIFEST_NAME', 404, 'MANIFEST_UNKNOWN'],
       ['GET', `/v2/team/app/blobs/sha256:${'0'.repeat(64)}`, 404, 'BLOB_UNKNOWN'],
       ['GET', '/v2/_catalog', 404, 'NAME_UNKNOWN'],
       ['POST', '/v2/team/app/blobs/uploads/', 405, 'UNSUPPORTED'],

@@ -87,7 +87,10 @@ describe('parseContentRequest', () => {
   for (const [url, code] of [
     ['/v2/a/blobs/3.20', 'DIGEST_INVALID'],
     ['/v2/a/manifests/sha256:123', 'DIGEST_INVALID'],
-    ['/v2/a/manifests/-bad?ns=x.io', 'TAG_INVALID'],
+    ['/v2/a/manifests/-bad?ns=x.io', 'MANIFEST_UNKNOWN'],
+    ['/v2/a/manifests/.INVALID_MANIFEST_NAME', 'MANIFEST_UNKNOWN'],
+    [`/v2/a/manifests/${'a'.repeat(129)}?ns=x.io`, 'MANIFEST_UNKNOWN'],
+    ['/v2/a/manifests/%2Fetc?ns=x.io', 'MANIFEST_UNKNOWN'],
     ['/v2/UPPER/manifests/1?ns=x.io', 'NAME_INVALID'],
     ['/v2/a%2F..%2Fb/manifests/1?ns=x.io', 'NAME_INVALID'],
     ['/v2/a%/manifests/1?ns=x.io', 'NAME_INVALID'],

@@ -43,7 +43,8 @@ export function parseContentRequest(raw: RawContentRequest): ContentRequest {
     if (digest === undefined) throw new OciError('DIGEST_INVALID', 'not a sha256 or sha512 digest');
     return { ...request, digest };
   }
-  if (!isTag(reference)) throw new OciError('TAG_INVALID', 'not a well-formed tag');
+  // The specification has no error for this: there can be no manifest of that name, whatever the registry.
+  if (!isTag(reference)) throw new OciError('MANIFEST_UNKNOWN', 'not a well-formed tag');
   if (request.registry === '') {
     throw new OciError('NAME_INVALID', 'a tag needs its registry: add ?ns=<registry>');
   }

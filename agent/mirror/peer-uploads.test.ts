@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Digest } from '../oci/digest.ts';
 import { eventually } from '../testing/eventually.ts';
@@ -128,6 +131,74 @@ describe('PeerUploads', PATIENCE, () => {
     }
     assert.ok(named.size > 8 && named.isSubsetOf(new Set(holders)));
     await one.body?.cancel();
+  });
+});
+
+describe('PeerUploads, for clients of other hosts that do not say to be peers', PATIENCE, () => {
+  const isLocal = (): boolean => false;
+
+  it('refuses them beyond the bounds, when no upload ended in a while', async () => {
+    await using node = await startMirror({ uploads: { max: 1 }, isLocal });
+    putImage(node.store, image);
+    const { peer, local } = askers(node);
+    const one = await local(`blobs/${large}`);
+    assert.equal(one.headers.get('x-peerglass-load'), null);
+    assert.equal((await peer(`blobs/${small}`)).status, 503);
+    assert.equal((await local(`blobs/${small}`)).status, 503);
+    const waiting = local(`blobs/${small}`);
+    await one.body?.cancel();
+    assert.equal((await (await waiting).arrayBuffer()).byteLength, 1000);
+  });
+
+  it('sends to them at the limited rate', async () => {
+    // So little that a blob would take hours.
+    await using node = await startMirror({ uploads: { limit: 1 }, isLocal });
+    putImage(node.store, image);
+    const client = new AbortController();
+    const url = `${node.origin}/v2/team/app/blobs/${large}`;
+    const whole = fetch(url, { signal: client.signal }).then((response) => response.arrayBuffer());
+    await eventually(async () => {
+      assert.match(await node.metrics.registry.metrics(), /peerglass_uploads_inflight 1/);
+    });
+    assert.equal(await Promise.race([whole, delay(200, 'waits')]), 'waits');
+    client.abort();
+    await assert.rejects(whole);
+  });
+
+  it('leaves uploads to other addresses, however many one asks for', async () => {
+    await using node = await startMirror({ uploads: { max: 6, maxPerBlob: 3 }, isLocal });
+    const other = makeImage(LARGE);
+    putImage(node.store, image);
+    putImage(node.store, other);
+    const [second] = other.layers as [Digest];
+    const { peer } = askers(node);
+    // A response that is not referenced would be cancelled.
+    const open: Response[] = [];
+    const statusOf = async (digest: Digest): Promise<number> => {
+      const response = await peer(`blobs/${digest}`);
+      open.push(response);
+      return response.status;
+    };
+    // Two of three of a blob, and four of six in all.
+    assert.deepEqual([await statusOf(large), await statusOf(large)], [200, 200]);
+    assert.equal(await statusOf(large), 503);
+    assert.deepEqual([await statusOf(second), await statusOf(second)], [200, 200]);
+    assert.equal(await statusOf(small), 503);
+    assert.match(
+      await node.metrics.registry.metrics(),
+      /peerglass_uploads_refused_total\{reason="address"\} 2/,
+    );
+    const elsewhere = connect({
+      ...{ port: Number(new URL(node.origin).port), host: '127.0.0.1' },
+      localAddress: '127.0.0.2',
+    });
+    elsewhere.write(
+      `GET /v2/a/blobs/${large} HTTP/1.1\r\nhost: x\r\nx-spegel-mirrored: true\r\n\r\n`,
+    );
+    const [head] = (await once(elsewhere, 'data')) as [Buffer];
+    assert.match(head.toString('latin1'), /^HTTP\/1.1 200 /);
+    elsewhere.destroy();
+    for (const { body } of open) await body?.cancel();
   });
 });
 

@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 
+import { LocalClients } from '../http/local-clients.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
@@ -11,6 +13,7 @@ import {
   ZONE_HEADER,
   formatLoad,
 } from '../transfer/client/peer-report.ts';
+import { FairSlots } from './fair-slots.ts';
 
 /** After how many seconds a refused peer may repeat its request: the minimum of `Retry-After`. */
 const RETRY_AFTER_SECONDS = 1;
@@ -18,13 +21,29 @@ const RETRY_AFTER_SECONDS = 1;
 /** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verify-body.ts`. */
 const MIN_RATE = 512 * 1024;
 
+/**
+ * How long a client that is no peer waits for an upload, and between two looks, in milliseconds. It knows no other holder,
+ * and a refused chunk would fail the pull of a containerd that fetches in parallel.
+ */
+const CLIENT_WAIT_MS = 2_000;
+const CLIENT_RETRY_MS = 100;
+
 export interface PeerUploadsComponents {
   readonly metrics: Metrics;
   /** Peer IDs of other holders of the digest, as far as they are known without a look-up. */
   readonly holders?: (digest: Digest) => readonly string[];
+  /** Whether a client is on this node. Default: see {@link LocalClients}. */
+  readonly isLocal?: (address: string | undefined) => boolean;
 }
 
-/** Bounds on what this node sends to peers. They do not hold for the local containerd. */
+/** Who asks for a body. */
+export interface Asker {
+  readonly res: ServerResponse;
+  /** Whether the agent of another node asks. */
+  readonly fromPeer: boolean;
+}
+
+/** Bounds on what this node sends to peers and other clients that are not on this node. */
 export interface PeerUploadsInit {
   /** The zone of this node, which it reports to peers. Default: empty, for none. */
   readonly zone?: string;
@@ -45,15 +64,20 @@ export interface PeerUpload extends Disposable {
   readonly pace?: Pace;
 }
 
-/** Bounds the bodies that this node sends to peers, in number and rate, and reports the load to peers. */
+/**
+ * Bounds the bodies that this node sends to others, in number and rate, and reports the load to peers. The address of a
+ * client decides, so that nothing is gained by asking like a containerd. A client on this node that says to be a peer is
+ * taken for one: several agents of one host are.
+ */
 export class PeerUploads {
   readonly #components: PeerUploadsComponents;
   readonly #zone: string;
+  readonly #isLocal: (address: string | undefined) => boolean;
   readonly #max: number;
   readonly #maxPerBlob: number;
   readonly #bandwidth: Bandwidth | undefined;
-  readonly #perBlob = new Map<Digest, number>();
-  #uploads = 0;
+  readonly #slots: FairSlots;
+  readonly #perBlob = new Map<Digest, FairSlots>();
 
   constructor(components: PeerUploadsComponents, init: PeerUploadsInit = {}) {
     const { zone = '', max = 0, maxPerBlob = 0, limit = 0 } = init;
@@ -61,41 +85,51 @@ export class PeerUploads {
     this.#zone = zone;
     this.#max = bound(max, limit);
     this.#maxPerBlob = maxPerBlob;
+    this.#isLocal = components.isLocal ?? new LocalClients().has;
+    this.#slots = new FairSlots(this.#max);
     this.#bandwidth = limit > 0 ? new Bandwidth(limit) : undefined;
   }
 
   /** Sets the headers by which an answer to a peer reports load and zone. */
   report(res: ServerResponse): void {
-    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#uploads, max: this.#max }));
+    res.setHeader(LOAD_HEADER, formatLoad({ uploads: this.#slots.taken, max: this.#max }));
     if (this.#zone !== '') res.setHeader(ZONE_HEADER, this.#zone);
   }
 
+  /** Whether the bounds hold for who asks: for all but clients on this node, as its containerd. */
+  isBounded({ res, fromPeer }: Asker): boolean {
+    return fromPeer || !this.#isLocal(res.req.socket.remoteAddress);
+  }
+
   /**
-   * Counts a blob that is going to be sent to a peer.
+   * Counts a blob that is going to be sent to a client. A client that is no peer waits a little where a peer is refused.
    *
    * @throws OciError `UNAVAILABLE` beyond the bounds; headers of the answer then name other holders
+   * @throws the signal's reason when that is aborted
    */
-  begin(digest: Digest, res: ServerResponse): PeerUpload {
+  async begin(digest: Digest, { res, fromPeer }: Asker, signal: AbortSignal): Promise<PeerUpload> {
     const { metrics } = this.#components;
     const bandwidth = this.#bandwidth;
-    const ofBlob = this.#perBlob.get(digest) ?? 0;
-    const full = this.#max > 0 && this.#uploads >= this.#max;
-    if (full || (this.#maxPerBlob > 0 && ofBlob >= this.#maxPerBlob)) {
-      metrics.uploadsRefused.inc({ reason: full ? 'node' : 'blob' });
-      this.#refer(digest, res);
-      throw new OciError('UNAVAILABLE', 'too many transfers to peers, ask another');
+    const { remoteAddress } = res.req.socket;
+    // Several agents of one host share its addresses.
+    const client = this.#isLocal(remoteAddress) ? undefined : remoteAddress;
+    let reason = this.#refusal(digest, client);
+    for (let ms = 0; reason && !fromPeer && ms < CLIENT_WAIT_MS; ms += CLIENT_RETRY_MS) {
+      await delay(CLIENT_RETRY_MS, undefined, { signal });
+      reason = this.#refusal(digest, client);
     }
-    this.#uploads += 1;
-    this.#perBlob.set(digest, ofBlob + 1);
+    if (reason !== undefined) {
+      metrics.uploadsRefused.inc({ reason });
+      this.#refer(digest, res);
+      throw new OciError('UNAVAILABLE', 'too many transfers to others, ask another');
+    }
+    const end = this.#take(digest, client);
     metrics.uploads.inc();
-    this.report(res);
+    if (fromPeer) this.report(res);
     return {
-      ...(bandwidth && { pace: (body, signal) => bandwidth.pace(body, signal) }),
+      ...(bandwidth && { pace: (body, bodySignal) => bandwidth.pace(body, bodySignal) }),
       [Symbol.dispose]: () => {
-        this.#uploads -= 1;
-        const left = (this.#perBlob.get(digest) ?? 0) - 1;
-        if (left > 0) this.#perBlob.set(digest, left);
-        else this.#perBlob.delete(digest);
+        end();
         metrics.uploads.dec();
       },
     };
@@ -104,6 +138,23 @@ export class PeerUploads {
   /** Counts few bytes that are sent without pacing against the rate. The bodies that are paced wait longer for them. */
   charge(bytes: number): void {
     this.#bandwidth?.charge(bytes);
+  }
+
+  #refusal(digest: Digest, client: string | undefined): 'node' | 'blob' | 'address' | undefined {
+    const ofNode = this.#slots.refusal(client);
+    if (ofNode !== undefined) return ofNode === 'full' ? 'node' : 'address';
+    const ofBlob = this.#perBlob.get(digest)?.refusal(client);
+    return ofBlob === 'full' ? 'blob' : ofBlob && 'address';
+  }
+
+  #take(digest: Digest, client: string | undefined): () => void {
+    const ofBlob = this.#perBlob.get(digest) ?? new FairSlots(this.#maxPerBlob);
+    this.#perBlob.set(digest, ofBlob);
+    const ends = [this.#slots.take(client), ofBlob.take(client)];
+    return () => {
+      for (const end of ends) end();
+      if (ofBlob.taken === 0) this.#perBlob.delete(digest);
+    };
   }
 
   #refer(digest: Digest, res: ServerResponse): void {

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import pLimit from 'p-limit';
 
 import { fileOffset, READY, systemError, type Libc } from './libc.ts';
+import { Pipes } from './pipes.ts';
 import { Readiness } from './readiness.ts';
 import { ReceiverError, SenderError, splice, type MovedChunk } from './splice.ts';
 
@@ -53,6 +54,7 @@ export interface FilePart {
 export class Kernel {
   readonly #libc: Libc;
   readonly #readiness: Readiness;
+  readonly #pipes: Pipes;
   readonly #sendfileSlots = pLimit(MAX_SENDFILES);
   readonly #spliceSlots = pLimit(MAX_SPLICES);
 
@@ -60,6 +62,7 @@ export class Kernel {
   constructor(libc: Libc) {
     this.#libc = libc;
     this.#readiness = new Readiness(libc);
+    this.#pipes = new Pipes({ libc });
   }
 
   /**
@@ -117,8 +120,8 @@ export class Kernel {
    * must not be read meanwhile.
    *
    * @param stallTimeout how long the sender may be silent while the receiver is ready, in milliseconds
-   * @throws SenderError, ReceiverError; the signal's reason when that is aborted; `EMFILE` or `ENFILE`, with nothing
-   *   moved, when there are too many descriptors
+   * @throws SenderError, ReceiverError; the signal's reason when that is aborted; PipesSpentError, and `EMFILE` or
+   *   `ENFILE` when there are too many descriptors, with nothing moved
    */
   async *splice(
     { from, to, length }: { readonly from: Socket; readonly to: Socket; readonly length: number },
@@ -128,7 +131,12 @@ export class Kernel {
     const [sender, receiver] = [socketDescriptor(from), socketDescriptor(to)];
     if (sender === undefined) throw new SenderError('ended', 'connection is closed');
     if (receiver === undefined) throw new ReceiverError('connection is closed');
-    const components = { libc: this.#libc, readiness: this.#readiness, slot: this.#spliceSlots };
+    const components = {
+      libc: this.#libc,
+      readiness: this.#readiness,
+      pipes: this.#pipes,
+      slot: this.#spliceSlots,
+    };
     const open: number[] = [];
     try {
       for (const descriptor of [sender, receiver]) open.push(this.#libc.duplicate(descriptor));

@@ -6,6 +6,7 @@ import { openLibc, type ForeignFunction } from './foreign.ts';
 // From linux/fcntl.h, sys/epoll.h and bits/fcntl-linux.h; the same on x64 and arm64.
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const SPLICE_F_NONBLOCK_MOVE = 3;
@@ -94,15 +95,20 @@ export class Libc {
   /**
    * Makes a pipe that does not block.
    *
-   * @param capacity bytes that it holds; where the system does not allow that, its default
+   * @param wanted bytes that it holds; where the system does not allow that, it has a size that the system chooses
+   * @returns both ends, and the bytes that it holds
    * @throws Error when there are too many descriptors
    */
-  pipe(capacity: number): { readonly readEnd: number; readonly writeEnd: number } {
+  pipe(wanted: number): {
+    readonly readEnd: number;
+    readonly writeEnd: number;
+    readonly capacity: number;
+  } {
     const ends = Buffer.alloc(8);
     this.#orThrow('pipe2', this.#pipe(ends, O_CLOEXEC | O_NONBLOCK));
     const [readEnd, writeEnd] = [ends.readInt32LE(0), ends.readInt32LE(4)];
-    this.#fcntl(writeEnd, F_SETPIPE_SZ, capacity);
-    return { readEnd, writeEnd };
+    this.#fcntl(writeEnd, F_SETPIPE_SZ, wanted);
+    return { readEnd, writeEnd, capacity: this.#fcntl(writeEnd, F_GETPIPE_SZ, 0) };
   }
 
   /** @throws Error when there are too many descriptors */

@@ -3,6 +3,7 @@ import { readSync, writeSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import { Libc } from './libc.ts';
+import { Pipes } from './pipes.ts';
 import { Readiness } from './readiness.ts';
 import { splice } from './splice.ts';
 
@@ -16,6 +17,7 @@ describe('splice', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
     const components = {
       libc,
       readiness: new Readiness(libc),
+      pipes: new Pipes({ libc }),
       slot: (call: () => Promise<number>) => call(),
     };
     const open = new Set([sender.readEnd, sender.writeEnd, receiver.readEnd, receiver.writeEnd]);

@@ -2,10 +2,8 @@ import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { READY, systemError, type Libc } from './libc.ts';
+import type { Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
-
-/** Bytes that the pipe between the two connections holds: the limit of Linux for users without privileges. */
-const PIPE_BYTES = 1024 * 1024;
 
 /** Bytes that one call moves. */
 const MAX_CALL_BYTES = 4 * 1024 * 1024;
@@ -47,6 +45,7 @@ export class ReceiverError extends Error {
 export interface SpliceComponents {
   readonly libc: Libc;
   readonly readiness: Readiness;
+  readonly pipes: Pipes;
   /** Runs a call when a thread is free for it. */
   readonly slot: (call: () => Promise<number>) => Promise<number>;
 }
@@ -65,67 +64,64 @@ export interface SpliceInit {
  * Moves bytes from one connection to another through a pipe, by splice(2). Bytes that were taken from the sender reach the
  * receiver even if the sender then fails. So the sum of the chunks is the offset at which another sender continues.
  *
- * @throws SenderError, ReceiverError; the signal's reason when that is aborted
+ * @throws SenderError, ReceiverError; the signal's reason when that is aborted; PipesSpentError and errors of `Pipes`,
+ *   with nothing moved
  */
 export async function* splice(
-  { libc, readiness, slot }: SpliceComponents,
+  { libc, readiness, pipes, slot }: SpliceComponents,
   { from, to, length, stallTimeout }: SpliceInit,
   signal: AbortSignal,
 ): AsyncGenerator<MovedChunk> {
-  const { readEnd, writeEnd } = libc.pipe(PIPE_BYTES);
+  using pipe = pipes.open();
+  const { readEnd, writeEnd } = pipe;
   let left = length;
   let held = 0;
   let waited = 0;
   let silent = 0;
   let failure: SenderError | undefined;
-  try {
-    while (held > 0 || (left > 0 && failure === undefined)) {
-      signal.throwIfAborted();
-      if (left > 0 && failure === undefined) {
-        const max = Math.min(left, MAX_CALL_BYTES);
-        // A limit on bandwidth belongs here: wait for `max` bytes, and return those that were not taken.
-        // A full pipe takes some tens of microseconds, which is less than another thread would cost.
-        const taken = libc.spliceNow(from, writeEnd, max);
-        if (taken > 0) {
-          left -= taken;
-          held += taken;
-          silent = 0;
-        } else if (taken === 0) {
-          failure = new SenderError('ended', `connection ended ${left} bytes too early`);
-        } else if (taken === -EAGAIN && held === 0) {
-          // splice(2) stops before a byte that the sender marked as urgent, but epoll(7) reports the bytes behind it. Each
-          // wait would end at once, and the sender would never count as silent.
-          const silence =
-            silent === 0
-              ? await waitFor(readiness, from, stallTimeout, signal)
-              : await delay(EMPTY_READ_MS, EMPTY_READ_MS);
-          waited += silence;
-          silent += silence;
-          if (silent >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
-          continue;
-        } else if (taken !== -EAGAIN && taken !== -EINTR) {
-          const cause = systemError('splice', taken);
-          failure = new SenderError('ended', 'connection broke', { cause });
-        }
-      }
-      if (held === 0) continue;
-      const given = await slot(() => libc.splice(readEnd, to, held));
-      if (given > 0) {
-        held -= given;
-        yield { length: given, waited };
-        waited = 0;
-      } else if (given !== -EAGAIN && given !== -EINTR) {
-        const cause = given === 0 ? undefined : systemError('splice', given);
-        throw new ReceiverError('connection broke', { cause });
-      }
-      if (held > 0) await readiness.wait(to, READY.toWrite, signal);
-    }
+  while (held > 0 || (left > 0 && failure === undefined)) {
     signal.throwIfAborted();
-    if (failure !== undefined) throw failure;
-  } finally {
-    libc.close(readEnd);
-    libc.close(writeEnd);
+    if (left > 0 && failure === undefined) {
+      const max = Math.min(left, MAX_CALL_BYTES);
+      // A limit on bandwidth belongs here: wait for `max` bytes, and return those that were not taken.
+      // A full pipe takes some tens of microseconds, which is less than another thread would cost.
+      const taken = libc.spliceNow(from, writeEnd, max);
+      if (taken > 0) {
+        left -= taken;
+        held += taken;
+        silent = 0;
+      } else if (taken === 0) {
+        failure = new SenderError('ended', `connection ended ${left} bytes too early`);
+      } else if (taken === -EAGAIN && held === 0) {
+        // splice(2) stops before a byte that the sender marked as urgent, but epoll(7) reports the bytes behind it. Each
+        // wait would end at once, and the sender would never count as silent.
+        const silence =
+          silent === 0
+            ? await waitFor(readiness, from, stallTimeout, signal)
+            : await delay(EMPTY_READ_MS, EMPTY_READ_MS);
+        waited += silence;
+        silent += silence;
+        if (silent >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
+        continue;
+      } else if (taken !== -EAGAIN && taken !== -EINTR) {
+        const cause = systemError('splice', taken);
+        failure = new SenderError('ended', 'connection broke', { cause });
+      }
+    }
+    if (held === 0) continue;
+    const given = await slot(() => libc.splice(readEnd, to, held));
+    if (given > 0) {
+      held -= given;
+      yield { length: given, waited };
+      waited = 0;
+    } else if (given !== -EAGAIN && given !== -EINTR) {
+      const cause = given === 0 ? undefined : systemError('splice', given);
+      throw new ReceiverError('connection broke', { cause });
+    }
+    if (held > 0) await readiness.wait(to, READY.toWrite, signal);
   }
+  signal.throwIfAborted();
+  if (failure !== undefined) throw failure;
 }
 
 /** Waits for bytes. Returns how long that took, in milliseconds; at least `timeout` when none came. */

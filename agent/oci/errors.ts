@@ -12,7 +12,6 @@ const OCI_ERRORS = {
   MANIFEST_UNKNOWN: { status: 404, message: 'manifest unknown to registry' },
   NAME_UNKNOWN: { status: 404, message: 'no such endpoint' },
   NAME_INVALID: { status: 400, message: 'invalid repository or registry name' },
-  TAG_INVALID: { status: 400, message: 'invalid tag' },
   DIGEST_INVALID: { status: 400, message: 'invalid digest' },
   REQUEST_INVALID: { status: 400, message: 'malformed HTTP request' },
   REQUEST_TOO_LARGE: { status: 431, message: 'HTTP request head too large' },

@@ -19,17 +19,18 @@ const layer = {
 describe('parseManifest', () => {
   it('lists config and layers of an image manifest', () => {
     const manifest = parseManifest(bytes({ config, layers: [layer] }));
-    assert.deepEqual(manifest, { mediaType: MEDIA_TYPE.ociManifest, children: [config, layer] });
+    const mediaType = MEDIA_TYPE.ociManifest;
+    assert.deepEqual(manifest, { mediaType, isStated: false, children: [config, layer] });
   });
 
-  it("infers Docker's manifest from its config, and Docker's list from its entries", () => {
+  it("infers Docker's manifest from its config, and OCI's index whatever its entries are", () => {
     const docker = { ...config, mediaType: MEDIA_TYPE.dockerConfig };
     assert.equal(
       parseManifest(bytes({ config: docker, layers: [] })).mediaType,
       MEDIA_TYPE.dockerManifest,
     );
     const entry = { ...layer, mediaType: MEDIA_TYPE.dockerManifest };
-    assert.equal(parseManifest(bytes({ manifests: [entry] })).mediaType, MEDIA_TYPE.dockerList);
+    assert.equal(parseManifest(bytes({ manifests: [entry] })).mediaType, MEDIA_TYPE.ociIndex);
     assert.equal(parseManifest(bytes({ manifests: [] })).mediaType, MEDIA_TYPE.ociIndex);
   });
 
@@ -37,9 +38,9 @@ describe('parseManifest', () => {
     const stated = parseManifest(
       bytes({ mediaType: MEDIA_TYPE.dockerManifest, config, layers: [] }),
     );
-    assert.equal(stated.mediaType, MEDIA_TYPE.dockerManifest);
+    assert.deepEqual([stated.mediaType, stated.isStated], [MEDIA_TYPE.dockerManifest, true]);
     const odd = parseManifest(bytes({ mediaType: 'text/html', config, layers: [] }));
-    assert.equal(odd.mediaType, MEDIA_TYPE.ociManifest);
+    assert.deepEqual([odd.mediaType, odd.isStated], [MEDIA_TYPE.ociManifest, false]);
   });
 
   it('takes as many descriptors as fit into the largest manifest', () => {

@@ -14,6 +14,8 @@ export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 /** An index or image manifest, reduced to what distribution needs of it. */
 export interface Manifest {
   readonly mediaType: string;
+  /** Whether the bytes state their type. It is inferred from their form otherwise, and a record may know better. */
+  readonly isStated: boolean;
   /** What it points to: the manifests of an index; config and layers of an image manifest. */
   readonly children: readonly Descriptor[];
 }
@@ -27,9 +29,10 @@ export class ManifestError extends Error {
 /**
  * Parses an index or image manifest.
  *
- * A content store keeps no media types, and older manifests do not state their own. The type is then inferred as
+ * A content store keeps no media types, and manifests need not state their own. The type is then inferred as
  * containerd does it: `manifests` makes an index, and `config` with `layers` an image manifest. The type of the config
- * distinguishes Docker's manifests from OCI's.
+ * distinguishes Docker's manifests from OCI's. An index is OCI's, also one of Docker's manifests: Docker's list has to
+ * state its type.
  *
  * @throws ManifestError when the bytes are neither, or a descriptor in them is not well-formed
  */
@@ -38,16 +41,13 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const { manifests, config, layers } = json;
 
   if (Array.isArray(manifests)) {
-    const children = manifests.map(descriptor);
-    const docker = children.some((child) => child.mediaType === MEDIA_TYPE.dockerManifest);
-    const inferred = docker ? MEDIA_TYPE.dockerList : MEDIA_TYPE.ociIndex;
-    return { mediaType: statedType(json) ?? inferred, children };
+    return { ...typeOf(json, MEDIA_TYPE.ociIndex), children: manifests.map(descriptor) };
   }
   if (isObject(config) && Array.isArray(layers)) {
     const children = [config, ...(layers as unknown[])].map(descriptor);
     const docker = children[0]?.mediaType === MEDIA_TYPE.dockerConfig;
     const inferred = docker ? MEDIA_TYPE.dockerManifest : MEDIA_TYPE.ociManifest;
-    return { mediaType: statedType(json) ?? inferred, children };
+    return { ...typeOf(json, inferred), children };
   }
   throw new ManifestError('neither an index (manifests) nor an image manifest (config and layers)');
 }
@@ -66,9 +66,13 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
   return json;
 }
 
-function statedType(json: Record<string, unknown>): string | undefined {
-  const stated = json['mediaType'];
-  return typeof stated === 'string' && isManifestType(stated) ? stated : undefined;
+function typeOf(
+  { mediaType: stated }: Record<string, unknown>,
+  inferred: string,
+): Pick<Manifest, 'mediaType' | 'isStated'> {
+  return typeof stated === 'string' && isManifestType(stated)
+    ? { mediaType: stated, isStated: true }
+    : { mediaType: inferred, isStated: false };
 }
 
 function descriptor(value: unknown, index: number): Descriptor {

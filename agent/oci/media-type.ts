@@ -21,7 +21,7 @@ export function isManifestType(mediaType: string): boolean {
   return MANIFEST_TYPES.has(mediaType);
 }
 
-/** Whether content of this type lists manifests, for several platforms. */
+/** Whether content of this type lists manifests: an index of OCI, or Docker's list. */
 export function isIndexType(mediaType: string): boolean {
   return mediaType === MEDIA_TYPE.ociIndex || mediaType === MEDIA_TYPE.dockerList;
 }

@@ -91,6 +91,8 @@ export interface MirrorNodeInit
   /** Unfinished downloads of the client, as a node with containerd has them. */
   readonly ingests?: Ingests;
   readonly uploads?: PeerUploadsInit;
+  /** Whether a client counts as one of this node. Default: clients of loopback do. */
+  readonly isLocal?: (address: string | undefined) => boolean;
   /** Peer IDs that the node gives as alternatives when it is busy. */
   readonly holders?: readonly string[];
   /** The logger of the mirror. Default: {@link quiet}. */
@@ -127,6 +129,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       policy: init.policy ?? new SharePolicy(),
       sharesDigest: init.sharesDigest ?? (() => true),
       holders: () => init.holders ?? [],
+      ...(init.isLocal && { isLocal: init.isLocal }),
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,
@@ -136,7 +139,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
   const port = new MirrorPort(
     { metrics },
     { host, port: 0 },
-    { ...init.listener, ...(tls && { tls }) },
+    { ...init.listener, ...(init.isLocal && { isLocal: init.isLocal }), ...(tls && { tls }) },
   );
   port.serve(handler);
   const address = isIPv6(host) ? `[${host}]` : host;

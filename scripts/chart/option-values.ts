@@ -29,6 +29,7 @@ export const NOT_VALUES: Readonly<Record<string, string>> = {
   'registry-addr': 'from `service.registry.port`, which Services and probes need as well',
   'router-addr': 'from `service.router.port`, likewise',
   'metrics-addr': 'from `service.metrics.port`, likewise',
+  'node-ip': 'from the variable `NODE_IP`: the node of the pod',
   'data-dir': 'from `spegel.persistence.path`, where the volume is mounted',
   'mirror-targets':
     'from `service.registry.hostPort` and `nodePort`, and `spegel.additionalMirrorTargets`',

@@ -27,7 +27,8 @@ describe('adminStage', () => {
   for (const debugWeb of [true, false]) {
     it(`shows the parts once they are there, and ${debugWeb ? 'has' : 'leaves out'} /debug/ as told`, async () => {
       const config = registryConfig({ 'debug-web-enabled': String(debugWeb) });
-      const stage = adminStage(config, { metrics: createMetrics(), health: new Health() });
+      const components = { metrics: createMetrics(), health: new Health(), isLocal: () => true };
+      const stage = adminStage(config, components);
       const origin = `http://127.0.0.1:${await stage.start()}`;
       const get = async (path: string): Promise<{ status: number; text: string }> => {
         const response = await fetch(origin + path, { headers: { Connection: 'close' } });

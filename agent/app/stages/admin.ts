@@ -1,6 +1,6 @@
 import { AdminHandler, type DebugSources } from '../../admin/admin-handler.ts';
 import type { RegistryConfig } from '../../config/options.ts';
-import { HttpListener } from '../../http/http-listener.ts';
+import { HttpListener, type RequestHandler } from '../../http/http-listener.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
@@ -35,6 +35,13 @@ export interface AdminSources {
   readonly registryPort: number;
 }
 
+interface AdminComponents {
+  readonly metrics: Metrics;
+  readonly health: Health;
+  /** Whether a client is on this node, as the kubelet is. */
+  readonly isLocal: (address: string | undefined) => boolean;
+}
+
 /** The admin port: metrics and health, and the state of the agent below `/debug/`. */
 export interface AdminStage {
   /** Opens the port, which answers `/livez`, `/readyz` and `/metrics` from now on. @throws ListenError */
@@ -47,7 +54,7 @@ export interface AdminStage {
 /** Makes the admin port, which is not open yet. */
 export function adminStage(
   config: RegistryConfig,
-  { metrics, health }: { readonly metrics: Metrics; readonly health: Health },
+  { metrics, health, isLocal }: AdminComponents,
 ): AdminStage {
   let sources: AdminSources | undefined;
   const handler = new AdminHandler({
@@ -59,9 +66,11 @@ export function adminStage(
     debug: () =>
       sources && config['debug-web-enabled'] ? debugSources(config, health, sources) : undefined,
   });
-  const listener = new HttpListener(config['metrics-addr'], '--metrics-addr', async (req, res) => {
+  const answer: RequestHandler = async (req, res) => {
     await handler.handle(req, res);
-  });
+  };
+  const address = config['metrics-addr'];
+  const listener = new HttpListener(address, '--metrics-addr', answer, { isLocal });
   return {
     start: () => listener.start(),
     show: (parts) => {

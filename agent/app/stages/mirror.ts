@@ -85,6 +85,8 @@ export interface MirrorStageComponents {
   readonly sharesDigest: (digest: Digest) => boolean;
   /** Peer IDs of other nodes that hold the digest, as far as is known without a look-up. */
   readonly holders: (digest: Digest) => readonly string[];
+  /** Whether a client is on this node; see `PeerUploads`. */
+  readonly isLocal?: (address: string | undefined) => boolean;
   readonly dataPlane: DataPlane;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -92,7 +94,7 @@ export interface MirrorStageComponents {
 
 /** Makes the handler of the OCI distribution API. */
 export function mirrorStage(
-  { store, recordNames, remote, dataPlane, holders, ...components }: MirrorStageComponents,
+  { store, recordNames, remote, dataPlane, holders, isLocal, ...components }: MirrorStageComponents,
   init?: PeerUploadsInit,
 ): MirrorHandler {
   const { metrics, logger } = components;
@@ -102,7 +104,7 @@ export function mirrorStage(
       local: [new LocalSource({ store, dataPlane, logger, ...(recordNames && { recordNames }) })],
       remote,
     },
-    uploads: new PeerUploads({ metrics, holders }, init),
+    uploads: new PeerUploads({ metrics, holders, ...(isLocal && { isLocal }) }, init),
   });
 }
 

@@ -10,6 +10,7 @@ import { describe, it, mock } from 'node:test';
 import fc from 'fast-check';
 
 import { DataPlane, type DataPlaneMode } from '../../native/data-plane.ts';
+import { Pipes, PipesSpentError } from '../../native/pipes.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { startDiskMirror } from '../../testing/disk-mirror.ts';
 import { eventually } from '../../testing/eventually.ts';
@@ -72,6 +73,23 @@ async function startPair(mode: DataPlaneMode, size: number, stallTimeout = 5_000
 function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
+
+describe('moveTo, without a pipe to be had,', () => {
+  it('forwards a blob as a stream, exactly, and counts no failure', async (t) => {
+    t.mock.method(Pipes.prototype, 'open', () => {
+      throw new PipesSpentError('enough');
+    });
+    await using pair = await startPair('auto', 9 * MIB + 5);
+    const { bytes, url } = pair;
+    for (const start of [5, 65_536, 4 * MIB]) {
+      const response = await fetch(url, { headers: { range: `bytes=${start}-` } });
+      assert.equal(response.status, 206);
+      assert.ok(bytes.subarray(start).equals(Buffer.from(await response.arrayBuffer())));
+    }
+    assert.ok(pair.moved() > 0);
+    assert.equal(await pair.metric('peerglass_peer_failures_total'), 0);
+  });
+});
 
 for (const mode of ['auto', 'stream'] satisfies DataPlaneMode[]) {
   describe(`moveTo, with data plane ${mode},`, () => {

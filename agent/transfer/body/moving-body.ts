@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 
 import { hasCode } from '../../errors/system-error.ts';
 import type { Kernel } from '../../native/kernel.ts';
+import { PipesSpentError } from '../../native/pipes.ts';
 import type { Sink } from '../../native/sink.ts';
 import { ReceiverError, SenderError, type MovedChunk } from '../../native/splice.ts';
 import { rangeLength, type ByteRange } from '../../oci/byte-range.ts';
@@ -12,7 +13,7 @@ import type { PeerResponse } from '../client/peer-client.ts';
 
 /**
  * Moves the body of one answer to the sink: within the kernel where its connection allows that, else as a stream. It is
- * a stream also when the process has too many open files. Yields after each chunk that the sink has taken.
+ * a stream also when the process has too many open files or pipes. Yields after each chunk that the sink has taken.
  *
  * @throws the error of the body; the signal's reason when that is aborted, or when the receiver has left
  */
@@ -38,7 +39,7 @@ export async function* moveTo(
     }
     finished();
   } catch (error) {
-    if (hasCode(error, 'EMFILE', 'ENFILE')) {
+    if (error instanceof PipesSpentError || hasCode(error, 'EMFILE', 'ENFILE')) {
       backToStream();
       yield* streamTo(body, sink);
       return;

@@ -11,6 +11,15 @@ export const PROGRAM =
   process.env['PEERGLASS_E2E_AGENT'] ??
   fileURLToPath(new URL('../../../dist/peerglass.mjs', import.meta.url));
 
+/**
+ * Words that take all capabilities from root, as the chart does: the agent then falls under the limits of a user, of
+ * which that on the pages of pipes counts most. By `PEERGLASS_BENCH_CAPABILITIES=none`.
+ */
+const WITHOUT_CAPABILITIES =
+  process.env['PEERGLASS_BENCH_CAPABILITIES'] === 'none'
+    ? (['setpriv', '--inh-caps=-all', '--bounding-set=-all', '--no-new-privs', '--'] as const)
+    : ([] as const);
+
 /** Ports on a loopback address of its own; below those that the system gives out. */
 const PORTS = { registry: 15_000, router: 15_001, metrics: 15_090 } as const;
 
@@ -74,6 +83,7 @@ export class BenchAgent implements AsyncDisposable {
     };
     this.#child = new Child({
       command: [
+        ...WITHOUT_CAPABILITIES,
         process.execPath,
         ...nodeFlags,
         ...[program, 'registry', '--oci-layout', this.layout],
