@@ -17,7 +17,14 @@ export interface HookRun {
 /** Version of Kubernetes that the chart is rendered for. */
 const KUBERNETES = '1.34';
 
-const JOB: Shape = { backoffLimit: true, template: true };
+const JOB: Shape = { backoffLimit: true, activeDeadlineSeconds: true, template: true };
+
+/** What is read of the specification of a Job. */
+interface JobSpec {
+  readonly backoffLimit?: number;
+  readonly activeDeadlineSeconds?: number;
+  readonly template: PodTemplate;
+}
 
 /** A release of the chart on the cluster: what `helm install`, `upgrade`, `test` and `uninstall` do. */
 export class HelmRelease {
@@ -93,11 +100,26 @@ export class HelmRelease {
       return undefined;
     }
     checkShape(hook.spec, JOB, `Job ${metadata.name}`);
-    const job = hook.spec as { readonly backoffLimit?: number; readonly template: PodTemplate };
-    for (let failures = 0; ; failures += 1) {
-      const run = await this.#runPod(hook, job.template, node);
-      if (run.succeeded || failures === (job.backoffLimit ?? 6)) return run;
-      await this.#leftovers.get(nameOf(hook))?.();
+    const job = hook.spec as JobSpec;
+    const deadline = Promise.withResolvers<undefined>();
+    const seconds = job.activeDeadlineSeconds;
+    const timer =
+      seconds === undefined
+        ? undefined
+        : setTimeout(() => {
+            deadline.resolve(undefined);
+          }, seconds * 1000);
+    try {
+      for (let failures = 0; ; failures += 1) {
+        const run = await Promise.race([this.#runPod(hook, job.template, node), deadline.promise]);
+        if (run?.succeeded === true || (run && failures === (job.backoffLimit ?? 6))) return run;
+        await this.#leftovers.get(nameOf(hook))?.();
+        if (run === undefined) {
+          return { name: metadata.name, succeeded: false, logs: `not done in ${seconds} s` };
+        }
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
