@@ -116,6 +116,7 @@ export const METRICS = {
         'lookup-timeout': 'the DHT did not answer in time',
         'providers-failed': 'all peers that were asked failed',
         'providers-busy': 'at least one holder was busy, and no other served it',
+        'memory-busy': 'no memory in time for content that is verified first',
         'not-shared': 'the configuration excludes the image',
       },
     },

@@ -4,12 +4,12 @@ import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
-import type { PausableTimeout } from '../timing/pausable-timeout.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
 import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
+import type { Arrival } from './deliveries.ts';
 import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
@@ -50,14 +50,14 @@ export class ContentDelivery {
   }
 
   /**
-   * @param timeout the time for the first byte; it is paused while small content arrives
+   * @param arrival ends small content while it arrives, and learns how that goes on
    * @param signal ends everything, the body included
    * @throws PeerError when the answer cannot become content
    */
   async deliver(
     attempts: PeerAttempts,
     stream: PeerStream,
-    timeout: PausableTimeout,
+    arrival: Arrival,
     signal: AbortSignal,
   ): Promise<Content> {
     const { kind, method } = attempts.request;
@@ -70,22 +70,25 @@ export class ContentDelivery {
     if (!this.#components.verifiedBuffer.accepts(kind, descriptor)) {
       return await this.#stream(attempts, stream, signal);
     }
-    timeout.pause();
-    try {
-      return await this.#verifiedWhole(attempts, stream, signal);
-    } finally {
-      timeout.resume();
-    }
+    return await this.#verifiedWhole(attempts, stream, arrival);
   }
 
   async #verifiedWhole(
     attempts: PeerAttempts,
     stream: PeerStream,
-    signal: AbortSignal,
+    { signal, isBuffered, begins }: Arrival,
   ): Promise<Content> {
     const { verifiedBuffer, sizes, metrics, download } = this.#components;
+    const { size } = stream.response.descriptor;
+    isBuffered(size);
     const whole = await requestWhole(attempts, stream, signal);
-    const { bytes, reservation } = await verifiedBuffer.read(whole);
+    const { registry, repository } = attempts.request;
+    const groups = [`image ${registry}/${repository}`, `peer ${stream.provider.peerId}`];
+    const onBegin = (): void => {
+      begins(size);
+    };
+    const read = await verifiedBuffer.read(whole, { groups, onBegin }, signal);
+    const { bytes, reservation } = read;
     // Small content is not delayed: later bodies wait for its share of the rate.
     download?.charge(bytes.length);
     metrics.peerBytes.inc({ direction: 'received' }, bytes.length);
