@@ -184,8 +184,14 @@ export const METRICS = {
   },
   peerglass_resumes_total: {
     type: 'counter',
-    help: 'Bodies that broke off and were to be resumed from another peer.',
-    labels: { result: { resumed: 'another peer continued', broken: 'no peer did' } },
+    help: 'Bodies that broke off or were slow, and were to be resumed from another peer.',
+    labels: {
+      result: {
+        resumed: 'another peer continued',
+        broken: 'no peer did',
+        switched: 'another peer was clearly faster, and continued',
+      },
+    },
   },
   peerglass_first_byte_seconds: {
     type: 'histogram',

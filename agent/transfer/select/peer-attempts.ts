@@ -10,6 +10,7 @@ import { PeerError, toPeerError } from '../client/peer-error.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
+import { PeerSwitching } from './peer-switching.ts';
 import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 import { RequestPeers, type RequestProgress } from './request-peers.ts';
 import type { SharedState } from './shared-state.ts';
@@ -44,6 +45,7 @@ export class PeerAttempts {
   readonly request: ContentRequest;
   /** Which chunk of a body to ask the peers for. */
   readonly chunks: ChunkPlan;
+  readonly switching: PeerSwitching;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
@@ -55,6 +57,7 @@ export class PeerAttempts {
     this.#components = components;
     this.#init = init;
     this.#key = contentKey(request);
+    this.switching = new PeerSwitching(components.shared.scoreboard, this.#key);
   }
 
   get slots(): AttemptSlots {
@@ -223,6 +226,7 @@ export class PeerAttempts {
 
   #isExcluded(peerId: string): boolean {
     const { scoreboard } = this.#components.shared;
+    if (this.switching.excludes(peerId)) return true;
     return this.#peers.hasFailed(peerId) || scoreboard.isBlocked(peerId, this.#key);
   }
 
