@@ -23,7 +23,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '4MiB',
     summary: 'verify blobs up to this size first',
     details:
-      'Such a blob is forwarded only after it was received whole and verified, so that a peer with wrong bytes costs the client nothing. Larger blobs are forwarded as they arrive, and the client verifies them. Manifests are always verified first.',
+      'Such a blob is forwarded only after it was received whole and verified, so that a peer with wrong bytes costs the client nothing. The client has the first byte, or 404, within 10 s, or within the time of one such blob at 512 KiB a second. Larger blobs are forwarded as they arrive, and the client verifies them. Manifests are always verified first.',
     spegel: false,
   }),
   'hold-back-memory': option({
@@ -31,7 +31,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '64MiB',
     summary: 'memory for blobs that are verified first',
     details:
-      'A blob has its memory until the client has read it. Further blobs wait for memory; meanwhile the agent ends the body of a client that reads less than 512 KiB a second, and that client asks again. At least `--hold-back-size`; manifests and configs may use 16 MiB more.',
+      'A blob has its memory until the client has read it. The blobs of one image, or of one peer, get as much as they leave free. Further blobs wait for memory in bounded time; meanwhile the agent ends the body of a client that reads less than 512 KiB a second, and that client asks again. At least `--hold-back-size`; manifests and configs may use 16 MiB more.',
     spegel: false,
   }),
   'data-plane': option({

@@ -116,6 +116,7 @@ export const METRICS = {
         'lookup-timeout': 'the DHT did not answer in time',
         'providers-failed': 'all peers that were asked failed',
         'providers-busy': 'at least one holder was busy, and no other served it',
+        'memory-busy': 'no memory in time for content that is verified first',
         'not-shared': 'the configuration excludes the image',
       },
     },
@@ -189,8 +190,14 @@ export const METRICS = {
   },
   peerglass_resumes_total: {
     type: 'counter',
-    help: 'Bodies that broke off and were to be resumed from another peer.',
-    labels: { result: { resumed: 'another peer continued', broken: 'no peer did' } },
+    help: 'Bodies that broke off or were slow, and were to be resumed from another peer.',
+    labels: {
+      result: {
+        resumed: 'another peer continued',
+        broken: 'no peer did',
+        switched: 'another peer was clearly faster, and continued',
+      },
+    },
   },
   peerglass_first_byte_seconds: {
     type: 'histogram',

@@ -6,12 +6,12 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import { ManifestError, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
 import { isIndexType } from '../oci/media-type.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
-import type { PausableTimeout } from '../timing/pausable-timeout.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
 import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
+import type { Arrival } from './deliveries.ts';
 import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
@@ -55,14 +55,14 @@ export class ContentDelivery {
   }
 
   /**
-   * @param timeout the time for the first byte; it is paused while small content arrives
+   * @param arrival ends small content while it arrives, and learns how that goes on
    * @param signal ends everything, the body included
    * @throws PeerError when the answer cannot become content
    */
   async deliver(
     attempts: PeerAttempts,
     stream: PeerStream,
-    timeout: PausableTimeout,
+    arrival: Arrival,
     signal: AbortSignal,
   ): Promise<Content> {
     const { kind, method } = attempts.request;
@@ -75,23 +75,26 @@ export class ContentDelivery {
       if (method === 'HEAD') return { kind: 'head', descriptor, origin };
       return await this.#stream(attempts, stream, signal);
     }
-    timeout.pause();
-    try {
-      const content = await this.#verifiedWhole(attempts, stream, signal);
-      return method === 'HEAD' ? headOf(content) : content;
-    } finally {
-      timeout.resume();
-    }
+    const content = await this.#verifiedWhole(attempts, stream, arrival);
+    return method === 'HEAD' ? headOf(content) : content;
   }
 
   async #verifiedWhole(
     attempts: PeerAttempts,
     stream: PeerStream,
-    signal: AbortSignal,
+    { signal, isBuffered, begins }: Arrival,
   ): Promise<Whole> {
     const { verifiedBuffer, sizes, metrics, download } = this.#components;
+    const { size } = stream.response.descriptor;
+    isBuffered(size);
     const whole = await requestWhole(attempts, stream, signal);
-    const { bytes, reservation } = await verifiedBuffer.read(whole);
+    const { registry, repository } = attempts.request;
+    const groups = [`image ${registry}/${repository}`, `peer ${stream.provider.peerId}`];
+    const onBegin = (): void => {
+      begins(size);
+    };
+    const read = await verifiedBuffer.read(whole, { groups, onBegin }, signal);
+    const { bytes, reservation } = read;
     // Small content is not delayed: later bodies wait for its share of the rate.
     download?.charge(bytes.length);
     metrics.peerBytes.inc({ direction: 'received' }, bytes.length);

@@ -22,8 +22,8 @@ export interface CreatePeerTransferComponents
 /** Bounds of a transfer. */
 export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
   /**
-   * Time from the request to the first byte of a good answer, over all peers, in milliseconds. The time in which small
-   * content arrives and is verified is not counted. Default 2500.
+   * Time from the request to the first byte of a good answer, over all peers, in milliseconds. While content arrives
+   * that is verified first there is more, by its size, also over all peers (`longestWait`). Default 2500.
    */
   readonly firstByteBudget?: number;
   /** Bounds of content that is verified before the client gets it. */

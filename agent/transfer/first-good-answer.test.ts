@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 
 import type { ContentRequest } from '../oci/content-request.ts';
 import { OciError } from '../oci/errors.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Provider } from '../routing/router.ts';
-import { makeImage } from '../testing/image.ts';
+import { eventually } from '../testing/eventually.ts';
+import { makeImage, sha256 } from '../testing/image.ts';
 import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
 import { startTransfer, type TransferFixtureInit } from '../testing/transfer-fixture.ts';
@@ -90,6 +93,73 @@ describe('firstGoodAnswer', () => {
     assert.ok(content?.kind === 'whole' && content.bytes.equals(bytes));
     assert.equal(content.origin, holder.origin);
     assert.deepEqual(router.forgotten, ['liar']);
+  });
+
+  it('asks the next peer beside one that drips, and ends the other when one has delivered', async () => {
+    await using dripping = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': SIZE }));
+      socket.write(bytes.subarray(0, 1));
+    });
+    await using holder = await startRogue((socket, text) => {
+      socket.write(responseHead(200, { 'content-length': SIZE }));
+      if (text.startsWith('GET')) socket.write(bytes);
+    });
+    const router = new FixedRouter(providerOf('drips', dripping), providerOf('holder', holder));
+    await using fixture = startTransfer({ router });
+    const content = await fixture.transfer.fetch(request, never);
+    assert.ok(content?.kind === 'whole' && content.bytes.equals(bytes));
+    const failures = await fixture.metrics.peerFailures.get();
+    assert.ok(
+      failures.values.every(({ value }) => value === 0),
+      'the dripping one had time left',
+    );
+    const hedges = await fixture.metrics.hedges.get();
+    // The race for the second answer may have had a hedge of its own.
+    assert.ok(hedges.values.some(({ labels, value }) => labels.result === 'won' && value >= 1));
+    await eventually(() => {
+      assert.equal(dripping.open, 0);
+    });
+  });
+
+  it('has one time for all holders that drip, which are asked beside each other', async () => {
+    let most = 0;
+    await using dripping = await startRogue((socket, text) => {
+      socket.write(responseHead(200, { 'content-length': SIZE }));
+      if (!text.startsWith('GET')) return;
+      socket.write(bytes.subarray(0, 1));
+      most = Math.max(most, dripping.open);
+    });
+    const holders = Array.from({ length: 40 }, (_, index) => providerOf(`p${index}`, dripping));
+    const router = new FixedRouter(...holders);
+    assert.equal(await reasonOf({ router, firstByteBudget: 100 }), 'providers-failed');
+    const asked = dripping.requests.filter((text) => text.startsWith('GET')).length;
+    // Each of them may drip for as long as the whole request: as many were asked as may be buffered at once.
+    assert.ok(asked > 3 && asked <= 16, `${asked} were asked for the content`);
+    assert.ok(most > 3, `${most} connections at once`);
+  });
+
+  it('reports memory-busy when the memory of this node is in use, and does not blame the peer', async () => {
+    const [large, small] = [randomBytes(2_200_000), randomBytes(100_000)];
+    await using holder = await startRogue((socket, text) => {
+      const body = text.includes(sha256(large)) ? large : small;
+      socket.write(responseHead(200, { 'content-length': body.length }));
+      socket.write(body);
+    });
+    const router = new FixedRouter(providerOf('a', holder));
+    const verifiedBuffer = { size: MAX_MANIFEST_BYTES, memory: MAX_MANIFEST_BYTES };
+    await using fixture = startTransfer({ router, verifiedBuffer, firstByteBudget: 100 });
+    const held = await fixture.transfer.fetch({ ...request, digest: sha256(large) }, never);
+    assert.ok(held?.kind === 'whole' && held.reservation !== undefined);
+    const wanted = { ...request, digest: sha256(small) };
+    assert.equal(await fixture.transfer.fetch(wanted, never), undefined);
+    const { values } = await fixture.metrics.fallThroughs.get();
+    assert.equal(values.find(({ value }) => value > 0)?.labels.reason, 'memory-busy');
+    const failures = await fixture.metrics.peerFailures.get();
+    assert.ok(failures.values.every(({ value }) => value === 0));
+    held.reservation[Symbol.dispose]();
+    const content = await fixture.transfer.fetch(wanted, never);
+    assert.ok(content?.kind === 'whole' && content.bytes.equals(small));
+    content.reservation?.[Symbol.dispose]();
   });
 
   it('requests a manifest whole although the client requested a range of it', async () => {

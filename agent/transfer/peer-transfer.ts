@@ -1,7 +1,7 @@
 import type { Content, ContentSource } from '../content/content-source.ts';
 import { contentKey, type ContentRequest } from '../oci/content-request.ts';
 import { Backoff } from '../timing/backoff.ts';
-import { PausableTimeout } from '../timing/pausable-timeout.ts';
+import { ExtendableTimeout } from '../timing/extendable-timeout.ts';
 import { PeerError } from './client/peer-error.ts';
 import type { ContentDelivery } from './content-delivery.ts';
 import { firstGoodAnswer, NotDeliveredError } from './first-good-answer.ts';
@@ -15,6 +15,9 @@ import type { Attribution } from './verify/attribution.ts';
 
 /** Searches for a later chunk of a blob, which must not be refused: some twelve seconds with the time for each. */
 const MAX_CHUNK_SEARCHES = 4;
+
+/** After this time no further one of these searches begins, in milliseconds. */
+const MAX_CHUNK_SEARCH_MS = 12_000;
 
 /** The waits between these searches, in milliseconds. */
 const CHUNK_BACKOFF = { first: 200, max: 1_600 };
@@ -72,7 +75,7 @@ export class PeerTransfer implements ContentSource {
         return content;
       } catch (error) {
         if (!(error instanceof NotDeliveredError)) throw error;
-        if (search === maxSearches) {
+        if (search === maxSearches || performance.now() - start > MAX_CHUNK_SEARCH_MS) {
           const { reason } = error;
           metrics.fallThroughs.inc({ reason });
           this.#reasons.set(request, reason);
@@ -91,14 +94,14 @@ export class PeerTransfer implements ContentSource {
   }
 
   async #search(attempts: PeerAttempts, signal: AbortSignal): Promise<Content> {
-    using timeout = new PausableTimeout(
+    using timeout = new ExtendableTimeout(
       this.#init.firstByteBudget,
       () => new PeerError('timeout', 'no peer answered in time'),
     );
     return await firstGoodAnswer(
       attempts,
-      (stream) => this.#components.delivery.deliver(attempts, stream, timeout, signal),
-      timeout.signal,
+      (stream, arrival) => this.#components.delivery.deliver(attempts, stream, arrival, signal),
+      timeout,
       signal,
     );
   }

@@ -41,7 +41,7 @@ export const ALERTS = {
   },
   PeerglassPullsFallThrough: {
     // no-provider is normal for new images, and not-shared is a decision of the user.
-    expr: `${shareOfRequests('peerglass_fall_throughs_total{reason=~"lookup-timeout|providers-.*"}')} > 0.1`,
+    expr: `${shareOfRequests('peerglass_fall_throughs_total{reason=~"lookup-timeout|memory-busy|providers-.*"}')} > 0.1`,
     for: '15m',
     severity: 'warning',
     summary: 'Pulls go upstream although peers may have the content',

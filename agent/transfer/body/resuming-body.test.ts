@@ -63,6 +63,50 @@ describe('ResumingBody', () => {
     });
   }
 
+  describe('when a peer trickles', () => {
+    /** A peer that sends 20 kB a second, and at once what is left when `faster` resolves. */
+    const startTrickling = (faster?: Promise<void>): Promise<RoguePeer> =>
+      startRogue((socket) => {
+        socket.write(wholeHead);
+        let sent = 0;
+        const send = (length: number) => socket.write(bytes.subarray(sent, (sent += length)));
+        const drip = setInterval(() => send(1_000), 50);
+        void faster?.then(() => {
+          clearInterval(drip);
+          send(SIZE);
+        });
+        socket.on('close', () => {
+          clearInterval(drip);
+        });
+      });
+
+    it('continues from another one', async () => {
+      await using slow = await startTrickling();
+      await using honest = await startMirror();
+      putImage(honest.store, image);
+      const router = new FixedRouter(providerOf('slow', slow), providerOf('honest', honest));
+      await using node = await startMirror({ router });
+      const response = await fetch(`${node.origin}/v2/team/app/blobs/${digest}`);
+      assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
+      assert.deepEqual(await resumes(node), { switched: 1 });
+      assert.equal(slow.requests.length, 1);
+    });
+
+    it('keeps it until another one has begun to answer', async () => {
+      const asked = Promise.withResolvers<undefined>();
+      await using slow = await startTrickling(asked.promise);
+      await using silent = await startRogue(() => {
+        asked.resolve(undefined);
+      });
+      const router = new FixedRouter(providerOf('slow', slow), providerOf('silent', silent));
+      await using node = await startMirror({ router });
+      const response = await fetch(`${node.origin}/v2/team/app/blobs/${digest}`);
+      assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
+      assert.deepEqual(await resumes(node), {});
+      assert.equal(slow.requests.length, 1);
+    });
+  });
+
   it('continues a range that the client requested, too', async () => {
     await using peer = await startRogue((socket) => {
       const range = `bytes 1000-${SIZE - 1}/${SIZE}`;

@@ -1,14 +1,17 @@
 import type { MovedChunk } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { Backoff } from '../../timing/backoff.ts';
+import { ExtendableTimeout } from '../../timing/extendable-timeout.ts';
 import { rangeOf } from '../../oci/content-request.ts';
 import type { ByteRange } from '../../oci/byte-range.ts';
+import type { Provider } from '../../routing/router.ts';
 import type { TransferRecord } from '../verify/transfer-record.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from '../select/peer-attempts.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
 import { PeerRace, type PeerStream } from '../select/peer-race.ts';
+import { RateWindow } from './rate-window.ts';
 import { StallMeter } from './stall-meter.ts';
 
 /** No peer is left that could deliver the rest of a body. */
@@ -23,6 +26,9 @@ const MAX_FRUITLESS_SEARCHES = 4;
 /** Waits between these searches, in milliseconds: about a second in all. */
 const RESUME_BACKOFF = { first: 100, max: 800 };
 
+/** Time for a faster peer to begin, while the present one is not read, in milliseconds. */
+const SWITCH_MS = 2_000;
+
 /** A part of a body: its bytes, or the number of bytes that the kernel has moved to the client. */
 export type BodyChunk = Uint8Array | MovedChunk;
 
@@ -36,7 +42,9 @@ type StreamEnd =
   /** The peer delivered all bytes that it was asked for. The client asked for more. */
   | 'end-of-range'
   /** The peer failed before the end of what it was asked for. */
-  | 'broken';
+  | 'broken'
+  /** Another peer is clearly faster, and has begun to answer. */
+  | { readonly faster: PeerStream };
 
 /** What a {@link ResumingBody} needs. */
 export interface ResumingBodyComponents {
@@ -57,9 +65,10 @@ export interface ResumingBodyInit<T extends BodyChunk> {
 }
 
 /**
- * Yields exactly the bytes that the client asked for. Where a peer fails, or delivers the end of a range that was only
- * a part of them, the next peer continues at the exact next byte. A search that finds no peer, or a peer that fails
- * without a byte of progress, is followed by a wait and another search, a bounded number of times. To be read once.
+ * Yields exactly the bytes that the client asked for. Where a peer fails, delivers the end of a range that was only a
+ * part of them, or is slow beside another one, the next peer continues at the exact next byte. A search that finds no
+ * peer, or a peer that fails without a byte of progress, is followed by a wait and another search, a bounded number of
+ * times. To be read once.
  */
 export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
   readonly #components: ResumingBodyComponents;
@@ -89,6 +98,11 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       const start = this.#position;
       const end = yield* this.#deliver(stream);
       if (end === 'complete') return;
+      if (typeof end === 'object') {
+        metrics.resumes.inc({ result: 'switched' });
+        stream = end.faster;
+        continue;
+      }
       if (end === 'end-of-range') {
         await attempts.chunks.rangeEnded(this.#signal);
         this.#signal.throwIfAborted();
@@ -115,6 +129,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     const { end } = response.range;
     record.deliveredBy(provider);
     const meter = new StallMeter();
+    const pace = new RateWindow();
     try {
       for await (const chunk of this.#init.read(response)) {
         if (this.#position + chunk.length > end + 1) {
@@ -122,13 +137,20 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         }
         this.#position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
-        meter.arrived(chunk.length, 'waited' in chunk ? chunk.waited : undefined);
+        const waited = meter.arrived(chunk.length, 'waited' in chunk ? chunk.waited : undefined);
+        pace.arrived(chunk.length, waited);
         await download?.take(chunk.length, this.#signal);
         yield chunk;
         const stall = meter.check();
         if (stall !== undefined && this.#position <= end) {
           const { bytes, milliseconds } = stall;
           throw new PeerError('timeout', `${bytes} bytes in ${Math.round(milliseconds)} ms`);
+        }
+        const rate = pace.take();
+        if (rate !== undefined) {
+          const faster = await this.#findFaster(provider, rate);
+          if (faster !== undefined) return { faster };
+          pace.lengthen();
         }
         meter.wait();
       }
@@ -144,6 +166,27 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     }
     if (this.#position === this.#range.end + 1) return 'complete';
     return this.#position > end ? 'end-of-range' : 'broken';
+  }
+
+  /**
+   * Searches for a peer that is clearly faster than the present one, which is kept meanwhile.
+   *
+   * @param rate of the present peer, in bytes a second
+   */
+  async #findFaster(provider: Provider, rate: number): Promise<PeerStream | undefined> {
+    const { attempts } = this.#components;
+    const { switching } = attempts;
+    const left = this.#range.end + 1 - this.#position;
+    if (!switching.isWorthwhile(rate, left)) return undefined;
+    // One that did not begin in time may be there now.
+    attempts.forgive();
+    using search = new DisposableStack();
+    search.use(switching.searchFaster(provider, rate));
+    const isLate = (): PeerError => new PeerError('timeout', 'did not begin in time');
+    const within = search.use(new ExtendableTimeout(SWITCH_MS, isLate));
+    const faster = await this.#searchOnce(AbortSignal.any([this.#signal, within.signal]));
+    if (faster !== undefined) switching.left(provider, rate);
+    return faster;
   }
 
   /** Searches for a peer that delivers the rest, again after a while where there is none. */
@@ -163,13 +206,13 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
   }
 
   /** Looks the providers up again: peers that got the content since the body began are found too. */
-  async #searchOnce(): Promise<PeerStream | undefined> {
+  async #searchOnce(inTime = this.#signal): Promise<PeerStream | undefined> {
     const { attempts } = this.#components;
     const { descriptor } = this.#init.first.response;
     const rest = { start: this.#position, end: this.#range.end };
     const range = attempts.chunks.nextRange(rest);
     const request = { ...attempts.request, digest: descriptor.digest, range };
-    using race = new PeerRace(attempts, request, this.#signal);
+    using race = new PeerRace(attempts, request, this.#signal, inTime);
     for (;;) {
       const result = await race.next();
       this.#signal.throwIfAborted();

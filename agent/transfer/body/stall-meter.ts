@@ -47,11 +47,13 @@ export class StallMeter {
    * Records that bytes have arrived, which ends the wait.
    *
    * @param milliseconds the length of the wait, where it was measured elsewhere; default: since the wait began
+   * @returns the length of the wait
    */
-  arrived(bytes: number, milliseconds: number = this.#now() - this.#waitStart): void {
+  arrived(bytes: number, milliseconds: number = this.#now() - this.#waitStart): number {
     this.#windowMs += milliseconds;
     this.#windowBytes += bytes;
     this.#totalMs += milliseconds;
+    return milliseconds;
   }
 
   /**

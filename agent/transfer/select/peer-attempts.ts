@@ -11,6 +11,7 @@ import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
 import { SizeClaims } from './size-claims.ts';
+import { PeerSwitching } from './peer-switching.ts';
 import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 import { RequestPeers, type RequestProgress } from './request-peers.ts';
 import type { SharedState } from './shared-state.ts';
@@ -47,6 +48,7 @@ export class PeerAttempts {
   readonly chunks: ChunkPlan;
   /** The sizes that the peers state, and the one that a manifest names. */
   readonly sizes: SizeClaims;
+  readonly switching: PeerSwitching;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
@@ -59,6 +61,7 @@ export class PeerAttempts {
     this.#init = init;
     this.#key = contentKey(request);
     this.sizes = new SizeClaims(request, components.shared.sizes);
+    this.switching = new PeerSwitching(components.shared.scoreboard, this.#key);
   }
 
   get slots(): AttemptSlots {
@@ -225,6 +228,7 @@ export class PeerAttempts {
 
   #isExcluded(peerId: string): boolean {
     const { scoreboard } = this.#components.shared;
+    if (this.switching.excludes(peerId)) return true;
     return this.#peers.hasFailed(peerId) || scoreboard.isBlocked(peerId, this.#key);
   }
 

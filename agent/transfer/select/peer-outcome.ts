@@ -31,6 +31,8 @@ export type PeerOutcome =
   | { readonly kind: 'broke-off' }
   /** It delivered a body of this size, for which this node waited this long. */
   | { readonly kind: 'delivered'; readonly bytes: number; readonly milliseconds: number }
+  /** Another peer is clearly faster than it, at this rate in bytes a second, and continues in its place. */
+  | { readonly kind: 'slow'; readonly rate: number }
   /** It certainly sent bytes with another digest. */
   | { readonly kind: 'digest-mismatch'; readonly noticed: MismatchNoticed }
   /** It is one of several peers of which at least one sent bytes with another digest. */

@@ -20,9 +20,7 @@ export interface PeerStream {
   readonly response: PeerResponse;
 }
 
-interface Winner extends PeerStream {
-  readonly cause: Attempt['cause'];
-}
+type Winner = PeerStream & Pick<Attempt, 'cause'>;
 
 /** What came of a race; see {@link SearchResult} for the two ways to find no peer. */
 export type RaceResult =
@@ -40,10 +38,9 @@ type RaceState =
  * Asks one peer after another, then several at once, until one answers well.
  *
  * The first peer is asked for the content. Each peer that fails or is late raises by one the number of peers that the
- * race waits for at once, up to 32. These are probed by HEAD, which costs a holder almost nothing and does not cost the
- * connection; the content is then asked of the first that holds it. So the request reaches a holder however many records
- * are out of date, and whatever dead nodes stand between. When all holders are busy they are asked again after a while,
- * see {@link ReturnToBusy}.
+ * race waits for at once, up to 32. These are probed by HEAD, which costs a holder almost nothing; the content is then
+ * asked of the first that holds it. So the request reaches a holder whatever stale records and dead nodes stand between.
+ * When all holders are busy they are asked again after a while, see {@link ReturnToBusy}.
  */
 export class PeerRace implements Disposable {
   readonly #attempts: PeerAttempts;
@@ -59,6 +56,7 @@ export class PeerRace implements Disposable {
   readonly #hedging = new Hedging();
   readonly #returnToBusy: ReturnToBusy;
   #width = 1;
+  #isOver = false;
 
   /**
    * @param request what to ask the peers for, with the range that is wanted of them
@@ -82,10 +80,7 @@ export class PeerRace implements Disposable {
     this.#returnToBusy = new ReturnToBusy(attempts, this.#search);
   }
 
-  /**
-   * Waits for the next good answer, and cancels all other attempts. Call it again when the body turns out to be bad. The
-   * request ends with `signal`, or when the body is destroyed.
-   */
+  /** Waits for the next good answer, and cancels all other attempts. Call it again when the body turns out to be bad. */
   async next(): Promise<RaceResult> {
     for (;;) {
       const state = this.#advance();
@@ -112,12 +107,16 @@ export class PeerRace implements Disposable {
     }
   }
 
+  /** Ends all attempts. A call of {@link next} that still waits finds no peer. */
   [Symbol.dispose](): void {
+    this.#isOver = true;
     this.#cancelAll();
     this.#search[Symbol.dispose]();
+    this.#news.call();
   }
 
   #advance(): RaceState {
+    if (this.#isOver) return { kind: 'exhausted' };
     const winner = this.#winners.shift();
     if (winner !== undefined) return { kind: 'won', winner };
     if (this.#inTime.aborted) return { kind: 'out-of-time' };

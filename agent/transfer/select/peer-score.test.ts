@@ -59,13 +59,33 @@ describe('PeerScore', () => {
     assert.deepEqual(nearness(''), ['unknown', 'unknown', 'unknown']);
   });
 
+  it('counts a small body when this node waited long for it', () => {
+    const score = new PeerScore();
+    score.delivered(20_000, 2_000, 0);
+    assert.equal(score.throughput, 10_000);
+  });
+
+  it('sets the throughput of a slow peer whatever was measured before', () => {
+    const score = new PeerScore();
+    score.delivered(100_000_000, 1_000, 0);
+    score.measured(7_000, 1);
+    assert.equal(score.throughput, 7_000);
+  });
+
+  it('compares a throughput for ten minutes', () => {
+    const score = new PeerScore();
+    score.measured(7_000, 1_000);
+    assert.equal(score.recentThroughput(601_000), 7_000);
+    assert.equal(score.recentThroughput(601_001), undefined);
+  });
+
   it('follows the throughput of large bodies', () => {
     const score = new PeerScore();
-    score.delivered(1_000, 1);
+    score.delivered(1_000, 1, 0);
     assert.equal(score.throughput, undefined);
-    score.delivered(1_000_000, 1_000);
+    score.delivered(1_000_000, 1_000, 0);
     assert.equal(score.throughput, 1_000_000);
-    for (let body = 0; body < 30; body++) score.delivered(1_000_000, 100);
+    for (let body = 0; body < 30; body++) score.delivered(1_000_000, 100, 0);
     assert.equal(Math.round(score.throughput / 1e6), 10);
   });
 });

@@ -9,6 +9,12 @@ const BUSY_MS = 250;
 /** Smallest body that counts for the throughput, in bytes: smaller ones measure latency. */
 const MIN_MEASURED_BYTES = 256 * 1024;
 
+/** A body for which this node waited this long counts whatever its size, in milliseconds: its peer is slow. */
+const MIN_MEASURED_MS = 2_000;
+
+/** How long a throughput is compared with that of a body in progress, in milliseconds: links and loads change. */
+const RECENT_MS = 600_000;
+
 /** Weight of the newest body in the throughput of a peer (an exponential moving average). */
 const NEWEST_WEIGHT = 0.3;
 
@@ -30,6 +36,7 @@ export class PeerScore {
   #ownAtLoad = 0;
   #busyUntil = 0;
   #throughput: number | undefined;
+  #throughputAt = 0;
   /** Requests of this node to the peer that are in progress, their bodies included. */
   #own = 0;
 
@@ -64,11 +71,17 @@ export class PeerScore {
    *
    * @param milliseconds for how long this node waited for the peer
    */
-  delivered(bytes: number, milliseconds: number): void {
-    if (bytes < MIN_MEASURED_BYTES) return;
+  delivered(bytes: number, milliseconds: number, now: number): void {
+    if (bytes < MIN_MEASURED_BYTES && milliseconds < MIN_MEASURED_MS) return;
     const newest = (bytes * 1000) / Math.max(1, milliseconds);
     const before = this.#throughput ?? newest;
-    this.#throughput = before + (newest - before) * NEWEST_WEIGHT;
+    this.measured(before + (newest - before) * NEWEST_WEIGHT, now);
+  }
+
+  /** Sets the throughput, in bytes a second, whatever was measured before. */
+  measured(rate: number, now: number): void {
+    this.#throughput = rate;
+    this.#throughputAt = now;
   }
 
   /** Whether the peer would probably refuse a request now. */
@@ -94,5 +107,10 @@ export class PeerScore {
   /** Bytes a second that the peer delivered lately; undefined before the first large body. */
   get throughput(): number | undefined {
     return this.#throughput;
+  }
+
+  /** The throughput, if it was measured within the last ten minutes. */
+  recentThroughput(now: number): number | undefined {
+    return now - this.#throughputAt > RECENT_MS ? undefined : this.#throughput;
   }
 }

@@ -55,6 +55,19 @@ describe('PeerScoreboard', () => {
     assert.deepEqual(rank('a', 'b'), ['b', 'a']);
   });
 
+  it('expects of a peer what it delivered lately, and nothing of one that is busy', () => {
+    const { scoreboard, clock, record } = makeScoreboard();
+    const rateOf = (peerId: string): number => scoreboard.rateOf(peerId, 5);
+    assert.equal(rateOf('a'), 5);
+    record('a', { kind: 'delivered', bytes: 1_000_000, milliseconds: 1_000 });
+    assert.equal(rateOf('a'), 1_000_000);
+    record('b', { kind: 'busy' });
+    record('c', { kind: 'slow', rate: 7_000 });
+    assert.deepEqual([rateOf('b'), rateOf('c')], [0, 7_000]);
+    clock.now = 251;
+    assert.equal(rateOf('b'), 5);
+  });
+
   it('computes the order no further than it is read', () => {
     let draws = 0;
     const random = (): number => {
@@ -78,11 +91,12 @@ describe('PeerScoreboard', () => {
       silent: [true, true],
       'broke-off': [true, false],
       delivered: [false, false],
+      slow: [true, false],
       'digest-mismatch': [false, false],
       unverified: [false, false],
       verified: [false, false],
     };
-    const fields = { bytes: 1, milliseconds: 1, noticed: 'held-back' } as const;
+    const fields = { bytes: 1, milliseconds: 1, rate: 1, noticed: 'held-back' } as const;
     for (const [kind, expected] of Object.entries(doubts)) {
       const { scoreboard, record } = makeScoreboard();
       record('a', { kind, ...fields } as unknown as PeerOutcome);

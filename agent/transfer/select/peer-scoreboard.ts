@@ -38,7 +38,7 @@ export interface PeerScoreboardInit {
  *
  * | part of the record | what it knows | for how long |
  * |---|---|---|
- * | responsiveness | the peer is late or silent; it lacks a key or failed to deliver it | 10 s; 60 s when silent |
+ * | responsiveness | the peer is late or silent; it lacks a key, or failed or was slow to deliver it | 10 s; 60 s when silent |
  * | score | busy, zone, load, throughput | busy 250 ms, load 5 s, the rest as long as the record |
  * | blocks | digest mismatches | six hours for the key, an hour for every key after three within a day |
  *
@@ -109,6 +109,17 @@ export class PeerScoreboard {
     return record?.responsiveness.isDoubtful(key, this.#now()) ?? false;
   }
 
+  /**
+   * The rate that is to be expected of the peer, in bytes a second: what was measured lately, or `unknown`; 0 when it is
+   * busy. Whether it is doubtful plays no part: that is for {@link rank}.
+   */
+  rateOf(peerId: string, unknown: number): number {
+    const now = this.#now();
+    const score = this.#score(peerId);
+    if (score?.isBusy(now) === true) return 0;
+    return score?.recentThroughput(now) ?? unknown;
+  }
+
   /** How often in a row the peer was silent, see {@link PeerResponsiveness.takeSilences}. */
   takeSilences(peerId: string): number {
     return this.#records.peek(peerId)?.responsiveness.takeSilences(this.#now()) ?? 0;
@@ -164,7 +175,11 @@ export class PeerScoreboard {
           responsiveness.failed(key, now);
           break;
         case 'delivered':
-          score.delivered(outcome.bytes, outcome.milliseconds);
+          score.delivered(outcome.bytes, outcome.milliseconds, now);
+          break;
+        case 'slow':
+          responsiveness.failed(key, now);
+          score.measured(outcome.rate, now);
           break;
       }
     });

@@ -21,7 +21,8 @@ describe('clients that do not read their verified content', { timeout: 60_000 },
     const bytes = randomBytes(SIZE);
     const digest = await holder.put(bytes);
     const router = new FixedRouter(providerOf('holder', holder));
-    const verifiedBuffer = { size: SIZE, memory: RESERVATIONS * SIZE };
+    // One image gets half of the memory: the rest is left for others.
+    const verifiedBuffer = { size: SIZE, memory: 2 * RESERVATIONS * SIZE };
     await using node = await startMirror({ router, verifiedBuffer });
     const path = `/v2/team/app/blobs/${digest}`;
     const received = async (): Promise<number> => {

@@ -1,4 +1,4 @@
-import { GRACE_MS, MIN_RATE } from './verify-body.ts';
+import { allowedMs } from './verify-body.ts';
 
 /** Interval at which an overdue reservation checks whether others wait for memory, in milliseconds. */
 const CHECK_MS = 250;
@@ -26,7 +26,7 @@ export class MemoryReservation implements Disposable {
 
   constructor(init: MemoryReservationInit) {
     this.#init = init;
-    this.#checkAfter(GRACE_MS + (init.size / MIN_RATE) * 1000);
+    this.#checkAfter(allowedMs(init.size));
   }
 
   /** Aborted when the client has to be given up. The memory is free then. */

@@ -1,15 +1,14 @@
-import pLimit from 'p-limit';
-
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../../oci/manifest.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
+import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { MemoryReservation } from './memory-reservation.ts';
 import { readVerified } from './verify-body.ts';
 
 /** Content up to this size, in bytes, does not queue behind layers. Manifests and configs are smaller. */
-const SMALL_BYTES = 64 * 1024;
+export const SMALL_BYTES = 64 * 1024;
 
 /** Small bodies in memory at once: 16 MiB. */
 const MAX_SMALL_BODIES = 256;
@@ -23,6 +22,14 @@ export interface VerifiedBufferInit {
    * counted. Default 64 MiB, and at least the size of one body.
    */
   readonly memory?: number;
+}
+
+/** For whom content is read, and who is told. */
+export interface VerifiedReadInit {
+  /** What the request belongs to: each group has its share of the memory, see {@link MemoryBudget}. Default: none. */
+  readonly groups?: readonly string[];
+  /** Called when there is memory, and the body begins to be read. */
+  readonly onBegin?: () => void;
 }
 
 /** Content whose digest matches. */
@@ -39,7 +46,7 @@ export interface VerifiedContent {
 export class VerifiedBuffer {
   readonly #size: number;
   readonly #memory: MemoryBudget;
-  readonly #small = pLimit(MAX_SMALL_BODIES);
+  readonly #small = new MemoryBudget(MAX_SMALL_BODIES * SMALL_BYTES);
 
   constructor({ size = MAX_MANIFEST_BYTES, memory = 64 * 1024 * 1024 }: VerifiedBufferInit = {}) {
     this.#size = size;
@@ -54,22 +61,38 @@ export class VerifiedBuffer {
   /**
    * Waits for memory, then reads the answer, whose body must be all of the content.
    *
-   * @throws as {@link readVerified}
+   * @param signal ends it
+   * @throws as {@link readVerified}; MemoryBusyError when there is no memory before the signal is aborted
    */
-  async read(response: PeerResponse): Promise<VerifiedContent> {
+  async read(
+    response: PeerResponse,
+    { groups = [], onBegin }: VerifiedReadInit,
+    signal: AbortSignal,
+  ): Promise<VerifiedContent> {
     const { size } = response.descriptor;
-    if (size <= SMALL_BYTES) return { bytes: await this.#small(() => readVerified(response)) };
-    const content = Promise.withResolvers<VerifiedContent>();
-    const isWanted = (): boolean => this.#memory.hasWaiters;
-    this.#memory
-      .with(size, async () => {
-        const bytes = await readVerified(response);
-        await new Promise<void>((onFree) => {
-          const reservation = new MemoryReservation({ size, isWanted, onFree });
-          content.resolve({ bytes, reservation });
-        });
-      })
-      .catch(content.reject);
-    return await content.promise;
+    using ends = new DisposableStack();
+    ends.defer(() => {
+      destroyQuietly(response.body);
+    });
+    const isSmall = size <= SMALL_BYTES;
+    const memory = isSmall
+      ? await this.#small.acquire(SMALL_BYTES, groups, signal)
+      : await this.#memory.acquire(size, groups, signal);
+    ends.use(memory);
+    onBegin?.();
+    const bytes = await readVerified(response, signal);
+    if (isSmall) return { bytes };
+    ends.move();
+    return { bytes, reservation: this.#reserve(size, memory) };
+  }
+
+  #reserve(size: number, memory: Disposable): MemoryReservation {
+    return new MemoryReservation({
+      size,
+      isWanted: () => this.#memory.hasWaiters,
+      onFree: () => {
+        memory[Symbol.dispose]();
+      },
+    });
   }
 }

@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { peerResponse } from '../../testing/peer-response.ts';
+import { PeerError } from '../client/peer-error.ts';
 import { GRACE_MS, MIN_RATE, readVerified, verifyBody, verifyInPassing } from './verify-body.ts';
+
+const never = new AbortController().signal;
 
 const content = randomBytes(1_000);
 const halves = [content.subarray(0, 500), content.subarray(500)];
@@ -12,7 +16,7 @@ const { descriptor } = peerResponse(content, []);
 
 describe('readVerified', () => {
   it('returns the bytes whose digest matches', async () => {
-    assert.ok((await readVerified(peerResponse(content, halves))).equals(content));
+    assert.ok((await readVerified(peerResponse(content, halves), never)).equals(content));
   });
 
   const faults = {
@@ -23,18 +27,44 @@ describe('readVerified', () => {
   for (const [reason, chunks] of Object.entries(faults)) {
     const length = Buffer.concat(chunks).length;
     it(`rejects ${length} bytes for a blob of 1000 as ${reason}`, async () => {
-      await assert.rejects(readVerified(peerResponse(content, chunks)), { reason });
+      await assert.rejects(readVerified(peerResponse(content, chunks), never), { reason });
     });
   }
 
-  it('gives up a body that is slower than the minimum rate', async (t) => {
-    t.mock.timers.enable({ apis: ['setTimeout'] });
+  /** Bytes that need many seconds at the minimum rate. */
+  const large = randomBytes(8 * MIN_RATE);
+
+  it('gives up a body as soon as it is slower than the minimum rate', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
     const body = new Readable({ read: () => undefined });
-    const reading = assert.rejects(readVerified(peerResponse(content, body)), {
+    const reading = assert.rejects(readVerified(peerResponse(large, body), never), {
       reason: 'timeout',
+      message: `0 bytes in ${GRACE_MS + 250} ms`,
     });
-    t.mock.timers.tick(GRACE_MS + Math.ceil((content.length / MIN_RATE) * 1000));
+    t.mock.timers.tick(GRACE_MS + 250);
     await reading;
+  });
+
+  it('waits for a body that arrives at the minimum rate', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const body = new Readable({ read: () => undefined });
+    const reading = readVerified(peerResponse(large, body), never);
+    for (let start = 0; start < large.length; start += MIN_RATE) {
+      body.push(large.subarray(start, start + MIN_RATE));
+      await nextTurn();
+      t.mock.timers.tick(1_000);
+    }
+    body.push(null);
+    assert.ok((await reading).equals(large));
+  });
+
+  it('ends with its signal, and so does the body', async () => {
+    const stop = new AbortController();
+    const body = new Readable({ read: () => undefined });
+    const reading = readVerified(peerResponse(content, body), stop.signal);
+    stop.abort(new PeerError('timeout', 'the time is over'));
+    await assert.rejects(reading, { message: 'the time is over' });
+    assert.ok(body.destroyed);
   });
 });
 

@@ -11,15 +11,34 @@ export const MIN_RATE = 512 * 1024;
 /** Time that is allowed on top of {@link MIN_RATE}, in milliseconds. */
 export const GRACE_MS = 1_000;
 
+/** How often the rate is checked while a body arrives, in milliseconds. */
+const CHECK_MS = 250;
+
+/** The longest time in which this many bytes may arrive, in milliseconds. */
+export function allowedMs(bytes: number): number {
+  return GRACE_MS + (bytes / MIN_RATE) * 1000;
+}
+
 /**
  * Reads a whole answer into memory and verifies it against its digest.
  *
- * @throws PeerError `digest` for wrong bytes; `body` when the body breaks; `timeout` when it is slower than
- * {@link MIN_RATE}; `protocol` when it is too long
+ * @param signal ends it
+ * @throws PeerError `digest` for wrong bytes; `body` when the body breaks; `timeout` as soon as it is slower than
+ * {@link allowedMs}; `protocol` when it is too long; or the signal's reason as a PeerError
  */
-export async function readVerified(response: PeerResponse): Promise<Buffer> {
+export async function readVerified(response: PeerResponse, signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  await verifyBody(response, (chunk) => chunks.push(chunk));
+  const { body } = response;
+  const end = (): void => {
+    body.destroy(toPeerError(signal.reason, 'timeout'));
+  };
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  try {
+    await verifyBody(response, (chunk) => chunks.push(chunk));
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
   return Buffer.concat(chunks);
 }
 
@@ -35,10 +54,13 @@ export async function verifyBody(
 ): Promise<void> {
   const hash = createHash(digestAlgorithm(descriptor.digest));
   let length = 0;
-  const within = GRACE_MS + (descriptor.size / MIN_RATE) * 1000;
-  const timer = setTimeout(() => {
-    body.destroy(new PeerError('timeout', `not complete in ${Math.round(within)} ms`));
-  }, within);
+  let elapsed = 0;
+  // Not the time by the clock: while this process does not get to run, bytes may have arrived without being read.
+  const timer = setInterval(() => {
+    elapsed += CHECK_MS;
+    if (elapsed <= allowedMs(length)) return;
+    body.destroy(new PeerError('timeout', `${length} bytes in ${elapsed} ms`));
+  }, CHECK_MS);
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       length += chunk.length;
@@ -49,7 +71,7 @@ export async function verifyBody(
   } catch (error) {
     throw toPeerError(error, 'body');
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
   if (length !== descriptor.size) throw new PeerError('body', 'body ended early');
   if (hash.digest('hex') !== digestHex(descriptor.digest)) throw digestMismatch();
