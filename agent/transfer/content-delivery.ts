@@ -11,7 +11,7 @@ import { moveTo } from './body/moving-body.ts';
 import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
-import type { Arrival } from './deliveries.ts';
+import type { Arrival } from './buffered-answers.ts';
 import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';

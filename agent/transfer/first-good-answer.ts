@@ -3,7 +3,7 @@ import { OciError } from '../oci/errors.ts';
 import { wholeOf } from '../oci/content-request.ts';
 import type { ExtendableTimeout } from '../timing/extendable-timeout.ts';
 import { Wakeup } from '../timing/wakeup.ts';
-import { Deliveries, type Deliver } from './deliveries.ts';
+import { BufferedAnswers, type MakeContent } from './buffered-answers.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import { PeerRace, type RaceResult } from './select/peer-race.ts';
 
@@ -40,7 +40,7 @@ interface Search {
  */
 export async function firstGoodAnswer(
   attempts: PeerAttempts,
-  deliver: Deliver,
+  deliver: MakeContent,
   timeout: ExtendableTimeout,
   signal: AbortSignal,
 ): Promise<Content> {
@@ -55,7 +55,7 @@ export async function firstGoodAnswer(
 
 async function raceUntilGood(
   attempts: PeerAttempts,
-  deliver: Deliver,
+  deliver: MakeContent,
   timeout: ExtendableTimeout,
   signal: AbortSignal,
 ): Promise<Content> {
@@ -69,7 +69,7 @@ async function raceUntilGood(
     news.call();
   };
   using race = new PeerRace(attempts, request, signal, AbortSignal.any([signal, timeout.signal]));
-  using deliveries = new Deliveries({ attempts, deliver, timeout, onNews }, signal);
+  using deliveries = new BufferedAnswers({ attempts, deliver, timeout, onNews }, signal);
   const search: Search = { isRunning: false, ended: undefined };
   for (let failures = 0; ;) {
     signal.throwIfAborted();
@@ -89,7 +89,11 @@ async function raceUntilGood(
 }
 
 /** Never rejects: no step of a race does. */
-async function findNext(race: PeerRace, deliveries: Deliveries, search: Search): Promise<void> {
+async function findNext(
+  race: PeerRace,
+  deliveries: BufferedAnswers,
+  search: Search,
+): Promise<void> {
   search.isRunning = true;
   const result = await race.next();
   search.isRunning = false;

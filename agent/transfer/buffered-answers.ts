@@ -31,20 +31,20 @@ export interface Arrival {
 }
 
 /** Makes content of an answer. */
-export type Deliver = (stream: PeerStream, arrival: Arrival) => Promise<Content>;
+export type MakeContent = (stream: PeerStream, arrival: Arrival) => Promise<Content>;
 
-/** What {@link Deliveries} use. */
-export interface DeliveriesComponents {
+/** What {@link BufferedAnswers} use. */
+export interface BufferedAnswersComponents {
   /** Knows when a peer is late, and learns which peers broke off. */
   readonly attempts: Pick<PeerAttempts, 'broke' | 'hedged' | 'lateAfter'>;
-  readonly deliver: Deliver;
+  readonly deliver: MakeContent;
   /** The time for the first byte. */
   readonly timeout: ExtendableTimeout;
   /** Called when something has changed. */
   readonly onNews: () => void;
 }
 
-interface Delivery {
+interface BufferedAnswer {
   readonly stream: PeerStream;
   readonly cancel: AbortController;
   size: number;
@@ -55,10 +55,10 @@ interface Delivery {
  * The answers to one request that are being made content, at the same time where one is late: a peer that drips must not
  * keep out the ones that deliver. The first content counts, and the others are ended.
  */
-export class Deliveries implements Disposable {
-  readonly #components: DeliveriesComponents;
+export class BufferedAnswers implements Disposable {
+  readonly #components: BufferedAnswersComponents;
   readonly #signal: AbortSignal;
-  readonly #running = new Set<Delivery>();
+  readonly #running = new Set<BufferedAnswer>();
   #first: Content | undefined;
   #hedges = 0;
   #failures = 0;
@@ -66,7 +66,7 @@ export class Deliveries implements Disposable {
   #isOver = false;
 
   /** @param signal ends everything */
-  constructor(components: DeliveriesComponents, signal: AbortSignal) {
+  constructor(components: BufferedAnswersComponents, signal: AbortSignal) {
     this.#components = components;
     this.#signal = signal;
   }
@@ -118,7 +118,7 @@ export class Deliveries implements Disposable {
   }
 
   /** Never rejects. */
-  async #run(delivery: Delivery): Promise<void> {
+  async #run(delivery: BufferedAnswer): Promise<void> {
     const { attempts, deliver, timeout, onNews } = this.#components;
     const { stream, cancel } = delivery;
     using ends = new DisposableStack();
@@ -153,7 +153,7 @@ export class Deliveries implements Disposable {
     }
   }
 
-  #finished(content: Content, delivery: Delivery): void {
+  #finished(content: Content, delivery: BufferedAnswer): void {
     const { attempts } = this.#components;
     this.#first = content;
     const [oldest] = this.#running;
@@ -162,7 +162,7 @@ export class Deliveries implements Disposable {
     for (const other of this.#running) this.#drop(other);
   }
 
-  #drop({ cancel, stream }: Delivery): void {
+  #drop({ cancel, stream }: BufferedAnswer): void {
     cancel.abort();
     destroyQuietly(stream.response.body);
   }

@@ -5,7 +5,7 @@ import type { Content } from '../content/content-source.ts';
 import { peerResponse } from '../testing/peer-response.ts';
 import { ExtendableTimeout } from '../timing/extendable-timeout.ts';
 import { PeerError } from './client/peer-error.ts';
-import { Deliveries, longestWait, type Arrival } from './deliveries.ts';
+import { BufferedAnswers, longestWait, type Arrival } from './buffered-answers.ts';
 import { MemoryBusyError } from './verify/memory-budget.ts';
 import { eventually } from '../testing/eventually.ts';
 
@@ -32,7 +32,7 @@ function start(t: TestContext) {
     begun.push({ arrival, done });
     return done.promise;
   };
-  const deliveries = new Deliveries(
+  const deliveries = new BufferedAnswers(
     { attempts, deliver, timeout, onNews: () => undefined },
     new AbortController().signal,
   );
@@ -51,7 +51,7 @@ function content(): Content {
   return { kind: 'whole', descriptor: peerResponse(bytes, []).descriptor, origin: 'o', bytes };
 }
 
-describe('Deliveries', () => {
+describe('BufferedAnswers', () => {
   for (const [size, max] of [
     [SMALL, 16],
     [LARGE, 3],
