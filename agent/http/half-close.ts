@@ -7,6 +7,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 export const HALF_CLOSED_MS = 5_000;
 
 /**
+ * How long such a client waits for its answer until it gets an interim response (RFC 9110, section 15.2), and then another
+ * one, in milliseconds. The system of a client that has left answers the first by a reset, which shows at the second.
+ */
+const INTERIM_MS = 100;
+const INTERIM_RESPONSES = 2;
+
+/**
  * Has a client get its answer although it closes its sending side after its request (RFC 9112, section 9.5). The server
  * must allow half-open connections.
  *
@@ -25,8 +32,20 @@ export function serveHalfClosed(
   const { socket } = req;
   const onEnd = (): void => {
     const hasLeft = res.headersSent && req.headers.range !== undefined && !othersWait();
-    if (hasLeft) socket.end();
-    else socket.setTimeout(timeout); // Counts from the last byte. Node.js then closes the connection.
+    if (hasLeft) {
+      socket.end();
+      return;
+    }
+    socket.setTimeout(timeout); // Counts from the last byte. Node.js then closes the connection.
+    let sent = 0;
+    const timer = setInterval(() => {
+      if (!res.headersSent && req.httpVersion === '1.1') res.writeProcessing();
+      sent += 1;
+      if (sent === INTERIM_RESPONSES) clearInterval(timer);
+    }, INTERIM_MS).unref();
+    res.once('close', () => {
+      clearInterval(timer);
+    });
   };
   if (socket.readableEnded) {
     onEnd();

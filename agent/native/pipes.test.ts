@@ -46,19 +46,20 @@ class CountingLibc extends Libc {
 }
 
 describe('Pipes', { skip: process.platform !== 'linux' && 'Linux only' }, () => {
-  it('opens large pipes up to half of the budget, then small ones, then none', () => {
+  it('opens large pipes up to half of the budget, then smaller ones, then none', () => {
     const libc = new CountingLibc();
     const { sizes } = libc;
-    const pipes = new Pipes({ libc }, { bytes: 1024 * KIB });
+    const pipes = new Pipes({ libc }, { bytes: 4096 * KIB });
     const open: Pipe[] = [];
     assert.throws(() => {
       for (;;) open.push(pipes.open());
     }, PipesSpentError);
-    assert.deepEqual(sizes, [256, 256, 64, 64, 64, 64, 64, 64, 64, 64]);
+    const expected = [1024, 1024, ...Array<number>(4).fill(256), ...Array<number>(16).fill(64)];
+    assert.deepEqual(sizes, expected);
     for (const pipe of open) pipe[Symbol.dispose]();
     assert.equal(libc.open, 0);
     pipes.open()[Symbol.dispose]();
-    assert.equal(sizes.at(-1), 256);
+    assert.equal(sizes.at(-1), 1024);
   });
 
   it('opens none, and leaves none open, when the kernel gives smaller ones', () => {

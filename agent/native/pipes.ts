@@ -20,11 +20,15 @@ const SHARE = 4;
 /** Bytes of all pipes at most, whatever the limit is. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-/** Bytes of a pipe while less than half of the budget is taken. */
-const LARGE_PIPE = 256 * 1024;
-
-/** Bytes of a pipe afterwards. With less, bytes move more slowly than as a stream. */
-const SMALL_PIPE = 64 * 1024;
+/**
+ * Bytes of a pipe, each up to a part of the budget: few bodies have large pipes, which take the fewest calls. With less
+ * than the last, bytes move more slowly than as a stream.
+ */
+const SIZES = [
+  { bytes: 1024 * 1024, upTo: 1 / 2 },
+  { bytes: 256 * 1024, upTo: 3 / 4 },
+  { bytes: 64 * 1024, upTo: 1 },
+] as const;
 
 /** A pipe cannot be had: the budget is spent, or the kernel refuses one of the needed size. Bytes go as a stream then. */
 export class PipesSpentError extends Error {
@@ -61,8 +65,10 @@ export class Pipes {
 
   /** @throws PipesSpentError; Error when there are too many descriptors */
   open(): Pipe {
-    const wanted = this.#taken + LARGE_PIPE <= this.#bytes / 2 ? LARGE_PIPE : SMALL_PIPE;
-    if (this.#taken + wanted > this.#bytes) throw new PipesSpentError('enough pipes are open');
+    const wanted = SIZES.find(
+      ({ bytes, upTo }) => this.#taken + bytes <= this.#bytes * upTo,
+    )?.bytes;
+    if (wanted === undefined) throw new PipesSpentError('enough pipes are open');
     const { readEnd, writeEnd, capacity } = this.#libc.pipe(wanted);
     const close = (): void => {
       this.#libc.close(readEnd);
