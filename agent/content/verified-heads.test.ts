@@ -42,9 +42,19 @@ describe('VerifiedHeads', () => {
     const { descriptor, origin } = content;
     assert.deepEqual(await heads.fetch(tag, never), { kind: 'head', descriptor, origin });
     assert.equal(await heads.fetch(byDigest(content), never), content);
-    const again = await heads.fetch({ ...byDigest(content), method: 'HEAD' }, never);
-    assert.deepEqual(again, { kind: 'head', descriptor, origin });
     assert.deepEqual(source.asked, ['GET registry.example/team/app:1.0']);
+  });
+
+  it('asks again for each HEAD, and for each GET but the first, because the manifest may be gone', async () => {
+    const content = manifest(Buffer.from('{}'));
+    const source = sourceOf(content, undefined, content, undefined);
+    const heads = new VerifiedHeads({ source });
+    const head = { ...byDigest(content), method: 'HEAD' } as const;
+    assert.equal((await heads.fetch(head, never))?.kind, 'head');
+    assert.equal(await heads.fetch(head, never), undefined);
+    assert.equal((await heads.fetch(head, never))?.kind, 'head');
+    assert.equal(await heads.fetch(byDigest(content), never), content);
+    assert.equal(await heads.fetch(byDigest(content), never), undefined);
   });
 
   it('asks again for a tag, which may have moved', async () => {

@@ -40,12 +40,25 @@ export class VerifiedHeads implements ContentSource {
   /** As {@link ContentSource.fetch}. Blobs are left to the source. */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     if (request.kind !== 'manifest') return await this.#source.fetch(request, signal);
-    const waiting = request.digest && this.#waiting.get(request.digest);
-    const content = waiting ?? (await this.#source.fetch({ ...request, method: 'GET' }, signal));
-    if (request.method === 'GET' || content?.kind !== 'whole') return content;
-    if (waiting === undefined) this.#waiting.set(content.descriptor.digest, content);
+    if (request.method === 'GET') {
+      return this.#takeWaiting(request) ?? (await this.#source.fetch(request, signal));
+    }
+    // Each HEAD asks anew: the manifest may be gone from the peer that had it a moment ago.
+    const content = await this.#source.fetch({ ...request, method: 'GET' }, signal);
+    if (content?.kind !== 'whole') {
+      if (request.digest !== undefined) this.#waiting.delete(request.digest);
+      return content;
+    }
     const { descriptor, origin } = content;
+    this.#waiting.set(descriptor.digest, content);
     return { kind: 'head', descriptor, origin };
+  }
+
+  /** The manifest that waits for this GET; for this one alone. */
+  #takeWaiting({ digest }: ContentRequest): Whole | undefined {
+    const waiting = digest && this.#waiting.get(digest);
+    if (waiting !== undefined) this.#waiting.delete(waiting.descriptor.digest);
+    return waiting;
   }
 
   /** As {@link ContentSource.reasonFor}; unknown for a HEAD, for which this fetches by GET. */
