@@ -313,11 +313,14 @@ async function pullPast(
   const digests = (at === 'manifests' ? manifests : layers).map(({ digest }) => digest);
   const orders = fault.order(stage, layers[0]?.size ?? 0);
   await rogue.order({ ...orders, ...(at !== 'all' && { digests }) });
+  // A node fetches a manifest at the HEAD of its tag already, to verify it.
+  const tag = image.name.slice(image.name.lastIndexOf(':') + 1);
+  const requested = at === 'manifests' ? [...digests, `/manifests/${tag}?`] : digests;
   const start = performance.now();
 
   let left = nodes;
   await stage.pull(image, nodes, async (signal) => {
-    left = await stage.untilAsked(rogue, digests, orders.behaviour.kind, nodes, signal);
+    left = await stage.untilAsked(rogue, requested, orders.behaviour.kind, nodes, signal);
     if (left.length === 0) await then?.(rogue);
   });
 
