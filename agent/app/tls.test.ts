@@ -31,7 +31,7 @@ describe('createTls', () => {
   );
 
   it(
-    'serves by TLS with a certificate, and wants one of clients as told',
+    'serves TLS with a certificate, and requires client certificates when the option is set',
     { skip: noOpenssl },
     async () => {
       await using authority = await Authority.create();

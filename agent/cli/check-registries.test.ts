@@ -156,7 +156,7 @@ ${file}: 2 errors, 1 warning
     assert.match(large.stderr, /^peerglass: stdin: .* is not read\n$/);
   });
 
-  it('writes what it proposes with --fix, credentials included, and says what is left', async () => {
+  it('writes its corrections with --fix, credentials included, and lists the remaining findings', async () => {
     writeFileSync(file, BAD);
     chmodSync(file, 0o600);
     const { code, stdout, stderr } = await runProgram(program, ['check-registries', '--fix', file]);

@@ -50,7 +50,7 @@ describe('hidesDefault', () => {
     }
   });
 
-  it('looks at what is left once our own file is restored', async () => {
+  it('checks the file that remains after our own file is restored', async () => {
     await certs.configure([DEFAULT, HUB]);
     assert.equal(await hides('docker.io'), false, 'the folder goes with the file');
     certs.write('docker.io/ca.crt', '');

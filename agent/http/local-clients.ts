@@ -26,8 +26,8 @@ export interface LocalClientsInit {
  * of this network namespace, and those of the node.
  *
  * An agent in a pod is reached from its node with the IP of the node (a host port keeps it), or with the IP of the pod's
- * gateway, which is the node's end of the pod network. Clients whose address the node replaces by one of its own cannot be
- * told from the node's: kube-proxy does that to those of a NodePort. A pod of the node comes with its own IP, and is not local.
+ * gateway, which is the node's end of the pod network. The node replaces the address of some clients by its own, as
+ * kube-proxy does for a NodePort; those count as local. A pod of the node keeps its own IP, and is not local.
  */
 export class LocalClients {
   readonly #interfaces: () => readonly string[];

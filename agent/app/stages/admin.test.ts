@@ -25,7 +25,7 @@ const SOURCES = {
 
 describe('adminStage', () => {
   for (const debugWeb of [true, false]) {
-    it(`shows the parts once they are there, and ${debugWeb ? 'has' : 'leaves out'} /debug/ as told`, async () => {
+    it(`shows the parts once they exist, and ${debugWeb ? 'serves' : 'does not serve'} /debug/ as --debug-web-enabled is set`, async () => {
       const config = registryConfig({ 'debug-web-enabled': String(debugWeb) });
       const components = { metrics: createMetrics(), health: new Health(), isLocal: () => true };
       const stage = adminStage(config, components);

@@ -15,7 +15,7 @@ describe('the check router-port', () => {
     assert.equal((await find('router-port')).outcome, 'ok');
   });
 
-  it('is ok when the agent listens elsewhere, whoever has the port', async (t) => {
+  it('is ok when the agent listens on another port, also when another program holds this one', async (t) => {
     const holder = createServer().listen(0);
     await once(holder, 'listening');
     t.after(() => holder.close());

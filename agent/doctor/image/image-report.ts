@@ -36,7 +36,7 @@ export interface ImageReport {
   /** One sentence. */
   readonly reason: string;
   readonly parts: readonly ImagePart[];
-  /** What is left out or could not be found out, and why. */
+  /** Facts that are missing from the report, each with the reason. */
   readonly notes: readonly string[];
 }
 

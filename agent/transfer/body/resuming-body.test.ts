@@ -64,7 +64,7 @@ describe('ResumingBody', () => {
   }
 
   describe('when a peer trickles', () => {
-    /** A peer that sends 20 kB a second, and at once what is left when `faster` resolves. */
+    /** A peer that sends 20 kB a second, and the whole rest at once when `faster` resolves. */
     const startTrickling = (faster?: Promise<void>): Promise<RoguePeer> =>
       startRogue((socket) => {
         socket.write(wholeHead);

@@ -17,8 +17,8 @@ interface Waiter {
 
 /**
  * Grants memory out of a fixed number of bytes. It is shared among groups of requests, see {@link FairShare}: a group
- * that uses much of it waits, while others are granted what is left. Among those that may have it, the request that
- * has waited longest is the first.
+ * that uses much of it waits, and other groups get the free memory. Of the requests whose group may have more, the one
+ * that has waited longest comes first.
  */
 export class MemoryBudget {
   readonly #memory: FairShare;

@@ -24,7 +24,7 @@ export interface VerifiedBufferInit {
   readonly memory?: number;
 }
 
-/** For whom content is read, and who is told. */
+/** The groups that a read is charged to, and its callback. */
 export interface VerifiedReadInit {
   /** What the request belongs to: each group has its share of the memory, see {@link MemoryBudget}. Default: none. */
   readonly groups?: readonly string[];
