@@ -10,7 +10,7 @@ import { SlowClient } from './slow-client.ts';
 const CHUNK = Buffer.alloc(1024 * 1024);
 const PERIOD_MS = 20;
 
-/** Starts a listener that sends chunks without end, each after `pause`. Resolves when `stop` is called. */
+/** Starts a listener that sends chunks without end, each after `pause`. `ended` resolves when an answer has ended. */
 async function start(
   t: TestContext,
   pause: (signal: AbortSignal) => Promise<unknown>,
