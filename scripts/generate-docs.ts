@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { environmentName, type OptionTable } from '../agent/config/options.ts';
+import { environmentName, isSwitch, type OptionTable } from '../agent/config/options.ts';
 import { SUBCOMMANDS, type Subcommand } from '../agent/config/subcommands.ts';
 import { describeLabel, labelsOf, METRICS, type MetricRow } from '../agent/metrics/table.ts';
 
@@ -43,12 +43,12 @@ function configuration(): string {
     'separated by commas, a value with a comma in double quotes. Durations are written `20ms`, `5s`, `1m30s`.\n',
     'Options marked **S** are those of Spegel, with its names, variables and defaults.\n',
     ...Object.entries<Subcommand>(SUBCOMMANDS).flatMap(
-      ([name, { summary, options, sections = { '': options } }]) => [
+      ([name, { summary, options, operands, sections = { '': options } }]) => [
         `## \`peerglass ${name}\`\n`,
         `To ${summary}.\n`,
         ...Object.entries(sections).flatMap(([title, table]) => [
           ...(title === '' ? [] : [`### ${title}\n`]),
-          optionTable(table),
+          optionTable(table, operands !== undefined),
         ]),
       ],
     ),
@@ -60,14 +60,15 @@ function configuration(): string {
   ].join('\n');
 }
 
-function optionTable(table: OptionTable): string {
+function optionTable(table: OptionTable, hasOperands: boolean): string {
   const rows = Object.entries(table).map(([flag, option]) => {
     const fallback = option.fallback === '' ? '' : `\`${option.fallback}\``;
     const details = option.details === undefined ? '' : ` ${option.details}`;
     const text = `${option.summary}.${details}`.replaceAll('|', '\\|');
-    const kind = option.kind.placeholder.replaceAll('|', '\\|') + (option.kind.list ? ' ...' : '');
+    const value = option.kind.placeholder.replaceAll('|', '\\|') + (option.kind.list ? ' ...' : '');
+    const kind = hasOperands && isSwitch(option) ? '' : `\`${value}\``;
     const origin = option.spegel ? ' **S**' : '';
-    return `| \`--${flag}\`${origin} | \`${environmentName(flag, option)}\` | \`${kind}\` | ${fallback} | ${text} |`;
+    return `| \`--${flag}\`${origin} | \`${environmentName(flag, option)}\` | ${kind} | ${fallback} | ${text} |`;
   });
   return ['| flag | variable | value | default | |', '|---|---|---|---|---|', ...rows, ''].join(
     '\n',

@@ -139,6 +139,10 @@ ${file}: 2 errors, 1 warning
         [other, 2],
       ],
     );
+    const one = await runProgram(program, [...words, '--output=json']);
+    assert.equal((JSON.parse(one.stdout) as unknown[]).length, 2);
+    const sole = ['check-registries', file, join(folder, 'none'), '--output=json'];
+    assert.equal((JSON.parse((await runProgram(program, sole)).stdout) as unknown[]).length, 1);
   });
 
   it('reads standard input', () => {

@@ -58,7 +58,7 @@ export async function runCheckRegistries(
       failed = true;
     }
   }
-  if (output === 'json') printJson(reports);
+  if (output === 'json') printJson(reports, files.length > 1);
   else process.stdout.write(reports.map(renderReport).join('\n'));
   return failed || reports.some(({ errors }) => errors > 0) ? 1 : 0;
 }
@@ -105,15 +105,15 @@ function renderReport({
   return `${renderFindings(file, findings)}${gap}${file}: ${fixed}${summary}\n`;
 }
 
-/** Prints one report as an object, and several as a list of them. */
-function printJson(reports: readonly FileReport[]): void {
+/** Prints the report of one file as an object, and a list for several files, also if some cannot be read. */
+function printJson(reports: readonly FileReport[], isList: boolean): void {
   const objects = reports.map(({ registries: _, findings, ...report }) => ({
     ...report,
     findings: findings.map(publicFinding),
   }));
-  const [only, ...more] = objects;
-  if (only === undefined) return;
-  const text = JSON.stringify(more.length === 0 ? only : objects, undefined, 2);
+  const shown = isList ? objects : objects[0];
+  if (shown === undefined) return;
+  const text = JSON.stringify(shown, undefined, 2);
   process.stdout.write(`${text}\n`);
 }
 

@@ -43,6 +43,12 @@ describe('renderHelp', () => {
     assert.match(text, /^ {2}--long one +what .* what:\n {45}one, two$/m);
   });
 
+  it('shows a switch without a value where the subcommand has operands', () => {
+    const fix = option({ kind: VALUE.boolean, fallback: 'false', summary: 'writes', ...common });
+    assert.match(renderHelp('run', 'runs', { '': { fix } }), /^ {2}--fix false +writes$/m);
+    assert.match(renderHelp('run', 'runs', { '': { fix } }, true), /^ {2}--fix {2,}writes$/m);
+  });
+
   it('puts each section under its heading, and none over the only one', () => {
     assert.match(renderHelp('run', 'runs', { 'Where it runs': table }), /^Where it runs:$/m);
     assert.doesNotMatch(renderHelp('run', 'runs', { '': table }), /^:$/m);

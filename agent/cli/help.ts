@@ -1,4 +1,4 @@
-import { environmentName, type OptionTable } from '../config/options.ts';
+import { environmentName, isSwitch, type OptionTable } from '../config/options.ts';
 
 /** The column at which summaries begin. */
 const SUMMARY_COLUMN = 45;
@@ -30,12 +30,13 @@ export function renderHelp(
   name: string,
   summary: string,
   sections: Readonly<Record<string, OptionTable>>,
+  hasOperands = false,
 ): string {
   return [
     `Usage: peerglass ${name} [options]      (${summary})\n\n`,
     ...Object.entries(sections).flatMap(([title, table]) => [
       title === '' ? '' : `${title}:\n`,
-      ...renderOptions(table),
+      ...renderOptions(table, hasOperands),
       '\n',
     ]),
     'Each has an environment twin: --registry-addr is REGISTRY_ADDR. Values shown in lower case or as\n',
@@ -43,10 +44,12 @@ export function renderHelp(
   ].join('');
 }
 
-function renderOptions(table: OptionTable): string[] {
+/** A switch of a subcommand with operands takes no value: the next word would be one. */
+function renderOptions(table: OptionTable, hasOperands: boolean): string[] {
   return Object.entries(table).map(([flag, option]) => {
     const value = option.fallback === '' ? option.kind.placeholder : option.fallback;
-    const left = `  --${flag} ${value}${option.kind.list ? ' ...' : ''}`;
+    const isBare = hasOperands && isSwitch(option);
+    const left = isBare ? `  --${flag}` : `  --${flag} ${value}${option.kind.list ? ' ...' : ''}`;
     const twin = option.env === undefined ? '' : ` (${environmentName(flag, option)})`;
     const isLong = left.length >= SUMMARY_COLUMN;
     const gap = isLong

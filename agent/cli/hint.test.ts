@@ -18,7 +18,8 @@ describe('withHint', () => {
     ['log', 'log-level'],
     ['static-peers', 'static-bootstrap-peers'],
     ['peers-static', 'static-bootstrap-peers'],
-    ['containerd-socket-path', 'containerd-content-path'],
+    ['containerd-socket-path', 'containerd-sock'],
+    ['containerd-contents-path', 'containerd-content-path'],
     ['registry-filter=x', 'registry-filters'],
   ] as const) {
     it(`hints at the nearest option: ${flag}`, () => {

@@ -36,6 +36,12 @@ function hintFor(flag: string, subcommand: string): string | undefined {
   return other === undefined ? undefined : `it is an option of peerglass ${other}`;
 }
 
+/** Whether each word of the flag is the beginning of a word that was written: `containerd-sock` of `containerd-socket-path`. */
+function isAbbreviation(flag: string, written: readonly string[]): boolean {
+  const words = flag.split('-');
+  return words.length > 1 && words.every((word) => written.some((each) => each.startsWith(word)));
+}
+
 /** The flag that has all words of the other, or most letters in common; of several the shortest. */
 function nearestFlag(flag: string, flags: readonly string[]): string | undefined {
   if (flag.length > MAX_FLAG) return undefined;
@@ -45,7 +51,8 @@ function nearestFlag(flag: string, flags: readonly string[]): string | undefined
     return written.every((word) => words.some((each) => each.startsWith(word)));
   };
   const byLength = flags.toSorted((one, other) => one.length - other.length);
-  const contains = byLength.find(isPart);
+  const contains =
+    byLength.find(isPart) ?? byLength.findLast((other) => isAbbreviation(other, written));
   if (contains !== undefined) return contains;
   const near = byLength
     .map((other) => ({ other, distance: editDistance(flag, other) }))

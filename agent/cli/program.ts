@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 
-import type { OptionTable, OptionValues } from '../config/options.ts';
+import { isSwitch, type OptionTable, type OptionValues } from '../config/options.ts';
 import { UsageError, resolveOptions, type WrittenFlags } from '../config/resolve.ts';
 import { SUBCOMMANDS, type Subcommand } from '../config/subcommands.ts';
 import { runCleanupWait } from './cleanup-wait.ts';
@@ -94,12 +94,13 @@ function addSubcommand<N extends keyof typeof SUBCOMMANDS>(
   const command = program.command(name).allowExcessArguments(false);
   if (operands !== undefined) command.argument('[operands...]');
   const usage = operands === undefined ? name : `${name} ${operands}`;
-  command.helpInformation = () => renderHelp(usage, summary, sections ?? { '': table });
-  for (const [flag, { kind }] of Object.entries(table)) {
+  command.helpInformation = () =>
+    renderHelp(usage, summary, sections ?? { '': table }, operands !== undefined);
+  for (const [flag, row] of Object.entries(table)) {
     // A switch before an operand would take the operand as its value.
     const bare = operands === undefined ? '[value]' : '';
-    const single = kind.placeholder === 'true|false' ? bare : '<value>';
-    const value = kind.list ? '<values...>' : single;
+    const single = isSwitch(row) ? bare : '<value>';
+    const value = row.kind.list ? '<values...>' : single;
     const option = new Option(`--${flag} ${value}`.trimEnd());
     if (value !== '') {
       option.argParser((text: string, before?: readonly string[]) => [...(before ?? []), text]);

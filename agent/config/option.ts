@@ -32,3 +32,8 @@ export function option<T>(row: Option<T>): Option<T> {
 export function environmentName(flag: string, { env }: Option): string {
   return env ?? flag.toUpperCase().replaceAll('-', '_');
 }
+
+/** Whether the option is true or false. On a command line with operands it takes no value: the next word is an operand. */
+export function isSwitch({ kind }: Option): boolean {
+  return kind.placeholder === 'true|false';
+}

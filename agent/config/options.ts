@@ -7,7 +7,7 @@ import { STORE_OPTIONS } from './store-options.ts';
 import { TRANSFER_OPTIONS } from './transfer-options.ts';
 import { VALUE, choice } from './values.ts';
 
-export { environmentName, type OptionTable, type OptionValues } from './option.ts';
+export { environmentName, isSwitch, type OptionTable, type OptionValues } from './option.ts';
 
 /** Options that every subcommand takes. */
 export const COMMON_OPTIONS = {

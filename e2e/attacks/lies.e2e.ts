@@ -49,6 +49,10 @@ suite('members that lie', () => {
         await receiver.containerd.pullWithCri(fixture.image.name);
         await assertHoldsImage(receiver.containerd, fixture.image);
       }
+      const asked = (await rogue.requests()).filter(
+        ({ from, path }) => from === receiver.host.address && path.includes('/manifests/'),
+      );
+      assert.ok(asked.length > 0, 'the receiver never asked the liar for a manifest');
       assert.deepEqual(await upstream.requests(), [], 'the upstream was not asked');
     },
   );

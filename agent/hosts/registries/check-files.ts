@@ -31,6 +31,8 @@ export const checkFiles: ExternalCheck = (reader, configs) => {
       at,
       message: MESSAGES[problem](what),
       edit,
+      // A similar name may be that of another certificate, and the file may be missing on this machine only.
+      isChoice: true,
       line: edit === undefined ? commented : undefined,
     });
   }

@@ -17,6 +17,7 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import { WHOLE_REGISTRIES } from '../../testing/registry-findings.ts';
+import { checkFiles } from './check-files.ts';
 import { RegistriesError } from './finding.ts';
 import { changedLines, fixRegistries, replaceRegistriesFile } from './fix-registries.ts';
 import { parseRegistries } from './parse-registries.ts';
@@ -44,6 +45,35 @@ describe('fixRegistries', () => {
     const alone =
       'mirrors:\n  a.example:\nconfigs:\n  a.example:\n    insecure_skip_verify: true\n';
     assert.match(fixRegistries(alone), /tls: \{ insecure_skip_verify: true \}\n$/);
+  });
+
+  for (const [what, value] of [
+    ['a quote that a later line closes', 'password: "abc\n        def"'],
+    ['a block', 'password: |-\n        "abc'],
+    ['a value with a second line', 'password: abc\n        def'],
+    ['a quote in front of a comment', 'password: "http://x # c'],
+  ]) {
+    it(`does not change ${what ?? ''} while it repairs another line`, () => {
+      const text = `mirrors:\n  *:\nconfigs:\n  a.example:\n    auth:\n      ${value ?? ''}\n`;
+      const fixed = fixRegistries(text);
+      assert.ok(fixed.includes(value ?? ''), fixed);
+    });
+  }
+
+  it('leaves a misspelt key where the right one is there too, and corrects the rest', () => {
+    const text =
+      'mirrors:\n  *:\n    endpoint: ["https://a.example"]\n    endpoints: ["https://b.example"]\n';
+    assert.equal(fixRegistries(text), text.replace('*', '"*"'));
+  });
+
+  it('does not write another file for a certificate that is missing', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'peerglass-fix-'));
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    writeFileSync(join(folder, 'ca2.crt'), 'x');
+    const text = `configs:\n  a.example:\n    tls:\n      ca_file: ${folder}/ca1.crt\n`;
+    assert.equal(fixRegistries(text, checkFiles), text);
   });
 
   it('undoes a loss of indentation, and never adds a fatal error', () => {

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 
 import { codeOf } from '../../errors/system-error.ts';
-import { RegistriesError } from './finding.ts';
+import { RegistriesError, type Finding } from './finding.ts';
 import { correctedText, parseRegistries, type ExternalCheck } from './parse-registries.ts';
 
 /** Maximum number of passes. A correction may show what could not be seen before it. */
@@ -26,8 +26,11 @@ const MAX_PASSES = 20;
 export function fixRegistries(text: string, outer?: ExternalCheck): string {
   let best = text;
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
-    const next = correctedText(best, outer);
-    if (next === best || isWorse(errorsIn(next, outer), errorsIn(best, outer))) return best;
+    const { text: next, remaining } = correctedText(best, outer);
+    if (next === best) return best;
+    // Compared with what the corrections left, not with what they corrected: that would hide as many new errors.
+    const { findings } = parseRegistries(next, outer);
+    if (isWorse(errorsOf(findings), errorsOf(remaining))) return best;
     best = next;
   }
   return best;
@@ -38,8 +41,7 @@ interface Errors {
   readonly all: number;
 }
 
-function errorsIn(text: string, outer: ExternalCheck | undefined): Errors {
-  const { findings } = parseRegistries(text, outer);
+function errorsOf(findings: readonly Finding[]): Errors {
   return {
     fatal: findings.filter(({ fatal }) => fatal).length,
     all: findings.filter(({ severity }) => severity === 'error').length,

@@ -147,7 +147,10 @@ describe('repairLayout', () => {
     const { registries } = parseRegistries(FLAT[1]);
     assert.deepEqual([...registries.mirrors.keys()], ['docker.io', 'ghcr.io']);
     assert.equal(registries.mirrors.get('ghcr.io')?.endpoints.length, 1);
-    const config = configOf(parseRegistries(correctedText(FLAT[1])).registries, '10.0.0.5:30500');
+    const config = configOf(
+      parseRegistries(correctedText(FLAT[1]).text).registries,
+      '10.0.0.5:30500',
+    );
     assert.equal(config.tls?.insecureSkipVerify, true);
     assert.equal(config.auth?.password?.reveal(), 'hunter2');
   });

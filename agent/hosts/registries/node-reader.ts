@@ -19,6 +19,8 @@ export interface Entry {
   readonly keyNode: Scalar;
   /** Absent if the value is empty or `null`. */
   readonly value?: Node;
+  /** All entries of the map that the key is in. */
+  readonly siblings: ReadonlyMap<string, Entry>;
 }
 
 /**
@@ -69,7 +71,7 @@ export class NodeReader {
       }
       lines.set(key, this.source.locate(this.at(node)).line);
       const isNull = !isNode(value) || (isScalar(value) && value.value === null);
-      entries.set(key, { key, keyNode: node, ...(!isNull && { value }) });
+      entries.set(key, { key, keyNode: node, siblings: entries, ...(!isNull && { value }) });
     }
     return [...entries.values()];
   }
@@ -170,7 +172,9 @@ export class NodeReader {
       similar === undefined ? `it knows ${known.join(', ')}` : `did you mean ${similar}?`;
     const message = `k3s does not know ${name} ${where}, and ignores it; ${hint}`;
     const edit = similar === undefined ? undefined : this.replace(keyNode, similar);
-    this.source.add({ code: 'unknown-key', at: this.at(keyNode), message, edit, fatal });
+    // Where the known key is there too, a person has to decide which of the two counts.
+    const isChoice = similar !== undefined && entry.siblings.has(similar);
+    this.source.add({ code: 'unknown-key', at: this.at(keyNode), message, edit, fatal, isChoice });
   }
 
   /** The key in quotes, for a message; undefined if it may be a credential. */

@@ -165,7 +165,7 @@ describe('correctedText', () => {
     const text =
       '\ufeffmirrors:\n  docker.io:\n  endpoint: [http://m.example]\nconfigs:\n  m.example:\n    auth: {user: "hunter2", pasword: 5}\n    tls: {insecure: yes}\n';
     assert.equal(
-      correctedText(text),
+      correctedText(text).text,
       'mirrors:\n  docker.io:\n    endpoint: [http://m.example]\nconfigs:\n  m.example:\n    auth: {username: "hunter2", password: 5}\n    tls: {insecure_skip_verify: yes}\n',
     );
   });
@@ -175,7 +175,7 @@ describe('correctedText', () => {
       /auth: ("aH.*")/,
       'auth: {auth: $1}',
     );
-    assert.equal(correctedText(whole), whole);
-    assert.equal(correctedText('mirrors:\r\n  *:\r\n'), 'mirrors:\r\n  "*":\r\n');
+    assert.equal(correctedText(whole).text, whole);
+    assert.equal(correctedText('mirrors:\r\n  *:\r\n').text, 'mirrors:\r\n  "*":\r\n');
   });
 });

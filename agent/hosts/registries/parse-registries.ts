@@ -52,9 +52,32 @@ export function parseRegistries(text: string, outer?: ExternalCheck): ParsedRegi
   return result(sections, sources);
 }
 
-/** The text with all corrections of its findings, except where there is a choice. */
-export function correctedText(text: string, outer?: ExternalCheck): string {
-  return parse(text, outer).sources.at(-1)?.corrected() ?? text;
+/** A text with its corrections made, and the findings that they do not concern. */
+export interface CorrectedText {
+  readonly text: string;
+  /** Findings of the text in its repaired layout. */
+  readonly remaining: readonly Finding[];
+}
+
+/**
+ * Makes all corrections of the findings, except those that a person has to choose from. The layout is left as it is where a
+ * value has several lines: the repair goes line by line and could change the value, a password for example.
+ */
+export function correctedText(text: string, outer?: ExternalCheck): CorrectedText {
+  const { sources } = parse(text, outer);
+  const [first, second] = sources;
+  if (first === undefined) return { text, remaining: [] };
+  if (second === undefined) return { text: first.corrected(), remaining: first.findings };
+  if (hasLongValue(first)) return { text, remaining: sources.flatMap(({ findings }) => findings) };
+  return { text: second.corrected(), remaining: second.findings };
+}
+
+/** Whether a value may go on in the next line: a block (`|`, `>`), or a quote that its line does not close. */
+function hasLongValue({ lines, findings }: SourceText): boolean {
+  return (
+    findings.some(({ code }) => code === 'open-quote') ||
+    lines.some((line) => /(?:^|[:\-]\s)\s*[|>][-+0-9]*\s*(?:#.*)?$/.test(line))
+  );
 }
 
 /** What was read, and the passes that it took: the findings of all, and the corrections of the last count. */
