@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -28,6 +29,21 @@ async function startNode(
   await start();
   t.after(() => node.stop());
   return { node, found };
+}
+
+/** Messages of multistream-select, by which both sides agree on the noise handshake. */
+const AGREEMENT = Buffer.from('\x13/multistream/1.0.0\n\x07/noise\n');
+
+/** Connects with the node and begins a handshake, which then waits for the first bytes of noise. */
+async function beginHandshake(t: TestContext, port: number, host: string): Promise<Socket> {
+  const socket = connect(port, host);
+  t.after(() => socket.destroy());
+  socket.on('error', () => undefined);
+  socket.write(AGREEMENT);
+  let agreed = 0;
+  while (agreed < AGREEMENT.length) agreed += ((await once(socket, 'data')) as [Buffer])[0].length;
+  socket.pause();
+  return socket;
 }
 
 describe('DuplicateIdentity', () => {
@@ -62,6 +78,29 @@ describe('DuplicateIdentity', () => {
       const dialled = node.dial(multiaddr(`/ip4/127.0.0.48/tcp/${String(relayPort)}`));
       await assert.rejects(dialled, /dial self/i);
     }
+    assert.deepEqual(found, []);
+  });
+
+  it('is not found when a peer forwards our handshake into a connection that it opened before', async (t) => {
+    const { node, found } = await startNode(t, await generateKeyPair('Ed25519'), '127.0.0.46');
+    const own = multiaddr(addressOf(node)).getComponents();
+    const waiting = await beginHandshake(t, Number(own[1]?.value), own[0]?.value ?? '');
+    const attacker = createServer((socket) => {
+      socket.on('error', () => waiting.destroy());
+      socket.write(AGREEMENT);
+      let toDrop = AGREEMENT.length;
+      socket.on('data', (bytes) => {
+        const dropped = Math.min(toDrop, bytes.length);
+        toDrop -= dropped;
+        waiting.write(bytes.subarray(dropped));
+      });
+      waiting.pipe(socket);
+    });
+    await new Promise<void>((resolve) => attacker.listen(0, '127.0.0.48', resolve));
+    t.after(() => attacker.close());
+    const { port } = attacker.address() as AddressInfo;
+    const dialled = node.dial(multiaddr(`/ip4/127.0.0.48/tcp/${String(port)}`));
+    await assert.rejects(dialled, /dial self/i);
     assert.deepEqual(found, []);
   });
 

@@ -8,19 +8,30 @@ export interface DuplicateIdentityComponents {
   readonly onFound: (address: string) => void;
 }
 
+/** The dials of one address that are under way. */
+interface WatchedDial {
+  count: number;
+  /** Inbound handshakes that had begun before; undefined when one of them was under way. */
+  readonly inboundBegun: number | undefined;
+}
+
 /**
  * Finds out whether another node has the private key of this one, as after a machine was cloned with its disk. libp2p
  * ends a connection between the two without a word, so that they are invisible for each other.
  *
  * The handshake of a connection proves that the other side has the key. It may be this process itself, behind a
- * virtual IP or a NAT. Then both ends of one connection are here: while a dial is under way, an inbound handshake
- * begins. So an outbound handshake proves another process when no inbound one began since the dial, and an inbound
- * one when no dial was under way at its beginning. The rest proves nothing; there will be other connections.
+ * virtual IP or a NAT, or because a peer forwards the bytes between two of our connections. Then both handshakes are
+ * here, and they overlap in time, however long the peer keeps one of them waiting. So an outbound handshake proves
+ * another process when no inbound one was under way at the beginning of the dial and none has begun since. An inbound
+ * one does when no dial was under way at its beginning and none has begun by its end. The rest proves nothing; there
+ * will be other connections. A peer that keeps handshakes waiting only hides duplicates.
  */
 export class DuplicateIdentity {
   readonly #components: DuplicateIdentityComponents;
-  /** Dials under way: the address, and the number of inbound handshakes that had begun before. */
-  readonly #dials = new Map<string, number>();
+  /** Dials under way, by address. */
+  readonly #dials = new Map<string, WatchedDial>();
+  #dialsBegun = 0;
+  #inboundUnderWay = 0;
   #inboundBegun = 0;
 
   constructor(components: DuplicateIdentityComponents) {
@@ -32,13 +43,19 @@ export class DuplicateIdentity {
     const dial = transport.dial.bind(transport);
     transport.dial = async (address, options) => {
       const key = address.toString();
-      // Two dials of one address are watched as one.
-      const isFirst = !this.#dials.has(key);
-      if (isFirst) this.#dials.set(key, this.#inboundBegun);
+      this.#dialsBegun += 1;
+      // Several dials of one address are watched as one, from the beginning of the first to the end of the last.
+      const watched = this.#dials.get(key) ?? {
+        count: 0,
+        inboundBegun: this.#inboundUnderWay === 0 ? this.#inboundBegun : undefined,
+      };
+      this.#dials.set(key, watched);
+      watched.count += 1;
       try {
         return await dial(address, options);
       } finally {
-        if (isFirst) this.#dials.delete(key);
+        watched.count -= 1;
+        if (watched.count === 0) this.#dials.delete(key);
       }
     };
     return transport;
@@ -50,16 +67,21 @@ export class DuplicateIdentity {
     const secureInbound = encrypter.secureInbound.bind(encrypter);
     encrypter.secureOutbound = async (stream, options) => {
       const secured = await secureOutbound(stream, options);
-      const isProof = this.#dials.get(addressOf(stream)) === this.#inboundBegun;
+      const isProof = this.#dials.get(addressOf(stream))?.inboundBegun === this.#inboundBegun;
       if (isProof) this.#check(secured.remotePeer, stream);
       return secured;
     };
     encrypter.secureInbound = async (stream, options) => {
       this.#inboundBegun += 1;
-      const isProof = this.#dials.size === 0;
-      const secured = await secureInbound(stream, options);
-      if (isProof) this.#check(secured.remotePeer, stream);
-      return secured;
+      this.#inboundUnderWay += 1;
+      const dialsBegun = this.#dials.size === 0 ? this.#dialsBegun : undefined;
+      try {
+        const secured = await secureInbound(stream, options);
+        if (dialsBegun === this.#dialsBegun) this.#check(secured.remotePeer, stream);
+        return secured;
+      } finally {
+        this.#inboundUnderWay -= 1;
+      }
     };
     return encrypter;
   }
