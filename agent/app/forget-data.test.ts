@@ -19,7 +19,9 @@ describe('forgetData', () => {
 
   it('removes the files of an agent, and the folder that is empty then', async () => {
     mkdirSync(folder);
-    for (const name of ['private.key', 'private.key.0a1b.tmp', 'verdicts', 'verdicts.tmp']) {
+    const replaced = ['private.key.replaced', 'private.key.replaced.2'];
+    const temporary = ['private.key.0a1b.tmp', 'verdicts.tmp'];
+    for (const name of ['private.key', 'verdicts', ...replaced, ...temporary]) {
       writeFileSync(join(folder, name), '');
     }
     assert.equal(await forgetData(folder), true);

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 
 import { codeOf } from '../errors/system-error.ts';
 
-/** The files of an agent: identity and verification results, and the temporary files that a crash may leave. */
-const OURS = /^(private\.key(\.[0-9a-f]+\.tmp)?|verdicts(\.tmp)?)$/;
+/** The files of an agent: identity, replaced ones, verification results, and the temporary files that a crash may leave. */
+const OURS = /^(private\.key(\.[0-9a-f]+\.tmp|\.replaced(\.\d+)?)?|verdicts(\.tmp)?)$/;
 
 /**
  * Removes the files of an agent from `--data-dir`, and the folder when it is empty then.

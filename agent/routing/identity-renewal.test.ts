@@ -6,12 +6,12 @@ import type { PrivateKey } from '@libp2p/interface';
 import { pino } from 'pino';
 
 import { until } from '../testing/conformance/router.ts';
-import { loadIdentity } from './node/identity.ts';
+import { loadIdentity, type RenewedIdentity } from './node/identity.ts';
 import { IdentityRenewal } from './identity-renewal.ts';
 
 const ADDRESS = '/ip4/10.0.0.9/tcp/5001';
 
-function create(renewIdentity?: () => Promise<PrivateKey>, youngMs?: number) {
+function create(renewIdentity?: () => Promise<RenewedIdentity>, youngMs?: number) {
   const lines: { level: number; msg: string }[] = [];
   const replaced: PrivateKey[] = [];
   const renewal = new IdentityRenewal(
@@ -35,7 +35,9 @@ function create(renewIdentity?: () => Promise<PrivateKey>, youngMs?: number) {
 describe('IdentityRenewal', () => {
   it('replaces the identity of a node that started a moment ago, once', async () => {
     const key = await loadIdentity();
-    const { renewal, lines, replaced } = create(() => Promise.resolve(key));
+    const { renewal, lines, replaced } = create(() =>
+      Promise.resolve({ privateKey: key, replacedIn: '/data/private.key.replaced' }),
+    );
     renewal.start();
     renewal.found(ADDRESS);
     renewal.found(ADDRESS);
@@ -43,7 +45,7 @@ describe('IdentityRenewal', () => {
     await until(() => lines.length > 0);
     assert.deepEqual(replaced, [key]);
     assert.equal(renewal.duplicate, undefined, 'it is mended');
-    assert.match(lines[0]?.msg ?? '', /has a new identity now/);
+    assert.match(lines[0]?.msg ?? '', /has a new identity now; the previous key is in \/data\/private\.key\.replaced$/);
     await renewal.stop();
   });
 

@@ -1,6 +1,8 @@
 import type { PrivateKey } from '@libp2p/interface';
 import type { Logger } from 'pino';
 
+import type { RenewedIdentity } from './node/identity.ts';
+
 /** How long a node counts as the later one of two with the same identity, in milliseconds. */
 const YOUNG_MS = 120_000;
 /** How long a duplicate is reported after it was seen, in milliseconds. */
@@ -13,7 +15,7 @@ export interface IdentityRenewalComponents {
   /** The peer ID of this node at present. */
   readonly peerId: () => string;
   /** Makes and keeps a new key. Default: the node keeps its identity. */
-  readonly renewIdentity?: (() => Promise<PrivateKey>) | undefined;
+  readonly renewIdentity?: (() => Promise<RenewedIdentity>) | undefined;
   /** Starts the router once more, with this key. */
   readonly replace: (privateKey: PrivateKey) => Promise<void>;
   readonly logger: Logger;
@@ -75,15 +77,17 @@ export class IdentityRenewal {
     }
   }
 
-  async #renew(renewIdentity: () => Promise<PrivateKey>, address: string): Promise<void> {
+  async #renew(renewIdentity: () => Promise<RenewedIdentity>, address: string): Promise<void> {
     const { logger, peerId, replace } = this.#components;
     const previous = peerId();
     try {
-      await replace(await renewIdentity());
+      const { privateKey, replacedIn } = await renewIdentity();
+      await replace(privateKey);
       this.#duplicate = undefined;
+      const kept = replacedIn === undefined ? '' : `; the previous key is in ${replacedIn}`;
       logger.warn(
-        { previous, address, peerId: peerId() },
-        `${PROBLEM}: this node began later and has a new identity now`,
+        { previous, address, peerId: peerId(), ...(replacedIn !== undefined && { replacedIn }) },
+        `${PROBLEM}: this node began later and has a new identity now${kept}`,
       );
     } catch (err) {
       logger.error({ err, peerId: previous, address }, `${PROBLEM}, and a new one cannot be made`);

@@ -13,6 +13,7 @@ import { ProviderRecords } from './dht/provider-records.ts';
 import { IdentityRenewal } from './identity-renewal.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { isRegistryAddress } from './node/announced-addresses.ts';
+import type { RenewedIdentity } from './node/identity.ts';
 import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
 
 export interface Libp2pRouterComponents {
@@ -23,7 +24,7 @@ export interface Libp2pRouterComponents {
    * Makes and keeps a new key, for a node that finds another one with its identity soon after its start. Default: the
    * node keeps its identity.
    */
-  readonly renewIdentity?: () => Promise<PrivateKey>;
+  readonly renewIdentity?: () => Promise<RenewedIdentity>;
   readonly logger: Logger;
 }
 

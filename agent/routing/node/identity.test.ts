@@ -7,7 +7,14 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
-import { IDENTITY_FILE, IdentityError, loadIdentity, renewIdentity } from './identity.ts';
+import {
+  IDENTITY_FILE,
+  IdentityError,
+  loadIdentity,
+  MAX_REPLACED_FILES,
+  renewIdentity,
+  REPLACED_FILE,
+} from './identity.ts';
 
 let dir = '';
 
@@ -26,12 +33,31 @@ async function idIn(dataDir?: string): Promise<string> {
 describe('renewIdentity', () => {
   it('replaces the identity in the data directory, or makes one without it', async () => {
     const first = await idIn(dir);
-    const renewed = peerIdFromPrivateKey(await renewIdentity(dir)).toString();
+    const { privateKey } = await renewIdentity(dir);
+    const renewed = peerIdFromPrivateKey(privateKey).toString();
     assert.notEqual(renewed, first);
     assert.equal(await idIn(dir), renewed);
     assert.equal((await stat(join(dir, IDENTITY_FILE))).mode & 0o777, 0o600);
-    assert.deepEqual(await readdir(dir), [IDENTITY_FILE]);
-    assert.notEqual(peerIdFromPrivateKey(await renewIdentity('')).toString(), renewed);
+    const without = await renewIdentity('');
+    assert.notEqual(peerIdFromPrivateKey(without.privateKey).toString(), renewed);
+    assert.equal(without.replacedIn, undefined);
+  });
+
+  it('keeps the replaced keys in files of their own, the oldest ones, and names the file', async () => {
+    assert.equal((await renewIdentity(dir)).replacedIn, undefined, 'there was none');
+    const path = join(dir, IDENTITY_FILE);
+    for (let count = 1; count <= MAX_REPLACED_FILES; count += 1) {
+      const previous = await readFile(path, 'utf8');
+      const kept = join(dir, count === 1 ? REPLACED_FILE : `${REPLACED_FILE}.${String(count)}`);
+      assert.equal((await renewIdentity(dir)).replacedIn, kept);
+      assert.equal(await readFile(kept, 'utf8'), previous);
+      assert.equal((await stat(kept)).mode & 0o777, 0o600);
+    }
+    const before = await readdir(dir);
+    const oldest = await readFile(join(dir, REPLACED_FILE), 'utf8');
+    assert.equal((await renewIdentity(dir)).replacedIn, undefined, 'as many as are kept');
+    assert.deepEqual(await readdir(dir), before);
+    assert.equal(await readFile(join(dir, REPLACED_FILE), 'utf8'), oldest);
   });
 });
 

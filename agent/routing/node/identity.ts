@@ -11,6 +11,10 @@ import { codeOf, hasCode } from '../../errors/system-error.ts';
 
 /** The file in the data directory, with Spegel's name and format (PKCS8 PEM, mode 0600). */
 export const IDENTITY_FILE = 'private.key';
+/** The file with the key that was replaced; further ones are `private.key.replaced.2` and so on. */
+export const REPLACED_FILE = `${IDENTITY_FILE}.replaced`;
+/** Maximum number of replaced keys that are kept, the oldest ones. */
+export const MAX_REPLACED_FILES = 8;
 
 /**
  * - `ERR_IDENTITY_CORRUPT`: the file is not empty, and does not hold a private key.
@@ -55,16 +59,26 @@ export async function loadIdentity(dataDir?: string): Promise<PrivateKey> {
   return toLibp2p(key);
 }
 
+/** The result of {@link renewIdentity}. */
+export interface RenewedIdentity {
+  readonly privateKey: PrivateKey;
+  /** The file that has the previous key now; undefined when there is none. */
+  readonly replacedIn?: string;
+}
+
 /**
- * Replaces the node's key by a new one, because another node has the same. Nothing is lost by it: that node keeps the
- * identity.
+ * Replaces the node's key by a new one, because another node has the same. The previous key is kept in
+ * {@link REPLACED_FILE}: the other node may replace it as well, when both have started a moment ago.
  *
  * @throws {IdentityError}
  */
-export async function renewIdentity(dataDir: string): Promise<PrivateKey> {
+export async function renewIdentity(dataDir: string): Promise<RenewedIdentity> {
   const key = newKey();
-  if (dataDir !== '') await writeKeyFile(dataDir, join(dataDir, IDENTITY_FILE), key);
-  return toLibp2p(key);
+  if (dataDir === '') return { privateKey: toLibp2p(key) };
+  const path = join(dataDir, IDENTITY_FILE);
+  const replacedIn = await keepKeyFile(dataDir, path);
+  await writeKeyFile(dataDir, path, key);
+  return { privateKey: toLibp2p(key), ...(replacedIn !== undefined && { replacedIn }) };
 }
 
 function newKey(): KeyObject {
@@ -107,18 +121,39 @@ function parseKey(pem: Buffer, path: string): KeyObject {
   return key;
 }
 
+/** Copies the key to the first free name of a replaced one; undefined when there is no key or no such name. */
+async function keepKeyFile(dataDir: string, path: string): Promise<string | undefined> {
+  const pem = await readKeyFile(path);
+  if (pem === undefined || pem.length === 0) return undefined;
+  for (let count = 1; count <= MAX_REPLACED_FILES; count += 1) {
+    const kept = join(dataDir, count === 1 ? REPLACED_FILE : `${REPLACED_FILE}.${String(count)}`);
+    try {
+      await createFile(kept, pem);
+      return kept;
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw unwritable(kept, dataDir, error);
+    }
+  }
+  return undefined;
+}
+
+/** @throws the system's error, `EEXIST` when there is such a file */
+async function createFile(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** Writes atomically: after a power failure there is the old file or the whole new one. */
 async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await makeFolder(dataDir);
-    const file = await open(temporary, 'wx', 0o600);
-    try {
-      await file.writeFile(key.export({ type: 'pkcs8', format: 'pem' }));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await createFile(temporary, key.export({ type: 'pkcs8', format: 'pem' }));
     await rename(temporary, path);
     const directory = await open(dataDir, 'r');
     try {
@@ -128,13 +163,17 @@ async function writeKeyFile(dataDir: string, path: string, key: KeyObject): Prom
     }
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw new IdentityError(
-      'ERR_IDENTITY_UNWRITABLE',
-      path,
-      `cannot create the identity ${path} (${codeOf(error) ?? 'unknown error'}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
-      { cause: error },
-    );
+    throw unwritable(path, dataDir, error);
   }
+}
+
+function unwritable(path: string, dataDir: string, cause: unknown): IdentityError {
+  return new IdentityError(
+    'ERR_IDENTITY_UNWRITABLE',
+    path,
+    `cannot create the identity ${path} (${codeOf(cause) ?? 'unknown error'}): make ${dataDir} a directory that the agent can write to, or choose another data directory`,
+    { cause },
+  );
 }
 
 /**

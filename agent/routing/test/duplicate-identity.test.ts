@@ -16,7 +16,7 @@ import { StaticBootstrapper } from '../bootstrap/static-bootstrapper.ts';
 import type { Bootstrapper } from '../bootstrap/bootstrapper.ts';
 import type { Libp2pRouterInit } from '../create-router-parts.ts';
 import { Libp2pRouter } from '../libp2p-router.ts';
-import { IDENTITY_FILE, loadIdentity, renewIdentity } from '../node/identity.ts';
+import { IDENTITY_FILE, loadIdentity, renewIdentity, REPLACED_FILE } from '../node/identity.ts';
 
 interface Node {
   readonly router: Libp2pRouter;
@@ -78,6 +78,7 @@ describe('Two nodes with the same private key', () => {
     assert.equal(later.router.status().duplicateIdentity, undefined);
     assert.match(later.warnings.join('\n'), /copy of private\.key: this node began later/);
     assert.notDeepEqual(await readFile(join(folder, IDENTITY_FILE)), before);
+    assert.deepEqual(await readFile(join(folder, REPLACED_FILE)), before);
     const kept = peerIdFromPrivateKey(await loadIdentity(folder));
     assert.equal(kept.toString(), later.router.peerId);
   });
