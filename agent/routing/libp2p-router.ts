@@ -42,6 +42,8 @@ export class Libp2pRouter implements Router {
   readonly #negativeCache = new NegativeCache();
   #identity: Identity;
   #parts: RouterParts | undefined;
+  /** The advertised keys while the router starts once more. */
+  #carried: ReadonlySet<string> = new Set();
   #stopping = new AbortController();
   readonly #renewal: IdentityRenewal;
 
@@ -99,7 +101,7 @@ export class Libp2pRouter implements Router {
   }
 
   isAdvertised(key: string): boolean {
-    return this.#parts?.reprovider.has(key) ?? false;
+    return this.#parts?.reprovider.has(key) ?? this.#carried.has(key);
   }
 
   /** Finds no provider while the router is not started. */
@@ -129,7 +131,7 @@ export class Libp2pRouter implements Router {
   status(): RouterStatus {
     const records = this.#identity.records.size;
     if (this.#parts === undefined) {
-      return { peers: 0, advertisedKeys: 0, records, bootstrapped: false };
+      return { peers: 0, advertisedKeys: this.#carried.size, records, bootstrapped: false };
     }
     const { membership, reprovider, bootstrap } = this.#parts;
     const { bootstrapped, error } = bootstrap.status;
@@ -206,11 +208,24 @@ export class Libp2pRouter implements Router {
     return parts;
   }
 
-  /** Starts once more, with another identity and the same keys. */
+  /**
+   * Starts once more, with another identity and the same keys. A key that is withdrawn meanwhile stays advertised, so
+   * that the caller, whose call is rejected, withdraws it later.
+   */
   async #restart(privateKey: PrivateKey): Promise<void> {
     const parts = this.#started();
+    this.#carried = new Set(parts.reprovider.abandon());
     this.#parts = undefined;
-    const keys = parts.reprovider.abandon();
+    try {
+      const restarted = await this.#startAgain(parts, privateKey);
+      this.#parts = restarted;
+      await restarted.reprovider.advertise([...this.#carried]);
+    } finally {
+      this.#carried = new Set();
+    }
+  }
+
+  async #startAgain(parts: RouterParts, privateKey: PrivateKey): Promise<RouterParts> {
     await stopStages(parts);
     this.#identity = this.#identityOf(privateKey);
     const { signal } = this.#stopping;
@@ -218,10 +233,7 @@ export class Libp2pRouter implements Router {
     for (;;) {
       signal.throwIfAborted();
       try {
-        const restarted = await this.#startParts();
-        this.#parts = restarted;
-        await restarted.reprovider.advertise(keys);
-        return;
+        return await this.#startParts();
       } catch (err) {
         this.#components.logger.error({ err }, 'the router does not start again, it will retry');
         await backoff.wait(signal);

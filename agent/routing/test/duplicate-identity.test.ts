@@ -3,14 +3,18 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { privateKeyToProtobuf, privateKeyFromProtobuf } from '@libp2p/crypto/keys';
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { pino } from 'pino';
 
+import { Publisher } from '../../inventory/publisher.ts';
+import { createMetrics } from '../../metrics/metrics.ts';
 import { found, until } from '../../testing/conformance/router.ts';
 import { listen } from '../../testing/listen.ts';
+import { silent } from '../../testing/test-network.ts';
 import { HttpBootstrapper } from '../bootstrap/http-bootstrapper.ts';
 import { StaticBootstrapper } from '../bootstrap/static-bootstrapper.ts';
 import type { Bootstrapper } from '../bootstrap/bootstrapper.ts';
@@ -81,6 +85,35 @@ describe('Two nodes with the same private key', () => {
     assert.deepEqual(await readFile(join(folder, REPLACED_FILE)), before);
     const kept = peerIdFromPrivateKey(await loadIdentity(folder));
     assert.equal(kept.toString(), later.router.peerId);
+  });
+
+  it('withdraw a key that is withdrawn while the later one starts once more', async (t) => {
+    const key = await loadIdentity();
+    const one = await start(t, key, '127.0.0.59', nothing, OLD);
+    const { router } = await start(t, key, '127.0.0.60', atAddressOf(one));
+    const publisher = new Publisher({ router, metrics: createMetrics(), logger: silent });
+    const ending = new AbortController();
+    const running = publisher.run(ending.signal);
+    t.after(() => {
+      ending.abort();
+      return running;
+    });
+    void router.advertise(['kept', 'withdrawn']);
+    while (router.listening.length > 0) {
+      await setImmediate();
+      assert.equal(router.peerId, one.router.peerId, 'its restart is seen');
+    }
+    assert.deepEqual(
+      ['kept', 'withdrawn', 'other'].map((it) => router.isAdvertised(it)),
+      [true, true, false],
+    );
+    assert.equal(router.status().advertisedKeys, 2);
+    await assert.rejects(router.withdraw(['withdrawn']), /not started/);
+    publisher.set('withdrawn', false);
+    await until(() => router.peerId !== one.router.peerId && !router.isAdvertised('withdrawn'));
+    await until(async () => (await found(one.router, 'kept')).length === 1);
+    assert.deepEqual(await found(one.router, 'withdrawn'), []);
+    assert.equal(router.status().advertisedKeys, 1);
   });
 
   it('both report it, once in the log, when both have run for long', async (t) => {
