@@ -172,11 +172,11 @@ export class Libp2pRouter implements Router {
     return this.#parts?.node.services.listening.addresses() ?? [];
   }
 
-  /** The answer to `GET /id`, by which other nodes bootstrap. */
-  identityAnswer(): IdentityAnswer {
-    const dialable = this.#started()
-      .addresses.current()
-      .filter((address) => !isRegistryAddress(address));
+  /** The answer to `GET /id`, by which other nodes bootstrap; undefined while the router is not started. */
+  identityAnswer(): IdentityAnswer | undefined {
+    const addresses = this.#parts?.addresses.current();
+    if (addresses === undefined) return undefined;
+    const dialable = addresses.filter((address) => !isRegistryAddress(address));
     return { ID: this.peerId, Addrs: dialable.map(String) };
   }
 

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { StaticBootstrapper } from '../../routing/bootstrap/static-bootstrapper.ts';
+import { Libp2pRouter } from '../../routing/libp2p-router.ts';
+import { loadIdentity } from '../../routing/node/identity.ts';
 import { freePort } from '../../testing/agent-program.ts';
 import { registryConfig } from '../../testing/registry-config.ts';
+import { silent } from '../../testing/test-network.ts';
 import { identityPort } from './routing.ts';
 
 const router = { identityAnswer: () => ({ id: 'me', addrs: [] }) } as never;
@@ -27,5 +31,25 @@ describe('identityPort', () => {
     } finally {
       await part.stop();
     }
+  });
+
+  it('answers 503 while the router is not started', async (t) => {
+    const port = await freePort();
+    const config = registryConfig({ 'http-bootstrap-addr': `127.0.0.1:${port}` });
+    const stopped = new Libp2pRouter(
+      {
+        privateKey: await loadIdentity(),
+        bootstrapper: new StaticBootstrapper([]),
+        logger: silent,
+      },
+      { listen: [], registryPort: 5000 },
+    );
+    const part = identityPort(config, stopped);
+    assert.ok(part !== undefined);
+    await part.start();
+    t.after(() => part.stop());
+    const response = await fetch(`http://127.0.0.1:${port}/id`);
+    assert.equal(response.status, 503);
+    assert.deepEqual(await response.json(), { error: 'the router is not started' });
   });
 });

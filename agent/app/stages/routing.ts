@@ -75,8 +75,11 @@ export function identityPort(
   const address = config['http-bootstrap-addr'];
   if (address === undefined) return undefined;
   const listener = new HttpListener(address, '--http-bootstrap-addr', (req, res) => {
-    if (req.url === IDENTITY_PATH) sendJson(res, 200, router.identityAnswer());
-    else sendJson(res, 404, { error: `only ${IDENTITY_PATH} is served here` });
+    const answer = router.identityAnswer();
+    if (req.url !== IDENTITY_PATH) {
+      sendJson(res, 404, { error: `only ${IDENTITY_PATH} is served here` });
+    } else if (answer === undefined) sendJson(res, 503, { error: 'the router is not started' });
+    else sendJson(res, 200, answer);
     return Promise.resolve();
   });
   return { start: () => listener.start(), stop: () => listener.stop(0) };
