@@ -22,6 +22,7 @@ import {
   type SocketAddress,
 } from './announced-addresses.ts';
 import { DuplicateIdentity } from './duplicate-identity.ts';
+import { Libp2pMetrics } from './libp2p-metrics.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
@@ -124,9 +125,8 @@ export async function createNode(
     ...(init.verbose !== true && { logger: quietLogger }),
     ...(init.metricsRegistry !== undefined && {
       metrics: prometheusMetrics({
-        registry: init.metricsRegistry,
+        registry: new Libp2pMetrics(init.metricsRegistry),
         collectDefaultMetrics: false,
-        preserveExistingMetrics: true,
       }),
     }),
     addresses: {

@@ -9,6 +9,7 @@ import { privateKeyToProtobuf, privateKeyFromProtobuf } from '@libp2p/crypto/key
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 
 import { Publisher } from '../../inventory/publisher.ts';
 import { createMetrics } from '../../metrics/metrics.ts';
@@ -114,6 +115,17 @@ describe('Two nodes with the same private key', () => {
     await until(async () => (await found(one.router, 'kept')).length === 1);
     assert.deepEqual(await found(one.router, 'withdrawn'), []);
     assert.equal(router.status().advertisedKeys, 1);
+  });
+
+  it('leave the metrics of libp2p those of the node that runs', async (t) => {
+    const key = await loadIdentity();
+    const metricsRegistry = new Registry();
+    const one = await start(t, key, '127.0.0.61', nothing, OLD);
+    const later = await start(t, key, '127.0.0.62', atAddressOf(one), { metricsRegistry });
+    await until(() => later.router.peerId !== one.router.peerId);
+    await until(() => later.router.status().peers === 1);
+    const text = await metricsRegistry.metrics();
+    assert.match(text, /^libp2p_connection_manager_connections\{\w+="(?:in|out)bound"\} 1$/m);
   });
 
   it('both report it, once in the log, when both have run for long', async (t) => {
