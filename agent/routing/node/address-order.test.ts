@@ -27,6 +27,33 @@ describe('AddressOrder', () => {
     assert.equal(announced().length, 8);
   });
 
+  it('does not let a peer that lies push out an address with a default route', () => {
+    const ips = [...bridges, '10.0.0.7', '10.0.0.8'];
+    const ranks = new Map<string, number>(bridges.map((ip) => [ip, INTERFACE_RANK.bridge]));
+    for (const ip of ['10.0.0.7', '10.0.0.8']) ranks.set(ip, INTERFACE_RANK.default);
+    const own = () => ips.map(at);
+    const order = new AddressOrder(() => ranks);
+    for (const ip of bridges.slice(2)) assert.equal(order.observe(at(ip), own), true);
+    const first = (): string[] =>
+      order
+        .sort(toSockets(ips))
+        .slice(0, 3)
+        .map(({ ip }) => ip);
+    assert.deepEqual(first(), ['10.0.0.7', '10.0.0.8', '172.19.0.1']);
+    assert.equal(order.observe(at('10.0.0.8'), own), true);
+    assert.deepEqual(first(), ['10.0.0.8', '10.0.0.7', '172.19.0.1']);
+  });
+
+  it('ignores further observations when it remembers as many as it may', () => {
+    const ips = Array.from({ length: 65 }, (_, i) => `10.1.0.${String(i + 1)}`);
+    const own = () => ips.map(at);
+    const order = new AddressOrder(noRanks);
+    for (const ip of ips.slice(0, 64)) assert.equal(order.observe(at(ip), own), true);
+    assert.equal(order.observe(at('10.1.0.65'), own), false);
+    const [first] = order.sort(toSockets(['10.1.0.65', '10.1.0.1']));
+    assert.equal(first?.ip, '10.1.0.1');
+  });
+
   it('does not change for what it knows, nor for an address that the host does not have', () => {
     const own = () => [at('10.0.0.7'), at('10.0.0.8')];
     const order = new AddressOrder(noRanks);

@@ -5,15 +5,20 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { tcpAddress, type SocketAddress } from './announced-addresses.ts';
 import { INTERFACE_RANK, interfaceRanks } from './interface-ranks.ts';
 
-/** Observed addresses that are remembered. A host has a handful that peers reach. */
+/** Observed addresses that are remembered; further ones are ignored. A host has a handful that peers reach. */
 const MAX_OBSERVED = 64;
+/**
+ * What an observation takes off the rank of an address. One peer may lie: a bridge at which it claims to see this node
+ * stays behind the addresses with a default route.
+ */
+const OBSERVED_BONUS = 1.5;
 /** How long the ranks of the interfaces are taken for current, in milliseconds. */
 const RANKS_VALID_MS = 5_000;
 
 /**
- * The order in which the addresses of this node are announced: those at which peers have seen it come first, then
- * those of interfaces with a default route, and bridges of container networks last. Only the first few are announced,
- * and a host may have any number.
+ * The order in which the addresses of this node are announced: those of interfaces with a default route come first, and
+ * bridges of container networks last. An address at which peers have seen this node comes before others of its kind,
+ * and of the next better kind. Only the first few are announced, and a host may have any number.
  *
  * What peers observe only orders the addresses that the host has. A malicious peer can add none.
  */
@@ -38,7 +43,7 @@ export class AddressOrder {
     const ip = plainIp(tcpAddress(address)?.ip);
     if (ip === undefined || this.#observed.has(ip)) return false;
     if (!own().some((each) => tcpAddress(each)?.ip === ip)) return false;
-    if (this.#observed.size >= MAX_OBSERVED) this.#observed.clear();
+    if (this.#observed.size >= MAX_OBSERVED) return false;
     this.#observed.add(ip);
     return true;
   }
@@ -65,7 +70,8 @@ export class AddressOrder {
   }
 
   #rank({ ip }: SocketAddress): number {
-    return this.#observed.has(ip) ? -1 : (this.#ranks.get(ip) ?? INTERFACE_RANK.other);
+    const rank = this.#ranks.get(ip) ?? INTERFACE_RANK.other;
+    return this.#observed.has(ip) ? rank - OBSERVED_BONUS : rank;
   }
 }
 
