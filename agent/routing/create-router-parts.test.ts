@@ -65,4 +65,19 @@ describe('startStages and stopStages', () => {
     await stopStages({ ...parts, stages });
     assert.deepEqual(log, ['start a', 'start b', 'stop b', 'stop a']);
   });
+
+  it('leave nothing running when a stage fails to start, or to stop', async () => {
+    const { parts } = await createParts();
+    const failing = () => Promise.reject(new Error('fails'));
+    const failsToStart = [...parts.stages, { start: failing }];
+    await assert.rejects(startStages({ stages: failsToStart }), /fails/);
+    assert.equal(parts.node.status, 'stopped');
+
+    const { parts: other } = await createParts();
+    const failsToStop = [...other.stages, { stop: failing }];
+    await startStages({ stages: failsToStop });
+    assert.equal(other.node.status, 'started');
+    await assert.rejects(stopStages({ stages: failsToStop }), /fails/);
+    assert.equal(other.node.status, 'stopped');
+  });
 });

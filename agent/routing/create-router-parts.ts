@@ -91,13 +91,24 @@ export interface RouterParts {
   readonly stages: readonly Stage[];
 }
 
-/** Starts all stages in order. @throws {RouterListenError} see `createNode` */
-export async function startStages({ stages }: RouterParts): Promise<void> {
-  for (const { start } of stages) await start?.();
+/**
+ * Starts all stages in order. When one fails, it and those before it are stopped.
+ *
+ * @throws {RouterListenError} see `createNode`
+ */
+export async function startStages({ stages }: Pick<RouterParts, 'stages'>): Promise<void> {
+  await using started = new AsyncDisposableStack();
+  for (const { start, stop } of stages) {
+    started.defer(() => stop?.());
+    await start?.();
+  }
+  started.move();
 }
 
-export async function stopStages({ stages }: RouterParts): Promise<void> {
-  for (const { stop } of stages.toReversed()) await stop?.();
+/** Stops all stages. One that fails to stop does not keep the others running: its error is thrown at the end. */
+export async function stopStages({ stages }: Pick<RouterParts, 'stages'>): Promise<void> {
+  await using started = new AsyncDisposableStack();
+  for (const { stop } of stages) started.defer(() => stop?.());
 }
 
 /** Makes the parts of a router; nothing runs before {@link startStages}. */

@@ -217,16 +217,18 @@ export class Libp2pRouter implements Router {
     this.#carried = new Set(parts.reprovider.abandon());
     this.#parts = undefined;
     try {
-      const restarted = await this.#startAgain(parts, privateKey);
-      this.#parts = restarted;
-      await restarted.reprovider.advertise([...this.#carried]);
+      this.#parts = await this.#startAgain(parts, privateKey);
+      await this.#parts.reprovider.advertise([...this.#carried]);
     } finally {
       this.#carried = new Set();
     }
   }
 
   async #startAgain(parts: RouterParts, privateKey: PrivateKey): Promise<RouterParts> {
-    await stopStages(parts);
+    const { logger } = this.#components;
+    await stopStages(parts).catch((err: unknown) => {
+      logger.error({ err }, 'a part of the router did not stop');
+    });
     this.#identity = this.#identityOf(privateKey);
     const { signal } = this.#stopping;
     const backoff = new Backoff();
@@ -235,7 +237,7 @@ export class Libp2pRouter implements Router {
       try {
         return await this.#startParts();
       } catch (err) {
-        this.#components.logger.error({ err }, 'the router does not start again, it will retry');
+        logger.error({ err }, 'the router does not start again, it will retry');
         await backoff.wait(signal);
       }
     }
