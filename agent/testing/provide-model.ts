@@ -41,6 +41,10 @@ export class ProvideModel {
   }
 
   refresh(): void {
+    // An exchange that is under way may carry what is out of date: its keys are sent again, as those that the peer has.
+    for (const key of this.sending) {
+      if (!this.toWithdraw.has(key) && !this.surplus.has(key)) this.provided.add(key);
+    }
     this.surplus.clear();
     for (const key of this.provided) this.toProvide.add(key);
   }

@@ -38,6 +38,16 @@ describe('nextState', () => {
     const state = after('assign', 'send', 'confirm', 'refresh', 'send', 'refresh', 'confirm');
     assert.equal(state, 'requeued');
   });
+
+  it('does so for a record in its first exchange, whatever else happens to it', () => {
+    const refreshed = ['assign', 'send', 'refresh'] as const;
+    assert.equal(after(...refreshed, 'confirm'), 'requeued');
+    assert.equal(after(...refreshed, 'fail'), 'requeued');
+    assert.equal(after(...refreshed, 'retract', 'confirm'), 'withdrawing');
+    assert.equal(after(...refreshed, 'retract', 'fail'), 'withdrawing');
+    assert.equal(after(...refreshed, 'release', 'confirm'), 'provided');
+    assert.equal(after(...refreshed, 'fail', 'release'), 'surplus', 'it may have the record');
+  });
 });
 
 describe('workOf', () => {

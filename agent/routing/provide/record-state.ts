@@ -18,11 +18,11 @@ export type RecordState =
   | 'sending-then-withdraw'
   /** The peer has it. */
   | 'provided'
-  /** The peer has it, and it is to be sent again. */
+  /** The peer has it, or may have it after an exchange that failed, and it is to be sent again. */
   | 'requeued'
   /** The peer has it, and it is in an exchange again. */
   | 'resending'
-  /** As `resending`, and to be sent once more: a refresh came while the exchange was under way. */
+  /** In an exchange, and to be sent once more: a refresh came while the exchange was under way. */
   | 'resending-requeued'
   /** The peer has it, and others are to keep it. */
   | 'surplus'
@@ -59,7 +59,12 @@ type MaybeState = RecordState | 'none';
 const NEXT: Readonly<Record<MaybeState, Readonly<Partial<Record<RecordEvent, MaybeState>>>>> = {
   none: { assign: 'queued' },
   queued: { retract: 'none', release: 'none', send: 'sending' },
-  sending: { retract: 'sending-then-withdraw', confirm: 'provided', fail: 'queued' },
+  sending: {
+    retract: 'sending-then-withdraw',
+    refresh: 'resending-requeued',
+    confirm: 'provided',
+    fail: 'queued',
+  },
   'sending-then-withdraw': { assign: 'sending', confirm: 'withdrawing', fail: 'withdrawing' },
   provided: { retract: 'withdrawing', release: 'surplus', refresh: 'requeued' },
   requeued: { retract: 'withdrawing', release: 'surplus', send: 'resending' },
