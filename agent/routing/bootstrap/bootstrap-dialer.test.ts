@@ -28,6 +28,17 @@ describe('BootstrapDialer', () => {
     assert.equal(node.getConnections(peer.peerId).length, 1);
   });
 
+  it('does not dial an address at which no node can be', async (t) => {
+    const node = await startRoutingNode(t, '127.0.0.40');
+    const dial = t.mock.method(node, 'dial');
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const metadata = '/ip4/169.254.169.254/tcp/80';
+    assert.deepEqual(await dialer.connect([peerAt(metadata)], noSignal), [
+      `${metadata}: no node can be at this address`,
+    ]);
+    assert.equal(dial.mock.callCount(), 0);
+  });
+
   it('does not dial a peer that has connected with this node from another port', async (t) => {
     const [node, peer] = [
       await startRoutingNode(t, '127.0.0.40'),

@@ -5,7 +5,7 @@ import pLimit from 'p-limit';
 import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht/dht-client.ts';
 import type { AddressBook } from '../node/address-book.ts';
-import { isRegistryAddress, tcpAddress } from '../node/announced-addresses.ts';
+import { dialable, tcpAddress } from '../node/announced-addresses.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { BootstrapPeer } from './bootstrapper.ts';
 
@@ -74,7 +74,9 @@ export class BootstrapDialer {
 
   async #dial({ peerId, multiaddrs }: BootstrapPeer, signal: AbortSignal): Promise<void> {
     using deadline = new Deadline(DIAL_TIMEOUT_MS, signal);
-    const addresses = multiaddrs.filter((address) => !isRegistryAddress(address));
+    // An administrator may name another node on this host, or name one by its host name.
+    const addresses = dialable(multiaddrs, { loopback: true, names: true });
+    if (addresses.length === 0) throw new Error('no node can be at this address');
     // Our own peer ID in an address would keep libp2p from dialling it.
     const targets =
       peerId === undefined || this.#hasOwnId({ peerId })

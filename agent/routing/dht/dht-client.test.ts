@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { ConnectionClosedError } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
 
 import { until } from '../../testing/conformance/router.ts';
 import { DhtClient } from './dht-client.ts';
@@ -60,5 +62,23 @@ describe('DhtClient', () => {
       /too many streams/,
     );
     assert.equal(connection.status, 'open');
+  });
+
+  it('dials no address of a stranger at which no node can be', async (t) => {
+    const dial = t.mock.method(node, 'dialProtocol', () => Promise.reject(new Error('dialled')));
+    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+    const [right, ...wrong] = [
+      '/ip4/10.0.0.9/tcp/5001',
+      '/ip4/169.254.169.254/tcp/80',
+      '/ip4/127.0.0.1/tcp/22',
+      '/dns4/node/tcp/5001',
+    ].map((text) => multiaddr(text));
+    assert.ok(right !== undefined);
+    const stranger = dhtPeer(id, [...wrong, right]);
+    await assert.rejects(client.ping(stranger, TIMEOUT_MS), /dialled/);
+    assert.deepEqual(
+      dial.mock.calls.map(({ arguments: [targets] }) => String(targets)),
+      [`${String(right)}/p2p/${id.toString()}`],
+    );
   });
 });

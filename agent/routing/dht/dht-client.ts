@@ -5,7 +5,7 @@ import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 
 import { readAddress } from '../node/address-book.ts';
 import type { AddressedPeer } from '../node/address-book.ts';
-import { isRegistryAddress } from '../node/announced-addresses.ts';
+import { announcesLoopback, dialable } from '../node/announced-addresses.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import {
   decodeDhtMessage,
@@ -174,8 +174,8 @@ export class DhtClient {
     if (multiaddrs === undefined || this.#node.getConnections(id).length > 0) {
       return this.#node.dialProtocol(id, DHT_PROTOCOL, { signal });
     }
-    const targets = multiaddrs
-      .filter((address) => !isRegistryAddress(address))
+    const loopback = announcesLoopback(this.#addresses.current());
+    const targets = dialable(multiaddrs, { loopback })
       .slice(0, MAX_DIALLED_ADDRESSES)
       .map((address) => withPeerId(address, id.toString()));
     return this.#node.dialProtocol(targets, DHT_PROTOCOL, { signal });

@@ -1,6 +1,6 @@
 import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { AddressBook, AddressedPeer } from '../node/address-book.ts';
-import { isLoopback, tcpAddress } from '../node/announced-addresses.ts';
+import { announcesLoopback } from '../node/announced-addresses.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
 import type { Provider } from '../router.ts';
@@ -105,7 +105,7 @@ export class ProviderView {
     return providerFromPeer(peer, {
       registryPort: this.#init.registryPort,
       tlsOnly: this.#init.tlsOnly ?? false,
-      loopback: addresses.current().some((address) => isLoopback(tcpAddress(address)?.ip ?? '')),
+      loopback: announcesLoopback(addresses.current()),
       ...(connectedIp !== undefined && { connectedIp }),
     });
   }

@@ -5,6 +5,8 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import {
   announcedAddresses,
+  announcesLoopback,
+  dialable,
   isLoopback,
   isRegistryAddress,
   leadsToNode,
@@ -110,6 +112,28 @@ describe('leadsToNode', () => {
       assert.equal(leadsToNode({ ip, port: 1 }, false), false);
       assert.equal(leadsToNode({ ip, port: 1 }, true), true);
     }
+  });
+});
+
+describe('dialable', () => {
+  it('leaves out registries, and where no other node can be', () => {
+    const given = (texts: readonly string[], loopback: boolean, names = false): string[] => {
+      const addresses = texts.map((text) => multiaddr(text));
+      return dialable(addresses, { loopback, names }).map(String);
+    };
+    const [node, local, name] = [
+      '/ip4/10.0.0.7/tcp/5001',
+      '/ip4/127.0.0.1/tcp/5001',
+      '/dns4/node/tcp/5001',
+    ];
+    const all = [...nowhere, `${node}/http`, '/ip4/10.0.0.7/udp/5001/quic-v1', name, local, node];
+    assert.deepEqual(given(all, false), [node]);
+    assert.deepEqual(
+      given(all, true, true).filter((text) => !nowhere.includes(text)),
+      [name, local, node],
+    );
+    assert.equal(announcesLoopback([multiaddr(node)]), false);
+    assert.equal(announcesLoopback([multiaddr(node), multiaddr(local)]), true);
   });
 });
 

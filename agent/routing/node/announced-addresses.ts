@@ -117,6 +117,29 @@ export function leadsToNode({ ip, port }: SocketAddress, loopback: boolean): boo
   }
 }
 
+/** Whether a loopback address can lead to another node: one of those that this node announces is loopback. */
+export function announcesLoopback(announced: readonly Multiaddr[]): boolean {
+  return announced.some((address) => isLoopback(tcpAddress(address)?.ip ?? ''));
+}
+
+/**
+ * Those of a peer's addresses that this node may dial: at which another node can be, and no registries.
+ *
+ * @param loopback see {@link leadsToNode}
+ * @param names whether host names are dialled as well, as an administrator may give them
+ */
+export function dialable(
+  addresses: readonly Multiaddr[],
+  { loopback, names = false }: { readonly loopback: boolean; readonly names?: boolean },
+): Multiaddr[] {
+  return addresses.filter((address) => {
+    if (isRegistryAddress(address)) return false;
+    const socket = tcpAddress(address);
+    if (socket !== undefined) return leadsToNode(socket, loopback);
+    return names && address.getComponents()[0]?.name.startsWith('dns') === true;
+  });
+}
+
 function toText(ip: string, port: number): string {
   return `/${isIPv6(ip) ? 'ip6' : 'ip4'}/${ip}/tcp/${String(port)}`;
 }

@@ -22,6 +22,7 @@ async function probe(t: TestContext, named: readonly string[], keys = 1): Promis
     {
       node: {
         peerId: self,
+        getMultiaddrs: () => [multiaddr('/ip4/10.0.0.7/tcp/5001')],
         services: { listening: { addresses: () => [multiaddr('/ip4/10.0.0.7/tcp/5001')] } },
         dial: (address: unknown) => {
           dialled.push(String(address));
@@ -61,8 +62,9 @@ describe('IdentityProbe', () => {
     assert.deepEqual(new Set(dialled), new Set(['/ip4/10.0.0.9/tcp/5001']));
   });
 
-  it('dials neither own addresses, nor registries, nor more than a few', async (t) => {
+  it('dials neither own addresses, nor registries, nor where no node can be, nor more than a few', async (t) => {
     assert.deepEqual(await probe(t, ['/ip4/10.0.0.7/tcp/5001', '/ip4/10.0.0.9/tcp/6000/http']), []);
+    assert.deepEqual(await probe(t, ['/ip4/169.254.169.254/tcp/80', '/ip4/127.0.0.1/tcp/22']), []);
     const many = Array.from({ length: 9 }, (_, i) => `/ip4/10.0.1.${String(i)}/tcp/5001`);
     assert.deepEqual(new Set(await probe(t, many)), new Set(many.slice(0, 4)));
   });

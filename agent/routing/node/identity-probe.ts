@@ -6,7 +6,7 @@ import { isAborted, pause } from '../../timing/pause.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import { closest, K } from '../dht/kademlia.ts';
-import { isRegistryAddress, tcpAddress } from './announced-addresses.ts';
+import { announcesLoopback, dialable, tcpAddress } from './announced-addresses.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 import type { Membership } from './membership.ts';
 
@@ -84,10 +84,10 @@ export class IdentityProbe {
     );
     const ownPeerId = node.peerId.toString();
     const own = ipsOf(node);
-    const foreign = answer.providers
+    const named = answer.providers
       .filter(({ peerId }) => peerId === ownPeerId)
-      .flatMap(({ multiaddrs }) => multiaddrs)
-      .filter((address) => !isRegistryAddress(address))
+      .flatMap(({ multiaddrs }) => multiaddrs);
+    const foreign = dialable(named, { loopback: announcesLoopback(node.getMultiaddrs()) })
       .filter((address) => !own.has(tcpAddress(address)?.ip ?? ''))
       .slice(0, MAX_DIALLED);
     for (const address of foreign) {
