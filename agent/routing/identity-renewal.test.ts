@@ -45,7 +45,10 @@ describe('IdentityRenewal', () => {
     await until(() => lines.length > 0);
     assert.deepEqual(replaced, [key]);
     assert.equal(renewal.duplicate, undefined, 'it is mended');
-    assert.match(lines[0]?.msg ?? '', /has a new identity now; the previous key is in \/data\/private\.key\.replaced$/);
+    assert.match(
+      lines[0]?.msg ?? '',
+      /has a new identity now; the previous key is in \/data\/private\.key\.replaced$/,
+    );
     await renewal.stop();
   });
 
@@ -67,14 +70,35 @@ describe('IdentityRenewal', () => {
     );
   });
 
-  it('keeps the identity when the new one cannot be made, with an error in the log', async () => {
-    const { renewal, lines, replaced } = create(() => Promise.reject(new Error('read-only')));
+  it('keeps the identity when the new one cannot be made, with one error in the log', async () => {
+    let attempts = 0;
+    const { renewal, lines, replaced } = create(() => {
+      attempts += 1;
+      return Promise.reject(new Error('read-only'));
+    });
     renewal.start();
     renewal.found(ADDRESS);
     await until(() => lines.length > 0);
     assert.equal(lines[0]?.level, 50);
     assert.deepEqual(replaced, []);
     assert.equal(renewal.duplicate, ADDRESS);
+    await renewal.stop();
+    renewal.start();
+    renewal.found(ADDRESS);
+    await renewal.stop();
+    assert.equal(attempts, 1, 'it does not try again');
+    assert.equal(lines.length, 1, 'nor is there another line');
+  });
+
+  it('says nothing of a renewal that the stop ends', async () => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const { renewal, lines } = create(() => promise);
+    renewal.start();
+    renewal.found(ADDRESS);
+    const stopped = renewal.stop();
+    reject(new Error('stopped'));
+    await stopped;
+    assert.deepEqual(lines, []);
   });
 
   it('does nothing before its start and after its stop', async () => {

@@ -23,7 +23,8 @@ export interface IdentityRenewalComponents {
 
 /**
  * What happens when another node has the identity of this one (see `DuplicateIdentity`). The node that started later,
- * which is one that has not run for long, takes a new identity. The other one warns, once.
+ * which is one that has not run for long, takes a new identity. The other one warns, once, and so does one that cannot
+ * make a new identity: it does not try again.
  */
 export class IdentityRenewal {
   readonly #components: IdentityRenewalComponents;
@@ -31,6 +32,7 @@ export class IdentityRenewal {
   #startedAt = -Infinity;
   #duplicate: { readonly address: string; readonly seenAt: number } | undefined;
   #hasWarned = false;
+  #hasFailed = false;
   #isStopped = true;
   #renewing: Promise<void> | undefined;
 
@@ -64,7 +66,7 @@ export class IdentityRenewal {
     this.#duplicate = { address, seenAt: performance.now() };
     const { renewIdentity, logger, peerId } = this.#components;
     const isYoung = performance.now() - this.#startedAt < this.#youngMs;
-    if (isYoung && renewIdentity !== undefined) {
+    if (isYoung && renewIdentity !== undefined && !this.#hasFailed) {
       this.#renewing = this.#renew(renewIdentity, address).finally(() => {
         this.#renewing = undefined;
       });
@@ -90,6 +92,9 @@ export class IdentityRenewal {
         `${PROBLEM}: this node began later and has a new identity now${kept}`,
       );
     } catch (err) {
+      if (this.#isStopped) return;
+      this.#hasFailed = true;
+      this.#hasWarned = true;
       logger.error({ err, peerId: previous, address }, `${PROBLEM}, and a new one cannot be made`);
     }
   }
