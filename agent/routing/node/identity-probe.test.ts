@@ -7,17 +7,27 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import { until } from '../../testing/conformance/router.ts';
 import { silent } from '../../testing/test-network.ts';
-import { routingKey } from '../dht/key.ts';
+import { routingKey, type RoutingKey } from '../dht/key.ts';
 import { IdentityProbe } from './identity-probe.ts';
 import { dhtPeer } from './membership.ts';
 
 const idOf = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 
-/** Probes a peer that names these addresses for this node's ID; gives what was dialled after the second answer. */
-async function probe(t: TestContext, named: readonly string[], keys = 1): Promise<string[]> {
+/** Probes a peer that names these addresses for this node's ID, twice; gives what was dialled. */
+async function probe(t: TestContext, named: readonly string[]): Promise<string[]> {
+  return (await probeWith(t, named, routingKey('key'))).dialled;
+}
+
+/** As {@link probe}; `key` is what this node advertises. Gives the number of questions, too. */
+async function probeWith(
+  t: TestContext,
+  named: readonly string[],
+  key: RoutingKey | undefined,
+): Promise<{ readonly dialled: string[]; readonly asked: number }> {
   const [self, peer] = [await idOf(), dhtPeer(await idOf())];
   const dialled: string[] = [];
   let asked = 0;
+  let begun = 0;
   const prober = new IdentityProbe(
     {
       node: {
@@ -42,8 +52,8 @@ async function probe(t: TestContext, named: readonly string[], keys = 1): Promis
       },
       membership: { members: () => [peer] },
       anyKey: () => {
-        if (keys === 0) asked += 1;
-        return keys === 0 ? undefined : routingKey('key');
+        begun += 1;
+        return key;
       },
       logger: silent,
     },
@@ -51,9 +61,9 @@ async function probe(t: TestContext, named: readonly string[], keys = 1): Promis
   );
   prober.start();
   t.after(() => prober.stop());
-  await until(() => asked >= 2);
+  await until(() => begun > 2);
   await prober.stop();
-  return dialled;
+  return { dialled, asked };
 }
 
 describe('IdentityProbe', () => {
@@ -70,6 +80,7 @@ describe('IdentityProbe', () => {
   });
 
   it('asks nothing while this node advertises nothing', async (t) => {
-    assert.deepEqual(await probe(t, ['/ip4/10.0.0.9/tcp/5001'], 0), []);
+    const { asked, dialled } = await probeWith(t, ['/ip4/10.0.0.9/tcp/5001'], undefined);
+    assert.deepEqual({ asked, dialled }, { asked: 0, dialled: [] });
   });
 });
