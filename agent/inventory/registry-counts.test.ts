@@ -9,11 +9,11 @@ const [root, layer, other] = ['root', 'layer', 'other'].map((text) => sha256(Buf
 assert.ok(root && layer && other);
 
 /** Two tagged images with the same content. */
-function twins(): TrackedImages {
+function twins(tagKeyOf = (name: string) => `tag ${name}`): TrackedImages {
   const images = new TrackedImages();
   const tree = { digests: new Set([root, layer]), missing: new Set<never>(), broken: new Map() };
   for (const name of ['a', 'b']) {
-    const tagKey = `tag ${name}`;
+    const tagKey = tagKeyOf(name);
     const registry = 'r.example';
     images.replace(name, { name, registry, root, tree, tagKey, sharesContent: true } as never);
   }
@@ -28,5 +28,14 @@ describe('countByRegistry', () => {
       '': { tags: 0, images: 0, content: 1 },
     });
     assert.equal(countByRegistry(twins(), [root], () => false).size, 0);
+  });
+
+  it('counts a tag once that two image records have', () => {
+    const counts = countByRegistry(
+      twins(() => 'tag'),
+      [],
+      () => true,
+    );
+    assert.deepEqual(counts.get('r.example'), { tags: 1, images: 1, content: 0 });
   });
 });

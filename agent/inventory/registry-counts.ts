@@ -27,8 +27,12 @@ export function countByRegistry(
     return count;
   };
   const roots = new Set<Digest>();
+  const tags = new Set<string>();
   for (const { registry, root, tagKey } of images.values()) {
-    if (tagKey !== undefined && isAdvertised(tagKey)) of(registry).tags += 1;
+    if (tagKey !== undefined && isAdvertised(tagKey) && !tags.has(tagKey)) {
+      tags.add(tagKey);
+      of(registry).tags += 1;
+    }
     if (isAdvertised(root) && !roots.has(root)) {
       roots.add(root);
       of(registry).images += 1;
