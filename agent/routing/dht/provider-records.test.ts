@@ -53,7 +53,6 @@ describe('ProviderRecords', () => {
     assert.equal(records.add('1', 'a'), true, 'renewing needs no space');
     assert.equal(records.add('3', 'b'), true);
     assert.equal(records.add('4', 'b'), false, 'full, and no peer has more');
-    assert.equal(records.refused, 2);
     clock.now = 20_000;
     assert.equal(records.add('4', 'c'), true, 'expired records are swept');
     assert.equal(records.size, 1);

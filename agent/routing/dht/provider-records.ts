@@ -37,7 +37,7 @@ export interface ProviderRecordsInit {
  * The provider records that this node stores for the DHT (libp2p specification "kad-dht", section "Content
  * provider advertisement"). They are indexed by key, so that the cost of a read grows with the providers of that key
  * only. A read never returns an expired record. When the table is full, the peer with most records loses some of
- * them, so that a few peers cannot shut out the others. A record that still does not fit is refused and counted.
+ * them, so that a few peers cannot shut out the others. A record that still does not fit is refused.
  *
  * Keys are those of `recordKeyOf`. `e2e/bench/record-memory.ts` measures the bytes that a record takes.
  */
@@ -52,7 +52,6 @@ export class ProviderRecords {
   /** Peers with records; one object is shared by all records of a peer. */
   readonly #peers = new Map<string, Holder>();
   #size = 0;
-  #refused = 0;
   #lastSweep = Number.NEGATIVE_INFINITY;
 
   constructor(init: ProviderRecordsInit) {
@@ -69,20 +68,12 @@ export class ProviderRecords {
     return this.#size;
   }
 
-  /** Records that were refused since the start because the table was full. */
-  get refused(): number {
-    return this.#refused;
-  }
-
   /** Adds or renews a record. Returns false when the table is full. */
   add(recordKey: string, peerId: string): boolean {
     const own = peerId === this.#ownPeerId;
     const expires = own ? NEVER : Math.ceil((this.#now() + this.#validityMs) / TICK_MS);
     if (!this.#renew(recordKey, peerId, expires)) {
-      if (!own && !this.#makeSpace(peerId)) {
-        this.#refused++;
-        return false;
-      }
+      if (!own && !this.#makeSpace(peerId)) return false;
       const holder = this.#peers.get(peerId) ?? { peerId, records: 0 };
       this.#peers.set(peerId, holder);
       // Making space may have removed the last record of this very key.
