@@ -46,6 +46,7 @@ function makeChecker(): CheckerUnderTest {
   const lines: string[] = [];
   const store = Object.assign(new MemoryStore(), {
     verifiedAtCommit: () => test.verifiedAtCommit(),
+    lostFile: () => Promise.resolve('/blob'),
   });
   const verify = (): Promise<Outcome> => Promise.resolve(test.outcome);
   const checker = new IntegrityChecker({
@@ -133,5 +134,15 @@ describe('IntegrityChecker', () => {
     assert.equal(test.lines.length, 1);
     test.checker.forget(DIGEST);
     assert.equal(await test.corrupt(), 0);
+  });
+
+  it('logs the first of many blobs that are lost at one time, and again after these are back', async () => {
+    const { checker, lines } = makeChecker();
+    const lost = Array.from({ length: 25 }, (_, i) => digestOf(Buffer.from(String(i))));
+    for (const digest of lost) assert.equal(await checker.findLost(digest), true);
+    assert.equal(lines.length, 20);
+    for (const digest of lost) checker.forget(digest);
+    for (const digest of lost) await checker.findLost(digest);
+    assert.equal(lines.length, 40);
   });
 });

@@ -10,7 +10,7 @@ import type { Outcome, Subject, Verifier } from './verifier.ts';
 const UNSEEN_VALIDITY_MS = 3_600_000;
 /** Names of images in a line of the log. */
 const MAX_NAMES = 10;
-/** Lost blobs of which each is an error in the log; further ones are at debug. All are lost when a folder is. */
+/** Blobs lost at one time of which each is an error in the log; further ones are at debug. All are when a folder is. */
 const MAX_LOST_LINES = 20;
 
 /** What an administrator can do. `content rm` does not help: containerd takes the same file over again. */
@@ -60,8 +60,6 @@ export interface IntegrityListener {
 export class IntegrityChecker {
   readonly #components: IntegrityCheckerComponents;
   readonly #bad = new Map<Digest, Withheld>();
-  /** Blobs that were found to be lost, for the bound on lines of the log. */
-  #lost = 0;
   #listener: IntegrityListener | undefined;
 
   constructor(components: IntegrityCheckerComponents) {
@@ -184,8 +182,7 @@ export class IntegrityChecker {
     if (reported) return;
     this.#count();
     const images = this.#components.imagesOf(digest).slice(0, MAX_NAMES);
-    if (finding === 'missing') this.#lost += 1;
-    const level = finding === 'missing' && this.#lost > MAX_LOST_LINES ? 'debug' : 'error';
+    const level = finding === 'missing' && this.#hasManyLost() ? 'debug' : 'error';
     this.#components.logger[level](
       { digest, path, finding, images, remedy: REMEDY },
       `${WHAT[finding]}: no longer served nor advertised`,
@@ -198,6 +195,11 @@ export class IntegrityChecker {
     this.#count();
     this.#components.logger.info({ digest }, 'blob is right again: served and advertised');
     this.#listener?.released(digest);
+  }
+
+  #hasManyLost(): boolean {
+    const lost = this.#bad.values().filter(({ finding }) => finding === 'missing');
+    return lost.take(MAX_LOST_LINES + 1).toArray().length > MAX_LOST_LINES;
   }
 
   #count(): void {
