@@ -14,6 +14,8 @@ import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import type { RoutingKey } from './dht/key.ts';
 import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { ClosestMembers } from './lookup/closest-members.ts';
+import { Connector } from './discovery/connector.ts';
+import { Discovery } from './discovery/discovery.ts';
 import type { NegativeCache } from './lookup/negative-cache.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderView } from './lookup/provider-view.ts';
@@ -30,8 +32,10 @@ import { prunePeers } from './node/peer-store-pruning.ts';
 import { Reprovider } from './provide/reprovider.ts';
 import type { RoutingObserver } from './routing-observer.ts';
 
-/** How long the first records wait for the first peers, however many of those do not answer. */
+/** How long the first records wait until this node has looked for all members, however many do not answer. */
 const JOINING_MS = 1500;
+/** Connections up to which a node connects with all members that it knows. */
+const MAX_CONNECTIONS = 150;
 /** How often expired records and departed peers are removed from memory. */
 const CLEARING_MS = 60_000;
 
@@ -171,6 +175,8 @@ export async function createRouterParts(
   );
   const closest = new ClosestMembers({ self, membership, view, protocols });
   const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
+  const discovery = new Discovery({ self, client, membership, logger });
+  const connector = new Connector({ self, node, client, membership, logger }, MAX_CONNECTIONS);
   const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
   const probe = new IdentityProbe({ node, client, membership, anyKey, logger }, init.probeMs);
   const stages: Stage[] = [
@@ -196,8 +202,15 @@ export async function createRouterParts(
     stageOf(probe),
     {
       start: () => {
+        discovery.start(bootstrap.firstRound);
+      },
+      stop: () => discovery.stop(),
+    },
+    stageOf(connector),
+    {
+      start: () => {
         const joined = delay(JOINING_MS, undefined, { ref: false });
-        reprovider.start(Promise.race([bootstrap.firstRound, joined]));
+        reprovider.start(Promise.race([discovery.firstSweep, joined]));
       },
       stop: async () => {
         // Otherwise other nodes would ask this one until the records expire.

@@ -9,6 +9,7 @@ import { cpus } from 'node:os';
 import { measureHead } from './figures/head.ts';
 import { measureIdle, measureMemory } from './figures/idle.ts';
 import { measureNaive } from './figures/naive.ts';
+import { measureJoin } from './figures/join.ts';
 import { measureLost, measurePlacement } from './figures/place.ts';
 import { measureRecords } from './figures/records.ts';
 import { measureSteady } from './figures/steady.ts';
@@ -71,6 +72,11 @@ async function run({
     const { steadyNodes, steadyKeys, steadyRefreshSeconds } = rest;
     const init = { sizes: steadyNodes, keys: steadyKeys, refreshSeconds: steadyRefreshSeconds };
     await measureSteady(report, init);
+  }
+  if (figures.includes('join')) {
+    for (const size of rest.joinNodes) {
+      await measureJoin(report, { nodes: size, spreadSeconds: rest.joinSpreadSeconds });
+    }
   }
   if (figures.includes('records')) await measureRecords(report);
   report.addRatio(

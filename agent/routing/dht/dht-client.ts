@@ -10,6 +10,7 @@ import { Deadline } from '../../timing/deadline.ts';
 import {
   decodeDhtMessage,
   encodeAddProvider,
+  encodeFindNode,
   encodeGetProviders,
   encodePing,
   encodeProvider,
@@ -34,8 +35,11 @@ const MAX_DIALLED_ADDRESSES = 4;
 
 /** Options of {@link DhtClient.getProviders}. */
 export interface ProvidersQuestion {
-  /** Asks the peer to leave closer peers out. Other implementations of the DHT name them all the same. */
-  readonly providersOnly: boolean;
+  /**
+   * Asks the peer to name closer peers only at a smaller distance than this, by its first 32 bits: in most cases there
+   * are none. Other implementations of the DHT name all of the closest all the same. Default: all of the closest.
+   */
+  readonly closerThan?: number;
   /** Whether the caller knows a closer peer already, which is then skipped. Takes {@link peerBytes} of its ID. */
   readonly isKnown: (bytes: string) => boolean;
 }
@@ -70,15 +74,33 @@ export class DhtClient {
   async getProviders(
     peer: DhtPeer,
     multihash: Uint8Array,
-    { providersOnly, isKnown }: ProvidersQuestion,
+    { closerThan, isKnown }: ProvidersQuestion,
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<ProvidersAnswer> {
     return this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
-      stream.send(frame(encodeGetProviders(multihash, providersOnly)));
+      stream.send(frame(encodeGetProviders(multihash, closerThan)));
       const { providers, closer } = decodeDhtMessage(await answer(reader));
       const strangers = closer.filter(({ id }) => !isKnown(peerBytes(id)));
       return { providers: readPeers(providers), closer: readPeers(strangers) };
+    });
+  }
+
+  /**
+   * Asks a peer for the peers closest to a key that it knows (FIND_NODE).
+   *
+   * @param key any bytes
+   * @throws Error when the peer cannot be dialled or does not answer in time
+   */
+  async findNode(
+    peer: DhtPeer,
+    key: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<readonly AddressedPeer[]> {
+    return this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
+      stream.send(frame(encodeFindNode(key)));
+      return readPeers(decodeDhtMessage(await answer(reader)).closer);
     });
   }
 

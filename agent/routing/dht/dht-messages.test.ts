@@ -13,11 +13,13 @@ import {
 import {
   decodeDhtMessage,
   encodeAddProvider,
+  encodeFindNode,
   encodeGetProviders,
   encodePing,
   encodeProvider,
   keyOfRepeat,
   MAX_PEERS_PER_LIST,
+  MESSAGE_TYPE,
 } from './dht-messages.ts';
 import { FrameError } from './frames.ts';
 import { routingKey } from './key.ts';
@@ -97,12 +99,20 @@ describe('the DHT message codec', () => {
     );
   });
 
-  it('adds an unknown field, which others skip, to a request for providers only', () => {
+  it('adds unknown fields, which others skip, to a request that leaves closer peers out', () => {
     const usual = encodeGetProviders(multihash);
-    const brief = encodeGetProviders(multihash, true);
+    const brief = encodeGetProviders(multihash, 0);
     assert.equal(hex(brief), `${hex(usual)}c03e01`);
     assert.equal(decodeDhtMessage(usual).providersOnly, false);
     assert.deepEqual(decodeDhtMessage(brief), { ...decodeDhtMessage(usual), providersOnly: true });
+    const closerOnly = encodeGetProviders(multihash, 2 ** 32 - 1);
+    assert.equal(hex(closerOnly), `${hex(brief)}c83effffffff0f`);
+    assert.equal(decodeDhtMessage(closerOnly).closerThan, 2 ** 32 - 1);
+  });
+
+  it('writes FIND_NODE, whose key may be any bytes', () => {
+    const { type, key } = decodeDhtMessage(encodeFindNode(Uint8Array.of(1, 2)));
+    assert.deepEqual([type, Buffer.from(key)], [MESSAGE_TYPE.findNode, Buffer.from([1, 2])]);
   });
 
   it('recognises an ADD_PROVIDER that differs from the previous one in the key only', () => {

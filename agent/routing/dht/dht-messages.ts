@@ -23,13 +23,15 @@ const FIELD_TYPE = 1;
 const FIELD_KEY = 2;
 const FIELD_CLOSER = 8;
 const FIELD_PROVIDERS = 9;
-/** Our extension; other implementations skip it, as protobuf requires for unknown fields. */
+/** Our extensions; other implementations skip them, as protobuf requires for unknown fields. */
 const FIELD_PROVIDERS_ONLY = 1000;
+const FIELD_CLOSER_THAN = 1001;
 const PEER_ID = 1;
 const PEER_MULTIADDRS = 2;
 const WIRE_BYTES = 2;
 const EMPTY: Uint8Array = new Uint8Array(0);
 const PROVIDERS_ONLY = Uint8Array.from([...encodeVarint(FIELD_PROVIDERS_ONLY * 8), 1]);
+const CLOSER_THAN = encodeVarint(FIELD_CLOSER_THAN * 8);
 
 /** First bytes of an ADD_PROVIDER whose key is a SHA2-256 multihash, and the offset of the bytes after the key. */
 const REPEAT_HEAD = [FIELD_TYPE << 3, MESSAGE_TYPE.addProvider, (FIELD_KEY << 3) | WIRE_BYTES, 34];
@@ -51,6 +53,8 @@ export interface DhtMessage {
   readonly providers: readonly WirePeer[];
   /** Whether the requester asks to leave out closer peers, which are most of an answer. */
   readonly providersOnly: boolean;
+  /** With `providersOnly`: closer peers at a smaller distance than this are named all the same. Default: none. */
+  readonly closerThan: number;
 }
 
 /** Parts of an answer. {@link encodePeer} encodes the peers. */
@@ -101,14 +105,23 @@ export function keyOfRepeat(bytes: Uint8Array, previous: Uint8Array): Uint8Array
 /**
  * Encodes GET_PROVIDERS for one key.
  *
- * @param providersOnly asks for an answer without closer peers; other implementations answer in full
+ * @param closerThan asks for an answer with those closer peers only whose distance is smaller, by their first 32 bits;
+ *   other implementations answer in full. Default: all of the closest peers
  */
-export function encodeGetProviders(multihash: Uint8Array, providersOnly = false): Uint8Array {
+export function encodeGetProviders(multihash: Uint8Array, closerThan?: number): Uint8Array {
   return Buffer.concat([
     typeField(MESSAGE_TYPE.getProviders),
     field(FIELD_KEY, multihash),
-    ...(providersOnly ? [PROVIDERS_ONLY] : []),
+    ...(closerThan === undefined ? [] : [PROVIDERS_ONLY]),
+    ...(closerThan === undefined || closerThan === 0
+      ? []
+      : [Uint8Array.from([...CLOSER_THAN, ...encodeVarint(closerThan)])]),
   ]);
+}
+
+/** Encodes FIND_NODE. The distance of peers is that to the SHA2-256 of `key`, which may be any bytes. */
+export function encodeFindNode(key: Uint8Array): Uint8Array {
+  return Buffer.concat([typeField(MESSAGE_TYPE.findNode), field(FIELD_KEY, key)]);
 }
 
 /** Encodes PING. Its answer confirms that the peer has handled all earlier messages of the stream. */
@@ -137,10 +150,12 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
   const closer: WirePeer[] = [];
   const providers: WirePeer[] = [];
   let providersOnly = false;
+  let closerThan = 0;
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') {
       if (number === FIELD_TYPE) type = value;
       else if (number === FIELD_PROVIDERS_ONLY) providersOnly = value !== 0;
+      else if (number === FIELD_CLOSER_THAN) closerThan = value;
     } else if (number === FIELD_KEY) {
       key = value;
     } else if (number === FIELD_CLOSER && closer.length < MAX_PEERS_PER_LIST) {
@@ -149,7 +164,7 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
       providers.push(decodePeer(value));
     }
   }
-  return { type, key, closer, providers, providersOnly };
+  return { type, key, closer, providers, providersOnly, closerThan };
 }
 
 function decodePeer(bytes: Uint8Array): WirePeer {

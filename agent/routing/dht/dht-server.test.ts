@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Stream } from '@libp2p/interface';
-import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import fc from 'fast-check';
 
@@ -20,9 +20,11 @@ import {
 } from './dht-messages.ts';
 import { FrameReader } from './frame-reader.ts';
 import { frame } from './frames.ts';
+import { distanceTo } from './kademlia.ts';
 import { routingKey } from './key.ts';
 import { createNode, DHT_PROTOCOL } from '../node/libp2p-node.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
+import { dhtPeer } from '../node/membership.ts';
 import type { Libp2pRouter } from '../libp2p-router.ts';
 import { TestNetwork } from '../../testing/test-network.ts';
 
@@ -116,7 +118,7 @@ describe('DhtServer', () => {
   });
 
   it('names closer peers unless the request leaves them out', async () => {
-    await network.start([router]);
+    const other = await network.start([router]);
     const { multihash } = routingKey('no provider');
     const closer = async (question: Uint8Array): Promise<number> => {
       const [answer] = await ask([question], 1);
@@ -124,7 +126,11 @@ describe('DhtServer', () => {
       return decodeDhtMessage(answer).closer.length;
     };
     await until(async () => (await closer(encodeGetProviders(multihash))) === 1);
-    assert.equal(await closer(encodeGetProviders(multihash, true)), 0);
+    assert.equal(await closer(encodeGetProviders(multihash, 0)), 0);
+    const { target } = routingKey('no provider');
+    const distance = distanceTo(target, dhtPeer(peerIdFromString(other.peerId)));
+    assert.equal(await closer(encodeGetProviders(multihash, distance)), 0);
+    assert.equal(await closer(encodeGetProviders(multihash, distance + 1)), 1);
   });
 
   it('refuses a record of another peer, and a record of a key of another form', async () => {

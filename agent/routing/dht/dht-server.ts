@@ -13,7 +13,7 @@ import {
 import type { DhtMessage } from './dht-messages.ts';
 import { FrameReader } from './frame-reader.ts';
 import { frame, FrameError } from './frames.ts';
-import { closest, peerBytes, K } from './kademlia.ts';
+import { closest, distanceTo, peerBytes, K } from './kademlia.ts';
 import { recordKeyOf, targetOf } from './key.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
@@ -195,20 +195,27 @@ export class DhtServer {
     return peerId === this.#ownText ? addresses.wire : addressBook.get(peerId)?.wire;
   }
 
-  /** Encodes an answer with the closest known peers except the requester, unless it asked to leave them out. */
+  /**
+   * Encodes an answer with the closest peers except the requester. They are named from this node's own knowledge only,
+   * so that a dead peer is not named again and again. The requester may ask for those only that are closer than the ones it knows.
+   */
   #answer(
-    { type, key, providersOnly }: DhtMessage,
+    { type, key, providersOnly, closerThan }: DhtMessage,
     requester: Uint8Array,
     providers: Uint8Array[],
   ): Uint8Array {
-    if (providersOnly) return encodeAnswer({ type, key, closer: [], providers });
+    if (providersOnly && closerThan === 0)
+      return encodeAnswer({ type, key, closer: [], providers });
+    const target = targetOf(key);
     const { membership, addressBook, addresses } = this.#components;
     const requesterBytes = peerBytes(requester);
     const closer: Uint8Array[] = [];
     if (type === MESSAGE_TYPE.findNode && Buffer.compare(key, this.#ownId) === 0) {
       closer.push(addresses.wire);
     }
-    for (const { bytes, text } of closest(targetOf(key), membership.members(), K + 1)) {
+    for (const peer of closest(target, membership.verified(), K + 1)) {
+      if (providersOnly && distanceTo(target, peer) >= closerThan) break;
+      const { bytes, text } = peer;
       const wire = bytes === requesterBytes ? undefined : addressBook.get(text)?.wire;
       if (wire !== undefined && closer.length < K) closer.push(wire);
     }

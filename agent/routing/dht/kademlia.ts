@@ -35,6 +35,11 @@ export function peerBytes(multihash: Uint8Array): string {
   return Buffer.from(multihash.buffer, multihash.byteOffset, multihash.length).toString('latin1');
 }
 
+/** Returns the XOR distance of a point from the target, by their first 32 bits. */
+export function distanceTo(target: number, { prefix }: KeySpacePoint): number {
+  return (target ^ prefix) >>> 0;
+}
+
 /**
  * Returns the `count` candidates closest to the target by XOR distance, closest first. It takes one pass: most
  * candidates are farther than the closest ones so far and cost one comparison.
@@ -47,7 +52,7 @@ export function closest<T extends KeySpacePoint>(
   const nearest: T[] = [];
   const distances: number[] = [];
   for (const candidate of candidates) {
-    const distance = (target ^ candidate.prefix) >>> 0;
+    const distance = distanceTo(target, candidate);
     if (nearest.length === count && distance >= (distances[count - 1] ?? 0)) continue;
     let at = nearest.length;
     while (at > 0 && distance < (distances[at - 1] ?? 0)) at--;

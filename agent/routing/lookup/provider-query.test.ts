@@ -7,8 +7,9 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import { silent } from '../../testing/test-network.ts';
 import type { ProvidersAnswer } from '../dht/dht-client.ts';
-import { closest, K } from '../dht/kademlia.ts';
+import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
+import type { AddressedPeer } from '../node/address-book.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { ProviderQuery } from './provider-query.ts';
@@ -29,15 +30,16 @@ async function start(count: number, isEstablished = false) {
   const members = await Promise.all(Array.from({ length: count }, newPeer));
   const answers = new Map<string, Promise<ProvidersAnswer>>();
   const unresponsive = new Set<string>();
-  const asked: { readonly peerId: string; readonly providersOnly: boolean }[] = [];
+  const asked: { readonly peerId: string; readonly closerThan: number | undefined }[] = [];
   const found: string[] = [];
+  const learnt: string[] = [];
   const query = new ProviderQuery(
     {
       // Farther from the key than any member.
       self: { ...(await newPeer()), prefix: ~key.target >>> 0 },
       client: {
-        getProviders: (peer, _multihash, { providersOnly }) => {
-          asked.push({ peerId: peer.text, providersOnly });
+        getProviders: (peer, _multihash, { closerThan }) => {
+          asked.push({ peerId: peer.text, closerThan });
           return answers.get(peer.text) ?? Promise.resolve(MISS);
         },
       },
@@ -45,6 +47,9 @@ async function start(count: number, isEstablished = false) {
         members: () => members,
         isEstablished: () => isEstablished,
         isUnresponsive: (peerId: string) => unresponsive.has(peerId),
+        learn: (peers: readonly AddressedPeer[]) => {
+          learnt.push(...peers.map(({ peerId }) => peerId));
+        },
         markResponsive: ({ text }: DhtPeer) => unresponsive.delete(text),
         markUnresponsive: ({ text }: DhtPeer) => unresponsive.add(text),
       } as never,
@@ -59,6 +64,7 @@ async function start(count: number, isEstablished = false) {
     unresponsive,
     asked,
     found,
+    learnt,
     first: () => query.askFirst((peers) => found.push(...peers.map((it) => it.peerId)), signal),
     others: (stop = signal) =>
       query.askOthers((peers) => found.push(...peers.map((it) => it.peerId)), stop),
@@ -69,10 +75,29 @@ describe('ProviderQuery', () => {
   it('takes the misses of the three closest established peers for a miss', async () => {
     const { ranked, asked, first } = await start(30, true);
     assert.equal(await first(), true);
+    const [, , third] = ranked;
+    assert.ok(third);
+    const closerThan = distanceTo(key.target, third);
     assert.deepEqual(
       asked,
-      ranked.slice(0, 3).map(({ text }) => ({ peerId: text, providersOnly: true })),
+      ranked.slice(0, 3).map(({ text }) => ({ peerId: text, closerThan })),
     );
+  });
+
+  it('is not sure of a miss when one of the first names a closer peer, and asks that one', async () => {
+    const { ranked, answers, asked, learnt, first, others } = await start(30, true);
+    const [nearest] = ranked;
+    assert.ok(nearest);
+    let stranger = await newPeer();
+    while (distanceTo(key.target, stranger) > distanceTo(key.target, nearest)) {
+      stranger = await newPeer();
+    }
+    const closer = [addressed(stranger)];
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer }));
+    assert.equal(await first(), false);
+    assert.deepEqual(learnt, [stranger.text]);
+    await others();
+    assert.ok(asked.some(({ peerId }) => peerId === stranger.text));
   });
 
   it('asks none first when there are too few established peers', async () => {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { Deadline } from '../../timing/deadline.ts';
 import { pause } from '../../timing/pause.ts';
 import type { DhtClient, ProvidersAnswer } from '../dht/dht-client.ts';
-import { closest, K } from '../dht/kademlia.ts';
+import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import type { AddressedPeer } from '../node/address-book.ts';
 import { dhtPeer } from '../node/membership.ts';
@@ -50,6 +50,9 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
  * more when one of them is late or fails. When this node is among the 20 closest it counts as one of them: the query
  * begins only when it has no record of use. The other peers are asked when there are too few of those, when they do not
  * answer, or when the providers they named were of no use.
+ *
+ * The peers that are asked first are those closest to the key that *this node knows*. So they are asked for
+ * peers that are closer still. Their answers make a miss only when none of them names one.
  */
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
@@ -63,6 +66,8 @@ export class ProviderQuery {
   /** Answers without. */
   #misses = 0;
   #failures = 0;
+  /** Peers that others have named and that are closer to the key than those asked first. */
+  #closerNamed = 0;
 
   constructor(components: ProviderQueryComponents, key: RoutingKey, init: ProviderQueryInit = {}) {
     this.#components = components;
@@ -86,10 +91,12 @@ export class ProviderQuery {
     if (spare === undefined) return false;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
+    const first = established.slice(0, quorum);
+    const closerThan = distanceTo(this.#key.target, first.at(-1) ?? spare);
     const ask = (peer: DhtPeer): void => {
-      this.#track(pending, this.#ask(peer, true, onFound, deadline.signal));
+      this.#track(pending, this.#ask(peer, closerThan, onFound, deadline.signal));
     };
-    for (const peer of established.slice(0, quorum)) ask(peer);
+    for (const peer of first) ask(peer);
     const enough = new AbortController();
     const late = pause(SPARE_AFTER_MS, enough.signal);
     this.#track(pending, late);
@@ -99,7 +106,7 @@ export class ProviderQuery {
       if (isLate && !this.#asked.has(spare.text)) ask(spare);
     }
     enough.abort();
-    return this.#misses >= quorum;
+    return this.#misses >= quorum && this.#closerNamed === 0;
   }
 
   /**
@@ -118,7 +125,7 @@ export class ProviderQuery {
       for (const peer of closest(this.#key.target, this.#ranking, K)) {
         if (this.#asked.has(peer.text) || this.#asked.size >= MAX_PEERS_ASKED) continue;
         const isUnresponsive = membership.isUnresponsive(peer.text);
-        const request = this.#ask(peer, false, onFound, deadline.signal);
+        const request = this.#ask(peer, undefined, onFound, deadline.signal);
         if (isUnresponsive) unresponsive.push(request);
         else this.#track(pending, request);
       }
@@ -149,7 +156,7 @@ export class ProviderQuery {
   /** Never rejects: a peer that fails counts as one that names no provider. */
   async #ask(
     peer: DhtPeer,
-    providersOnly: boolean,
+    closerThan: number | undefined,
     onFound: OnFound,
     signal: AbortSignal,
   ): Promise<void> {
@@ -162,12 +169,12 @@ export class ProviderQuery {
       const answer = await client.getProviders(
         peer,
         multihash,
-        { providersOnly, isKnown },
+        { isKnown, ...(closerThan !== undefined && { closerThan }) },
         timeoutMs,
         signal,
       );
       membership.markResponsive(peer);
-      this.#take(answer, onFound);
+      this.#take(answer, closerThan ?? 0, onFound);
     } catch (err) {
       if (signal.aborted) return;
       if (!membership.isUnresponsive(peer.text)) this.#failures++;
@@ -176,16 +183,19 @@ export class ProviderQuery {
     }
   }
 
-  #take({ providers, closer }: ProvidersAnswer, onFound: OnFound): void {
+  #take({ providers, closer }: ProvidersAnswer, closerThan: number, onFound: OnFound): void {
     if (providers.length > 0) {
       this.#hits++;
       onFound(providers);
     } else this.#misses++;
+    if (closer.length === 0) return;
+    this.#components.membership.learn(closer);
     for (const { peerId, multiaddrs } of closer) {
       if (multiaddrs.length === 0) continue;
       const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
+      if (distanceTo(this.#key.target, peer) < closerThan) this.#closerNamed += 1;
       this.#candidates.set(peer.bytes, peer);
     }
-    if (closer.length > 0) this.#ranking = [...this.#candidates.values()];
+    this.#ranking = [...this.#candidates.values()];
   }
 }

@@ -13,6 +13,7 @@ function viewOf(
   announced: Readonly<Record<string, readonly string[]>>,
   connected: Readonly<Record<string, string>> = {},
   unresponsive: readonly string[] = [],
+  contacts: ReadonlySet<string> = new Set(),
 ) {
   const addressBook = new AddressBook();
   for (const [peerId, addresses] of Object.entries(announced)) {
@@ -26,6 +27,7 @@ function viewOf(
       addressBook,
       membership: {
         connectedIp: (peerId) => connections.get(peerId),
+        isContact: (peerId) => contacts.has(peerId),
         isUnresponsive: (peerId) => unresponsive.includes(peerId),
       },
       addresses: { current: () => [multiaddr(OWN)] },
@@ -65,6 +67,16 @@ describe('ProviderView', () => {
     const { view } = viewOf(announced, { a: '10.0.0.7', b: '10.0.0.8' }, ['b']);
     assert.deepEqual(view.locate('a'), { peerId: 'a', origins: ['http://10.0.0.7:6000'] });
     for (const peerId of ['b', 'c', 'unknown']) assert.equal(view.locate(peerId), undefined);
+  });
+
+  it('expects connected peers and contacts to be reachable, unless they do not answer', () => {
+    const contacts = new Set(['c', 'd']);
+    const { view } = viewOf({}, { a: '10.0.0.7', b: '10.0.0.8' }, ['b', 'd'], contacts);
+    const present = ['a', 'b', 'c', 'd', 'e'].filter((peerId) =>
+      view.isPresent({ peerId, origins: [] }),
+    );
+    assert.deepEqual(present, ['a', 'c']);
+    assert.equal(view.locate('c'), undefined, 'nothing is known of its registry');
   });
 
   it('puts the IP of the connection first, also of one that comes later', () => {

@@ -12,7 +12,7 @@ const MAX_RECORDED = 200;
 export interface ProviderViewComponents {
   readonly records: Pick<ProviderRecords, 'providers'>;
   readonly addressBook: Pick<AddressBook, 'get'>;
-  readonly membership: Pick<Membership, 'connectedIp' | 'isUnresponsive'>;
+  readonly membership: Pick<Membership, 'connectedIp' | 'isContact' | 'isUnresponsive'>;
   readonly addresses: Pick<OwnAddresses, 'current'>;
 }
 
@@ -70,7 +70,7 @@ export class ProviderView {
   locate(peerId: string): Provider | undefined {
     const peer = this.#components.addressBook.get(peerId);
     const provider = peer === undefined ? undefined : this.#cachedProvider(peer);
-    return provider !== undefined && this.isPresent(provider) ? provider : undefined;
+    return this.#isConnected(peerId) ? provider : undefined;
   }
 
   /** This node as its peers see it. */
@@ -79,8 +79,15 @@ export class ProviderView {
     return this.#toProvider({ peerId: this.#init.ownPeerId, multiaddrs });
   }
 
-  /** Whether the provider is expected to be reachable. */
+  /** Whether the provider is expected to be reachable: this node is connected with it, or others have named it. */
   isPresent({ peerId }: Provider): boolean {
+    const { membership } = this.#components;
+    if (membership.isContact(peerId)) return !membership.isUnresponsive(peerId);
+    return this.#isConnected(peerId);
+  }
+
+  /** Whether this node is connected with the peer, and it answers. */
+  #isConnected(peerId: string): boolean {
     const { membership } = this.#components;
     return membership.connectedIp(peerId) !== undefined && !membership.isUnresponsive(peerId);
   }

@@ -50,7 +50,7 @@ async function probeWith(
           });
         },
       },
-      membership: { members: () => [peer] },
+      membership: { verified: () => [peer] },
       anyKey: () => {
         begun += 1;
         return key;

@@ -21,7 +21,7 @@ const MAX_DIALLED = 4;
 export interface IdentityProbeComponents {
   readonly node: RoutingNode;
   readonly client: Pick<DhtClient, 'getProviders'>;
-  readonly membership: Pick<Membership, 'members'>;
+  readonly membership: Pick<Membership, 'verified'>;
   /** A key of which this node has provided records. */
   readonly anyKey: () => RoutingKey | undefined;
   readonly logger: Logger;
@@ -70,11 +70,11 @@ export class IdentityProbe {
     const { node, client, membership, anyKey } = this.#components;
     const key = anyKey();
     if (key === undefined) return;
-    const peers = closest(key.target, membership.members(), K);
+    const peers = closest(key.target, membership.verified(), K);
     const peer = peers[Math.floor(Math.random() * peers.length)];
     if (peer === undefined) return;
     using deadline = new Deadline(TIMEOUT_MS, signal);
-    const question = { providersOnly: true, isKnown: () => true };
+    const question = { closerThan: 0, isKnown: () => true };
     const answer = await client.getProviders(
       peer,
       key.multihash,

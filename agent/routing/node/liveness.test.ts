@@ -43,7 +43,7 @@ async function start(t: TestContext) {
       },
     },
     membership: {
-      members: () => peers,
+      verified: () => peers,
       onUnresponsive: (listener: (peer: DhtPeer) => void) => {
         onUnresponsive = listener;
       },

@@ -54,7 +54,7 @@ export class Liveness {
   }
 
   #probeNext(count: number): void {
-    const members = this.#components.membership.members();
+    const members = this.#components.membership.verified();
     for (let probed = 0; probed < Math.min(count, members.length); probed++) {
       const peer = members[this.#turn++ % members.length];
       if (peer !== undefined) void this.#probe(peer);

@@ -11,6 +11,7 @@ import { dhtPeer, Membership } from './membership.ts';
 
 const GRACE_MS = 3000;
 const UNRESPONSIVE_MS = 30_000;
+const ADDRESS = multiaddr('/ip4/10.0.0.7/tcp/5001');
 
 const newId = async (): Promise<PeerId> => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 
@@ -143,6 +144,47 @@ describe('Membership', () => {
     disconnect(a);
     connect(a);
     assert.equal(isEstablished(), false);
+  });
+
+  it('has peers that others have named as members, and does not name them to others', async (t) => {
+    const { own, connect, disconnect, pass, ids, changes, membership } = await start(t);
+    const [a, b] = [await newId(), await newId()];
+    const named = [own, a, b].map((id) => ({ peerId: String(id), multiaddrs: [ADDRESS] }));
+    connect(b);
+    assert.equal(membership.learn(named), 1, 'neither this node nor a connected peer');
+    assert.deepEqual(ids().sort(), [a, b].map(String).sort());
+    assert.deepEqual(
+      membership.verified().map(({ text }) => text),
+      [String(b)],
+    );
+    assert.deepEqual(
+      [membership.isContact(String(a)), membership.isConnected(String(a))],
+      [true, false],
+    );
+    assert.equal(changes(), 2);
+    pass(600);
+    connect(a);
+    assert.deepEqual(
+      [membership.isContact(String(a)), membership.isConnected(String(a))],
+      [false, true],
+    );
+    pass(400);
+    assert.equal(membership.isEstablished(String(a)), true, 'known since it was named');
+    disconnect(a);
+    pass(GRACE_MS);
+    assert.deepEqual(ids(), [String(b)], 'a connection that ended leaves no contact');
+  });
+
+  it('removes a contact that did not answer', async (t) => {
+    const { ids, changes, membership } = await start(t);
+    const [a, b] = [dhtPeer(await newId()), dhtPeer(await newId())];
+    membership.learn([a, b].map(({ text }) => ({ peerId: text, multiaddrs: [ADDRESS] })));
+    membership.markUnresponsive(a);
+    assert.deepEqual(ids(), [b.text]);
+    membership.dropContact(b.text);
+    assert.deepEqual(ids(), []);
+    membership.dropContact(b.text);
+    assert.equal(changes(), 3);
   });
 
   it('knows the IP of the connection with a member', async (t) => {

@@ -1,7 +1,9 @@
 import type { PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
+import type { AddressedPeer } from './address-book.ts';
 import { tcpAddress } from './announced-addresses.ts';
+import { Contacts } from './contacts.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { kadIdOf, peerBytes, prefixOf } from '../dht/kademlia.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
@@ -38,21 +40,24 @@ export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer 
 }
 
 /**
- * The members of the DHT that this node knows: connected peers that speak the protocol, and the peers of the routing
- * table. The former are members as soon as they are identified, before the routing table has verified them. A peer whose
- * connection ends is removed from both after a short grace period; kad-dht alone would keep it until its bucket is full.
+ * The members of the DHT that this node knows: connected peers that speak the protocol, the peers of the routing
+ * table, and contacts, which are peers that others have named. Connected peers are members as soon as they are
+ * identified, before the routing table has verified them. A peer whose connection ends is removed after a short grace
+ * period; kad-dht alone would keep it until its bucket is full. A contact that does not answer is removed at once.
  */
 export class Membership {
   readonly #node: RoutingNode;
   readonly #onChange = new Set<() => void>();
   readonly #onUnresponsive = new Set<(peer: DhtPeer) => void>();
   readonly #connected = new Map<string, DhtPeer>();
+  readonly #contacts = new Contacts();
   /** Peer ID -> time of its connection. */
   readonly #since = new Map<string, number>();
   readonly #establishedMs: number;
   readonly #departures = new Map<string, NodeJS.Timeout>();
   readonly #unresponsive = new ExpiringSet(MAX_UNRESPONSIVE);
   #members: DhtPeer[] | undefined;
+  #verified: DhtPeer[] | undefined;
   #topologyId: string | undefined;
 
   /** @param establishedMs default {@link ESTABLISHED_MS} */
@@ -88,17 +93,48 @@ export class Membership {
 
   /** All members except this node; the same array until something changes. */
   members(): readonly DhtPeer[] {
-    if (this.#members === undefined) {
-      const members = new Map(this.#connected);
+    this.#members ??= [...this.verified(), ...this.#contacts.peers()];
+    return this.#members;
+  }
+
+  /**
+   * The members that this node has spoken with, except itself: the only ones that it names to others. The same array
+   * until something changes.
+   */
+  verified(): readonly DhtPeer[] {
+    if (this.#verified === undefined) {
+      const verified = new Map(this.#connected);
       for (const { peerId } of routingTableOf(this.#node).kb.toIterable()) {
         const text = peerId.toString();
-        if (!members.has(text) && !peerId.equals(this.#node.peerId)) {
-          members.set(text, dhtPeer(peerId));
-        }
+        if (verified.has(text) || peerId.equals(this.#node.peerId)) continue;
+        verified.set(text, dhtPeer(peerId));
+        this.#contacts.delete(text);
       }
-      this.#members = [...members.values()];
+      this.#verified = [...verified.values()];
     }
-    return this.#members;
+    return this.#verified;
+  }
+
+  isContact(peerId: string): boolean {
+    return this.#contacts.since(peerId) !== undefined;
+  }
+
+  isConnected(peerId: string): boolean {
+    return this.#connected.has(peerId);
+  }
+
+  /**
+   * Adds peers that another one has named as contacts. Those that did not answer lately are left out.
+   *
+   * @returns how many of them are new
+   */
+  learn(peers: readonly AddressedPeer[]): number {
+    const own = this.#node.peerId.toString();
+    const known = new Set(this.verified().map(({ text }) => text));
+    const strangers = peers.filter(({ peerId }) => peerId !== own && !known.has(peerId));
+    const added = this.#contacts.add(strangers);
+    if (added > 0) this.#changed();
+    return added;
   }
 
   /** Calls back whenever members join or leave, until {@link stop}. */
@@ -115,6 +151,12 @@ export class Membership {
   markUnresponsive(peer: DhtPeer): void {
     for (const listener of this.#onUnresponsive) listener(peer);
     this.#unresponsive.add(peer.text, UNRESPONSIVE_MS);
+    this.dropContact(peer.text);
+  }
+
+  /** Removes a contact that cannot be reached. A peer that is connected stays. */
+  dropContact(peerId: string): void {
+    if (this.#contacts.drop(peerId)) this.#changed();
   }
 
   /** Records that a peer has answered. */
@@ -122,9 +164,9 @@ export class Membership {
     this.#unresponsive.delete(peer.text);
   }
 
-  /** Whether the peer has been connected for so long that it has all records it is to keep. */
+  /** Whether the peer has been known for so long that it has all records it is to keep. */
   isEstablished(peerId: string): boolean {
-    const since = this.#since.get(peerId);
+    const since = this.#since.get(peerId) ?? this.#contacts.since(peerId);
     return since !== undefined && performance.now() - since >= this.#establishedMs;
   }
 
@@ -144,7 +186,10 @@ export class Membership {
     clearTimeout(this.#departures.get(peer.text));
     this.#departures.delete(peer.text);
     this.markResponsive(peer);
-    if (!this.#since.has(peer.text)) this.#since.set(peer.text, performance.now());
+    if (!this.#since.has(peer.text)) {
+      this.#since.set(peer.text, this.#contacts.since(peer.text) ?? performance.now());
+    }
+    this.#contacts.delete(peer.text);
     if (this.#connected.has(peer.text)) return;
     this.#connected.set(peer.text, peer);
     this.#changed();
@@ -171,6 +216,7 @@ export class Membership {
 
   readonly #changed = (): void => {
     this.#members = undefined;
+    this.#verified = undefined;
     for (const listener of this.#onChange) listener();
   };
 }

@@ -20,6 +20,7 @@ async function start(t: TestContext) {
   const [a, b] = [await newPeer(), await newPeer()];
   const has = { [a.text]: 0, [b.text]: 0 };
   const failing = new Set<DhtPeer>();
+  const dropped: string[] = [];
   const observed = { provided: 0, failed: 0, withdrawn: 0 };
   const exchange = (peer: DhtPeer, records: number): Promise<number> => {
     if (failing.has(peer)) return Promise.reject(new Error('no connection'));
@@ -32,6 +33,7 @@ async function start(t: TestContext) {
       withdrawals: {
         send: async (peer, keys) => (await exchange(peer, -keys.length)) === 1,
       },
+      membership: { dropContact: (peerId) => dropped.push(peerId) },
       logger: silent,
       observer: {
         onProvide: (records) => (observed.provided += records),
@@ -44,7 +46,7 @@ async function start(t: TestContext) {
   t.after(() => {
     queues.stop();
   });
-  return { a, b, has, failing, observed, queues };
+  return { a, b, has, failing, dropped, observed, queues };
 }
 
 const [one, two] = ['one', 'two'].map(routingKey);
@@ -85,10 +87,11 @@ describe('ProvideQueues', () => {
     assert.deepEqual(has, { [a.text]: 2, [b.text]: 1 }, 'one withdrawn, the other sent again');
   });
 
-  it('reports a peer that does not take records', async (t) => {
-    const { a, failing, observed, queues } = await start(t);
+  it('reports a peer that does not take records, and drops it when it is a contact', async (t) => {
+    const { a, failing, dropped, observed, queues } = await start(t);
     failing.add(a);
     for (const queue of queues.assign(one, [a])) await queue.run();
     assert.deepEqual(observed, { provided: 0, failed: 1, withdrawn: 0 });
+    assert.deepEqual(dropped, [a.text]);
   });
 });

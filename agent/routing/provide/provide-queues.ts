@@ -5,7 +5,7 @@ import pLimit from 'p-limit';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import type { WithdrawProtocol } from '../dht/withdraw-protocol.ts';
-import type { DhtPeer } from '../node/membership.ts';
+import type { DhtPeer, Membership } from '../node/membership.ts';
 import type { RoutingObserver } from '../routing-observer.ts';
 import { ProvideQueue } from './provide-queue.ts';
 
@@ -17,6 +17,7 @@ const MAX_DEPARTED = 100;
 export interface ProvideQueuesComponents {
   readonly client: Pick<DhtClient, 'addProviders'>;
   readonly withdrawals: Pick<WithdrawProtocol, 'send'>;
+  readonly membership: Pick<Membership, 'dropContact'>;
   readonly logger: Logger;
   readonly observer: RoutingObserver;
 }
@@ -88,7 +89,7 @@ export class ProvideQueues {
   #queueOf(peer: DhtPeer): ProvideQueue {
     let queue = this.#queues.get(peer.text);
     if (queue === undefined) {
-      const { client, withdrawals, observer, logger } = this.#components;
+      const { client, withdrawals, membership, observer, logger } = this.#components;
       queue = new ProvideQueue(
         peer,
         {
@@ -100,6 +101,8 @@ export class ProvideQueues {
           onFailure: ({ text }, err) => {
             observer.onProvideFailure?.();
             logger.debug({ peerId: text, err }, 'peer did not take records, trying again later');
+            // The next closest gets them.
+            membership.dropContact(text);
           },
         },
         this.#refreshMs,

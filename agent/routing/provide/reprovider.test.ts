@@ -49,6 +49,7 @@ const components: ReproviderComponents = {
     onChange: (listener) => {
       changed = listener;
     },
+    dropContact: () => undefined,
   },
   records: { add: () => true, delete: () => undefined },
   logger: silent,

@@ -10,6 +10,7 @@ const FIGURES = [
   'memory',
   'steady',
   'records',
+  'join',
 ] as const;
 
 /** The name of a figure. */
@@ -25,6 +26,8 @@ export interface BenchOptions {
   readonly steadyNodes: readonly number[];
   readonly steadyKeys: number;
   readonly steadyRefreshSeconds: number;
+  readonly joinNodes: readonly number[];
+  readonly joinSpreadSeconds: number;
 }
 
 /** The help text. */
@@ -37,6 +40,8 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --steady-nodes N,...       sizes of the networks that refresh (10,20,30)
   --steady-keys N            keys of each agent there (100)
   --steady-refresh SECONDS   between two refreshes of a record there (4)
+  --join-nodes N,...         sizes of the networks with one bootstrap address (50)
+  --join-spread SECONDS      in which these agents start, 0 for all at once (60)
 `;
 
 /**
@@ -57,6 +62,8 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'steady-nodes': { ...text, default: '10,20,30' },
       'steady-keys': { ...text, default: '100' },
       'steady-refresh': { ...text, default: '4' },
+      'join-nodes': { ...text, default: '50' },
+      'join-spread': { ...text, default: '60' },
     },
   });
   return {
@@ -68,6 +75,8 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     steadyNodes: values['steady-nodes'].split(',').map(whole),
     steadyKeys: whole(values['steady-keys']),
     steadyRefreshSeconds: whole(values['steady-refresh']),
+    joinNodes: values['join-nodes'].split(',').map(whole),
+    joinSpreadSeconds: values['join-spread'] === '0' ? 0 : whole(values['join-spread']),
   };
 }
 

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { until } from '../../testing/conformance/router.ts';
+import { SimulatedNetwork } from '../../testing/simulated-network.ts';
+import { silent } from '../../testing/test-network.ts';
+import { closest } from '../dht/kademlia.ts';
+import type { DhtPeer } from '../node/membership.ts';
+import { Connector, NEIGHBOURS } from './connector.ts';
+
+const textsOf = (peers: readonly DhtPeer[]) => peers.map(({ text }) => text).sort();
+
+/** A connector among `count` contacts; those that are dialled become connected, unless they are `dead` or stay `unidentified`. */
+async function start(t: TestContext, count: number, maxConnections: number) {
+  const [self, ...others] = (await SimulatedNetwork.open(count + 1)).peers;
+  assert.ok(self);
+  const contacts = others.map((peer) => ({ ...peer, multiaddrs: [] }));
+  const dead = new Set<string>();
+  const dialled: string[] = [];
+  const connected = new Set<string>();
+  const unidentified = new Set<string>();
+  let atOnce = 0;
+  let maxAtOnce = 0;
+  let changed = (): void => undefined;
+  const connector = new Connector(
+    {
+      self,
+      node: { getConnections: () => [...connected] } as never,
+      client: {
+        ping: async ({ text }) => {
+          dialled.push(text);
+          maxAtOnce = Math.max(maxAtOnce, ++atOnce);
+          await turn();
+          atOnce -= 1;
+          if (dead.has(text)) throw new Error('no answer');
+          if (!unidentified.has(text)) connected.add(text);
+        },
+      },
+      membership: {
+        members: () => contacts,
+        isConnected: (text) => connected.has(text),
+        markUnresponsive: (peer) => {
+          contacts.splice(
+            contacts.findIndex(({ text }) => text === peer.text),
+            1,
+          );
+          changed();
+        },
+        onChange: (listener) => {
+          changed = listener;
+        },
+      },
+      logger: silent,
+    },
+    maxConnections,
+  );
+  t.after(() => connector.stop());
+  const neighbours = () => closest(self.prefix, contacts, NEIGHBOURS);
+  return {
+    connector,
+    contacts,
+    unidentified,
+    dead,
+    dialled,
+    connected,
+    neighbours,
+    most: () => maxAtOnce,
+  };
+}
+
+describe('Connector', () => {
+  it('dials the neighbours first, a few at a time, and no others beyond the maximum', async (t) => {
+    const { connector, connected, neighbours, dialled, most } = await start(t, 60, NEIGHBOURS + 2);
+    connector.start();
+    await until(() => connected.size === NEIGHBOURS + 2);
+    assert.deepEqual(dialled.slice(0, NEIGHBOURS).sort(), textsOf(neighbours()));
+    assert.equal(most(), 4);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(dialled.length, NEIGHBOURS + 2);
+  });
+
+  it('dials the neighbours also when there are too many connections', async (t) => {
+    const { connector, connected, neighbours } = await start(t, 40, 1);
+    connector.start();
+    await until(() => connected.size === NEIGHBOURS);
+    assert.deepEqual([...connected].sort(), textsOf(neighbours()));
+  });
+
+  it('replaces neighbours that cannot be reached by the next closest', async (t) => {
+    const { connector, connected, neighbours, dead } = await start(t, 60, 1);
+    const unreachable = neighbours().slice(0, 10);
+    for (const { text } of unreachable) dead.add(text);
+    connector.start();
+    await until(() => connected.size === NEIGHBOURS);
+    assert.deepEqual([...connected].sort(), textsOf(neighbours()));
+  });
+
+  it('does not dial a peer again at once that answers and becomes no member', async (t) => {
+    const { connector, contacts, unidentified, dialled } = await start(t, 5, 10);
+    for (const { text } of contacts) unidentified.add(text);
+    connector.start();
+    await until(() => dialled.length === 5);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(dialled.length, 5);
+  });
+});

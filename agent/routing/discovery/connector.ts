@@ -1,0 +1,125 @@
+import type { Logger } from 'pino';
+import pLimit from 'p-limit';
+
+import { ExpiringSet } from '../../timing/expiring-set.ts';
+import { pause } from '../../timing/pause.ts';
+import { Wakeup } from '../../timing/wakeup.ts';
+import { closest } from '../dht/kademlia.ts';
+import type { DhtClient } from '../dht/dht-client.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
+import type { DhtPeer, Membership } from '../node/membership.ts';
+
+/** Members closest to this node that it is always connected with. They know the 20 closest of any key near this node. */
+export const NEIGHBOURS = 32;
+/** Dials of neighbours at a time. */
+const CONCURRENCY = 4;
+/** How long one dial may take, in milliseconds: nodes that start together take seconds for a handshake. */
+const DIAL_TIMEOUT_MS = 10_000;
+/** The least pause between two dials of members that are no neighbours, in milliseconds. */
+const MIN_PAUSE_MS = 100;
+/** A dial is followed by a pause of so many times its duration: a busy machine dials seldom. */
+const PAUSE_FACTOR = 10;
+/** How long a peer may take from its answer until it is identified, in milliseconds. */
+const IDENTIFYING_MS = 5000;
+/** Maximum number of peers that are being identified. */
+const MAX_IDENTIFYING = 1000;
+
+/** Components of {@link Connector}. */
+export interface ConnectorComponents {
+  readonly self: DhtPeer;
+  readonly node: RoutingNode;
+  readonly membership: Pick<
+    Membership,
+    'members' | 'isConnected' | 'markUnresponsive' | 'onChange'
+  >;
+  readonly client: Pick<DhtClient, 'ping'>;
+  readonly logger: Logger;
+}
+
+/**
+ * Connects this node with members that others have named: with its neighbours in the key space at once, a few at a
+ * time, so that each node knows those that keep the same records; then with others, one at a time and in random order,
+ * while it has fewer connections than `maxConnections`. A look-up is quicker over a connection that is there.
+ */
+export class Connector {
+  readonly #components: ConnectorComponents;
+  readonly #maxConnections: number;
+  readonly #stopped = new AbortController();
+  readonly #wakeup = new Wakeup();
+  readonly #limit = pLimit(CONCURRENCY);
+  /** Peers that have answered and are to become members by their connection. */
+  readonly #identifying = new ExpiringSet(MAX_IDENTIFYING);
+  #running: Promise<void> | undefined;
+
+  constructor(components: ConnectorComponents, maxConnections: number) {
+    this.#components = components;
+    this.#maxConnections = maxConnections;
+  }
+
+  start(): void {
+    this.#components.membership.onChange(() => {
+      this.#wakeup.call();
+    });
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      const neighbours = this.#strangers(this.#neighbours());
+      if (neighbours.length > 0) {
+        await Promise.all(neighbours.map((peer) => this.#limit(() => this.#dial(peer, signal))));
+        continue;
+      }
+      const other = this.#other();
+      if (other === undefined) {
+        await this.#wakeup.wait(signal);
+        continue;
+      }
+      const started = performance.now();
+      await this.#dial(other, signal);
+      const duration = performance.now() - started;
+      await pause(Math.max(MIN_PAUSE_MS, PAUSE_FACTOR * duration), signal);
+    }
+  }
+
+  #neighbours(): readonly DhtPeer[] {
+    const { self, membership } = this.#components;
+    return closest(self.prefix, membership.members(), NEIGHBOURS);
+  }
+
+  #strangers(peers: readonly DhtPeer[]): DhtPeer[] {
+    const { membership } = this.#components;
+    return peers.filter(
+      ({ text, multiaddrs }) =>
+        multiaddrs !== undefined && !membership.isConnected(text) && !this.#identifying.has(text),
+    );
+  }
+
+  /** A member that is to be connected next, at random. */
+  #other(): DhtPeer | undefined {
+    const { node, membership } = this.#components;
+    if (node.getConnections().length >= this.#maxConnections) return undefined;
+    const strangers = this.#strangers(membership.members());
+    return strangers[Math.floor(Math.random() * strangers.length)];
+  }
+
+  /** Never rejects: a peer that cannot be reached is no contact any more. */
+  async #dial(peer: DhtPeer, signal: AbortSignal): Promise<void> {
+    const { client, membership, logger } = this.#components;
+    try {
+      // A question, because a peer that does not speak the protocol is no member.
+      await client.ping(peer, DIAL_TIMEOUT_MS, signal);
+      this.#identifying.add(peer.text, IDENTIFYING_MS);
+    } catch (err) {
+      if (signal.aborted) return;
+      membership.markUnresponsive(peer);
+      logger.debug({ peerId: peer.text, err }, 'a contact cannot be reached');
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import { until } from '../../testing/conformance/router.ts';
+import { SimulatedMembership, SimulatedNetwork } from '../../testing/simulated-network.ts';
+import { silent } from '../../testing/test-network.ts';
+import type { DhtPeer } from '../node/membership.ts';
+import { Discovery } from './discovery.ts';
+
+function start(t: TestContext, network: SimulatedNetwork, known: readonly DhtPeer[]) {
+  const [self] = network.peers;
+  assert.ok(self);
+  const membership = new SimulatedMembership(known);
+  const discovery = new Discovery({ self, client: network.client, membership, logger: silent });
+  discovery.start(Promise.resolve());
+  t.after(() => discovery.stop());
+  return { discovery, membership };
+}
+
+describe('Discovery', () => {
+  it('learns of all members from one', async (t) => {
+    const network = await SimulatedNetwork.open(300);
+    const { discovery, membership } = start(t, network, network.peers.slice(7, 8));
+    await discovery.firstSweep;
+    assert.equal(membership.members().length, 300);
+  });
+
+  it('looks again when it meets the network late', async (t) => {
+    const network = await SimulatedNetwork.open(50);
+    const { discovery, membership } = start(t, network, []);
+    await discovery.firstSweep;
+    assert.equal(membership.members().length, 0);
+    membership.learn([{ peerId: network.peers[3]?.text ?? '', multiaddrs: addressOf(network) }]);
+    await until(() => membership.members().length === 50);
+  });
+
+  it('stops in the middle of a sweep', async (t) => {
+    const network = await SimulatedNetwork.open(300);
+    const { discovery } = start(t, network, network.peers.slice(7, 8));
+    await until(() => network.asked > 0);
+    await discovery.stop();
+    const { asked } = network;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(network.asked, asked);
+  });
+});
+
+const addressOf = (network: SimulatedNetwork) => {
+  const membership = new SimulatedMembership(network.peers.slice(0, 1));
+  return membership.members()[0]?.multiaddrs ?? [];
+};

@@ -1,0 +1,68 @@
+import { peerIdFromString } from '@libp2p/peer-id';
+import { LRUCache } from 'lru-cache';
+
+import { ExpiringSet } from '../../timing/expiring-set.ts';
+import type { AddressedPeer } from './address-book.ts';
+import { dhtPeer } from './membership.ts';
+import type { DhtPeer } from './membership.ts';
+
+/** Maximum number of contacts: twice the largest cluster that we mean to serve. The one named longest ago goes first. */
+const MAX_CONTACTS = 10_000;
+/** How long a contact stays without being named again: a node learns of all others in a fraction of this time. */
+const VALID_MS = 45 * 60_000;
+/** How long a peer that did not answer is not taken again. It may be this machine that is busy. */
+const FAILED_MS = 60_000;
+/** Maximum number of peers remembered as failed. */
+const MAX_FAILED = 10_000;
+
+interface Contact {
+  readonly peer: DhtPeer;
+  /** When it was named first, as by `performance.now`. */
+  readonly since: number;
+}
+
+/**
+ * Peers that other peers have named and that this node is not connected with. What is said of them is a hint: a contact
+ * proves nothing until it is dialled, and it is dropped when it does not answer.
+ */
+export class Contacts {
+  readonly #contacts = new LRUCache<string, Contact>({ max: MAX_CONTACTS, ttl: VALID_MS });
+  readonly #failed = new ExpiringSet(MAX_FAILED);
+
+  /** Adds those that have an address and did not fail lately; how many of them are new. */
+  add(peers: readonly AddressedPeer[]): number {
+    let added = 0;
+    for (const { peerId, multiaddrs } of peers) {
+      if (multiaddrs.length === 0 || this.#failed.has(peerId)) continue;
+      const known = this.#contacts.get(peerId);
+      if (known === undefined) added += 1;
+      this.#contacts.set(peerId, {
+        // The addresses that were named first stay: a peer cannot redirect a contact that another one has named.
+        peer: known?.peer ?? dhtPeer(peerIdFromString(peerId), multiaddrs),
+        since: known?.since ?? performance.now(),
+      });
+    }
+    return added;
+  }
+
+  /** When the contact was named first, as by `performance.now`. */
+  since(peerId: string): number | undefined {
+    return this.#contacts.peek(peerId)?.since;
+  }
+
+  peers(): DhtPeer[] {
+    return [...this.#contacts.values()].map(({ peer }) => peer);
+  }
+
+  /** Removes a contact that did not answer, and does not take it again for a while; whether there was one. */
+  drop(peerId: string): boolean {
+    if (!this.#contacts.delete(peerId)) return false;
+    this.#failed.add(peerId, FAILED_MS);
+    return true;
+  }
+
+  /** Removes a contact that is a connected peer now. */
+  delete(peerId: string): void {
+    this.#contacts.delete(peerId);
+  }
+}
