@@ -1,42 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { writeFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
 
 import { LayoutUnderTest } from '../testing/layout-fixture.ts';
 import { PROGRAMS, freePort, runProgram, spawnProgram } from '../testing/agent-program.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage } from '../testing/image.ts';
-
-const GOOD = `mirrors:
-  docker.io:
-    endpoint: ["https://m.example"]
-configs:
-  m.example:
-    auth: { username: hunter2, password: hunter2 }
-`;
-const BAD = `mirrors:
-  *:
-configs:
-  m.example:
-    auth:
-      passwrod: hunter2
-`;
+import { BAD, GOOD, useRegistriesFile } from '../testing/registries-file.ts';
 
 // What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
 describe('registriesToShare, in an agent with --registries-yaml', () => {
-  let folder: string;
-  let file: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'peerglass-cli-registries-'));
-    file = join(folder, 'registries.yaml');
-  });
-  after(() => {
-    rmSync(folder, { recursive: true });
-  });
+  const { folder, file } = useRegistriesFile();
 
   it('keeps the agent from starting when the file leaves open what is shared', async () => {
     for (const [text, says] of [

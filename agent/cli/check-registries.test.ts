@@ -1,48 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { PROGRAMS, runProgram } from '../testing/agent-program.ts';
-
-const GOOD = `mirrors:
-  docker.io:
-    endpoint: ["https://m.example"]
-configs:
-  m.example:
-    auth: { username: hunter2, password: hunter2 }
-`;
-const BAD = `mirrors:
-  *:
-configs:
-  m.example:
-    auth:
-      passwrod: hunter2
-`;
+import { BAD, GOOD, useRegistriesFile } from '../testing/registries-file.ts';
 
 // What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
 describe('peerglass check-registries', () => {
-  let folder: string;
-  let file: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'peerglass-registries-'));
-    file = join(folder, 'registries.yaml');
-  });
-  after(() => {
-    rmSync(folder, { recursive: true });
-  });
+  const { folder, file } = useRegistriesFile();
 
   it('prints which registries a correct file mirrors, and ends with 0', async () => {
     writeFileSync(file, GOOD);

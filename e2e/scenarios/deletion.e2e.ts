@@ -9,9 +9,6 @@ import { allPaths, assertHead, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** A pull without a holder must fail within this time, in milliseconds: a limit against hangs. */
-const FAILURE_LIMIT_MS = 15_000;
-
 suite('a deleted image is no longer advertised', () => {
   let cluster: Cluster;
 
@@ -56,9 +53,9 @@ suite('a deleted image is no longer advertised', () => {
           const mean = (performance.now() - start) / allPaths(image).length;
           t.diagnostic(`${receiver.name} answers 404 in ${mean.toFixed(1)} ms in the mean`);
           for (const puller of ['ctr', 'cri'] as const) {
-            const pulled = performance.now();
-            await assert.rejects(receiver.containerd.pull(puller, image.name));
-            assert.ok(performance.now() - pulled < FAILURE_LIMIT_MS, `${puller} took too long`);
+            // The mirror and the registry have both answered containerd. A pull that hangs ends with another error.
+            const pull = receiver.containerd.pull(puller, image.name);
+            await assert.rejects(pull, /failed to resolve/);
           }
         }
 

@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
+import { remedyScript } from '../../agent/testing/remedy-script.ts';
 import { PORTS, PROGRAM } from '../harness/agent-process.ts';
 import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { SUITES, type Suite } from '../harness/containerd-versions.ts';
@@ -132,11 +133,8 @@ async function findings(node: ClusterNode, row: Row): Promise<DoctorFinding[]> {
 }
 
 /** Runs what a person would copy, in a shell on the node. */
-async function runCommand(node: ClusterNode, { id, remedy = '' }: DoctorFinding): Promise<void> {
-  const command = /(?:mv \/.* && )?peerglass configuration .*$/m.exec(remedy)?.[0];
-  assert.ok(command !== undefined, `${id} gives no command: ${remedy}`);
-  const shim = `peerglass() { "${process.execPath}" "${PROGRAM}" "$@"; }`;
-  await node.host.execute(['sh', '-ec', `${shim}\n${command}`]);
+async function runCommand(node: ClusterNode, finding: DoctorFinding): Promise<void> {
+  await node.host.execute(['sh', '-ec', remedyScript(finding, PROGRAM)]);
 }
 
 suite('what the doctor says to do', () => {

@@ -8,9 +8,6 @@ import { manifestPath, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 
-/** The agent's own limit for requests in flight, and then some. */
-const STOP_LIMIT_MS = 25_000;
-
 for (const release of SUITES) {
   suite(`an agent alone with the containerd of ${release}`, () => {
     let cluster: Cluster;
@@ -66,14 +63,14 @@ for (const release of SUITES) {
     );
 
     scenario(
-      'ends on SIGTERM with code 0',
+      'ends on SIGTERM with code 0, without waiting when no request is in flight',
       () => cluster,
       async () => {
         const { agent } = cluster.node(release);
-        const start = performance.now();
+        // Longer than a scenario may take: an agent that waited for requests would fail it.
+        await agent.restart({ flags: ['--shutdown-timeout', '10m'] });
         agent.signal('SIGTERM');
         assert.deepEqual(await agent.exited, { code: 0, signal: null });
-        assert.ok(performance.now() - start < STOP_LIMIT_MS);
       },
     );
   });

@@ -22,8 +22,6 @@ const REPLACED = 3;
 const DEAD = ['10.214.0.200', '10.214.0.201', 'fd00:214::200', 'fd00:214::201'];
 /** How long half of the nodes are cut off. */
 const CUT_MS = 35_000;
-/** A limit against hangs, not a measure: the mirror gives peers 2.5 s, on a machine that is not overloaded. */
-const ANSWER_LIMIT_MS = 10_000;
 
 /**
  * Agents over image folders, found by the name of a headless Service that names dead addresses too. Each
@@ -186,7 +184,6 @@ function tell(t: TestContext, what: string, sample: Sample, expected: readonly n
     `${what}: ${JSON.stringify(statuses)}, median ${median.toFixed(0)} ms, slowest ${slowest.toFixed(0)} ms`,
   );
   assert.deepEqual(Object.keys(statuses).map(Number), expected, what);
-  assert.ok(slowest < ANSWER_LIMIT_MS, `${what}: answered in time`);
 }
 
 function span({ first, last }: { first: number; last: number }): string {

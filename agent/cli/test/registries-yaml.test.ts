@@ -1,41 +1,18 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { parseHostsToml } from '../../hosts/hosts-toml.ts';
 import { PROGRAMS, runProgram } from '../../testing/agent-program.ts';
 import { fileTree } from '../../testing/file-tree.ts';
-
-const GOOD = `mirrors:
-  docker.io:
-    endpoint: ["https://m.example"]
-configs:
-  m.example:
-    auth: { username: hunter2, password: hunter2 }
-`;
-const BAD = `mirrors:
-  *:
-configs:
-  m.example:
-    auth:
-      passwrod: hunter2
-`;
+import { BAD, GOOD, useRegistriesFile } from '../../testing/registries-file.ts';
 
 // What ships. program.test.ts shows that the sources are the same program.
 const program = PROGRAMS.bundle;
 
 describe('subcommands with --registries-yaml', () => {
-  let folder: string;
-  let file: string;
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'peerglass-registries-'));
-    file = join(folder, 'registries.yaml');
-  });
-  after(() => {
-    rmSync(folder, { recursive: true });
-  });
+  const { folder, file } = useRegistriesFile();
 
   it('configuration writes the hosts.toml files that it asks for, without credentials', async () => {
     writeFileSync(file, GOOD);

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { seal } from '../../hosts/marker.ts';
 import { freePort, PROGRAMS } from '../../testing/agent-program.ts';
 import { doctorStage, serve, serveAgent } from '../../testing/doctor-facts.ts';
+import { remedyScript } from '../../testing/remedy-script.ts';
 import { CHECKS } from '../checks.ts';
 import { Facts } from '../facts.ts';
 import type { Finding } from '../report.ts';
@@ -63,12 +64,10 @@ async function nodeWith(
 }
 
 /** Runs the command of a remedy as a shell would. */
-function run({ id, remedy = '' }: Finding): void {
-  const command = /(?:mv \/.* && )?peerglass configuration .*$/m.exec(remedy)?.[0];
-  assert.ok(command !== undefined, `${id} gives no command: ${remedy}`);
-  const shim = `peerglass() { "${process.execPath}" "${PROGRAMS.sources}" "$@"; }`;
-  const { status, stderr } = spawnSync('sh', ['-c', `${shim}\n${command}`], { encoding: 'utf8' });
-  assert.equal(status, 0, `${command}\n${stderr}`);
+function run(finding: Finding): void {
+  const script = remedyScript(finding, PROGRAMS.sources);
+  const { status, stderr } = spawnSync('sh', ['-ec', script], { encoding: 'utf8' });
+  assert.equal(status, 0, `${script}\n${stderr}`);
 }
 
 const named = (...urls: readonly string[]): string =>

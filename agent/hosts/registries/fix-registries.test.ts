@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   lstatSync,
@@ -124,4 +125,40 @@ describe('replaceRegistriesFile', () => {
       (error) => error instanceof RegistriesError && error.message.includes(`${path}: cannot be`),
     );
   });
+
+  it('says that a folder of another user needs root', () => {
+    const path = join(folder, 'registries.yaml');
+    writeFileSync(path, 'old');
+    chmodSync(folder, 0o555);
+    if (process.getuid?.() === 0) process.seteuid?.(65_534);
+    try {
+      assert.throws(
+        () => {
+          replaceRegistriesFile(path, 'new');
+        },
+        new RegistriesError(`${path}: cannot be written: not permitted; this needs root`),
+      );
+    } finally {
+      if (process.getuid?.() === 0) process.seteuid?.(0);
+      chmodSync(folder, 0o755);
+    }
+    assert.equal(readFileSync(path, 'utf8'), 'old');
+  });
+
+  it(
+    'says that a file which is mounted is changed where it comes from',
+    { skip: process.getuid?.() === 0 ? false : 'NOT TESTED: a mount needs root' },
+    () => {
+      const path = join(folder, 'mounted.yaml');
+      writeFileSync(path, 'old');
+      execFileSync('mount', ['--bind', path, path]);
+      try {
+        assert.throws(() => {
+          replaceRegistriesFile(path, 'new');
+        }, /mounted\.yaml: cannot be written: a mount point; change what is mounted there/);
+      } finally {
+        execFileSync('umount', [path]);
+      }
+    },
+  );
 });

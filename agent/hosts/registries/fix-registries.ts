@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 
-import { codeOf } from '../../errors/system-error.ts';
+import { fileReason } from '../hosts-error.ts';
 import { RegistriesError, type Finding } from './finding.ts';
 import { correctedText, parseRegistries, type ExternalCheck } from './parse-registries.ts';
 
@@ -82,7 +82,6 @@ export function replaceRegistriesFile(path: string, text: string): void {
     renameSync(temporary, target);
   } catch (error) {
     if (temporary !== undefined) rmSync(temporary, { force: true });
-    const code = codeOf(error) ?? 'unknown error';
-    throw new RegistriesError(`${path}: cannot be written: ${code}`);
+    throw new RegistriesError(`${path}: cannot be written: ${fileReason(error)}`);
   }
 }

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'n
 import type { Readable } from 'node:stream';
 
 import { codeOf } from '../../errors/system-error.ts';
+import { fileReason } from '../hosts-error.ts';
 import { RegistriesError } from './finding.ts';
 
 /** Maximum size of a registries.yaml, in bytes. */
@@ -90,10 +91,5 @@ function decode(path: string, bytes: Buffer): string {
 }
 
 function unreadable(path: string, error: unknown): RegistriesError {
-  const code = codeOf(error) ?? 'unknown error';
-  const reason =
-    { ENOENT: 'no such file', EACCES: 'not permitted; this needs root', EISDIR: 'a folder' }[
-      code
-    ] ?? code;
-  return new RegistriesError(`${path}: cannot be read: ${reason}`);
+  return new RegistriesError(`${path}: cannot be read: ${fileReason(error)}`);
 }

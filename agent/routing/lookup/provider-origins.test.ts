@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { multiaddr } from '@multiformats/multiaddr';
 
+import { UNROUTABLE_ADDRESSES } from '../../testing/unroutable-addresses.ts';
 import { providerFromPeer } from './provider-origins.ts';
 import type { ProviderFromPeerOptions } from './provider-origins.ts';
 
@@ -89,23 +90,8 @@ describe('providerFromPeer', () => {
   });
 
   it('ignores addresses at which no node can be', () => {
-    const nowhere = [
-      '/ip4/0.0.0.0/tcp/9090',
-      '/ip4/169.254.169.254/tcp/80',
-      '/ip4/224.0.0.1/tcp/5',
-      '/ip4/255.255.255.255/tcp/5',
-      '/ip4/127.0.0.1/tcp/9090',
-      '/ip6/::/tcp/9090',
-      '/ip6/::1/tcp/9090',
-      '/ip6/::ffff:127.0.0.1/tcp/9090',
-      '/ip6/::ffff:7f00:1/tcp/9090',
-      '/ip6/::7f00:1/tcp/9090',
-      '/ip6/fe80::1/tcp/80',
-      '/ip6/ff02::1/tcp/80',
-      '/ip4/10.0.0.9/tcp/0',
-    ];
-
-    for (const address of nowhere) assert.equal(origins([`${address}/http`]), undefined, address);
+    for (const address of UNROUTABLE_ADDRESSES)
+      assert.equal(origins([`${address}/http`]), undefined, address);
     assert.equal(origins(['/ip4/169.254.169.254/tcp/5001']), undefined);
     assert.equal(origins(['/ip4/0.0.0.0/tcp/80/http'], { loopback: true }), undefined);
   });

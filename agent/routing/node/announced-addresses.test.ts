@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { multiaddr } from '@multiformats/multiaddr';
 
+import { UNROUTABLE_ADDRESSES } from '../../testing/unroutable-addresses.ts';
 import {
   announcedAddresses,
   announcesLoopback,
@@ -19,23 +20,6 @@ function announce(listening: string[], port?: number, tls = false): string[] {
   const registry = port === undefined ? undefined : { port, tls };
   return announcedAddresses(addresses, registry).map((address) => address.toString());
 }
-
-/** Addresses at which no other node can be. */
-const nowhere = [
-  '/ip4/0.0.0.0/tcp/9090',
-  '/ip4/169.254.169.254/tcp/80',
-  '/ip4/224.0.0.1/tcp/5',
-  '/ip4/255.255.255.255/tcp/5',
-  '/ip4/127.0.0.1/tcp/9090',
-  '/ip6/::/tcp/9090',
-  '/ip6/::1/tcp/9090',
-  '/ip6/::ffff:127.0.0.1/tcp/9090',
-  '/ip6/::ffff:7f00:1/tcp/9090',
-  '/ip6/::7f00:1/tcp/9090',
-  '/ip6/fe80::1/tcp/80',
-  '/ip6/ff02::1/tcp/80',
-  '/ip4/10.0.0.9/tcp/0',
-];
 
 describe('announcedAddresses', () => {
   it('announces each routable address, with the registry beside it', () => {
@@ -88,7 +72,7 @@ describe('announcedAddresses', () => {
   });
 
   it('announces no address at which no node can be', () => {
-    for (const address of nowhere) {
+    for (const address of UNROUTABLE_ADDRESSES) {
       assert.deepEqual(announce([address, '/ip4/10.0.0.7/tcp/5001']), ['/ip4/10.0.0.7/tcp/5001']);
     }
   });
@@ -96,7 +80,7 @@ describe('announcedAddresses', () => {
 
 describe('leadsToNode', () => {
   it('refuses addresses at which no node can be, and ports out of range', () => {
-    for (const address of nowhere) {
+    for (const address of UNROUTABLE_ADDRESSES) {
       const socket = tcpAddress(multiaddr(address));
       assert.ok(socket);
       assert.equal(leadsToNode(socket, false), false, address);
@@ -126,10 +110,17 @@ describe('dialable', () => {
       '/ip4/127.0.0.1/tcp/5001',
       '/dns4/node/tcp/5001',
     ];
-    const all = [...nowhere, `${node}/http`, '/ip4/10.0.0.7/udp/5001/quic-v1', name, local, node];
+    const all = [
+      ...UNROUTABLE_ADDRESSES,
+      `${node}/http`,
+      '/ip4/10.0.0.7/udp/5001/quic-v1',
+      name,
+      local,
+      node,
+    ];
     assert.deepEqual(given(all, false), [node]);
     assert.deepEqual(
-      given(all, true, true).filter((text) => !nowhere.includes(text)),
+      given(all, true, true).filter((text) => !UNROUTABLE_ADDRESSES.includes(text)),
       [name, local, node],
     );
     assert.equal(announcesLoopback([multiaddr(node)]), false);

@@ -1,4 +1,4 @@
-{{/* Names of values that nobody knows, as lines. Takes values, known (the default values' shape) and path. */}}
+{{/* Names of values that the chart does not have, one a line. Takes values, known (the default values' shape) and path. */}}
 {{- define "peerglass.unknownValues" -}}
 {{- $open := .known -}}
 {{- range $name, $value := .values -}}
@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What was given and has no effect, or not the one that it had in Spegel's chart: one line each. */}}
+{{/* Values without effect, or with another effect than in Spegel's chart, one a line. */}}
 {{- define "peerglass.warnings" -}}
 {{- $values := .Values -}}
 {{- if include "peerglass.isSpegelImage" . }}

@@ -20,7 +20,13 @@ interface Job {
   readonly steps?: readonly Step[];
   readonly permissions?: Readonly<Record<string, string>>;
   readonly 'timeout-minutes'?: number;
-  readonly strategy?: { readonly matrix: { readonly node: readonly string[] } };
+  readonly container?: { readonly image: string };
+  readonly strategy?: {
+    readonly matrix: {
+      readonly node: readonly string[];
+      readonly include?: readonly { readonly node: string; readonly image: string }[];
+    };
+  };
 }
 
 interface Workflow {
@@ -31,6 +37,8 @@ interface Workflow {
 
 const root = join(import.meta.dirname, '../../..');
 const files = globSync('.github/workflows/*.yml', { cwd: root }).sort();
+/** The image of one version of Node.js: tag and digest. */
+const IMAGE = /^node:(\d+)-bookworm@sha256:[0-9a-f]{64}$/;
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 const read = (file: string): Workflow => parse(textOf(file)) as Workflow;
 const stepsOf = (file: string): Step[] =>
@@ -55,6 +63,13 @@ describe('the workflows', () => {
       for (const [, action = ''] of textOf(file).matchAll(/uses: (.*)$/gm)) {
         if (action.startsWith('./')) assert.ok(existsSync(join(root, action)), action);
         else assert.match(action, /^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+      }
+    });
+
+    it(`${file} pins container images by digest, with the tag before it`, () => {
+      assert.doesNotMatch(textOf(file), /^ *container: *\S/m);
+      for (const [, image = ''] of textOf(file).matchAll(/^[ -]*image: *(.*)$/gm)) {
+        if (image !== '${{ matrix.image }}') assert.match(image, IMAGE);
       }
     });
 
@@ -110,6 +125,19 @@ describe('the workflows', () => {
     assert.match(scripts, /^scripts\/check-node --sums released\/SHASUMS256\.txt/m);
     assert.deepEqual(scripts.match(/scripts\/[\w-]+|\bnp[mx]\b/g), ['scripts/check-node']);
     assert.doesNotMatch(textOf('scripts/check-node'), /scripts\/node"/);
+  });
+
+  it('test every version of Node.js in its image, and build a release in one of them', () => {
+    const { everything } = read('.github/workflows/ci.yml').jobs;
+    const { node = [], include = [] } = everything?.strategy?.matrix ?? {};
+    assert.equal(everything?.container?.image, '${{ matrix.image }}');
+    assert.deepEqual(
+      include.map((each) => each.node),
+      node,
+    );
+    for (const each of include) assert.equal(IMAGE.exec(each.image)?.[1], each.node);
+    const { build } = read('.github/workflows/release.yml').jobs;
+    assert.equal(build?.container?.image, include.at(-1)?.image);
   });
 
   it('run on every version of Node.js that package.json allows for development', () => {
