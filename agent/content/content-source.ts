@@ -16,7 +16,7 @@ export interface ContentBase {
   readonly descriptor: Descriptor;
   /** Where the content comes from: {@link LOCAL_ORIGIN}, or the base URL of a peer's mirror. */
   readonly origin: string;
-  /** What the content keeps open, such as a file. To be disposed of once the answer has ended. */
+  /** What the content keeps open, such as a file or a connection. To be disposed of once the answer has ended. */
   readonly held?: AsyncDisposable;
 }
 

@@ -117,7 +117,9 @@ export class ContentDelivery {
     const { descriptor, origin } = stream.response;
     attempts.sizes.settle();
     const range = rangeOf(attempts.request, descriptor);
-    const content = { kind: 'stream', descriptor, origin } as const;
+    // The body that has begun, which a client that is refused never reads.
+    const held = bodyOf(stream);
+    const content = { kind: 'stream', descriptor, origin, held } as const;
     if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
       const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal);
       return { ...content, ...this.#cutThrough(watched, signal) };
@@ -245,6 +247,16 @@ function checkForm(bytes: Uint8Array, { mediaType }: Descriptor): void {
   if (isIndexType(actual) !== isIndexType(mediaType)) {
     throw new PeerError('protocol', 'another media type than the content has');
   }
+}
+
+/** The body of the peer's answer, as something to dispose of. After it was read that changes nothing. */
+function bodyOf({ response }: PeerStream): AsyncDisposable {
+  return {
+    [Symbol.asyncDispose]() {
+      destroyQuietly(response.body);
+      return Promise.resolve();
+    },
+  };
 }
 
 function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {
