@@ -20,6 +20,8 @@ const REQUEST: ContentRequest = {
   repository: 'team/app',
   tag: '1',
 };
+/** A port on which no program listens. */
+const CLOSED = 'http://127.0.0.1:1';
 const { signal } = new AbortController();
 
 async function holderOf(image: TestImage): Promise<MirrorNode> {
@@ -32,7 +34,7 @@ async function holderOf(image: TestImage): Promise<MirrorNode> {
 function compareAt(
   holders: readonly MirrorNode[],
   first: TestImage,
-  others: readonly string[] = [],
+  others: Readonly<Record<string, readonly string[]>> = {},
 ) {
   const lines: string[] = [];
   const metrics = createMetrics();
@@ -41,7 +43,7 @@ function compareAt(
   const content: Content = { kind: 'head', descriptor: first.manifest, origin };
   const providers = [
     ...holders.map((holder, index) => providerOf(String(index), holder)),
-    ...others.map((other) => ({ peerId: other, origins: [other] })),
+    ...Object.entries(others).map(([peerId, origins]) => ({ peerId, origins })),
   ];
   const agreement = new TagAgreement({
     source: { fetch: () => Promise.resolve(content), reasonFor: () => 'no-provider' },
@@ -67,7 +69,7 @@ describe('TagAgreement', () => {
     await using one = await holderOf(image);
     await using same = await holderOf(image);
     await using other = await holderOf(moved);
-    await using test = compareAt([one, same, other], image, ['http://127.0.0.1:9']);
+    await using test = compareAt([one, same, other], image, { gone: [CLOSED] });
     await test.agreement.fetch(REQUEST, signal);
     await eventually(() => {
       assert.deepEqual(test.agreement.status(), {
@@ -83,6 +85,19 @@ describe('TagAgreement', () => {
     for (const part of [NAME, other.origin, moved.manifest.digest]) {
       assert.ok(test.lines[0]?.includes(part), part);
     }
+  });
+
+  it('asks a holder at its next address when it cannot be reached at the first', async () => {
+    const [image, moved] = [makeImage(10), makeImage(20)];
+    await using one = await holderOf(image);
+    await using other = await holderOf(moved);
+    await using test = compareAt([one], image, { other: [CLOSED, other.origin] });
+    await test.agreement.fetch(REQUEST, signal);
+    await eventually(() => {
+      assert.deepEqual(test.agreement.status(), {
+        [NAME]: { [image.manifest.digest]: [one.origin], [moved.manifest.digest]: [other.origin] },
+      });
+    });
   });
 
   it('says nothing when the holders agree, nor of what has no tag', async () => {

@@ -17,6 +17,8 @@ import { Reverification } from './reverification.ts';
 import { ShareHashes, type DeliveredShares } from './shares.ts';
 import { TransferRecord } from './transfer-record.ts';
 
+/** A port on which no program listens. */
+const CLOSED = 'http://127.0.0.1:1';
 const SIZE = 10_000;
 const image = makeImage(SIZE);
 const [digest] = image.layers as [Digest];
@@ -160,6 +162,15 @@ describe('Reverification', () => {
     await it.run(delivery({ honest }).record, nothing);
     assert.equal(asked, 2);
     assert.deepEqual(it.blocked(), {});
+  });
+
+  it('asks a peer at its next address when it cannot be reached at the first', async () => {
+    await using honest = await startRogue(sends(bytes));
+    await using it = start();
+    const { record } = delivery({});
+    record.deliveredBy({ peerId: 'honest', origins: [CLOSED, honest.origin] });
+    await it.run(record, nothing);
+    assert.equal(it.cleared, 1);
   });
 
   it('ends with its signal', async () => {

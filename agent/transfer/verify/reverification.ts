@@ -7,6 +7,7 @@ import { Backoff } from '../../timing/backoff.ts';
 import { isAborted } from '../../timing/pause.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
+import { askPeer } from '../select/ask-peer.ts';
 import type { PeerScoreboard } from '../select/peer-scoreboard.ts';
 import { deliverersOfWrong, ShareHashes, type DeliveredShares } from './shares.ts';
 import type { TransferRecord } from './transfer-record.ts';
@@ -109,14 +110,12 @@ export class Reverification {
 
   /** Gives the digests of the shares of the right content. */
   async #askAgain(
-    { origins }: Provider,
+    peer: Provider,
     { record, delivered }: WrongBlob,
     ended: AbortSignal,
   ): Promise<readonly string[]> {
-    const [origin] = origins;
-    if (origin === undefined) throw new PeerError('connect', 'no address');
     const whole = { ...wholeOf(record.request), digest: record.descriptor.digest };
-    const response = await this.#components.client.fetch(origin, whole, undefined, ended);
+    const response = await askPeer(this.#components.client, peer, whole, undefined, ended);
     const hashes = new ShareHashes(delivered.shares);
     await verifyAtPace(response, (chunk) => {
       hashes.update(chunk);
