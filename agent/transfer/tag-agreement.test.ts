@@ -9,7 +9,7 @@ import type { ContentRequest } from '../oci/content-request.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage, type TestImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
-import { PeerClient } from './client/peer-client.ts';
+import { PeerClient, type PeerResponse } from './client/peer-client.ts';
 import { TagAgreement } from './tag-agreement.ts';
 
 const NAME = 'registry.example/team/app:1';
@@ -39,6 +39,7 @@ function compareAt(
   const lines: string[] = [];
   const metrics = createMetrics();
   const client = new PeerClient({ userAgent: 'test' });
+  const asked: Promise<PeerResponse>[] = [];
   const origin = holders[0]?.origin ?? '';
   const content: Content = { kind: 'head', descriptor: first.manifest, origin };
   const providers = [
@@ -48,12 +49,20 @@ function compareAt(
   const agreement = new TagAgreement({
     source: { fetch: () => Promise.resolve(content), reasonFor: () => 'no-provider' },
     router: new FixedRouter(...providers),
-    client,
+    client: {
+      fetch(...question) {
+        const answer = client.fetch(...question);
+        asked.push(answer);
+        return answer;
+      },
+    },
     metrics,
     logger: pino({ level: 'warn' }, { write: (line: string) => lines.push(line) }),
   });
   return {
     agreement,
+    /** What the other holders answer. */
+    asked,
     lines,
     counted: async () => (await metrics.tagDisagreements.get()).values[0]?.value ?? 0,
     async [Symbol.asyncDispose]() {
@@ -109,7 +118,14 @@ describe('TagAgreement', () => {
     assert.ok(tag !== undefined);
     await test.agreement.fetch({ ...byDigest, digest: image.manifest.digest }, signal);
     await test.agreement.fetch(REQUEST, signal);
+    await eventually(() => {
+      assert.equal(test.asked.length, 1);
+    });
+    const answer = await test.asked[0];
+    assert.equal(answer?.origin, same.origin);
+    // The comparison has all its answers, so that its end cannot be cut short.
     await test.agreement.stop();
+    assert.equal(test.asked.length, 1);
     assert.deepEqual(test.agreement.status(), {});
     assert.deepEqual([await test.counted(), test.lines.length], [0, 0]);
     assert.equal(test.agreement.reasonFor(REQUEST), 'no-provider');

@@ -68,7 +68,6 @@ function start() {
   const stopping = new AbortController();
   let cleared = 0;
   return {
-    reverification,
     run(record: TransferRecord, delivered: DeliveredShares): Promise<boolean> {
       for (const peer of record.peers) scoreboard.record(peer, digest, { kind: 'unverified' });
       const onCleared = (): void => {
@@ -85,6 +84,9 @@ function start() {
       Object.fromEntries(
         scoreboard.blocklist.status().map(({ peerId, offences }) => [peerId, offences]),
       ),
+    stop: (): void => {
+      stopping.abort();
+    },
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await client.close();
@@ -173,12 +175,21 @@ describe('Reverification', () => {
     assert.equal(it.cleared, 1);
   });
 
-  it('ends with its signal', async () => {
+  it('ends with its signal, and asks no further peer', async () => {
     await using liar = await startRogue(drips);
     await using it = start();
-    const { record } = delivery({ liar });
-    const ended = it.reverification.run(record, nothing, () => undefined, AbortSignal.abort());
-    assert.equal(await ended, false);
-    assert.deepEqual(liar.requests, []);
+    // One more than are asked at once.
+    const { record } = delivery({ one: liar, two: liar, three: liar, four: liar, five: liar });
+    const running = it.run(record, nothing);
+    await eventually(() => {
+      assert.equal(liar.requests.length, 4);
+    });
+    it.stop();
+    assert.equal(await running, false);
+    await eventually(() => {
+      assert.equal(liar.open, 0);
+    });
+    assert.equal(liar.requests.length, 4);
+    assert.equal(it.cleared, 0);
   });
 });
