@@ -2,9 +2,7 @@ import type { Content } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import { ManifestError, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
-import { isIndexType } from '../oci/media-type.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
@@ -17,6 +15,7 @@ import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
 import type { Attribution } from './verify/attribution.ts';
 import { HashedShares } from './verify/hashed-shares.ts';
+import { parsePeerManifest } from './verify/peer-manifest.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
 import { verifyInPassing } from './verify/verify-body.ts';
@@ -108,8 +107,8 @@ export class ContentDelivery {
     }
     // All requests for the manifest at this moment share its bytes, so no client alone holds the memory.
     reservation?.[Symbol.dispose]();
-    checkForm(bytes, descriptor);
-    sizes.note(attempts.request, bytes);
+    const manifest = parsePeerManifest(bytes, descriptor);
+    if (manifest !== undefined) sizes.note(attempts.request, manifest.children);
     return content;
   }
 
@@ -228,25 +227,6 @@ async function requestWhole(
 function headOf({ descriptor, origin, reservation }: Whole): Content {
   reservation?.[Symbol.dispose]();
   return { kind: 'head', descriptor, origin };
-}
-
-/**
- * Compares the media type that the peer stated for a manifest with the bytes, which are right.
- *
- * @throws PeerError `protocol` for an index that is stated to be an image manifest, or the other way round
- */
-function checkForm(bytes: Uint8Array, { mediaType }: Descriptor): void {
-  let actual: string;
-  try {
-    actual = parseManifest(bytes).mediaType;
-  } catch (error) {
-    // What this node cannot parse it leaves to the client.
-    if (error instanceof ManifestError) return;
-    throw error;
-  }
-  if (isIndexType(actual) !== isIndexType(mediaType)) {
-    throw new PeerError('protocol', 'another media type than the content has');
-  }
 }
 
 /** The body of the peer's answer, as something to dispose of. After it was read that changes nothing. */
