@@ -6,6 +6,8 @@ import { Worker } from 'node:worker_threads';
 
 import type * as koffiLibrary from 'koffi';
 
+import { raceSignal } from '../timing/race-signal.ts';
+
 /** Where scripts/build puts koffi's binary, see `foreign.ts`. */
 const BUNDLED = join(import.meta.dirname, 'koffi.node');
 
@@ -63,16 +65,16 @@ export async function requestFrom(
   signal?: AbortSignal,
 ): Promise<NamespaceAnswer> {
   const koffi = existsSync(BUNDLED) ? BUNDLED : createRequire(import.meta.url).resolve('koffi');
-  const namespace = openSync(namespaceFile, 'r');
+  await using ends = new AsyncDisposableStack();
+  const namespace = ends.adopt(openSync(namespaceFile, 'r'), closeSync);
   const worker = new Worker(`(${enterAndSend.toString()})(${send.toString()})`, {
     eval: true,
     workerData: { koffi, namespace, request } satisfies ThreadData,
   });
+  ends.defer(async () => {
+    await worker.terminate();
+  });
   const { promise, resolve, reject } = Promise.withResolvers<NamespaceAnswer>();
-  const onAbort = (): void => {
-    reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-  };
-  signal?.addEventListener('abort', onAbort, { once: true });
   worker.once('error', reject);
   worker.once('exit', () => {
     reject(new Error('the thread ended without an answer'));
@@ -81,13 +83,7 @@ export async function requestFrom(
     if ('answer' in message) resolve(message.answer);
     else reject(Object.assign(new Error(`setns: ${message.code}`), { code: message.code }));
   });
-  try {
-    return await promise;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-    await worker.terminate();
-    closeSync(namespace);
-  }
+  return await raceSignal(promise, signal);
 }
 
 /** Runs on the thread, as source text: it must not use anything else of this file. */
