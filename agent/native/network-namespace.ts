@@ -1,15 +1,11 @@
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 
 import type * as koffiLibrary from 'koffi';
 
 import { raceSignal } from '../timing/race-signal.ts';
-
-/** Where scripts/build puts koffi's binary, see `foreign.ts`. */
-const BUNDLED = join(import.meta.dirname, 'koffi.node');
+import { koffiFile } from './foreign.ts';
 
 /** A request that can be made with the network of another process. */
 export interface NamespaceRequest {
@@ -64,12 +60,11 @@ export async function requestFrom(
   request: NamespaceRequest,
   signal?: AbortSignal,
 ): Promise<NamespaceAnswer> {
-  const koffi = existsSync(BUNDLED) ? BUNDLED : createRequire(import.meta.url).resolve('koffi');
   await using ends = new AsyncDisposableStack();
   const namespace = ends.adopt(openSync(namespaceFile, 'r'), closeSync);
   const worker = new Worker(`(${enterAndSend.toString()})(${send.toString()})`, {
     eval: true,
-    workerData: { koffi, namespace, request } satisfies ThreadData,
+    workerData: { koffi: koffiFile(), namespace, request } satisfies ThreadData,
   });
   ends.defer(async () => {
     await worker.terminate();
