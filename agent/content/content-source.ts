@@ -37,6 +37,9 @@ export type Content = ContentBase &
     | ContentStream
   );
 
+/** Content that came whole. */
+export type WholeContent = Content & { readonly kind: 'whole' };
+
 /** The bytes of the range that the request names. They are read while they are sent, once, in one of two ways. */
 export interface ContentStream {
   readonly kind: 'stream';

@@ -1,4 +1,4 @@
-import type { Content } from '../content/content-source.ts';
+import type { Content, WholeContent } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
@@ -32,8 +32,6 @@ export interface ContentDeliveryComponents {
   /** The rate that all bodies from peers share. Absent: no limit. */
   readonly download?: Bandwidth | undefined;
 }
-
-type Whole = Content & { readonly kind: 'whole' };
 
 /** The chunks of a body, read from peers one way or the other. */
 type ReadChunks = <T extends BodyChunk>(read: ReadBody<T>) => AsyncIterable<T>;
@@ -82,7 +80,7 @@ export class ContentDelivery {
     attempts: PeerAttempts,
     stream: PeerStream,
     { signal, isBuffered, begins }: Arrival,
-  ): Promise<Whole> {
+  ): Promise<WholeContent> {
     const { verifiedBuffer, sizes, metrics, download } = this.#components;
     const { size } = stream.response.descriptor;
     isBuffered(size);
@@ -224,7 +222,7 @@ async function requestWhole(
 }
 
 /** What a HEAD of verified content is answered with: a wrong length would fail the client's pull. */
-function headOf({ descriptor, origin, reservation }: Whole): Content {
+function headOf({ descriptor, origin, reservation }: WholeContent): Content {
   reservation?.[Symbol.dispose]();
   return { kind: 'head', descriptor, origin };
 }
