@@ -14,7 +14,7 @@ const LAYERS = {
   oci: [],
   timing: [],
   metrics: [],
-  native: [],
+  native: ['timing'],
   streams: [],
   config: ['oci'],
   store: ['errors', 'oci', 'timing', 'metrics', 'streams'],

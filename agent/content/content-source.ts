@@ -16,7 +16,7 @@ export interface ContentBase {
   readonly descriptor: Descriptor;
   /** Where the content comes from: {@link LOCAL_ORIGIN}, or the base URL of a peer's mirror. */
   readonly origin: string;
-  /** What the content keeps open, such as a file. To be disposed of once the answer has ended. */
+  /** What the content keeps open, such as a file or a connection. To be disposed of once the answer has ended. */
   readonly held?: AsyncDisposable;
 }
 
@@ -36,6 +36,9 @@ export type Content = ContentBase &
       }
     | ContentStream
   );
+
+/** Content that came whole. */
+export type WholeContent = Content & { readonly kind: 'whole' };
 
 /** The bytes of the range that the request names. They are read while they are sent, once, in one of two ways. */
 export interface ContentStream {

@@ -102,9 +102,8 @@ describe('SingleFlightSource', () => {
   });
 
   it('refuses to share content that can be read once only', async () => {
-    const { source } = setUp();
-    const all = new SingleFlightSource({ source }, { shares: () => true });
-    const content = all.fetch({ ...MANIFEST, kind: 'blob' }, new AbortController().signal);
+    const { source, ask } = setUp();
+    const { content } = ask();
     const { descriptor, origin } = CONTENT;
     source.fetches[0]?.resolve({ kind: 'stream', descriptor, origin, body: Readable.from([]) });
     await assert.rejects(content, TypeError);

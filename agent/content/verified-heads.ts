@@ -2,15 +2,13 @@ import { LRUCache } from 'lru-cache';
 
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Content, ContentSource } from './content-source.ts';
+import type { Content, ContentSource, WholeContent } from './content-source.ts';
 
 /** Bytes of the manifests that wait for the GET behind their HEAD: four of the largest, thousands of the usual. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** How long a manifest waits for that GET, in milliseconds. containerd sends it at once. */
 const WAIT_MS = 5_000;
-
-type Whole = Content & { readonly kind: 'whole' };
 
 /** What a {@link VerifiedHeads} fetches from. */
 export interface VerifiedHeadsComponents {
@@ -26,7 +24,7 @@ export interface VerifiedHeadsComponents {
 export class VerifiedHeads implements ContentSource {
   readonly #source: ContentSource;
   // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
-  readonly #waiting = new LRUCache<Digest, Whole>({
+  readonly #waiting = new LRUCache<Digest, WholeContent>({
     maxSize: MAX_BYTES,
     sizeCalculation: ({ bytes }) => bytes.length + 1,
     ttl: WAIT_MS,
@@ -55,7 +53,7 @@ export class VerifiedHeads implements ContentSource {
   }
 
   /** The manifest that waits for this GET; for this one alone. */
-  #takeWaiting({ digest }: ContentRequest): Whole | undefined {
+  #takeWaiting({ digest }: ContentRequest): WholeContent | undefined {
     const waiting = digest && this.#waiting.get(digest);
     if (waiting !== undefined) this.#waiting.delete(waiting.descriptor.digest);
     return waiting;

@@ -4,7 +4,10 @@
  */
 const FREE_FACTOR = 2;
 
-/** A bounded number of slots that clients share. */
+/**
+ * A bounded number of slots that clients share. `FairShare`, for memory, shares amounts of any size among groups that
+ * overlap, and leaves one alone half of them; here each request takes one slot of one client.
+ */
 export class FairSlots {
   readonly #max: number;
   readonly #byClient = new Map<string, number>();

@@ -191,7 +191,7 @@ export class MirrorHandler {
         unavailable = error;
       }
       if (content === undefined) {
-        log?.fellThrough(source.reasonFor?.(request));
+        if (source.reasonFor !== undefined) log?.fellThrough(source.reasonFor(request));
         continue;
       }
       try {

@@ -7,7 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Digest } from '../oci/digest.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage } from '../testing/image.ts';
-import { startMirror, type MirrorNode } from '../testing/mirror-node.ts';
+import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
+import { responseHead, startRogue } from '../testing/rogue-peer.ts';
 
 const PATIENCE = { timeout: 60_000 };
 /** More than sockets buffer, so that a body without a reader stays in progress. */
@@ -148,6 +149,27 @@ describe('PeerUploads, for clients of other hosts that do not say to be peers', 
     const waiting = local(`blobs/${small}`);
     await one.body?.cancel();
     assert.equal((await (await waiting).arrayBuffer()).byteLength, 1000);
+  });
+
+  it('gives up the body that a peer has begun for a refused client', async () => {
+    // Nothing else ends the body during this test.
+    const stallTimeout = 60_000;
+    const begun = image.blobs.get(large)?.subarray(0, 1_000_000) ?? '';
+    await using holder = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': LARGE }));
+      socket.write(begun);
+    });
+    const router = new FixedRouter(providerOf('holder', holder));
+    await using node = await startMirror({ uploads: { max: 1 }, isLocal, router, stallTimeout });
+    const { local } = askers(node);
+    const one = await local(`blobs/${large}`);
+    assert.equal(one.status, 200);
+    assert.equal((await local(`blobs/${large}`)).status, 503);
+    assert.equal(holder.requests.length, 2);
+    await eventually(() => {
+      assert.equal(holder.open, 1);
+    });
+    await one.body?.cancel();
   });
 
   it('sends to them at the limited rate', async () => {

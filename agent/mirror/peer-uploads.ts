@@ -13,13 +13,11 @@ import {
   ZONE_HEADER,
   formatLoad,
 } from '../transfer/client/peer-report.ts';
+import { MIN_RATE } from '../transfer/verify/verify-body.ts';
 import { FairSlots } from './fair-slots.ts';
 
 /** After how many seconds a refused peer may repeat its request: the minimum of `Retry-After`. */
 const RETRY_AFTER_SECONDS = 1;
-
-/** Bytes per second below which a receiver gives up a body in its verified buffer; see `transfer/verify/verify-body.ts`. */
-const MIN_RATE = 512 * 1024;
 
 /**
  * How long a client that is no peer waits for an upload, and between two looks, in milliseconds. It knows no other holder,
@@ -167,7 +165,7 @@ export class PeerUploads {
   }
 }
 
-/** The bound on bodies. With more bodies than the rate can feed, receivers would give all of them up as too slow. */
+/** The bound on bodies. With more bodies than the rate can feed, receivers would give up all that they verify first. */
 function bound(max: number, limit: number): number {
   if (limit === 0) return max;
   const fed = Math.max(1, Math.floor(limit / MIN_RATE));

@@ -73,6 +73,19 @@ describe('PullLog', () => {
     assert.equal(lines.at(-1)?.['image'], `registry.example/team/app@${DIGEST}`);
   });
 
+  it('counts a reason that the source does not know, unless another source gave one', async () => {
+    const lines: Line[] = [];
+    const pulls = new PullLog(logTo(lines), 1);
+    for (const reasons of [[undefined], ['no-provider', undefined]]) {
+      const request = pulls.begin(manifest({ digest: DIGEST }), false);
+      for (const reason of reasons) request.fellThrough(reason);
+      request.end();
+    }
+    await eventually(() => {
+      assert.deepEqual(lines.at(-1)?.['fallThroughs'], { unknown: 1, 'no-provider': 1 });
+    });
+  });
+
   it('writes at debug only of requests of peers, and of a tag that is only resolved', async () => {
     const lines: Line[] = [];
     const pulls = new PullLog(logTo(lines), 1);
@@ -108,18 +121,21 @@ describe('PullLog', () => {
       `blobs/${image.config}`,
       ...image.layers.map((layer) => `blobs/${layer}`),
       `blobs/${DIGEST}`,
+      'manifests/gone',
     ];
     let bytes = 0;
     for (const path of paths) {
-      const answer = await fetch(`${node.origin}/v2/team/app/${path}?ns=registry.example`);
+      const method = path === 'manifests/gone' ? 'HEAD' : 'GET';
+      const url = `${node.origin}/v2/team/app/${path}?ns=registry.example`;
+      const answer = await fetch(url, { method });
       const body = await answer.arrayBuffer();
       if (answer.status === 200) bytes += body.byteLength;
     }
     await eventually(() => {
       const line = lines.find(({ level }) => level === INFO);
-      assert.equal(line?.['image'], 'registry.example/team/app:1');
+      assert.equal(line?.['image'], 'registry.example/team/app:1, registry.example/team/app:gone');
       assert.deepEqual(line['from'], { [holder.origin]: bytes });
-      assert.deepEqual(line['fallThroughs'], { 'providers-failed': 1 });
+      assert.deepEqual(line['fallThroughs'], { 'providers-failed': 1, unknown: 1 });
       assert.equal(line['requests'], paths.length);
     });
     assert.equal(lines.filter(({ msg }) => msg === 'request answered').length, paths.length);

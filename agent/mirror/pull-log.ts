@@ -9,13 +9,16 @@ const MAX_PULLS = 256;
 /** Sources, reasons and names of a line. */
 const MAX_ENTRIES = 16;
 
+/** The reason of a request whose content another request has fetched, and of a HEAD. */
+const UNKNOWN = 'unknown';
+
 /** How one request was answered. */
 export interface RequestLog {
   /** Base URL of the mirror that the content comes from, or `local`. */
   readonly from: (origin: string) => void;
   /** Bytes of the body that were handed to the client. */
   readonly sent: (bytes: number) => void;
-  /** The request was left to the registry; the label of `peerglass_fall_throughs_total`, if it is known. */
+  /** A source does not deliver; the label of `peerglass_fall_throughs_total`, if the source knows it. */
   readonly fellThrough: (reason: string | undefined) => void;
   /** To be called once, when the request has been answered. */
   readonly end: () => void;
@@ -65,7 +68,7 @@ export class PullLog {
         bytes += count;
       },
       fellThrough: (why) => {
-        reason = why ?? reason;
+        reason = why ?? reason ?? UNKNOWN;
       },
       end: () => {
         if (pull !== undefined) this.#leave(repository, pull, { origin, reason, bytes });

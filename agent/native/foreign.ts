@@ -29,13 +29,18 @@ export interface OpenLibc {
 /** Where scripts/build puts koffi's binary: beside the bundle, which has no node_modules. */
 const BUNDLED = join(import.meta.dirname, 'koffi.node');
 
+/** The file that koffi is loaded from, in every thread. */
+export function koffiFile(): string {
+  return existsSync(BUNDLED) ? BUNDLED : createRequire(import.meta.url).resolve('koffi');
+}
+
 /**
  * Opens the C library that this process has loaded.
  *
  * @throws Error when koffi cannot be loaded on this platform
  */
 export function openLibc(): OpenLibc {
-  const library = createRequire(import.meta.url)(existsSync(BUNDLED) ? BUNDLED : 'koffi') as Koffi;
+  const library = createRequire(import.meta.url)(koffiFile()) as Koffi;
   const libc = library.load(null);
   return {
     find: (definition) => libc.func(definition) as ForeignFunction,

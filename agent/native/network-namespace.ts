@@ -1,13 +1,11 @@
-import { closeSync, existsSync, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 
 import type * as koffiLibrary from 'koffi';
 
-/** Where scripts/build puts koffi's binary, see `foreign.ts`. */
-const BUNDLED = join(import.meta.dirname, 'koffi.node');
+import { raceSignal } from '../timing/race-signal.ts';
+import { koffiFile } from './foreign.ts';
 
 /** A request that can be made with the network of another process. */
 export interface NamespaceRequest {
@@ -62,17 +60,16 @@ export async function requestFrom(
   request: NamespaceRequest,
   signal?: AbortSignal,
 ): Promise<NamespaceAnswer> {
-  const koffi = existsSync(BUNDLED) ? BUNDLED : createRequire(import.meta.url).resolve('koffi');
-  const namespace = openSync(namespaceFile, 'r');
+  await using ends = new AsyncDisposableStack();
+  const namespace = ends.adopt(openSync(namespaceFile, 'r'), closeSync);
   const worker = new Worker(`(${enterAndSend.toString()})(${send.toString()})`, {
     eval: true,
-    workerData: { koffi, namespace, request } satisfies ThreadData,
+    workerData: { koffi: koffiFile(), namespace, request } satisfies ThreadData,
+  });
+  ends.defer(async () => {
+    await worker.terminate();
   });
   const { promise, resolve, reject } = Promise.withResolvers<NamespaceAnswer>();
-  const onAbort = (): void => {
-    reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-  };
-  signal?.addEventListener('abort', onAbort, { once: true });
   worker.once('error', reject);
   worker.once('exit', () => {
     reject(new Error('the thread ended without an answer'));
@@ -81,13 +78,7 @@ export async function requestFrom(
     if ('answer' in message) resolve(message.answer);
     else reject(Object.assign(new Error(`setns: ${message.code}`), { code: message.code }));
   });
-  try {
-    return await promise;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-    await worker.terminate();
-    closeSync(namespace);
-  }
+  return await raceSignal(promise, signal);
 }
 
 /** Runs on the thread, as source text: it must not use anything else of this file. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { readSync, writeSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
@@ -25,6 +26,7 @@ describe('splice', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
       if (open.delete(fd)) libc.close(fd);
     };
     return {
+      readiness: components.readiness,
       sender,
       receiver,
       close,
@@ -85,6 +87,14 @@ describe('splice', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
     const moving = ends.move(10, 5_000, stop.signal).next();
     stop.abort(new Error('left'));
     await assert.rejects(moving, /left/);
+  });
+
+  it('leaves nothing with the signal when a wait fails', async () => {
+    using ends = makeEnds();
+    const stop = new AbortController();
+    ends.readiness.wait = () => Promise.reject(new Error('refused'));
+    await assert.rejects(ends.move(4, 5_000, stop.signal).next(), /refused/);
+    assert.deepEqual(getEventListeners(stop.signal, 'abort'), []);
   });
 
   it('reports how long the sender was waited for', async () => {

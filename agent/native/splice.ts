@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { Deadline } from '../timing/deadline.ts';
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
@@ -10,9 +11,6 @@ const MAX_CALL_BYTES = 4 * 1024 * 1024;
 
 /** Between two reads from a sender that was ready and delivered nothing, in milliseconds. */
 const EMPTY_READ_MS = 20;
-
-/** The reason with which a wait for a silent sender ends. */
-const SILENT = Symbol('silent');
 
 const { EAGAIN, EINTR } = constants.errno;
 
@@ -131,20 +129,10 @@ async function waitFor(
   timeout: number,
   signal: AbortSignal,
 ): Promise<number> {
+  using deadline = new Deadline(timeout, signal);
   const start = performance.now();
-  const late = new AbortController();
-  const stop = (): void => {
-    late.abort();
-  };
-  const timer = setTimeout(() => {
-    late.abort(SILENT);
-  }, timeout);
-  signal.addEventListener('abort', stop, { once: true });
-  await readiness.wait(fd, READY.toRead, late.signal);
-  clearTimeout(timer);
-  signal.removeEventListener('abort', stop);
+  await readiness.wait(fd, READY.toRead, deadline.signal);
   const elapsed = performance.now() - start;
-  return late.signal.reason === SILENT
-    ? Math.max(elapsed, timeout)
-    : Math.min(elapsed, timeout - 1);
+  const isSilent = deadline.signal.aborted && !signal.aborted;
+  return isSilent ? Math.max(elapsed, timeout) : Math.min(elapsed, timeout - 1);
 }

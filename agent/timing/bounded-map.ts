@@ -1,8 +1,9 @@
 /**
- * A map that holds at most `max` entries and drops the one that was set longest ago.
+ * A map that holds at most `max` entries and drops the one that was set longest ago, however lately it was read.
  *
- * For large bounds only; `lru-cache` serves the small ones. With `max` alone that allocates for all entries at
- * once: 5.4 MiB for 200,000 that an ordinary node never fills, where this map takes nothing while it is empty.
+ * `lru-cache` serves where the entry that was used longest ago has to go, or where entries have sizes or a time to live.
+ * With `max` alone it allocates for all entries at once: 5.4 MiB for 200,000 that an ordinary node never fills, where this
+ * map takes nothing while it is empty.
  */
 export class BoundedMap<K, V> {
   readonly #max: number;

@@ -87,6 +87,20 @@ describe('BufferedAnswers', () => {
     assert.deepEqual([broken, hedged], [[], ['won']]);
   });
 
+  it('counts a hedge as won also when the late answer has failed meanwhile', async (t) => {
+    const { deliveries, begin, hedged } = start(t);
+    const [late, hedge] = [begin('late', SMALL), begin('hedge', SMALL)];
+    late.reject(new PeerError('body', 'broke'));
+    await eventually(() => {
+      assert.equal(deliveries.failures, 1);
+    });
+    hedge.resolve(content());
+    await eventually(() => {
+      assert.ok(deliveries.content);
+    });
+    assert.deepEqual(hedged, ['won']);
+  });
+
   it('frees the memory of content that comes second', async (t) => {
     const { deliveries, begin } = start(t);
     const [one, other] = [begin('one', LARGE), begin('other', LARGE)];

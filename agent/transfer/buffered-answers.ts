@@ -47,6 +47,8 @@ export interface BufferedAnswersComponents {
 interface BufferedAnswer {
   readonly stream: PeerStream;
   readonly cancel: AbortController;
+  /** Whether it began beside a late one. */
+  readonly isHedge: boolean;
   size: number;
   isLate: boolean;
 }
@@ -104,8 +106,9 @@ export class BufferedAnswers implements Disposable {
       destroyQuietly(stream.response.body);
       return;
     }
-    const delivery = { stream, cancel: new AbortController(), size: 0, isLate: false };
-    if (this.#running.size > 0) this.#hedges += 1;
+    const isHedge = this.#running.size > 0;
+    const delivery = { stream, cancel: new AbortController(), isHedge, size: 0, isLate: false };
+    if (isHedge) this.#hedges += 1;
     this.#running.add(delivery);
     void this.#run(delivery);
   }
@@ -156,8 +159,7 @@ export class BufferedAnswers implements Disposable {
   #finished(content: Content, delivery: BufferedAnswer): void {
     const { attempts } = this.#components;
     this.#first = content;
-    const [oldest] = this.#running;
-    if (this.#hedges > 0) attempts.hedged(delivery === oldest ? 'lost' : 'won');
+    if (this.#hedges > 0) attempts.hedged(delivery.isHedge ? 'won' : 'lost');
     this.#running.delete(delivery);
     for (const other of this.#running) this.#drop(other);
   }

@@ -1,10 +1,8 @@
-import type { Content } from '../content/content-source.ts';
+import type { Content, WholeContent } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
-import { ManifestError, MAX_MANIFEST_BYTES, parseManifest } from '../oci/manifest.ts';
-import { isIndexType } from '../oci/media-type.ts';
+import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
@@ -17,6 +15,7 @@ import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
 import type { Attribution } from './verify/attribution.ts';
 import { HashedShares } from './verify/hashed-shares.ts';
+import { parsePeerManifest } from './verify/peer-manifest.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
 import { verifyInPassing } from './verify/verify-body.ts';
@@ -33,8 +32,6 @@ export interface ContentDeliveryComponents {
   /** The rate that all bodies from peers share. Absent: no limit. */
   readonly download?: Bandwidth | undefined;
 }
-
-type Whole = Content & { readonly kind: 'whole' };
 
 /** The chunks of a body, read from peers one way or the other. */
 type ReadChunks = <T extends BodyChunk>(read: ReadBody<T>) => AsyncIterable<T>;
@@ -83,7 +80,7 @@ export class ContentDelivery {
     attempts: PeerAttempts,
     stream: PeerStream,
     { signal, isBuffered, begins }: Arrival,
-  ): Promise<Whole> {
+  ): Promise<WholeContent> {
     const { verifiedBuffer, sizes, metrics, download } = this.#components;
     const { size } = stream.response.descriptor;
     isBuffered(size);
@@ -108,8 +105,8 @@ export class ContentDelivery {
     }
     // All requests for the manifest at this moment share its bytes, so no client alone holds the memory.
     reservation?.[Symbol.dispose]();
-    checkForm(bytes, descriptor);
-    sizes.note(attempts.request, bytes);
+    const manifest = parsePeerManifest(bytes, descriptor);
+    if (manifest !== undefined) sizes.note(attempts.request, manifest.children);
     return content;
   }
 
@@ -117,7 +114,9 @@ export class ContentDelivery {
     const { descriptor, origin } = stream.response;
     attempts.sizes.settle();
     const range = rangeOf(attempts.request, descriptor);
-    const content = { kind: 'stream', descriptor, origin } as const;
+    // The body that has begun, which a client that is refused never reads.
+    const held = bodyOf(stream);
+    const content = { kind: 'stream', descriptor, origin, held } as const;
     if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
       const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal);
       return { ...content, ...this.#cutThrough(watched, signal) };
@@ -223,28 +222,19 @@ async function requestWhole(
 }
 
 /** What a HEAD of verified content is answered with: a wrong length would fail the client's pull. */
-function headOf({ descriptor, origin, reservation }: Whole): Content {
+function headOf({ descriptor, origin, reservation }: WholeContent): Content {
   reservation?.[Symbol.dispose]();
   return { kind: 'head', descriptor, origin };
 }
 
-/**
- * Compares the media type that the peer stated for a manifest with the bytes, which are right.
- *
- * @throws PeerError `protocol` for an index that is stated to be an image manifest, or the other way round
- */
-function checkForm(bytes: Uint8Array, { mediaType }: Descriptor): void {
-  let actual: string;
-  try {
-    actual = parseManifest(bytes).mediaType;
-  } catch (error) {
-    // What this node cannot parse it leaves to the client.
-    if (error instanceof ManifestError) return;
-    throw error;
-  }
-  if (isIndexType(actual) !== isIndexType(mediaType)) {
-    throw new PeerError('protocol', 'another media type than the content has');
-  }
+/** The body of the peer's answer, as something to dispose of. After it was read that changes nothing. */
+function bodyOf({ response }: PeerStream): AsyncDisposable {
+  return {
+    [Symbol.asyncDispose]() {
+      destroyQuietly(response.body);
+      return Promise.resolve();
+    },
+  };
 }
 
 function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {

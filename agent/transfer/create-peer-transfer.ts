@@ -1,9 +1,8 @@
 import { Bandwidth } from './body/bandwidth.ts';
-import { ChunkSizes } from './body/chunk-sizes.ts';
 import { ContentDelivery } from './content-delivery.ts';
 import { PeerTransfer } from './peer-transfer.ts';
 import type { PeerAttemptsComponents, PeerAttemptsInit } from './select/peer-attempts.ts';
-import { createSharedState, type SharedState } from './select/shared-state.ts';
+import { createSharedState, type CreateSharedStateComponents } from './select/shared-state.ts';
 import { Attribution, type AttributionComponents } from './verify/attribution.ts';
 import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
 
@@ -14,10 +13,8 @@ const FIRST_BYTE_MS = 2_500;
 export interface CreatePeerTransferComponents
   extends
     Pick<PeerAttemptsComponents, 'router' | 'client' | 'metrics' | 'logger'>,
-    Pick<AttributionComponents, 'store'> {
-  /** Predicts which part of a blob its client is going to read. Default: a {@link ChunkSizes}. */
-  readonly chunkSizes?: SharedState['chunkSizes'];
-}
+    Pick<AttributionComponents, 'store'>,
+    Pick<CreateSharedStateComponents, 'chunkSizes'> {}
 
 /** Bounds of a transfer. */
 export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByteBudget'> {
@@ -39,9 +36,9 @@ export function createPeerTransfer(
   components: CreatePeerTransferComponents,
   init: CreatePeerTransferInit,
 ): PeerTransfer {
-  const { router, client, store, metrics, logger, chunkSizes = new ChunkSizes() } = components;
+  const { router, client, store, metrics, logger, chunkSizes } = components;
   const { zone = '', downloadLimit = 0, resolveTimeout, resolveRetries } = init;
-  const shared = { ...createSharedState({ metrics, logger }, { zone }), chunkSizes };
+  const shared = createSharedState({ metrics, logger, chunkSizes }, { zone });
   const { scoreboard, sizes } = shared;
   const attribution = new Attribution({ store, client, scoreboard, metrics, logger });
   const delivery = new ContentDelivery({

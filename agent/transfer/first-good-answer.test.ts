@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 
+import type { Content } from '../content/content-source.ts';
+import { createMetrics } from '../metrics/metrics.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import { OciError } from '../oci/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
@@ -9,9 +11,17 @@ import type { Provider } from '../routing/router.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, sha256 } from '../testing/image.ts';
 import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
+import { peerResponse } from '../testing/peer-response.ts';
+import { quiet } from '../testing/quiet.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
+import { testTls } from '../testing/test-tls.ts';
 import { startTransfer, type TransferFixtureInit } from '../testing/transfer-fixture.ts';
+import { ExtendableTimeout } from '../timing/extendable-timeout.ts';
 import type { Digest } from '../oci/digest.ts';
+import { PeerClient } from './client/peer-client.ts';
+import { firstGoodAnswer } from './first-good-answer.ts';
+import { PeerAttempts } from './select/peer-attempts.ts';
+import { createSharedState } from './select/shared-state.ts';
 
 const SIZE = 1_000;
 const image = makeImage(SIZE);
@@ -35,6 +45,40 @@ async function reasonOf(init: TransferFixtureInit): Promise<unknown> {
 }
 
 describe('firstGoodAnswer', () => {
+  it('gives content that is there when its client leaves, so that the caller can free it', async () => {
+    await using holder = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': SIZE }));
+      socket.write(bytes);
+    });
+    const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
+    await using ends = new AsyncDisposableStack();
+    ends.defer(() => client.close());
+    const metrics = createMetrics();
+    const shared = createSharedState({ metrics, logger: quiet });
+    const router = new FixedRouter(providerOf('holder', holder));
+    const attempts = new PeerAttempts(
+      request,
+      { router, client, metrics, logger: quiet, shared },
+      { resolveTimeout: 1_000, resolveRetries: 0, firstByteBudget: 5_000 },
+    );
+    using timeout = new ExtendableTimeout(5_000);
+    const leaving = new AbortController();
+    const { descriptor, origin } = peerResponse(bytes, []);
+    const content: Content = { kind: 'whole', descriptor, origin, bytes };
+    const delivered = Promise.withResolvers<Content>();
+    const deliver = (): Promise<Content> => {
+      setImmediate(() => {
+        // Right after the content was taken, and before the race goes on.
+        void delivered.promise.then(() => {
+          leaving.abort();
+        });
+        delivered.resolve(content);
+      });
+      return delivered.promise;
+    };
+    assert.equal(await firstGoodAnswer(attempts, deliver, timeout, leaving.signal), content);
+  });
+
   it('reports no-provider when content routing names no peer', async () => {
     assert.equal(await reasonOf({ router: new FixedRouter() }), 'no-provider');
   });

@@ -72,9 +72,10 @@ async function raceUntilGood(
   using deliveries = new BufferedAnswers({ attempts, deliver, timeout, onNews }, signal);
   const search: Search = { isRunning: false, ended: undefined };
   for (let failures = 0; ;) {
-    signal.throwIfAborted();
     const { content, lacksMemory } = deliveries;
+    // First: content that came just before the signal was aborted may hold memory or a connection.
     if (content !== undefined) return content;
+    signal.throwIfAborted();
     if (deliveries.failures > failures) search.ended = undefined;
     failures = deliveries.failures;
     if (deliveries.isEmpty && !search.isRunning) {

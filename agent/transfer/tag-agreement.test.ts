@@ -9,7 +9,7 @@ import type { ContentRequest } from '../oci/content-request.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage, type TestImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
-import { PeerClient } from './client/peer-client.ts';
+import { PeerClient, type PeerResponse } from './client/peer-client.ts';
 import { TagAgreement } from './tag-agreement.ts';
 
 const NAME = 'registry.example/team/app:1';
@@ -20,6 +20,8 @@ const REQUEST: ContentRequest = {
   repository: 'team/app',
   tag: '1',
 };
+/** A port on which no program listens. */
+const CLOSED = 'http://127.0.0.1:1';
 const { signal } = new AbortController();
 
 async function holderOf(image: TestImage): Promise<MirrorNode> {
@@ -32,26 +34,35 @@ async function holderOf(image: TestImage): Promise<MirrorNode> {
 function compareAt(
   holders: readonly MirrorNode[],
   first: TestImage,
-  others: readonly string[] = [],
+  others: Readonly<Record<string, readonly string[]>> = {},
 ) {
   const lines: string[] = [];
   const metrics = createMetrics();
   const client = new PeerClient({ userAgent: 'test' });
+  const asked: Promise<PeerResponse>[] = [];
   const origin = holders[0]?.origin ?? '';
   const content: Content = { kind: 'head', descriptor: first.manifest, origin };
   const providers = [
     ...holders.map((holder, index) => providerOf(String(index), holder)),
-    ...others.map((other) => ({ peerId: other, origins: [other] })),
+    ...Object.entries(others).map(([peerId, origins]) => ({ peerId, origins })),
   ];
   const agreement = new TagAgreement({
     source: { fetch: () => Promise.resolve(content), reasonFor: () => 'no-provider' },
     router: new FixedRouter(...providers),
-    client,
+    client: {
+      fetch(...question) {
+        const answer = client.fetch(...question);
+        asked.push(answer);
+        return answer;
+      },
+    },
     metrics,
     logger: pino({ level: 'warn' }, { write: (line: string) => lines.push(line) }),
   });
   return {
     agreement,
+    /** What the other holders answer. */
+    asked,
     lines,
     counted: async () => (await metrics.tagDisagreements.get()).values[0]?.value ?? 0,
     async [Symbol.asyncDispose]() {
@@ -67,7 +78,7 @@ describe('TagAgreement', () => {
     await using one = await holderOf(image);
     await using same = await holderOf(image);
     await using other = await holderOf(moved);
-    await using test = compareAt([one, same, other], image, ['http://127.0.0.1:9']);
+    await using test = compareAt([one, same, other], image, { gone: [CLOSED] });
     await test.agreement.fetch(REQUEST, signal);
     await eventually(() => {
       assert.deepEqual(test.agreement.status(), {
@@ -85,6 +96,19 @@ describe('TagAgreement', () => {
     }
   });
 
+  it('asks a holder at its next address when it cannot be reached at the first', async () => {
+    const [image, moved] = [makeImage(10), makeImage(20)];
+    await using one = await holderOf(image);
+    await using other = await holderOf(moved);
+    await using test = compareAt([one], image, { other: [CLOSED, other.origin] });
+    await test.agreement.fetch(REQUEST, signal);
+    await eventually(() => {
+      assert.deepEqual(test.agreement.status(), {
+        [NAME]: { [image.manifest.digest]: [one.origin], [moved.manifest.digest]: [other.origin] },
+      });
+    });
+  });
+
   it('says nothing when the holders agree, nor of what has no tag', async () => {
     const image = makeImage(10);
     await using one = await holderOf(image);
@@ -94,7 +118,14 @@ describe('TagAgreement', () => {
     assert.ok(tag !== undefined);
     await test.agreement.fetch({ ...byDigest, digest: image.manifest.digest }, signal);
     await test.agreement.fetch(REQUEST, signal);
+    await eventually(() => {
+      assert.equal(test.asked.length, 1);
+    });
+    const answer = await test.asked[0];
+    assert.equal(answer?.origin, same.origin);
+    // The comparison has all its answers, so that its end cannot be cut short.
     await test.agreement.stop();
+    assert.equal(test.asked.length, 1);
     assert.deepEqual(test.agreement.status(), {});
     assert.deepEqual([await test.counted(), test.lines.length], [0, 0]);
     assert.equal(test.agreement.reasonFor(REQUEST), 'no-provider');

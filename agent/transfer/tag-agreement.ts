@@ -4,11 +4,12 @@ import type { Content, ContentSource } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { contentKey, type ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Router } from '../routing/router.ts';
+import type { Provider, Router } from '../routing/router.ts';
 import { BoundedMap } from '../timing/bounded-map.ts';
 import { Deadline } from '../timing/deadline.ts';
 import { ExpiringSet } from '../timing/expiring-set.ts';
 import type { PeerClient } from './client/peer-client.ts';
+import { askPeer } from './select/ask-peer.ts';
 
 /** How long a tag is not compared again, in milliseconds. */
 const INTERVAL_MS = 600_000;
@@ -100,11 +101,10 @@ export class TagAgreement implements ContentSource {
     using deadline = new Deadline(COMPARISON_MS, this.#stopped.signal);
     const asked = new Set([...answers.values()].flat());
     const questions: Promise<void>[] = [];
-    for await (const { origins } of router.lookup(key, deadline.signal)) {
-      const [origin] = origins;
-      if (origin === undefined || origins.some((each) => asked.has(each))) continue;
-      asked.add(origin);
-      questions.push(this.#ask(origin, request, answers, deadline.signal));
+    for await (const holder of router.lookup(key, deadline.signal)) {
+      if (holder.origins.some((each) => asked.has(each))) continue;
+      for (const each of holder.origins) asked.add(each);
+      questions.push(this.#ask(holder, request, answers, deadline.signal));
       if (questions.length >= MAX_HOLDERS) break;
     }
     await Promise.all(questions);
@@ -112,14 +112,15 @@ export class TagAgreement implements ContentSource {
   }
 
   async #ask(
-    origin: string,
+    holder: Provider,
     request: ContentRequest,
     answers: Map<Digest, string[]>,
     signal: AbortSignal,
   ): Promise<void> {
     try {
       const head = { ...request, method: 'HEAD' } as const;
-      const { descriptor } = await this.#components.client.fetch(origin, head, undefined, signal);
+      const { client } = this.#components;
+      const { descriptor, origin } = await askPeer(client, holder, head, undefined, signal);
       const others = answers.get(descriptor.digest);
       if (others === undefined) answers.set(descriptor.digest, [origin]);
       else others.push(origin);

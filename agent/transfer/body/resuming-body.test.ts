@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { createMetrics } from '../../metrics/metrics.ts';
+import type { MovedChunk } from '../../native/splice.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { makeImage, putImage } from '../../testing/image.ts';
 import {
@@ -9,11 +11,20 @@ import {
   startMirror,
   type MirrorNode,
 } from '../../testing/mirror-node.ts';
+import { peerResponse } from '../../testing/peer-response.ts';
+import { quiet } from '../../testing/quiet.ts';
 import { connectTo } from '../../testing/raw-http.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
+import { testTls } from '../../testing/test-tls.ts';
+import { PeerClient, type PeerResponse } from '../client/peer-client.ts';
+import { PeerAttempts } from '../select/peer-attempts.ts';
+import { createSharedState } from '../select/shared-state.ts';
+import { TransferRecord } from '../verify/transfer-record.ts';
+import { ResumingBody } from './resuming-body.ts';
 
 const SIZE = 8_000_000;
 const CUT = 3_000_000;
+const never = new AbortController().signal;
 const image = makeImage(SIZE);
 const [digest] = image.layers as [Digest];
 const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
@@ -105,6 +116,36 @@ describe('ResumingBody', () => {
       assert.deepEqual(await resumes(node), {});
       assert.equal(slow.requests.length, 1);
     });
+  });
+
+  it('keeps the rate at which it left a peer, whatever that delivered before', async () => {
+    await using honest = await startMirror();
+    putImage(honest.store, image);
+    const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
+    await using ends = new AsyncDisposableStack();
+    ends.defer(() => client.close());
+    const metrics = createMetrics();
+    const shared = createSharedState({ metrics, logger: quiet });
+    const router = new FixedRouter(providerOf('honest', honest));
+    const attempts = new PeerAttempts(
+      { kind: 'blob', method: 'GET', registry: '', repository: 'team/app', digest },
+      { router, client, metrics, logger: quiet, shared },
+      { resolveTimeout: 1_000, resolveRetries: 0, firstByteBudget: 5_000 },
+    );
+    const first = { provider: { peerId: 'slow', origins: [] }, response: peerResponse(bytes, []) };
+    const record = new TransferRecord(attempts.request, first.response.descriptor);
+    const read = async function* ({ origin, body }: PeerResponse): AsyncGenerator<MovedChunk> {
+      if (origin !== honest.origin) {
+        yield { length: SIZE / 2, waited: 3_000 };
+        yield { length: 600, waited: 6_000 };
+      }
+      for await (const { length } of body as AsyncIterable<Buffer>) yield { length, waited: 1 };
+    };
+    const moved = new ResumingBody({ attempts, record, metrics }, { first, read }, never);
+    let length = 0;
+    for await (const chunk of moved) length += chunk.length;
+    assert.equal(length, SIZE);
+    assert.equal(shared.scoreboard.rateOf('slow', 0), 100);
   });
 
   it('continues a range that the client requested, too', async () => {

@@ -43,8 +43,8 @@ type StreamEnd =
   | 'end-of-range'
   /** The peer failed before the end of what it was asked for. */
   | 'broken'
-  /** Another peer is clearly faster, and has begun to answer. */
-  | { readonly faster: PeerStream };
+  /** Another peer is clearly faster than this one with its rate in bytes a second, and has begun to answer. */
+  | { readonly faster: PeerStream; readonly rate: number };
 
 /** What a {@link ResumingBody} needs. */
 export interface ResumingBodyComponents {
@@ -99,6 +99,8 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       const end = yield* this.#deliver(stream);
       if (end === 'complete') return;
       if (typeof end === 'object') {
+        // Only now: its whole body, which counted last, may have been faster.
+        attempts.switching.left(stream.provider, end.rate);
         metrics.resumes.inc({ result: 'switched' });
         stream = end.faster;
         continue;
@@ -149,7 +151,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         const rate = pace.take();
         if (rate !== undefined) {
           const faster = await this.#findFaster(provider, rate);
-          if (faster !== undefined) return { faster };
+          if (faster !== undefined) return { faster, rate };
           pace.lengthen();
         }
         meter.wait();
@@ -184,9 +186,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     search.use(switching.searchFaster(provider, rate));
     const isLate = (): PeerError => new PeerError('timeout', 'did not begin in time');
     const within = search.use(new ExtendableTimeout(SWITCH_MS, isLate));
-    const faster = await this.#searchOnce(AbortSignal.any([this.#signal, within.signal]));
-    if (faster !== undefined) switching.left(provider, rate);
-    return faster;
+    return await this.#searchOnce(AbortSignal.any([this.#signal, within.signal]));
   }
 
   /** Searches for a peer that delivers the rest, again after a while where there is none. */

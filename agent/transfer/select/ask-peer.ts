@@ -15,20 +15,20 @@ const MIN_TIMEOUT_MS = 200;
 /**
  * Asks a peer at its addresses in turn. The next address is tried only when the peer cannot be reached at the one before.
  *
- * @param timeout until the answer begins, for each address, in milliseconds
+ * @param headTimeout until the answer begins, for each address, in milliseconds; `undefined` for the client's default
  * @throws PeerError; the signal's reason when that is aborted
  */
 export async function askPeer(
-  client: PeerClient,
+  client: Pick<PeerClient, 'fetch'>,
   { origins }: Provider,
   request: ContentRequest,
-  timeout: number,
+  headTimeout: number | undefined,
   signal: AbortSignal,
 ): Promise<PeerResponse> {
   let failure = new PeerError('connect', 'no address');
   for (const origin of origins.slice(0, MAX_ORIGINS)) {
     try {
-      return await client.fetch(origin, request, timeout, signal);
+      return await client.fetch(origin, request, headTimeout, signal);
     } catch (error) {
       failure = toPeerError(error, 'connect');
       if (signal.aborted || !ADDRESS_FAILURES.has(failure.reason)) break;

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 
 import type { ContentRequest } from '../../oci/content-request.ts';
+import type { Descriptor } from '../../oci/descriptor.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { ManifestError, parseManifest } from '../../oci/manifest.ts';
 
 /** Sizes that are remembered; an image has about ten. The one that was named longest ago is forgotten. */
 const MAX_SIZES = 10_000;
@@ -21,17 +21,13 @@ export class KnownSizes {
   // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
   readonly #sizes = new LRUCache<string, number>({ maxSize: MAX_SIZES, sizeCalculation: () => 1 });
 
-  /** Reads the sizes of what the manifest refers to; ignores bytes that are no manifest. */
-  note(scope: SizeScope, manifest: Uint8Array): void {
-    try {
-      for (const { digest, size } of parseManifest(manifest).children) {
-        const key = keyOf(scope, digest);
-        const before = this.#sizes.peek(key);
-        if (before === undefined || before === size) this.#sizes.set(key, size);
-        else this.#sizes.delete(key);
-      }
-    } catch (error) {
-      if (!(error instanceof ManifestError)) throw error;
+  /** Learns the sizes of what a manifest of the repository refers to. */
+  note(scope: SizeScope, children: readonly Pick<Descriptor, 'digest' | 'size'>[]): void {
+    for (const { digest, size } of children) {
+      const key = keyOf(scope, digest);
+      const before = this.#sizes.peek(key);
+      if (before === undefined || before === size) this.#sizes.set(key, size);
+      else this.#sizes.delete(key);
     }
   }
 

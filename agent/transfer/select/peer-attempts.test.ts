@@ -85,7 +85,7 @@ describe('PeerAttempts', () => {
   it('refuses an answer with another size than the manifest names', async () => {
     await using wrong = await startRogue(holds(99));
     const { shared, begin } = makeNode();
-    shared.sizes.note(request, image.blobs.get(image.manifest.digest) ?? Buffer.alloc(0));
+    shared.sizes.note(request, [{ digest, size: 100 }]);
     const head = { ...request, method: 'HEAD' } as const;
     await assert.rejects(begin().ask(providerOf('wrong', wrong), head, never), {
       reason: 'protocol',

@@ -17,16 +17,24 @@ export interface SharedState {
   readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
 }
 
+/** What the state that the requests of one node share is made of. */
+export interface CreateSharedStateComponents {
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Predicts which part of a blob its client is going to read. Default: a {@link ChunkSizes}. */
+  readonly chunkSizes?: SharedState['chunkSizes'] | undefined;
+}
+
 /** Makes the state that the requests of one node share; it is empty at first. */
 export function createSharedState(
-  components: { readonly metrics: Metrics; readonly logger: Logger },
+  { chunkSizes = new ChunkSizes(), ...components }: CreateSharedStateComponents,
   init: { readonly zone?: string } = {},
 ): SharedState {
   return {
     scoreboard: new PeerScoreboard(components, init),
     slots: new AttemptSlots(),
     sizes: new KnownSizes(),
-    chunkSizes: new ChunkSizes(),
+    chunkSizes,
     firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
   };
 }

@@ -4,6 +4,7 @@ import pLimit from 'p-limit';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import type { ContentStore } from '../../store/content-store.ts';
+import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { pause } from '../../timing/pause.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Ingest } from '../../store/ingests.ts';
@@ -66,7 +67,7 @@ export class Attribution {
   readonly #records = new LRUCache<string, TransferRecord>({ max: MAX_RECORDS });
   readonly #watched = new Map<string, WatchedBlob>();
   readonly #attributed = new Map<string, AttributedBlob>();
-  readonly #unresolved = new LRUCache<string, true>({ max: MAX_UNRESOLVED, ttl: UNRESOLVED_MS });
+  readonly #unresolved = new ExpiringSet(MAX_UNRESOLVED);
   readonly #stopping = new AbortController();
   // One at a time: it is rare, and must not take resources from transfers.
   readonly #hashing = pLimit(1);
@@ -204,7 +205,7 @@ export class Attribution {
     }
     for (const peer of peers) scoreboard.record(peer, digest, { kind: 'unverified' });
     const marked = peers.map(({ peerId }) => peerId).filter((it) => !this.isUnresolved(it));
-    for (const peerId of marked) this.#unresolved.set(peerId, true);
+    for (const peerId of marked) this.#unresolved.add(peerId, UNRESOLVED_MS);
     if (this.#attributed.size >= MAX_ATTRIBUTED) return;
     const usable = Promise.withResolvers<undefined>();
     const waitUntil = performance.now() + MAX_ATTRIBUTION_WAIT_MS;

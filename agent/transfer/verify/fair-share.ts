@@ -4,6 +4,9 @@
  * uses is not reserved (Choudhury and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches").
  *
  * Only when nothing is in use, a group may take all: otherwise a request for more than half could never be granted.
+ *
+ * `FairSlots` of the mirror shares in a similar way what has no size: one slot a request, of one client. It may leave one
+ * alone two thirds, and says why it refuses.
  */
 export class FairShare {
   readonly #total: number;

@@ -17,6 +17,8 @@ import { Reverification } from './reverification.ts';
 import { ShareHashes, type DeliveredShares } from './shares.ts';
 import { TransferRecord } from './transfer-record.ts';
 
+/** A port on which no program listens. */
+const CLOSED = 'http://127.0.0.1:1';
 const SIZE = 10_000;
 const image = makeImage(SIZE);
 const [digest] = image.layers as [Digest];
@@ -66,7 +68,6 @@ function start() {
   const stopping = new AbortController();
   let cleared = 0;
   return {
-    reverification,
     run(record: TransferRecord, delivered: DeliveredShares): Promise<boolean> {
       for (const peer of record.peers) scoreboard.record(peer, digest, { kind: 'unverified' });
       const onCleared = (): void => {
@@ -83,6 +84,9 @@ function start() {
       Object.fromEntries(
         scoreboard.blocklist.status().map(({ peerId, offences }) => [peerId, offences]),
       ),
+    stop: (): void => {
+      stopping.abort();
+    },
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await client.close();
@@ -162,12 +166,30 @@ describe('Reverification', () => {
     assert.deepEqual(it.blocked(), {});
   });
 
-  it('ends with its signal', async () => {
+  it('asks a peer at its next address when it cannot be reached at the first', async () => {
+    await using honest = await startRogue(sends(bytes));
+    await using it = start();
+    const { record } = delivery({});
+    record.deliveredBy({ peerId: 'honest', origins: [CLOSED, honest.origin] });
+    await it.run(record, nothing);
+    assert.equal(it.cleared, 1);
+  });
+
+  it('ends with its signal, and asks no further peer', async () => {
     await using liar = await startRogue(drips);
     await using it = start();
-    const { record } = delivery({ liar });
-    const ended = it.reverification.run(record, nothing, () => undefined, AbortSignal.abort());
-    assert.equal(await ended, false);
-    assert.deepEqual(liar.requests, []);
+    // One more than are asked at once.
+    const { record } = delivery({ one: liar, two: liar, three: liar, four: liar, five: liar });
+    const running = it.run(record, nothing);
+    await eventually(() => {
+      assert.equal(liar.requests.length, 4);
+    });
+    it.stop();
+    assert.equal(await running, false);
+    await eventually(() => {
+      assert.equal(liar.open, 0);
+    });
+    assert.equal(liar.requests.length, 4);
+    assert.equal(it.cleared, 0);
   });
 });

@@ -4,13 +4,15 @@ import type { Logger } from 'pino';
 import { wholeOf } from '../../oci/content-request.ts';
 import type { Provider } from '../../routing/router.ts';
 import { Backoff } from '../../timing/backoff.ts';
+import { Deadline } from '../../timing/deadline.ts';
 import { isAborted } from '../../timing/pause.ts';
-import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
+import type { PeerClient } from '../client/peer-client.ts';
 import { PeerError } from '../client/peer-error.ts';
+import { askPeer } from '../select/ask-peer.ts';
 import type { PeerScoreboard } from '../select/peer-scoreboard.ts';
 import { deliverersOfWrong, ShareHashes, type DeliveredShares } from './shares.ts';
 import type { TransferRecord } from './transfer-record.ts';
-import { GRACE_MS, MIN_RATE, verifyBody } from './verify-body.ts';
+import { verifyBody } from './verify-body.ts';
 
 /** Peers that are re-verified at once: of one blob, so that no blob waits for the peers of another, and in all. */
 const MAX_OF_BLOB = 4;
@@ -22,9 +24,6 @@ const BUSY_BACKOFF = { first: 500, max: 2_000 };
 
 /** Longest time for one peer, however large the blob is, in milliseconds. */
 const MAX_MS = 120_000;
-
-/** Interval at which the rate of a body is checked, in milliseconds. */
-const CHECK_MS = 500;
 
 /** Wrong bytes that the client already has. The name is a label of a metric. */
 export const MISMATCH = { kind: 'digest-mismatch', noticed: 'passed-on' } as const;
@@ -109,16 +108,16 @@ export class Reverification {
 
   /** Gives the digests of the shares of the right content. */
   async #askAgain(
-    { origins }: Provider,
+    peer: Provider,
     { record, delivered }: WrongBlob,
     ended: AbortSignal,
   ): Promise<readonly string[]> {
-    const [origin] = origins;
-    if (origin === undefined) throw new PeerError('connect', 'no address');
     const whole = { ...wholeOf(record.request), digest: record.descriptor.digest };
-    const response = await this.#components.client.fetch(origin, whole, undefined, ended);
+    using deadline = new Deadline(MAX_MS, ended);
+    const { client } = this.#components;
+    const response = await askPeer(client, peer, whole, undefined, deadline.signal);
     const hashes = new ShareHashes(delivered.shares);
-    await verifyAtPace(response, (chunk) => {
+    await verifyBody(response, (chunk) => {
       hashes.update(chunk);
     });
     return hashes.digests;
@@ -148,35 +147,5 @@ export class Reverification {
     if (liars.has(peer.peerId)) return;
     this.#components.scoreboard.record(peer, record.descriptor.digest, { kind: 'verified' });
     onCleared();
-  }
-}
-
-/**
- * Verifies the body, and gives it up as soon as it falls behind the minimum rate: a peer that drips would otherwise
- * have half an hour for 1 GiB.
- */
-async function verifyAtPace(
-  response: PeerResponse,
-  onChunk: (chunk: Buffer) => void,
-): Promise<void> {
-  const start = performance.now();
-  let received = 0;
-  let misses = 0;
-  const check = setInterval(() => {
-    const elapsed = performance.now() - start;
-    const due = ((elapsed - GRACE_MS) / 1000) * MIN_RATE;
-    // One miss may be that of this node: under load a timer fires before input is read that has arrived.
-    misses = received < due ? misses + 1 : 0;
-    if (misses < 2 && elapsed < MAX_MS) return;
-    const failure = `${received} bytes in ${Math.round(elapsed)} ms`;
-    response.body.destroy(new PeerError('timeout', failure));
-  }, CHECK_MS);
-  try {
-    await verifyBody(response, (chunk) => {
-      received += chunk.length;
-      onChunk(chunk);
-    });
-  } finally {
-    clearInterval(check);
   }
 }

@@ -1,3 +1,4 @@
+import { destroyOnAbort } from '../../../streams/destroy-on-abort.ts';
 import { DirectConnection, type DirectResponse } from './direct-connection.ts';
 
 /** Connections to one peer. Further requests use the other client. */
@@ -66,16 +67,8 @@ export class DirectClient {
       signal.addEventListener('abort', abort, { once: true });
       try {
         const response = await connection.request(text);
-        const { body } = response;
         signal.removeEventListener('abort', abort);
-        const destroy = (): void => {
-          body.destroy(signal.reason as Error);
-        };
-        signal.addEventListener('abort', destroy, { once: true });
-        body.once('close', () => {
-          signal.removeEventListener('abort', destroy);
-        });
-        if (signal.aborted) destroy();
+        destroyOnAbort(response.body, signal);
         return response;
       } catch (error) {
         signal.removeEventListener('abort', abort);
