@@ -75,7 +75,8 @@ async function run({
   }
   if (figures.includes('join')) {
     for (const size of rest.joinNodes) {
-      await measureJoin(report, { nodes: size, spreadSeconds: rest.joinSpreadSeconds });
+      const { joinToldOfAll: toldOfAll, joinSpreadSeconds: spreadSeconds } = rest;
+      await measureJoin(report, { nodes: size, toldOfAll, spreadSeconds });
     }
   }
   if (figures.includes('records')) await measureRecords(report);

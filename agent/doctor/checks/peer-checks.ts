@@ -42,10 +42,11 @@ async function bootstrapAddresses(facts: Facts): Promise<CheckResult> {
     const why = textAt(status, 'directory', 'bootstrapError');
     return skipped(why ?? 'the bootstrap names no node but this one');
   }
-  if (unreached.length === 0) return ok(`all of ${named} addresses of the bootstrap answer`);
+  if (unreached.length === 0)
+    return ok(`of ${named} addresses of the bootstrap, all that were dialled last answer`);
   const { router } = await agentPorts(facts);
   return warning(
-    `${unreached.length} of ${named} addresses that the bootstrap names do not answer`,
+    `${unreached.length} of ${named} addresses that the bootstrap names did not answer in the last round`,
     `are there agents at these addresses, and is TCP ${router} open? nc -zv ADDRESS ${router}`,
     unreached.map(String),
   );

@@ -28,6 +28,29 @@ describe('BootstrapDialer', () => {
     assert.equal(node.getConnections(peer.peerId).length, 1);
   });
 
+  it('dials no more peers than it wants, and others in the place of those that fail', async (t) => {
+    const node = await startRoutingNode(t, '127.0.0.40');
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    let connected = 0;
+    t.mock.method(node, 'getPeers', () => Array.from({ length: connected }, () => node.peerId));
+    let dialled = 0;
+    t.mock.method(node, 'dial', () => {
+      dialled += 1;
+      if (dialled % 2 === 0) return Promise.reject(new Error('refused'));
+      connected += 1;
+      return Promise.resolve();
+    });
+    const peers = Array.from({ length: 200 }, (_, i) =>
+      peerAt(`/ip4/10.0.0.${String(i)}/tcp/5001`),
+    );
+    const unreached = await dialer.connect(peers, noSignal);
+    assert.equal(connected, 8);
+    assert.ok(unreached.length >= 4 && dialled <= 16, `${String(dialled)} dialled`);
+    dialled = 0;
+    await dialer.connect(peers, noSignal);
+    assert.ok(dialled === 2 || dialled === 3, 'so that parts of a divided network meet again');
+  });
+
   it('does not dial an address at which no node can be', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
     const dial = t.mock.method(node, 'dial');

@@ -15,7 +15,14 @@ import type { BootstrapPeer } from './bootstrapper.ts';
  */
 const DIAL_TIMEOUT_MS = 10_000;
 /** Upper bound for concurrent dials. */
-const CONCURRENCY = 16;
+const CONCURRENCY = 8;
+/**
+ * Connections that the bootstrap aims at. The rest of the network is found by `Discovery`: a cluster whose nodes all
+ * start at once would otherwise shake hands each with each in the same second.
+ */
+const WANTED_CONNECTIONS = 8;
+/** Peers dialled in each round all the same: parts of a network that was divided meet again by these. */
+const MIN_DIALLED = 2;
 
 /** Components of {@link BootstrapDialer}. */
 export interface BootstrapDialerComponents {
@@ -24,7 +31,7 @@ export interface BootstrapDialerComponents {
   readonly addressBook: Pick<AddressBook, 'get'>;
 }
 
-/** Dials the bootstrap peers that the node is not connected with. */
+/** Dials some of the bootstrap peers that the node is not connected with. */
 export class BootstrapDialer {
   readonly #node: RoutingNode;
   readonly #addressBook: Pick<AddressBook, 'get'>;
@@ -46,22 +53,28 @@ export class BootstrapDialer {
   }
 
   /**
-   * Dials the peers that the node is not connected with, a few at a time and in random order. Never rejects.
+   * Dials peers that the node is not connected with, a few at a time and in random order, until it has
+   * {@link WANTED_CONNECTIONS}; at least {@link MIN_DIALLED}. For each that cannot be reached, another one is dialled.
+   * Never rejects.
    *
    * @param signal ends the dials
-   * @returns the first address of each peer that could not be reached, with the reason
+   * @returns the first address of each peer that was dialled and not reached, with the reason
    */
   async connect(peers: readonly BootstrapPeer[], signal: AbortSignal): Promise<string[]> {
     const connected = this.#connectedSockets();
+    const strangers = peers.filter((peer) => !this.#isConnected(peer, connected));
     const failures: string[] = [];
+    let toDial = Math.max(MIN_DIALLED, WANTED_CONNECTIONS - this.#node.getPeers().length);
     await Promise.all(
-      shuffled(peers).map((peer) =>
+      shuffled(strangers).map((peer) =>
         this.#limit(async () => {
-          if (signal.aborted || this.#isConnected(peer, connected)) return;
+          if (signal.aborted || toDial <= 0) return;
+          toDial -= 1;
           try {
             await this.#dial(peer, signal);
           } catch (error) {
             // Either this node, or one that has its identity: `DuplicateIdentity` watches the handshake.
+            toDial += 1;
             if (isSelfDial(error) || this.#hasOwnId(peer)) return;
             const why = error instanceof Error ? error.message : String(error);
             failures.push(`${String(peer.multiaddrs[0])}: ${why}`);

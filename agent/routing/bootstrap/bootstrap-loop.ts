@@ -7,7 +7,7 @@ import type { RoutingNode } from '../node/libp2p-node.ts';
 import { BootstrapDialer } from './bootstrap-dialer.ts';
 import type { Bootstrapper } from './bootstrapper.ts';
 
-/** Time between rounds when every peer is connected, in milliseconds; jittered. */
+/** Time between rounds when no peer failed, in milliseconds; jittered. */
 const HEALTHY_INTERVAL_MS = 30_000;
 /** Backoff when no other peer is known or none can be reached, in milliseconds. */
 const ALONE_RETRY = { first: 250, max: 10_000 };
@@ -42,8 +42,8 @@ export interface BootstrapStatus {
 }
 
 /**
- * Keeps the node connected with every peer that the bootstrapper names, in rounds, until it is stopped. Connections
- * with one peer only would leave the routing tables incomplete for half a minute, and nodes come and go.
+ * Keeps the node connected with some of the peers that the bootstrapper names, in rounds, until it is stopped.
+ * `Discovery` finds the others.
  */
 export class BootstrapLoop {
   readonly #components: BootstrapLoopComponents;

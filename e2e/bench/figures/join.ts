@@ -20,6 +20,8 @@ const READY_MS = 300_000;
 /** Options of {@link measureJoin}. */
 export interface JoinInit {
   readonly nodes: number;
+  /** Whether each agent is told of all others, instead of the first one only. */
+  readonly toldOfAll: boolean;
   /** Seconds in which they start, one after another. 0: all at once. */
   readonly spreadSeconds: number;
 }
@@ -30,12 +32,12 @@ interface HeldKey {
 }
 
 /**
- * What agents find that bootstrap from one address: some hold keys, and each key is asked of another agent at random,
+ * What agents find that bootstrap from one address, or are told of all: some hold keys, and each key is asked of another agent at random,
  * at several times after the last one has started.
  */
 export async function measureJoin(
   report: Report,
-  { nodes, spreadSeconds }: JoinInit,
+  { nodes, toldOfAll, spreadSeconds }: JoinInit,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const agents = Array.from({ length: nodes }, (_, index) => new BenchAgent(index + 1));
@@ -46,9 +48,10 @@ export async function measureJoin(
     await Promise.all(agents.map((agent) => agent.stop()));
   });
   const started = performance.now();
-  await first.start();
+  const routers = agents.map(({ router }) => router);
+  await first.start({ peers: toldOfAll ? routers : [] });
   for (const agent of rest) {
-    await agent.start({ peers: [first.router] });
+    await agent.start({ peers: toldOfAll ? routers : [first.router] });
     await sleep((spreadSeconds * 1000) / nodes);
   }
   await ready(agents);

@@ -27,6 +27,7 @@ export interface BenchOptions {
   readonly steadyKeys: number;
   readonly steadyRefreshSeconds: number;
   readonly joinNodes: readonly number[];
+  readonly joinToldOfAll: boolean;
   readonly joinSpreadSeconds: number;
 }
 
@@ -40,7 +41,8 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --steady-nodes N,...       sizes of the networks that refresh (10,20,30)
   --steady-keys N            keys of each agent there (100)
   --steady-refresh SECONDS   between two refreshes of a record there (4)
-  --join-nodes N,...         sizes of the networks with one bootstrap address (50)
+  --join-nodes N,...         sizes of the networks that are joined (50)
+  --join-bootstrap one|all   addresses that each agent is told there (one)
   --join-spread SECONDS      in which these agents start, 0 for all at once (60)
 `;
 
@@ -63,6 +65,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'steady-keys': { ...text, default: '100' },
       'steady-refresh': { ...text, default: '4' },
       'join-nodes': { ...text, default: '50' },
+      'join-bootstrap': { ...text, default: 'one' },
       'join-spread': { ...text, default: '60' },
     },
   });
@@ -76,6 +79,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     steadyKeys: whole(values['steady-keys']),
     steadyRefreshSeconds: whole(values['steady-refresh']),
     joinNodes: values['join-nodes'].split(',').map(whole),
+    joinToldOfAll: choose(['one', 'all'], values['join-bootstrap'])[0] === 'all',
     joinSpreadSeconds: values['join-spread'] === '0' ? 0 : whole(values['join-spread']),
   };
 }
