@@ -19,6 +19,8 @@ export interface RoutingSettings {
   readonly refreshMs: number;
   /** How long peers believe a record, in milliseconds. */
   readonly validityMs: number;
+  /** Connections with peers that the node keeps. */
+  readonly maxConnections: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export function routingSettings(config: RegistryConfig): RoutingSettings {
     bootstrapper: createBootstrapper(config),
     listen: listenMultiaddrs(config['router-addr']),
     ...recordTimes(config),
+    maxConnections: config['max-connections'],
   };
 }
 

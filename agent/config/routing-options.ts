@@ -52,6 +52,14 @@ export const ROUTING_OPTIONS = {
       'Counted from the last time that a key was provided. It must be longer than `--record-refresh`, by as much as providing may be late. It ends the records of nodes that disappear without withdrawing them.',
     spegel: false,
   }),
+  'max-connections': option({
+    kind: VALUE.count,
+    fallback: '150',
+    summary: 'connections kept with other nodes',
+    details:
+      'Up to it a node connects with all members that it knows, and look-ups need no new connection. With a fifth more it ends the oldest ones. The 32 members closest to it in the key space are connected in any case, so a lower number than 32 means those only. A connection takes some 0.16 MiB on both sides.',
+    spegel: false,
+  }),
   'mirror-resolve-timeout': option({
     kind: VALUE.duration,
     fallback: '20ms',

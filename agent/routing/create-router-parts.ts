@@ -34,8 +34,8 @@ import type { RoutingObserver } from './routing-observer.ts';
 
 /** How long the first records wait until this node has looked for all members, however many do not answer. */
 const JOINING_MS = 1500;
-/** Connections up to which a node connects with all members that it knows. */
-const MAX_CONNECTIONS = 150;
+/** Default of `maxConnections`. */
+const DEFAULT_MAX_CONNECTIONS = 150;
 /** How often expired records and departed peers are removed from memory. */
 const CLEARING_MS = 60_000;
 
@@ -66,6 +66,11 @@ export interface Libp2pRouterInit {
   readonly validityMs?: number;
   /** Milliseconds that a peer may take to answer a look-up; default 1,000. */
   readonly peerTimeoutMs?: number;
+  /**
+   * Connections with peers that a node keeps, beside those with its neighbours in the key space; default 150. Members
+   * beyond them are asked over a connection that is made then.
+   */
+  readonly maxConnections?: number;
   /** Milliseconds between two probes for another node with our identity; default 30 s. */
   readonly probeMs?: number;
   /** Milliseconds from its start in which a node takes a new identity when another has the same; default 2 minutes. */
@@ -122,6 +127,7 @@ export async function createRouterParts(
 ): Promise<RouterParts> {
   const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = init;
   const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = init;
+  const { maxConnections = DEFAULT_MAX_CONNECTIONS } = init;
   const addressBook = new AddressBook();
   const order = new AddressOrder();
   const { node, start: listenAndConnect } = await createNode({
@@ -143,7 +149,10 @@ export async function createRouterParts(
   const self = dhtPeer(node.peerId);
   const ownPeerId = self.text;
   const withdrawals = new WithdrawProtocol({ node, records, logger });
-  const membership = new Membership(node);
+  const membership = new Membership(node, {
+    addressesOf: (peerId) => addressBook.get(peerId),
+    maxConnections,
+  });
   const protocols = new PeerProtocols(node);
   const addresses = new OwnAddresses(node, () => {
     reprovider.reprovideAll();
@@ -176,7 +185,7 @@ export async function createRouterParts(
   const closest = new ClosestMembers({ self, membership, view, protocols });
   const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
   const discovery = new Discovery({ self, client, membership, logger });
-  const connector = new Connector({ self, node, client, membership, logger }, MAX_CONNECTIONS);
+  const connector = new Connector({ self, node, client, membership, logger }, maxConnections);
   const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
   const probe = new IdentityProbe({ node, client, membership, anyKey, logger }, init.probeMs);
   const stages: Stage[] = [

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
+import { peerIdFromString } from '@libp2p/peer-id';
+
 import { until } from '../../testing/conformance/router.ts';
 import { SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { silent } from '../../testing/test-network.ts';
@@ -18,6 +20,16 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   const contacts = others.map((peer) => ({ ...peer, multiaddrs: [] }));
   const dead = new Set<string>();
   const dialled: string[] = [];
+  const released: string[] = [];
+  /** An old connection, the older the earlier its peer was dialled. */
+  const connectionWith = (text: string) => ({
+    remotePeer: peerIdFromString(text),
+    timeline: { open: dialled.indexOf(text) },
+    close: () => {
+      connected.delete(text);
+      return Promise.resolve();
+    },
+  });
   const connected = new Set<string>();
   const unidentified = new Set<string>();
   let atOnce = 0;
@@ -26,7 +38,7 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   const connector = new Connector(
     {
       self,
-      node: { getConnections: () => [...connected] } as never,
+      node: { getConnections: () => [...connected].map(connectionWith) } as never,
       client: {
         ping: async ({ text }) => {
           dialled.push(text);
@@ -40,6 +52,10 @@ async function start(t: TestContext, count: number, maxConnections: number) {
       membership: {
         members: () => contacts,
         isConnected: (text) => connected.has(text),
+        release: ({ text }) => {
+          released.push(text);
+          return true;
+        },
         markUnresponsive: (peer) => {
           contacts.splice(
             contacts.findIndex(({ text }) => text === peer.text),
@@ -63,6 +79,7 @@ async function start(t: TestContext, count: number, maxConnections: number) {
     unidentified,
     dead,
     dialled,
+    released,
     connected,
     neighbours,
     most: () => maxAtOnce,
@@ -71,13 +88,13 @@ async function start(t: TestContext, count: number, maxConnections: number) {
 
 describe('Connector', () => {
   it('dials the neighbours first, a few at a time, and no others beyond the maximum', async (t) => {
-    const { connector, connected, neighbours, dialled, most } = await start(t, 60, NEIGHBOURS + 2);
+    const { connector, connected, neighbours, dialled, most } = await start(t, 60, 45);
     connector.start();
-    await until(() => connected.size === NEIGHBOURS + 2);
+    await until(() => connected.size === 36);
     assert.deepEqual(dialled.slice(0, NEIGHBOURS).sort(), textsOf(neighbours()));
     assert.equal(most(), 4);
     await new Promise((resolve) => setTimeout(resolve, 300));
-    assert.equal(dialled.length, NEIGHBOURS + 2);
+    assert.equal(dialled.length, 36, 'four fifths of the maximum');
   });
 
   it('dials the neighbours also when there are too many connections', async (t) => {
@@ -94,6 +111,30 @@ describe('Connector', () => {
     connector.start();
     await until(() => connected.size === NEIGHBOURS);
     assert.deepEqual([...connected].sort(), textsOf(neighbours()));
+  });
+
+  it('ends the oldest connections that are not with neighbours when there are too many', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { connector, contacts, connected, dialled, released, neighbours } = await start(
+      t,
+      100,
+      60,
+    );
+    const byAge = contacts.toSorted(() => Math.random() - 0.5).map(({ text }) => text);
+    for (const text of byAge.slice(0, 73)) {
+      dialled.push(text);
+      connected.add(text);
+    }
+    const near = new Set(textsOf(neighbours()));
+    for (const text of near) connected.add(text);
+    const tooMany = connected.size - 60;
+    connector.start();
+    t.mock.timers.tick(10_000);
+    assert.deepEqual(released, byAge.filter((text) => !near.has(text)).slice(0, tooMany));
+    released.length = 0;
+    for (const text of byAge.slice(73, 85)) connected.add(text);
+    t.mock.timers.tick(10_000);
+    assert.deepEqual(released, [], 'not before there are a fifth too many');
   });
 
   it('does not dial a peer again at once that answers and becomes no member', async (t) => {

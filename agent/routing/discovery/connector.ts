@@ -7,6 +7,7 @@ import { Wakeup } from '../../timing/wakeup.ts';
 import { closest } from '../dht/kademlia.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
+import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** Members closest to this node that it is always connected with. They know the 20 closest of any key near this node. */
@@ -19,6 +20,16 @@ const DIAL_TIMEOUT_MS = 10_000;
 const MIN_PAUSE_MS = 100;
 /** A dial is followed by a pause of so many times its duration: a busy machine dials seldom. */
 const PAUSE_FACTOR = 10;
+/**
+ * Parts of the maximum: with more connections some are ended until the maximum is kept, with fewer others are made. In
+ * between nothing is done, so that two nodes do not end and make the same connection again and again.
+ */
+const TOO_MANY = 1.2;
+const TOO_FEW = 0.8;
+/** How often connections are counted, in milliseconds. */
+const COUNT_MS = 10_000;
+/** Connections that are younger than this are not ended, in milliseconds. */
+const MIN_AGE_MS = 60_000;
 /** How long a peer may take from its answer until it is identified, in milliseconds. */
 const IDENTIFYING_MS = 5000;
 /** Maximum number of peers that are being identified. */
@@ -30,7 +41,7 @@ export interface ConnectorComponents {
   readonly node: RoutingNode;
   readonly membership: Pick<
     Membership,
-    'members' | 'isConnected' | 'markUnresponsive' | 'onChange'
+    'members' | 'isConnected' | 'markUnresponsive' | 'onChange' | 'release'
   >;
   readonly client: Pick<DhtClient, 'ping'>;
   readonly logger: Logger;
@@ -39,7 +50,8 @@ export interface ConnectorComponents {
 /**
  * Connects this node with members that others have named: with its neighbours in the key space at once, a few at a
  * time, so that each node knows those that keep the same records; then with others, one at a time and in random order,
- * while it has fewer connections than `maxConnections`. A look-up is quicker over a connection that is there.
+ * while it has fewer connections than `maxConnections`. A look-up is quicker over a connection that is there. With too
+ * many, those that are no neighbours are ended, the oldest first; their peers stay members.
  */
 export class Connector {
   readonly #components: ConnectorComponents;
@@ -50,6 +62,7 @@ export class Connector {
   /** Peers that have answered and are to become members by their connection. */
   readonly #identifying = new ExpiringSet(MAX_IDENTIFYING);
   #running: Promise<void> | undefined;
+  #counting: NodeJS.Timeout | undefined;
 
   constructor(components: ConnectorComponents, maxConnections: number) {
     this.#components = components;
@@ -61,10 +74,14 @@ export class Connector {
       this.#wakeup.call();
     });
     this.#running = this.#run();
+    this.#counting = setInterval(() => {
+      this.#endSome();
+    }, COUNT_MS);
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
+    clearInterval(this.#counting);
     await this.#running;
   }
 
@@ -104,9 +121,27 @@ export class Connector {
   /** A member that is to be connected next, at random. */
   #other(): DhtPeer | undefined {
     const { node, membership } = this.#components;
-    if (node.getConnections().length >= this.#maxConnections) return undefined;
+    if (node.getConnections().length >= this.#maxConnections * TOO_FEW) return undefined;
     const strangers = this.#strangers(membership.members());
     return strangers[Math.floor(Math.random() * strangers.length)];
+  }
+
+  /** Ends connections until the maximum is kept, when there are too many. */
+  #endSome(): void {
+    const { node, membership, logger } = this.#components;
+    const connections = node.getConnections();
+    if (connections.length <= this.#maxConnections * TOO_MANY) return;
+    const kept = new Set(this.#neighbours().map(({ text }) => text));
+    const endable = connections
+      .filter(({ remotePeer }) => !kept.has(remotePeer.toString()))
+      .filter(({ timeline }) => Date.now() - timeline.open > MIN_AGE_MS)
+      .sort((a, b) => a.timeline.open - b.timeline.open);
+    for (const connection of endable.slice(0, connections.length - this.#maxConnections)) {
+      if (!membership.release(dhtPeer(connection.remotePeer))) continue;
+      connection.close().catch((err: unknown) => {
+        logger.debug({ peerId: connection.remotePeer.toString(), err }, 'a connection did not end');
+      });
+    }
   }
 
   /** Never rejects: a peer that cannot be reached is no contact any more. */

@@ -29,8 +29,13 @@ export class Contacts {
   readonly #contacts = new LRUCache<string, Contact>({ max: MAX_CONTACTS, ttl: VALID_MS });
   readonly #failed = new ExpiringSet(MAX_FAILED);
 
-  /** Adds those that have an address and did not fail lately; how many of them are new. */
-  add(peers: readonly AddressedPeer[]): number {
+  /**
+   * Adds those that have an address and did not fail lately.
+   *
+   * @param since when they were known first, as by `performance.now`. Default: now
+   * @returns how many of them are new
+   */
+  add(peers: readonly AddressedPeer[], since = performance.now()): number {
     let added = 0;
     for (const { peerId, multiaddrs } of peers) {
       if (multiaddrs.length === 0 || this.#failed.has(peerId)) continue;
@@ -39,7 +44,7 @@ export class Contacts {
       this.#contacts.set(peerId, {
         // The addresses that were named first stay: a peer cannot redirect a contact that another one has named.
         peer: known?.peer ?? dhtPeer(peerIdFromString(peerId), multiaddrs),
-        since: known?.since ?? performance.now(),
+        since: known?.since ?? since,
       });
     }
     return added;

@@ -37,6 +37,8 @@ const MAX_INCOMING_PENDING_CONNECTIONS = 500;
 const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
 const MAX_DIAL_QUEUE_LENGTH = 5000;
 const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
+/** The longest time that a timer takes, some 24 days. */
+const NEVER_MS = 2 ** 31 - 1;
 /**
  * TCP keep-alive finds hosts that vanished: after 5 s without traffic the kernel sends a probe, and ten more at
  * intervals of a second (libuv's values), at no cost to this process.
@@ -178,6 +180,9 @@ export async function createNode(
           // The default drops private addresses, and a cluster has no others.
           peerInfoMapper: passthroughMapper,
           allowQueryWithZeroPeers: true,
+          // `Discovery` does the same at a lower cost.
+          querySelfInterval: NEVER_MS,
+          initialQuerySelfInterval: NEVER_MS,
           maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
           maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
         })(servedBy(init.serveDht, components)),

@@ -7,7 +7,7 @@ import type { PeerId, Topology } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
-import { dhtPeer, Membership } from './membership.ts';
+import { dhtPeer, Membership, type MembershipInit } from './membership.ts';
 
 const GRACE_MS = 3000;
 const UNRESPONSIVE_MS = 30_000;
@@ -33,7 +33,7 @@ class FakeTable extends EventTarget {
 }
 
 /** The membership of a node whose connections and clock are those of the test. */
-async function start(t: TestContext) {
+async function start(t: TestContext, init: MembershipInit = { establishedMs: 1000 }) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   let now = 0;
   t.mock.method(performance, 'now', () => now);
@@ -52,7 +52,7 @@ async function start(t: TestContext) {
     getConnections: (id: PeerId) =>
       connected.has(id) ? [{ remoteAddr: multiaddr('/ip4/10.0.0.7/tcp/5001') }] : [],
   };
-  const membership = new Membership(node as never, 1000);
+  const membership = new Membership(node as never, init);
   await membership.start();
   t.after(() => {
     membership.stop();
@@ -173,6 +173,48 @@ describe('Membership', () => {
     disconnect(a);
     pass(GRACE_MS);
     assert.deepEqual(ids(), [String(b)], 'a connection that ended leaves no contact');
+  });
+
+  it('makes a connected peer a contact, when its address is known', async (t) => {
+    const [a, b] = [await newId(), await newId()];
+    const known = { peerId: String(a), multiaddrs: [ADDRESS] };
+    const { connect, disconnect, pass, ids, table, membership } = await start(t, {
+      establishedMs: 1000,
+      addressesOf: (peerId) => (peerId === known.peerId ? known : undefined),
+    });
+    for (const id of [a, b]) connect(id);
+    table.add(a);
+    pass(1000);
+    assert.deepEqual(
+      [a, b].map((id) => membership.release(dhtPeer(id))),
+      [true, false],
+    );
+    disconnect(a);
+    pass(GRACE_MS);
+    assert.deepEqual(ids().sort(), [a, b].map(String).sort());
+    assert.deepEqual(
+      membership.verified().map(({ text }) => text),
+      [String(b)],
+    );
+    assert.equal(membership.isEstablished(String(a)), true);
+    assert.equal(membership.isUnresponsive(String(a)), false);
+  });
+
+  it('takes a peer whose connection ends for a contact in a network of more members than connections', async (t) => {
+    const [a, b] = [await newId(), await newId()];
+    const { connect, disconnect, pass, ids, membership } = await start(t, {
+      addressesOf: (peerId) => ({ peerId, multiaddrs: [ADDRESS] }),
+      maxConnections: 1,
+    });
+    for (const id of [a, b]) connect(id);
+    disconnect(a);
+    pass(GRACE_MS);
+    assert.deepEqual(ids().sort(), [a, b].map(String).sort());
+    assert.equal(membership.isContact(String(a)), true);
+    membership.dropContact(String(a));
+    disconnect(b);
+    pass(GRACE_MS);
+    assert.deepEqual(ids(), [], 'in a small network it has left');
   });
 
   it('removes a contact that did not answer', async (t) => {

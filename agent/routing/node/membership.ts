@@ -32,6 +32,19 @@ const ESTABLISHED_MS = 30_000;
 /** Maximum number of unresponsive peers remembered; the oldest is forgotten. */
 const MAX_UNRESPONSIVE = 10_000;
 
+/** Options of {@link Membership}. */
+export interface MembershipInit {
+  /** Default {@link ESTABLISHED_MS}. */
+  readonly establishedMs?: number;
+  /** The addresses that a peer has announced itself. */
+  readonly addressesOf?: (peerId: string) => AddressedPeer | undefined;
+  /**
+   * With more members than this, nodes end connections that they do not need: a peer whose connection ends is a contact
+   * then. Default: it has left the network.
+   */
+  readonly maxConnections?: number;
+}
+
 /** @param multiaddrs see {@link DhtPeer} */
 export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer {
   const bytes = peerBytes(id.toMultihash().bytes);
@@ -47,6 +60,7 @@ export function dhtPeer(id: PeerId, multiaddrs?: readonly Multiaddr[]): DhtPeer 
  */
 export class Membership {
   readonly #node: RoutingNode;
+  readonly #init: MembershipInit;
   readonly #onChange = new Set<() => void>();
   readonly #onUnresponsive = new Set<(peer: DhtPeer) => void>();
   readonly #connected = new Map<string, DhtPeer>();
@@ -60,10 +74,10 @@ export class Membership {
   #verified: DhtPeer[] | undefined;
   #topologyId: string | undefined;
 
-  /** @param establishedMs default {@link ESTABLISHED_MS} */
-  constructor(node: RoutingNode, establishedMs = ESTABLISHED_MS) {
+  constructor(node: RoutingNode, init: MembershipInit = {}) {
     this.#node = node;
-    this.#establishedMs = establishedMs;
+    this.#init = init;
+    this.#establishedMs = init.establishedMs ?? ESTABLISHED_MS;
   }
 
   async start(): Promise<void> {
@@ -164,6 +178,21 @@ export class Membership {
     this.#unresponsive.delete(peer.text);
   }
 
+  /**
+   * Makes a connected peer a contact, so that its connection can be ended without loss.
+   *
+   * @returns false when no address of the peer is known: it stays connected
+   */
+  release({ id, text }: DhtPeer): boolean {
+    const known = this.#init.addressesOf?.(text);
+    if (known === undefined || !this.#connected.delete(text)) return false;
+    this.#forgetTableEntry(id);
+    this.#contacts.add([known], this.#since.get(text));
+    this.#since.delete(text);
+    this.#changed();
+    return true;
+  }
+
   /** Whether the peer has been known for so long that it has all records it is to keep. */
   isEstablished(peerId: string): boolean {
     const since = this.#since.get(peerId) ?? this.#contacts.since(peerId);
@@ -197,6 +226,8 @@ export class Membership {
 
   #left(id: PeerId): void {
     const peer = dhtPeer(id);
+    // It was released.
+    if (!this.#connected.has(peer.text)) return;
     this.markUnresponsive(peer);
     // It may have lost its records, and gets no new ones meanwhile.
     this.#since.delete(peer.text);
@@ -204,14 +235,21 @@ export class Membership {
     const timer = setTimeout(() => {
       this.#departures.delete(peer.text);
       if (this.#node.getConnections(id).length > 0) return;
+      const isCrowded = this.members().length > (this.#init.maxConnections ?? Infinity);
+      const known = isCrowded ? this.#init.addressesOf?.(peer.text) : undefined;
       this.#connected.delete(peer.text);
+      if (known !== undefined) this.#contacts.add([known]);
       this.#changed();
-      // It rejects when the table is being stopped.
-      routingTableOf(this.#node)
-        .remove(id)
-        .catch(() => undefined);
+      this.#forgetTableEntry(id);
     }, GRACE_MS);
     this.#departures.set(peer.text, timer);
+  }
+
+  #forgetTableEntry(id: PeerId): void {
+    // It rejects when the table is being stopped.
+    routingTableOf(this.#node)
+      .remove(id)
+      .catch(() => undefined);
   }
 
   readonly #changed = (): void => {
