@@ -21,9 +21,11 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   const dead = new Set<string>();
   const dialled: string[] = [];
   const released: string[] = [];
+  const inbound = new Set<string>();
   /** An old connection, the older the earlier its peer was dialled. */
   const connectionWith = (text: string) => ({
     remotePeer: peerIdFromString(text),
+    direction: inbound.has(text) ? 'inbound' : 'outbound',
     timeline: { open: dialled.indexOf(text) },
     close: () => {
       connected.delete(text);
@@ -80,6 +82,7 @@ async function start(t: TestContext, count: number, maxConnections: number) {
     dead,
     dialled,
     released,
+    inbound,
     connected,
     neighbours,
     most: () => maxAtOnce,
@@ -135,6 +138,21 @@ describe('Connector', () => {
     for (const text of byAge.slice(73, 85)) connected.add(text);
     t.mock.timers.tick(10_000);
     assert.deepEqual(released, [], 'not before there are a fifth too many');
+  });
+
+  it('leaves connections that others have made, unless there are far too many', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { connector, contacts, connected, inbound, released } = await start(t, 100, 49);
+    for (const { text } of contacts.slice(0, 98)) {
+      connected.add(text);
+      inbound.add(text);
+    }
+    connector.start();
+    t.mock.timers.tick(10_000);
+    assert.deepEqual(released, []);
+    connected.add(contacts[98]?.text ?? '');
+    t.mock.timers.tick(10_000);
+    assert.equal(released.length, 50);
   });
 
   it('does not dial a peer again at once that answers and becomes no member', async (t) => {

@@ -25,6 +25,8 @@ const PAUSE_FACTOR = 10;
  * between nothing is done, so that two nodes do not end and make the same connection again and again.
  */
 const TOO_MANY = 1.2;
+/** With so many, connections that others have made are ended too: they may not keep to a budget. */
+const FAR_TOO_MANY = 2;
 const TOO_FEW = 0.8;
 /** How often connections are counted, in milliseconds. */
 const COUNT_MS = 10_000;
@@ -126,13 +128,18 @@ export class Connector {
     return strangers[Math.floor(Math.random() * strangers.length)];
   }
 
-  /** Ends connections until the maximum is kept, when there are too many. */
+  /**
+   * Ends connections until the maximum is kept, when there are too many: those that this node has made. A connection that
+   * another one has made may be with a neighbour of *that* node, which would make it again at once.
+   */
   #endSome(): void {
     const { node, membership, logger } = this.#components;
     const connections = node.getConnections();
     if (connections.length <= this.#maxConnections * TOO_MANY) return;
     const kept = new Set(this.#neighbours().map(({ text }) => text));
+    const isFarTooMany = connections.length > this.#maxConnections * FAR_TOO_MANY;
     const endable = connections
+      .filter(({ direction }) => direction === 'outbound' || isFarTooMany)
       .filter(({ remotePeer }) => !kept.has(remotePeer.toString()))
       .filter(({ timeline }) => Date.now() - timeline.open > MIN_AGE_MS)
       .sort((a, b) => a.timeline.open - b.timeline.open);

@@ -9,6 +9,8 @@ import { sweepRegions } from './region-sweep.ts';
 
 /** Pauses between two sweeps: short ones while the cluster starts, long ones later. */
 const PAUSES = { first: 1000, max: 10 * 60_000 };
+/** With more members than this the short pauses are longer in proportion: most questions there need a new connection. */
+const MANY_MEMBERS = 100;
 /** A pause between two look-ups of a sweep, so that a large network is swept without haste. */
 const STEP_PAUSE_MS = 20;
 /** Part of the members that must be new in a sweep for the next one to follow as soon. */
@@ -67,7 +69,8 @@ export class Discovery {
       this.#firstSweep.resolve(undefined);
       swept = membership.members().length;
       if (learnt > swept * MUCH_NEWS) backoff.reset();
-      using longest = new Deadline(backoff.next(), signal);
+      const pauseMs = Math.min(PAUSES.max, backoff.next() * Math.max(1, swept / MANY_MEMBERS));
+      using longest = new Deadline(pauseMs, signal);
       await grown.wait(longest.signal);
     }
   }
