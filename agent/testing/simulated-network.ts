@@ -3,16 +3,17 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
 import { NEIGHBOURS } from '../routing/discovery/connector.ts';
-import { closest, K } from '../routing/dht/kademlia.ts';
-import { targetOf } from '../routing/dht/key.ts';
+import type { ProvidersAnswer, ProvidersQuestion } from '../routing/dht/dht-client.ts';
+import { closest, distanceTo, K } from '../routing/dht/kademlia.ts';
+import { targetOf, type RoutingKey } from '../routing/dht/key.ts';
 import type { AddressedPeer } from '../routing/node/address-book.ts';
 import { Contacts } from '../routing/node/contacts.ts';
 import { dhtPeer, type DhtPeer } from '../routing/node/membership.ts';
 
-/** How many peers far from it each node knows, beside its neighbours. */
+/** How many peers far from it each node of a test knows, beside its neighbours. */
 const FAR_KNOWN = 30;
 
-/** What a node of {@link SimulatedNetwork} knows of the others: the part of `Membership` that discovery needs. */
+/** What a node of {@link SimulatedNetwork} knows of the others: the part of `Membership` that look-ups need. */
 export class SimulatedMembership {
   readonly #contacts = new Contacts();
   readonly #unresponsive = new Set<string>();
@@ -41,6 +42,11 @@ export class SimulatedMembership {
     this.#contacts.drop(text);
   }
 
+  /** Nobody comes or goes in a simulated network, so that all have the records that they are to keep. */
+  isEstablished(): boolean {
+    return true;
+  }
+
   isUnresponsive(peerId: string): boolean {
     return this.#unresponsive.has(peerId);
   }
@@ -60,12 +66,14 @@ export class SimulatedNetwork {
   asked = 0;
   readonly dead = new Set<string>();
   readonly #known = new Map<string, readonly DhtPeer[]>();
+  /** Peer ID -> key -> the providers whose records the peer keeps. */
+  readonly #records = new Map<string, Map<number, Set<DhtPeer>>>();
 
-  private constructor(peers: readonly DhtPeer[]) {
+  private constructor(peers: readonly DhtPeer[], farKnown: number) {
     this.peers = peers;
     for (const peer of peers) {
       const others = peers.filter((other) => other !== peer);
-      const far = Array.from({ length: Math.min(FAR_KNOWN, others.length) }, () => {
+      const far = Array.from({ length: Math.min(farKnown, others.length) }, () => {
         return others[Math.floor(Math.random() * others.length)] ?? peer;
       });
       this.#known.set(peer.text, [
@@ -74,23 +82,58 @@ export class SimulatedNetwork {
     }
   }
 
-  static async open(count: number): Promise<SimulatedNetwork> {
+  /** @param farKnown peers beside its neighbours that each node knows */
+  static async open(count: number, farKnown = FAR_KNOWN): Promise<SimulatedNetwork> {
     const ids = Array.from({ length: count }, async () =>
       dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519'))),
     );
-    return new SimulatedNetwork(await Promise.all(ids));
+    return new SimulatedNetwork(await Promise.all(ids), farKnown);
   }
 
-  /** The part of `DhtClient` that discovery needs. */
+  /** The part of `DhtClient` that discovery and look-ups need. It answers as `DhtServer` does. */
   readonly client = {
     findNode: (peer: DhtPeer, key: Uint8Array): Promise<readonly AddressedPeer[]> => {
       this.asked += 1;
       if (this.dead.has(peer.text)) return Promise.reject(new Error('no answer'));
-      const known = this.#known.get(peer.text) ?? [];
-      const alive = known.filter(({ text }) => !this.dead.has(text));
-      return Promise.resolve(closest(targetOf(key), alive, K).map(addressed));
+      return Promise.resolve(this.#closer(peer, targetOf(key)).map(addressed));
+    },
+    getProviders: (
+      peer: DhtPeer,
+      multihash: Uint8Array,
+      { closerThan = Infinity, isKnown }: ProvidersQuestion,
+    ): Promise<ProvidersAnswer> => {
+      this.asked += 1;
+      if (this.dead.has(peer.text)) return Promise.reject(new Error('no answer'));
+      const target = targetOf(multihash);
+      const providers = this.#records.get(peer.text)?.get(target) ?? [];
+      const closer = this.#closer(peer, target)
+        .filter((each) => distanceTo(target, each) < closerThan)
+        .filter(({ bytes }) => !isKnown(bytes));
+      return Promise.resolve({
+        providers: [...providers].map(addressed),
+        closer: closer.map(addressed),
+      });
     },
   };
+
+  /** Gives a record to a peer. */
+  store(peer: DhtPeer, { target }: RoutingKey, provider: DhtPeer): void {
+    const records = this.#records.get(peer.text) ?? new Map<number, Set<DhtPeer>>();
+    this.#records.set(
+      peer.text,
+      records.set(target, (records.get(target) ?? new Set()).add(provider)),
+    );
+  }
+
+  /** The peers that a node is connected with. */
+  known(peer: DhtPeer): readonly DhtPeer[] {
+    return this.#known.get(peer.text) ?? [];
+  }
+
+  #closer(peer: DhtPeer, target: number): readonly DhtPeer[] {
+    const alive = this.known(peer).filter(({ text }) => !this.dead.has(text));
+    return closest(target, alive, K);
+  }
 
   /** The peers closest to a point of all that are alive. */
   closestTo(target: number): readonly DhtPeer[] {

@@ -12,6 +12,7 @@ import { measureNaive } from './figures/naive.ts';
 import { measureJoin } from './figures/join.ts';
 import { measureLost, measurePlacement } from './figures/place.ts';
 import { measureRecords } from './figures/records.ts';
+import { measureSimulation } from './figures/simulation.ts';
 import { measureSteady } from './figures/steady.ts';
 import { measureWhileStreaming } from './figures/stream.ts';
 import { PROGRAM } from './support/agent.ts';
@@ -72,6 +73,9 @@ async function run({
     const { steadyNodes, steadyKeys, steadyRefreshSeconds } = rest;
     const init = { sizes: steadyNodes, keys: steadyKeys, refreshSeconds: steadyRefreshSeconds };
     await measureSteady(report, init);
+  }
+  if (figures.includes('simulation')) {
+    await measureSimulation(report, { sizes: rest.simulatedNodes });
   }
   if (figures.includes('join')) {
     for (const size of rest.joinNodes) {

@@ -11,6 +11,7 @@ const FIGURES = [
   'steady',
   'records',
   'join',
+  'simulation',
 ] as const;
 
 /** The name of a figure. */
@@ -26,6 +27,7 @@ export interface BenchOptions {
   readonly steadyNodes: readonly number[];
   readonly steadyKeys: number;
   readonly steadyRefreshSeconds: number;
+  readonly simulatedNodes: readonly number[];
   readonly joinNodes: readonly number[];
   readonly joinToldOfAll: boolean;
   readonly joinSpreadSeconds: number;
@@ -41,6 +43,7 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --steady-nodes N,...       sizes of the networks that refresh (10,20,30)
   --steady-keys N            keys of each agent there (100)
   --steady-refresh SECONDS   between two refreshes of a record there (4)
+  --simulated-nodes N,...    sizes of the simulated networks (100,1000,5000)
   --join-nodes N,...         sizes of the networks that are joined (50)
   --join-bootstrap one|all   addresses that each agent is told there (one)
   --join-spread SECONDS      in which these agents start, 0 for all at once (60)
@@ -64,6 +67,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'steady-nodes': { ...text, default: '10,20,30' },
       'steady-keys': { ...text, default: '100' },
       'steady-refresh': { ...text, default: '4' },
+      'simulated-nodes': { ...text, default: '100,1000,5000' },
       'join-nodes': { ...text, default: '50' },
       'join-bootstrap': { ...text, default: 'one' },
       'join-spread': { ...text, default: '60' },
@@ -78,6 +82,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     steadyNodes: values['steady-nodes'].split(',').map(whole),
     steadyKeys: whole(values['steady-keys']),
     steadyRefreshSeconds: whole(values['steady-refresh']),
+    simulatedNodes: values['simulated-nodes'].split(',').map(whole),
     joinNodes: values['join-nodes'].split(',').map(whole),
     joinToldOfAll: choose(['one', 'all'], values['join-bootstrap'])[0] === 'all',
     joinSpreadSeconds: values['join-spread'] === '0' ? 0 : whole(values['join-spread']),
