@@ -8,6 +8,9 @@ import type { Tap } from './tap.ts';
 /** Bytes at the end of a body that are withheld until the tap releases them; fewer where the sender sent fewer. */
 const MAX_WITHHELD_BYTES = 64 * 1024;
 
+/** Part of the budget of pipes for bodies that are copied: each takes two, and the others must not wait for them. */
+export const COPIED_SHARE = 3 / 4;
+
 const { EAGAIN, EINTR } = constants.errno;
 
 /** What a {@link Copy} needs. */
@@ -35,7 +38,7 @@ export class Copy implements Disposable {
     this.#libc = libc;
     this.#readiness = readiness;
     this.#tap = tap;
-    const pipe = pipes.open();
+    const pipe = pipes.open(COPIED_SHARE);
     this.#writeEnd = pipe.writeEnd;
     tap.begin(pipe);
   }

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { Copy } from './copy.ts';
+import { COPIED_SHARE, Copy } from './copy.ts';
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
@@ -78,7 +78,7 @@ export async function* splice(
   { from, to, length, stallTimeout, tap }: SpliceInit,
   signal: AbortSignal,
 ): AsyncGenerator<MovedChunk> {
-  using pipe = pipes.open();
+  using pipe = pipes.open(tap && COPIED_SHARE);
   const { readEnd, writeEnd } = pipe;
   using copy = tap && new Copy({ libc, readiness, pipes, tap });
   const give = async (max: number): Promise<number> => {

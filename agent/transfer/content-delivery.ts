@@ -21,9 +21,6 @@ import type { Attribution } from './verify/attribution.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
 
-/** Bytes of a blob from which on it is worth a thread that hashes it: the thread takes some milliseconds to start. */
-const MIN_THREAD_BYTES = 8 * 1024 * 1024;
-
 /** Parts of a {@link ContentDelivery}, all of them shared by all requests. */
 export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'hashingThread'> {
   /** Gives the kernel that can move bodies, if there is one. */
@@ -174,14 +171,15 @@ export class ContentDelivery {
     record: TransferRecord,
     signal: AbortSignal,
   ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
-    const { kernel } = this.#components.client;
+    const { client, hashingThread } = this.#components;
+    const { kernel } = client;
     const { body, descriptor } = stream.response;
     const hashed = new HashedBody(this.#components, {
       record,
       resuming: (read, inTime) => this.#resuming(attempts, stream, record, read, inTime),
     });
     const chunks = hashed.chunks(signal);
-    const isMovable = body instanceof DirectBody && descriptor.size >= MIN_THREAD_BYTES;
+    const isMovable = body instanceof DirectBody && hashingThread.isWorthwhile(descriptor.size);
     if (kernel === undefined || !isMovable) return { body: chunks };
     return { body: chunks, moveTo: (sink) => hashed.moveTo(sink, kernel, signal) };
   }

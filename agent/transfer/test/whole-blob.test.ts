@@ -21,7 +21,8 @@ import { quiet } from '../../testing/quiet.ts';
 import { connectTo } from '../../testing/raw-http.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
 
-const SIZE = 24 * 1024 * 1024;
+/** Enough for the thread that hashes. */
+const SIZE = 32 * 1024 * 1024;
 const bytes = randomBytes(SIZE);
 const digest = sha256(bytes);
 const path = `/v2/team/app/blobs/${digest}?ns=registry.example`;
@@ -160,32 +161,6 @@ describe('a whole blob for a client that does not verify it', { skip, timeout: 6
     await using node = await startNode([liar, honest]);
     const { isWhole } = await download(node);
     assert.equal(isWhole, false);
-    await eventually(async () => {
-      assert.deepEqual(await outcomes(node), { wrong: 1 });
-    });
-  });
-
-  it('finds the peer that sent wrong bytes by its share, once peers are suspected', async () => {
-    const ends = [SIZE / 2, SIZE / 2];
-    let isWrong = true;
-    const behaving = (content: Buffer): Promise<RoguePeer> =>
-      startRogue((socket, request) => {
-        const start = Number(/range: bytes=(\d+)-/i.exec(request)?.[1] ?? 0);
-        const head = {
-          'content-length': SIZE - start,
-          ...(start > 0 && { 'content-range': `bytes ${start}-${SIZE - 1}/${SIZE}` }),
-        };
-        socket.write(responseHead(start > 0 ? 206 : 200, head));
-        if (!request.startsWith('GET')) return;
-        const end = start > 0 ? SIZE : (ends.shift() ?? SIZE);
-        socket.write((isWrong ? content : bytes).subarray(start, end));
-        if (end < SIZE) socket.end();
-      });
-    await using liar = await behaving(wrongAt(3));
-    await using honest = await behaving(bytes);
-    await using node = await startNode([liar, honest]);
-    assert.equal((await download(node)).isWhole, false);
-    isWrong = false;
     await eventually(async () => {
       assert.deepEqual(await outcomes(node), { wrong: 1 });
     });

@@ -3,7 +3,8 @@ import type { Tap } from '../../native/tap.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { digestAlgorithm, digestHex } from '../../oci/digest.ts';
 import { PeerError } from '../client/peer-error.ts';
-import type { Answer, HashingThread, Line } from './hashing-thread.ts';
+import type { Answer } from './hashing-program.ts';
+import type { HashingThread, Line } from './hashing-thread.ts';
 import { MAX_RANGES, type DeliveredShares, type Share } from './shares.ts';
 
 /** What came of a body that was hashed to its end. */
