@@ -20,6 +20,7 @@ import {
 import { quiet } from '../../testing/quiet.ts';
 import { connectTo } from '../../testing/raw-http.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
+import { HashingThread, type Listener } from '../verify/hashing-thread.ts';
 
 /** Enough for the thread that hashes. */
 const SIZE = 32 * 1024 * 1024;
@@ -212,6 +213,32 @@ describe('a whole blob for a client that does not verify it', { skip, timeout: 6
     const answer = await buffer(slow);
     assert.ok(answer.subarray(answer.indexOf('\r\n\r\n') + 4).equals(bytes));
     assert.deepEqual(await outcomes(node), { right: 2 });
+  });
+
+  it('breaks off, and counts no failure of the peer, when the thread fails', async (t) => {
+    const open = Object.getOwnPropertyDescriptor(HashingThread.prototype, 'open')
+      ?.value as HashingThread['open'];
+    let fail = (): void => undefined;
+    t.mock.method(HashingThread.prototype, 'open', function (this: HashingThread, it: Listener) {
+      fail = () => {
+        it.lost(new Error('no memory'));
+      };
+      return open.call(this, it);
+    });
+    await using holder = await peer(bytes);
+    await using node = await startNode([holder]);
+    const client = await connectTo(node.origin);
+    client.pause();
+    client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await eventually(() => {
+      assert.ok(node.libc.copies > 0);
+    });
+    fail();
+    const answer = await buffer(client);
+    assert.ok(answer.length < SIZE);
+    assert.deepEqual(await outcomes(node), {});
+    const metrics = await node.metrics.registry.metrics();
+    assert.doesNotMatch(metrics, /^peerglass_(peer_failures|resumes)_total\{.*\} [1-9]/m);
   });
 
   it('leaves no pipe behind when the client leaves', async () => {
