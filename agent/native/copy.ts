@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import { READY, systemError, type Libc } from './libc.ts';
-import type { Pipes } from './pipes.ts';
+import { PipesSpentError, type Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
 import type { Tap } from './tap.ts';
 
@@ -33,13 +33,22 @@ export class Copy implements Disposable {
   /** Bytes that were copied and have not passed. */
   #ahead = 0;
 
-  /** @throws PipesSpentError; Error when there are too many descriptors */
-  constructor({ libc, readiness, pipes, tap }: CopyComponents) {
+  /**
+   * @param readEnd of a pipe that is empty
+   * @throws PipesSpentError, also where the system does not allow tee(2); Error when there are too many descriptors
+   */
+  constructor({ libc, readiness, pipes, tap }: CopyComponents, readEnd: number) {
     this.#libc = libc;
     this.#readiness = readiness;
     this.#tap = tap;
     const pipe = pipes.open(COPIED_SHARE);
     this.#writeEnd = pipe.writeEnd;
+    // Later it would be too late for a stream: a filter of system calls may leave out just this one.
+    const probed = libc.teeNow(readEnd, pipe.writeEnd, 1);
+    if (probed !== -EAGAIN) {
+      pipe[Symbol.dispose]();
+      throw new PipesSpentError('bytes cannot be copied', { cause: systemError('tee', probed) });
+    }
     tap.begin(pipe);
   }
 

@@ -80,7 +80,7 @@ export async function* splice(
 ): AsyncGenerator<MovedChunk> {
   using pipe = pipes.open(tap && COPIED_SHARE);
   const { readEnd, writeEnd } = pipe;
-  using copy = tap && new Copy({ libc, readiness, pipes, tap });
+  using copy = tap && new Copy({ libc, readiness, pipes, tap }, readEnd);
   const give = async (max: number): Promise<number> => {
     const given = await slot(() => libc.splice(readEnd, to, max));
     if (given > 0) return given;
