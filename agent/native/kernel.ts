@@ -6,7 +6,7 @@ import pLimit from 'p-limit';
 import { fileOffset, READY, systemError, type Libc } from './libc.ts';
 import { Pipes } from './pipes.ts';
 import { Readiness } from './readiness.ts';
-import { ReceiverError, SenderError, splice, type MovedChunk } from './splice.ts';
+import { ReceiverError, SenderError, splice, type MovedChunk, type SpliceInit } from './splice.ts';
 
 /** Bytes that one call moves: the disk may be slow, and other calls wait for the thread. */
 const MAX_CALL_BYTES = 4 * 1024 * 1024;
@@ -48,6 +48,12 @@ export interface FilePart {
   readonly position: number;
   /** In bytes. */
   readonly length: number;
+}
+
+/** A body, and the connections between which it is moved. */
+export interface SocketParts extends Pick<SpliceInit, 'length' | 'tap'> {
+  readonly from: Socket;
+  readonly to: Socket;
 }
 
 /** Moves bodies within the kernel. Their bytes never enter this process, so that they cost the event loop little. */
@@ -124,7 +130,7 @@ export class Kernel {
    *   `ENFILE` when there are too many descriptors, with nothing moved
    */
   async *splice(
-    { from, to, length }: { readonly from: Socket; readonly to: Socket; readonly length: number },
+    { from, to, ...parts }: SocketParts,
     stallTimeout: number,
     signal: AbortSignal,
   ): AsyncGenerator<MovedChunk> {
@@ -141,7 +147,7 @@ export class Kernel {
     try {
       for (const descriptor of [sender, receiver]) open.push(this.#libc.duplicate(descriptor));
       const [ours = -1, theirs = -1] = open;
-      const init = { from: ours, to: theirs, length, stallTimeout };
+      const init = { ...parts, from: ours, to: theirs, stallTimeout };
       yield* splice(components, init, signal);
     } finally {
       for (const descriptor of open) {

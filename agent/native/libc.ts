@@ -10,6 +10,7 @@ const F_GETPIPE_SZ = 1032;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const SPLICE_F_NONBLOCK_MOVE = 3;
+const SPLICE_F_NONBLOCK = 2;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
@@ -37,6 +38,7 @@ export class Libc {
   readonly #pipe: ForeignFunction;
   readonly #sendfile: ForeignFunction;
   readonly #splice: ForeignFunction;
+  readonly #tee: ForeignFunction;
   readonly #epollCreate: ForeignFunction;
   readonly #epollControl: ForeignFunction;
   readonly #epollWait: ForeignFunction;
@@ -58,6 +60,7 @@ export class Libc {
     this.#splice = find(
       'int64_t splice(int from, void *a, int to, void *b, size_t length, uint flags)',
     );
+    this.#tee = find('int64_t tee(int from, int to, size_t length, uint flags)');
     this.#epollCreate = find('int epoll_create1(int flags)');
     this.#epollControl = find('int epoll_ctl(int epoll, int operation, int fd, void *event)');
     this.#epollWait = find('int epoll_wait(int epoll, void *events, int max, int timeout)');
@@ -160,6 +163,12 @@ export class Libc {
   /** splice(2) from a connection to a pipe, in this thread: no bytes are copied, so that it takes little time. */
   spliceNow(from: number, to: number, length: number): number {
     const result = this.#splice(from, null, to, null, length, SPLICE_F_NONBLOCK_MOVE);
+    return result < 0 ? -this.#errno() : result;
+  }
+
+  /** tee(2) from one pipe to another, in this thread: both then hold the same pages, and no bytes are copied. */
+  teeNow(from: number, to: number, length: number): number {
+    const result = this.#tee(from, to, length, SPLICE_F_NONBLOCK);
     return result < 0 ? -this.#errno() : result;
   }
 

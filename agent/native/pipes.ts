@@ -63,10 +63,13 @@ export class Pipes {
     this.#bytes = bytes;
   }
 
-  /** @throws PipesSpentError; Error when there are too many descriptors */
-  open(): Pipe {
+  /**
+   * @param share part of the budget beyond which there is no pipe, whoever has the others; default 1
+   * @throws PipesSpentError; Error when there are too many descriptors
+   */
+  open(share = 1): Pipe {
     const wanted = SIZES.find(
-      ({ bytes, upTo }) => this.#taken + bytes <= this.#bytes * upTo,
+      ({ bytes, upTo }) => this.#taken + bytes <= this.#bytes * Math.min(upTo, share),
     )?.bytes;
     if (wanted === undefined) throw new PipesSpentError('enough pipes are open');
     const { readEnd, writeEnd, capacity } = this.#libc.pipe(wanted);

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 
+import type { Tap } from './tap.ts';
+
 /** A connection that receives a body, and has received the head of the response. */
 export interface Sink {
   /** Only the body may be written to it. */
@@ -8,4 +10,10 @@ export interface Sink {
   write(bytes: Uint8Array): Promise<void>;
   /** Counts bytes of the body that the kernel wrote to the connection without {@link write}. */
   moved(bytes: number): void;
+  /**
+   * Gets a copy of the bytes that the kernel is about to move. Absent: no copy is needed.
+   *
+   * @param length number of these bytes
+   */
+  tap?(length: number): Tap;
 }

@@ -2,9 +2,11 @@ import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Deadline } from '../timing/deadline.ts';
+import { COPIED_SHARE, Copy } from './copy.ts';
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
+import type { Tap } from './tap.ts';
 
 /** Bytes that one call moves. */
 const MAX_CALL_BYTES = 4 * 1024 * 1024;
@@ -19,6 +21,8 @@ export interface MovedChunk {
   readonly length: number;
   /** How long the sender was waited for while the receiver was ready, in milliseconds. */
   readonly waited: number;
+  /** Set for the last bytes when they are not sent yet, see {@link Tap.release}. They are sent when the next chunk is read. */
+  readonly isWithheld?: true;
 }
 
 /** The sender closed its connection too early, broke it, or is silent. */
@@ -56,6 +60,8 @@ export interface SpliceInit {
   readonly length: number;
   /** How long the sender may be silent while the receiver is ready, in milliseconds. */
   readonly stallTimeout: number;
+  /** Gets a copy of the bytes. */
+  readonly tap?: Tap | undefined;
 }
 
 /**
@@ -67,11 +73,19 @@ export interface SpliceInit {
  */
 export async function* splice(
   { libc, readiness, pipes, slot }: SpliceComponents,
-  { from, to, length, stallTimeout }: SpliceInit,
+  { from, to, length, stallTimeout, tap }: SpliceInit,
   signal: AbortSignal,
 ): AsyncGenerator<MovedChunk> {
-  using pipe = pipes.open();
+  using pipe = pipes.open(tap && COPIED_SHARE);
   const { readEnd, writeEnd } = pipe;
+  using copy = tap && new Copy({ libc, readiness, pipes, tap }, readEnd);
+  const give = async (max: number): Promise<number> => {
+    const given = await slot(() => libc.splice(readEnd, to, max));
+    if (given > 0) return given;
+    if (given === -EAGAIN || given === -EINTR) return 0;
+    const cause = given === 0 ? undefined : systemError('splice', given);
+    throw new ReceiverError('connection broke', { cause });
+  };
   let left = length;
   let held = 0;
   let waited = 0;
@@ -107,16 +121,29 @@ export async function* splice(
       }
     }
     if (held === 0) continue;
-    const given = await slot(() => libc.splice(readEnd, to, held));
+    if (copy?.take(readEnd, held) === false) {
+      await copy.room(signal);
+      continue;
+    }
+    const max = copy?.sendable(held, left === 0) ?? held;
+    if (max === 0) {
+      copy?.passed(held);
+      yield { length: held, waited, isWithheld: true };
+      await copy?.release();
+      while (held > 0 && !signal.aborted) {
+        held -= await give(held);
+        if (held > 0) await readiness.wait(to, READY.toWrite, signal);
+      }
+      break;
+    }
+    const given = await give(max);
     if (given > 0) {
       held -= given;
+      copy?.passed(given);
       yield { length: given, waited };
       waited = 0;
-    } else if (given !== -EAGAIN && given !== -EINTR) {
-      const cause = given === 0 ? undefined : systemError('splice', given);
-      throw new ReceiverError('connection broke', { cause });
     }
-    if (held > 0) await readiness.wait(to, READY.toWrite, signal);
+    if (given < max) await readiness.wait(to, READY.toWrite, signal);
   }
   signal.throwIfAborted();
   if (failure !== undefined) throw failure;

@@ -10,18 +10,18 @@ import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-bod
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
 import type { Arrival } from './buffered-answers.ts';
+import { DirectBody } from './client/direct/direct-body.ts';
+import { asStream, HashedBody, type HashedBodyComponents } from './hashed-body.ts';
 import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
 import type { Attribution } from './verify/attribution.ts';
-import { HashedShares } from './verify/hashed-shares.ts';
 import { parsePeerManifest } from './verify/peer-manifest.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
 import type { VerifiedBuffer } from './verify/verified-buffer.ts';
-import { verifyInPassing } from './verify/verify-body.ts';
 
 /** Parts of a {@link ContentDelivery}, all of them shared by all requests. */
-export interface ContentDeliveryComponents {
+export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'hashingThread'> {
   /** Gives the kernel that can move bodies, if there is one. */
   readonly client: Pick<PeerClient, 'kernel'>;
   readonly verifiedBuffer: VerifiedBuffer;
@@ -41,7 +41,7 @@ type ReadChunks = <T extends BodyChunk>(read: ReadBody<T>) => AsyncIterable<T>;
  *
  * - small content is verified whole, before the client gets its first byte, or the answer to its HEAD;
  * - a large blob for the client of the store is cut through, and a commit watch finds out whether it was right;
- * - a large blob for any other client is hashed in passing, and its last chunk is withheld if the digest is wrong;
+ * - a large blob for any other client is hashed in passing or beside, and its end is withheld if the digest is wrong;
  * - a range for any other client is cut through without verification, since only the whole blob can be verified.
  */
 export class ContentDelivery {
@@ -123,7 +123,7 @@ export class ContentDelivery {
     }
     const record = new TransferRecord(attempts.request, descriptor);
     if (rangeLength(range) === descriptor.size) {
-      return { ...content, body: this.#hashedInPassing(attempts, stream, record, signal) };
+      return { ...content, ...this.#hashed(attempts, stream, record, signal) };
     }
     const unverified: ReadChunks = (read) => this.#resuming(attempts, stream, record, read, signal);
     return { ...content, ...this.#cutThrough(unverified, signal) };
@@ -163,30 +163,24 @@ export class ContentDelivery {
     }
   }
 
-  /** For any other client that requests the whole blob. */
-  async *#hashedInPassing(
+  /** For any other client that requests the whole blob. The caller takes one of the two. */
+  #hashed(
     attempts: PeerAttempts,
     stream: PeerStream,
     record: TransferRecord,
     signal: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
-    const { attribution, metrics } = this.#components;
-    const body = this.#resuming(attempts, stream, record, asStream, signal);
-    const shares = new HashedShares();
-    const hashed = shares.through(body, () => {
-      const { deliverer = '' } = record;
-      return attribution.isUnresolved(deliverer) ? deliverer : undefined;
+  ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
+    const { client, hashingThread } = this.#components;
+    const { kernel } = client;
+    const { body, descriptor } = stream.response;
+    const hashed = new HashedBody(this.#components, {
+      record,
+      resuming: (read, inTime) => this.#resuming(attempts, stream, record, read, inTime),
     });
-    try {
-      yield* verifyInPassing(hashed, record.descriptor);
-      metrics.deliveryResults.inc({ result: 'right' });
-    } catch (error) {
-      if (error instanceof PeerError && error.reason === 'digest') {
-        record.hashed = shares.delivered;
-        void attribution.digestMismatch(record);
-      }
-      throw error;
-    }
+    const chunks = hashed.chunks(signal);
+    const isMovable = body instanceof DirectBody && hashingThread.isWorthwhile(descriptor.size);
+    if (kernel === undefined || !isMovable) return { body: chunks };
+    return { body: chunks, moveTo: (sink) => hashed.moveTo(sink, kernel, signal) };
   }
 
   #resuming<T extends BodyChunk>(
@@ -235,8 +229,4 @@ function bodyOf({ response }: PeerStream): AsyncDisposable {
       return Promise.resolve();
     },
   };
-}
-
-function asStream({ body }: PeerResponse): AsyncIterable<Uint8Array> {
-  return body as AsyncIterable<Buffer>;
 }

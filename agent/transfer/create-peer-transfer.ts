@@ -4,6 +4,7 @@ import { PeerTransfer } from './peer-transfer.ts';
 import type { PeerAttemptsComponents, PeerAttemptsInit } from './select/peer-attempts.ts';
 import { createSharedState, type CreateSharedStateComponents } from './select/shared-state.ts';
 import { Attribution, type AttributionComponents } from './verify/attribution.ts';
+import { HashingThread } from './verify/hashing-thread.ts';
 import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffer.ts';
 
 /** Time for the first byte, see {@link CreatePeerTransferInit}, in milliseconds. */
@@ -41,10 +42,12 @@ export function createPeerTransfer(
   const shared = createSharedState({ metrics, logger, chunkSizes }, { zone });
   const { scoreboard, sizes } = shared;
   const attribution = new Attribution({ store, client, scoreboard, metrics, logger });
+  const hashingThread = new HashingThread();
   const delivery = new ContentDelivery({
     client,
     verifiedBuffer: new VerifiedBuffer(init.verifiedBuffer),
     attribution,
+    hashingThread,
     sizes,
     metrics,
     download: downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined,
@@ -52,7 +55,7 @@ export function createPeerTransfer(
   const attempts: PeerAttemptsComponents = { router, client, metrics, logger, shared };
   const { firstByteBudget = FIRST_BYTE_MS } = init;
   return new PeerTransfer(
-    { attempts, delivery, attribution },
+    { attempts, delivery, attribution, hashingThread },
     { resolveTimeout, resolveRetries, firstByteBudget },
   );
 }

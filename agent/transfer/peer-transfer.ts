@@ -12,6 +12,7 @@ import {
 } from './select/peer-attempts.ts';
 import type { PeerScoreboard } from './select/peer-scoreboard.ts';
 import type { Attribution } from './verify/attribution.ts';
+import type { HashingThread } from './verify/hashing-thread.ts';
 
 /** Searches for a later chunk of a blob, which must not be refused: some twelve seconds with the time for each. */
 const MAX_CHUNK_SEARCHES = 4;
@@ -30,6 +31,8 @@ export interface PeerTransferComponents {
   readonly delivery: ContentDelivery;
   /** Puts peers that sent wrong bytes on the blocklist, before their content is requested again. */
   readonly attribution: Attribution;
+  /** Hashes bodies beside their way. */
+  readonly hashingThread: HashingThread;
 }
 
 /** The peers as a source of content. It asks several until one delivers. */
@@ -48,9 +51,10 @@ export class PeerTransfer implements ContentSource {
     return this.#components.attempts.shared.scoreboard.blocklist;
   }
 
-  /** Ends all work that goes on after its request, such as commit watches. */
+  /** Ends all work that goes on after its request, such as commit watches, and the thread that hashes bodies. */
   stop(): void {
     this.#components.attribution.stop();
+    this.#components.hashingThread.stop();
   }
 
   /**

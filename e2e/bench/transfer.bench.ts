@@ -21,7 +21,12 @@ import { measureMemory } from './transfer/memory.ts';
 import { measureChunks, measureChunksOverLinks, measurePull } from './transfer/pull.ts';
 import { measureManifest, measureManifestOfPeer, measureMiss } from './transfer/requests.ts';
 import { measureStart } from './transfer/start.ts';
-import { measureManyClients, measureProxying, measureServing } from './transfer/throughput.ts';
+import {
+  measureManyClients,
+  measureProxying,
+  measureServing,
+  measureWholeProxying,
+} from './transfer/throughput.ts';
 
 const MEASURES: Readonly<
   Record<
@@ -33,6 +38,7 @@ const MEASURES: Readonly<
   serve: measureServing,
   serve64: measureManyClients,
   proxy: measureProxying,
+  'proxy-whole': measureWholeProxying,
   manifest: measureManifest,
   'manifest-peer': measureManifestOfPeer,
   miss: measureMiss,

@@ -32,11 +32,14 @@ export async function* moveTo(
   if (written > 0) yield { length: written, waited: 0 };
   if (left === 0) return;
   try {
-    const parts = { from: socket, to: sink.socket, length: left };
+    const parts = { from: socket, to: sink.socket, length: left, tap: sink.tap?.(left) };
+    let withheld = 0;
     for await (const chunk of kernel.splice(parts, stallTimeout, signal)) {
-      sink.moved(chunk.length);
+      if (chunk.isWithheld) withheld = chunk.length;
+      else sink.moved(chunk.length);
       yield chunk;
     }
+    if (withheld > 0) sink.moved(withheld);
     finished();
   } catch (error) {
     if (error instanceof PipesSpentError || hasCode(error, 'EMFILE', 'ENFILE')) {

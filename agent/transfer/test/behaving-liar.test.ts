@@ -13,23 +13,24 @@ import {
 } from '../../testing/mirror-node.ts';
 import { responseHead, startRogue, type RoguePeer } from '../../testing/rogue-peer.ts';
 
-const SIZE = 5_000_000;
-const image = makeImage(SIZE, SIZE);
-const [first, second] = image.layers as [Digest, Digest];
+/** Bytes of a blob that is hashed in passing, and of one that a thread hashes beside. */
+const SIZES = [5_000_000, 34_000_000] as const;
+const image = makeImage(...SIZES.flatMap((size) => [size, size]));
 
 /** Serves the blobs of the image, whole or from an offset on. */
 function answer(socket: Socket, request: string, isWrong: boolean): void {
   const digest = /blobs\/(\S+?)(?:\?| )/.exec(request)?.[1] as Digest;
   const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
+  const size = bytes.length;
   const start = Number(/range: bytes=(\d+)-/i.exec(request)?.[1] ?? 0);
   const head = {
-    'content-length': SIZE - start,
+    'content-length': size - start,
     'docker-content-digest': digest,
-    ...(start > 0 && { 'content-range': `bytes ${start}-${SIZE - 1}/${SIZE}` }),
+    ...(start > 0 && { 'content-range': `bytes ${start}-${size - 1}/${size}` }),
   };
   socket.write(responseHead(start > 0 ? 206 : 200, head));
   if (!request.startsWith('GET')) return;
-  if (isWrong) socket.end(Buffer.alloc(SIZE / 2));
+  if (isWrong) socket.end(Buffer.alloc(size / 2));
   else socket.write(bytes.subarray(start));
 }
 
@@ -59,34 +60,38 @@ async function mismatches({ metrics }: MirrorNode): Promise<unknown> {
 }
 
 describe('a peer that sends wrong bytes, and behaves when it is asked again', () => {
-  it('is found at its second wrong blob, when the client is not the one of the store', async () => {
-    await using liar = await startLiar();
-    await using honest = await startRogue((socket, request) => {
-      answer(socket, request, false);
-    });
-    const router = new FixedRouter(providerOf('liar', liar), providerOf('honest', honest));
-    await using node = await startMirror({ router });
-    const whole = (peer: RoguePeer, digest: Digest): number =>
-      peer.requests.filter(
-        (it) => it.startsWith('GET') && it.includes(digest) && !/^range:/im.test(it),
-      ).length;
+  const found = 'is found at its second wrong blob, when the client is not the one of the store';
+  for (const [index, size] of SIZES.entries()) {
+    it(`${found}: ${size} bytes`, async () => {
+      const [first, second] = image.layers.slice(2 * index) as [Digest, Digest];
+      await using liar = await startLiar();
+      await using honest = await startRogue((socket, request) => {
+        answer(socket, request, false);
+      });
+      const router = new FixedRouter(providerOf('liar', liar), providerOf('honest', honest));
+      await using node = await startMirror({ router });
+      const whole = (peer: RoguePeer, digest: Digest): number =>
+        peer.requests.filter(
+          (it) => it.startsWith('GET') && it.includes(digest) && !/^range:/im.test(it),
+        ).length;
 
-    await assert.rejects(read(node, first));
-    // Both are re-verified, and both send the right bytes.
-    await eventually(() => {
-      assert.ok(whole(liar, first) === 2 && whole(honest, first) === 1);
-    });
-    assert.deepEqual(await mismatches(node), {});
-    await eventually(async () => {
-      const body = Buffer.from(await read(node, first));
-      assert.ok(body.equals(image.blobs.get(first) ?? Buffer.alloc(0)));
-    });
+      await assert.rejects(read(node, first));
+      // Both are re-verified, and both send the right bytes.
+      await eventually(() => {
+        assert.ok(whole(liar, first) === 2 && whole(honest, first) === 1);
+      });
+      assert.deepEqual(await mismatches(node), {});
+      await eventually(async () => {
+        const body = Buffer.from(await read(node, first));
+        assert.ok(body.equals(image.blobs.get(first) ?? Buffer.alloc(0)));
+      });
 
-    await assert.rejects(read(node, second));
-    await eventually(async () => {
-      assert.deepEqual(await mismatches(node), { liar: 1 });
+      await assert.rejects(read(node, second));
+      await eventually(async () => {
+        assert.deepEqual(await mismatches(node), { liar: 1 });
+      });
+      const body = Buffer.from(await read(node, second));
+      assert.ok(body.equals(image.blobs.get(second) ?? Buffer.alloc(0)));
     });
-    const body = Buffer.from(await read(node, second));
-    assert.ok(body.equals(image.blobs.get(second) ?? Buffer.alloc(0)));
-  });
+  }
 });

@@ -8,6 +8,7 @@ const FIGURES = [
   'serve',
   'serve64',
   'proxy',
+  'proxy-whole',
   'manifest',
   'manifest-peer',
   'miss',
