@@ -18,6 +18,10 @@ const EXEMPT: Readonly<Record<string, string>> = {
     'the types of a port, and an error without behaviour; testing/conformance has its contract',
   'agent/store/file-state.ts': 'picks four fields of a stat',
   'agent/tls/tls-config-error.ts': 'an error without behaviour',
+  'agent/transfer/hashed-body.ts':
+    'both of its ways need peers; test/whole-blob.test.ts and test/behaving-liar.test.ts take them',
+  'agent/transfer/verify/hashing-program.ts':
+    'runs in a thread only; hashing-thread.test.ts and threaded-hash.test.ts start it',
   'agent/transfer/select/shared-state.ts':
     'composition only; the tests of PeerAttempts and of the transfer use it',
 };

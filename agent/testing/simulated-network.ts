@@ -42,7 +42,7 @@ export class SimulatedMembership {
     this.#contacts.drop(text);
   }
 
-  /** Nobody comes or goes in a simulated network, so that all have the records that they are to keep. */
+  /** No node comes or goes in a simulated network, so that all have the records that they are to keep. */
   isEstablished(): boolean {
     return true;
   }

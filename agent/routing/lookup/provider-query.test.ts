@@ -25,6 +25,14 @@ const addressed = (peer: DhtPeer) => ({
   multiaddrs: [multiaddr('/ip4/10.0.0.7/tcp/5001')],
 });
 
+/** A peer that is closer to the key than another one. */
+async function closerThan(other: DhtPeer): Promise<DhtPeer> {
+  for (;;) {
+    const peer = await newPeer();
+    if (distanceTo(key.target, peer) < distanceTo(key.target, other)) return peer;
+  }
+}
+
 /** A query among `count` members. A peer without an answer in `answers` has no record. */
 async function start(count: number, isEstablished = false) {
   const members = await Promise.all(Array.from({ length: count }, newPeer));
@@ -88,16 +96,42 @@ describe('ProviderQuery', () => {
     const { ranked, answers, asked, learnt, first, others } = await start(30, true);
     const [nearest] = ranked;
     assert.ok(nearest);
-    let stranger = await newPeer();
-    while (distanceTo(key.target, stranger) > distanceTo(key.target, nearest)) {
-      stranger = await newPeer();
-    }
+    const stranger = await closerThan(nearest);
     const closer = [addressed(stranger)];
     answers.set(nearest.text, Promise.resolve({ providers: [], closer }));
     assert.equal(await first(), false);
     assert.deepEqual(learnt, [stranger.text]);
+    assert.deepEqual(
+      asked.map(({ peerId }) => peerId),
+      [...ranked.slice(0, 3), stranger].map(({ text }) => text),
+      'it asks that one before all others',
+    );
     await others();
-    assert.ok(asked.some(({ peerId }) => peerId === stranger.text));
+    assert.equal(asked.length, K);
+  });
+
+  it('has a hit from a closer peer that was named, without asking the others', async () => {
+    const { ranked, answers, found, first } = await start(30, true);
+    const [nearest, provider] = ranked;
+    assert.ok(nearest && provider);
+    const stranger = await closerThan(nearest);
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer: [addressed(stranger)] }));
+    answers.set(stranger.text, Promise.resolve({ providers: [addressed(provider)], closer: [] }));
+    assert.equal(await first(), false);
+    assert.deepEqual(found, [provider.text]);
+  });
+
+  it('is not led on without end by peers that name ever closer ones', async () => {
+    const { ranked, answers, asked, first } = await start(30, true);
+    let last = ranked[0];
+    assert.ok(last);
+    for (let step = 0; step < 5; step++) {
+      const next: DhtPeer = await closerThan(last);
+      answers.set(last.text, Promise.resolve({ providers: [], closer: [addressed(next)] }));
+      last = next;
+    }
+    await first();
+    assert.equal(asked.length, 3 + 4);
   });
 
   it('asks none first when there are too few established peers', async () => {

@@ -25,6 +25,8 @@ const MAX_PEERS_ASKED = 3 * K;
 const QUORUM = 3;
 /** After this time one more peer is asked, to avoid the wait for the slowest. Most answer in 1 or 2 ms. */
 const SPARE_AFTER_MS = 5;
+/** Steps towards the peers closest to the key, after those that this node knows; a network of 5,000 takes two. */
+const MAX_STEPS = 4;
 
 export interface ProviderQueryComponents {
   readonly self: DhtPeer;
@@ -106,7 +108,22 @@ export class ProviderQuery {
       if (isLate && !this.#asked.has(spare.text)) ask(spare);
     }
     enough.abort();
-    return this.#misses >= quorum && this.#closerNamed === 0;
+    if (this.#closerNamed === 0) return this.#misses >= quorum;
+    if (this.#hits === 0) await this.#approach(onFound, deadline.signal);
+    // Those that were named may have joined a moment ago, without the records that they are to keep.
+    return false;
+  }
+
+  /** Asks the closest of those that were named, step by step, until one has the record or none names a closer one. */
+  async #approach(onFound: OnFound, signal: AbortSignal): Promise<void> {
+    for (let step = 0; step < MAX_STEPS && this.#hits === 0 && !signal.aborted; step++) {
+      const nearest = closest(this.#key.target, this.#ranking, QUORUM);
+      const next = nearest.filter(({ text }) => !this.#asked.has(text));
+      const farthest = nearest.at(-1);
+      if (farthest === undefined || next.length === 0) return;
+      const closerThan = distanceTo(this.#key.target, farthest);
+      await Promise.all(next.map((peer) => this.#ask(peer, closerThan, onFound, signal)));
+    }
   }
 
   /**

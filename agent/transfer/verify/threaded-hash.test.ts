@@ -117,10 +117,10 @@ describe('ThreadedHash', { skip: process.platform !== 'linux' && 'Linux only' },
       void hash.update(content.subarray(range.start, range.end + 1));
     }
     await hash.verify();
-    const suspects = parts.filter(({ peerId }) => peerId !== undefined);
+    const named = parts.filter(({ peerId }) => peerId !== undefined);
     assert.deepEqual(hash.delivered, {
-      shares: suspects,
-      digests: suspects.map(({ range: { start, end } }) =>
+      shares: named,
+      digests: named.map(({ range: { start, end } }) =>
         createHash('sha256')
           .update(content.subarray(start, end + 1))
           .digest('hex'),

@@ -44,7 +44,7 @@ export class ThreadedHash implements Disposable {
         this.#lost(error);
       },
     });
-    this.#result.promise.catch(() => undefined); // it also fails when nobody waits for it
+    this.#result.promise.catch(() => undefined); // it also fails when no caller waits for it
     const algorithm = digestAlgorithm(descriptor.digest);
     this.#line.tell({ kind: 'begin', algorithm, passed: this.#passed });
   }
