@@ -120,9 +120,10 @@ export class Membership {
       const verified = new Map(this.#connected);
       for (const { peerId } of routingTableOf(this.#node).kb.toIterable()) {
         const text = peerId.toString();
-        if (verified.has(text) || peerId.equals(this.#node.peerId)) continue;
+        // The table removes a peer that became a contact later than this node does.
+        const isElsewhere = verified.has(text) || this.isContact(text);
+        if (isElsewhere || peerId.equals(this.#node.peerId)) continue;
         verified.set(text, dhtPeer(peerId));
-        this.#contacts.delete(text);
       }
       this.#verified = [...verified.values()];
     }
