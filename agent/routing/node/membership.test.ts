@@ -178,6 +178,19 @@ describe('Membership', () => {
     assert.deepEqual(ids(), [String(b)], 'a connection that ended leaves no contact');
   });
 
+  it('does not take a peer for a contact that has just left, when others have not noticed', async (t) => {
+    const { connect, disconnect, pass, ids, membership } = await start(t);
+    const a = await newId();
+    const named = [{ peerId: String(a), multiaddrs: [ADDRESS] }];
+    connect(a);
+    disconnect(a);
+    pass(GRACE_MS);
+    assert.equal(membership.learn(named), 0);
+    assert.deepEqual(ids(), []);
+    pass(UNRESPONSIVE_MS - GRACE_MS);
+    assert.equal(membership.learn(named), 1);
+  });
+
   it('makes a connected peer a contact, when its address is known', async (t) => {
     const [a, b] = [await newId(), await newId()];
     const known = { peerId: String(a), multiaddrs: [ADDRESS] };

@@ -146,7 +146,9 @@ export class Membership {
   learn(peers: readonly AddressedPeer[]): number {
     const own = this.#node.peerId.toString();
     const known = new Set(this.verified().map(({ text }) => text));
-    const strangers = peers.filter(({ peerId }) => peerId !== own && !known.has(peerId));
+    const strangers = peers.filter(
+      ({ peerId }) => peerId !== own && !known.has(peerId) && !this.isUnresponsive(peerId),
+    );
     const added = this.#contacts.add(strangers);
     if (added > 0) this.#changed();
     return added;
