@@ -134,6 +134,17 @@ describe('ProviderQuery', () => {
     assert.equal(asked.length, 3 + 4);
   });
 
+  it('is sure of a miss when the only closer peer that is named did not answer lately', async () => {
+    const { ranked, answers, asked, unresponsive, first } = await start(30, true);
+    const [nearest] = ranked;
+    assert.ok(nearest);
+    const gone = await closerThan(nearest);
+    unresponsive.add(gone.text);
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer: [addressed(gone)] }));
+    assert.equal(await first(), true);
+    assert.equal(asked.length, 3);
+  });
+
   it('asks none first when there are too few established peers', async () => {
     const { asked, first } = await start(30);
     assert.equal(await first(), false);

@@ -206,9 +206,11 @@ export class ProviderQuery {
       onFound(providers);
     } else this.#misses++;
     if (closer.length === 0) return;
-    this.#components.membership.learn(closer);
+    const { membership } = this.#components;
+    membership.learn(closer);
     for (const { peerId, multiaddrs } of closer) {
-      if (multiaddrs.length === 0) continue;
+      // A peer that has gone is named until the others notice it, too.
+      if (multiaddrs.length === 0 || membership.isUnresponsive(peerId)) continue;
       const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
       if (distanceTo(this.#key.target, peer) < closerThan) this.#closerNamed += 1;
       this.#candidates.set(peer.bytes, peer);
