@@ -1,4 +1,5 @@
 import { peerIdFromString } from '@libp2p/peer-id';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { LRUCache } from 'lru-cache';
 
 import { ExpiringSet } from '../../timing/expiring-set.ts';
@@ -38,7 +39,7 @@ export class Contacts {
   add(peers: readonly AddressedPeer[], since = performance.now()): number {
     let added = 0;
     for (const { peerId, multiaddrs } of peers) {
-      if (multiaddrs.length === 0 || this.#failed.has(peerId)) continue;
+      if (multiaddrs.length === 0 || this.#hasFailed(peerId, multiaddrs)) continue;
       const known = this.#contacts.get(peerId);
       if (known === undefined) added += 1;
       this.#contacts.set(peerId, {
@@ -59,10 +60,13 @@ export class Contacts {
     return [...this.#contacts.values()].map(({ peer }) => peer);
   }
 
-  /** Removes a contact that did not answer, and does not take it again for a while; whether there was one. */
+  /** Removes a contact that did not answer, and does not take it there again for a while; whether there was one. */
   drop(peerId: string): boolean {
-    if (!this.#contacts.delete(peerId)) return false;
-    this.#failed.add(peerId, FAILED_MS);
+    const contact = this.#contacts.peek(peerId);
+    if (contact === undefined) return false;
+    this.#contacts.delete(peerId);
+    // At other addresses it is taken at once: one that names wrong ones does not keep the right ones out.
+    this.#failed.add(placeOf(peerId, contact.peer.multiaddrs), FAILED_MS);
     return true;
   }
 
@@ -70,4 +74,12 @@ export class Contacts {
   delete(peerId: string): void {
     this.#contacts.delete(peerId);
   }
+
+  #hasFailed(peerId: string, multiaddrs: readonly Multiaddr[]): boolean {
+    return !this.#failed.empty && this.#failed.has(placeOf(peerId, multiaddrs));
+  }
+}
+
+function placeOf(peerId: string, multiaddrs: readonly Multiaddr[] = []): string {
+  return [peerId, ...multiaddrs.map(String).sort()].join(' ');
 }
