@@ -207,8 +207,10 @@ export class ProviderQuery {
     } else this.#misses++;
     if (closer.length === 0) return;
     const { membership } = this.#components;
-    membership.learn(closer);
-    for (const { peerId, multiaddrs } of closer) {
+    // More than an honest peer names would fill the memory for contacts.
+    const named = closer.slice(0, K);
+    membership.learn(named);
+    for (const { peerId, multiaddrs } of named) {
       // A peer that has gone is named until the others notice it, too.
       if (multiaddrs.length === 0 || membership.isUnresponsive(peerId)) continue;
       const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
