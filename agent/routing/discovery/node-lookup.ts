@@ -68,7 +68,7 @@ export class NodeLookup {
     try {
       const closer = await client.findNode(peer, key, PEER_TIMEOUT_MS, signal);
       membership.markResponsive(peer);
-      membership.learn(closer.slice(0, K));
+      membership.learn(closer.slice(0, K), peer);
       return true;
     } catch (err) {
       if (signal.aborted) return false;

@@ -191,7 +191,7 @@ export class ProviderQuery {
         signal,
       );
       membership.markResponsive(peer);
-      this.#take(answer, closerThan ?? 0, onFound);
+      this.#take(answer, peer, closerThan ?? 0, onFound);
     } catch (err) {
       if (signal.aborted) return;
       if (!membership.isUnresponsive(peer.text)) this.#failures++;
@@ -200,7 +200,12 @@ export class ProviderQuery {
     }
   }
 
-  #take({ providers, closer }: ProvidersAnswer, closerThan: number, onFound: OnFound): void {
+  #take(
+    { providers, closer }: ProvidersAnswer,
+    from: DhtPeer,
+    closerThan: number,
+    onFound: OnFound,
+  ): void {
     if (providers.length > 0) {
       this.#hits++;
       onFound(providers);
@@ -209,7 +214,7 @@ export class ProviderQuery {
     const { membership } = this.#components;
     // More than an honest peer names would fill the memory for contacts.
     const named = closer.slice(0, K);
-    membership.learn(named);
+    membership.learn(named, from);
     for (const { peerId, multiaddrs } of named) {
       // A peer that has gone is named until the others notice it, too.
       if (multiaddrs.length === 0 || membership.isUnresponsive(peerId)) continue;

@@ -79,4 +79,18 @@ describe('Contacts', () => {
     assert.deepEqual(ids(contacts), []);
     assert.equal(contacts.add([a]), 1);
   });
+
+  it('take no more from one peer than an honest one knows, so that it cannot displace the others', async () => {
+    const contacts = new Contacts();
+    const invented = await Promise.all(Array.from({ length: 500 }, () => newPeer()));
+    const [first, ...others] = invented;
+    assert.ok(first);
+    const source = { namedBy: 'liar' };
+    contacts.add([first], source);
+    assert.equal(contacts.add(others, source), 399);
+    assert.equal(contacts.add(others, source), 0);
+    assert.equal(contacts.add([await newPeer()], { namedBy: 'another' }), 1);
+    contacts.drop(first.peerId);
+    assert.equal(contacts.add(others, source), 1);
+  });
 });

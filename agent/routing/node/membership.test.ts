@@ -16,6 +16,8 @@ const ADDRESS = multiaddr('/ip4/10.0.0.7/tcp/5001');
 
 const newId = async (): Promise<PeerId> => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 
+const TELLER = dhtPeer(await newId());
+
 /** A routing table with the given peers. */
 class FakeTable extends EventTarget {
   readonly ids = new Set<PeerId>();
@@ -154,7 +156,7 @@ describe('Membership', () => {
     const [a, b] = [await newId(), await newId()];
     const named = [own, a, b].map((id) => ({ peerId: String(id), multiaddrs: [ADDRESS] }));
     connect(b);
-    assert.equal(membership.learn(named), 1, 'neither this node nor a connected peer');
+    assert.equal(membership.learn(named, TELLER), 1, 'neither this node nor a connected peer');
     assert.deepEqual(ids().sort(), [a, b].map(String).sort());
     assert.deepEqual(
       membership.verified().map(({ text }) => text),
@@ -185,10 +187,10 @@ describe('Membership', () => {
     connect(a);
     disconnect(a);
     pass(GRACE_MS);
-    assert.equal(membership.learn(named), 0);
+    assert.equal(membership.learn(named, TELLER), 0);
     assert.deepEqual(ids(), []);
     pass(UNRESPONSIVE_MS - GRACE_MS);
-    assert.equal(membership.learn(named), 1);
+    assert.equal(membership.learn(named, TELLER), 1);
   });
 
   it('makes a connected peer a contact, when its address is known', async (t) => {
@@ -241,7 +243,10 @@ describe('Membership', () => {
   it('removes a contact that did not answer', async (t) => {
     const { ids, changes, membership } = await start(t);
     const [a, b] = [dhtPeer(await newId()), dhtPeer(await newId())];
-    membership.learn([a, b].map(({ text }) => ({ peerId: text, multiaddrs: [ADDRESS] })));
+    membership.learn(
+      [a, b].map(({ text }) => ({ peerId: text, multiaddrs: [ADDRESS] })),
+      TELLER,
+    );
     membership.markUnresponsive(a);
     assert.deepEqual(ids(), [b.text]);
     membership.dropContact(b.text);

@@ -143,13 +143,13 @@ export class Membership {
    *
    * @returns how many of them are new
    */
-  learn(peers: readonly AddressedPeer[]): number {
+  learn(peers: readonly AddressedPeer[], namedBy: DhtPeer): number {
     const own = this.#node.peerId.toString();
     const known = new Set(this.verified().map(({ text }) => text));
     const strangers = peers.filter(
       ({ peerId }) => peerId !== own && !known.has(peerId) && !this.isUnresponsive(peerId),
     );
-    const added = this.#contacts.add(strangers);
+    const added = this.#contacts.add(strangers, { namedBy: namedBy.text });
     if (added > 0) this.#changed();
     return added;
   }
@@ -190,7 +190,8 @@ export class Membership {
     const known = this.#init.addressesOf?.(text);
     if (known === undefined || !this.#connected.delete(text)) return false;
     this.#forgetTableEntry(id);
-    this.#contacts.add([known], this.#since.get(text));
+    const since = this.#since.get(text);
+    this.#contacts.add([known], since === undefined ? {} : { since });
     this.#since.delete(text);
     this.#changed();
     return true;
