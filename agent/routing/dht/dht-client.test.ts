@@ -81,4 +81,16 @@ describe('DhtClient', () => {
       [`${String(right)}/p2p/${id.toString()}`],
     );
   });
+
+  it('takes no other peer for a stranger whose address names that other one', async (t) => {
+    const [listening] = router.listening;
+    assert.ok(listening);
+    const onLoopback = new DhtClient(node, { current: () => [listening] } as never);
+    t.after(() => {
+      onLoopback.stop();
+    });
+    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
+    const stranger = dhtPeer(id, [listening.encapsulate(`/p2p/${router.peerId}`)]);
+    await assert.rejects(onLoopback.ping(stranger, TIMEOUT_MS));
+  });
 });

@@ -198,6 +198,7 @@ export class DhtClient {
     }
     const loopback = announcesLoopback(this.#addresses.current());
     const targets = dialable(multiaddrs, { loopback })
+      .filter((address) => !namesAnother(address, id.toString()))
       .slice(0, MAX_DIALLED_ADDRESSES)
       .map((address) => withPeerId(address, id.toString()));
     return this.#node.dialProtocol(targets, DHT_PROTOCOL, { signal });
@@ -206,6 +207,11 @@ export class DhtClient {
 
 function isDeadConnection(error: unknown): boolean {
   return error instanceof Error && error.name === 'ConnectionClosedError';
+}
+
+/** Whether the address leads to another peer, which would answer in the place of this one. */
+function namesAnother(address: Multiaddr, peerId: string): boolean {
+  return address.getComponents().some(({ name, value }) => name === 'p2p' && value !== peerId);
 }
 
 /** Appends the peer ID to an address, so that dialling it fails when another peer answers there. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 
+import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 
 import { until } from '../../testing/conformance/router.ts';
@@ -22,17 +23,24 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   const dialled: string[] = [];
   const released: string[] = [];
   const inbound = new Set<string>();
+  /** Peers with a second connection, which is inbound. */
+  const twice = new Set<string>();
+  const closed: string[] = [];
   /** An old connection, the older the earlier its peer was dialled. */
-  const connectionWith = (text: string) => ({
+  const connectionWith = (text: string, isInbound = inbound.has(text)) => ({
     remotePeer: peerIdFromString(text),
-    direction: inbound.has(text) ? 'inbound' : 'outbound',
+    id: `${text} ${isInbound ? 'in' : 'out'}`,
+    direction: isInbound ? 'inbound' : 'outbound',
     timeline: { open: dialled.indexOf(text) },
     close: () => {
-      connected.delete(text);
+      closed.push(text);
+      if (!twice.delete(text)) connected.delete(text);
       return Promise.resolve();
     },
   });
   const connected = new Set<string>();
+  const connectionsOf = (text: string) =>
+    twice.has(text) ? [connectionWith(text), connectionWith(text, true)] : [connectionWith(text)];
   const unidentified = new Set<string>();
   let atOnce = 0;
   let maxAtOnce = 0;
@@ -40,7 +48,12 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   const connector = new Connector(
     {
       self,
-      node: { getConnections: () => [...connected].map(connectionWith) } as never,
+      node: {
+        getConnections: (id?: PeerId) =>
+          [...connected]
+            .filter((text) => id === undefined || text === id.toString())
+            .flatMap(connectionsOf),
+      } as never,
       client: {
         ping: async ({ text }) => {
           dialled.push(text);
@@ -83,6 +96,8 @@ async function start(t: TestContext, count: number, maxConnections: number) {
     dialled,
     released,
     inbound,
+    twice,
+    closed,
     connected,
     neighbours,
     most: () => maxAtOnce,
@@ -153,6 +168,22 @@ describe('Connector', () => {
     connected.add(contacts[98]?.text ?? '');
     t.mock.timers.tick(10_000);
     assert.equal(released.length, 50);
+  });
+
+  it('keeps a peer connected that it also has a connection with that the peer has made', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { connector, contacts, connected, twice, closed, released, neighbours } = await start(
+      t,
+      100,
+      60,
+    );
+    for (const { text } of contacts.slice(0, 60)) connected.add(text);
+    const near = new Set(textsOf(neighbours()));
+    for (const text of connected) if (!near.has(text)) twice.add(text);
+    connector.start();
+    t.mock.timers.tick(10_000);
+    assert.ok(closed.length > 0);
+    assert.deepEqual(released, []);
   });
 
   it('does not dial a peer again at once that answers and becomes no member', async (t) => {

@@ -143,8 +143,13 @@ export class Connector {
       .filter(({ remotePeer }) => !kept.has(remotePeer.toString()))
       .filter(({ timeline }) => Date.now() - timeline.open > MIN_AGE_MS)
       .sort((a, b) => a.timeline.open - b.timeline.open);
+    const ending = new Set<string>();
     for (const connection of endable.slice(0, connections.length - this.#maxConnections)) {
-      if (!membership.release(dhtPeer(connection.remotePeer))) continue;
+      const { remotePeer } = connection;
+      ending.add(connection.id);
+      // Both may have dialled at the same time: while the other connection is there the peer stays what it is.
+      const isLast = node.getConnections(remotePeer).every(({ id }) => ending.has(id));
+      if (isLast && !membership.release(dhtPeer(remotePeer))) continue;
       connection.close().catch((err: unknown) => {
         logger.debug({ peerId: connection.remotePeer.toString(), err }, 'a connection did not end');
       });

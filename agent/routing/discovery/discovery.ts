@@ -1,6 +1,7 @@
 import { Backoff } from '../../timing/backoff.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
 import { Wakeup } from '../../timing/wakeup.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 import { NodeLookup } from './node-lookup.ts';
@@ -13,7 +14,7 @@ const PAUSES = { first: 1000, max: 10 * 60_000 };
 const MANY_MEMBERS = 100;
 /** A pause between two look-ups of a sweep, so that a large network is swept without haste. */
 const STEP_PAUSE_MS = 20;
-/** Part of the members that must be new in a sweep for the next one to follow as soon. */
+/** Part by which the membership must have grown since the last sweep for the next one to follow as soon. */
 const MUCH_NEWS = 0.1;
 /** Growth of the membership that ends the pause, as when the bootstrap reaches the network late. */
 const MUCH_GROWTH = 1.5;
@@ -46,7 +47,11 @@ export class Discovery {
 
   /** @param joined the first sweep begins when it resolves: the first peers are known */
   start(joined: Promise<void>): void {
-    this.#running = joined.then(() => this.#run());
+    const { signal } = this.#stopped;
+    this.#running = raceSignal(joined, signal).then(
+      () => this.#run(),
+      () => undefined,
+    );
   }
 
   async stop(): Promise<void> {
@@ -59,33 +64,33 @@ export class Discovery {
     const { signal } = this.#stopped;
     const { membership } = this.#components;
     const backoff = new Backoff(PAUSES);
-    const grown = new Wakeup();
+    let grown = new Wakeup();
     let swept = 0;
     membership.onChange(() => {
       if (membership.members().length > swept * MUCH_GROWTH) grown.call();
     });
     while (!isAborted(signal)) {
-      const learnt = await this.#sweep(signal);
+      const before = swept;
+      await this.#sweep(signal);
       this.#firstSweep.resolve(undefined);
       swept = membership.members().length;
-      if (learnt > swept * MUCH_NEWS) backoff.reset();
+      // Peers that are named and do not answer are no news: one that invents them would keep the others busy.
+      if (swept > before * (1 + MUCH_NEWS)) backoff.reset();
+      // What came during the sweep is among those swept.
+      grown = new Wakeup();
       const pauseMs = Math.min(PAUSES.max, backoff.next() * Math.max(1, swept / MANY_MEMBERS));
       using longest = new Deadline(pauseMs, signal);
       await grown.wait(longest.signal);
     }
   }
 
-  /** How many members were new. */
-  async #sweep(signal: AbortSignal): Promise<number> {
+  async #sweep(signal: AbortSignal): Promise<void> {
     const { self } = this.#components;
     // The neighbourhood first: this node is to keep its records.
-    let { learnt } = await this.#lookup.find(self.id.toMultihash().bytes, signal);
+    await this.#lookup.find(self.id.toMultihash().bytes, signal);
     await sweepRegions(async (key) => {
       await pause(STEP_PAUSE_MS, signal);
-      const found = await this.#lookup.find(key, signal);
-      learnt += found.learnt;
-      return found.peers;
+      return this.#lookup.find(key, signal);
     }, signal);
-    return learnt;
   }
 }

@@ -23,14 +23,6 @@ export interface NodeLookupComponents {
   readonly logger: Logger;
 }
 
-/** What a {@link NodeLookup} has found. */
-export interface NodesFound {
-  /** The peers closest to the key, closest first, at most {@link K}. */
-  readonly peers: readonly DhtPeer[];
-  /** How many peers this node has learnt of. */
-  readonly learnt: number;
-}
-
 /**
  * Finds the peers closest to a key that the network knows, step by step: the closest known peers are asked for closer
  * ones, until the closest of all have answered (Kademlia, section 2.3 "node lookup"). Peers that are named become
@@ -47,18 +39,16 @@ export class NodeLookup {
    * Never rejects: peers that fail are passed over.
    *
    * @param key any bytes; the target is their SHA2-256
+   * @returns the peers closest to the key, closest first, at most {@link K}
    */
-  async find(key: Uint8Array, signal: AbortSignal): Promise<NodesFound> {
+  async find(key: Uint8Array, signal: AbortSignal): Promise<readonly DhtPeer[]> {
     const { membership } = this.#components;
     const target = targetOf(key);
     const asked = new Set<string>();
     const failed = new Set<string>();
-    let learnt = 0;
     const ask = async (peer: DhtPeer): Promise<void> => {
       asked.add(peer.text);
-      const closer = await this.#ask(peer, key, signal);
-      if (closer === undefined) failed.add(peer.text);
-      else learnt += closer;
+      if (!(await this.#ask(peer, key, signal))) failed.add(peer.text);
     };
     for (;;) {
       // Members are read anew each time: peers that were named are among them.
@@ -67,23 +57,24 @@ export class NodeLookup {
         .filter(({ text }) => !failed.has(text) && !membership.isUnresponsive(text));
       const peers = closest(target, alive, K);
       const next = peers.slice(0, SETTLED).filter(({ text }) => !asked.has(text));
-      if (next.length === 0 || signal.aborted || asked.size >= MAX_ASKED) return { peers, learnt };
+      if (next.length === 0 || signal.aborted || asked.size >= MAX_ASKED) return peers;
       await Promise.all(next.slice(0, ALPHA).map(ask));
     }
   }
 
-  /** How many peers were new among those that it named; undefined when it did not answer. */
-  async #ask(peer: DhtPeer, key: Uint8Array, signal: AbortSignal): Promise<number | undefined> {
+  /** Learns of the peers that it names; whether it has answered. */
+  async #ask(peer: DhtPeer, key: Uint8Array, signal: AbortSignal): Promise<boolean> {
     const { client, membership, logger } = this.#components;
     try {
       const closer = await client.findNode(peer, key, PEER_TIMEOUT_MS, signal);
       membership.markResponsive(peer);
-      return membership.learn(closer.slice(0, K));
+      membership.learn(closer.slice(0, K), peer);
+      return true;
     } catch (err) {
-      if (signal.aborted) return undefined;
+      if (signal.aborted) return false;
       membership.markUnresponsive(peer);
       logger.debug({ peerId: peer.text, err }, 'peer did not name closer peers');
-      return undefined;
+      return false;
     }
   }
 }

@@ -134,6 +134,27 @@ describe('ProviderQuery', () => {
     assert.equal(asked.length, 3 + 4);
   });
 
+  it('is sure of a miss when the only closer peer that is named did not answer lately', async () => {
+    const { ranked, answers, asked, unresponsive, first } = await start(30, true);
+    const [nearest] = ranked;
+    assert.ok(nearest);
+    const gone = await closerThan(nearest);
+    unresponsive.add(gone.text);
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer: [addressed(gone)] }));
+    assert.equal(await first(), true);
+    assert.equal(asked.length, 3);
+  });
+
+  it('learns of no more than twenty peers from one answer', async () => {
+    const { ranked, answers, learnt, first } = await start(30, true);
+    const [nearest] = ranked;
+    assert.ok(nearest);
+    const named = await Promise.all(Array.from({ length: K + 5 }, newPeer));
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer: named.map(addressed) }));
+    await first();
+    assert.ok(learnt.length <= K, String(learnt.length));
+  });
+
   it('asks none first when there are too few established peers', async () => {
     const { asked, first } = await start(30);
     assert.equal(await first(), false);

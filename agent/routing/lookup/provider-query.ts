@@ -191,7 +191,7 @@ export class ProviderQuery {
         signal,
       );
       membership.markResponsive(peer);
-      this.#take(answer, closerThan ?? 0, onFound);
+      this.#take(answer, peer, closerThan ?? 0, onFound);
     } catch (err) {
       if (signal.aborted) return;
       if (!membership.isUnresponsive(peer.text)) this.#failures++;
@@ -200,15 +200,24 @@ export class ProviderQuery {
     }
   }
 
-  #take({ providers, closer }: ProvidersAnswer, closerThan: number, onFound: OnFound): void {
+  #take(
+    { providers, closer }: ProvidersAnswer,
+    from: DhtPeer,
+    closerThan: number,
+    onFound: OnFound,
+  ): void {
     if (providers.length > 0) {
       this.#hits++;
       onFound(providers);
     } else this.#misses++;
     if (closer.length === 0) return;
-    this.#components.membership.learn(closer);
-    for (const { peerId, multiaddrs } of closer) {
-      if (multiaddrs.length === 0) continue;
+    const { membership } = this.#components;
+    // More than an honest peer names would fill the memory for contacts.
+    const named = closer.slice(0, K);
+    membership.learn(named, from);
+    for (const { peerId, multiaddrs } of named) {
+      // A peer that has gone is named until the others notice it, too.
+      if (multiaddrs.length === 0 || membership.isUnresponsive(peerId)) continue;
       const peer = dhtPeer(peerIdFromString(peerId), multiaddrs);
       if (distanceTo(this.#key.target, peer) < closerThan) this.#closerNamed += 1;
       this.#candidates.set(peer.bytes, peer);

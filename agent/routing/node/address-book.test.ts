@@ -74,4 +74,20 @@ describe('readAddress', () => {
     assert.deepEqual(binary(A).flatMap(readAddress).map(String), [A]);
     assert.deepEqual(readAddress(Buffer.from('garbage')), []);
   });
+
+  it('reads no address that is too long to be one of a node', () => {
+    const long = `/dns4/${'a'.repeat(200)}/tcp/5001`;
+    assert.deepEqual(binary(long).flatMap(readAddress), []);
+  });
+
+  it('keeps nothing of the message in which it was', () => {
+    const [bytes] = binary(A);
+    assert.ok(bytes);
+    const message = new Uint8Array(1_000_000);
+    message.set(bytes);
+    const [address] = readAddress(message.subarray(0, bytes.length));
+    for (const component of address?.getComponents() ?? []) {
+      assert.ok((component.bytes?.buffer.byteLength ?? 0) < 1000);
+    }
+  });
 });

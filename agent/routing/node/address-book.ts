@@ -72,10 +72,14 @@ export class AddressBook {
   }
 }
 
-/** Decodes a binary multiaddr; an empty list when it is malformed. */
+/**
+ * Decodes a binary multiaddr; an empty list when it is malformed or too long. The address has a copy of the bytes, which
+ * are part of a whole message.
+ */
 export function readAddress(bytes: Uint8Array): Multiaddr[] {
+  if (bytes.length > MAX_ADDRESS_BYTES) return [];
   try {
-    return [multiaddr(bytes)];
+    return [multiaddr(Uint8Array.from(bytes))];
   } catch {
     return [];
   }

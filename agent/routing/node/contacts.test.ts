@@ -60,6 +60,17 @@ describe('Contacts', () => {
     assert.equal(contacts.add([a]), 1);
   });
 
+  it('take a peer at other addresses at once: one that names wrong ones does not keep the right ones out', async () => {
+    const contacts = new Contacts();
+    const a = await newPeer();
+    const wrong = { ...a, multiaddrs: [multiaddr('/ip4/10.6.6.6/tcp/1')] };
+    contacts.add([wrong]);
+    contacts.drop(a.peerId);
+    assert.equal(contacts.add([wrong]), 0);
+    assert.equal(contacts.add([a]), 1);
+    assert.deepEqual(contacts.peers()[0]?.multiaddrs?.map(String), ['/ip4/10.0.0.7/tcp/5001']);
+  });
+
   it('take a peer again at once that was removed because it is connected', async () => {
     const contacts = new Contacts();
     const a = await newPeer();
@@ -67,5 +78,19 @@ describe('Contacts', () => {
     contacts.delete(a.peerId);
     assert.deepEqual(ids(contacts), []);
     assert.equal(contacts.add([a]), 1);
+  });
+
+  it('take no more from one peer than an honest one knows, so that it cannot displace the others', async () => {
+    const contacts = new Contacts();
+    const invented = await Promise.all(Array.from({ length: 500 }, () => newPeer()));
+    const [first, ...others] = invented;
+    assert.ok(first);
+    const source = { namedBy: 'liar' };
+    contacts.add([first], source);
+    assert.equal(contacts.add(others, source), 399);
+    assert.equal(contacts.add(others, source), 0);
+    assert.equal(contacts.add([await newPeer()], { namedBy: 'another' }), 1);
+    contacts.drop(first.peerId);
+    assert.equal(contacts.add(others, source), 1);
   });
 });

@@ -1,4 +1,5 @@
 import { peerIdFromString } from '@libp2p/peer-id';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { LRUCache } from 'lru-cache';
 
 import { ExpiringSet } from '../../timing/expiring-set.ts';
@@ -8,6 +9,11 @@ import type { DhtPeer } from './membership.ts';
 
 /** Maximum number of contacts: twice the largest cluster that we mean to serve. The one named longest ago goes first. */
 const MAX_CONTACTS = 10_000;
+/**
+ * Maximum number of contacts by the word of one peer. An honest one names those that it is connected with, and ends
+ * connections when they are twice `--max-connections`.
+ */
+const MAX_NAMED_BY_ONE = 400;
 /** How long a contact stays without being named again: a node learns of all others in a fraction of this time. */
 const VALID_MS = 45 * 60_000;
 /** How long a peer that did not answer is not taken again. It may be this machine that is busy. */
@@ -19,6 +25,16 @@ interface Contact {
   readonly peer: DhtPeer;
   /** When it was named first, as by `performance.now`. */
   readonly since: number;
+  /** The peer that named it first. */
+  readonly namedBy: string | undefined;
+}
+
+/** Options of {@link Contacts.add}. */
+export interface ContactSource {
+  /** When the peers were known first, as by `performance.now`. Default: now. */
+  readonly since?: number;
+  /** The peer that names them. Default: this node has been connected with them. */
+  readonly namedBy?: string;
 }
 
 /**
@@ -26,25 +42,38 @@ interface Contact {
  * proves nothing until it is dialled, and it is dropped when it does not answer.
  */
 export class Contacts {
-  readonly #contacts = new LRUCache<string, Contact>({ max: MAX_CONTACTS, ttl: VALID_MS });
+  readonly #contacts = new LRUCache<string, Contact>({
+    max: MAX_CONTACTS,
+    ttl: VALID_MS,
+    dispose: ({ namedBy }) => {
+      this.#count(namedBy, -1);
+    },
+  });
+  /** Peer -> number of contacts that it named first. */
+  readonly #named = new Map<string, number>();
   readonly #failed = new ExpiringSet(MAX_FAILED);
 
   /**
-   * Adds those that have an address and did not fail lately.
+   * Adds those that have an address and did not fail lately, up to {@link MAX_NAMED_BY_ONE} from one peer.
    *
-   * @param since when they were known first, as by `performance.now`. Default: now
    * @returns how many of them are new
    */
-  add(peers: readonly AddressedPeer[], since = performance.now()): number {
+  add(peers: readonly AddressedPeer[], { since, namedBy }: ContactSource = {}): number {
     let added = 0;
     for (const { peerId, multiaddrs } of peers) {
-      if (multiaddrs.length === 0 || this.#failed.has(peerId)) continue;
+      if (multiaddrs.length === 0 || this.#hasFailed(peerId, multiaddrs)) continue;
       const known = this.#contacts.get(peerId);
-      if (known === undefined) added += 1;
+      if (known === undefined) {
+        if (this.#isExhausted(namedBy)) continue;
+        added += 1;
+      }
+      const source = known === undefined ? namedBy : known.namedBy;
+      this.#count(source, 1);
       this.#contacts.set(peerId, {
+        namedBy: source,
         // The addresses that were named first stay: a peer cannot redirect a contact that another one has named.
         peer: known?.peer ?? dhtPeer(peerIdFromString(peerId), multiaddrs),
-        since: known?.since ?? since,
+        since: known?.since ?? since ?? performance.now(),
       });
     }
     return added;
@@ -59,10 +88,13 @@ export class Contacts {
     return [...this.#contacts.values()].map(({ peer }) => peer);
   }
 
-  /** Removes a contact that did not answer, and does not take it again for a while; whether there was one. */
+  /** Removes a contact that did not answer, and does not take it there again for a while; whether there was one. */
   drop(peerId: string): boolean {
-    if (!this.#contacts.delete(peerId)) return false;
-    this.#failed.add(peerId, FAILED_MS);
+    const contact = this.#contacts.peek(peerId);
+    if (contact === undefined) return false;
+    this.#contacts.delete(peerId);
+    // At other addresses it is taken at once: one that names wrong ones does not keep the right ones out.
+    this.#failed.add(placeOf(peerId, contact.peer.multiaddrs), FAILED_MS);
     return true;
   }
 
@@ -70,4 +102,27 @@ export class Contacts {
   delete(peerId: string): void {
     this.#contacts.delete(peerId);
   }
+
+  /** Whether the peer has named as many as it may. */
+  #isExhausted(namedBy: string | undefined): boolean {
+    const isFull = (): boolean =>
+      namedBy !== undefined && (this.#named.get(namedBy) ?? 0) >= MAX_NAMED_BY_ONE;
+    if (isFull()) this.#contacts.purgeStale();
+    return isFull();
+  }
+
+  #count(namedBy: string | undefined, change: number): void {
+    if (namedBy === undefined) return;
+    const count = (this.#named.get(namedBy) ?? 0) + change;
+    if (count > 0) this.#named.set(namedBy, count);
+    else this.#named.delete(namedBy);
+  }
+
+  #hasFailed(peerId: string, multiaddrs: readonly Multiaddr[]): boolean {
+    return !this.#failed.empty && this.#failed.has(placeOf(peerId, multiaddrs));
+  }
+}
+
+function placeOf(peerId: string, multiaddrs: readonly Multiaddr[] = []): string {
+  return [peerId, ...multiaddrs.map(String).sort()].join(' ');
 }

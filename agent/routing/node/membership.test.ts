@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { PeerId, Topology } from '@libp2p/interface';
@@ -15,6 +16,8 @@ const ADDRESS = multiaddr('/ip4/10.0.0.7/tcp/5001');
 
 const newId = async (): Promise<PeerId> => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 
+const TELLER = dhtPeer(await newId());
+
 /** A routing table with the given peers. */
 class FakeTable extends EventTarget {
   readonly ids = new Set<PeerId>();
@@ -25,10 +28,11 @@ class FakeTable extends EventTarget {
     this.dispatchEvent(new Event('peer:add'));
   }
 
-  remove(id: PeerId): Promise<void> {
+  /** Not at once, as in kad-dht. */
+  async remove(id: PeerId): Promise<void> {
+    await Promise.resolve();
     this.ids.delete(id);
     this.dispatchEvent(new Event('peer:remove'));
-    return Promise.resolve();
   }
 }
 
@@ -100,6 +104,7 @@ describe('Membership', () => {
     pass(GRACE_MS - 1);
     assert.deepEqual(ids(), [String(a)]);
     pass(1);
+    await turn();
     assert.deepEqual(ids(), []);
     assert.equal(table.ids.size, 0);
   });
@@ -151,7 +156,7 @@ describe('Membership', () => {
     const [a, b] = [await newId(), await newId()];
     const named = [own, a, b].map((id) => ({ peerId: String(id), multiaddrs: [ADDRESS] }));
     connect(b);
-    assert.equal(membership.learn(named), 1, 'neither this node nor a connected peer');
+    assert.equal(membership.learn(named, TELLER), 1, 'neither this node nor a connected peer');
     assert.deepEqual(ids().sort(), [a, b].map(String).sort());
     assert.deepEqual(
       membership.verified().map(({ text }) => text),
@@ -175,6 +180,19 @@ describe('Membership', () => {
     assert.deepEqual(ids(), [String(b)], 'a connection that ended leaves no contact');
   });
 
+  it('does not take a peer for a contact that has just left, when others have not noticed', async (t) => {
+    const { connect, disconnect, pass, ids, membership } = await start(t);
+    const a = await newId();
+    const named = [{ peerId: String(a), multiaddrs: [ADDRESS] }];
+    connect(a);
+    disconnect(a);
+    pass(GRACE_MS);
+    assert.equal(membership.learn(named, TELLER), 0);
+    assert.deepEqual(ids(), []);
+    pass(UNRESPONSIVE_MS - GRACE_MS);
+    assert.equal(membership.learn(named, TELLER), 1);
+  });
+
   it('makes a connected peer a contact, when its address is known', async (t) => {
     const [a, b] = [await newId(), await newId()];
     const known = { peerId: String(a), multiaddrs: [ADDRESS] };
@@ -182,6 +200,7 @@ describe('Membership', () => {
       establishedMs: 1000,
       addressesOf: (peerId) => (peerId === known.peerId ? known : undefined),
     });
+    membership.onChange(ids);
     for (const id of [a, b]) connect(id);
     table.add(a);
     pass(1000);
@@ -191,6 +210,7 @@ describe('Membership', () => {
     );
     disconnect(a);
     pass(GRACE_MS);
+    await turn();
     assert.deepEqual(ids().sort(), [a, b].map(String).sort());
     assert.deepEqual(
       membership.verified().map(({ text }) => text),
@@ -202,13 +222,16 @@ describe('Membership', () => {
 
   it('takes a peer whose connection ends for a contact in a network of more members than connections', async (t) => {
     const [a, b] = [await newId(), await newId()];
-    const { connect, disconnect, pass, ids, membership } = await start(t, {
+    const { table, connect, disconnect, pass, ids, membership } = await start(t, {
       addressesOf: (peerId) => ({ peerId, multiaddrs: [ADDRESS] }),
       maxConnections: 1,
     });
+    membership.onChange(ids);
     for (const id of [a, b]) connect(id);
+    table.add(a);
     disconnect(a);
     pass(GRACE_MS);
+    await turn();
     assert.deepEqual(ids().sort(), [a, b].map(String).sort());
     assert.equal(membership.isContact(String(a)), true);
     membership.dropContact(String(a));
@@ -220,7 +243,10 @@ describe('Membership', () => {
   it('removes a contact that did not answer', async (t) => {
     const { ids, changes, membership } = await start(t);
     const [a, b] = [dhtPeer(await newId()), dhtPeer(await newId())];
-    membership.learn([a, b].map(({ text }) => ({ peerId: text, multiaddrs: [ADDRESS] })));
+    membership.learn(
+      [a, b].map(({ text }) => ({ peerId: text, multiaddrs: [ADDRESS] })),
+      TELLER,
+    );
     membership.markUnresponsive(a);
     assert.deepEqual(ids(), [b.text]);
     membership.dropContact(b.text);

@@ -120,9 +120,10 @@ export class Membership {
       const verified = new Map(this.#connected);
       for (const { peerId } of routingTableOf(this.#node).kb.toIterable()) {
         const text = peerId.toString();
-        if (verified.has(text) || peerId.equals(this.#node.peerId)) continue;
+        // The table removes a peer that became a contact later than this node does.
+        const isElsewhere = verified.has(text) || this.isContact(text);
+        if (isElsewhere || peerId.equals(this.#node.peerId)) continue;
         verified.set(text, dhtPeer(peerId));
-        this.#contacts.delete(text);
       }
       this.#verified = [...verified.values()];
     }
@@ -142,11 +143,13 @@ export class Membership {
    *
    * @returns how many of them are new
    */
-  learn(peers: readonly AddressedPeer[]): number {
+  learn(peers: readonly AddressedPeer[], namedBy: DhtPeer): number {
     const own = this.#node.peerId.toString();
     const known = new Set(this.verified().map(({ text }) => text));
-    const strangers = peers.filter(({ peerId }) => peerId !== own && !known.has(peerId));
-    const added = this.#contacts.add(strangers);
+    const strangers = peers.filter(
+      ({ peerId }) => peerId !== own && !known.has(peerId) && !this.isUnresponsive(peerId),
+    );
+    const added = this.#contacts.add(strangers, { namedBy: namedBy.text });
     if (added > 0) this.#changed();
     return added;
   }
@@ -187,7 +190,8 @@ export class Membership {
     const known = this.#init.addressesOf?.(text);
     if (known === undefined || !this.#connected.delete(text)) return false;
     this.#forgetTableEntry(id);
-    this.#contacts.add([known], this.#since.get(text));
+    const since = this.#since.get(text);
+    this.#contacts.add([known], since === undefined ? {} : { since });
     this.#since.delete(text);
     this.#changed();
     return true;

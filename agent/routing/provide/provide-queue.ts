@@ -39,7 +39,7 @@ export interface ProvideQueueComponents {
  * with the peer at a time, so that a withdrawal never overtakes the record that it withdraws.
  */
 export class ProvideQueue {
-  readonly #peer: DhtPeer;
+  #peer: DhtPeer;
   readonly #components: ProvideQueueComponents;
   readonly #refreshMs: number;
   readonly #records = new PeerRecords();
@@ -54,6 +54,11 @@ export class ProvideQueue {
     this.#peer = peer;
     this.#components = components;
     this.#refreshMs = refreshMs;
+  }
+
+  /** Sends to these addresses of the peer from now on. */
+  locate(peer: DhtPeer): void {
+    this.#peer = peer;
   }
 
   /** Queues the record, unless the peer has it. */

@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
 
 import { silent } from '../../testing/test-network.ts';
 import { routingKey } from '../dht/key.ts';
@@ -20,10 +21,13 @@ async function start(t: TestContext) {
   const [a, b] = [await newPeer(), await newPeer()];
   const has = { [a.text]: 0, [b.text]: 0 };
   const failing = new Set<DhtPeer>();
+  const hanging = new Set<DhtPeer>();
+  const contacts = new Set<string>();
   const dropped: string[] = [];
   const observed = { provided: 0, failed: 0, withdrawn: 0 };
   const exchange = (peer: DhtPeer, records: number): Promise<number> => {
     if (failing.has(peer)) return Promise.reject(new Error('no connection'));
+    if (hanging.has(peer)) return new Promise(() => undefined);
     has[peer.text] = (has[peer.text] ?? 0) + records;
     return Promise.resolve(1);
   };
@@ -33,7 +37,10 @@ async function start(t: TestContext) {
       withdrawals: {
         send: async (peer, keys) => (await exchange(peer, -keys.length)) === 1,
       },
-      membership: { dropContact: (peerId) => dropped.push(peerId) },
+      membership: {
+        isContact: (peerId) => contacts.has(peerId),
+        dropContact: (peerId) => dropped.push(peerId),
+      },
       logger: silent,
       observer: {
         onProvide: (records) => (observed.provided += records),
@@ -46,7 +53,7 @@ async function start(t: TestContext) {
   t.after(() => {
     queues.stop();
   });
-  return { a, b, has, failing, dropped, observed, queues };
+  return { a, b, has, failing, hanging, contacts, dropped, observed, queues };
 }
 
 const [one, two] = ['one', 'two'].map(routingKey);
@@ -85,6 +92,36 @@ describe('ProvideQueues', () => {
     queues.follow([a, b]);
     await turn();
     assert.deepEqual(has, { [a.text]: 2, [b.text]: 1 }, 'one withdrawn, the other sent again');
+  });
+
+  it('sends records to the addresses of a peer that are known now', async (t) => {
+    const { a, b, has, failing, queues } = await start(t);
+    const wrong = { ...a, multiaddrs: [multiaddr('/ip4/10.6.6.6/tcp/1')] };
+    failing.add(wrong);
+    for (const queue of queues.assign(one, [wrong])) await queue.run();
+    queues.follow([]);
+    queues.follow([a]);
+    await turn();
+    assert.equal(has[a.text], 1, 'it is a member again');
+    for (const queue of queues.assign(two, [{ ...b, multiaddrs: [] }])) await queue.run();
+    failing.add(b);
+    const moved = { ...b, multiaddrs: [multiaddr('/ip4/10.0.0.9/tcp/5001')] };
+    queues.assign(one, [b]);
+    for (const queue of queues.assign(one, [moved])) await queue.run();
+    assert.equal(has[b.text], 2, 'it never left');
+  });
+
+  it('does not let contacts that do not answer delay the records of connected peers', async (t) => {
+    const { a, has, contacts, hanging, queues } = await start(t);
+    const silentOnes = await Promise.all(Array.from({ length: 20 }, newPeer));
+    for (const peer of silentOnes) {
+      contacts.add(peer.text);
+      hanging.add(peer);
+    }
+    for (const queue of queues.assign(one, silentOnes)) void queue.run();
+    for (const queue of queues.assign(two, [a])) void queue.run();
+    await turn();
+    assert.equal(has[a.text], 1);
   });
 
   it('reports a peer that does not take records, and drops it when it is a contact', async (t) => {

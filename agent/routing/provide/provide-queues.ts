@@ -9,7 +9,7 @@ import type { DhtPeer, Membership } from '../node/membership.ts';
 import type { RoutingObserver } from '../routing-observer.ts';
 import { ProvideQueue } from './provide-queue.ts';
 
-/** Exchanges with peers at a time. */
+/** Exchanges at a time: as many with connected peers, and as many with contacts. */
 const CONCURRENCY = 16;
 /** Departed peers whose queue is kept, in case they come back. */
 const MAX_DEPARTED = 100;
@@ -17,7 +17,7 @@ const MAX_DEPARTED = 100;
 export interface ProvideQueuesComponents {
   readonly client: Pick<DhtClient, 'addProviders'>;
   readonly withdrawals: Pick<WithdrawProtocol, 'send'>;
-  readonly membership: Pick<Membership, 'dropContact'>;
+  readonly membership: Pick<Membership, 'isContact' | 'dropContact'>;
   readonly logger: Logger;
   readonly observer: RoutingObserver;
 }
@@ -32,6 +32,8 @@ export class ProvideQueues {
   readonly #queues = new Map<string, ProvideQueue>();
   readonly #departed = new LRUCache<string, ProvideQueue>({ max: MAX_DEPARTED });
   readonly #limit = pLimit(CONCURRENCY);
+  /** Contacts may not exist at all: the wait for them must not keep the others from their records. */
+  readonly #contactLimit = pLimit(CONCURRENCY);
 
   constructor(components: ProvideQueuesComponents, refreshMs: number) {
     this.#components = components;
@@ -64,11 +66,13 @@ export class ProvideQueues {
 
   /** Stops the queues of peers that are no members any more, and resumes those of peers that are members again. */
   follow(members: readonly DhtPeer[]): void {
-    const present = new Set(members.map(({ text }) => text));
+    const present = new Map(members.map((peer) => [peer.text, peer]));
     for (const [text, queue] of [...this.#departed.entries()]) {
-      if (!present.has(text)) continue;
+      const peer = present.get(text);
+      if (peer === undefined) continue;
       this.#departed.delete(text);
       this.#queues.set(text, queue);
+      queue.locate(peer);
       queue.resume();
       void queue.run();
     }
@@ -95,7 +99,8 @@ export class ProvideQueues {
         {
           client,
           withdrawals,
-          limit: (task) => this.#limit(task),
+          limit: (task) =>
+            (membership.isContact(peer.text) ? this.#contactLimit : this.#limit)(task),
           onProvided: (records, bytes, seconds) => observer.onProvide?.(records, bytes, seconds),
           onWithdrawn: (records) => observer.onWithdrawal?.(records),
           onFailure: ({ text }, err) => {
@@ -108,7 +113,7 @@ export class ProvideQueues {
         this.#refreshMs,
       );
       this.#queues.set(peer.text, queue);
-    }
+    } else queue.locate(peer);
     return queue;
   }
 }

@@ -49,6 +49,7 @@ const components: ReproviderComponents = {
     onChange: (listener) => {
       changed = listener;
     },
+    isContact: () => false,
     dropContact: () => undefined,
   },
   records: { add: () => true, delete: () => undefined },

@@ -26,7 +26,7 @@ const LEAVE_MS = 2000;
 const SLICE_MS = 5;
 
 export interface ReproviderComponents extends ProvideQueuesComponents {
-  readonly membership: Pick<Membership, 'members' | 'onChange' | 'dropContact'>;
+  readonly membership: Pick<Membership, 'members' | 'onChange' | 'isContact' | 'dropContact'>;
   /** Requests of other nodes for our own keys are answered from here. */
   readonly records: Pick<ProviderRecords, 'add' | 'delete'>;
 }
