@@ -46,15 +46,15 @@ class CountingLibc extends Libc {
 }
 
 describe('Pipes', { skip: process.platform !== 'linux' && 'Linux only' }, () => {
-  it('opens large pipes up to half of the budget, then smaller ones, then none', () => {
+  it('opens large pipes up to an eighth of the budget, then smaller ones, then none', () => {
     const libc = new CountingLibc();
     const { sizes } = libc;
-    const pipes = new Pipes({ libc }, { bytes: 4096 * KIB });
+    const pipes = new Pipes({ libc }, { bytes: 8192 * KIB });
     const open: Pipe[] = [];
     assert.throws(() => {
       for (;;) open.push(pipes.open());
     }, PipesSpentError);
-    const expected = [1024, 1024, ...Array<number>(4).fill(256), ...Array<number>(16).fill(64)];
+    const expected = [1024, ...Array<number>(4).fill(256), ...Array<number>(96).fill(64)];
     assert.deepEqual(sizes, expected);
     for (const pipe of open) pipe[Symbol.dispose]();
     assert.equal(libc.open, 0);

@@ -21,12 +21,13 @@ const SHARE = 4;
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * Bytes of a pipe, each up to a part of the budget: few bodies have large pipes, which take the fewest calls. With less
+ * Bytes of a pipe, each up to a part of the budget: the first bodies have large pipes, which take the fewest calls. There
+ * are 200 pipes in 16 MiB: each further body is a stream, and takes some 2 MiB of this process. With less
  * than the last, bytes move more slowly than as a stream.
  */
 const SIZES = [
-  { bytes: 1024 * 1024, upTo: 1 / 2 },
-  { bytes: 256 * 1024, upTo: 3 / 4 },
+  { bytes: 1024 * 1024, upTo: 1 / 8 },
+  { bytes: 256 * 1024, upTo: 1 / 4 },
   { bytes: 64 * 1024, upTo: 1 },
 ] as const;
 
