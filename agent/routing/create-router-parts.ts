@@ -211,7 +211,8 @@ export async function createRouterParts(
     stageOf(probe),
     {
       start: () => {
-        discovery.start(bootstrap.firstRound);
+        const joined = delay(JOINING_MS, undefined, { ref: false });
+        discovery.start(Promise.race([bootstrap.firstRound, joined]));
       },
       stop: () => discovery.stop(),
     },

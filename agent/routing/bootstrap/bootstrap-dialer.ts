@@ -1,6 +1,5 @@
 import { peerIdFromString } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
-import pLimit from 'p-limit';
 
 import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht/dht-client.ts';
@@ -14,8 +13,8 @@ import type { BootstrapPeer } from './bootstrapper.ts';
  * seconds for a handshake.
  */
 const DIAL_TIMEOUT_MS = 10_000;
-/** Upper bound for concurrent dials. */
-const CONCURRENCY = 8;
+/** How long a round goes on to other peers when some cannot be reached, in milliseconds. */
+const ROUND_MS = 20_000;
 /**
  * Connections that the bootstrap aims at. The rest of the network is found by `Discovery`: a cluster whose nodes all
  * start at once would otherwise shake hands each with each in the same second.
@@ -35,7 +34,6 @@ export interface BootstrapDialerComponents {
 export class BootstrapDialer {
   readonly #node: RoutingNode;
   readonly #addressBook: Pick<AddressBook, 'get'>;
-  readonly #limit = pLimit(CONCURRENCY);
 
   constructor({ node, addressBook }: BootstrapDialerComponents) {
     this.#node = node;
@@ -53,8 +51,8 @@ export class BootstrapDialer {
   }
 
   /**
-   * Dials peers that the node is not connected with, a few at a time and in random order, until it has
-   * {@link WANTED_CONNECTIONS}; at least {@link MIN_DIALLED}. For each that cannot be reached, another one is dialled.
+   * Dials peers that the node is not connected with, in random order, until it has {@link WANTED_CONNECTIONS}; at least
+   * {@link MIN_DIALLED}, all at a time. For each that cannot be reached, another one is dialled, for {@link ROUND_MS}.
    * Never rejects.
    *
    * @param signal ends the dials
@@ -64,24 +62,25 @@ export class BootstrapDialer {
     const connected = this.#connectedSockets();
     const strangers = peers.filter((peer) => !this.#isConnected(peer, connected));
     const failures: string[] = [];
-    let toDial = Math.max(MIN_DIALLED, WANTED_CONNECTIONS - this.#node.getPeers().length);
-    await Promise.all(
-      shuffled(strangers).map((peer) =>
-        this.#limit(async () => {
-          if (signal.aborted || toDial <= 0) return;
-          toDial -= 1;
-          try {
-            await this.#dial(peer, signal);
-          } catch (error) {
-            // Either this node, or one that has its identity: `DuplicateIdentity` watches the handshake.
-            toDial += 1;
-            if (isSelfDial(error) || this.#hasOwnId(peer)) return;
-            const why = error instanceof Error ? error.message : String(error);
-            failures.push(`${String(peer.multiaddrs[0])}: ${why}`);
-          }
-        }),
-      ),
-    );
+    const wanted = Math.max(MIN_DIALLED, WANTED_CONNECTIONS - this.#node.getPeers().length);
+    const candidates = shuffled(strangers).values();
+    const end = performance.now() + ROUND_MS;
+    const connectOne = async (): Promise<void> => {
+      for (const peer of candidates) {
+        try {
+          await this.#dial(peer, signal);
+          return;
+        } catch (error) {
+          if (signal.aborted) return;
+          // Either this node, or one that has its identity: `DuplicateIdentity` watches the handshake.
+          if (isSelfDial(error) || this.#hasOwnId(peer)) continue;
+          const why = error instanceof Error ? error.message : String(error);
+          failures.push(`${String(peer.multiaddrs[0])}: ${why}`);
+        }
+        if (performance.now() > end) return;
+      }
+    };
+    await Promise.all(Array.from({ length: wanted }, connectOne));
     return failures;
   }
 

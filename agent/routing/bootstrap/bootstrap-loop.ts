@@ -114,7 +114,8 @@ export class BootstrapLoop {
       const candidates = peers.filter((peer) => !this.#dialer.isSelf(peer));
       others = candidates.length;
       unreached = await this.#dialer.connect(candidates, this.#stopped.signal);
-      if (others > 0 && unreached.length === others) {
+      const isAlone = unreached.length > 0 && this.#components.node.getPeers().length === 0;
+      if (others > 0 && (unreached.length === others || isAlone)) {
         failure = `none of ${String(others)} peers can be reached, ${unreached[0] ?? ''}`;
       }
     } catch (error) {
