@@ -1,11 +1,16 @@
 import { randomBytes } from 'node:crypto';
 
-import { K } from '../dht/kademlia.ts';
+import { distanceTo, K } from '../dht/kademlia.ts';
 import { targetOf } from '../dht/key.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
 
 const BITS = 32;
 const KEY_SPACE = 2 ** BITS;
+/**
+ * How many of the peers that a look-up finds are surely the closest. Those that name them know their own neighbourhood,
+ * which is not quite that of the key: the last few of the 20 may be missing.
+ */
+const SURE = 14;
 /** Maximum number of leading bits that a key is made to have: a million attempts would keep the event loop busy. */
 const MAX_PREFIX_BITS = 13;
 
@@ -14,8 +19,8 @@ export type FindClosest = (key: Uint8Array) => Promise<readonly KeySpacePoint[]>
 
 /**
  * Goes through the whole key space, region by region, so that all peers are found. The peers closest to a point fill
- * a region around it: everything within the distance of the farthest of them. So the next look-up begins where that
- * region ends, and their number is that of the peers by some 14.
+ * a region around it: everything within the distance of those that are surely the closest. So the next look-up begins
+ * where that region ends, and their number is that of the peers by some ten.
  *
  * @param signal ends the sweep after the look-up that is under way
  */
@@ -29,7 +34,7 @@ export async function sweepRegions(find: FindClosest, signal: AbortSignal): Prom
     const peers = await find(key);
     // With fewer than K these are all peers that there are.
     if (peers.length < K) return;
-    const farthest = (target ^ (peers.at(-1)?.prefix ?? 0)) >>> 0;
+    const farthest = distanceTo(target, peers[SURE - 1] ?? { prefix: target });
     const sizeBits = Math.min(BITS - 1, Math.floor(Math.log2(farthest + 1)));
     const size = 2 ** sizeBits;
     const isCovered = Math.floor(target / size) === Math.floor(at / size);
