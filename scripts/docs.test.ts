@@ -95,6 +95,7 @@ describe('the documentation', () => {
       'after',
       'runs',
       'rounds',
+      'idle-seconds',
       'join-nodes',
       'join-spread',
       'join-bootstrap',

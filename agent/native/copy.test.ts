@@ -11,7 +11,7 @@ import type { Tap } from './tap.ts';
 
 const never = new AbortController().signal;
 
-/** Keeps what it has seen of a body, and reads its pipe only when it is told to. */
+/** A tap that keeps the bytes it has read. It reads its pipe only when the test calls for it. */
 class KeepingTap implements Tap {
   pipe: Pipe | undefined;
   ready = 0;

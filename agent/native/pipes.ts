@@ -65,7 +65,7 @@ export class Pipes {
   }
 
   /**
-   * @param share part of the budget beyond which there is no pipe, whoever has the others; default 1
+   * @param share part of the budget: when all pipes together have taken it, this call fails; default 1
    * @throws PipesSpentError; Error when there are too many descriptors
    */
   open(share = 1): Pipe {

@@ -38,8 +38,8 @@ export interface ContactSource {
 }
 
 /**
- * Peers that other peers have named and that this node is not connected with. What is said of them is a hint: a contact
- * proves nothing until it is dialled, and it is dropped when it does not answer.
+ * Peers that other peers have named and that this node is not connected with. The answer of a peer proves
+ * nothing about a contact: this node dials it, and drops it when it does not answer.
  */
 export class Contacts {
   readonly #contacts = new LRUCache<string, Contact>({

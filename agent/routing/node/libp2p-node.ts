@@ -31,7 +31,7 @@ import { thriftyYamux } from './thrifty-yamux.ts';
 export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
 
 // libp2p's own limits are meant for the open internet. In a cluster all nodes start at once, several agents
-// may share an address, and each node is connected with every other.
+// may share an address, and each node has up to some 200 connections.
 const MAX_CONNECTIONS = 2000;
 const MAX_INCOMING_PENDING_CONNECTIONS = 500;
 const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;

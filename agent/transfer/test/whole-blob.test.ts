@@ -103,6 +103,14 @@ async function download(node: MirrorNode): Promise<{ body: Buffer; isWhole: bool
   return { body, isWhole: body.length === SIZE };
 }
 
+/** Asks for the blob and reads nothing of the answer. */
+async function askSlowly(node: MirrorNode): Promise<Socket> {
+  const socket = await connectTo(node.origin);
+  socket.pause();
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  return socket;
+}
+
 async function outcomes({ metrics }: MirrorNode): Promise<Record<string, number>> {
   const { values } = await metrics.deliveryResults.get();
   const counted = values.filter(({ value }) => value > 0);
@@ -209,9 +217,7 @@ describe('a whole blob for a client that does not verify it', { skip, timeout: 6
   it('waits for a slow client, which delays no other one', async () => {
     await using holder = await peer(bytes);
     await using node = await startNode([holder]);
-    const slow = await connectTo(node.origin);
-    slow.pause();
-    slow.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const slow = await askSlowly(node);
     await eventually(() => {
       assert.ok(node.libc.copies > 0);
     });
@@ -234,9 +240,7 @@ describe('a whole blob for a client that does not verify it', { skip, timeout: 6
     });
     await using holder = await peer(bytes);
     await using node = await startNode([holder]);
-    const client = await connectTo(node.origin);
-    client.pause();
-    client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const client = await askSlowly(node);
     await eventually(() => {
       assert.ok(node.libc.copies > 0);
     });
@@ -251,9 +255,7 @@ describe('a whole blob for a client that does not verify it', { skip, timeout: 6
   it('leaves no pipe behind when the client leaves', async () => {
     await using holder = await peer(bytes);
     await using node = await startNode([holder]);
-    const client = await connectTo(node.origin);
-    client.pause();
-    client.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const client = await askSlowly(node);
     await eventually(() => {
       assert.equal(node.libc.ends.size, 4);
     });

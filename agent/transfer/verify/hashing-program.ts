@@ -1,4 +1,4 @@
-/** What the thread is told about a body. It is done in order, except for `drop`. */
+/** A command to the thread about one body. Commands are run in order, except for `drop`, which is run at once. */
 export type Command =
   | {
       readonly kind: 'begin';
@@ -26,7 +26,7 @@ export type Answer =
   /** A pipe cannot be read. */
   | { readonly kind: 'failed'; readonly message: string };
 
-/** What is said about one of the bodies. */
+/** A command or an answer, with the number of the body that it is about. */
 export type Addressed<T> = T & { readonly body: number };
 
 /**

@@ -46,7 +46,7 @@ export class HashingSink implements Sink {
   }
 
   /**
-   * Sends what is left of the body, if its digest matches.
+   * Sends the bytes at the end that were withheld, if the digest matches.
    *
    * @throws PeerError `digest`; Error when the bytes cannot be hashed
    */
