@@ -2,9 +2,9 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
-import { NEIGHBOURS } from '../routing/discovery/connector.ts';
+import { NEAR } from '../routing/discovery/connector.ts';
 import type { ProvidersAnswer, ProvidersQuestion } from '../routing/dht/dht-client.ts';
-import { closest, distanceTo, K } from '../routing/dht/kademlia.ts';
+import { bucketOf, closest, distanceTo, K } from '../routing/dht/kademlia.ts';
 import { targetOf, type RoutingKey } from '../routing/dht/key.ts';
 import type { AddressedPeer } from '../routing/node/address-book.ts';
 import { Contacts } from '../routing/node/contacts.ts';
@@ -73,12 +73,20 @@ export class SimulatedNetwork {
     this.peers = peers;
     for (const peer of peers) {
       const others = peers.filter((other) => other !== peer);
-      const far = Array.from({ length: Math.min(farKnown, others.length) }, () => {
-        return others[Math.floor(Math.random() * others.length)] ?? peer;
-      });
-      this.#known.set(peer.text, [
-        ...new Set([...closest(peer.prefix, others, NEIGHBOURS), ...far]),
-      ]);
+      const near = closest(peer.prefix, others, NEAR);
+      const known = [...near];
+      const buckets = Map.groupBy(
+        others.filter((other) => !near.includes(other)).sort(() => Math.random() - 0.5),
+        (other) => bucketOf(peer, other),
+      );
+      while (buckets.size > 0 && known.length < NEAR + farKnown) {
+        for (const [bucket, rest] of buckets) {
+          const next = rest.pop();
+          if (next === undefined) buckets.delete(bucket);
+          else if (known.length < NEAR + farKnown) known.push(next);
+        }
+      }
+      this.#known.set(peer.text, known);
     }
   }
 

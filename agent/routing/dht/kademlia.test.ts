@@ -6,7 +6,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
 
-import { closest, kadIdOf, K, peerBytes, prefixOf } from './kademlia.ts';
+import { bucketOf, closest, kadIdOf, K, peerBytes, prefixOf } from './kademlia.ts';
 
 describe('kadIdOf', () => {
   it("is the SHA2-256 of the peer ID's multihash, as in the specification", async () => {
@@ -21,6 +21,14 @@ describe('peerBytes', () => {
   it('reads its own part of a larger buffer', () => {
     const bytes = Uint8Array.of(1, 2, 0xff, 4);
     assert.equal(peerBytes(bytes.subarray(1, 3)), '\u0002\u00ff');
+  });
+});
+
+describe('bucketOf', () => {
+  it('is the number of leading bits that both share', () => {
+    assert.equal(bucketOf({ prefix: 0 }, { prefix: 2 ** 31 }), 0);
+    assert.equal(bucketOf({ prefix: 0b1010 }, { prefix: 0b1001 }), 30);
+    assert.equal(bucketOf({ prefix: 7 }, { prefix: 7 }), 32);
   });
 });
 

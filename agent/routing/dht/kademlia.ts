@@ -41,6 +41,14 @@ export function distanceTo(target: number, { prefix }: KeySpacePoint): number {
 }
 
 /**
+ * Returns the number of leading bits that two points share, by their first 32: the k-bucket of a Kademlia node that the
+ * other belongs to. Bucket 0 has about half of all nodes, each further one half of the one before.
+ */
+export function bucketOf(self: KeySpacePoint, other: KeySpacePoint): number {
+  return Math.clz32(self.prefix ^ other.prefix);
+}
+
+/**
  * Returns the `count` candidates closest to the target by XOR distance, closest first. It takes one pass: most
  * candidates are farther than the closest ones so far and cost one comparison.
  */

@@ -8,9 +8,9 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { until } from '../../testing/conformance/router.ts';
 import { SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { silent } from '../../testing/test-network.ts';
-import { closest } from '../dht/kademlia.ts';
+import { bucketOf, closest } from '../dht/kademlia.ts';
 import type { DhtPeer } from '../node/membership.ts';
-import { Connector, NEIGHBOURS } from './connector.ts';
+import { Connector, NEAR, NEIGHBOURS } from './connector.ts';
 
 const textsOf = (peers: readonly DhtPeer[]) => peers.map(({ text }) => text).sort();
 
@@ -89,6 +89,7 @@ async function start(t: TestContext, count: number, maxConnections: number) {
   t.after(() => connector.stop());
   const neighbours = () => closest(self.prefix, contacts, NEIGHBOURS);
   return {
+    self,
     connector,
     contacts,
     unidentified,
@@ -131,9 +132,9 @@ describe('Connector', () => {
     assert.deepEqual([...connected].sort(), textsOf(neighbours()));
   });
 
-  it('ends the oldest connections that are not with neighbours when there are too many', async (t) => {
+  it('ends connections that are not with neighbours when there are too many, the oldest of the fullest bucket', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
-    const { connector, contacts, connected, dialled, released, neighbours } = await start(
+    const { self, connector, contacts, connected, dialled, released, neighbours } = await start(
       t,
       100,
       60,
@@ -148,7 +149,22 @@ describe('Connector', () => {
     const tooMany = connected.size - 60;
     connector.start();
     t.mock.timers.tick(10_000);
-    assert.deepEqual(released, byAge.filter((text) => !near.has(text)).slice(0, tooMany));
+    assert.equal(released.length, tooMany);
+    assert.deepEqual(
+      released.filter((text) => near.has(text)),
+      [],
+    );
+    const nearer = new Set(textsOf(closest(self.prefix, contacts, NEAR)));
+    const far = contacts.filter(({ text }) => connected.has(text) || released.includes(text));
+    const buckets = Map.groupBy(
+      far.filter(({ text }) => !nearer.has(text)),
+      (peer) => bucketOf(self, peer),
+    );
+    const [fullest = []] = [...buckets.values()].sort((a, b) => b.length - a.length);
+    const ofFullest = byAge.filter((text) => fullest.some((peer) => peer.text === text));
+    const ended = released.filter((text) => ofFullest.includes(text));
+    assert.ok(ended.length > 0);
+    assert.deepEqual(ended, ofFullest.slice(0, ended.length), 'the oldest');
     released.length = 0;
     for (const text of byAge.slice(73, 85)) connected.add(text);
     t.mock.timers.tick(10_000);

@@ -1,3 +1,4 @@
+import type { Connection } from '@libp2p/interface';
 import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 
@@ -8,10 +9,13 @@ import { closest } from '../dht/kademlia.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import { dhtPeer } from '../node/membership.ts';
+import { ConnectionBuckets } from './connection-buckets.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** Members closest to this node that it is always connected with. They know the 20 closest of any key near this node. */
 export const NEIGHBOURS = 32;
+/** Members closest to this node that it is connected with before others, and keeps before others. */
+export const NEAR = 64;
 /** Dials of neighbours at a time. */
 const CONCURRENCY = 4;
 /** How long one dial may take, in milliseconds: nodes that start together take seconds for a handshake. */
@@ -51,9 +55,10 @@ export interface ConnectorComponents {
 
 /**
  * Connects this node with members that others have named: with its neighbours in the key space at once, a few at a
- * time, so that each node knows those that keep the same records; then with others, one at a time and in random order,
- * while it has fewer connections than `maxConnections`. A look-up is quicker over a connection that is there. With too
- * many, those that are no neighbours are ended, the oldest first; their peers stay members.
+ * time, so that each node knows those that keep the same records; then with others, one at a time, while it has fewer
+ * connections than `maxConnections`: the next closest, then some of each bucket. A look-up is quicker over a connection
+ * that is there. With too many, those that are no neighbours are ended, in the fullest bucket first and there the
+ * oldest; their peers stay members.
  */
 export class Connector {
   readonly #components: ConnectorComponents;
@@ -120,12 +125,19 @@ export class Connector {
     );
   }
 
-  /** A member that is to be connected next, at random. */
+  /** A member that is to be connected next: one that is near, then one of the bucket with fewest connections. */
   #other(): DhtPeer | undefined {
-    const { node, membership } = this.#components;
+    const { self, node, membership } = this.#components;
     if (node.getConnections().length >= this.#maxConnections * TOO_FEW) return undefined;
-    const strangers = this.#strangers(membership.members());
-    return strangers[Math.floor(Math.random() * strangers.length)];
+    const members = membership.members();
+    const [near] = this.#strangers(closest(self.prefix, members, NEAR));
+    return near ?? this.#buckets().poorest(this.#strangers(members));
+  }
+
+  #buckets(): ConnectionBuckets {
+    const { self, membership } = this.#components;
+    const connected = membership.members().filter(({ text }) => membership.isConnected(text));
+    return new ConnectionBuckets(self, connected);
   }
 
   /**
@@ -133,18 +145,30 @@ export class Connector {
    * another one has made may be with a neighbour of *that* node, which would make it again at once.
    */
   #endSome(): void {
-    const { node, membership, logger } = this.#components;
+    const { self, node, membership } = this.#components;
     const connections = node.getConnections();
+    const tooMany = connections.length - this.#maxConnections;
     if (connections.length <= this.#maxConnections * TOO_MANY) return;
-    const kept = new Set(this.#neighbours().map(({ text }) => text));
     const isFarTooMany = connections.length > this.#maxConnections * FAR_TOO_MANY;
+    const near = closest(self.prefix, membership.members(), NEAR).map(({ text }) => text);
+    const kept = new Set(near.slice(0, NEIGHBOURS));
     const endable = connections
       .filter(({ direction }) => direction === 'outbound' || isFarTooMany)
       .filter(({ remotePeer }) => !kept.has(remotePeer.toString()))
       .filter(({ timeline }) => Date.now() - timeline.open > MIN_AGE_MS)
-      .sort((a, b) => a.timeline.open - b.timeline.open);
+      .sort((a, b) => a.timeline.open - b.timeline.open)
+      .map((connection) => ({ connection, ...dhtPeer(connection.remotePeer) }));
+    const [nearer, far] = [true, false].map((isNear) =>
+      endable.filter(({ text }) => near.includes(text) === isNear),
+    );
+    const ended = this.#buckets().richest(far ?? [], tooMany);
+    this.#end([...ended, ...(nearer ?? [])].slice(0, tooMany).map(({ connection }) => connection));
+  }
+
+  #end(connections: readonly Connection[]): void {
+    const { node, membership, logger } = this.#components;
     const ending = new Set<string>();
-    for (const connection of endable.slice(0, connections.length - this.#maxConnections)) {
+    for (const connection of connections) {
       const { remotePeer } = connection;
       ending.add(connection.id);
       // Both may have dialled at the same time: while the other connection is there the peer stays what it is.

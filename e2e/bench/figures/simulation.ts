@@ -13,8 +13,8 @@ import { quantile } from '../support/samples.ts';
 /** Nodes that look for all others and provide keys, and keys of each. */
 const PROVIDERS = 50;
 const KEYS = 20;
-/** Members far away that each node is connected with, beside its 32 neighbours: together `--max-connections`. */
-const FAR_CONNECTED = 118;
+/** Members far away that each node is connected with, beside the 64 closest: together `--max-connections`. */
+const FAR_CONNECTED = 86;
 const { signal } = new AbortController();
 
 interface ProvidedKey {
