@@ -40,13 +40,13 @@ describe('IdleCollection', () => {
     assert.equal(await pass(0.01), 1, 'nothing has grown since');
     memory += 5 * MIB;
     assert.equal(await pass(0.2), 1, 'grown, but busy');
-    costMicroseconds = 25_000;
+    costMicroseconds = 10_000;
     assert.equal(await pass(0.01), 2, 'grown, and idle');
     memory += 5 * MIB;
     assert.equal(
       await pass(0.01),
       2,
-      'the last collection took 25 ms of processor time, so the next waits for 25 s',
+      'the last collection took 10 ms of processor time, so the next waits for 25 s',
     );
     assert.equal(await pass(0.01), 2, 'those 25 s have not passed');
     assert.equal(await pass(0.01), 3, 'they have passed');

@@ -13,7 +13,7 @@ const WORTHWHILE_BYTES = 2 * 1024 * 1024;
 /** Growth that is collected at the next idle check, whatever the last collection cost, in bytes. */
 const URGENT_BYTES = 16 * 1024 * 1024;
 /** Share of a processor that collections may take, unless one is urgent. */
-const COST_SHARE = 0.001;
+const COST_SHARE = 0.0004;
 
 /** V8's own, see {@link garbageCollector}. */
 type Collect = (options: {
@@ -37,13 +37,13 @@ export interface IdleCollectionComponents {
  *
  * V8 collects when a heap has grown by its share, not when there is time, and leaves its pages half empty. With 100
  * peers and their records, 18 of 38 MiB of the old generation were free. In one run side by side, an agent with this
- * part took 95 MiB ninety seconds after its traffic, and one without took 123 MiB; it cost 1.1 ms of CPU a second
- * (docs/BENCHMARKS.md, "Idle collection"). That is why it stays.
+ * part took 95 MiB ninety seconds after its traffic, and one without took 123 MiB (docs/BENCHMARKS.md, "Idle
+ * collection"). That is why it stays.
  *
  * A collection blocks the event loop for some tens of milliseconds. Therefore it waits for ten idle seconds, and for
  * growth since the last one. An idle process grows too, by a few MiB a minute until V8 collects. A collection that took
- * 100 ms of CPU is therefore followed by 100 s without one; otherwise collecting would be most of what an idle agent
- * costs.
+ * 100 ms of CPU is therefore followed by 250 s without one; otherwise collecting would be most of what an idle agent
+ * costs. What is urgent, as after traffic, does not wait.
  */
 export class IdleCollection implements Part {
   readonly #cpuTime: () => number;

@@ -94,4 +94,51 @@ describe('FolderWatch', () => {
     await test.until('down');
     assert.ok(!test.events.includes('stale'));
   });
+
+  it('notices its folder by a watch on the one above it, long before the next check', async () => {
+    await using test = await start({ checkInterval: 60_000 });
+    // The first check finds nothing.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await writeFile(`${test.path}.other`, '');
+    await mkdir(test.path);
+    await test.until('up');
+    await rename(test.path, `${test.path}.old`);
+    await test.until('down');
+    await rename(`${test.path}.old`, test.path);
+    await eventually(() => {
+      assert.equal(test.events.filter((event) => event === 'up').length, 2);
+    });
+  });
+
+  it('notices that a folder above it was replaced: when it is told to check, and by itself', async () => {
+    for (const [checkInterval, isTold] of [
+      [60_000, true],
+      [20, false],
+    ] as const) {
+      await using test = await start({ checkInterval });
+      const inner: string[] = [];
+      await mkdir(join(test.path, 'inner'), { recursive: true });
+      const watch = new FolderWatch({
+        path: join(test.path, 'inner'),
+        logger: quiet,
+        onEntry: (name) => inner.push(name),
+        onUp: () => inner.push('up'),
+        onDown: () => inner.push('down'),
+        checkInterval,
+      });
+      const stop = new AbortController();
+      const running = watch.run(stop.signal);
+      await eventually(() => {
+        assert.deepEqual(inner, ['up']);
+      });
+      await rename(test.path, `${test.path}.old`);
+      await mkdir(join(test.path, 'inner'), { recursive: true });
+      if (isTold) watch.check();
+      await eventually(() => {
+        assert.deepEqual(inner, ['up', 'down', 'up']);
+      });
+      stop.abort();
+      await running;
+    }
+  });
 });

@@ -1,11 +1,13 @@
 import { watch, type BigIntStats, type FSWatcher } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 
 import type { Logger } from 'pino';
 
 import { Backoff } from '../timing/backoff.ts';
-import { isAborted, pause } from '../timing/pause.ts';
+import { Deadline } from '../timing/deadline.ts';
+import { isAborted } from '../timing/pause.ts';
+import { Wakeup } from '../timing/wakeup.ts';
 import { hasCode, isMissing } from '../errors/system-error.ts';
 
 export interface FolderWatchInit {
@@ -19,9 +21,18 @@ export interface FolderWatchInit {
   readonly onDown?: () => void;
   /** Whether writes to an entry are reported; false by default. */
   readonly contents?: boolean;
-  /** Milliseconds between checks whether `path` still leads to the same folder; 2,000 by default. */
+  /**
+   * Milliseconds between checks whether `path` leads to the same folder, or to one at last, while no watch reports that;
+   * 2,000 by default.
+   */
   readonly checkInterval?: number;
 }
+
+/**
+ * How much longer the interval is while a watch reports that the folder is removed, renamed or created. What no watch
+ * reports is that a folder above it is replaced, or that a file system is mounted there.
+ */
+const WATCHED_FACTOR = 5;
 
 /**
  * Reports changes of the entries of one folder, which may be created, removed and replaced meanwhile. It takes one
@@ -32,6 +43,7 @@ export class FolderWatch {
   readonly #init: FolderWatchInit;
   readonly #backoff: Backoff;
   readonly #checkInterval: number;
+  readonly #wakeup = new Wakeup();
   #complained = false;
   #up = false;
   /** The folder that was last reported although it cannot be watched. */
@@ -53,8 +65,14 @@ export class FolderWatch {
     while (!signal.aborted) {
       const before = await identity(this.#init.path);
       if (before !== undefined) await this.#watchOne(before, signal);
+      else await this.#untilCreated(signal);
       await this.#backoff.wait(signal);
     }
+  }
+
+  /** Checks now whether `path` leads to the same folder, as when one above it was replaced. */
+  check(): void {
+    this.#wakeup.call();
   }
 
   /** Watches one folder, until `path` leads to another one. */
@@ -62,6 +80,7 @@ export class FolderWatch {
     const doubtful = new AbortController();
     const doubt = () => {
       doubtful.abort();
+      this.#wakeup.call();
     };
     using watcher = this.#open(doubt);
     // The folder may have been replaced before the watch began.
@@ -71,14 +90,46 @@ export class FolderWatch {
     // A folder that cannot be watched is reported once, not at each attempt.
     if (watcher.ok || this.#unwatched !== before) this.#init.onUp();
     this.#unwatched = watcher.ok ? undefined : before;
-    const wake = AbortSignal.any([signal, doubtful.signal]);
+    const interval = this.#checkInterval * (watcher.ok ? WATCHED_FACTOR : 1);
     let same: boolean;
     do {
-      await pause(this.#checkInterval, wake);
+      await this.#pause(interval, signal);
       same = (await identity(this.#init.path)) === before;
-    } while (same && watcher.ok && !isAborted(wake));
+    } while (same && watcher.ok && !isAborted(doubtful.signal) && !isAborted(signal));
     this.#up = false;
     if (!isAborted(signal) && (!same || isAborted(doubtful.signal))) this.#init.onDown?.();
+  }
+
+  /** Waits until the folder may have been created. Returns at once when the one above it cannot be watched. */
+  async #untilCreated(signal: AbortSignal): Promise<void> {
+    const { path } = this.#init;
+    const above = dirname(path);
+    const created = (): void => {
+      this.#backoff.reset();
+      this.#wakeup.call();
+    };
+    let watcher: FSWatcher;
+    try {
+      watcher = watch(above, (_, name) => {
+        // The removal of the folder above is reported under its own name.
+        if (name === null || name === basename(path) || name === basename(above)) created();
+      });
+    } catch {
+      return;
+    }
+    watcher.on('error', created);
+    try {
+      // It may have been created before the watch began.
+      if ((await identity(path)) !== undefined) created();
+      await this.#pause(this.#checkInterval * WATCHED_FACTOR, signal);
+    } finally {
+      watcher.close();
+    }
+  }
+
+  async #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    using longest = new Deadline(milliseconds, signal);
+    await this.#wakeup.wait(longest.signal);
   }
 
   #open(doubt: () => void): Disposable & { readonly ok: boolean } {

@@ -64,6 +64,20 @@ describe('createNode', () => {
     assert.ok(entry?.peerId.equals(b.peerId));
   });
 
+  it('keeps connections on which nothing is sent: their sockets have no time-out', async (t) => {
+    const [a, b] = [await startNode(t), await startNode(t)];
+    await connect(a, b);
+    await until(() => b.getConnections().length === 1);
+    const timeouts = [a, b].map((node) => {
+      // libp2p sets two minutes by default. Not in the types of libp2p 3.3.11.
+      const [connection] = node.getConnections() as unknown as [
+        { readonly maConn: { readonly socket: { readonly timeout: number | undefined } } },
+      ];
+      return connection.maConn.socket.timeout;
+    });
+    assert.deepEqual(timeouts, [0, 0]);
+  });
+
   it('rejects with the address when it cannot listen there, though it could elsewhere', async (t) => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -3,8 +3,7 @@ import { identify } from '@libp2p/identify';
 import type { Identify } from '@libp2p/identify';
 import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp2p/interface';
 import { FaultTolerance } from '@libp2p/interface';
-import { kadDHT, passthroughMapper } from '@libp2p/kad-dht';
-import type { KadDHT, KadDHTComponents } from '@libp2p/kad-dht';
+import type { KadDHT } from '@libp2p/kad-dht';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { ping } from '@libp2p/ping';
 import type { Ping } from '@libp2p/ping';
@@ -22,10 +21,13 @@ import {
   type SocketAddress,
 } from './announced-addresses.ts';
 import { DuplicateIdentity } from './duplicate-identity.ts';
+import { kadService } from './kad-service.ts';
+import { LastHeard } from './last-heard.ts';
 import { Libp2pMetrics } from './libp2p-metrics.ts';
 import { boundPeerStore } from './peer-store-bounds.ts';
 import { quietLogger } from './quiet-logger.ts';
 import { thriftyYamux } from './thrifty-yamux.ts';
+import { withWholeWrites } from './whole-writes.ts';
 
 /** The protocol of Spegel's DHT. */
 export const DHT_PROTOCOL = '/spegel/kad/1.0.0';
@@ -37,22 +39,24 @@ const MAX_INCOMING_PENDING_CONNECTIONS = 500;
 const INBOUND_CONNECTIONS_PER_HOST_AND_SECOND = 500;
 const MAX_DIAL_QUEUE_LENGTH = 5000;
 const ADDRESS_DIAL_TIMEOUT_MS = 10_000;
-/** The longest time that a timer takes, some 24 days. */
-const NEVER_MS = 2 ** 31 - 1;
 /**
  * TCP keep-alive finds hosts that vanished: after 5 s without traffic the kernel sends a probe, and ten more at
  * intervals of a second (libuv's values), at no cost to this process.
  */
 const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 5000 };
+/**
+ * libp2p ends a connection on which no byte was sent for two minutes. `Liveness` asks a peer after two seconds for each
+ * member: with 100 of them, idle connections would end and be made again all the time. Zero: never.
+ */
+const INACTIVITY = { inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 };
 /** Bytes that a peer may send on a stream before earlier ones are read: yamux's minimum. */
 const STREAM_WINDOW_BYTES = 256 * 1024;
-/** Enough for look-ups of all layers of several images at once, each on a stream to the same peer. */
-const MAX_DHT_STREAMS_PER_CONNECTION = 256;
 
 interface NodeServices extends Record<string, unknown> {
   identify: Identify;
   ping: Ping;
   dht: KadDHT;
+  lastHeard: LastHeard;
   /** The addresses that it listens on, wildcards resolved to the host's current addresses. */
   listening: { addresses(): Multiaddr[] };
 }
@@ -78,6 +82,11 @@ export interface NodeInit {
   /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
   readonly metricsRegistry?: Registry;
 }
+
+/** Makes a node that is not started, see {@link createNode}. */
+export type CreateNode = (
+  init: NodeInit,
+) => Promise<{ node: RoutingNode; start: () => Promise<void> }>;
 
 /** The used part of kad-dht's routing table. Its published type has the size only. */
 export interface KadRoutingTable {
@@ -116,6 +125,7 @@ export async function createNode(
 ): Promise<{ node: RoutingNode; start: () => Promise<void> }> {
   const failures: ListenFailure[] = [];
   let listening: () => Multiaddr[] = () => [];
+  const lastHeard = new LastHeard();
   const duplicates = new DuplicateIdentity({
     ownPeerId: peerIdFromPrivateKey(init.privateKey),
     onFound: init.onDuplicate ?? (() => undefined),
@@ -139,13 +149,20 @@ export async function createNode(
     transports: [
       (components) =>
         reportingListenFailures(
-          duplicates.watchDials(tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE })(components)),
+          duplicates.watchDials(
+            tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE, ...INACTIVITY })(components),
+          ),
           failures,
         ),
     ],
     // `startNode` decides which failure is fatal: libp2p would ignore an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
-    connectionEncrypters: [(components) => duplicates.watchHandshakes(noise()(components))],
+    connectionEncrypters: [
+      (components) =>
+        duplicates.watchHandshakes(
+          lastHeard.watchConnections(withWholeWrites(noise()(components))),
+        ),
+    ],
     streamMuxers: [
       thriftyYamux({
         // TCP keep-alive and `Liveness` find peers that are gone.
@@ -173,19 +190,8 @@ export async function createNode(
     services: {
       identify: identify(),
       ping: ping(),
-      dht: (components: KadDHTComponents) =>
-        kadDHT({
-          protocol: DHT_PROTOCOL,
-          clientMode: false,
-          // The default drops private addresses, and a cluster has no others.
-          peerInfoMapper: passthroughMapper,
-          allowQueryWithZeroPeers: true,
-          // `Discovery` does the same at a lower cost.
-          querySelfInterval: NEVER_MS,
-          initialQuerySelfInterval: NEVER_MS,
-          maxInboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
-          maxOutboundStreams: MAX_DHT_STREAMS_PER_CONNECTION,
-        })(servedBy(init.serveDht, components)),
+      dht: kadService(DHT_PROTOCOL, init.serveDht),
+      lastHeard: () => lastHeard,
       listening: ({ transportManager }) => {
         listening = () => transportManager.getAddrs();
         return { addresses: listening };
@@ -196,15 +202,6 @@ export async function createNode(
     isInUse: (id) => node.getConnections(id).length > 0,
   });
   return { node, start: () => startNode(node, failures) };
-}
-
-/** kad-dht's components, changed so that it registers this handler instead of its own. */
-function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTComponents {
-  const { registrar } = components;
-  const handle: typeof registrar.handle = (protocol, _, options) =>
-    registrar.handle(protocol, handler, options);
-  const replaced = Object.create(registrar, { handle: { value: handle } }) as typeof registrar;
-  return Object.create(components, { registrar: { value: replaced } }) as KadDHTComponents;
 }
 
 interface ListenFailure {

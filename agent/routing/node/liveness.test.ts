@@ -26,6 +26,8 @@ async function start(t: TestContext) {
   const responsive: DhtPeer[] = [];
   const dead = new Set<DhtPeer>();
   const disconnected = new Set<DhtPeer>();
+  /** Peer ID -> when it was heard last. In the beginning all have been silent for long, the first the longest. */
+  const heard = new Map(peers.map(({ text }, index) => [text, index - 1000 * ROUND_MS]));
   let onUnresponsive: (peer: DhtPeer) => void = () => undefined;
   const peerOf = (id: unknown) => peers.find((peer) => peer.id === id);
   const liveness = new Liveness({
@@ -35,11 +37,14 @@ async function start(t: TestContext) {
         if (peer === undefined || disconnected.has(peer)) return [];
         return [{ abort: () => aborted.push(peer) }];
       },
+      services: { lastHeard: { of: (peerId: string) => heard.get(peerId) } },
     } as never,
     client: {
       ping: (peer) => {
         probed.push(peer);
-        return dead.has(peer) ? Promise.reject(new Error('no answer')) : Promise.resolve();
+        if (dead.has(peer)) return Promise.reject(new Error('no answer'));
+        heard.set(peer.text, performance.now());
+        return Promise.resolve();
       },
     },
     membership: {
@@ -70,6 +75,7 @@ async function start(t: TestContext) {
     responsive,
     dead,
     disconnected,
+    heard,
     liveness,
     round,
     reportUnresponsive,
@@ -77,14 +83,27 @@ async function start(t: TestContext) {
 }
 
 describe('Liveness', () => {
-  it('probes one peer a round, each in turn', async (t) => {
+  it('probes one peer a round, the longest silent first, and none that it has heard from since', async (t) => {
     const { peers, probed, responsive, aborted, round } = await start(t);
     await round();
     assert.deepEqual(probed, peers.slice(0, 1));
     for (let i = 0; i < 3; i++) await round();
-    assert.deepEqual(probed, [...peers, peers[0]]);
+    assert.deepEqual(probed, peers, 'all have answered');
     assert.deepEqual(responsive, probed);
     assert.deepEqual(aborted, []);
+  });
+
+  it('probes a peer that was silent for as many rounds as there are peers', async (t) => {
+    const { peers, probed, heard, round } = await start(t);
+    const [first, second, third] = peers;
+    assert.ok(first && second && third);
+    const now = performance.now();
+    heard.set(first.text, now - 3 * ROUND_MS + 1000);
+    heard.set(second.text, now - 3 * ROUND_MS);
+    heard.set(third.text, now);
+    await round();
+    await round();
+    assert.deepEqual(probed, [second]);
   });
 
   it('ends the connection with a peer that does not answer, and probes the others at once', async (t) => {
@@ -106,13 +125,16 @@ describe('Liveness', () => {
     assert.deepEqual(probed, [last]);
   });
 
-  it('does not probe a peer without a connection', async (t) => {
-    const { peers, probed, disconnected, reportUnresponsive } = await start(t);
-    const [first] = peers;
+  it('does not probe a peer without a connection, nor does that one keep it from others', async (t) => {
+    const { peers, probed, disconnected, heard, round, reportUnresponsive } = await start(t);
+    const [first, second] = peers;
     assert.ok(first);
     disconnected.add(first);
+    heard.delete(first.text);
     await reportUnresponsive(first);
     assert.deepEqual(probed, []);
+    await round();
+    assert.deepEqual(probed, [second]);
   });
 
   it('probes no more after its stop', async (t) => {

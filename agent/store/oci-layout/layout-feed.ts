@@ -53,10 +53,12 @@ export class LayoutFeed {
       contents: true,
       onEntry: (name) => {
         if (name === 'index.json') this.#index.call();
+        if (name === 'blobs') this.#checkBlobs();
       },
       onUp: () => {
         this.#arrived = true;
         this.#index.call();
+        this.#checkBlobs();
       },
       onDown: () => {
         this.#arrived = false;
@@ -95,6 +97,11 @@ export class LayoutFeed {
       ...[this.#root, ...this.#blobs].map((watch) => watch.run(signal)),
     ]);
     this.#arrived = false;
+  }
+
+  /** The folders of blobs may be others, of which no watch of the old ones tells. */
+  #checkBlobs(): void {
+    for (const blobs of this.#blobs) blobs.check();
   }
 
   async #followIndex(signal: AbortSignal): Promise<void> {
