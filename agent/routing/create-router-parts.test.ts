@@ -6,9 +6,10 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
 import { silent } from '../testing/test-network.ts';
 import { StaticBootstrapper } from './bootstrap/static-bootstrapper.ts';
-import { createRouterParts, startStages, stopStages } from './create-router-parts.ts';
+import { createRouterParts } from './create-router-parts.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
+import { startStages, stopStages } from './stages.ts';
 
 async function createParts() {
   const privateKey = await generateKeyPair('Ed25519');

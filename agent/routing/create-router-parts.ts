@@ -5,6 +5,8 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 
+import { clearing } from './clearing.ts';
+import { createPlacement } from './create-placement.ts';
 import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import { DhtClient } from './dht/dht-client.ts';
@@ -16,6 +18,8 @@ import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { ClosestMembers } from './lookup/closest-members.ts';
 import { Connector } from './discovery/connector.ts';
 import { Discovery } from './discovery/discovery.ts';
+import { NetworkScale } from './discovery/network-size.ts';
+import { NodeLookup } from './discovery/node-lookup.ts';
 import type { NegativeCache } from './lookup/negative-cache.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderView } from './lookup/provider-view.ts';
@@ -23,21 +27,20 @@ import { AddressBook } from './node/address-book.ts';
 import { AddressOrder } from './node/address-order.ts';
 import { IdentityProbe } from './node/identity-probe.ts';
 import { createNode } from './node/libp2p-node.ts';
-import type { RoutingNode } from './node/libp2p-node.ts';
+import type { CreateNode, RoutingNode } from './node/libp2p-node.ts';
 import { Liveness } from './node/liveness.ts';
 import { dhtPeer, Membership } from './node/membership.ts';
 import { OwnAddresses } from './node/own-addresses.ts';
 import { PeerProtocols } from './node/peer-protocols.ts';
-import { prunePeers } from './node/peer-store-pruning.ts';
-import { Reprovider } from './provide/reprovider.ts';
+import type { Reprovider } from './provide/reprovider.ts';
 import type { RoutingObserver } from './routing-observer.ts';
+import { stageOf } from './stages.ts';
+import type { Stage, Staged } from './stages.ts';
 
 /** How long the first records wait until this node has looked for all members, however many do not answer. */
 const JOINING_MS = 1500;
 /** Default of `maxConnections`. */
 const DEFAULT_MAX_CONNECTIONS = 150;
-/** How often expired records and departed peers are removed from memory. */
-const CLEARING_MS = 60_000;
 
 export interface RouterPartsComponents {
   readonly privateKey: PrivateKey;
@@ -48,6 +51,8 @@ export interface RouterPartsComponents {
   readonly negativeCache: NegativeCache;
   /** See `DuplicateIdentity`. Default: nothing happens. */
   readonly onDuplicate?: (address: string) => void;
+  /** Makes the node. Default: {@link createNode}; a simulation has nodes without sockets. */
+  readonly createNode?: CreateNode;
 }
 
 /** Options of `Libp2pRouter`. */
@@ -80,14 +85,8 @@ export interface Libp2pRouterInit {
   readonly metricsRegistry?: Registry;
 }
 
-/** A part that is started or stopped with the router. */
-interface Stage {
-  readonly start?: () => void | Promise<void>;
-  readonly stop?: () => void | Promise<void>;
-}
-
 /** The parts that a router calls while it runs. */
-export interface RouterParts {
+export interface RouterParts extends Staged {
   readonly node: RoutingNode;
   readonly membership: Membership;
   readonly addresses: OwnAddresses;
@@ -96,41 +95,20 @@ export interface RouterParts {
   readonly lookup: ProviderLookup;
   readonly closest: ClosestMembers;
   readonly bootstrap: BootstrapLoop;
-  /** In the order in which they start; they stop in reverse. */
-  readonly stages: readonly Stage[];
-}
-
-/**
- * Starts all stages in order. When one fails, it and those before it are stopped.
- *
- * @throws {RouterListenError} see `createNode`
- */
-export async function startStages({ stages }: Pick<RouterParts, 'stages'>): Promise<void> {
-  await using started = new AsyncDisposableStack();
-  for (const { start, stop } of stages) {
-    started.defer(() => stop?.());
-    await start?.();
-  }
-  started.move();
-}
-
-/** Stops all stages. One that fails to stop does not keep the others running: its error is thrown at the end. */
-export async function stopStages({ stages }: Pick<RouterParts, 'stages'>): Promise<void> {
-  await using started = new AsyncDisposableStack();
-  for (const { stop } of stages) started.defer(() => stop?.());
 }
 
 /** Makes the parts of a router; nothing runs before {@link startStages}. */
 export async function createRouterParts(
-  { privateKey, bootstrapper, logger, records, negativeCache, onDuplicate }: RouterPartsComponents,
+  components: RouterPartsComponents,
   init: Libp2pRouterInit,
 ): Promise<RouterParts> {
-  const { listen, registryPort, refreshMs, peerTimeoutMs, observer = {} } = init;
+  const { privateKey, bootstrapper, logger, records, negativeCache, onDuplicate } = components;
+  const { listen, registryPort, peerTimeoutMs, observer = {} } = init;
   const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = init;
   const { maxConnections = DEFAULT_MAX_CONNECTIONS } = init;
   const addressBook = new AddressBook();
   const order = new AddressOrder();
-  const { node, start: listenAndConnect } = await createNode({
+  const { node, start: listenAndConnect } = await (components.createNode ?? createNode)({
     privateKey,
     serveDht: (stream, connection) => server.serve(stream, connection),
     listen,
@@ -154,6 +132,7 @@ export async function createRouterParts(
     maxConnections,
   });
   const protocols = new PeerProtocols(node);
+  const scale = new NetworkScale(self, membership, maxConnections);
   const addresses = new OwnAddresses(node, () => {
     reprovider.reprovideAll();
   });
@@ -165,33 +144,66 @@ export async function createRouterParts(
     addressBook,
     addresses,
     rateLimiter,
+    isEstablished: () => placement.isEstablished(),
     observer,
     logger,
   });
   const client = new DhtClient(node, addresses);
   const liveness = new Liveness({ node, client, membership, logger });
-  const reprovider = new Reprovider(
-    { client, membership, records, withdrawals, logger, observer },
-    { ownPeerId, ...(refreshMs !== undefined && { refreshMs }) },
+  const nodeLookup = new NodeLookup({ client, membership, logger });
+  const placement = createPlacement(
+    {
+      privateKey,
+      self,
+      node,
+      client,
+      membership,
+      protocols,
+      scale,
+      nodeLookup,
+      records,
+      withdrawals,
+      addressBook,
+      addresses,
+      rateLimiter,
+      observer,
+      logger,
+    },
+    init,
   );
+  const { reprovider, held } = placement;
   const view = new ProviderView(
-    { records, addressBook, membership, addresses },
+    { records, addressBook, membership, addresses, scale },
     { ownPeerId, registryPort, tlsOnly: tlsPeersOnly },
   );
   const lookup = new ProviderLookup(
-    { self, client, membership, view, negativeCache, observer, logger },
+    {
+      self,
+      client,
+      membership,
+      scale,
+      isEstablished: () => placement.isEstablished(),
+      view,
+      negativeCache,
+      observer,
+      logger,
+    },
     peerTimeoutMs === undefined ? {} : { peerTimeoutMs },
   );
-  const closest = new ClosestMembers({ self, membership, view, protocols });
+  const closest = new ClosestMembers({ self, membership, view, protocols, scale, nodeLookup });
   const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
-  const discovery = new Discovery({ self, client, membership, logger });
-  const connector = new Connector({ self, node, client, membership, logger }, maxConnections);
+  const discovery = new Discovery({ self, membership, nodeLookup, scale });
+  const connector = new Connector(
+    { self, node, client, membership, scale, logger },
+    maxConnections,
+  );
   const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
   const probe = new IdentityProbe({ node, client, membership, anyKey, logger }, init.probeMs);
   const stages: Stage[] = [
     { stop: () => stopNode(node) },
     // Before the node starts, so that no peer is missed, and identify names our own protocol.
-    { start: () => withdrawals.start(), stop: () => withdrawals.stop() },
+    stageOf(withdrawals),
+    stageOf(placement.server),
     stageOf(protocols),
     stageOf(membership),
     { start: listenAndConnect },
@@ -204,6 +216,7 @@ export async function createRouterParts(
     {
       stop: () => {
         client.stop();
+        placement.client.stop();
       },
     },
     stageOf(bootstrap),
@@ -228,13 +241,15 @@ export async function createRouterParts(
         reprovider.stop();
       },
     },
-    clearing({ node, records, addressBook, logger }),
+    {
+      start: () => {
+        placement.handover.start(discovery.firstSweep);
+      },
+      stop: () => placement.handover.stop(),
+    },
+    stageOf(clearing({ node, records, held, addressBook, logger })),
   ];
   return { node, membership, addresses, reprovider, view, lookup, closest, bootstrap, stages };
-}
-
-function stageOf(part: Required<Stage>): Stage {
-  return { start: () => part.start(), stop: () => part.stop() };
 }
 
 async function stopNode(node: RoutingNode): Promise<void> {
@@ -243,29 +258,4 @@ async function stopNode(node: RoutingNode): Promise<void> {
     connection.abort(new Error('the router stops'));
   }
   await node.stop();
-}
-
-interface ClearingComponents {
-  readonly node: RoutingNode;
-  readonly records: ProviderRecords;
-  readonly addressBook: AddressBook;
-  readonly logger: Logger;
-}
-
-/** Removes expired records and departed peers from memory, at intervals. */
-function clearing({ node, records, addressBook, logger }: ClearingComponents): Stage {
-  let timer: NodeJS.Timeout | undefined;
-  return {
-    start: () => {
-      timer = setInterval(() => {
-        records.sweep();
-        prunePeers(node, records, addressBook).catch((err: unknown) => {
-          logger.debug({ err }, 'departed peers not removed from the peer store');
-        });
-      }, CLEARING_MS);
-    },
-    stop: () => {
-      clearInterval(timer);
-    },
-  };
 }

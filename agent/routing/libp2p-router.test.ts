@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { noise } from '@chainsafe/libp2p-noise';
 import { yamux } from '@chainsafe/libp2p-yamux';
@@ -20,6 +21,7 @@ import { found, routerConformance, until } from '../testing/conformance/router.t
 import { keyToCid } from './dht/key.ts';
 import { DHT_PROTOCOL } from './node/libp2p-node.ts';
 import type { Libp2pRouter } from './libp2p-router.ts';
+import type { ClosestMember } from './router.ts';
 import { TestNetwork } from '../testing/test-network.ts';
 
 routerConformance('the libp2p router', async () => {
@@ -278,11 +280,12 @@ describe('Libp2pRouter', () => {
       const [a, b] = await network.startMany(2);
       assert.ok(a && b);
       await peer.dial(a.listening[0] ?? []);
-      await until(() => a.closest('key', 20).length === 3);
+      await until(async () => (await a.closest('key', 20)).length === 3);
+      const members = (): Promise<readonly ClosestMember[]> => a.closest('key', 20);
       await until(
-        () => a.closest('key', 20).filter(({ protocols }) => protocols.length > 0).length === 2,
+        async () => (await members()).filter(({ protocols }) => protocols.length > 0).length === 2,
       );
-      const foreign = a.closest('key', 20).find(({ peerId }) => peerId === peer.peerId.toString());
+      const foreign = (await members()).find(({ peerId }) => peerId === peer.peerId.toString());
       assert.deepEqual(foreign?.protocols, []);
       assert.ok(foreign.origins.length > 0, 'its registry is assumed at the default port');
     } finally {
@@ -290,13 +293,32 @@ describe('Libp2pRouter', () => {
     }
   });
 
+  it('tells when a member has come and when it has gone', async () => {
+    const [a] = await network.startMany(2);
+    assert.ok(a);
+    await until(() => a.status().peers === 1);
+    let calls = 0;
+    const stop = a.onMembersChange(() => (calls += 1));
+    const c = await network.start([a]);
+    await until(() => calls > 0 && a.status().peers === 2);
+    calls = 0;
+    await c.stop();
+    await until(() => calls > 0 && a.status().peers === 1);
+    stop();
+    calls = 0;
+    await network.start([a]);
+    await until(() => a.status().peers === 2);
+    await delay(600);
+    assert.equal(calls, 0);
+  });
+
   it('names no member before its start and after its stop', async () => {
     const router = await network.start();
     assert.deepEqual(
-      router.closest('key', 20).map(({ isSelf }) => isSelf),
+      (await router.closest('key', 20)).map(({ isSelf }) => isSelf),
       [true],
     );
     await router.stop();
-    assert.deepEqual(router.closest('key', 20), []);
+    assert.deepEqual(await router.closest('key', 20), []);
   });
 });

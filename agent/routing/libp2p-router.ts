@@ -4,9 +4,10 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from 'pino';
 
 import { Backoff } from '../timing/backoff.ts';
+import { Settling } from '../timing/settling.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
-import { createRouterParts, startStages, stopStages } from './create-router-parts.ts';
+import { createRouterParts } from './create-router-parts.ts';
 import type { Libp2pRouterInit, RouterParts } from './create-router-parts.ts';
 import { routingKey } from './dht/key.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
@@ -14,7 +15,9 @@ import { IdentityRenewal } from './identity-renewal.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { isRegistryAddress } from './node/announced-addresses.ts';
 import type { RenewedIdentity } from './node/identity.ts';
+import type { CreateNode } from './node/libp2p-node.ts';
 import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
+import { startStages, stopStages } from './stages.ts';
 
 export interface Libp2pRouterComponents {
   /** From `loadIdentity`. */
@@ -25,8 +28,13 @@ export interface Libp2pRouterComponents {
    * node keeps its identity.
    */
   readonly renewIdentity?: () => Promise<RenewedIdentity>;
+  /** See `RouterPartsComponents`. */
+  readonly createNode?: CreateNode;
   readonly logger: Logger;
 }
+
+/** How long changes of the members are gathered before they are told, in milliseconds. */
+const MEMBERS_SETTLING = { quietMs: 50, maxMs: 500 };
 
 /** Who this node is, and the records that belong to that. */
 interface Identity {
@@ -46,6 +54,10 @@ export class Libp2pRouter implements Router {
   #carried: ReadonlySet<string> = new Set();
   #stopping = new AbortController();
   readonly #renewal: IdentityRenewal;
+  readonly #memberListeners = new Set<() => void>();
+  readonly #membersSettling = new Settling(MEMBERS_SETTLING, () => {
+    for (const listener of this.#memberListeners) listener();
+  });
 
   constructor(components: Libp2pRouterComponents, init: Libp2pRouterInit) {
     this.#components = components;
@@ -89,6 +101,7 @@ export class Libp2pRouter implements Router {
     const parts = this.#parts;
     if (parts === undefined) return;
     this.#parts = undefined;
+    this.#membersSettling.stop();
     await stopStages(parts);
   }
 
@@ -124,8 +137,17 @@ export class Libp2pRouter implements Router {
   }
 
   /** Names no member while the router is not started. */
-  closest(key: string, count: number): readonly ClosestMember[] {
-    return this.#parts?.closest.find(key, count) ?? [];
+  async closest(
+    key: string,
+    count: number,
+    signal?: AbortSignal,
+  ): Promise<readonly ClosestMember[]> {
+    return (await this.#parts?.closest.find(key, count, signal)) ?? [];
+  }
+
+  onMembersChange(listener: () => void): () => void {
+    this.#memberListeners.add(listener);
+    return () => this.#memberListeners.delete(listener);
   }
 
   status(): RouterStatus {
@@ -205,6 +227,9 @@ export class Libp2pRouter implements Router {
       this.#init,
     );
     await startStages(parts);
+    parts.membership.onChange(() => {
+      if (this.#memberListeners.size > 0) this.#membersSettling.call();
+    });
     return parts;
   }
 

@@ -1,9 +1,9 @@
-import { routerConformance } from '../testing/conformance/router.ts';
+import { OWN_PROTOCOLS, routerConformance } from '../testing/conformance/router.ts';
 import { MemoryNetwork, MemoryRouter } from './memory-router.ts';
 
 routerConformance('the memory router', () => {
   const network = new MemoryNetwork();
-  const protocols = ['/peerglass/withdraw/1.0.0'];
+  const protocols = OWN_PROTOCOLS;
   const node = (peerId: string, ip: string) => {
     const self = { peerId, origins: [`http://${ip}:5000`] };
     return { router: new MemoryRouter({ network }, { ...self, protocols }), self };

@@ -20,10 +20,17 @@ export interface MemoryNode extends Provider {
 export class MemoryNetwork {
   readonly #keys = new Map<string, Map<string, Announcement>>();
   readonly #nodes = new Map<string, MemoryNode>();
+  readonly #listeners = new Set<() => void>();
   #count = 0;
 
   join(node: MemoryNode): void {
     this.#nodes.set(node.peerId, node);
+    for (const listener of this.#listeners) listener();
+  }
+
+  onJoin(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   get size(): number {
@@ -123,17 +130,22 @@ export class MemoryRouter implements Router {
     if (wrong !== undefined) this.#forgotten.set(`${key} ${peerId}`, wrong.number);
   }
 
-  closest(key: string, count: number): readonly ClosestMember[] {
+  closest(key: string, count: number): Promise<readonly ClosestMember[]> {
     const candidates = this.#network.nodes().map((node) => {
       const kadId = createHash('sha256').update(node.peerId).digest();
       return { node, prefix: prefixOf(kadId) };
     });
-    return closest(routingKey(key).target, candidates, count).map(({ node }) => ({
+    const members = closest(routingKey(key).target, candidates, count).map(({ node }) => ({
       peerId: node.peerId,
       origins: node.origins,
       protocols: node.protocols ?? [],
       isSelf: node.peerId === this.#self.peerId,
     }));
+    return Promise.resolve(members);
+  }
+
+  onMembersChange(listener: () => void): () => void {
+    return this.#network.onJoin(listener);
   }
 
   status(): RouterStatus {

@@ -81,11 +81,21 @@ interface ProviderFinder {
 interface MemberFinder {
   /**
    * The members closest to a key by Kademlia's XOR distance, closest first, this node among them. Nodes
-   * with the same members give the same order. Members that do not answer are among them too, without origins.
+   * with the same members give the same order. Members that do not answer are among them too, without origins. In a
+   * network that is too large to know, they are looked up: it takes some round trips. It never rejects for the
+   * failure of a peer.
    *
-   * @param count maximum number of members
+   * @param count maximum number of members, at most 20
    */
-  closest(key: string, count: number): readonly ClosestMember[];
+  closest(key: string, count: number, signal?: AbortSignal): Promise<readonly ClosestMember[]>;
+
+  /**
+   * Calls back when members have come or gone, so that other ones may be the closest to a key. Several changes within a
+   * moment are one call.
+   *
+   * @returns ends the calls
+   */
+  onMembersChange(listener: () => void): () => void;
 }
 
 /**

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import type { Stream } from '@libp2p/interface';
+import type { PrivateKey, Stream } from '@libp2p/interface';
 
 import { createNode, DHT_PROTOCOL, type RoutingNode } from '../routing/node/libp2p-node.ts';
 
@@ -11,14 +11,16 @@ import { createNode, DHT_PROTOCOL, type RoutingNode } from '../routing/node/libp
  *
  * @param host loopback address to listen on
  * @param serveDht called with each inbound stream of the DHT protocol
+ * @param privateKey its identity; default a new one
  */
 export async function startRoutingNode(
   t: TestContext,
   host: string,
   serveDht: (stream: Stream) => void = () => undefined,
+  privateKey?: PrivateKey,
 ): Promise<RoutingNode> {
   const { node, start } = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
+    privateKey: privateKey ?? (await generateKeyPair('Ed25519')),
     serveDht: (stream) => {
       serveDht(stream);
     },

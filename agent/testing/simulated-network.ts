@@ -47,6 +47,10 @@ export class SimulatedMembership {
     return true;
   }
 
+  isContact(): boolean {
+    return true;
+  }
+
   isUnresponsive(peerId: string): boolean {
     return this.#unresponsive.has(peerId);
   }

@@ -2,7 +2,7 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
 import { Deadline } from '../../timing/deadline.ts';
-import { withPeerId } from '../dht/dht-client.ts';
+import { withPeerId } from '../dht/peer-dialer.ts';
 import type { AddressBook } from '../node/address-book.ts';
 import { dialable, tcpAddress } from '../node/announced-addresses.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';

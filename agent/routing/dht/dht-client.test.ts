@@ -1,96 +1,108 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 
-import { generateKeyPair } from '@libp2p/crypto/keys';
-import { ConnectionClosedError } from '@libp2p/interface';
-import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
+import { peerIdFromString } from '@libp2p/peer-id';
 
-import { until } from '../../testing/conformance/router.ts';
-import { DhtClient } from './dht-client.ts';
-import { createNode } from '../node/libp2p-node.ts';
-import type { RoutingNode } from '../node/libp2p-node.ts';
-import type { Libp2pRouter } from '../libp2p-router.ts';
-import { dhtPeer } from '../node/membership.ts';
+import { found, until } from '../../testing/conformance/router.ts';
+import { startRoutingNode } from '../../testing/routing-node.ts';
 import { TestNetwork } from '../../testing/test-network.ts';
+import type { Libp2pRouter } from '../libp2p-router.ts';
+import { DHT_PROTOCOL } from '../node/libp2p-node.ts';
+import type { RoutingNode } from '../node/libp2p-node.ts';
+import { dhtPeer, type DhtPeer } from '../node/membership.ts';
+import { DhtClient } from './dht-client.ts';
+import { peerBytes } from './kademlia.ts';
+import { routingKey } from './key.ts';
 
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 20_000;
+const { multihash } = routingKey('key');
 
 let network: TestNetwork;
 let router: Libp2pRouter;
+let other: Libp2pRouter;
 let node: RoutingNode;
 let client: DhtClient;
+let peer: DhtPeer;
 
-beforeEach(async () => {
+async function start(t: TestContext): Promise<void> {
   network = new TestNetwork();
   router = await network.start();
-  const made = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
-    serveDht: () => undefined,
-    listen: ['/ip4/127.0.0.98/tcp/0'],
-  });
-  await made.start();
-  node = made.node;
-  client = new DhtClient(node, { current: () => [] } as never);
+  other = await network.start([router]);
+  node = await startRoutingNode(t, '127.0.0.98');
+  const addresses = { current: () => node.services.listening.addresses() };
+  client = new DhtClient(node, addresses as never);
   await node.dial(router.listening[0] ?? []);
-  await until(() => router.status().peers === 1);
-});
-
-afterEach(async () => {
-  client.stop();
-  await node.stop();
-  await network.stop();
-});
+  await until(() => router.status().peers === 2);
+  peer = dhtPeer(peerIdFromString(router.peerId));
+}
 
 describe('DhtClient', () => {
-  // Seen after a restart of a peer: its muxer was closed, and libp2p still listed the connection as open.
-  it('replaces a connection that is dead but listed as open', async () => {
-    const [connection] = node.getConnections();
-    assert.ok(connection);
-    connection.newStream = () => Promise.reject(new ConnectionClosedError('the muxer is closed'));
-    await client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS);
-    assert.notEqual(connection.status, 'open');
-    assert.ok(!node.getConnections().includes(connection));
+  beforeEach((t) => start(t as TestContext));
+  afterEach(async () => {
+    client.stop();
+    await network.stop();
   });
 
-  it('keeps the connection after any other failure', async () => {
-    const [connection] = node.getConnections();
-    assert.ok(connection);
-    connection.newStream = () => Promise.reject(new Error('too many streams'));
-    await assert.rejects(
-      client.ping(dhtPeer(connection.remotePeer), TIMEOUT_MS),
-      /too many streams/,
+  it('provides keys, and asks for providers and closer peers', async () => {
+    const sent = await client.addProviders(peer, [multihash], TIMEOUT_MS);
+    assert.ok(sent > multihash.length);
+    const ids = (await found(router, 'key')).map(({ peerId }) => peerId);
+    assert.deepEqual(ids, [node.peerId.toString()]);
+    const all = { isKnown: () => false };
+    const { providers, closer, established } = await client.getProviders(
+      peer,
+      multihash,
+      all,
+      TIMEOUT_MS,
     );
-    assert.equal(connection.status, 'open');
-  });
-
-  it('dials no address of a stranger at which no node can be', async (t) => {
-    const dial = t.mock.method(node, 'dialProtocol', () => Promise.reject(new Error('dialled')));
-    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
-    const [right, ...wrong] = [
-      '/ip4/10.0.0.9/tcp/5001',
-      '/ip4/169.254.169.254/tcp/80',
-      '/ip4/127.0.0.1/tcp/22',
-      '/dns4/node/tcp/5001',
-    ].map((text) => multiaddr(text));
-    assert.ok(right !== undefined);
-    const stranger = dhtPeer(id, [...wrong, right]);
-    await assert.rejects(client.ping(stranger, TIMEOUT_MS), /dialled/);
     assert.deepEqual(
-      dial.mock.calls.map(({ arguments: [targets] }) => String(targets)),
-      [`${String(right)}/p2p/${id.toString()}`],
+      providers.map(({ peerId }) => peerId),
+      [node.peerId.toString()],
+    );
+    assert.deepEqual(
+      closer.map(({ peerId }) => peerId),
+      [other.peerId],
+    );
+    assert.equal(established, undefined, 'it was asked as by any node');
+    const named = await client.findNode(peer, multihash, TIMEOUT_MS);
+    assert.deepEqual(
+      named.map(({ peerId }) => peerId),
+      [other.peerId],
     );
   });
 
-  it('takes no other peer for a stranger whose address names that other one', async (t) => {
-    const [listening] = router.listening;
-    assert.ok(listening);
-    const onLoopback = new DhtClient(node, { current: () => [listening] } as never);
-    t.after(() => {
-      onLoopback.stop();
-    });
-    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
-    const stranger = dhtPeer(id, [listening.encapsulate(`/p2p/${router.peerId}`)]);
-    await assert.rejects(onLoopback.ping(stranger, TIMEOUT_MS));
+  it('leaves out closer peers that are known, and hears whether the peer has its records', async () => {
+    const bytes = peerBytes(peerIdFromString(other.peerId).toMultihash().bytes);
+    const question = { closerThan: 2 ** 32 - 1, isKnown: (id: string) => id === bytes };
+    const { closer, established } = await client.getProviders(
+      peer,
+      multihash,
+      question,
+      TIMEOUT_MS,
+    );
+    assert.deepEqual([closer, established], [[], false]);
+  });
+
+  it('uses a stream again, and ends it when it stops', async () => {
+    await client.ping(peer, TIMEOUT_MS);
+    await client.ping(peer, TIMEOUT_MS);
+    const streams = node
+      .getConnections(peer.id)
+      .flatMap((connection) => connection.streams)
+      .filter(({ protocol, direction }) => protocol === DHT_PROTOCOL && direction === 'outbound');
+    assert.equal(streams.length, 1);
+    client.stop();
+    await until(() => streams.every(({ status }) => status !== 'open'));
+  });
+
+  it('rejects when the peer does not answer in time, or the caller stops it', async (t) => {
+    const silentNode = await startRoutingNode(t, '127.0.0.97');
+    await node.dial(silentNode.services.listening.addresses());
+    const silentPeer = dhtPeer(silentNode.peerId);
+    await assert.rejects(client.ping(silentPeer, 200));
+    const abort = new AbortController();
+    const pinged = client.ping(silentPeer, TIMEOUT_MS, abort.signal);
+    abort.abort();
+    await assert.rejects(pinged);
   });
 });

@@ -1,11 +1,9 @@
-import type { Stream } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { peerIdFromMultihash } from '@libp2p/peer-id';
 import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 
 import { readAddress } from '../node/address-book.ts';
 import type { AddressedPeer } from '../node/address-book.ts';
-import { announcesLoopback, dialable } from '../node/announced-addresses.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import {
   decodeDhtMessage,
@@ -23,6 +21,7 @@ import { DHT_PROTOCOL } from '../node/libp2p-node.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
+import { PeerDialer } from './peer-dialer.ts';
 import { StreamPool } from './stream-pool.ts';
 import type { Channel } from './stream-pool.ts';
 
@@ -30,8 +29,6 @@ import type { Channel } from './stream-pool.ts';
 const MAX_ANSWER_BYTES = 1024 * 1024;
 /** Bytes per write to a stream, so that back-pressure takes effect in between. */
 const WRITE_BYTES = 64 * 1024;
-/** Upper bound for the dialled addresses of a peer that is known from another peer's answer only. */
-const MAX_DIALLED_ADDRESSES = 4;
 
 /** Options of {@link DhtClient.getProviders}. */
 export interface ProvidersQuestion {
@@ -49,12 +46,15 @@ export interface ProvidersAnswer {
   readonly providers: readonly AddressedPeer[];
   /** Peers closer to the key that the caller does not know yet. */
   readonly closer: readonly AddressedPeer[];
+  /** Whether the peer has the records that it is to keep, by its own word; undefined when it does not say. */
+  readonly established?: boolean | undefined;
 }
 
 /** Sends requests of the DHT protocol to peers. Every call is bounded in time and in size. */
 export class DhtClient {
   readonly #node: RoutingNode;
   readonly #addresses: OwnAddresses;
+  readonly #dialer: PeerDialer;
   readonly #streams = new StreamPool(MAX_ANSWER_BYTES);
   /** ADD_PROVIDER messages by multihash: all closest peers of a key get the same bytes, at every reprovide. */
   #messages = new WeakMap<Uint8Array, Uint8Array>();
@@ -63,6 +63,7 @@ export class DhtClient {
   constructor(node: RoutingNode, addresses: OwnAddresses) {
     this.#node = node;
     this.#addresses = addresses;
+    this.#dialer = new PeerDialer(node, addresses);
   }
 
   /**
@@ -80,9 +81,9 @@ export class DhtClient {
   ): Promise<ProvidersAnswer> {
     return this.#exchange(peer, timeoutMs, signal, async ({ stream, reader }) => {
       stream.send(frame(encodeGetProviders(multihash, closerThan)));
-      const { providers, closer } = decodeDhtMessage(await answer(reader));
+      const { providers, closer, established } = decodeDhtMessage(await answer(reader));
       const strangers = closer.filter(({ id }) => !isKnown(peerBytes(id)));
-      return { providers: readPeers(providers), closer: readPeers(strangers) };
+      return { providers: readPeers(providers), closer: readPeers(strangers), established };
     });
   }
 
@@ -172,52 +173,11 @@ export class DhtClient {
     using deadline = new Deadline(timeoutMs, signal);
     return await this.#streams.use(
       peer.text,
-      () => this.#open(peer, deadline.signal),
+      () => this.#dialer.open(peer, DHT_PROTOCOL, deadline.signal),
       (channel) => talk(channel, deadline.signal),
       deadline.signal,
     );
   }
-
-  /** Opens a stream; over a new connection when the present one is dead. */
-  async #open(peer: DhtPeer, signal: AbortSignal): Promise<Stream> {
-    try {
-      return await this.#dial(peer, signal);
-    } catch (error) {
-      if (!isDeadConnection(error) || signal.aborted) throw error;
-      // The peer has closed its muxer, but libp2p still lists the connection as open.
-      for (const connection of this.#node.getConnections(peer.id)) {
-        connection.abort(new Error('the connection is dead'));
-      }
-      return this.#dial(peer, signal);
-    }
-  }
-
-  async #dial({ id, multiaddrs }: DhtPeer, signal: AbortSignal): Promise<Stream> {
-    if (multiaddrs === undefined || this.#node.getConnections(id).length > 0) {
-      return this.#node.dialProtocol(id, DHT_PROTOCOL, { signal });
-    }
-    const loopback = announcesLoopback(this.#addresses.current());
-    const targets = dialable(multiaddrs, { loopback })
-      .filter((address) => !namesAnother(address, id.toString()))
-      .slice(0, MAX_DIALLED_ADDRESSES)
-      .map((address) => withPeerId(address, id.toString()));
-    return this.#node.dialProtocol(targets, DHT_PROTOCOL, { signal });
-  }
-}
-
-function isDeadConnection(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ConnectionClosedError';
-}
-
-/** Whether the address leads to another peer, which would answer in the place of this one. */
-function namesAnother(address: Multiaddr, peerId: string): boolean {
-  return address.getComponents().some(({ name, value }) => name === 'p2p' && value !== peerId);
-}
-
-/** Appends the peer ID to an address, so that dialling it fails when another peer answers there. */
-export function withPeerId(address: Multiaddr, peerId: string): Multiaddr {
-  const named = address.getComponents().some(({ name }) => name === 'p2p');
-  return named ? address : address.encapsulate(`/p2p/${peerId}`);
 }
 
 async function answer(reader: FrameReader): Promise<Uint8Array> {

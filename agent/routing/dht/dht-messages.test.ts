@@ -13,6 +13,7 @@ import {
 import {
   decodeDhtMessage,
   encodeAddProvider,
+  encodeAnswer,
   encodeFindNode,
   encodeGetProviders,
   encodePing,
@@ -108,6 +109,18 @@ describe('the DHT message codec', () => {
     const closerOnly = encodeGetProviders(multihash, 2 ** 32 - 1);
     assert.equal(hex(closerOnly), `${hex(brief)}c83effffffff0f`);
     assert.equal(decodeDhtMessage(closerOnly).closerThan, 2 ** 32 - 1);
+  });
+
+  it('says in an unknown field whether the node has its records, or does not say', () => {
+    const parts = { type: MESSAGE_TYPE.getProviders, key: multihash, closer: [], providers: [] };
+    const usual = encodeAnswer(parts);
+    for (const established of [true, false]) {
+      const answer = encodeAnswer({ ...parts, established });
+      assert.equal(hex(answer), `${hex(usual)}d03e0${established ? '1' : '2'}`);
+      assert.equal(decodeDhtMessage(answer).established, established);
+      assert.deepEqual(Buffer.from(Message.decode(answer).key ?? []), Buffer.from(multihash));
+    }
+    assert.equal(decodeDhtMessage(usual).established, undefined);
   });
 
   it('writes FIND_NODE, whose key may be any bytes', () => {

@@ -1,4 +1,5 @@
-import { encodeVarint, FrameError } from './frames.ts';
+import { encodeVarint } from './frames.ts';
+import { field, fields, LENGTH_DELIMITED, numberField } from './protobuf.ts';
 
 /**
  * Message types of the Kademlia DHT (libp2p specification "kad-dht", section "RPC messages"). This file is a codec
@@ -26,15 +27,22 @@ const FIELD_PROVIDERS = 9;
 /** Our extensions; other implementations skip them, as protobuf requires for unknown fields. */
 const FIELD_PROVIDERS_ONLY = 1000;
 const FIELD_CLOSER_THAN = 1001;
+const FIELD_ESTABLISHED = 1002;
 const PEER_ID = 1;
 const PEER_MULTIADDRS = 2;
-const WIRE_BYTES = 2;
 const EMPTY: Uint8Array = new Uint8Array(0);
 const PROVIDERS_ONLY = Uint8Array.from([...encodeVarint(FIELD_PROVIDERS_ONLY * 8), 1]);
 const CLOSER_THAN = encodeVarint(FIELD_CLOSER_THAN * 8);
+const ESTABLISHED = numberField(FIELD_ESTABLISHED, 1);
+const NOT_ESTABLISHED = numberField(FIELD_ESTABLISHED, 2);
 
 /** First bytes of an ADD_PROVIDER whose key is a SHA2-256 multihash, and the offset of the bytes after the key. */
-const REPEAT_HEAD = [FIELD_TYPE << 3, MESSAGE_TYPE.addProvider, (FIELD_KEY << 3) | WIRE_BYTES, 34];
+const REPEAT_HEAD = [
+  FIELD_TYPE << 3,
+  MESSAGE_TYPE.addProvider,
+  (FIELD_KEY << 3) | LENGTH_DELIMITED,
+  34,
+];
 const REPEAT_TAIL = 4 + 34;
 
 /** A peer in a message. Neither field is validated. */
@@ -55,6 +63,11 @@ export interface DhtMessage {
   readonly providersOnly: boolean;
   /** With `providersOnly`: closer peers at a smaller distance than this are named all the same. Default: none. */
   readonly closerThan: number;
+  /**
+   * Whether the node that answers has the records that it is to keep, by its own word. Undefined when it does not say,
+   * as Spegel's nodes.
+   */
+  readonly established: boolean | undefined;
 }
 
 /** Parts of an answer. {@link encodePeer} encodes the peers. */
@@ -63,6 +76,8 @@ export interface AnswerParts {
   readonly key: Uint8Array;
   readonly closer: readonly Uint8Array[];
   readonly providers: readonly Uint8Array[];
+  /** See {@link DhtMessage}; default: the answer does not say. */
+  readonly established?: boolean;
 }
 
 /** Encodes a peer for the lists of a message. */
@@ -130,12 +145,19 @@ export function encodePing(): Uint8Array {
 }
 
 /** Encodes an answer to GET_PROVIDERS, FIND_NODE or GET_VALUE (which is always without a value). */
-export function encodeAnswer({ type, key, closer, providers }: AnswerParts): Uint8Array {
+export function encodeAnswer({
+  type,
+  key,
+  closer,
+  providers,
+  established,
+}: AnswerParts): Uint8Array {
   return Buffer.concat([
     typeField(type),
     field(FIELD_KEY, key),
     ...closer.map((peer) => field(FIELD_CLOSER, peer)),
     ...providers.map((peer) => field(FIELD_PROVIDERS, peer)),
+    ...(established === undefined ? [] : [established ? ESTABLISHED : NOT_ESTABLISHED]),
   ]);
 }
 
@@ -151,11 +173,13 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
   const providers: WirePeer[] = [];
   let providersOnly = false;
   let closerThan = 0;
+  let established: boolean | undefined;
   for (const { number, value } of fields(bytes)) {
     if (typeof value === 'number') {
       if (number === FIELD_TYPE) type = value;
       else if (number === FIELD_PROVIDERS_ONLY) providersOnly = value !== 0;
       else if (number === FIELD_CLOSER_THAN) closerThan = value;
+      else if (number === FIELD_ESTABLISHED) established = value === 1;
     } else if (number === FIELD_KEY) {
       key = value;
     } else if (number === FIELD_CLOSER && closer.length < MAX_PEERS_PER_LIST) {
@@ -164,10 +188,11 @@ export function decodeDhtMessage(bytes: Uint8Array): DhtMessage {
       providers.push(decodePeer(value));
     }
   }
-  return { type, key, closer, providers, providersOnly, closerThan };
+  return { type, key, closer, providers, providersOnly, closerThan, established };
 }
 
-function decodePeer(bytes: Uint8Array): WirePeer {
+/** Decodes a peer of the lists of a message. */
+export function decodePeer(bytes: Uint8Array): WirePeer {
   let id = EMPTY;
   const multiaddrs: Uint8Array[] = [];
   for (const { number, value } of fields(bytes)) {
@@ -182,48 +207,4 @@ function decodePeer(bytes: Uint8Array): WirePeer {
 
 function typeField(type: number): Uint8Array {
   return Uint8Array.of(FIELD_TYPE << 3, type);
-}
-
-function field(number: number, bytes: Uint8Array): Uint8Array {
-  const tag = [(number << 3) | WIRE_BYTES, ...encodeVarint(bytes.length)];
-  return Buffer.concat([Uint8Array.from(tag), bytes]);
-}
-
-/** Yields the fields of a protobuf message: varints as numbers, length-delimited fields as bytes; skips others. */
-function* fields(bytes: Uint8Array): Generator<{ number: number; value: number | Uint8Array }> {
-  let at = 0;
-  const take = (length: number): Uint8Array => {
-    if (at + length > bytes.length) throw new FrameError('message ends early');
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  const varint = (): number => {
-    let value = 0;
-    for (let shift = 0; shift < 10; shift++) {
-      const byte = take(1)[0] ?? 0;
-      value += (byte & 0x7f) * 2 ** (7 * shift);
-      if (byte < 0x80) return value;
-    }
-    throw new FrameError('number too long');
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    const number = Math.floor(tag / 8);
-    switch (tag % 8) {
-      case 0:
-        yield { number, value: varint() };
-        break;
-      case 1:
-        take(8);
-        break;
-      case 2:
-        yield { number, value: take(varint()) };
-        break;
-      case 5:
-        take(4);
-        break;
-      default:
-        throw new FrameError('not a protobuf message');
-    }
-  }
 }

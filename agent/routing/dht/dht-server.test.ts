@@ -133,6 +133,23 @@ describe('DhtServer', () => {
     assert.equal(await closer(encodeGetProviders(multihash, distance + 1)), 1);
   });
 
+  it('says whether it has its records to those only that ask in our way', async () => {
+    const { multihash } = routingKey('key');
+    const [usual, brief, nearer] = await ask(
+      [
+        encodeGetProviders(multihash),
+        encodeGetProviders(multihash, 0),
+        encodeGetProviders(multihash, 2 ** 32 - 1),
+      ],
+      3,
+    );
+    assert.ok(usual && brief && nearer);
+    assert.equal(decodeDhtMessage(usual).established, undefined);
+    for (const answer of [brief, nearer]) {
+      assert.equal(decodeDhtMessage(answer).established, false, 'it has just started');
+    }
+  });
+
   it('refuses a record of another peer, and a record of a key of another form', async () => {
     const other = peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
     const foreign = encodeProvider({ id: other.toMultihash().bytes, multiaddrs: [ADDRESS] });

@@ -45,6 +45,8 @@ export interface DhtServerComponents {
   readonly addressBook: AddressBook;
   readonly addresses: OwnAddresses;
   readonly rateLimiter: RequestRateLimiter;
+  /** Whether this node has the records that it is to keep. */
+  readonly isEstablished: () => boolean;
   readonly observer: RoutingObserver;
   readonly logger: Logger;
 }
@@ -204,8 +206,10 @@ export class DhtServer {
     requester: Uint8Array,
     providers: Uint8Array[],
   ): Uint8Array {
+    // Those who ask so are of ours, and understand it.
+    const said = providersOnly ? { established: this.#components.isEstablished() } : {};
     if (providersOnly && closerThan === 0)
-      return encodeAnswer({ type, key, closer: [], providers });
+      return encodeAnswer({ type, key, closer: [], providers, ...said });
     const target = targetOf(key);
     const { membership, addressBook, addresses } = this.#components;
     const requesterBytes = peerBytes(requester);
@@ -219,7 +223,7 @@ export class DhtServer {
       const wire = bytes === requesterBytes ? undefined : addressBook.get(text)?.wire;
       if (wire !== undefined && closer.length < K) closer.push(wire);
     }
-    return encodeAnswer({ type, key, closer, providers });
+    return encodeAnswer({ type, key, closer, providers, ...said });
   }
 
   #refuse(reason: Refusal): void {

@@ -6,7 +6,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
 
-import { bucketOf, closest, kadIdOf, K, peerBytes, prefixOf } from './kademlia.ts';
+import { bucketOf, closest, isAmongClosest, kadIdOf, K, peerBytes, prefixOf } from './kademlia.ts';
 
 describe('kadIdOf', () => {
   it("is the SHA2-256 of the peer ID's multihash, as in the specification", async () => {
@@ -21,6 +21,19 @@ describe('peerBytes', () => {
   it('reads its own part of a larger buffer', () => {
     const bytes = Uint8Array.of(1, 2, 0xff, 4);
     assert.equal(peerBytes(bytes.subarray(1, 3)), '\u0002\u00ff');
+  });
+});
+
+describe('isAmongClosest', () => {
+  it('agrees with closest', () => {
+    const prefix = fc.nat({ max: 2 ** 32 - 1 });
+    fc.assert(
+      fc.property(prefix, fc.uniqueArray(prefix, { minLength: 1 }), (target, prefixes) => {
+        const [self = { prefix: 0 }, ...others] = prefixes.map((each) => ({ prefix: each }));
+        const expected = closest(target, [self, ...others], 3).includes(self);
+        assert.equal(isAmongClosest(self, target, others, 3), expected);
+      }),
+    );
   });
 });
 

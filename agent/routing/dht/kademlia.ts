@@ -5,6 +5,9 @@ import type { PeerId } from '@libp2p/interface';
 /** Kademlia's k: how many closest peers store the provider records of a key. The value of Spegel. */
 export const K = 20;
 
+/** The greatest distance of two points. */
+export const FARTHEST = 2 ** 32 - 1;
+
 /** A point of the key space: a peer or a key. */
 export interface KeySpacePoint {
   /** Its first 32 bits, see {@link prefixOf}. */
@@ -33,6 +36,21 @@ export function prefixOf(kadId: Uint8Array): number {
 /** Returns the multihash of a peer ID as a string that is cheap to make and to compare. */
 export function peerBytes(multihash: Uint8Array): string {
   return Buffer.from(multihash.buffer, multihash.byteOffset, multihash.length).toString('latin1');
+}
+
+/** Whether fewer than `count` of the candidates are closer to the target than `self`. Most calls look at a few only. */
+export function isAmongClosest(
+  self: KeySpacePoint,
+  target: number,
+  candidates: readonly KeySpacePoint[],
+  count: number,
+): boolean {
+  const own = distanceTo(target, self);
+  let closer = 0;
+  for (const candidate of candidates) {
+    if (distanceTo(target, candidate) < own && ++closer >= count) return false;
+  }
+  return true;
 }
 
 /** Returns the XOR distance of a point from the target, by their first 32 bits. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { keyToCid, recordKeyOf, routingKey, targetOf } from './key.ts';
+import { keyToCid, multihashOf, recordKeyOf, routingKey, targetOf } from './key.ts';
 
 describe('routingKey', () => {
   it('computes the same CID as Spegel', () => {
@@ -29,5 +29,10 @@ describe('routingKey', () => {
       Buffer.concat([Uint8Array.of(0x13), multihash.subarray(1)]),
     ];
     for (const other of others) assert.equal(recordKeyOf(other), undefined);
+  });
+
+  it('is made of its record key again', () => {
+    const { multihash, recordKey } = routingKey('key');
+    assert.deepEqual(Buffer.from(multihashOf(recordKey)), Buffer.from(multihash));
   });
 });

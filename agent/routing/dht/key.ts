@@ -65,3 +65,12 @@ export function recordKeyOf(multihash: Uint8Array): string | undefined {
   }
   return Buffer.from(multihash.buffer, multihash.byteOffset + 2, SHA2_256_BYTES).toString('latin1');
 }
+
+/** Returns the multihash of a record key: the inverse of {@link recordKeyOf}. */
+export function multihashOf(recordKey: string): Uint8Array {
+  const multihash = Buffer.allocUnsafe(2 + SHA2_256_BYTES);
+  multihash[0] = SHA2_256_CODE;
+  multihash[1] = SHA2_256_BYTES;
+  multihash.write(recordKey, 2, 'latin1');
+  return multihash;
+}

@@ -100,4 +100,18 @@ describe('ProviderRecords', () => {
     assert.equal(records.size, 1);
     assert.equal(records.has('key', 'c'), false);
   });
+
+  it('keeps a record that was provided a while ago for the rest of its time, and never shortens it', () => {
+    let now = 0;
+    const records = new ProviderRecords({ ownPeerId: 'own', validityMs: 1000, now: () => now });
+    records.add('old', 'a', 600);
+    records.add('both', 'a');
+    records.add('both', 'a', 600);
+    now = 500;
+    assert.deepEqual(records.providers('old', 10), []);
+    assert.deepEqual(records.providers('both', 10), ['a']);
+    records.add('both', 'a', 100);
+    now = 1300;
+    assert.deepEqual(records.providers('both', 10), ['a'], 'a younger one renews it');
+  });
 });

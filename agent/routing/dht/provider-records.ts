@@ -2,7 +2,7 @@ import { Holders } from './record-holders.ts';
 import type { Holder } from './record-holders.ts';
 
 /** How long a record is valid after it was last provided, in milliseconds: 19 minutes, as in Spegel. */
-const DEFAULT_VALIDITY_MS = 19 * 60_000;
+export const DEFAULT_VALIDITY_MS = 19 * 60_000;
 /** Upper bound for all records: five times those that 1,000 nodes of 1,000 keys provide to each node. */
 const MAX_RECORDS = 100_000;
 /** Upper bound for the records of one peer: it holds that many keys and this node is close to all of them. */
@@ -68,10 +68,16 @@ export class ProviderRecords {
     return this.#size;
   }
 
-  /** Adds or renews a record. Returns false when the table is full. */
-  add(recordKey: string, peerId: string): boolean {
+  /**
+   * Adds or renews a record. Returns false when the table is full.
+   *
+   * @param ageMs how long ago the peer has provided it; a renewal never shortens the time that is left
+   */
+  add(recordKey: string, peerId: string, ageMs = 0): boolean {
     const own = peerId === this.#ownPeerId;
-    const expires = own ? NEVER : Math.ceil((this.#now() + this.#validityMs) / TICK_MS);
+    const validUntil = this.#now() + this.#validityMs - ageMs;
+    const expires = own ? NEVER : Math.ceil(validUntil / TICK_MS);
+    if (ageMs > 0 && this.#expiryOf(recordKey, peerId) >= expires) return true;
     if (!this.#renew(recordKey, peerId, expires)) {
       if (!own && !this.#makeSpace(peerId)) return false;
       const holder = this.#peers.get(peerId) ?? { peerId, records: 0 };
@@ -97,9 +103,7 @@ export class ProviderRecords {
 
   /** Whether there is a valid record. */
   has(recordKey: string, peerId: string): boolean {
-    const holder = this.#peers.get(peerId);
-    if (holder === undefined) return false;
-    return (this.#keys.get(recordKey)?.expiryOf(holder) ?? 0) > this.#now() / TICK_MS;
+    return this.#expiryOf(recordKey, peerId) > this.#now() / TICK_MS;
   }
 
   /** Whether the peer has any record in this node. */
@@ -126,6 +130,11 @@ export class ProviderRecords {
       for (const holder of holders.removeExpired(now / TICK_MS))
         this.#forget(recordKey, holders, holder);
     }
+  }
+
+  #expiryOf(recordKey: string, peerId: string): number {
+    const holder = this.#peers.get(peerId);
+    return (holder && this.#keys.get(recordKey)?.expiryOf(holder)) ?? 0;
   }
 
   #renew(recordKey: string, peerId: string, expires: number): boolean {

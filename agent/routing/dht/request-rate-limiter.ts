@@ -18,7 +18,11 @@ interface Bucket {
  * is handled later, and the back-pressure of the peer's streams slows the peer down.
  */
 export class RequestRateLimiter {
-  readonly #buckets = new LRUCache<string, Bucket>({ max: MAX_PEERS });
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #buckets = new LRUCache<string, Bucket>({
+    maxSize: MAX_PEERS,
+    sizeCalculation: () => 1,
+  });
   readonly #now: () => number;
 
   /** @param now milliseconds on a clock that never jumps; default `performance.now` */

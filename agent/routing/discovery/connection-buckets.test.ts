@@ -14,7 +14,7 @@ describe('ConnectionBuckets', () => {
     const [poor, rich] = [pointOf(1, 5), pointOf(2, 5)];
     assert.equal(buckets.poorest([rich, poor, pointOf(0, 9)]), poor);
     assert.equal(buckets.poorest([rich, pointOf(3)])?.prefix, pointOf(3).prefix);
-    assert.equal(buckets.poorest([]), undefined);
+    assert.equal(buckets.poorest([rich].slice(1)), undefined);
   });
 
   it('chooses each of the candidates of a bucket', () => {

@@ -15,7 +15,7 @@ import { Connector, NEAR, NEIGHBOURS } from './connector.ts';
 const textsOf = (peers: readonly DhtPeer[]) => peers.map(({ text }) => text).sort();
 
 /** A connector among `count` contacts; those that are dialled become connected, unless they are `dead` or stay `unidentified`. */
-async function start(t: TestContext, count: number, maxConnections: number) {
+async function start(t: TestContext, count: number, maxConnections: number, isLarge = false) {
   const [self, ...others] = (await SimulatedNetwork.open(count + 1)).peers;
   assert.ok(self);
   const contacts = others.map((peer) => ({ ...peer, multiaddrs: [] }));
@@ -82,6 +82,7 @@ async function start(t: TestContext, count: number, maxConnections: number) {
           changed = listener;
         },
       },
+      scale: { isLarge },
       logger: silent,
     },
     maxConnections,
@@ -114,6 +115,13 @@ describe('Connector', () => {
     assert.equal(most(), 4);
     await new Promise((resolve) => setTimeout(resolve, 300));
     assert.equal(dialled.length, 36, 'four fifths of the maximum');
+  });
+
+  it('dials twice as many neighbours in a large network', async (t) => {
+    const { connector, connected, contacts, self } = await start(t, 100, 1, true);
+    connector.start();
+    await until(() => connected.size === NEAR);
+    assert.deepEqual([...connected].sort(), textsOf(closest(self.prefix, contacts, NEAR)));
   });
 
   it('dials the neighbours also when there are too many connections', async (t) => {

@@ -10,12 +10,15 @@ import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import { dhtPeer } from '../node/membership.ts';
 import { ConnectionBuckets } from './connection-buckets.ts';
+import type { NetworkScale } from './network-size.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** Members closest to this node that it is always connected with. They know the 20 closest of any key near this node. */
 export const NEIGHBOURS = 32;
 /** Members closest to this node that it is connected with before others, and keeps before others. */
 export const NEAR = 64;
+/** In a large network all of those are neighbours: they carry announcements to each other. */
+const NEIGHBOURS_IF_LARGE = NEAR;
 /** Dials of neighbours at a time. */
 const CONCURRENCY = 4;
 /** How long one dial may take, in milliseconds: nodes that start together take seconds for a handshake. */
@@ -50,6 +53,7 @@ export interface ConnectorComponents {
     'members' | 'isConnected' | 'markUnresponsive' | 'onChange' | 'release'
   >;
   readonly client: Pick<DhtClient, 'ping'>;
+  readonly scale: Pick<NetworkScale, 'isLarge'>;
   readonly logger: Logger;
 }
 
@@ -113,8 +117,9 @@ export class Connector {
   }
 
   #neighbours(): readonly DhtPeer[] {
-    const { self, membership } = this.#components;
-    return closest(self.prefix, membership.members(), NEIGHBOURS);
+    const { self, membership, scale } = this.#components;
+    const count = scale.isLarge ? NEIGHBOURS_IF_LARGE : NEIGHBOURS;
+    return closest(self.prefix, membership.members(), count);
   }
 
   #strangers(peers: readonly DhtPeer[]): DhtPeer[] {
@@ -151,7 +156,7 @@ export class Connector {
     if (connections.length <= this.#maxConnections * TOO_MANY) return;
     const isFarTooMany = connections.length > this.#maxConnections * FAR_TOO_MANY;
     const near = closest(self.prefix, membership.members(), NEAR).map(({ text }) => text);
-    const kept = new Set(near.slice(0, NEIGHBOURS));
+    const kept = new Set(this.#neighbours().map(({ text }) => text));
     const endable = connections
       .filter(({ direction }) => direction === 'outbound' || isFarTooMany)
       .filter(({ remotePeer }) => !kept.has(remotePeer.toString()))

@@ -4,15 +4,28 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { until } from '../../testing/conformance/router.ts';
 import { SimulatedMembership, SimulatedNetwork } from '../../testing/simulated-network.ts';
+import { bucketOf, closest, K } from '../dht/kademlia.ts';
 import { silent } from '../../testing/test-network.ts';
 import type { DhtPeer } from '../node/membership.ts';
+import { NetworkScale } from './network-size.ts';
+import { NodeLookup } from './node-lookup.ts';
 import { Discovery } from './discovery.ts';
 
-function start(t: TestContext, network: SimulatedNetwork, known: readonly DhtPeer[]) {
+function createDiscovery(
+  network: SimulatedNetwork,
+  known: readonly DhtPeer[],
+  maxConnections = 1000,
+) {
   const [self] = network.peers;
   assert.ok(self);
   const membership = new SimulatedMembership(known);
-  const discovery = new Discovery({ self, client: network.client, membership, logger: silent });
+  const scale = new NetworkScale(self, { verified: () => membership.members() }, maxConnections);
+  const nodeLookup = new NodeLookup({ client: network.client, membership, logger: silent });
+  return { membership, discovery: new Discovery({ self, membership, scale, nodeLookup }) };
+}
+
+function start(t: TestContext, network: SimulatedNetwork, known: readonly DhtPeer[], max?: number) {
+  const { membership, discovery } = createDiscovery(network, known, max);
   discovery.start(Promise.resolve());
   t.after(() => discovery.stop());
   return { discovery, membership };
@@ -24,6 +37,26 @@ describe('Discovery', () => {
     const { discovery, membership } = start(t, network, network.peers.slice(7, 8));
     await discovery.firstSweep;
     assert.equal(membership.members().length, 300);
+  });
+
+  it('learns of its neighbours and of some of each bucket where there are too many to know', async (t) => {
+    const network = await SimulatedNetwork.open(1000);
+    const { discovery, membership } = start(t, network, network.peers.slice(7, 8), 50);
+    await discovery.firstSweep;
+    const [self] = network.peers;
+    assert.ok(self);
+    const known = new Set(membership.members().map(({ text }) => text));
+    const others = network.peers.filter((peer) => peer !== self);
+    for (const { text } of closest(self.prefix, others, K)) assert.ok(known.has(text));
+    const buckets = Map.groupBy(others, (peer) => Math.min(5, bucketOf(self, peer)));
+    for (const [bucket, peers] of buckets) {
+      const count = peers.filter(({ text }) => known.has(text)).length;
+      assert.ok(
+        count >= Math.min(10, peers.length),
+        `${String(count)} of bucket ${String(bucket)}`,
+      );
+    }
+    assert.ok(network.asked < 200, `${String(network.asked)} questions`);
   });
 
   it('looks again when it meets the network late', async (t) => {
@@ -68,10 +101,7 @@ describe('Discovery', () => {
 
   it('stops while the first peers are awaited', async () => {
     const network = await SimulatedNetwork.open(1);
-    const [self] = network.peers;
-    assert.ok(self);
-    const membership = new SimulatedMembership([]);
-    const discovery = new Discovery({ self, client: network.client, membership, logger: silent });
+    const { discovery } = createDiscovery(network, []);
     discovery.start(new Promise(() => undefined));
     const stopped = discovery.stop().then(() => true);
     const late = new Promise((resolve) => setTimeout(resolve, 200, false));

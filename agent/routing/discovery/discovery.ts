@@ -3,14 +3,15 @@ import { Deadline } from '../../timing/deadline.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
 import { Wakeup } from '../../timing/wakeup.ts';
+import { K } from '../dht/kademlia.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
-import { NodeLookup } from './node-lookup.ts';
-import type { NodeLookupComponents } from './node-lookup.ts';
-import { sweepRegions } from './region-sweep.ts';
+import type { NodeLookup } from './node-lookup.ts';
+import type { NetworkScale } from './network-size.ts';
+import { keyWithPrefix, sweepRegions } from './region-sweep.ts';
 
 /** Pauses between two sweeps: short ones while the cluster starts, long ones later. */
 const PAUSES = { first: 1000, max: 10 * 60_000 };
-/** With more members than this the short pauses are longer in proportion: most questions there need a new connection. */
+/** With more members than this the short pauses are longer in proportion. */
 const MANY_MEMBERS = 100;
 /** A pause between two look-ups of a sweep, so that a large network is swept without haste. */
 const STEP_PAUSE_MS = 20;
@@ -19,28 +20,29 @@ const MUCH_NEWS = 0.1;
 /** Growth of the membership that ends the pause, as when the bootstrap reaches the network late. */
 const MUCH_GROWTH = 1.5;
 
-export interface DiscoveryComponents extends NodeLookupComponents {
+export interface DiscoveryComponents {
   readonly self: DhtPeer;
-  readonly membership: NodeLookupComponents['membership'] & Pick<Membership, 'onChange'>;
+  readonly membership: Pick<Membership, 'members' | 'onChange'>;
+  readonly nodeLookup: Pick<NodeLookup, 'find'>;
+  readonly scale: Pick<NetworkScale, 'size' | 'isLarge'>;
 }
 
 /**
- * Learns of all members, from one that is known: the closest to this node first, then region by region. A node that
- * bootstraps from one address knows the network after that.
+ * Learns of members, from one that is known: of the closest to this node first, then of all others, region by region. A
+ * node that bootstraps from one address knows the network after that. In a large network it learns of some in each
+ * bucket only (Kademlia, section 2.3).
  */
 export class Discovery {
   readonly #components: DiscoveryComponents;
-  readonly #lookup: NodeLookup;
   readonly #stopped = new AbortController();
   readonly #firstSweep = Promise.withResolvers<undefined>();
   #running: Promise<void> | undefined;
 
   constructor(components: DiscoveryComponents) {
     this.#components = components;
-    this.#lookup = new NodeLookup(components);
   }
 
-  /** Resolves when this node has looked for all members once. */
+  /** Resolves when this node has looked once for all members that it is to know. */
   get firstSweep(): Promise<void> {
     return this.#firstSweep.promise;
   }
@@ -85,12 +87,37 @@ export class Discovery {
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {
-    const { self } = this.#components;
+    const { self, scale, nodeLookup } = this.#components;
     // The neighbourhood first: this node is to keep its records.
-    await this.#lookup.find(self.id.toMultihash().bytes, signal);
-    await sweepRegions(async (key) => {
-      await pause(STEP_PAUSE_MS, signal);
-      return this.#lookup.find(key, signal);
-    }, signal);
+    await nodeLookup.find(self.id.toMultihash().bytes, signal);
+    if (!scale.isLarge) {
+      const tooLarge = new AbortController();
+      await sweepRegions(
+        async (key) => {
+          const found = await this.#step(key, signal);
+          if (scale.isLarge) tooLarge.abort();
+          return found;
+        },
+        AbortSignal.any([signal, tooLarge.signal]),
+      );
+    }
+    if (scale.isLarge) await this.#refreshBuckets(signal);
+  }
+
+  /** Looks for members of each bucket, so that a look-up finds into all parts of a network that is too large to know. */
+  async #refreshBuckets(signal: AbortSignal): Promise<void> {
+    const { self, scale } = this.#components;
+    // The size is known better with each look-up: at first this node knows less than 32 of its neighbours.
+    const buckets = (): number => Math.ceil(Math.log2(scale.size / K));
+    for (let bucket = 0; bucket < buckets() && !signal.aborted; bucket++) {
+      // The first bit after those that are shared is the other one.
+      const point = (self.prefix ^ (1 << (31 - bucket))) >>> 0;
+      await this.#step(keyWithPrefix(point, bucket + 1), signal);
+    }
+  }
+
+  async #step(key: Uint8Array, signal: AbortSignal): Promise<readonly DhtPeer[]> {
+    await pause(STEP_PAUSE_MS, signal);
+    return this.#components.nodeLookup.find(key, signal);
   }
 }

@@ -11,6 +11,8 @@ const ALPHA = 3;
 const SETTLED = 3;
 /** Maximum number of peers asked in one look-up. */
 const MAX_ASKED = 24;
+/** The closest that are looked at: some of them do not answer. To look at all members would cost more than to ask some. */
+const CANDIDATES = 3 * K;
 /** How long one peer may take to answer, in milliseconds. Nodes that start together are busy. */
 const PEER_TIMEOUT_MS = 3000;
 
@@ -52,10 +54,10 @@ export class NodeLookup {
     };
     for (;;) {
       // Members are read anew each time: peers that were named are among them.
-      const alive = membership
-        .members()
-        .filter(({ text }) => !failed.has(text) && !membership.isUnresponsive(text));
-      const peers = closest(target, alive, K);
+      const nearest = closest(target, membership.members(), CANDIDATES);
+      const peers = nearest
+        .filter(({ text }) => !failed.has(text) && !membership.isUnresponsive(text))
+        .slice(0, K);
       const next = peers.slice(0, SETTLED).filter(({ text }) => !asked.has(text));
       if (next.length === 0 || signal.aborted || asked.size >= MAX_ASKED) return peers;
       await Promise.all(next.slice(0, ALPHA).map(ask));

@@ -17,6 +17,12 @@ const newPeers = (count: number): Promise<DhtPeer[]> =>
     ),
   );
 
+/** A network in which nothing is looked up. */
+const small = {
+  scale: { isLarge: false },
+  nodeLookup: { find: () => Promise.reject(new Error('looked up')) },
+};
+
 /** As the node `self` sees the peers: it cannot reach those that are `absent`. */
 function seenBy(
   self: DhtPeer,
@@ -33,11 +39,12 @@ function seenBy(
       locate: (peerId) => (absent.has(peerId) ? undefined : provider(peerId)),
     },
     protocols: { own: () => ['/peerglass/own'], of: (peerId) => [`/peerglass/${peerId}`] },
+    ...small,
   });
 }
 
-const idsOf = (members: ClosestMembers, key: string, count = 20) =>
-  members.find(key, count).map(({ peerId }) => peerId);
+const idsOf = async (members: ClosestMembers, key: string, count = 20) =>
+  (await members.find(key, count)).map(({ peerId }) => peerId);
 
 describe('ClosestMembers', () => {
   it('orders members by the XOR distance of their Kademlia IDs, this node among them', async () => {
@@ -51,8 +58,8 @@ describe('ClosestMembers', () => {
       const { target } = routingKey(key);
       const ranked = peers.toSorted((a, b) => distance(a, target) - distance(b, target));
       const expected = ranked.map(({ text }) => text);
-      assert.deepEqual(idsOf(seenBy(self, peers), key, 30), expected);
-      assert.deepEqual(idsOf(seenBy(self, peers), key, 3), expected.slice(0, 3));
+      assert.deepEqual(await idsOf(seenBy(self, peers), key, 30), expected);
+      assert.deepEqual(await idsOf(seenBy(self, peers), key, 3), expected.slice(0, 3));
     }
   });
 
@@ -61,16 +68,17 @@ describe('ClosestMembers', () => {
     const peers = (await newPeers(5)).map((peer) => ({ ...peer, prefix }));
     const [first] = peers;
     assert.ok(first);
-    const order = idsOf(seenBy(first, peers), 'key', 2);
+    const order = await idsOf(seenBy(first, peers), 'key', 2);
     for (const self of peers) {
-      assert.deepEqual(idsOf(seenBy(self, peers.toReversed()), 'key', 2), order);
+      assert.deepEqual(await idsOf(seenBy(self, peers.toReversed()), 'key', 2), order);
     }
   });
 
   it('names origins and protocols, without origins for a member that cannot be reached', async () => {
     const [self, live, absent] = await newPeers(3);
     assert.ok(self && live && absent);
-    const members = seenBy(self, [self, live, absent], new Set([absent.text])).find('key', 3);
+    const seen = seenBy(self, [self, live, absent], new Set([absent.text]));
+    const members = await seen.find('key', 3);
     const member = ({ text }: DhtPeer) => members.find(({ peerId }) => peerId === text);
     assert.deepEqual(member(self), {
       peerId: self.text,
@@ -97,9 +105,49 @@ describe('ClosestMembers', () => {
       membership: { members: () => others },
       view: { self: () => undefined, locate: () => undefined },
       protocols: { own: () => [], of: () => [] },
+      ...small,
     });
-    assert.equal(members.find('key', 20).length, 2);
+    assert.equal((await members.find('key', 20)).length, 2);
     others = [a, b];
-    assert.equal(members.find('key', 20).length, 3);
+    assert.equal((await members.find('key', 20)).length, 3);
+  });
+
+  it('looks up the members of a network that is too large to know', async () => {
+    const peers = await newPeers(30);
+    const [self, ...others] = peers;
+    assert.ok(self);
+    let known: readonly DhtPeer[] = others.slice(0, 3);
+    const members = new ClosestMembers({
+      self,
+      membership: { members: () => known },
+      view: { self: () => undefined, locate: () => undefined },
+      protocols: { own: () => [], of: () => [] },
+      scale: { isLarge: true },
+      nodeLookup: {
+        find: () => {
+          known = others;
+          return Promise.resolve([]);
+        },
+      },
+    });
+    assert.deepEqual(await idsOf(members, 'key', 5), await idsOf(seenBy(self, peers), 'key', 5));
+  });
+
+  it('answers with what it knows when the look-up does not end, and not after an abort', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const [self, other] = await newPeers(2);
+    assert.ok(self && other);
+    const members = new ClosestMembers({
+      self,
+      membership: { members: () => [other] },
+      view: { self: () => undefined, locate: () => undefined },
+      protocols: { own: () => [], of: () => [] },
+      scale: { isLarge: true },
+      nodeLookup: { find: () => new Promise(() => undefined) },
+    });
+    const found = members.find('key', 20);
+    t.mock.timers.tick(2000);
+    assert.equal((await found).length, 2);
+    await assert.rejects(members.find('key', 20, AbortSignal.abort()), { name: 'AbortError' });
   });
 });

@@ -1,3 +1,7 @@
+import { Deadline } from '../../timing/deadline.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
+import type { NetworkScale } from '../discovery/network-size.ts';
+import type { NodeLookup } from '../discovery/node-lookup.ts';
 import { closest } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
@@ -8,11 +12,19 @@ import type { ProviderView } from './provider-view.ts';
 export interface ClosestMembersComponents {
   readonly self: DhtPeer;
   readonly membership: Pick<Membership, 'members'>;
+  readonly scale: Pick<NetworkScale, 'isLarge'>;
+  readonly nodeLookup: Pick<NodeLookup, 'find'>;
   readonly view: Pick<ProviderView, 'self' | 'locate'>;
   readonly protocols: Pick<PeerProtocols, 'own' | 'of'>;
 }
 
-/** Names the members closest to a key, from what this node knows, without a question to a peer. */
+/** How long members are looked up, in milliseconds: what is known then is the answer. */
+const LOOKUP_MS = 2000;
+
+/**
+ * Names the members closest to a key: from what this node knows, without a question to a peer, where it can know all of
+ * them.
+ */
 export class ClosestMembers {
   readonly #components: ClosestMembersComponents;
   #members: readonly DhtPeer[] | undefined;
@@ -23,9 +35,18 @@ export class ClosestMembers {
   }
 
   /** See `Router.closest`. */
-  find(name: string, count: number): readonly ClosestMember[] {
-    const { self, view, protocols } = this.#components;
-    return closest(routingKey(name).target, this.#all(), count).map((peer) => {
+  async find(name: string, count: number, signal?: AbortSignal): Promise<readonly ClosestMember[]> {
+    const { self, view, protocols, scale, nodeLookup } = this.#components;
+    const { target, multihash } = routingKey(name);
+    if (scale.isLarge) {
+      using deadline = new Deadline(LOOKUP_MS, signal);
+      // Those that it finds are members from then on.
+      await raceSignal(nodeLookup.find(multihash, deadline.signal), deadline.signal).catch(
+        () => undefined,
+      );
+    }
+    signal?.throwIfAborted();
+    return closest(target, this.#all(), count).map((peer) => {
       const isSelf = peer === self;
       return {
         peerId: peer.text,

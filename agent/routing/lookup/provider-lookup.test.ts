@@ -33,6 +33,7 @@ let records: ProviderRecords;
 let negativeCache: NegativeCache;
 let answers: Map<DhtPeer, Promise<ProvidersAnswer>>;
 let asked: DhtPeer[];
+let isEstablished: boolean;
 let lookup: ProviderLookup;
 
 /** A peer with its address, or with another that other peers may name. */
@@ -46,6 +47,7 @@ beforeEach(async () => {
   members = [live];
   answers = new Map();
   asked = [];
+  isEstablished = true;
   negativeCache = new NegativeCache();
   records = new ProviderRecords({
     ownPeerId: self.text,
@@ -74,9 +76,11 @@ beforeEach(async () => {
     self,
     client: client,
     membership,
+    scale: { isLarge: false },
+    isEstablished: () => isEstablished,
     logger: silent,
     view: new ProviderView(
-      { records, addressBook, membership, addresses: addresses },
+      { records, addressBook, membership, addresses, scale: { isLarge: false } },
       { ownPeerId: self.text, registryPort: 5000 },
     ),
     negativeCache,
@@ -211,6 +215,13 @@ describe('ProviderLookup', () => {
     await establish(true);
     assert.deepEqual(await find(), []);
     assert.equal(asked.length, 2);
+  });
+
+  it('does not count this node while it may lack records', async () => {
+    await establish(true);
+    isEstablished = false;
+    assert.deepEqual(await find(), []);
+    assert.equal(asked.length, 3);
   });
 
   it('asks one more for a peer that does not answer, and all others when two do not', async () => {

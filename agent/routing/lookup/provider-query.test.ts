@@ -45,6 +45,8 @@ async function start(count: number, isEstablished = false) {
     {
       // Farther from the key than any member.
       self: { ...(await newPeer()), prefix: ~key.target >>> 0 },
+      scale: { isLarge: false },
+      isEstablished: () => true,
       client: {
         getProviders: (peer, _multihash, { closerThan }) => {
           asked.push({ peerId: peer.text, closerThan });
@@ -53,7 +55,9 @@ async function start(count: number, isEstablished = false) {
       },
       membership: {
         members: () => members,
-        isEstablished: () => isEstablished,
+        isEstablished: (peerId: string) =>
+          isEstablished && members.some(({ text }) => text === peerId),
+        isContact: () => false,
         isUnresponsive: (peerId: string) => unresponsive.has(peerId),
         learn: (peers: readonly AddressedPeer[]) => {
           learnt.push(...peers.map(({ peerId }) => peerId));
@@ -108,6 +112,23 @@ describe('ProviderQuery', () => {
     );
     await others();
     assert.equal(asked.length, K);
+  });
+
+  it('is sure of a miss when that one says that it has all records', async () => {
+    const { ranked, answers, asked, first } = await start(30, true);
+    const [nearest] = ranked;
+    assert.ok(nearest);
+    const stranger = await closerThan(nearest);
+    answers.set(nearest.text, Promise.resolve({ providers: [], closer: [addressed(stranger)] }));
+    answers.set(stranger.text, Promise.resolve({ ...MISS, established: true }));
+    assert.equal(await first(), true);
+    assert.equal(asked.length, 4);
+  });
+
+  it('is not sure of a miss when one of the closest says that it has not got all records yet', async () => {
+    const { ranked, answers, first } = await start(30, true);
+    answers.set(ranked[1]?.text ?? '', Promise.resolve({ ...MISS, established: false }));
+    assert.equal(await first(), false);
   });
 
   it('has a hit from a closer peer that was named, without asking the others', async () => {

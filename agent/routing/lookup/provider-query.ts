@@ -6,6 +6,8 @@ import { pause } from '../../timing/pause.ts';
 import type { DhtClient, ProvidersAnswer } from '../dht/dht-client.ts';
 import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import type { RoutingKey } from '../dht/key.ts';
+import { halfOf, HALVES } from '../announce/carrier.ts';
+import type { NetworkScale } from '../discovery/network-size.ts';
 import type { AddressedPeer } from '../node/address-book.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
@@ -23,6 +25,8 @@ const MAX_PEERS_ASKED = 3 * K;
  * sends its record to each of the 20 separately, so each of these would have to have missed it.
  */
 const QUORUM = 3;
+/** The same for each half of the peers, in a large network. */
+const OF_EACH_HALF = 2;
 /** After this time one more peer is asked, to avoid the wait for the slowest. Most answer in 1 or 2 ms. */
 const SPARE_AFTER_MS = 5;
 /** Steps towards the peers closest to the key, after those that this node knows; a network of 5,000 takes two. */
@@ -32,6 +36,9 @@ export interface ProviderQueryComponents {
   readonly self: DhtPeer;
   readonly client: Pick<DhtClient, 'getProviders'>;
   readonly membership: Membership;
+  readonly scale: Pick<NetworkScale, 'isLarge'>;
+  /** Whether this node has got the records that it is to keep. */
+  readonly isEstablished: () => boolean;
   readonly logger: Logger;
 }
 
@@ -54,11 +61,13 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
  * answer, or when the providers they named were of no use.
  *
  * The peers that are asked first are those closest to the key that *this node knows*. So they are asked for
- * peers that are closer still. Their answers make a miss only when none of them names one.
+ * peers that are closer still, and those too. A miss needs the answers of the closest of all that were named, and each
+ * of them says whether it has been here for long enough to have the records.
  */
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
   readonly #key: RoutingKey;
+  readonly #isLarge: boolean;
   readonly #peerTimeoutMs: number;
   readonly #asked = new Set<string>();
   readonly #candidates = new Map<string, DhtPeer>();
@@ -67,6 +76,8 @@ export class ProviderQuery {
   #hits = 0;
   /** Answers without. */
   #misses = 0;
+  /** Peers that have answered without, and have all records that they are to keep. */
+  readonly #certain = new Map<string, DhtPeer>();
   #failures = 0;
   /** Peers that others have named and that are closer to the key than those asked first. */
   #closerNamed = 0;
@@ -74,6 +85,7 @@ export class ProviderQuery {
   constructor(components: ProviderQueryComponents, key: RoutingKey, init: ProviderQueryInit = {}) {
     this.#components = components;
     this.#key = key;
+    this.#isLarge = components.scale.isLarge;
     this.#peerTimeoutMs = init.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS;
     this.#ranking = components.membership.members();
     for (const peer of this.#ranking) this.#candidates.set(peer.bytes, peer);
@@ -81,20 +93,23 @@ export class ProviderQuery {
 
   /** Asks those that are sure to have the record; whether there is certainly no provider. Never rejects. */
   async askFirst(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
-    const { membership, self } = this.#components;
+    const { membership, self, isEstablished } = this.#components;
     const nearest = closest(this.#key.target, [...this.#ranking, self], K);
     // Providers that have known this node for so long have sent it their records.
-    const quorum = nearest.includes(self) ? QUORUM - 1 : QUORUM;
-    const established = nearest
+    const countsSelf = nearest.includes(self) && !this.#isLarge && isEstablished();
+    const quorum = countsSelf ? QUORUM - 1 : QUORUM;
+    // Of a contact its answer says whether it has the records.
+    const responsible = nearest
       .filter((peer) => peer !== self)
-      .filter(({ text }) => membership.isEstablished(text) && !membership.isUnresponsive(text))
-      .slice(0, quorum + 1);
-    const spare = established[quorum];
-    if (spare === undefined) return false;
+      .filter(({ text }) => membership.isEstablished(text) || membership.isContact(text))
+      .filter(({ text }) => !membership.isUnresponsive(text));
+    const first = this.#deciding(responsible, quorum);
+    const rest = responsible.filter((peer) => !first.includes(peer));
+    const spares = this.#isLarge ? this.#ofEachHalf(rest, 1) : rest.slice(0, 1);
+    if (spares.length === 0 || first.length < this.#needed(quorum)) return false;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
-    const first = established.slice(0, quorum);
-    const closerThan = distanceTo(this.#key.target, first.at(-1) ?? spare);
+    const closerThan = Math.max(...first.map((peer) => distanceTo(this.#key.target, peer)));
     const ask = (peer: DhtPeer): void => {
       this.#track(pending, this.#ask(peer, closerThan, onFound, deadline.signal));
     };
@@ -102,26 +117,69 @@ export class ProviderQuery {
     const enough = new AbortController();
     const late = pause(SPARE_AFTER_MS, enough.signal);
     this.#track(pending, late);
-    while (pending.size > 0 && this.#answers < quorum) {
+    while (pending.size > 0 && !this.#isSettled(first.length, quorum)) {
       await Promise.race(pending);
-      const isLate = this.#failures > 0 || !pending.has(late);
-      if (isLate && !this.#asked.has(spare.text)) ask(spare);
+      if (this.#failures === 0 && pending.has(late)) continue;
+      for (const spare of spares) if (!this.#asked.has(spare.text)) ask(spare);
     }
     enough.abort();
-    if (this.#closerNamed === 0) return this.#misses >= quorum;
+    if (this.#closerNamed === 0) return this.#hits === 0 && this.#isRefused(quorum);
     if (this.#hits === 0) await this.#approach(onFound, deadline.signal);
-    // Those that were named may have joined a moment ago, without the records that they are to keep.
-    return false;
+    return this.#hits === 0 && this.#isRefusedByClosest();
+  }
+
+  /** Whether those asked first have answered, or their spares for them. */
+  #isSettled(count: number, quorum: number): boolean {
+    if (this.#answers < count) return false;
+    const isOther = this.#hits > 0 || this.#closerNamed > 0;
+    return !this.#isLarge || isOther || this.#isRefused(quorum);
+  }
+
+  /** Whether enough peers have answered that they have all records and none of this key. */
+  #isRefused(quorum: number): boolean {
+    const certain = [...this.#certain.values()];
+    if (!this.#isLarge) return certain.length >= quorum;
+    return this.#ofEachHalf(certain, OF_EACH_HALF).length >= this.#needed(quorum);
+  }
+
+  /** Whether the closest of all that are known have answered that they have all records and none of this key. */
+  #isRefusedByClosest(): boolean {
+    const { membership } = this.#components;
+    const alive = this.#ranking.filter(({ text }) => !membership.isUnresponsive(text));
+    const nearest = this.#deciding(closest(this.#key.target, alive, K), QUORUM);
+    return (
+      nearest.length >= this.#needed(QUORUM) && nearest.every(({ text }) => this.#certain.has(text))
+    );
+  }
+
+  /**
+   * Those of the closest peers whose answers decide on a miss. In a large network a record came to each half of the
+   * peers by another carrier, so two of each half.
+   */
+  #deciding(nearest: readonly DhtPeer[], quorum: number): readonly DhtPeer[] {
+    return this.#isLarge ? this.#ofEachHalf(nearest, OF_EACH_HALF) : nearest.slice(0, quorum);
+  }
+
+  /** How many peers decide. */
+  #needed(quorum: number): number {
+    return this.#isLarge ? HALVES.length * OF_EACH_HALF : quorum;
+  }
+
+  #ofEachHalf(nearest: readonly DhtPeer[], count: number): readonly DhtPeer[] {
+    return HALVES.flatMap((half) =>
+      nearest.filter((peer) => halfOf(peer) === half).slice(0, count),
+    );
   }
 
   /** Asks the closest of those that were named, step by step, until one has the record or none names a closer one. */
   async #approach(onFound: OnFound, signal: AbortSignal): Promise<void> {
+    const { membership } = this.#components;
     for (let step = 0; step < MAX_STEPS && this.#hits === 0 && !signal.aborted; step++) {
-      const nearest = closest(this.#key.target, this.#ranking, QUORUM);
+      const alive = this.#ranking.filter(({ text }) => !membership.isUnresponsive(text));
+      const nearest = this.#deciding(closest(this.#key.target, alive, K), QUORUM);
       const next = nearest.filter(({ text }) => !this.#asked.has(text));
-      const farthest = nearest.at(-1);
-      if (farthest === undefined || next.length === 0) return;
-      const closerThan = distanceTo(this.#key.target, farthest);
+      if (next.length === 0) return;
+      const closerThan = Math.max(...nearest.map((peer) => distanceTo(this.#key.target, peer)));
       await Promise.all(next.map((peer) => this.#ask(peer, closerThan, onFound, signal)));
     }
   }
@@ -201,7 +259,7 @@ export class ProviderQuery {
   }
 
   #take(
-    { providers, closer }: ProvidersAnswer,
+    { providers, closer, established }: ProvidersAnswer,
     from: DhtPeer,
     closerThan: number,
     onFound: OnFound,
@@ -209,7 +267,11 @@ export class ProviderQuery {
     if (providers.length > 0) {
       this.#hits++;
       onFound(providers);
-    } else this.#misses++;
+    } else {
+      this.#misses++;
+      const { membership } = this.#components;
+      if (established ?? membership.isEstablished(from.text)) this.#certain.set(from.text, from);
+    }
     if (closer.length === 0) return;
     const { membership } = this.#components;
     // More than an honest peer names would fill the memory for contacts.

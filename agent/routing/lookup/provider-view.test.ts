@@ -14,6 +14,7 @@ function viewOf(
   connected: Readonly<Record<string, string>> = {},
   unresponsive: readonly string[] = [],
   contacts: ReadonlySet<string> = new Set(),
+  scale = { isLarge: false },
 ) {
   const addressBook = new AddressBook();
   for (const [peerId, addresses] of Object.entries(announced)) {
@@ -31,6 +32,7 @@ function viewOf(
         isUnresponsive: (peerId) => unresponsive.includes(peerId),
       },
       addresses: { current: () => [multiaddr(OWN)] },
+      scale,
     },
     { ownPeerId: 'me', registryPort: 5000 },
   );
@@ -77,6 +79,16 @@ describe('ProviderView', () => {
     );
     assert.deepEqual(present, ['a', 'c']);
     assert.equal(view.locate('c'), undefined, 'nothing is known of its registry');
+  });
+
+  it('expects any peer of a large network to be reachable, unless it does not answer', () => {
+    const scale = { isLarge: true };
+    const { view } = viewOf({}, { a: '10.0.0.7', b: '10.0.0.8' }, ['b', 'd'], new Set(), scale);
+    const isPresent = (peerId: string) => view.isPresent({ peerId, origins: [] });
+    const peers = ['a', 'b', 'unknown', 'd'];
+    assert.deepEqual(peers.filter(isPresent), ['a', 'unknown']);
+    scale.isLarge = false;
+    assert.deepEqual(peers.filter(isPresent), ['a']);
   });
 
   it('puts the IP of the connection first, also of one that comes later', () => {

@@ -1,3 +1,4 @@
+import type { NetworkScale } from '../discovery/network-size.ts';
 import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { AddressBook, AddressedPeer } from '../node/address-book.ts';
 import { announcesLoopback } from '../node/announced-addresses.ts';
@@ -14,6 +15,7 @@ export interface ProviderViewComponents {
   readonly addressBook: Pick<AddressBook, 'get'>;
   readonly membership: Pick<Membership, 'connectedIp' | 'isContact' | 'isUnresponsive'>;
   readonly addresses: Pick<OwnAddresses, 'current'>;
+  readonly scale: Pick<NetworkScale, 'isLarge'>;
 }
 
 /** Options of {@link ProviderView}. */
@@ -79,10 +81,13 @@ export class ProviderView {
     return this.#toProvider({ peerId: this.#init.ownPeerId, multiaddrs });
   }
 
-  /** Whether the provider is expected to be reachable: this node is connected with it, or others have named it. */
+  /**
+   * Whether the provider is expected to be reachable: this node is connected with it, others have named it, or the
+   * network is so large that a node does not know all members.
+   */
   isPresent({ peerId }: Provider): boolean {
-    const { membership } = this.#components;
-    if (membership.isContact(peerId)) return !membership.isUnresponsive(peerId);
+    const { membership, scale } = this.#components;
+    if (scale.isLarge || membership.isContact(peerId)) return !membership.isUnresponsive(peerId);
     return this.#isConnected(peerId);
   }
 

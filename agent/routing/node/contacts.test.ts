@@ -33,16 +33,22 @@ describe('Contacts', () => {
     assert.deepEqual(contacts.peers(), []);
   });
 
-  it('know when a peer was named first', async (t) => {
+  it('know when a peer answered first, not when it was named', async (t) => {
     let now = 5;
     t.mock.method(performance, 'now', () => now);
     const contacts = new Contacts();
     const a = await newPeer();
     contacts.add([a]);
+    assert.equal(contacts.has(a.peerId), true);
+    assert.equal(contacts.since(a.peerId), undefined);
+    now = 700;
+    contacts.answered(a.peerId);
     now = 900;
     contacts.add([a]);
-    assert.equal(contacts.since(a.peerId), 5);
-    assert.equal(contacts.since('12D3KooWnobody'), undefined);
+    contacts.answered(a.peerId);
+    assert.equal(contacts.since(a.peerId), 700);
+    contacts.answered('12D3KooWunknown');
+    assert.equal(contacts.since('12D3KooWunknown'), undefined);
   });
 
   it('do not take a peer again for a minute after it did not answer', async (t) => {

@@ -7,8 +7,11 @@ import type { AddressedPeer } from './address-book.ts';
 import { dhtPeer } from './membership.ts';
 import type { DhtPeer } from './membership.ts';
 
-/** Maximum number of contacts: twice the largest cluster that we mean to serve. The one named longest ago goes first. */
-const MAX_CONTACTS = 10_000;
+/**
+ * Maximum number of contacts. In the largest clusters that is a part of all nodes, so that most look-ups begin next to their key. The
+ * one named longest ago goes first.
+ */
+const MAX_CONTACTS = 2000;
 /**
  * Maximum number of contacts by the word of one peer. An honest one names those that it is connected with, and ends
  * connections when they are twice `--max-connections`.
@@ -16,6 +19,8 @@ const MAX_CONTACTS = 10_000;
 const MAX_NAMED_BY_ONE = 400;
 /** How long a contact stays without being named again: a node learns of all others in a fraction of this time. */
 const VALID_MS = 45 * 60_000;
+/** How often those that are not valid any more are looked for at most. */
+const PURGE_MS = 60_000;
 /** How long a peer that did not answer is not taken again. It may be this machine that is busy. */
 const FAILED_MS = 60_000;
 /** Maximum number of peers remembered as failed. */
@@ -23,15 +28,15 @@ const MAX_FAILED = 10_000;
 
 interface Contact {
   readonly peer: DhtPeer;
-  /** When it was named first, as by `performance.now`. */
-  readonly since: number;
+  /** When it answered first, as by `performance.now`; undefined while it is known from others only. */
+  since: number | undefined;
   /** The peer that named it first. */
   readonly namedBy: string | undefined;
 }
 
 /** Options of {@link Contacts.add}. */
 export interface ContactSource {
-  /** When the peers were known first, as by `performance.now`. Default: now. */
+  /** When the peers answered first, as by `performance.now`. Default: they have not. */
   readonly since?: number;
   /** The peer that names them. Default: this node has been connected with them. */
   readonly namedBy?: string;
@@ -42,13 +47,19 @@ export interface ContactSource {
  * nothing about a contact: this node dials it, and drops it when it does not answer.
  */
 export class Contacts {
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
   readonly #contacts = new LRUCache<string, Contact>({
-    max: MAX_CONTACTS,
+    maxSize: MAX_CONTACTS,
+    sizeCalculation: () => 1,
     ttl: VALID_MS,
-    dispose: ({ namedBy }) => {
+    dispose: ({ namedBy }, peerId, reason) => {
       this.#count(namedBy, -1);
+      if (reason !== 'set') this.#peers.delete(peerId);
     },
   });
+  /** The same contacts: lists of them are made at each change of the members, and the cache takes ten times as long. */
+  readonly #peers = new Map<string, DhtPeer>();
+  #purgedAt = performance.now();
   /** Peer -> number of contacts that it named first. */
   readonly #named = new Map<string, number>();
   readonly #failed = new ExpiringSet(MAX_FAILED);
@@ -69,23 +80,40 @@ export class Contacts {
       }
       const source = known === undefined ? namedBy : known.namedBy;
       this.#count(source, 1);
+      // The addresses that were named first stay: a peer cannot redirect a contact that another one has named.
+      const peer = known?.peer ?? dhtPeer(peerIdFromString(peerId), multiaddrs);
+      if (known === undefined) this.#peers.set(peerId, peer);
       this.#contacts.set(peerId, {
         namedBy: source,
-        // The addresses that were named first stay: a peer cannot redirect a contact that another one has named.
-        peer: known?.peer ?? dhtPeer(peerIdFromString(peerId), multiaddrs),
-        since: known?.since ?? since ?? performance.now(),
+        peer,
+        since: known?.since ?? since,
       });
     }
     return added;
   }
 
-  /** When the contact was named first, as by `performance.now`. */
+  has(peerId: string): boolean {
+    return this.#contacts.has(peerId);
+  }
+
+  /** When the contact answered first, as by `performance.now`. */
   since(peerId: string): number | undefined {
     return this.#contacts.peek(peerId)?.since;
   }
 
+  /** Records that the contact has answered. */
+  answered(peerId: string): void {
+    const contact = this.#contacts.peek(peerId);
+    if (contact !== undefined) contact.since ??= performance.now();
+  }
+
   peers(): DhtPeer[] {
-    return [...this.#contacts.values()].map(({ peer }) => peer);
+    const now = performance.now();
+    if (now - this.#purgedAt >= PURGE_MS) {
+      this.#purgedAt = now;
+      this.#contacts.purgeStale();
+    }
+    return [...this.#peers.values()];
   }
 
   /** Removes a contact that did not answer, and does not take it there again for a while; whether there was one. */

@@ -151,6 +151,23 @@ describe('Membership', () => {
     assert.equal(isEstablished(), false);
   });
 
+  it('tells of a peer that is back before it was removed', async (t) => {
+    const { connect, disconnect, pass, membership } = await start(t);
+    const id = await newId();
+    const returns: string[] = [];
+    membership.onReturn(({ text }) => returns.push(text));
+    connect(id);
+    assert.deepEqual(returns, []);
+    disconnect(id);
+    pass(GRACE_MS - 1);
+    connect(id);
+    assert.deepEqual(returns, [String(id)]);
+    disconnect(id);
+    pass(GRACE_MS);
+    connect(id);
+    assert.equal(returns.length, 1, 'it had left');
+  });
+
   it('has peers that others have named as members, and does not name them to others', async (t) => {
     const { own, connect, disconnect, pass, ids, changes, membership } = await start(t);
     const [a, b] = [await newId(), await newId()];
@@ -168,13 +185,18 @@ describe('Membership', () => {
     );
     assert.equal(changes(), 2);
     pass(600);
+    assert.equal(membership.isEstablished(String(a)), false, 'it has not answered yet');
+    const [contact] = membership.members().filter(({ text }) => text === String(a));
+    assert.ok(contact);
+    membership.markResponsive(contact);
+    pass(600);
     connect(a);
     assert.deepEqual(
       [membership.isContact(String(a)), membership.isConnected(String(a))],
       [false, true],
     );
     pass(400);
-    assert.equal(membership.isEstablished(String(a)), true, 'known since it was named');
+    assert.equal(membership.isEstablished(String(a)), true, 'it has answered before');
     disconnect(a);
     pass(GRACE_MS);
     assert.deepEqual(ids(), [String(b)], 'a connection that ended leaves no contact');

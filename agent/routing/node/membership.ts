@@ -28,7 +28,7 @@ const UNRESPONSIVE_MS = 30_000;
  * How long a peer is a member before it counts as established, which means that it has the records it is to keep.
  * Providers send them as soon as they know the peer. In a busy cluster that restarts this takes some seconds.
  */
-const ESTABLISHED_MS = 30_000;
+export const ESTABLISHED_MS = 30_000;
 /** Maximum number of unresponsive peers remembered; the oldest is forgotten. */
 const MAX_UNRESPONSIVE = 10_000;
 
@@ -62,6 +62,7 @@ export class Membership {
   readonly #node: RoutingNode;
   readonly #init: MembershipInit;
   readonly #onChange = new Set<() => void>();
+  readonly #onReturn = new Set<(peer: DhtPeer) => void>();
   readonly #onUnresponsive = new Set<(peer: DhtPeer) => void>();
   readonly #connected = new Map<string, DhtPeer>();
   readonly #contacts = new Contacts();
@@ -72,6 +73,7 @@ export class Membership {
   readonly #unresponsive = new ExpiringSet(MAX_UNRESPONSIVE);
   #members: DhtPeer[] | undefined;
   #verified: DhtPeer[] | undefined;
+  #verifiedIds: ReadonlySet<string> | undefined;
   #topologyId: string | undefined;
 
   constructor(node: RoutingNode, init: MembershipInit = {}) {
@@ -102,6 +104,7 @@ export class Membership {
     for (const timer of this.#departures.values()) clearTimeout(timer);
     this.#departures.clear();
     this.#onChange.clear();
+    this.#onReturn.clear();
     this.#onUnresponsive.clear();
   }
 
@@ -131,7 +134,7 @@ export class Membership {
   }
 
   isContact(peerId: string): boolean {
-    return this.#contacts.since(peerId) !== undefined;
+    return this.#contacts.has(peerId);
   }
 
   isConnected(peerId: string): boolean {
@@ -145,18 +148,30 @@ export class Membership {
    */
   learn(peers: readonly AddressedPeer[], namedBy: DhtPeer): number {
     const own = this.#node.peerId.toString();
-    const known = new Set(this.verified().map(({ text }) => text));
+    this.#verifiedIds ??= new Set(this.verified().map(({ text }) => text));
+    const known = this.#verifiedIds;
     const strangers = peers.filter(
       ({ peerId }) => peerId !== own && !known.has(peerId) && !this.isUnresponsive(peerId),
     );
     const added = this.#contacts.add(strangers, { namedBy: namedBy.text });
-    if (added > 0) this.#changed();
+    if (added > 0) {
+      this.#members = undefined;
+      this.#tell();
+    }
     return added;
   }
 
   /** Calls back whenever members join or leave, until {@link stop}. */
   onChange(listener: () => void): void {
     this.#onChange.add(listener);
+  }
+
+  /**
+   * Calls back whenever a peer has lost its connection and is back so soon that it stayed a member, until {@link stop}. It
+   * may be another process with its identity, which a restart takes a second for, and then it has no records.
+   */
+  onReturn(listener: (peer: DhtPeer) => void): void {
+    this.#onReturn.add(listener);
   }
 
   /** Calls back whenever a peer did not answer in time, until {@link stop}. */
@@ -179,6 +194,7 @@ export class Membership {
   /** Records that a peer has answered. */
   markResponsive(peer: DhtPeer): void {
     this.#unresponsive.delete(peer.text);
+    this.#contacts.answered(peer.text);
   }
 
   /**
@@ -197,7 +213,10 @@ export class Membership {
     return true;
   }
 
-  /** Whether the peer has been known for so long that it has all records it is to keep. */
+  /**
+   * Whether the peer has answered for so long that it has all records it is to keep. That others have named it proves
+   * nothing.
+   */
   isEstablished(peerId: string): boolean {
     const since = this.#since.get(peerId) ?? this.#contacts.since(peerId);
     return since !== undefined && performance.now() - since >= this.#establishedMs;
@@ -216,9 +235,11 @@ export class Membership {
 
   #arrived(id: PeerId): void {
     const peer = dhtPeer(id);
+    const isBack = this.#departures.has(peer.text);
     clearTimeout(this.#departures.get(peer.text));
     this.#departures.delete(peer.text);
     this.markResponsive(peer);
+    if (isBack) for (const listener of this.#onReturn) listener(peer);
     if (!this.#since.has(peer.text)) {
       this.#since.set(peer.text, this.#contacts.since(peer.text) ?? performance.now());
     }
@@ -259,6 +280,11 @@ export class Membership {
   readonly #changed = (): void => {
     this.#members = undefined;
     this.#verified = undefined;
-    for (const listener of this.#onChange) listener();
+    this.#verifiedIds = undefined;
+    this.#tell();
   };
+
+  #tell(): void {
+    for (const listener of this.#onChange) listener();
+  }
 }

@@ -49,6 +49,11 @@ export class ProvideQueues {
     return assigned;
   }
 
+  /** Lets the records of a key expire: it is provided in another way. */
+  release(key: RoutingKey): void {
+    for (const queue of this.#queues.values()) queue.release(key);
+  }
+
   /** Queues the withdrawal of a key; the queues of the members that may have its record. */
   retract(key: RoutingKey): ProvideQueue[] {
     for (const queue of this.#departed.values()) queue.retract(key);
@@ -64,6 +69,13 @@ export class ProvideQueues {
     }
   }
 
+  /** Sends all records to a peer again: it may have lost them. */
+  renew(peerId: string): void {
+    const queue = this.#queues.get(peerId);
+    queue?.refresh();
+    void queue?.run();
+  }
+
   /** Stops the queues of peers that are no members any more, and resumes those of peers that are members again. */
   follow(members: readonly DhtPeer[]): void {
     const present = new Map(members.map((peer) => [peer.text, peer]));
@@ -77,7 +89,11 @@ export class ProvideQueues {
       void queue.run();
     }
     for (const [text, queue] of this.#queues) {
-      if (present.has(text)) continue;
+      const peer = present.get(text);
+      if (peer !== undefined) {
+        queue.locate(peer);
+        continue;
+      }
       queue.stop();
       this.#queues.delete(text);
       this.#departed.set(text, queue);

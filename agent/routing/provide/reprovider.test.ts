@@ -27,9 +27,16 @@ const noAnswer: Exchange = (_peer, _multihashes, signal) =>
 
 let members: DhtPeer[] = [];
 let changed: () => void = () => undefined;
+let returned: (peer: DhtPeer) => void = () => undefined;
 let onProvide: Exchange = () => undefined;
 let onWithdraw: Exchange = () => undefined;
 let reprovider: Reprovider;
+
+/** How large the network is taken to be. */
+const scale = { size: 1, isLarge: false };
+/** What is done by regions. */
+const announced: string[] = [];
+let onAnnounce: () => Promise<void> = () => Promise.resolve();
 
 const components: ReproviderComponents = {
   client: {
@@ -49,8 +56,26 @@ const components: ReproviderComponents = {
     onChange: (listener) => {
       changed = listener;
     },
+    onReturn: (listener) => {
+      returned = listener;
+    },
     isContact: () => false,
     dropContact: () => undefined,
+  },
+  scale,
+  regions: {
+    follow: (size) => announced.push(`follow ${String(size)}`),
+    provide: (keys) => {
+      announced.push(...keys.map(({ name }) => `provide ${name}`));
+      return onAnnounce();
+    },
+    withdraw: (keys) => {
+      announced.push(...keys.map(({ name }) => `withdraw ${name}`));
+      return onAnnounce();
+    },
+    refresh: () => announced.push('refresh'),
+    clear: () => announced.push('clear'),
+    stop: () => undefined,
   },
   records: { add: () => true, delete: () => undefined },
   logger: silent,
@@ -59,6 +84,9 @@ const components: ReproviderComponents = {
 
 beforeEach(() => {
   members = [];
+  scale.isLarge = false;
+  announced.length = 0;
+  onAnnounce = () => Promise.resolve();
   onProvide = onWithdraw = () => undefined;
   reprovider = new Reprovider(components, { ownPeerId: 'me' });
   reprovider.start();
@@ -78,6 +106,19 @@ async function join(count: number): Promise<void> {
 }
 
 describe('Reprovider', () => {
+  it('sends all records again to a peer that was away for a moment', async () => {
+    await join(2);
+    const sent: DhtPeer[] = [];
+    onProvide = (peer) => sent.push(peer);
+    await reprovider.advertise(['a', 'b']);
+    assert.equal(sent.length, 2);
+    const [first] = members;
+    assert.ok(first);
+    returned(first);
+    await until(() => sent.length === 3);
+    assert.equal(sent[2], first);
+  });
+
   it('delays neither callers nor other peers for a peer that does not answer', async () => {
     await join(3);
     const frozen = members[0];
@@ -198,5 +239,94 @@ describe('Reprovider', () => {
     );
     joined.resolve(undefined);
     await until(() => provided === 4);
+  });
+});
+
+/** The network is large, or small, from now on. */
+function become(isLarge: boolean): void {
+  scale.isLarge = isLarge;
+  changed();
+}
+
+describe('Reprovider in a large network', () => {
+  beforeEach(async () => {
+    await join(3);
+    await reprovider.advertise(['one', 'two']);
+    scale.size = 400;
+    become(true);
+    await until(() => announced.includes('provide two'));
+  });
+
+  it('provides all keys by regions, and lets the records with the peers expire', async () => {
+    assert.deepEqual(announced, ['follow 400', 'provide one', 'provide two']);
+    let provided = 0;
+    onProvide = () => (provided += 1);
+    reprovider.reprovideAll();
+    assert.equal(announced.at(-1), 'refresh');
+    await join(1);
+    await until(() => announced.filter((what) => what === 'follow 400').length === 2);
+    assert.equal(provided, 0);
+    assert.equal(announced.filter((what) => what === 'provide one').length, 1);
+  });
+
+  it('advertises and withdraws by regions', async () => {
+    let provided = 0;
+    onProvide = () => (provided += 1);
+    announced.length = 0;
+    await reprovider.advertise(['three', 'one']);
+    await reprovider.withdraw(['three', 'four']);
+    assert.deepEqual(announced, ['provide three', 'withdraw three']);
+    assert.equal(provided, 0);
+  });
+
+  it('withdraws a key also from the peers that were sent it while the network was small', async () => {
+    const withdrawn: number[] = [];
+    onWithdraw = (_peer, keys) => withdrawn.push(keys.length);
+    await reprovider.withdraw(['one']);
+    assert.ok(announced.includes('withdraw one'));
+    assert.deepEqual(withdrawn, [1, 1, 1]);
+  });
+
+  it('provides all keys to the closest peers again when the network is small again', async () => {
+    let provided = 0;
+    onProvide = (_peer, keys) => (provided += keys.length);
+    announced.length = 0;
+    become(false);
+    await until(() => provided === 6);
+    assert.deepEqual(announced, ['clear']);
+    await reprovider.advertise(['three']);
+    assert.equal(provided, 9);
+    become(true);
+    await until(() => announced.includes('provide three'));
+    assert.deepEqual(announced.slice(1), [
+      'follow 400',
+      'provide one',
+      'provide two',
+      'provide three',
+    ]);
+  });
+
+  it('waits for a region no longer than for a peer, and goes on with it', async () => {
+    onAnnounce = () => new Promise(() => undefined);
+    await reprovider.advertise(['three']);
+    await reprovider.withdraw(['three']);
+    const abort = new AbortController();
+    const advertised = reprovider.advertise(['four'], abort.signal);
+    abort.abort();
+    await assert.rejects(advertised, { name: 'AbortError' });
+    assert.ok(announced.includes('provide four'));
+  });
+
+  it('withdraws everything on leaving, and leaves also when no region answers', async () => {
+    announced.length = 0;
+    onAnnounce = () => new Promise(() => undefined);
+    await reprovider.leave();
+    assert.deepEqual(announced, ['withdraw one', 'withdraw two']);
+  });
+
+  it('withdraws nothing when another node has its identity', () => {
+    announced.length = 0;
+    assert.deepEqual(reprovider.abandon(), ['one', 'two']);
+    assert.deepEqual(announced, ['clear']);
   });
 });

@@ -7,13 +7,16 @@ import { closest, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import type { ProviderRecords } from '../dht/provider-records.ts';
-import type { Membership } from '../node/membership.ts';
+import type { NetworkScale } from '../discovery/network-size.ts';
+import type { DhtPeer, Membership } from '../node/membership.ts';
+import { MembershipChange } from './membership-change.ts';
 import type { ProvideQueue } from './provide-queue.ts';
 import { ProvideQueues } from './provide-queues.ts';
 import type { ProvideQueuesComponents } from './provide-queues.ts';
+import type { RegionAnnouncer } from './region-announcer.ts';
 
 /** How often a record is provided again: Spegel's 15 minutes. */
-const DEFAULT_REFRESH_MS = 15 * 60_000;
+export const DEFAULT_REFRESH_MS = 15 * 60_000;
 /** How long changes of the membership are gathered: all nodes of a cluster may join at once. */
 const SETTLING = { quietMs: 100, maxMs: 1000 };
 /** How often the reprovider checks whose records are due for a refresh. */
@@ -26,7 +29,16 @@ const LEAVE_MS = 2000;
 const SLICE_MS = 5;
 
 export interface ReproviderComponents extends ProvideQueuesComponents {
-  readonly membership: Pick<Membership, 'members' | 'onChange' | 'isContact' | 'dropContact'>;
+  readonly membership: Pick<
+    Membership,
+    'members' | 'onChange' | 'onReturn' | 'isContact' | 'dropContact'
+  >;
+  readonly scale: Pick<NetworkScale, 'size' | 'isLarge'>;
+  /** Provides the keys in a large network. */
+  readonly regions: Pick<
+    RegionAnnouncer,
+    'follow' | 'provide' | 'withdraw' | 'refresh' | 'clear' | 'stop'
+  >;
   /** Requests of other nodes for our own keys are answered from here. */
   readonly records: Pick<ProviderRecords, 'add' | 'delete'>;
 }
@@ -42,7 +54,8 @@ export interface ReproviderInit {
  * Provides our keys, and provides them again before the records expire: with the {@link K} known peers closest to
  * each. kad-dht would look those up over the network for each key. Here they are computed from the membership, and
  * all records for a peer go over one stream. A peer that joins gets the records of the keys it is close to at once.
- * When a peer leaves, the next closest gets them.
+ * When a peer leaves, the next closest gets them. In a large network, where this node does not know all others, members
+ * near the keys do that: see {@link RegionAnnouncer}.
  *
  * Its keys, by name, are the one set of advertised keys of this node. The own entries of `ProviderRecords` stay beside
  * it: requests of the DHT carry the hash of a name, so that they cannot be answered from an index by name.
@@ -51,16 +64,21 @@ export class Reprovider {
   readonly #membership: ReproviderComponents['membership'];
   readonly #records: ReproviderComponents['records'];
   readonly #queues: ProvideQueues;
+  readonly #scale: ReproviderComponents['scale'];
+  readonly #regions: ReproviderComponents['regions'];
   readonly #ownPeerId: string;
   readonly #refreshMs: number;
   readonly #keys = new Map<string, RoutingKey>();
   readonly #stopped = new AbortController();
   readonly #settling = new Settling(SETTLING, () => {
-    this.#queues.follow(this.#membership.members());
-    void this.#sweep();
+    void this.#followMembers();
   });
+  /** Whether keys are provided as in a large network. */
+  #isLarge = false;
   /** While it is false, records are with this node only. */
   #joined = false;
+  /** The members at the last sweep: what it has assigned follows from them. */
+  #swept: readonly DhtPeer[] = [];
   #sweeping = false;
   #sweepAgain = false;
   #refreshCheck: NodeJS.Timeout | undefined;
@@ -70,6 +88,8 @@ export class Reprovider {
     this.#records = components.records;
     this.#ownPeerId = init.ownPeerId;
     this.#refreshMs = init.refreshMs ?? DEFAULT_REFRESH_MS;
+    this.#scale = components.scale;
+    this.#regions = components.regions;
     this.#queues = new ProvideQueues(components, this.#refreshMs);
   }
 
@@ -83,14 +103,18 @@ export class Reprovider {
     this.#membership.onChange(() => {
       if (this.#joined) this.#settling.call();
     });
+    this.#membership.onReturn(({ text }) => {
+      this.#queues.renew(text);
+    });
     void joined.then(() => {
       this.#joined = true;
-      void this.#sweep();
+      void this.#followMembers();
     });
     this.#refreshCheck = setInterval(
       () => {
         const now = performance.now();
         this.#queues.refresh((queue) => queue.isDue(now));
+        this.#regions.refresh((dueAt) => now >= dueAt);
       },
       Math.min(REFRESH_CHECK_MS, this.#refreshMs / 10),
     );
@@ -101,6 +125,7 @@ export class Reprovider {
     this.#settling.stop();
     clearInterval(this.#refreshCheck);
     this.#queues.stop();
+    this.#regions.stop();
   }
 
   /** Withdraws all keys before the node stops, for up to {@link LEAVE_MS}. */
@@ -117,6 +142,7 @@ export class Reprovider {
   abandon(): string[] {
     const names = [...this.#keys.keys()];
     this.#keys.clear();
+    this.#regions.clear();
     return names;
   }
 
@@ -149,7 +175,11 @@ export class Reprovider {
       this.#records.add(key.recordKey, this.#ownPeerId);
       added.push(key);
     }
-    if (this.#joined) await this.#run(await this.#assign(added), PROVIDE_WAIT_MS, signal);
+    if (!this.#joined) return;
+    const work = this.#isLarge
+      ? [this.#regions.provide(added)]
+      : runs(await this.#assign(added, this.#membership.members()));
+    await this.#wait(work, PROVIDE_WAIT_MS, signal);
   }
 
   /** Stops advertising keys. Resolves like {@link advertise}. */
@@ -160,62 +190,99 @@ export class Reprovider {
 
   async #withdraw(names: readonly string[], waitMs: number, signal?: AbortSignal): Promise<void> {
     const concerned = new Set<ProvideQueue>();
+    const removed: RoutingKey[] = [];
     for (const name of names) {
       const key = this.#keys.get(name);
       if (key === undefined) continue;
       this.#keys.delete(name);
       this.#records.delete(key.recordKey, this.#ownPeerId);
+      removed.push(key);
+      // Also in a large network: it may have been a small one when the records were sent.
       for (const queue of this.#queues.retract(key)) concerned.add(queue);
     }
-    await this.#run(concerned, waitMs, signal);
+    const work = runs(concerned);
+    if (this.#isLarge) work.push(this.#regions.withdraw(removed));
+    await this.#wait(work, waitMs, signal);
   }
 
   /** Provides all records again: they carry addresses that this node no longer has. */
   reprovideAll(): void {
     this.#queues.refresh(() => true);
+    this.#regions.refresh(() => true);
   }
 
-  /** Assigns the keys to the peers closest to them; the queues of those peers. */
-  async #assign(keys: readonly RoutingKey[]): Promise<ReadonlySet<ProvideQueue>> {
+  /**
+   * Assigns the keys to the peers closest to them; the queues of those peers.
+   *
+   * @param change leaves out the keys that it does not concern
+   */
+  async #assign(
+    keys: readonly RoutingKey[],
+    members: readonly DhtPeer[],
+    change?: MembershipChange,
+  ): Promise<ReadonlySet<ProvideQueue>> {
     const concerned = new Set<ProvideQueue>();
     let sliceStart = performance.now();
     for (const key of keys) {
-      // The key may have been withdrawn, and members may have come and gone, since the last slice.
-      if (this.#keys.get(key.name) === key) {
-        const peers = closest(key.target, this.#membership.members(), K);
+      // The key may have been withdrawn since the last slice.
+      const isConcerned = change?.concerns({ prefix: key.target }) ?? true;
+      if (isConcerned && this.#keys.get(key.name) === key) {
+        const peers = closest(key.target, members, K);
         for (const queue of this.#queues.assign(key, peers)) concerned.add(queue);
       }
       if (performance.now() - sliceStart > SLICE_MS) {
         await setImmediate();
-        if (this.#stopped.signal.aborted) return new Set();
+        if (this.#stopped.signal.aborted || this.#isLarge) return new Set();
         sliceStart = performance.now();
       }
     }
     return concerned;
   }
 
-  /** Resolves when the queues are done, or after `waitMs`: they go on without the caller. */
-  async #run(
-    queues: ReadonlySet<ProvideQueue>,
-    waitMs: number,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const runs = Promise.all(Array.from(queues, (queue) => queue.run()));
+  /** Resolves when the work is done, or after `waitMs`: it goes on without the caller. */
+  async #wait(work: readonly Promise<void>[], waitMs: number, signal?: AbortSignal): Promise<void> {
     using deadline = new Deadline(waitMs, signal);
-    // A queue never rejects, so only the deadline or the signal can end the wait early.
-    await raceSignal(runs, deadline.signal).catch(() => undefined);
+    // The work never rejects, so only the deadline or the signal can end the wait early.
+    await raceSignal(Promise.all(work), deadline.signal).catch(() => undefined);
     signal?.throwIfAborted();
   }
 
-  /** Assigns all keys. There is one sweep at a time, and another when members have changed during it. */
+  /** Members have come or gone. */
+  async #followMembers(): Promise<void> {
+    this.#queues.follow(this.#membership.members());
+    const { isLarge, size } = this.#scale;
+    const wasLarge = this.#isLarge;
+    this.#isLarge = isLarge;
+    if (isLarge) this.#regions.follow(size);
+    if (!isLarge) {
+      // Until the others have got the records in the other way, those that are there are valid.
+      if (wasLarge) this.#regions.clear();
+      await this.#sweep();
+    } else if (!wasLarge) {
+      const keys = [...this.#keys.values()];
+      for (const key of keys) this.#queues.release(key);
+      this.#swept = [];
+      await this.#regions.provide(keys);
+    }
+  }
+
+  /** Assigns the keys that a change of the members concerns. There is one sweep at a time, and another when members have changed during it. */
   async #sweep(): Promise<void> {
     this.#sweepAgain = true;
     if (this.#sweeping) return;
     this.#sweeping = true;
-    while (this.#sweepAgain && !this.#stopped.signal.aborted) {
+    while (this.#sweepAgain && !this.#isLarge && !this.#stopped.signal.aborted) {
       this.#sweepAgain = false;
-      for (const queue of await this.#assign([...this.#keys.values()])) void queue.run();
+      const members = this.#membership.members();
+      const change = new MembershipChange(this.#swept, members);
+      this.#swept = members;
+      const queues = await this.#assign([...this.#keys.values()], members, change);
+      for (const queue of queues) void queue.run();
     }
     this.#sweeping = false;
   }
+}
+
+function runs(queues: ReadonlySet<ProvideQueue>): Promise<void>[] {
+  return Array.from(queues, (queue) => queue.run());
 }

@@ -11,7 +11,10 @@ interface ConformanceNode {
   readonly self: Provider;
 }
 
-/** Three nodes that know each other, each of which speaks `/peerglass/withdraw/1.0.0`. */
+/** What each of the nodes speaks. */
+export const OWN_PROTOCOLS = ['/peerglass/announce/1.0.0', '/peerglass/withdraw/1.0.0'];
+
+/** Three nodes that know each other, each of which speaks {@link OWN_PROTOCOLS}. */
 export interface ConformanceNetwork {
   readonly nodes: readonly [ConformanceNode, ConformanceNode, ConformanceNode];
   close(): Promise<void>;
@@ -135,27 +138,36 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       const describeMembers = (self: ConformanceNode) =>
         byPeer(network.nodes.map(({ self: node }) => node)).map((node) => ({
           ...node,
-          protocols: ['/peerglass/withdraw/1.0.0'],
+          protocols: OWN_PROTOCOLS,
           isSelf: node === self.self,
         }));
       for (const node of network.nodes) {
-        const members = (): ClosestMember[] => byPeer(node.router.closest('sha256:one', 20));
-        await until(() => members().every(({ protocols }) => protocols.length > 0));
-        assert.deepEqual(members(), describeMembers(node));
+        const members = async (): Promise<ClosestMember[]> =>
+          byPeer(await node.router.closest('sha256:one', 20));
+        await until(async () => (await members()).every(({ protocols }) => protocols.length > 0));
+        assert.deepEqual(await members(), describeMembers(node));
       }
+    });
+
+    it('tells when members come or go, until that is not wanted any more', () => {
+      const stop = a.router.onMembersChange(() => undefined);
+      stop();
     });
 
     it('orders the closest members like the other nodes, by the key', async () => {
       await until(() => network.nodes.every(({ router }) => router.status().peers === 2));
-      const order = ({ router }: ConformanceNode, key: string, count = 20): string[] =>
-        router.closest(key, count).map(({ peerId }) => peerId);
+      const order = async (
+        { router }: ConformanceNode,
+        key: string,
+        count = 20,
+      ): Promise<string[]> => (await router.closest(key, count)).map(({ peerId }) => peerId);
       const first = new Set<string | undefined>();
       for (let i = 0; i < 60; i++) {
         const key = `sha256:${String(i)}`;
-        const members = order(a, key);
-        assert.deepEqual(order(b, key), members);
-        assert.deepEqual(order(c, key), members);
-        assert.deepEqual(order(a, key, 2), members.slice(0, 2), 'no more than asked for');
+        const members = await order(a, key);
+        assert.deepEqual(await order(b, key), members);
+        assert.deepEqual(await order(c, key), members);
+        assert.deepEqual(await order(a, key, 2), members.slice(0, 2), 'no more than asked for');
         first.add(members[0]);
       }
       assert.equal(first.size, 3, 'each is the closest to some of the keys');

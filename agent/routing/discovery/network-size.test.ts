@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { closest } from '../dht/kademlia.ts';
+import { NetworkScale, networkSize } from './network-size.ts';
+
+const randomPoint = () => ({ prefix: Math.floor(Math.random() * 2 ** 32) });
+
+describe('networkSize', () => {
+  it('is the number of members and this node where there are few', () => {
+    const members = Array.from({ length: 31 }, randomPoint);
+    assert.equal(networkSize(randomPoint(), members), 32);
+    assert.equal(networkSize(randomPoint(), []), 1);
+  });
+
+  for (const size of [300, 5000]) {
+    it(`is estimated from the neighbours of a node of ${String(size)}`, () => {
+      const nodes = Array.from({ length: size }, randomPoint);
+      const sizes = nodes.slice(0, 200).map((self) => {
+        const others = nodes.filter((node) => node !== self);
+        return networkSize(self, closest(self.prefix, others, 64));
+      });
+      const [median = 0] = sizes.toSorted((a, b) => a - b).slice(100);
+      assert.ok(median > size * 0.7 && median < size * 1.4, String(median));
+    });
+  }
+
+  it('is bounded, whatever IDs the neighbours have chosen', () => {
+    const crowded = Array.from({ length: 100 }, (_, low) => ({ prefix: low }));
+    assert.equal(networkSize({ prefix: 1 }, crowded), 20_000);
+  });
+
+  it('is at least what is known', () => {
+    const crowded = Array.from({ length: 100 }, (_, low) => ({ prefix: low }));
+    const spread = Array.from({ length: 400 }, randomPoint);
+    assert.ok(networkSize({ prefix: 2 ** 31 }, [...crowded, ...spread]) >= 501);
+  });
+});
+
+describe('NetworkScale', () => {
+  it('is large with more nodes than connections, until it is smaller again', () => {
+    let members: readonly { prefix: number }[] = [];
+    const scale = new NetworkScale({ prefix: 0 }, { verified: () => members }, 100);
+    const evenly = (count: number) =>
+      Array.from({ length: count }, (_, at) => ({
+        prefix: Math.floor(((at + 1) * 2 ** 32) / count) - 1,
+      }));
+    const answers = [70, 130, 90, 70, 90].map((count) => {
+      members = evenly(count);
+      return [scale.isLarge, scale.isLargeForSome, Math.abs(scale.size - count) < 10];
+    });
+    assert.deepEqual(answers, [
+      [false, false, true],
+      [true, true, true],
+      [true, true, true],
+      [false, false, true],
+      [false, true, true],
+    ]);
+  });
+});

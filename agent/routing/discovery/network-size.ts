@@ -1,0 +1,76 @@
+import { closest, distanceTo } from '../dht/kademlia.ts';
+import type { KeySpacePoint } from '../dht/kademlia.ts';
+
+/** Neighbours whose density is taken for that of all nodes: with so many the estimate is right within a fifth or so. */
+const SAMPLE = 32;
+const KEY_SPACE = 2 ** 32;
+/** Upper bound of the estimate: peers may have chosen IDs next to ours. */
+const MAX_SIZE = 20_000;
+
+/**
+ * Estimates the number of nodes of a network, this one included, from how close its neighbours are: node IDs are
+ * spread evenly over the key space.
+ *
+ * @param members those that this node knows; of its neighbours it knows nearly all
+ */
+export function networkSize(self: KeySpacePoint, members: readonly KeySpacePoint[]): number {
+  const farthest = closest(self.prefix, members, SAMPLE)[SAMPLE - 1];
+  const known = members.length + 1;
+  if (farthest === undefined) return known;
+  const estimate = (SAMPLE * KEY_SPACE) / (distanceTo(self.prefix, farthest) + 1);
+  return Math.max(known, Math.min(MAX_SIZE, Math.round(estimate)));
+}
+
+/** With so many times `maxConnections` nodes a network is large, and with so many it is not any more. */
+const LARGE = { from: 1, until: 0.8 };
+
+/** The members that this node has spoken with: others may be invented. */
+export interface VerifiedMembers {
+  readonly verified: () => readonly KeySpacePoint[];
+}
+
+/**
+ * How large the network is. In a small one each node knows all others and is connected with most of those that it
+ * needs. Nodes that are of different opinions find each other's records all the same.
+ */
+export class NetworkScale {
+  readonly #self: KeySpacePoint;
+  readonly #membership: VerifiedMembers;
+  readonly #maxConnections: number;
+  #members: readonly KeySpacePoint[] | undefined;
+  #size = 1;
+  #isLarge = false;
+
+  constructor(self: KeySpacePoint, membership: VerifiedMembers, maxConnections: number) {
+    this.#self = self;
+    this.#membership = membership;
+    this.#maxConnections = maxConnections;
+  }
+
+  /** Estimated number of nodes, this one included; see {@link networkSize}. */
+  get size(): number {
+    this.#follow();
+    return this.#size;
+  }
+
+  #follow(): void {
+    const members = this.#membership.verified();
+    if (members !== this.#members) {
+      this.#members = members;
+      this.#size = networkSize(this.#self, members);
+      const limit = this.#maxConnections * (this.#isLarge ? LARGE.until : LARGE.from);
+      this.#isLarge = this.#size > limit;
+    }
+  }
+
+  /** Whether some nodes may take it for a large one. */
+  get isLargeForSome(): boolean {
+    return this.size > this.#maxConnections * LARGE.until;
+  }
+
+  /** Whether it is too large for a node to know all others. */
+  get isLarge(): boolean {
+    this.#follow();
+    return this.#isLarge;
+  }
+}
