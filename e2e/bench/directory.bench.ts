@@ -27,7 +27,9 @@ const report = new Report();
 let options: BenchOptions;
 try {
   options = parseOptions(process.argv.slice(2));
-  if (!existsSync(PROGRAM)) throw new Error(`there is no ${PROGRAM}; run scripts/build`);
+  const needsBundle = options.figures.some((figure) => figure !== 'simulation');
+  if (needsBundle && !existsSync(PROGRAM))
+    throw new Error(`there is no ${PROGRAM}; run scripts/build`);
 } catch (error) {
   process.stderr.write(`${String(error)}\n\n${USAGE}`);
   process.exit(2);
@@ -75,7 +77,16 @@ async function run({
     await measureSteady(report, init);
   }
   if (figures.includes('simulation')) {
-    await measureSimulation(report, { sizes: rest.simulatedNodes });
+    await measureSimulation(report, {
+      sizes: rest.simulatedNodes,
+      keys: rest.simulatedKeys,
+      providers: rest.simulatedProviders,
+      hours: rest.simulatedHours,
+      isWarm: rest.simulatedWarm,
+      lookups: rest.simulatedLookups,
+      minutes: rest.simulatedMinutes,
+      toldOfAll: rest.joinToldOfAll,
+    });
   }
   if (figures.includes('join')) {
     for (const size of rest.joinNodes) {

@@ -12,12 +12,30 @@ const CROWD = new URL('../programs/crowd.ts', import.meta.url);
 const RECORD_MEMORY = fileURLToPath(new URL('../record-memory.ts', import.meta.url));
 const PEERS = 100;
 const RECORDS_PER_PEER = 200;
+/** Peers that the agent knows by name. It connects with some of them, its neighbours. */
+const CONTACTS = 1_000;
+/** Of those that a sweep of the key space looks for, some stay unknown. */
+const MOST = 0.9;
 /** For garbage to be collected: the agent does so after ten idle seconds. */
 const PAUSE_MS = 25_000;
 const MIB = 1 << 20;
 
-/** Memory of an agent with its share of 100 nodes of 1,000 keys: 20,000 records of 100 connected peers. */
+/**
+ * Memory of an agent with its share of 100 nodes of 1,000 keys: 20,000 records of 100 connected peers. Then the same of
+ * one that knows 1,000 further peers.
+ */
 export async function measureRecords(report: Report): Promise<void> {
+  await measureAgent(report, 0);
+  await measureAgent(report, CONTACTS);
+
+  const output = await execute([process.execPath, '--expose-gc', RECORD_MEMORY]);
+  for (const [holders, bytes] of Object.entries(JSON.parse(output) as Record<string, number>)) {
+    const note = `100,000 records, heap after collection`;
+    report.add('records', `heap a record, ${holders} holders a key`, bytes, 'bytes', note);
+  }
+}
+
+async function measureAgent(report: Report, contacts: number): Promise<void> {
   await using agent = new BenchAgent(1);
   await agent.start();
   await waitFor('the agent answers', () => agent.status());
@@ -28,16 +46,22 @@ export async function measureRecords(report: Report): Promise<void> {
   };
   const show = (what: string, { rss, anonymous }: { rss: number; anonymous: number }): void => {
     const note = `${(anonymous / MIB).toFixed(1)} MiB of it anonymous`;
-    report.add('records', `RSS, ${what}`, rss / MIB, 'MiB', note);
+    const further = contacts > 0 ? `, ${contacts} more known` : '';
+    report.add('records', `RSS, ${what}${further}`, rss / MIB, 'MiB', note);
   };
 
-  report.progress('records: an agent alone');
-  const alone = await look();
-  show('alone', alone);
-  report.progress(`records: ${PEERS} peers connect`);
+  if (contacts === 0) {
+    report.progress('records: an agent alone');
+    show('alone', await look());
+  }
+  report.progress(`records: ${PEERS} peers connect, and name ${contacts} others`);
   await using crowd = new Program(CROWD);
+  await crowd.ask('others', contacts);
   await crowd.ask('connect', { address: agent.router, count: PEERS });
-  await waitFor('the agent knows all peers', async () => (await agent.status())?.peers === PEERS);
+  const known = PEERS + contacts * MOST;
+  await waitFor('the agent knows them', async () => ((await agent.status())?.peers ?? 0) >= known, {
+    timeoutMs: 180_000,
+  });
   const connected = await look();
   show(`${PEERS} peers connected`, connected);
   report.progress(`records: they place ${RECORDS_PER_PEER} records each`);
@@ -46,11 +70,6 @@ export async function measureRecords(report: Report): Promise<void> {
   const full = await look();
   show(`${records} records`, full);
   const perRecord = (full.anonymous - connected.anonymous) / records;
+  if (contacts > 0) return;
   report.add('records', 'anonymous memory a record', perRecord, 'bytes', 'garbage included');
-
-  const output = await execute([process.execPath, '--expose-gc', RECORD_MEMORY]);
-  for (const [holders, bytes] of Object.entries(JSON.parse(output) as Record<string, number>)) {
-    const note = `100,000 records, heap after collection`;
-    report.add('records', `heap a record, ${holders} holders a key`, bytes, 'bytes', note);
-  }
 }

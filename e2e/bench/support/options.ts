@@ -28,6 +28,12 @@ export interface BenchOptions {
   readonly steadyKeys: number;
   readonly steadyRefreshSeconds: number;
   readonly simulatedNodes: readonly number[];
+  readonly simulatedKeys: number;
+  readonly simulatedProviders: number;
+  readonly simulatedHours: number;
+  readonly simulatedWarm: boolean;
+  readonly simulatedLookups: number;
+  readonly simulatedMinutes: number;
   readonly joinNodes: readonly number[];
   readonly joinToldOfAll: boolean;
   readonly joinSpreadSeconds: number;
@@ -44,6 +50,12 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --steady-keys N            keys of each agent there (100)
   --steady-refresh SECONDS   between two refreshes of a record there (4)
   --simulated-nodes N,...    sizes of the simulated networks (100,1000,5000)
+  --simulated-keys N         keys of each of the providers there (1000)
+  --simulated-providers N    nodes with so many keys, the others have two (10)
+  --simulated-hours N        virtual hours with 1 % of the nodes replaced an hour (0)
+  --simulated-start join|warm  whether the nodes join there, or are connected at once (join)
+  --simulated-lookups N      keys that are looked up there at a time (500)
+  --simulated-minutes N      virtual minutes in which traffic is counted there (15)
   --join-nodes N,...         sizes of the networks that are joined (50)
   --join-bootstrap one|all   addresses that each agent is told there (one)
   --join-spread SECONDS      in which these agents start, 0 for all at once (60)
@@ -68,6 +80,12 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'steady-keys': { ...text, default: '100' },
       'steady-refresh': { ...text, default: '4' },
       'simulated-nodes': { ...text, default: '100,1000,5000' },
+      'simulated-keys': { ...text, default: '1000' },
+      'simulated-providers': { ...text, default: '10' },
+      'simulated-hours': { ...text, default: '0' },
+      'simulated-start': { ...text, default: 'join' },
+      'simulated-lookups': { ...text, default: '500' },
+      'simulated-minutes': { ...text, default: '15' },
       'join-nodes': { ...text, default: '50' },
       'join-bootstrap': { ...text, default: 'one' },
       'join-spread': { ...text, default: '60' },
@@ -83,6 +101,12 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     steadyKeys: whole(values['steady-keys']),
     steadyRefreshSeconds: whole(values['steady-refresh']),
     simulatedNodes: values['simulated-nodes'].split(',').map(whole),
+    simulatedKeys: whole(values['simulated-keys']),
+    simulatedProviders: whole(values['simulated-providers']),
+    simulatedHours: values['simulated-hours'] === '0' ? 0 : whole(values['simulated-hours']),
+    simulatedWarm: choose(['join', 'warm'], values['simulated-start'])[0] === 'warm',
+    simulatedLookups: whole(values['simulated-lookups']),
+    simulatedMinutes: whole(values['simulated-minutes']),
     joinNodes: values['join-nodes'].split(',').map(whole),
     joinToldOfAll: choose(['one', 'all'], values['join-bootstrap'])[0] === 'all',
     joinSpreadSeconds: values['join-spread'] === '0' ? 0 : whole(values['join-spread']),
