@@ -12,8 +12,10 @@ const LAYERS = 7;
 /** Options of {@link LightCluster.create}. */
 export interface LightClusterInit {
   readonly nodes: number;
-  /** Addresses that the Service names as well, and where no node is. */
-  readonly dead: readonly string[];
+  /** Addresses that the Service names as well, and where no node is. Default: none. */
+  readonly dead?: readonly string[];
+  /** How a node finds the others: by the name of the Service, or by the first node's address. Default: by the name. */
+  readonly bootstrap?: 'name' | 'first-node';
 }
 
 /**
@@ -24,26 +26,29 @@ export class LightCluster implements AsyncDisposable {
   readonly network: Network;
   readonly nameServer: NameServer;
   readonly #dead: readonly string[];
+  readonly #bootstrap: 'name' | 'first-node';
   readonly #agents = new AsyncDisposableStack();
   #machines: AsyncDisposableStack | undefined;
   readonly #nodes: LightNode[] = [];
   #made = 0;
 
-  private constructor(network: Network, nameServer: NameServer, dead: readonly string[]) {
+  private constructor(network: Network, nameServer: NameServer, init: LightClusterInit) {
+    const { dead = [], bootstrap = 'name' } = init;
     this.network = network;
     this.nameServer = nameServer;
-    this.#dead = dead;
+    this.#dead = [nameServer.host.address, ...dead];
+    this.#bootstrap = bootstrap;
   }
 
   /** Makes the machines; no agent runs yet. */
-  static async create({ nodes, dead }: LightClusterInit): Promise<LightCluster> {
+  static async create(init: LightClusterInit): Promise<LightCluster> {
     await using resources = new AsyncDisposableStack();
     const network = resources.use(await Network.create());
     const host = await network.addHost('dns');
     const nameServer = resources.use(await NameServer.start(host));
-    const cluster = new LightCluster(network, nameServer, [host.address, ...dead]);
+    const cluster = new LightCluster(network, nameServer, init);
     resources.use(cluster.#agents);
-    for (let index = 0; index < nodes; index++) await cluster.addNode();
+    for (let index = 0; index < init.nodes; index++) await cluster.addNode();
     await cluster.publish();
     cluster.#machines = resources.move();
     return cluster;
@@ -59,10 +64,23 @@ export class LightCluster implements AsyncDisposable {
     return this.#dead;
   }
 
+  /** What the Service names of the nodes: a third each by IPv4, by IPv6, and by both. */
+  get living(): readonly string[] {
+    return this.#nodes.flatMap(({ host: { address }, address6 }, index) =>
+      index % 3 === 0 ? [address] : index % 3 === 1 ? [address6] : [address, address6],
+    );
+  }
+
   /** Adds a machine with content of its own; {@link publish} makes it known. */
   async addNode(): Promise<LightNode> {
     const host = await this.network.addHost(`n${++this.#made}`);
-    const node = await LightNode.create({ host, nameServer: this.nameServer, service: SERVICE });
+    const first = this.#nodes[0]?.host ?? host;
+    const node = await LightNode.create({
+      host,
+      nameServer: this.nameServer,
+      service: SERVICE,
+      ...(this.#bootstrap === 'first-node' && { bootstrap: [first.address] }),
+    });
     this.#agents.use(node);
     await node.addImage('membership', LAYERS);
     this.#nodes.push(node);
@@ -74,12 +92,9 @@ export class LightCluster implements AsyncDisposable {
     this.#nodes.splice(this.#nodes.indexOf(node), 1);
   }
 
-  /** Has the Service name all nodes: a third each by IPv4, by IPv6, and by both. And the dead. */
+  /** Has the Service name {@link living} and {@link dead} addresses. */
   async publish(): Promise<void> {
-    const living = this.#nodes.flatMap(({ host: { address }, address6 }, index) =>
-      index % 3 === 0 ? [address] : index % 3 === 1 ? [address6] : [address, address6],
-    );
-    await this.nameServer.serve({ [SERVICE]: [...living, ...this.#dead] });
+    await this.nameServer.serve({ [SERVICE]: [...this.living, ...this.#dead] });
   }
 
   /** See `scenario`: every node is in the network and its agent runs. */

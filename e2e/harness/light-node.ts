@@ -1,4 +1,6 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { buildImage } from '../images/image.ts';
 import { AGENT_ENVIRONMENT, PORTS, PROGRAM } from './agent-process.ts';
@@ -7,6 +9,9 @@ import { REGISTRY } from './fixtures.ts';
 import { allPaths } from './mirror.ts';
 import type { NameServer } from './name-server.ts';
 import type { Host } from './namespaces.ts';
+import { procStats, type ProcStats } from './proc-stats.ts';
+
+const SHIFTED_CLOCK = fileURLToPath(new URL('shifted-clock.ts', import.meta.url));
 
 /** Options of {@link LightNode}. */
 export interface LightNodeInit {
@@ -14,6 +19,8 @@ export interface LightNodeInit {
   readonly nameServer: NameServer;
   /** The name behind which the nodes are found. */
   readonly service: string;
+  /** Addresses at which other nodes are found instead of by the name. */
+  readonly bootstrap?: readonly string[] | undefined;
 }
 
 /** The answer of the mirror to a HEAD. */
@@ -27,6 +34,16 @@ export interface Answer {
 export interface DirectoryStatus {
   readonly peers: number;
   readonly advertisedKeys: number;
+  /** Records that it keeps. */
+  readonly records: number;
+  /** Why the last bootstrap round failed. */
+  readonly bootstrapError?: string;
+}
+
+/** Parts of `/debug/status`. */
+interface AgentStatus {
+  readonly peerId: string;
+  readonly directory: DirectoryStatus;
 }
 
 /** The mirror may think as long as it likes below this, which is a limit against hangs. */
@@ -40,12 +57,17 @@ export class LightNode implements AsyncDisposable {
   readonly address6: string;
   /** Paths at a mirror of everything that it holds. */
   readonly paths: string[] = [];
+  /** See {@link LightNodeInit}; applies at the next start. */
+  bootstrap: readonly string[] | undefined;
+  /** Milliseconds by which the clock of the agent is ahead; applies at the next start. */
+  clockOffsetMs = 0;
   readonly #init: LightNodeInit;
   #child: Child | undefined;
 
   private constructor(init: LightNodeInit, address6: string) {
     this.#init = init;
     this.host = init.host;
+    this.bootstrap = init.bootstrap;
     this.name = init.host.name;
     this.address6 = address6;
   }
@@ -65,10 +87,18 @@ export class LightNode implements AsyncDisposable {
     return this.#child?.isRunning === true;
   }
 
-  /** Puts an image into the layout, whose keys are those of its small layers and three more. */
-  async addImage(repository: string, layers: number): Promise<readonly string[]> {
+  /**
+   * Puts an image into the layout, whose keys are those of its small layers and three more.
+   *
+   * @param owner nodes with the same get the same image; default: the node's name
+   */
+  async addImage(
+    repository: string,
+    layers: number,
+    owner = this.name,
+  ): Promise<readonly string[]> {
     const image = await buildImage(this.#layout, {
-      name: `${REGISTRY}/${repository}/${this.name}:1.0`,
+      name: `${REGISTRY}/${repository}/${owner}:1.0`,
       layers: Array.from({ length: layers }, () => ({ files: 1, bytes: 64 })),
     });
     const paths = allPaths(image);
@@ -78,16 +108,21 @@ export class LightNode implements AsyncDisposable {
 
   /** Starts the agent; its identity stays the same from one start to the next. */
   start(): void {
-    const { host, nameServer, service } = this.#init;
+    const { host, nameServer } = this.#init;
+    const isShifted = this.clockOffsetMs !== 0;
     this.#child = host.start('agent', {
       command: nameServer.within([
         process.execPath,
+        ...(isShifted ? ['--import', SHIFTED_CLOCK] : []),
         ...[PROGRAM, 'registry', '--log-level', 'DEBUG', '--oci-layout', this.#layout],
         ...['--registry-addr', `:${PORTS.registry}`, '--router-addr', `:${PORTS.router}`],
-        ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', join(host.directory, 'agent')],
-        ...['--bootstrap-kind', 'dns', '--dns-bootstrap-domain', service],
+        ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', this.#data],
+        ...this.#bootstrapFlags,
       ]),
-      env: AGENT_ENVIRONMENT,
+      env: {
+        ...AGENT_ENVIRONMENT,
+        ...(isShifted && { E2E_CLOCK_OFFSET_MS: String(this.clockOffsetMs) }),
+      },
     });
   }
 
@@ -96,9 +131,24 @@ export class LightNode implements AsyncDisposable {
   }
 
   /** Ends the agent as a power cut would, except that the kernel closes its connections. */
-  async kill(): Promise<void> {
-    this.signal('SIGKILL');
+  kill(): Promise<void> {
+    return this.end('SIGKILL');
+  }
+
+  /** Sends the agent a signal that ends it, and waits until it has ended. */
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.signal(signal);
     await this.#child?.exited;
+  }
+
+  /**
+   * Kills the agent, and removes its identity and all content. What starts next is another node at the same address, as
+   * a pod that got the address of one that is gone.
+   */
+  async reset(): Promise<void> {
+    await this.kill();
+    await Promise.all([this.#data, this.#layout].map((path) => rm(path, { recursive: true })));
+    this.paths.length = 0;
   }
 
   /** Asks the agent for the path as the node's containerd does. */
@@ -117,11 +167,27 @@ export class LightNode implements AsyncDisposable {
   /** `undefined` while the agent does not answer. */
   async directory(): Promise<DirectoryStatus | undefined> {
     try {
-      const response = await this.#fetch(PORTS.metrics, '/debug/status', 'GET');
-      return ((await response.json()) as { directory: DirectoryStatus }).directory;
+      return (await this.status()).directory;
     } catch {
       return undefined;
     }
+  }
+
+  /** @throws while the agent does not answer */
+  async status(): Promise<AgentStatus> {
+    const response = await this.#fetch(PORTS.metrics, '/debug/status', 'GET');
+    return (await response.json()) as AgentStatus;
+  }
+
+  /** Asks the server of `/metrics`, `/readyz` and `/debug`. */
+  async admin(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await this.#fetch(PORTS.metrics, path, 'GET');
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** Memory and descriptors of the agent at this moment. */
+  stats(): Promise<ProcStats> {
+    return procStats(this.#child?.pid ?? 0);
   }
 
   logTail(lines: number): Promise<string> {
@@ -135,6 +201,21 @@ export class LightNode implements AsyncDisposable {
 
   get #layout(): string {
     return join(this.host.directory, 'layout');
+  }
+
+  get #data(): string {
+    return join(this.host.directory, 'agent');
+  }
+
+  get #bootstrapFlags(): string[] {
+    if (this.bootstrap === undefined) {
+      return ['--bootstrap-kind', 'dns', '--dns-bootstrap-domain', this.#init.service];
+    }
+    const peers = this.bootstrap.map((address) => `/ip4/${address}/tcp/${PORTS.router}`);
+    return [
+      ...['--bootstrap-kind', 'static'],
+      ...peers.flatMap((peer) => ['--static-bootstrap-peers', peer]),
+    ];
   }
 
   #fetch(port: number, path: string, method: 'GET' | 'HEAD'): ReturnType<Host['fetch']> {

@@ -18,8 +18,8 @@ const SUBNET = '10.214.0';
 export class Network implements AsyncDisposable {
   readonly #bridge: string;
   readonly #hosts: Host[] = [];
+  readonly #bridges = new Set(['br0']);
   #next = 2;
-  #divided = false;
 
   private constructor(bridge: string) {
     this.#bridge = bridge;
@@ -55,16 +55,19 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * Separates these machines from the others, but not from each other. Packets between the two sides are lost without
+   * Separates these machines from the others, but not from each other. Packets between two parts are lost without
    * an error, as between two switches without their cable. {@link rejoin} connects them again.
+   *
+   * @param part machines that are separated with another number are in another part; default 1
    */
-  async separate(hosts: readonly Host[]): Promise<void> {
-    if (!this.#divided) {
-      await execute(['ip', '-n', this.#bridge, 'link', 'add', 'br1', 'type', 'bridge']);
-      await execute(['ip', '-n', this.#bridge, 'link', 'set', 'br1', 'up']);
-      this.#divided = true;
+  async separate(hosts: readonly Host[], part = 1): Promise<void> {
+    const bridge = `br${String(part)}`;
+    if (!this.#bridges.has(bridge)) {
+      await execute(['ip', '-n', this.#bridge, 'link', 'add', bridge, 'type', 'bridge']);
+      await execute(['ip', '-n', this.#bridge, 'link', 'set', bridge, 'up']);
+      this.#bridges.add(bridge);
     }
-    await Promise.all(hosts.map((host) => host.attachTo('br1')));
+    await Promise.all(hosts.map((host) => host.attachTo(bridge)));
   }
 
   /** Undoes {@link separate}. */

@@ -18,6 +18,8 @@ interface SharedNodes {
 export interface ScenarioOptions {
   /** A limit against hangs, not a measure. Default two minutes. */
   readonly timeoutMs?: number;
+  /** Why it does not succeed yet: it runs all the same, and its failure is no failure of the run. */
+  readonly todo?: string;
 }
 
 /**
@@ -30,9 +32,10 @@ export function scenario<C extends SharedNodes>(
   name: string,
   cluster: () => C,
   body: (cluster: C, t: TestContext) => Promise<void>,
-  { timeoutMs = 120_000 }: ScenarioOptions = {},
+  { timeoutMs = 120_000, todo }: ScenarioOptions = {},
 ): void {
-  void test(name, { timeout: timeoutMs + 30_000 }, async (t) => {
+  const options = { timeout: timeoutMs + 30_000, ...(todo !== undefined && { todo }) };
+  void test(name, options, async (t) => {
     const it = cluster();
     // This limit is below that of node:test, which would leave no time to save the logs.
     const patience = Promise.withResolvers<never>();
