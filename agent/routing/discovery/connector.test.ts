@@ -154,7 +154,7 @@ describe('Connector', () => {
     }
     const near = new Set(textsOf(neighbours()));
     for (const text of near) connected.add(text);
-    const tooMany = connected.size - 60;
+    const tooMany = connected.size - 54;
     connector.start();
     t.mock.timers.tick(10_000);
     assert.equal(released.length, tooMany);
@@ -174,9 +174,9 @@ describe('Connector', () => {
     assert.ok(ended.length > 0);
     assert.deepEqual(ended, ofFullest.slice(0, ended.length), 'the oldest');
     released.length = 0;
-    for (const text of byAge.slice(73, 85)) connected.add(text);
+    for (const text of byAge.slice(73, 79)) connected.add(text);
     t.mock.timers.tick(10_000);
-    assert.deepEqual(released, [], 'not before there are a fifth too many');
+    assert.deepEqual(released, [], 'not before there are more than the maximum');
   });
 
   it('leaves connections that others have made, unless there are far too many', async (t) => {
@@ -191,7 +191,7 @@ describe('Connector', () => {
     assert.deepEqual(released, []);
     connected.add(contacts[98]?.text ?? '');
     t.mock.timers.tick(10_000);
-    assert.equal(released.length, 50);
+    assert.equal(released.length, 55);
   });
 
   it('keeps a peer connected that it also has a connection with that the peer has made', async (t) => {

@@ -28,13 +28,13 @@ const MIN_PAUSE_MS = 100;
 /** A dial is followed by a pause of so many times its duration: a busy machine dials seldom. */
 const PAUSE_FACTOR = 10;
 /**
- * Parts of the maximum: with more connections some are ended until the maximum is kept, with fewer others are made. In
- * between nothing is done, so that two nodes do not end and make the same connection again and again.
+ * Parts of the maximum: above it some connections are ended until so many are left, and with fewer than that others are
+ * made. In between nothing is done, so that two nodes do not end and make the same connection again and again.
  */
-const TOO_MANY = 1.2;
+const LEFT = 0.9;
+const TOO_FEW = 0.8;
 /** With so many, connections that others have made are ended too: they may not keep to a budget. */
 const FAR_TOO_MANY = 2;
-const TOO_FEW = 0.8;
 /** How often connections are counted, in milliseconds. */
 const COUNT_MS = 10_000;
 /** Connections that are younger than this are not ended, in milliseconds. */
@@ -146,14 +146,14 @@ export class Connector {
   }
 
   /**
-   * Ends connections until the maximum is kept, when there are too many: those that this node has made. A connection that
+   * Ends connections when there are too many: those that this node has made. A connection that
    * another one has made may be with a neighbour of *that* node, which would make it again at once.
    */
   #endSome(): void {
     const { self, node, membership } = this.#components;
     const connections = node.getConnections();
-    const tooMany = connections.length - this.#maxConnections;
-    if (connections.length <= this.#maxConnections * TOO_MANY) return;
+    const tooMany = connections.length - Math.floor(this.#maxConnections * LEFT);
+    if (connections.length <= this.#maxConnections) return;
     const isFarTooMany = connections.length > this.#maxConnections * FAR_TOO_MANY;
     const near = closest(self.prefix, membership.members(), NEAR).map(({ text }) => text);
     const kept = new Set(this.#neighbours().map(({ text }) => text));

@@ -4,7 +4,7 @@ import { NEAR } from '../../routing/discovery/connector.ts';
 
 /** Connections with which a node makes no more: those at which `Connector` rests, with its default maximum. */
 const ENOUGH = 120;
-/** Connections of a node that others choose only when there is nobody else. */
+/** Connections of a node that others choose only when there are no others. */
 const MANY = 150;
 
 /** A connection that is to be made, by the numbers of the nodes. */
