@@ -96,6 +96,8 @@ describe('the documentation', () => {
       'runs',
       'rounds',
       'idle-seconds',
+      'nodes',
+      'simulated-lookups',
       'join-nodes',
       'join-spread',
       'join-bootstrap',
