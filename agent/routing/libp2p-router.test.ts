@@ -19,7 +19,8 @@ import type { ServiceFactoryMap } from 'libp2p';
 
 import { found, routerConformance, until } from '../testing/conformance/router.ts';
 import { keyToCid } from './dht/key.ts';
-import { DHT_PROTOCOL } from './node/libp2p-node.ts';
+import { DHT_PROTOCOL, routingTableOf } from './node/libp2p-node.ts';
+import type { RoutingNode } from './node/libp2p-node.ts';
 import type { Libp2pRouter } from './libp2p-router.ts';
 import type { ClosestMember } from './router.ts';
 import { TestNetwork } from '../testing/test-network.ts';
@@ -179,6 +180,8 @@ describe('Libp2pRouter', () => {
       const a = await network.start();
       await peer.dial(a.listening[0] ?? []);
       await until(() => a.status().peers === 1);
+      // It learns what the router speaks from a message of its own.
+      await until(() => routingTableOf(peer as unknown as RoutingNode).size === 1);
       await a.advertise(['ours']);
       const providers: string[][] = [];
       for await (const { id, multiaddrs } of peer.contentRouting.findProviders(keyToCid('ours'))) {
