@@ -1,3 +1,6 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+
 import { OWN_PROTOCOLS, routerConformance } from '../testing/conformance/router.ts';
 import { MemoryNetwork, MemoryRouter } from './memory-router.ts';
 
@@ -12,4 +15,17 @@ routerConformance('the memory router', () => {
     nodes: [node('a', '10.0.0.1'), node('b', '10.0.0.2'), node('c', '10.0.0.3')],
     close: () => Promise.resolve(),
   });
+});
+
+it('calls back when another node joins, until that is ended', () => {
+  const network = new MemoryNetwork();
+  const join = (peerId: string) => new MemoryRouter({ network }, { peerId, origins: [] });
+  const router = join('a');
+  let calls = 0;
+  const end = router.onMembersChange(() => (calls += 1));
+  join('b');
+  assert.equal(calls, 1);
+  end();
+  join('c');
+  assert.equal(calls, 1);
 });

@@ -211,7 +211,7 @@ export class RegionAnnouncer {
         const announcement = await this.#seal(region, withdrawn);
         const keys = [...region.keys.values(), ...withdrawn];
         const seen = await search.carry(announcement, { region: region.id, keys }, signal);
-        if (this.#raise(seen)) region.isDirty = true;
+        if (this.#isOutdated(announcement, seen)) region.isDirty = true;
         const seconds = (performance.now() - started) / 1000;
         observer.onProvide?.(region.keys.size, announcement.envelope.length, seconds);
       } catch (err) {
@@ -229,18 +229,17 @@ export class RegionAnnouncer {
   }
 
   /**
-   * Peers have taken a later sequence of this node before, when its clock was ahead: the next one is above that.
-   *
-   * @returns whether the announcement is to be made again
+   * Whether the announcement is to be made again, with a higher sequence: peers have taken a later one of this node, when
+   * its clock was ahead. The sequence is raised once for all announcements that were under way at that time.
    */
-  #raise(seen: number): boolean {
+  #isOutdated({ sequence }: SignedAnnouncement, seen: number): boolean {
     const now = performance.now();
     const isPlausible = seen <= performance.timeOrigin + now + MAX_AHEAD_MS;
-    if (seen <= this.#sequence || !isPlausible || now - this.#raisedAt < RAISE_PAUSE_MS)
-      return false;
-    this.#raisedAt = now;
-    this.#sequence = seen;
-    return true;
+    if (seen > this.#sequence && isPlausible && now - this.#raisedAt >= RAISE_PAUSE_MS) {
+      this.#raisedAt = now;
+      this.#sequence = seen;
+    }
+    return seen > sequence && seen <= this.#sequence;
   }
 
   #retryLater(region: Region): void {
@@ -256,7 +255,7 @@ export class RegionAnnouncer {
     withdrawn: readonly RoutingKey[],
   ): Promise<SignedAnnouncement> {
     const { addresses, privateKey } = this.#components;
-    // Grows also over a restart, unless the clock is set back, see `#raise`.
+    // Grows also over a restart, unless the clock is set back, see `#isOutdated`.
     const now = Math.floor(performance.timeOrigin + performance.now());
     this.#sequence = Math.max(this.#sequence + 1, now);
     return sealAnnouncement(

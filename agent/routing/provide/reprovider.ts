@@ -178,7 +178,7 @@ export class Reprovider {
     if (!this.#joined) return;
     const work = this.#isLarge
       ? [this.#regions.provide(added)]
-      : runs(await this.#assign(added, this.#membership.members()));
+      : runs(await this.#assign(added, () => this.#membership.members()));
     await this.#wait(work, PROVIDE_WAIT_MS, signal);
   }
 
@@ -214,11 +214,12 @@ export class Reprovider {
   /**
    * Assigns the keys to the peers closest to them; the queues of those peers.
    *
+   * @param members read for each key: they may change between two slices
    * @param change leaves out the keys that it does not concern
    */
   async #assign(
     keys: readonly RoutingKey[],
-    members: readonly DhtPeer[],
+    members: () => readonly DhtPeer[],
     change?: MembershipChange,
   ): Promise<ReadonlySet<ProvideQueue>> {
     const concerned = new Set<ProvideQueue>();
@@ -227,7 +228,7 @@ export class Reprovider {
       // The key may have been withdrawn since the last slice.
       const isConcerned = change?.concerns({ prefix: key.target }) ?? true;
       if (isConcerned && this.#keys.get(key.name) === key) {
-        const peers = closest(key.target, members, K);
+        const peers = closest(key.target, members(), K);
         for (const queue of this.#queues.assign(key, peers)) concerned.add(queue);
       }
       if (performance.now() - sliceStart > SLICE_MS) {
@@ -276,7 +277,7 @@ export class Reprovider {
       const members = this.#membership.members();
       const change = new MembershipChange(this.#swept, members);
       this.#swept = members;
-      const queues = await this.#assign([...this.#keys.values()], members, change);
+      const queues = await this.#assign([...this.#keys.values()], () => members, change);
       for (const queue of queues) void queue.run();
     }
     this.#sweeping = false;

@@ -149,11 +149,6 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       }
     });
 
-    it('tells when members come or go, until that is not wanted any more', () => {
-      const stop = a.router.onMembersChange(() => undefined);
-      stop();
-    });
-
     it('orders the closest members like the other nodes, by the key', async () => {
       await until(() => network.nodes.every(({ router }) => router.status().peers === 2));
       const order = async (

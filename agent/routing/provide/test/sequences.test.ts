@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 
@@ -12,6 +13,8 @@ const privateKey = await generateKeyPair('Ed25519');
 
 /** The sequences of what was announced. */
 let sequences: number[];
+/** Label -> the last sequence that was announced. */
+let latest: Map<number, number>;
 /** The highest sequence that peers have seen. */
 let seen: number;
 
@@ -21,10 +24,12 @@ function start(t: TestContext): RegionAnnouncer {
       privateKey,
       addresses: { current: () => [] },
       search: {
-        carry: ({ sequence }) => {
+        carry: async ({ sequence, label }) => {
           sequences.push(sequence);
+          latest.set(label, sequence);
+          await turn();
           // They say so when it is above that of the announcement.
-          return Promise.resolve(seen > sequence ? seen : 0);
+          return seen > sequence ? seen : 0;
         },
       },
       observer: {},
@@ -41,6 +46,7 @@ function start(t: TestContext): RegionAnnouncer {
 
 beforeEach(() => {
   sequences = [];
+  latest = new Map();
   seen = 0;
 });
 
@@ -57,6 +63,15 @@ describe('The sequence of announcements', () => {
     const [first = 0, second = 0] = sequences;
     assert.ok(first >= Math.floor(before) && first <= wallClock());
     assert.ok(second >= first);
+  });
+
+  it('is raised for all regions that were announced at the same time', async (t) => {
+    const announcer = start(t);
+    announcer.follow(1000);
+    seen = Math.floor(wallClock()) + HOUR_MS;
+    await announcer.provide(Array.from({ length: 60 }, (_, at) => routingKey(`of ${String(at)}`)));
+    assert.ok(latest.size > 8, `${String(latest.size)} regions, some at a time`);
+    for (const sequence of latest.values()) assert.ok(sequence > seen, String(sequence - seen));
   });
 
   it('is raised above what peers have seen, and the keys are announced again', async (t) => {
