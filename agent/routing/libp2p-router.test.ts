@@ -296,7 +296,7 @@ describe('Libp2pRouter', () => {
     }
   });
 
-  it('tells when a member has come and when it has gone', async () => {
+  it('calls back when a member has come and when one has gone', async () => {
     const [a] = await network.startMany(2);
     assert.ok(a);
     await until(() => a.status().peers === 1);

@@ -33,7 +33,7 @@ export interface Libp2pRouterComponents {
   readonly logger: Logger;
 }
 
-/** How long changes of the members are gathered before they are told, in milliseconds. */
+/** How long changes of the members are gathered before the listeners are called, in milliseconds. */
 const MEMBERS_SETTLING = { quietMs: 50, maxMs: 500 };
 
 /** Who this node is, and the records that belong to that. */

@@ -110,7 +110,7 @@ describe('FolderWatch', () => {
     });
   });
 
-  it('notices that a folder above it was replaced: when it is told to check, and by itself', async () => {
+  it('notices that a folder above it was replaced: at a call of `check`, and by itself', async () => {
     for (const [checkInterval, isTold] of [
       [60_000, true],
       [20, false],

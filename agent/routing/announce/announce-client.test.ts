@@ -10,6 +10,7 @@ import { startRoutingNode } from '../../testing/routing-node.ts';
 import { frame } from '../dht/frames.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import { dhtPeer, type DhtPeer } from '../node/membership.ts';
+import { encodePeer } from '../dht/dht-messages.ts';
 import {
   ANNOUNCE,
   ANNOUNCE_PROTOCOL,
@@ -94,11 +95,10 @@ describe('AnnounceClient, with a peer that is not as it should be', () => {
     const strangers = [
       { id: Uint8Array.of(1, 2), multiaddrs: [] },
       { id: stranger.id.toMultihash().bytes, multiaddrs: [Uint8Array.of(99)] },
-    ];
+    ].map(encodePeer);
     await answer(frame(encodeAnnounce({ type: ANNOUNCE.done, taken: 3, strangers })));
-    assert.deepEqual(await announce().then(({ strangers: read }) => read.map(({ text }) => text)), [
-      stranger.text,
-    ]);
+    const read = await announce();
+    assert.deepEqual(read.strangers, [{ peerId: stranger.text, multiaddrs: [] }]);
   });
 
   it('reads announcements until the last', async () => {

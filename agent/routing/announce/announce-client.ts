@@ -1,15 +1,13 @@
-import { peerIdFromMultihash } from '@libp2p/peer-id';
-import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 import pLimit from 'p-limit';
 import type { LimitFunction } from 'p-limit';
 
 import { Deadline } from '../../timing/deadline.ts';
+import { readPeers } from '../dht/dht-client.ts';
 import type { PeerDialer } from '../dht/peer-dialer.ts';
 import type { FrameReader } from '../dht/frame-reader.ts';
 import { frame, FrameError } from '../dht/frames.ts';
 import { StreamPool } from '../dht/stream-pool.ts';
-import { readAddress } from '../node/address-book.ts';
-import { dhtPeer } from '../node/membership.ts';
+import type { AddressedPeer } from '../node/address-book.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import {
   ANNOUNCE,
@@ -18,7 +16,7 @@ import {
   encodeAnnounce,
   MAX_MESSAGE_BYTES,
 } from './announce-messages.ts';
-import type { AnnounceMessage } from './announce-messages.ts';
+import type { AnnounceMessage, AnnounceParts } from './announce-messages.ts';
 import type { Carried, Half } from './carrier.ts';
 import type { HandedOver } from './held-announcements.ts';
 
@@ -28,6 +26,11 @@ const MAX_HANDED_OVER = 20_000;
 /** Announcements that are sent to one peer at a time for their providers, and that may wait for it. */
 const PASSED_AT_ONCE = 2;
 const MAX_WAITING = 64;
+
+/** What a carrier says that became of an announcement; see `Carried`. */
+export interface CarriedByPeer extends Omit<Carried, 'strangers'> {
+  readonly strangers: readonly AddressedPeer[];
+}
 
 /** What became of an announcement that was sent to a peer for its provider. */
 export interface Passed {
@@ -56,11 +59,11 @@ export class AnnounceClient {
     { envelope, half }: { readonly envelope: Uint8Array; readonly half: Half },
     timeoutMs: number,
     signal: AbortSignal,
-  ): Promise<Carried> {
+  ): Promise<CarriedByPeer> {
     const request = { type: ANNOUNCE.announce, envelope, half };
     const answer = await this.#request(peer, request, timeoutMs, signal);
     const { taken, strangers, sequence } = answer;
-    return { taken, strangers: strangers.flatMap(readStranger), sequence };
+    return { taken, strangers: readPeers(strangers), sequence };
   }
 
   /**
@@ -125,7 +128,7 @@ export class AnnounceClient {
 
   async #request(
     peer: DhtPeer,
-    request: Parameters<typeof encodeAnnounce>[0],
+    request: AnnounceParts,
     timeoutMs: number,
     signal: AbortSignal,
     onHeld?: (message: AnnounceMessage) => Promise<void>,
@@ -154,13 +157,4 @@ async function nextMessage(reader: FrameReader): Promise<AnnounceMessage> {
   const bytes = await reader.next();
   if (bytes === undefined) throw new FrameError('the peer ended the stream without an answer');
   return decodeAnnounce(bytes);
-}
-
-function readStranger({ id, multiaddrs }: AnnounceMessage['strangers'][number]): DhtPeer[] {
-  try {
-    const peerId = peerIdFromMultihash(decodeMultihash(id));
-    return [dhtPeer(peerId, multiaddrs.flatMap(readAddress))];
-  } catch {
-    return [];
-  }
 }

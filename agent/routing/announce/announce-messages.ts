@@ -1,4 +1,4 @@
-import { decodePeer, encodePeer } from '../dht/dht-messages.ts';
+import { decodePeer } from '../dht/dht-messages.ts';
 import type { WirePeer } from '../dht/dht-messages.ts';
 import { field, fields, numberField } from '../dht/protobuf.ts';
 import { MAX_ANNOUNCEMENT_BYTES } from './announcement.ts';
@@ -61,10 +61,14 @@ export interface AnnounceMessage {
   readonly complete: number;
 }
 
+/** Parts of a message. Strangers are encoded already, as the address book has them. */
+export interface AnnounceParts extends Partial<Omit<AnnounceMessage, 'strangers' | 'type'>> {
+  readonly type: number;
+  readonly strangers?: readonly Uint8Array[];
+}
+
 /** Encodes a message; a field that is left out is 0 or empty. */
-export function encodeAnnounce(
-  message: Partial<AnnounceMessage> & Pick<AnnounceMessage, 'type'>,
-): Uint8Array {
+export function encodeAnnounce(message: AnnounceParts): Uint8Array {
   const parts = [numberField(FIELD_TYPE, message.type)];
   if (message.envelope !== undefined) parts.push(field(FIELD_ENVELOPE, message.envelope));
   const numbers = [
@@ -79,9 +83,7 @@ export function encodeAnnounce(
   for (const [number, value] of numbers) {
     if (value !== undefined) parts.push(numberField(number, Math.round(value)));
   }
-  for (const stranger of message.strangers ?? []) {
-    parts.push(field(FIELD_STRANGER, encodePeer(stranger)));
-  }
+  for (const stranger of message.strangers ?? []) parts.push(field(FIELD_STRANGER, stranger));
   return Buffer.concat(parts);
 }
 

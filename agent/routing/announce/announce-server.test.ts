@@ -66,7 +66,7 @@ describe('AnnounceServer', () => {
     assert.ok(server.records.has(key, sender.peer.text));
     assert.deepEqual([taken, sequence], [8, 12], 'the server has taken it, too');
     assert.deepEqual(
-      strangers.map(({ text, multiaddrs: addresses }) => [text, addresses?.map(String)]),
+      strangers.map(({ peerId, multiaddrs: addresses }) => [peerId, addresses.map(String)]),
       [[known.text, ['/ip4/10.0.0.7/tcp/5001']]],
       'one without an address is of no use to the sender',
     );

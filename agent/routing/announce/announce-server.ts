@@ -5,15 +5,14 @@ import pLimit from 'p-limit';
 import { Deadline } from '../../timing/deadline.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
-import type { WirePeer } from '../dht/dht-messages.ts';
-import { FrameReader } from '../dht/frame-reader.ts';
+import type { FrameReader } from '../dht/frame-reader.ts';
 import { frame, FrameError } from '../dht/frames.ts';
 import { distanceTo } from '../dht/kademlia.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
 import type { RequestRateLimiter } from '../dht/request-rate-limiter.ts';
+import { MESSAGE_MS, serveStream } from '../dht/served-stream.ts';
 import type { AddressBook } from '../node/address-book.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
-import type { DhtPeer } from '../node/membership.ts';
 import {
   ANNOUNCE,
   ANNOUNCE_PROTOCOL,
@@ -26,10 +25,6 @@ import { openAnnouncement } from './announcement.ts';
 import type { Carrier } from './carrier.ts';
 import type { HeldAnnouncements } from './held-announcements.ts';
 
-/** How long a stream may be idle between two messages, in milliseconds: the sender keeps it for half of this time. */
-const IDLE_MS = 20 * 60_000;
-/** How long a message may take from its first byte to its last, and the peer to read an answer, in milliseconds. */
-const MESSAGE_MS = 10_000;
 const MAX_STREAMS_PER_CONNECTION = 32;
 /** How often one peer is handed records over, in milliseconds. */
 const PULL_PAUSE_MS = 20_000;
@@ -65,8 +60,8 @@ export interface AnnounceServerComponents {
 
 /**
  * Answers the requests of the announce protocol. What a peer says is believed only of itself: an announcement is
- * carried for the peer that has signed it and no other, so that it goes one step, and is stored when its signature is
- * right, whoever has sent it.
+ * carried for the peer that has signed it and no other, so that it goes one step. It is stored when its signature is
+ * right: it does not matter which peer has sent it.
  */
 export class AnnounceServer {
   readonly #components: AnnounceServerComponents;
@@ -95,24 +90,12 @@ export class AnnounceServer {
 
   async #serve(stream: Stream, { remotePeer }: Connection): Promise<void> {
     const { logger } = this.#components;
-    const onStop = (): void => {
-      stream.abort(new Error('the router stops'));
-    };
-    this.#stopped.signal.addEventListener('abort', onStop);
+    const peerId = remotePeer.toString();
+    const bounds = { maxBytes: MAX_MESSAGE_BYTES, stopped: this.#stopped.signal };
     try {
-      using reader = new FrameReader(stream, MAX_MESSAGE_BYTES, {
-        idleMs: IDLE_MS,
-        messageMs: MESSAGE_MS,
-      });
-      await this.#answerAll(stream, reader, remotePeer.toString());
-      if (stream.remoteWriteStatus === 'writable') {
-        stream.abort(new Error('the stream was idle for too long'));
-      } else await stream.close();
+      await serveStream(stream, bounds, (reader) => this.#answerAll(stream, reader, peerId));
     } catch (err) {
-      logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of announcements failed');
-      stream.abort(err instanceof Error ? err : new Error('cannot serve the stream'));
-    } finally {
-      this.#stopped.signal.removeEventListener('abort', onStop);
+      logger.debug({ peerId, err }, 'a stream of announcements failed');
     }
   }
 
@@ -133,7 +116,7 @@ export class AnnounceServer {
 
   /** @throws {Error} for an announcement that is not signed by its provider */
   async #handle({ type, envelope, half }: AnnounceMessage, from: string): Promise<Uint8Array> {
-    const { held, carrier, isEstablished } = this.#components;
+    const { held, carrier, addressBook, isEstablished } = this.#components;
     if (type === ANNOUNCE.pull) {
       return encodeAnnounce({ type: ANNOUNCE.done, complete: isEstablished() ? 1 : 0 });
     }
@@ -151,14 +134,8 @@ export class AnnounceServer {
       type: ANNOUNCE.done,
       taken: taken + carried.taken,
       sequence: Math.max(sequence, carried.sequence),
-      strangers: carried.strangers.flatMap((peer) => this.#wireOf(peer)),
+      strangers: carried.strangers.flatMap(({ text }) => addressBook.get(text)?.wire ?? []),
     });
-  }
-
-  #wireOf({ id, text }: DhtPeer): WirePeer[] {
-    const known = this.#components.addressBook.get(text);
-    if (known === undefined) return [];
-    return [{ id: id.toMultihash().bytes, multiaddrs: known.multiaddrs.map(({ bytes }) => bytes) }];
   }
 
   /** One peer after another, and only what is near this node: it has nothing else to hand over, but for strangers. */

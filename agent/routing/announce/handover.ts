@@ -26,7 +26,7 @@ const EARLY_PAUSE_MS = 2000;
 const PAUSE_MS = 30_000;
 /** After this time without a neighbour that is complete this node takes itself for complete, in milliseconds. */
 const ALONE_MS = 120_000;
-/** Bytes of the signature, at the end of an envelope, by which those that were seen are told. */
+/** Length of the signature, which is at the end of an envelope: two envelopes with the same signature are the same. */
 const SIGNATURE_BYTES = 64;
 
 export interface HandoverComponents {

@@ -187,7 +187,7 @@ async function answer(reader: FrameReader): Promise<Uint8Array> {
 }
 
 /** Returns the well-formed peers of a list and skips the others. */
-function readPeers(peers: readonly WirePeer[]): AddressedPeer[] {
+export function readPeers(peers: readonly WirePeer[]): AddressedPeer[] {
   const read: AddressedPeer[] = [];
   for (const { id, multiaddrs } of peers) {
     try {

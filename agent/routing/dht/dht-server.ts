@@ -11,10 +11,11 @@ import {
   MESSAGE_TYPE,
 } from './dht-messages.ts';
 import type { DhtMessage } from './dht-messages.ts';
-import { FrameReader } from './frame-reader.ts';
+import type { FrameReader } from './frame-reader.ts';
 import { frame, FrameError } from './frames.ts';
 import { closest, distanceTo, peerBytes, K } from './kademlia.ts';
 import { recordKeyOf, targetOf } from './key.ts';
+import { MESSAGE_MS, serveStream } from './served-stream.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
 import type { ProviderRecords } from './provider-records.ts';
@@ -27,13 +28,6 @@ const MAX_REQUEST_BYTES = 8 * 1024;
 const MAX_KEY_BYTES = 80;
 /** Upper bound for the providers in one answer. */
 const MAX_PROVIDERS_PER_ANSWER = 100;
-/**
- * How long a stream may be idle between two messages, in milliseconds. go-libp2p-kad-dht keeps one stream to a peer
- * for all its requests. After a few streams that the peer ended it opens a new one for each request.
- */
-const IDLE_MS = 20 * 60_000;
-/** How long a message may take from its first byte to its last, and the peer to read an answer, in milliseconds. */
-const MESSAGE_MS = 10_000;
 /** Tokens that a request costs (see {@link RequestRateLimiter}): an answer is ten times the work of a record. */
 const COST = { store: 1, answer: 10 };
 
@@ -74,29 +68,12 @@ export class DhtServer {
   /** Serves one stream of a peer until it ends. Never rejects. */
   async serve(stream: Stream, { remotePeer }: Connection): Promise<void> {
     const { logger } = this.#components;
-    const onStop = (): void => {
-      stream.abort(new Error('the router stops'));
-    };
-    this.#stopped.signal.addEventListener('abort', onStop);
+    const bounds = { maxBytes: MAX_REQUEST_BYTES, stopped: this.#stopped.signal };
     try {
-      using reader = new FrameReader(stream, MAX_REQUEST_BYTES, {
-        idleMs: IDLE_MS,
-        messageMs: MESSAGE_MS,
-      });
-      await this.#answerAll(stream, reader, remotePeer);
-      if (stream.remoteWriteStatus === 'writable') {
-        // The stream was idle for too long. Closing it ends our side only: a Go node would go on writing records
-        // that are never read.
-        stream.abort(new Error('the stream was idle for too long'));
-      } else {
-        await stream.close();
-      }
+      await serveStream(stream, bounds, (reader) => this.#answerAll(stream, reader, remotePeer));
     } catch (err) {
       if (err instanceof FrameError) this.#refuse('malformed');
       logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of the DHT failed');
-      stream.abort(err instanceof Error ? err : new Error('cannot serve the stream'));
-    } finally {
-      this.#stopped.signal.removeEventListener('abort', onStop);
     }
   }
 

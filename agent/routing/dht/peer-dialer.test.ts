@@ -73,7 +73,7 @@ describe('PeerDialer', () => {
     assert.ok(!near.getConnections().includes(connection));
   });
 
-  it('keeps the connection after any other failure, and when it is told to stop', async () => {
+  it('keeps the connection after any other failure, and when it is aborted', async () => {
     const connection = await near.dial(address);
     connection.newStream = () => Promise.reject(new Error('too many streams'));
     await assert.rejects(open(dhtPeer(far.peerId)), /too many streams/);

@@ -22,7 +22,7 @@ export class ConnectionBuckets {
     let fewest = Number.POSITIVE_INFINITY;
     let candidates: T[] = [];
     for (const stranger of strangers) {
-      const count = this.#counts.get(bucketOf(this.#self, stranger)) ?? 0;
+      const count = this.#countOf(bucketOf(this.#self, stranger));
       if (count < fewest) [fewest, candidates] = [count, []];
       if (count === fewest) candidates.push(stranger);
     }

@@ -15,10 +15,11 @@ import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** Members closest to this node that it is always connected with. They know the 20 closest of any key near this node. */
 export const NEIGHBOURS = 32;
-/** Members closest to this node that it is connected with before others, and keeps before others. */
+/**
+ * Members closest to this node that it is connected with before others, and keeps before others. In a large network it is
+ * always connected with them: they carry announcements to each other.
+ */
 export const NEAR = 64;
-/** In a large network all of those are neighbours: they carry announcements to each other. */
-const NEIGHBOURS_IF_LARGE = NEAR;
 /** Dials of neighbours at a time. */
 const CONCURRENCY = 4;
 /** How long one dial may take, in milliseconds: nodes that start together take seconds for a handshake. */
@@ -118,8 +119,7 @@ export class Connector {
 
   #neighbours(): readonly DhtPeer[] {
     const { self, membership, scale } = this.#components;
-    const count = scale.isLarge ? NEIGHBOURS_IF_LARGE : NEIGHBOURS;
-    return closest(self.prefix, membership.members(), count);
+    return closest(self.prefix, membership.members(), scale.isLarge ? NEAR : NEIGHBOURS);
   }
 
   #strangers(peers: readonly DhtPeer[]): DhtPeer[] {
@@ -155,7 +155,7 @@ export class Connector {
     const tooMany = connections.length - Math.floor(this.#maxConnections * LEFT);
     if (connections.length <= this.#maxConnections) return;
     const isFarTooMany = connections.length > this.#maxConnections * FAR_TOO_MANY;
-    const near = closest(self.prefix, membership.members(), NEAR).map(({ text }) => text);
+    const near = new Set(closest(self.prefix, membership.members(), NEAR).map(({ text }) => text));
     const kept = new Set(this.#neighbours().map(({ text }) => text));
     const endable = connections
       .filter(({ direction }) => direction === 'outbound' || isFarTooMany)
@@ -163,11 +163,10 @@ export class Connector {
       .filter(({ timeline }) => Date.now() - timeline.open > MIN_AGE_MS)
       .sort((a, b) => a.timeline.open - b.timeline.open)
       .map((connection) => ({ connection, ...dhtPeer(connection.remotePeer) }));
-    const [nearer, far] = [true, false].map((isNear) =>
-      endable.filter(({ text }) => near.includes(text) === isNear),
-    );
-    const ended = this.#buckets().richest(far ?? [], tooMany);
-    this.#end([...ended, ...(nearer ?? [])].slice(0, tooMany).map(({ connection }) => connection));
+    const far = endable.filter(({ text }) => !near.has(text));
+    const last = endable.filter(({ text }) => near.has(text));
+    const ended = [...this.#buckets().richest(far, tooMany), ...last].slice(0, tooMany);
+    this.#end(ended.map(({ connection }) => connection));
   }
 
   #end(connections: readonly Connection[]): void {

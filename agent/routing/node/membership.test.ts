@@ -151,7 +151,7 @@ describe('Membership', () => {
     assert.equal(isEstablished(), false);
   });
 
-  it('tells of a peer that is back before it was removed', async (t) => {
+  it('calls back for a peer that is back before it was removed', async (t) => {
     const { connect, disconnect, pass, membership } = await start(t);
     const id = await newId();
     const returns: string[] = [];

@@ -65,7 +65,9 @@ function search(self: DhtPeer | undefined): CarrierSearch {
       announce: async (peer, { half }) => {
         await Promise.resolve();
         asked.push([peer.text, half]);
-        return answer(peer);
+        const carried = answer(peer);
+        const strangers = carried.strangers.map(({ text }) => ({ peerId: text, multiaddrs: [] }));
+        return { ...carried, strangers };
       },
     },
     direct: {
@@ -74,7 +76,7 @@ function search(self: DhtPeer | undefined): CarrierSearch {
         return Promise.resolve(to.length);
       },
       sendNamed: (to, by) => {
-        sent.push(...to.map(({ text }): [string, string] => [text, by.text]));
+        sent.push(...to.map(({ peerId }): [string, string] => [peerId, by.text]));
         return Promise.resolve(to.length);
       },
     },
@@ -242,7 +244,7 @@ describe('CarrierSearch', () => {
     await assert.rejects(carry(inside[0]), /no neighbour took it/);
   });
 
-  it('ends when it is told to', async () => {
+  it('ends when its signal is aborted', async () => {
     const abort = new AbortController();
     answer = () => {
       abort.abort();

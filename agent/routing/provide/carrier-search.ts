@@ -2,10 +2,10 @@ import type { Logger } from 'pino';
 
 import { Deadline } from '../../timing/deadline.ts';
 import { isAborted } from '../../timing/pause.ts';
-import type { AnnounceClient } from '../announce/announce-client.ts';
+import type { AnnounceClient, CarriedByPeer } from '../announce/announce-client.ts';
 import type { SignedAnnouncement } from '../announce/announcement.ts';
 import { halfOf, HALVES } from '../announce/carrier.ts';
-import type { Carried, Carrier, Half } from '../announce/carrier.ts';
+import type { Carrier, Half } from '../announce/carrier.ts';
 import { isWithin } from '../announce/region-layout.ts';
 import type { RegionId } from '../announce/region-layout.ts';
 import type { NodeLookup } from '../discovery/node-lookup.ts';
@@ -54,7 +54,7 @@ export interface CarriedKeys {
 interface HalfCarried {
   /** Peers that have the records now. */
   taken: number;
-  /** See {@link Carried}. */
+  /** See {@link CarriedByPeer}. */
   sequence: number;
   /** Members of the region that do not speak the protocol. */
   readonly strangers: DhtPeer[];
@@ -102,7 +102,7 @@ export class CarrierSearch {
       if (taken > 0) continue;
       const isWithdrawal = announcement.provided.length === 0;
       const sent = await this.#sendToAll(announcement, { keys, half, strangers }, signal);
-      // Those that do not speak the protocol cannot be told of a withdrawal.
+      // A withdrawal cannot be sent to those that do not speak the protocol.
       if (sent === 0 && !(isWithdrawal && strangers.length > 0)) {
         throw new Error('no member of the region took it');
       }
@@ -168,7 +168,7 @@ export class CarrierSearch {
     { envelope }: SignedAnnouncement,
     half: Half,
     signal: AbortSignal,
-  ): Promise<Carried> {
+  ): Promise<CarriedByPeer> {
     const { announceClient } = this.#components;
     return announceClient.announce(peer, { envelope, half }, CARRY_TIMEOUT_MS, signal);
   }

@@ -66,6 +66,7 @@ beforeEach(() => {
   [atOnce, maxAtOnce] = [0, 0];
 });
 
+const addressed = ({ text, multiaddrs = [] }: DhtPeer) => ({ peerId: text, multiaddrs });
 const textsOf = (some: readonly DhtPeer[]): string[] => some.map(({ text }) => text);
 
 describe('DirectRecords', () => {
@@ -82,7 +83,7 @@ describe('DirectRecords', () => {
     assert.deepEqual(unresponsive, failing);
   });
 
-  it('drops none when it is told to stop', async () => {
+  it('drops no peer when its signal is aborted', async () => {
     failing = new Set(textsOf(peers));
     assert.equal(await direct.send(peers.slice(0, 5), announcement, AbortSignal.abort()), 0);
     assert.equal(unresponsive.size, 0);
@@ -102,11 +103,11 @@ describe('DirectRecords', () => {
     const named = peers.slice(0, 4).map(({ id }) => dhtPeer(id, addresses));
     refused = new Set(textsOf(named.slice(0, 1)));
     unresponsive = new Set(textsOf(named.slice(1, 2)));
-    assert.equal(await direct.sendNamed(named, carrier, announcement, signal), 2);
+    assert.equal(await direct.sendNamed(named.map(addressed), carrier, announcement, signal), 2);
     assert.deepEqual(sent, textsOf(named.slice(2)));
     assert.deepEqual(
       learnt,
-      named.map(({ text }) => [{ peerId: text, multiaddrs: addresses }, carrier]),
+      named.map((peer) => [addressed(peer), carrier]),
     );
   });
 
@@ -116,12 +117,14 @@ describe('DirectRecords', () => {
     members = [known];
     const elsewhere = dhtPeer(known.id, [multiaddr('/ip4/10.6.6.6/tcp/1')]);
     refused.add(known.text);
-    assert.equal(await direct.sendNamed([elsewhere], carrier, announcement, signal), 1);
+    const named = [addressed(elsewhere)];
+    assert.equal(await direct.sendNamed(named, carrier, announcement, signal), 1);
     assert.deepEqual([sent, unresponsive.size], [[known.text], 0]);
   });
 
   it('takes no more than so many from one carrier', async () => {
-    assert.equal(await direct.sendNamed(peers, carrier, announcement, signal), K);
+    const named = peers.map(addressed);
+    assert.equal(await direct.sendNamed(named, carrier, announcement, signal), K);
     assert.equal(learnt.length, K);
   });
 });

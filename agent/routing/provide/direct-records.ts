@@ -5,6 +5,7 @@ import type { SignedAnnouncement } from '../announce/announcement.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import { K } from '../dht/kademlia.ts';
 import { multihashOf } from '../dht/key.ts';
+import type { AddressedPeer } from '../node/address-book.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 
 /** How long a peer may take for the records, in milliseconds. */
@@ -54,7 +55,7 @@ export class DirectRecords {
    * for those: a carrier cannot have this node dial what it likes again and again.
    */
   async sendNamed(
-    strangers: readonly DhtPeer[],
+    strangers: readonly AddressedPeer[],
     carrier: DhtPeer,
     announcement: Pick<SignedAnnouncement, 'provided'>,
     signal: AbortSignal,
@@ -62,9 +63,8 @@ export class DirectRecords {
     if (strangers.length === 0) return 0;
     const { membership } = this.#components;
     const named = strangers.slice(0, K);
-    const addressed = named.map(({ text, multiaddrs = [] }) => ({ peerId: text, multiaddrs }));
-    membership.learn(addressed, carrier);
-    const wanted = new Set(named.map(({ text }) => text));
+    membership.learn(named, carrier);
+    const wanted = new Set(named.map(({ peerId }) => peerId));
     const known = membership
       .members()
       .filter(({ text }) => wanted.has(text) && !membership.isUnresponsive(text));

@@ -99,7 +99,7 @@ export class LayoutFeed {
     this.#arrived = false;
   }
 
-  /** The folders of blobs may be others, of which no watch of the old ones tells. */
+  /** The folders of blobs may be others now. The watches of the old ones do not report that. */
   #checkBlobs(): void {
     for (const blobs of this.#blobs) blobs.check();
   }

@@ -30,7 +30,7 @@ export interface SimulatedNetworkInit {
   readonly delayMs?: number;
   /** Time in which they start, in milliseconds; default {@link DEFAULT_SPREAD_MS}. */
   readonly spreadMs?: number;
-  /** Whether each is told the addresses of all at first. Default: that of the first node. */
+  /** Whether each node knows the addresses of all at its start. Default: that of the first node. */
   readonly toldOfAll?: boolean;
   /**
    * Whether they are connected from the beginning as in a network that has run for long, see {@link warmLinks}. Then all

@@ -96,7 +96,11 @@ describe('a withdrawal that came by others', () => {
     take(withdrawal);
     assert.deepEqual(recordsOf(['a', 'b', 'c']), ['b', 'c']);
     take(former, 500, 'another');
-    assert.deepEqual(recordsOf(['a', 'b', 'c']), ['b', 'c'], 'that is said to be younger');
+    assert.deepEqual(
+      recordsOf(['a', 'b', 'c']),
+      ['b', 'c'],
+      'by the word of a peer they are younger',
+    );
     const handed = held.within(...EVERYWHERE);
     held = newHeld();
     for (const { envelope, ageMs } of handed.reverse()) {

@@ -94,10 +94,12 @@ async function provideAll(layoutSize: number): Promise<void> {
         announced += 1;
         const announcement = await open(envelope);
         take(peer, announcement);
-        return carrierAt(peer).carry(announcement, half, signal);
+        const carried = await carrierAt(peer).carry(announcement, half, signal);
+        // All peers speak the protocol.
+        assert.deepEqual(carried.strangers, []);
+        return { ...carried, strangers: [] };
       },
     },
-    // All peers speak the protocol.
     direct: { send: () => Promise.resolve(0), sendNamed: () => Promise.resolve(0) },
     logger: silent,
   });

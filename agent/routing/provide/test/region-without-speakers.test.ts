@@ -97,7 +97,7 @@ describe('A region in which no member speaks the protocol', () => {
     await assert.rejects(carry(), /no member of the region took it/);
   });
 
-  it('is not waited for with a withdrawal, of which it cannot be told', async () => {
+  it('does not delay a withdrawal, which cannot be sent to its members', async () => {
     takes = false;
     assert.equal(await carry(withdrawal), 0);
     assert.deepEqual(sent, []);
