@@ -9,6 +9,7 @@ import { rmSync } from 'node:fs';
 import { preflight } from './harness/preflight.ts';
 import { FAILED_LOGS } from './harness/scenario.ts';
 
+const PROCESS_BOUND = new URL('../agent/testing/process-bound.ts', import.meta.url).href;
 const PATTERNS = ['e2e/**/*.e2e.ts', 'agent/**/*.e2e.ts'];
 
 const machine = await preflight();
@@ -17,7 +18,8 @@ if (machine.ok) {
   rmSync(FAILED_LOGS, { recursive: true, force: true });
   const patterns = process.argv.length > 2 ? process.argv.slice(2) : PATTERNS;
   // Two files at a time, because each mostly waits. More would compete for processors.
-  const options = ['--test', '--test-concurrency=2', '--test-reporter=spec'];
+  const bounds = ['--import', PROCESS_BOUND];
+  const options = [...bounds, '--test', '--test-concurrency=2', '--test-reporter=spec'];
   const { status } = spawnSync(process.execPath, [...options, ...patterns], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
 } else {

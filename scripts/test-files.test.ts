@@ -13,10 +13,15 @@ const EXEMPT: Readonly<Record<string, string>> = {
   'agent/app/stages/inventory.ts': 'composition only; agent.test.ts starts it',
   'agent/app/version.ts': 'a constant of the build; program.test.ts prints it',
   'agent/content/content-source.ts': 'the types of a port, and an error without behaviour',
+  'agent/routing/questions/question-handler.ts':
+    'the types of a port, and an error without behaviour',
   'agent/routing/bootstrap/bootstrapper.ts': 'the types of a port, and an error without behaviour',
   'agent/store/content-store.ts':
     'the types of a port, and an error without behaviour; testing/conformance has its contract',
   'agent/store/file-state.ts': 'picks four fields of a stat',
+  'agent/basic-auth/basic-auth-error.ts': 'an error without behaviour',
+  'agent/membership/swarm-key-error.ts': 'an error without behaviour',
+  'agent/streams/wrong-body-error.ts': 'an error without behaviour',
   'agent/tls/tls-config-error.ts': 'an error without behaviour',
   'agent/transfer/hashed-body.ts':
     'both of its ways need peers; test/whole-blob.test.ts and test/behaving-liar.test.ts take them',

@@ -31,6 +31,8 @@ const KEPT: readonly RegExp[] = [
   /(?:--|')hold-back-(?:size|memory)/g,
   // The file in the data directory, its first line, and a key of /debug/status.
   /'verdicts(?:\.tmp|\.json)?'|`verdicts`|peerglass-verdicts|\|verdicts\(|\bverdicts: results\.size/g,
+  // The type of an arbiter's answer.
+  /\bVerdict\b/g,
   // Fields of the log, and keys of /debug/status.
   /\bverdict: outcome|\boffences(?=[:,\]]| \}\)?)/g,
 ];

@@ -19,6 +19,8 @@ async function start(t: TestContext, debug?: DebugSources): Promise<string> {
   });
 }
 
+const notAsked: DebugSources['ask'] = () => Promise.reject(new Error('not asked'));
+
 describe('AdminHandler', () => {
   it('answers its endpoints by GET and HEAD, and anything else with an error', async (t) => {
     const origin = await start(t);
@@ -38,6 +40,56 @@ describe('AdminHandler', () => {
     const post = await fetch(`${origin}/livez`, { method: 'POST' });
     assert.deepEqual([post.status, post.headers.get('allow')], [405, 'GET, HEAD']);
     await post.body?.cancel();
+  });
+
+  it('hides /debug/ from clients that may not read it, and says how they can', async (t) => {
+    const debug = (): DebugSources => ({
+      status: () => Promise.resolve({ version: '1' }),
+      downloads: () => ({ downloads: [] }),
+      peers: () => [PROVIDER],
+      ask: notAsked,
+      lookup: async function* () {
+        await Promise.resolve();
+        yield PROVIDER;
+      },
+    });
+    const asked: (string | undefined)[] = [];
+    let may = false;
+    const handler = new AdminHandler({
+      metrics: createMetrics(),
+      readiness: () => ({ ready: true, checks: {} }),
+      debug,
+      mayDebug: (address) => {
+        asked.push(address);
+        return may;
+      },
+    });
+    const origin = await listen(t, async (req, res) => {
+      await handler.handle(req, res);
+    });
+    for (const path of [
+      '/debug/status',
+      '/debug/peers',
+      '/debug/downloads',
+      '/debug/providers?key=a',
+    ]) {
+      may = false;
+      const refused = await fetch(origin + path);
+      assert.equal(refused.status, 404, path);
+      const { error } = (await refused.json()) as { error: string };
+      assert.match(error, /kubectl port-forward .*--debug-clients/);
+      may = true;
+      const answer = await fetch(origin + path);
+      assert.equal(answer.status, 200, path);
+      await answer.body?.cancel();
+    }
+    may = false;
+    for (const path of ['/livez', '/readyz', '/metrics']) {
+      const answer = await fetch(origin + path);
+      assert.equal(answer.status, 200, path);
+      await answer.body?.cancel();
+    }
+    assert.deepEqual([asked.length, asked[0]], [8, '127.0.0.1']);
   });
 
   it('answers /readyz with 503 and the reasons while the node is not ready', async (t) => {
@@ -69,7 +121,13 @@ describe('AdminHandler', () => {
       return response.status;
     };
     assert.equal(await statusOf('/debug/peers'), 404);
-    debug = { status: () => ({}), peers: () => [PROVIDER], lookup: () => [] as never };
+    debug = {
+      status: () => Promise.resolve({}),
+      downloads: () => ({ downloads: [] }),
+      peers: () => [PROVIDER],
+      ask: notAsked,
+      lookup: () => [] as never,
+    };
     assert.equal(await statusOf('/debug/peers'), 200);
     assert.equal(await statusOf('/metrics'), 200);
     assert.equal(refreshed, 1);
@@ -77,16 +135,19 @@ describe('AdminHandler', () => {
 
   it('serves nothing below /debug/ while it has no sources for that', async (t) => {
     const origin = await start(t);
-    for (const path of ['status', 'peers', 'providers?key=x']) {
+    for (const path of ['status', 'peers', 'downloads', 'providers?key=x']) {
       assert.equal((await fetch(`${origin}/debug/${path}`)).status, 404, path);
     }
   });
 
-  it('serves the status, the peers, and the providers of a key', async (t) => {
+  it('serves the status, the peers, the downloads, and the providers of a key', async (t) => {
     const asked: string[] = [];
     const origin = await start(t, {
-      status: () => ({ version: '1' }),
+      status: () => Promise.resolve({ version: '1' }),
+      downloads: () => ({ downloads: [] }),
       peers: () => [PROVIDER],
+      ask: (_, { kind, registry, repository, reference }) =>
+        Promise.resolve([kind, registry, repository, reference].join(' ')),
       async *lookup(key) {
         await Promise.resolve();
         asked.push(key);
@@ -96,17 +157,38 @@ describe('AdminHandler', () => {
     const json = async (path: string): Promise<unknown> => (await fetch(origin + path)).json();
     assert.deepEqual(await json('/debug/status'), { version: '1' });
     assert.deepEqual(await json('/debug/peers'), { peers: [PROVIDER] });
+    assert.deepEqual(await json('/debug/downloads'), { downloads: [] });
     const key = 'docker.io/library/alpine:3.20';
     const answer = await json(`/debug/providers?key=${encodeURIComponent(key)}`);
     assert.deepEqual(answer, { key, peers: [PROVIDER] });
     assert.deepEqual(asked, [key]);
+    // With their answers when they are to be asked.
+    const digest = `sha256:${'a'.repeat(64)}`;
+    for (const [of, words] of [
+      ['manifest:docker.io/library/alpine:3.20', 'manifest docker.io library/alpine 3.20'],
+      [`blob:localhost:5000/a/b@${digest}`, `blob localhost:5000 a/b ${digest}`],
+    ] as const) {
+      const query = new URLSearchParams({ key, of });
+      const { peers } = (await json(`/debug/providers?${query.toString()}`)) as { peers: unknown };
+      assert.deepEqual(peers, [{ ...PROVIDER, answer: words }]);
+    }
+    for (const text of ['', 'x', 'manifest:alpine', `tag:docker.io/a:1`, 'blob:a/b@']) {
+      const query = new URLSearchParams({ key, of: text });
+      assert.equal(
+        (await fetch(`${origin}/debug/providers?${query.toString()}`)).status,
+        400,
+        text,
+      );
+    }
   });
 
   it('refuses a look-up of a key that is too long, and more than four at once', async (t) => {
     const release = Promise.withResolvers<undefined>();
     const origin = await start(t, {
-      status: () => ({}),
+      status: () => Promise.resolve({}),
+      downloads: () => ({ downloads: [] }),
       peers: () => [],
+      ask: notAsked,
       async *lookup() {
         await release.promise;
         yield PROVIDER;

@@ -19,14 +19,31 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, ReadinessCheck>>;
 }
 
+/** Content that a holder is asked for. */
+export interface HolderQuestion {
+  readonly kind: 'manifest' | 'blob';
+  readonly registry: string;
+  readonly repository: string;
+  /** A tag or a digest. */
+  readonly reference: string;
+}
+
 /** What is served below `/debug/`, for people and for `doctor`. */
 export interface DebugSources {
   /** The state of the agent in numbers. */
-  readonly status: () => Record<string, unknown>;
+  readonly status: () => Promise<Record<string, unknown>>;
   /** Peers that the node is connected with. */
   readonly peers: () => readonly Provider[];
+  /** What this node receives at this moment, from whom and for whom, and what it decides for others. */
+  readonly downloads: () => object;
   /** Looks the key up in the DHT: the peers that hold it. */
   readonly lookup: (key: string, signal: AbortSignal) => AsyncIterable<Provider>;
+  /** Asks a holder whether it has the content, and describes its answer. Never rejects. */
+  readonly ask: (
+    holder: Provider,
+    question: HolderQuestion,
+    signal: AbortSignal,
+  ) => Promise<string>;
 }
 
 /**
@@ -40,6 +57,8 @@ export interface AdminHandlerComponents {
   readonly refresh?: () => void;
   /** Gives the sources of `/debug/`. Default: `undefined`, at which all of `/debug/` is answered with 404. */
   readonly debug?: () => DebugSources | undefined;
+  /** Whether a client may read `/debug/`, by its remote address. Default: each may. */
+  readonly mayDebug?: (address: string | undefined) => boolean;
 }
 
 /** Longest key of a look-up, in characters: the longest name with its tag. */
@@ -50,6 +69,15 @@ const MAX_LOOKUPS = 4;
 const LOOKUP_MS = 1_500;
 /** Providers in its answer. */
 const MAX_PROVIDERS = 50;
+/** Of these, how many are asked whether they have the content, and how long that may take, in milliseconds. */
+const MAX_ASKED = 8;
+const ASK_MS = 2_000;
+/** The content of a look-up, as `?of=manifest:docker.io/library/nginx:1.27` or `…@sha256:…`. */
+const CONTENT = /^(manifest|blob):([^/]+)\/([^@]+?)(?::([^:@/]+)|@([^@]+))$/;
+
+/** The answer to a client that may not read `/debug/`. */
+const NOT_FOR_YOU =
+  '/debug/ is not served to this address: ask 127.0.0.1 on the host, or in the pod by `kubectl port-forward POD 9090` or `kubectl exec`; --debug-clients admits others';
 
 const READ = ['GET', 'HEAD'];
 
@@ -68,14 +96,17 @@ export class AdminHandler {
       '/livez': answerLiveness,
       '/readyz': (res) => this.#answerReadiness(res),
       '/metrics': (res) => this.#answerMetrics(res),
-      '/debug/status': this.#debugging((res, { status }) => {
-        sendJson(res, 200, status());
+      '/debug/status': this.#debugging(async (res, { status }) => {
+        sendJson(res, 200, await status());
       }),
       '/debug/peers': this.#debugging((res, { peers }) => {
         sendJson(res, 200, { peers: peers() });
       }),
-      '/debug/providers': this.#debugging((res, { lookup }, query) =>
-        this.#answerProviders(res, lookup, query.get('key') ?? ''),
+      '/debug/downloads': this.#debugging((res, { downloads }) => {
+        sendJson(res, 200, downloads());
+      }),
+      '/debug/providers': this.#debugging((res, sources, query) =>
+        this.#answerProviders(res, sources, query),
       ),
     };
     this.#routes = new Routes(
@@ -107,7 +138,7 @@ export class AdminHandler {
     return 'metrics';
   }
 
-  /** An endpoint that is answered with 404 while there are no debug sources. */
+  /** An endpoint that is answered with 404 while there are no debug sources, and to clients that may not read it. */
   #debugging(
     answer: (
       res: ServerResponse,
@@ -116,8 +147,10 @@ export class AdminHandler {
     ) => void | Promise<void>,
   ): Endpoint {
     return async (res, query) => {
-      const sources = this.#components.debug?.();
+      const { debug, mayDebug = () => true } = this.#components;
+      const sources = debug?.();
       if (sources === undefined) return answerNotFound(res);
+      if (!mayDebug(res.req.socket.remoteAddress)) return answerNotFound(res, NOT_FOR_YOU);
       await answer(res, sources, query);
       return 'debug';
     };
@@ -125,32 +158,61 @@ export class AdminHandler {
 
   async #answerProviders(
     res: ServerResponse,
-    lookup: DebugSources['lookup'],
-    key: string,
+    { lookup, ask }: DebugSources,
+    query: URLSearchParams,
   ): Promise<void> {
+    const key = query.get('key') ?? '';
+    const of = query.get('of');
+    const question = of === null ? undefined : questionOf(of);
     if (key === '' || key.length > MAX_KEY) {
       sendJson(res, 400, { error: 'add ?key=<digest>, or the full name of a tag' });
+    } else if (of !== null && question === undefined) {
+      sendJson(res, 400, { error: 'of is not manifest:NAME or blob:NAME, with the full name' });
     } else if (this.#lookups >= MAX_LOOKUPS) {
       sendJson(res, 503, { error: 'too many look-ups at once' });
     } else {
-      sendJson(res, 200, { key, peers: await this.#providers(lookup, key) });
+      this.#lookups += 1;
+      try {
+        const peers = await this.#providers(lookup, key);
+        const asked = question && (await answersOf(peers, ask, question));
+        sendJson(res, 200, { key, peers: asked ?? peers });
+      } finally {
+        this.#lookups -= 1;
+      }
     }
   }
 
   async #providers(lookup: DebugSources['lookup'], key: string): Promise<Provider[]> {
     const found: Provider[] = [];
-    this.#lookups += 1;
-    try {
-      using deadline = new Deadline(LOOKUP_MS);
-      for await (const provider of lookup(key, deadline.signal)) {
-        found.push(provider);
-        if (found.length >= MAX_PROVIDERS) break;
-      }
-    } finally {
-      this.#lookups -= 1;
+    using deadline = new Deadline(LOOKUP_MS);
+    for await (const provider of lookup(key, deadline.signal)) {
+      found.push(provider);
+      if (found.length >= MAX_PROVIDERS) break;
     }
     return found;
   }
+}
+
+/** The first providers, each with its answer. */
+async function answersOf(
+  providers: readonly Provider[],
+  ask: DebugSources['ask'],
+  question: HolderQuestion,
+): Promise<(Provider & { readonly answer: string })[]> {
+  using deadline = new Deadline(ASK_MS);
+  const { signal } = deadline;
+  return await Promise.all(
+    providers
+      .slice(0, MAX_ASKED)
+      .map(async (it) => ({ ...it, answer: await ask(it, question, signal) })),
+  );
+}
+
+function questionOf(text: string): HolderQuestion | undefined {
+  if (text.length > MAX_KEY + 'manifest:'.length) return undefined;
+  const [, kind, registry = '', repository = '', tag, digest] = CONTENT.exec(text) ?? [];
+  if (kind !== 'manifest' && kind !== 'blob') return undefined;
+  return { kind, registry, repository, reference: digest ?? tag ?? '' };
 }
 
 function answerLiveness(res: ServerResponse): string {
@@ -158,7 +220,10 @@ function answerLiveness(res: ServerResponse): string {
   return 'livez';
 }
 
-function answerNotFound(res: ServerResponse): string {
-  sendJson(res, 404, { error: 'try /livez, /readyz, /metrics or /debug/status' });
+function answerNotFound(
+  res: ServerResponse,
+  error = 'try /livez, /readyz, /metrics or /debug/status',
+): string {
+  sendJson(res, 404, { error });
   return 'admin';
 }

@@ -4,16 +4,24 @@ import type { RegistryConfig } from '../config/options.ts';
 import { LocalClients } from '../http/local-clients.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { DataPlane } from '../native/data-plane.ts';
+import { Callers } from '../mirror/callers.ts';
+import type { Digest } from '../oci/digest.ts';
+import { peerIdOf } from '../routing/lookup/named-provider.ts';
+import { guardWith } from './basic-auth.ts';
 import { Health } from './health.ts';
 import { hostsKeeperPart } from './hosts-keeper.ts';
 import { IdleCollection } from './idle-collection.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { Loops } from './loops.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { adminStage } from './stages/admin.ts';
+import { arbiterStage, fanOutStage } from './stages/fan-out.ts';
 import { configurationStage } from './stages/configuration.ts';
 import { inventoryStage } from './stages/inventory.ts';
-import { MirrorPort, mirrorStage, uploadsInit } from './stages/mirror.ts';
+import { MirrorPort, mirrorStage, outageAnswers, uploadsInit } from './stages/mirror.ts';
+import { nodeMirrorPort } from './stages/node-mirror.ts';
 import { identityPort, routingStage } from './stages/routing.ts';
+import { signaturesStage } from './stages/signatures.ts';
 import { storeStage } from './stages/store.ts';
 import { transferInit, transferStage } from './stages/transfer.ts';
 import { VERSION } from './version.ts';
@@ -31,12 +39,16 @@ const PARTS = [
   'admin port',
   // Opens before the router announces it. It has drained by the time it closes.
   'mirror port',
+  // That of --mirror-addr, likewise.
+  'node port',
   // Joins the DHT, and leaves it.
   'router',
   'identity port',
   // Ends the work behind the requests, then the connections to peers.
   'transfer',
-  // Publisher, inventory, verification and reading of certificates.
+  // Lets followers go on elsewhere, and ends the reports to arbiters.
+  'fan-out',
+  // Publisher, inventory, verification and reading of certificates and keys.
   'loops',
   'idle collection',
   // Does nothing at the start. At the end it takes requests for --shutdown-delay, then those in flight finish within
@@ -56,8 +68,8 @@ export interface Agent {
  * The composition root: makes every part of the agent, gives it what it needs, and starts it. Resolves when
  * the ports are open, which is before the node is ready.
  *
- * @throws UsageError, ListenError, IdentityError, RegistriesError, StoreConfigError and TlsConfigError, with nothing
- *   left running
+ * @throws UsageError, ListenError, IdentityError, RegistriesError, StoreConfigError, SwarmKeyError, BasicAuthError and TlsConfigError,
+ *   with nothing left running
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
   const log = (component: string): Logger => logger.child({ component });
@@ -80,55 +92,90 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const listener = { ...tls.listener, isLocal };
   const mirrorPort = new MirrorPort({ metrics }, config['registry-addr'], listener);
   const registryPort = await parts.start('mirror port', mirrorPort);
+  const refusals = new RefusalLog({ metrics, logger: log('membership') });
+  const nodePort = nodeMirrorPort(config, {
+    listener: { ...tls.node, isLocal },
+    refusals,
+    metrics,
+  });
+  const containerdPort = nodePort ? await parts.start('node port', nodePort) : registryPort;
 
-  const routing = routingStage(config, { settings, registryPort, metrics, log });
+  const deciding = arbiterStage(config, { store, locate: (peerId) => router.locate(peerId) });
+  const { questions } = deciding ?? {};
+  const routing = routingStage(config, {
+    ...{ settings, registryPort, refusals, questions, metrics, log },
+  });
   await parts.start('router', routing);
   const { router } = routing;
   const identity = identityPort(config, router);
   if (identity !== undefined) await parts.start('identity port', identity);
 
   const dataPlane = new DataPlane({ logger: log('kernel') }, config['data-plane']);
+  const { signer, verifier, isOpen } = signaturesStage(router, settings.membership);
+  const onWrong = (digest: Digest): void => fanOut?.wrong(digest);
   const peers = transferStage(
-    { router, store, dataPlane, tls: tls.peers, metrics, logger: log('transfer') },
+    { router, store, dataPlane, tls: tls.peers, signer, onWrong, metrics, logger: log('transfer') },
     transferInit(config, settings),
   );
   parts.add('transfer', peers);
+  const fanOut =
+    deciding &&
+    fanOutStage(config, {
+      ...{ arbiter: deciding.arbiter, router, store, transfer: peers, dataPlane, policy },
+      ...{ metrics, log },
+    });
+  if (fanOut !== undefined) parts.add('fan-out', fanOut);
   const { inventory, loops } = inventoryStage({ store, router, policy, metrics, log });
   guard.nameImages(inventory);
+  const onRefused = refusals.refused.bind(refusals);
+  const callers = new Callers({ verifier, isLocal, onRefused }, { servesAnyone: isOpen });
+  const outage = outageAnswers(config, { policy, inventory, isLocal, logger: log('mirror') });
   const mirror = mirrorStage(
     {
       store,
-      remote: [peers.source],
+      remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
+      followed: fanOut?.followed,
       policy,
       recordNames: (tagKey) => inventory.recordNames(tagKey),
       sharesDigest: (digest) => inventory.isShared(digest),
-      holders: (digest) => router.known(digest).map(({ peerId }) => peerId),
+      holders: (digest) => router.known(digest).map(({ peerId }) => peerIdOf(peerId)),
       isLocal,
+      callers,
+      ...(outage && { outage }),
       dataPlane,
       metrics,
       logger: log('mirror'),
     },
     uploadsInit(config),
   );
-  mirrorPort.serve(mirror);
+  const { credentials } = settings;
+  const guarded = guardWith(credentials, mirror, isOpen);
+  mirrorPort.serve(guarded.peers);
+  nodePort?.serve(guarded.node);
 
-  await parts.start('loops', new Loops([...loops, guard, ...(tls.keeper ? [tls.keeper] : [])]));
+  const keepers = [tls.keeper, settings.membership.keeper, credentials].filter(
+    (it) => it !== undefined,
+  );
+  await parts.start('loops', new Loops([...loops, guard, ...keepers]));
   health.watch({ inventory, router });
-  const { transfer, source: tags } = peers;
-  const registries = shared.names;
-  admin.show({ dataPlane, guard, inventory, router, transfer, tags, registries, registryPort });
+  const { transfer, source: tags, ask } = peers;
+  const effective = { registries: shared.names, registryPort, mirrorPort: containerdPort };
+  admin.show({ dataPlane, guard, inventory, router, transfer, tags, ask, fanOut, ...effective });
   await parts.start('idle collection', new IdleCollection());
+  const drain = {
+    shutdownDelay: config['shutdown-delay'],
+    shutdownTimeout: config['shutdown-timeout'],
+  };
   parts.add('mirror drain', {
-    stop: () =>
-      mirrorPort.drain({
-        shutdownDelay: config['shutdown-delay'],
-        shutdownTimeout: config['shutdown-timeout'],
-      }),
+    stop: async () => {
+      await Promise.all([mirrorPort.drain(drain), nodePort?.drain(drain)]);
+    },
   });
   const keeper = hostsKeeperPart(config, {
-    port: registryPort,
-    certificate: tls.listener.tls?.source.current.identity?.cert,
+    port: containerdPort,
+    certificate: tls.node.tls?.source.current.identity?.cert,
     shared,
+    credentials,
     metrics,
     logger: log('hosts'),
   });

@@ -75,6 +75,49 @@ describe('hostsKeeperPart, in an agent with --configure', () => {
     },
   );
 
+  it('names the port of --mirror-addr, and both ports serve', async (t) => {
+    const own = await freePort();
+    const { port } = await start(t, ['--mirror-addr', `127.0.0.1:${own}`]);
+    await eventually(() => {
+      assert.deepEqual(parsed('_default'), { hosts: [mirrorEntry(`http://127.0.0.1:${own}`)] });
+    });
+    for (const each of [own, port]) {
+      const answer = await fetch(`http://127.0.0.1:${each}/v2/`);
+      assert.equal(answer.status, 200);
+      await answer.body?.cancel();
+    }
+  });
+
+  it('has the credentials of clients, and changed ones soon', async (t) => {
+    const users = mkdtempSync(join(folder, 'users-'));
+    const write = (password: string): void => {
+      writeFileSync(join(users, 'username'), 'mirror');
+      writeFileSync(join(users, 'password'), password);
+    };
+    write('first');
+    const { port, log } = await start(t, ['--basic-auth-dir', users]);
+    const named = (): string => parsed('_default').hosts[0]?.header?.['Authorization']?.[0] ?? '';
+    const statusWith = async (headers: Record<string, string>): Promise<number> => {
+      const answer = await fetch(`http://127.0.0.1:${port}/v2/`, { headers });
+      await answer.body?.cancel();
+      return answer.status;
+    };
+    const expected = (password: string): string =>
+      `Basic ${Buffer.from(`mirror:${password}`).toString('base64')}`;
+    await eventually(() => {
+      assert.equal(named(), expected('first'));
+    });
+    assert.equal(await statusWith({}), 401);
+    assert.equal(await statusWith({ authorization: named() }), 200);
+    write('second');
+    // The files are read every ten seconds, and hosts.toml is checked when they have changed.
+    await eventually(() => {
+      assert.equal(named(), expected('second'));
+    });
+    assert.equal(await statusWith({ authorization: named() }), 200);
+    assert.doesNotMatch(log(), /first|second|bWlycm9y/);
+  });
+
   it('names a client certificate where the mirror requires one', { skip: noOpenssl }, async (t) => {
     await using authority = await Authority.create();
     const { cert, key } = await authority.issue('node', { names: 'DNS:node.example' });
@@ -90,6 +133,27 @@ describe('hostsKeeperPart, in an agent with --configure', () => {
     });
     assert.match(log(), /"level":"warn".*"host":"127\.0\.0\.1".*is not for the address/);
   });
+
+  it(
+    'names the client certificate of the agent where it has one of its own',
+    { skip: noOpenssl },
+    async (t) => {
+      await using authority = await Authority.create();
+      const { cert, key } = await authority.issue('node');
+      const shown = await authority.issue('shown', { names: '' });
+      await start(t, [
+        ...['--registry-tls-cert', cert, '--registry-tls-key', key],
+        ...['--registry-tls-client-cert', shown.cert, '--registry-tls-client-key', shown.key],
+        ...['--registry-tls-client-ca', authority.ca, '--registry-tls-client-auth', 'require'],
+        ...['--registry-tls-ca', authority.ca],
+      ]);
+      await eventually(() => {
+        const [host] = parsed('_default').hosts;
+        assert.deepEqual(host?.client, [[shown.cert, shown.key]]);
+        assert.deepEqual(host.ca, [authority.ca]);
+      });
+    },
+  );
 
   it('writes what a registries.yaml asks for', async (t) => {
     const file = join(folder, 'registries.yaml');

@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 
 import type { Logger } from 'pino';
 
+import type { Credentials } from '../basic-auth/credentials.ts';
+import type { CredentialsKeeper } from '../basic-auth/credentials-keeper.ts';
 import type { RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
 import { HostsKeeper } from '../hosts/hosts-keeper.ts';
@@ -15,11 +17,13 @@ import { hostsOf, type SharedRegistries } from './registries.ts';
 
 /** What {@link hostsKeeperPart} needs of the running agent. */
 export interface HostsKeeperComponents {
-  /** Where the mirror listens. */
+  /** Where the mirror listens for the containerd of this node. */
   readonly port: number;
   /** PEM of the certificate that it serves with; undefined where it speaks plain HTTP. */
   readonly certificate: Buffer | undefined;
   readonly shared: SharedRegistries;
+  /** What containerd is to send to the mirror; undefined where that needs no credentials. */
+  readonly credentials: Pick<CredentialsKeeper, 'current' | 'onChange'> | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -33,19 +37,26 @@ export interface HostsKeeperComponents {
  */
 export function hostsKeeperPart(
   config: RegistryConfig,
-  { port, certificate, shared, metrics, logger }: HostsKeeperComponents,
+  { port, certificate, shared, credentials, metrics, logger }: HostsKeeperComponents,
 ): Part | undefined {
   if (!config.configure) return undefined;
   const own = ownTarget(config, { port, certificate, logger });
+  const wantedWith = (current?: Credentials): readonly RegistryHosts[] =>
+    wanted({ ...config, ...own }, { shared, credentials: current, logger });
+  let files = wantedWith(credentials?.current);
   const keeper = new HostsKeeper(
     { configurator: createConfigurator(config, logger), metrics, logger },
     {
       path: config['containerd-registry-config-path'],
-      wanted: wanted({ ...config, ...own }, shared, logger),
+      wanted: () => files,
       // What k3s wrote from the same file has more than ours can have: rewrites.
       prependExisting: config['prepend-existing'] || shared.file?.found === true,
     },
   );
+  credentials?.onChange(() => {
+    files = wantedWith(credentials.current);
+    keeper.refresh();
+  });
   const loop = new Loops([keeper]);
   return {
     start: () => {
@@ -60,16 +71,23 @@ export function hostsKeeperPart(
 
 function wanted(
   config: RegistryConfig,
-  { names, file }: SharedRegistries,
-  logger: Logger,
+  {
+    shared: { names, file },
+    credentials,
+    logger,
+  }: {
+    readonly shared: SharedRegistries;
+    readonly credentials: Credentials | undefined;
+    readonly logger: Logger;
+  },
 ): readonly RegistryHosts[] {
   // k3s may have the file for credentials only; then it names no mirrors.
   const namesMirrors = file !== undefined && (names.length > 0 || file.registries.mirrors.has('*'));
   if (!namesMirrors) {
-    if (!config['disable-default-registry-endpoint']) return wantedHosts(config);
+    if (!config['disable-default-registry-endpoint']) return wantedHosts(config, credentials);
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
-  return hostsOf(file, { ...config, mirrors: mirrorEntries(config) }, logger);
+  return hostsOf(file, { ...config, mirrors: mirrorEntries(config, credentials) }, logger);
 }
 
 type Target = Pick<
@@ -83,7 +101,7 @@ function ownTarget(
   { port, certificate, logger }: Pick<HostsKeeperComponents, 'port' | 'certificate' | 'logger'>,
 ): Partial<Target> {
   if (config['mirror-targets'].length > 0) return {};
-  const host = ownHost(config['registry-addr'].host);
+  const host = ownHost((config['mirror-addr'] ?? config['registry-addr']).host);
   const name = host.includes(':') ? `[${host}]` : host;
   if (certificate === undefined) return { 'mirror-targets': [`http://${name}:${port}`] };
   if (!isFor(certificate, host)) {
@@ -95,14 +113,18 @@ function ownTarget(
   const copied = config['mirror-target-ca-copy'] !== '';
   const ca = config['mirror-target-ca'] || (copied ? '' : config['registry-tls-ca']);
   const needsCertificate = config['registry-tls-client-auth'] === 'require';
+  const client = {
+    cert: config['registry-tls-client-cert'] || config['registry-tls-cert'],
+    key: config['registry-tls-client-key'] || config['registry-tls-key'],
+  };
   return {
     'mirror-targets': [`https://${name}:${port}`],
     'mirror-target-ca': ca === '' ? '' : resolve(ca),
     ...(needsCertificate &&
       config['mirror-target-cert'] === '' &&
       config['mirror-target-key'] === '' && {
-        'mirror-target-cert': resolve(config['registry-tls-cert']),
-        'mirror-target-key': resolve(config['registry-tls-key']),
+        'mirror-target-cert': resolve(client.cert),
+        'mirror-target-key': resolve(client.key),
       }),
   };
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { Credentials } from '../basic-auth/credentials.ts';
 import { quiet } from '../testing/quiet.ts';
 import { registryConfig } from '../testing/registry-config.ts';
 import {
@@ -43,6 +44,18 @@ describe('mirrorEntries', () => {
     assert.deepEqual(mirrorEntries(registryConfig({ 'mirror-targets': [MIRROR, MIRROR] })), [
       { url: MIRROR, capabilities: ['pull', 'resolve'], dialTimeout: '2s' },
     ]);
+  });
+
+  it('gives the credentials of clients to each mirror', () => {
+    const credentials = new Credentials('mirror', 'secret');
+    const header = { Authorization: [credentials.authorization.reveal()] };
+    const config = registryConfig({ 'mirror-targets': [MIRROR, 'http://10.0.0.9:5000'] });
+    const entries = mirrorEntries(config, credentials);
+    assert.deepEqual(
+      entries.map((entry) => entry.header),
+      [header, header],
+    );
+    assert.deepEqual(wantedHosts(config, credentials)[0]?.file.hosts, entries);
   });
 
   it('leaves tags to the registry without --resolve-tags', () => {

@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 
 import type { Logger } from 'pino';
 
+import type { Credentials } from '../basic-auth/credentials.ts';
 import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues } from '../config/options.ts';
 import type { MirroredRegistry } from '../config/registry-names.ts';
@@ -50,8 +51,9 @@ export function sharedRegistries(
  */
 export function wantedHosts(
   config: Pick<MirrorConfig, 'mirrored-registries' | 'mirror-targets' | 'resolve-tags'> & MirrorTls,
+  credentials?: Credentials,
 ): RegistryHosts[] {
-  const hosts = mirrorEntries(config);
+  const hosts = mirrorEntries(config, credentials);
   const given = config['mirrored-registries'];
   const all: readonly (MirroredRegistry | undefined)[] = given.length === 0 ? [undefined] : given;
   const wanted = new Map<string, RegistryHosts>();
@@ -79,10 +81,12 @@ type MirrorTls = Pick<
 /**
  * The mirrors as entries of a `hosts.toml`.
  *
+ * @param credentials what containerd is to send to each mirror; default: none
  * @throws UsageError without any, or when the options for TLS do not fit
  */
 export function mirrorEntries(
   config: Pick<MirrorConfig, 'mirror-targets' | 'resolve-tags'> & MirrorTls,
+  credentials?: Credentials,
 ): HostEntry[] {
   const targets = [...new Set(config['mirror-targets'])];
   if (targets.length === 0) {
@@ -99,6 +103,7 @@ export function mirrorEntries(
     capabilities: config['resolve-tags'] ? ['pull', 'resolve'] : ['pull'],
     // For a mirror with plain HTTP they would make containerd try HTTPS first.
     ...(isHttps(url) && tls),
+    ...(credentials && { header: { Authorization: [credentials.authorization.reveal()] } }),
     dialTimeout: DIAL_TIMEOUT,
   }));
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 
+import type { Credentials } from '../basic-auth/credentials.ts';
 import type { CONFIGURATION_OPTIONS } from '../config/hosts-options.ts';
 import type { OptionValues, RegistryConfig } from '../config/options.ts';
 import { UsageError } from '../config/resolve.ts';
@@ -60,6 +61,7 @@ export async function registriesToShare(
 /**
  * The `hosts.toml` files that a registries.yaml asks for.
  *
+ * @param credentials what containerd is to send to the mirrors; default: none
  * @returns undefined without a registries.yaml
  *
  * @throws UsageError for options that contradict each other; RegistriesError for a file with errors
@@ -67,13 +69,14 @@ export async function registriesToShare(
 export async function hostsOfRegistries(
   config: OptionValues<typeof CONFIGURATION_OPTIONS>,
   logger: Logger,
+  credentials?: Credentials,
 ): Promise<readonly RegistryHosts[] | undefined> {
   const path = registriesFile(config);
   if (path === undefined) {
     if (!config['disable-default-registry-endpoint']) return undefined;
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
-  const mirrors = mirrorEntries(config);
+  const mirrors = mirrorEntries(config, credentials);
   const registries = await loadRegistries(path, { strict: true }, logger);
   return hostsOf({ path, found: false, registries }, { ...config, mirrors }, logger);
 }

@@ -8,6 +8,7 @@ import type { Bootstrapper } from '../routing/bootstrap/bootstrapper.ts';
 import { DnsBootstrapper } from '../routing/bootstrap/dns-bootstrapper.ts';
 import { HttpBootstrapper } from '../routing/bootstrap/http-bootstrapper.ts';
 import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts';
+import { serviceNetworks } from '../routing/node/address-policy.ts';
 import type { RoutingObserver } from '../routing/routing-observer.ts';
 
 /** What the options ask of the router. */
@@ -21,6 +22,8 @@ export interface RoutingSettings {
   readonly validityMs: number;
   /** Connections with peers that the node keeps. */
   readonly maxConnections: number;
+  /** Networks in which there are no nodes. */
+  readonly refusedNetworks: readonly string[];
 }
 
 /**
@@ -34,6 +37,10 @@ export function routingSettings(config: RegistryConfig): RoutingSettings {
     listen: listenMultiaddrs(config['router-addr']),
     ...recordTimes(config),
     maxConnections: config['max-connections'],
+    refusedNetworks: [
+      ...config['refused-networks'],
+      ...serviceNetworks(process.env['KUBERNETES_SERVICE_HOST']),
+    ],
   };
 }
 

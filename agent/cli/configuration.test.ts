@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -64,6 +64,30 @@ describe('peerglass configuration', () => {
     const tls = { ca: ['/pki/ca.crt'], client: [['/pki/node.crt', '/pki/node.key']] };
     const first = { ...mirrorEntry('https://127.0.0.1:5000'), ...tls };
     assert.deepEqual(parsed('_default'), { hosts: [first, mirrorEntry('http://10.0.0.9:5000')] });
+  });
+
+  it('writes the credentials of --basic-auth-dir for the owner only, and logs none', async () => {
+    const users = join(folder, 'users');
+    mkdirSync(users);
+    writeFileSync(join(users, 'username'), 'mirror');
+    const flags = ['configuration', ...where, '--mirror-targets', 'http://127.0.0.1:5002'];
+    const run = (): ReturnType<typeof runProgram> =>
+      runProgram(program, [...flags, '--basic-auth-dir', users, '--log-level', 'DEBUG']);
+    const without = await run();
+    assert.equal(without.code, 1);
+    assert.match(without.stderr, /--basic-auth-dir .*\/password does not exist/);
+    writeFileSync(join(users, 'password'), 'very secret\n');
+    const { code, stderr, stdout } = await run();
+    assert.equal(code, 0, stderr);
+    const encoded = Buffer.from('mirror:very secret').toString('base64');
+    const header = { Authorization: [`Basic ${encoded}`] };
+    assert.deepEqual(parsed('_default'), {
+      hosts: [{ ...mirrorEntry('http://127.0.0.1:5002'), header }],
+    });
+    assert.equal(statSync(join(certs, '_default/hosts.toml')).mode & 0o777, 0o600);
+    for (const text of [stdout, stderr])
+      assert.ok(!text.includes('very secret') && !text.includes(encoded));
+    rmSync(users, { recursive: true });
   });
 
   it('writes the default file for * and _default, beside those of named registries', async () => {

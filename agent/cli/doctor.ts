@@ -40,6 +40,8 @@ export async function runDoctor(config: DoctorConfig, env: NodeJS.ProcessEnv): P
       cert: config['registry-tls-cert'],
       key: config['registry-tls-key'],
       ca: config['registry-tls-ca'],
+      clientCert: config['registry-tls-client-cert'],
+      clientKey: config['registry-tls-client-key'],
     },
   });
   const asJson = config.output === 'json';

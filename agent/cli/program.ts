@@ -51,6 +51,10 @@ export async function run(args: readonly string[], env: NodeJS.ProcessEnv): Prom
     const { runDoctor } = await import('./doctor.ts');
     await runDoctor(values, env);
   });
+  addSubcommand(program, 'swarm-key', env, async (values) => {
+    const { runSwarmKey } = await import('./swarm-key.ts');
+    await runSwarmKey(values);
+  });
   addSubcommand(program, 'version', env, (values) => {
     printVersion(values.format);
   });

@@ -89,6 +89,20 @@ export const DOCTOR_OPTIONS = {
     summary: 'private key of that certificate',
     spegel: false,
   }),
+  'registry-tls-client-cert': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'certificate that the agent shows to peers',
+    details:
+      'Its end is checked, and it is the client certificate instead of `--registry-tls-cert`.',
+    spegel: false,
+  }),
+  'registry-tls-client-key': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'private key of that client certificate',
+    spegel: false,
+  }),
   'registry-tls-ca': option({
     kind: VALUE.path,
     fallback: '',

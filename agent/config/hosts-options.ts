@@ -45,7 +45,7 @@ export const MIRROR_OPTIONS = {
     fallback: '',
     summary: 'client certificate of containerd',
     details:
-      'Absolute path of a PEM file on the node, for `--registry-tls-client-auth require`. Without it, `registry --configure` then writes its own certificate and key.',
+      'Absolute path of a PEM file on the node, for `--registry-tls-client-auth require`. Without it, `registry --configure` then writes `--registry-tls-client-cert`, or the certificate that it serves with, and the key.',
     spegel: false,
   }),
   'mirror-target-key': option({
@@ -54,12 +54,20 @@ export const MIRROR_OPTIONS = {
     summary: 'private key of that certificate',
     spegel: false,
   }),
+  'basic-auth-dir': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'folder with the credentials of clients',
+    details:
+      'With the files `username` and `password`, as the volume of a Secret of the type kubernetes.io/basic-auth has them. containerd must send them (HTTP basic authentication), and hosts.toml gets them for each mirror, readable for root only. Agents that ask for what this node holds need none at `--registry-addr`. The agent reads the files again every ten seconds; after a change those of before are accepted for five minutes, and `registry --configure` writes hosts.toml again.',
+    spegel: false,
+  }),
   'resolve-tags': option({
     kind: VALUE.boolean,
     fallback: 'true',
     summary: 'let the mirror resolve tags',
     details:
-      'When false, containerd resolves tags at the registry, and asks the mirror for content only.',
+      'When false, containerd resolves tags at the registry, and asks the mirror for content only. An agent with `false` advertises no tags, and answers requests for them with 404, those of its own node and those of peers; content by digest is shared as before. A tag of a peer is what that peer says, so this leaves the members of the cluster nothing to say about tags.',
     spegel: true,
   }),
   'prepend-existing': option({

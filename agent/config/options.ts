@@ -1,9 +1,11 @@
 import { ROUTING_OPTIONS } from './routing-options.ts';
 import { MIRROR_OPTIONS } from './hosts-options.ts';
+import { MEMBERSHIP_OPTIONS } from './membership-options.ts';
 import { LISTENER_OPTIONS } from './listener-options.ts';
 import { option, type OptionTable, type OptionValues } from './option.ts';
 import { SHARING_OPTIONS } from './sharing-options.ts';
 import { STORE_OPTIONS } from './store-options.ts';
+import { FAN_OUT_OPTIONS } from './fan-out-options.ts';
 import { TRANSFER_OPTIONS } from './transfer-options.ts';
 import { VALUE, choice } from './values.ts';
 
@@ -72,9 +74,11 @@ export const REGISTRY_OPTIONS = {
   ...LISTENER_OPTIONS,
   ...STORE_OPTIONS,
   ...ROUTING_OPTIONS,
+  ...MEMBERSHIP_OPTIONS,
   ...SHARING_OPTIONS,
   ...CONFIGURE_OPTIONS,
   ...TRANSFER_OPTIONS,
+  ...FAN_OUT_OPTIONS,
   ...SHUTDOWN_OPTIONS,
 } as const;
 
@@ -83,9 +87,11 @@ export const REGISTRY_SECTIONS: Readonly<Record<string, OptionTable>> = {
   Listeners: LISTENER_OPTIONS,
   'Content of this node': STORE_OPTIONS,
   'Content routing': ROUTING_OPTIONS,
+  Membership: MEMBERSHIP_OPTIONS,
   Sharing: SHARING_OPTIONS,
   'Configuration of containerd': CONFIGURE_OPTIONS,
   Transfer: TRANSFER_OPTIONS,
+  'Fresh images': FAN_OUT_OPTIONS,
   'Logging and shutdown': { ...COMMON_OPTIONS, ...SHUTDOWN_OPTIONS },
 };
 

@@ -57,7 +57,7 @@ export const ROUTING_OPTIONS = {
     fallback: '150',
     summary: 'connections kept with other nodes',
     details:
-      'Up to it a node connects with all members that it knows, and look-ups need no new connection. With more it ends the oldest ones. The 32 members closest to it in the key space are connected in any case, so a lower number than 32 means those only. With more members than this a network is a large one: a node does not know all others, and is connected with the 64 closest in any case. A connection takes some 0.16 MiB on both sides.',
+      'Up to it a node connects with all members that it knows, and look-ups need no new connection. With more it ends some, also those that others have made, and they are made again for the next question. The 32 members closest to it in the key space are connected in any case, so a lower number than 32 means those only. With more members than this a network is a large one: a node does not know all others, and is connected with the 64 closest in any case. A connection takes some 0.16 MiB on both sides.',
     spegel: false,
   }),
   'mirror-resolve-timeout': option({

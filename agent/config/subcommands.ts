@@ -1,6 +1,7 @@
 import { DOCTOR_OPTIONS } from './doctor-options.ts';
 import { CLEANUP_OPTIONS, CLEANUP_WAIT_OPTIONS, CONFIGURATION_OPTIONS } from './hosts-options.ts';
 import { CHECK_REGISTRIES_OPTIONS } from './registries-options.ts';
+import { SWARM_KEY_OPTIONS } from './swarm-key-options.ts';
 import { STARTUP_TAINT_OPTIONS } from './taint-options.ts';
 import {
   COMMON_OPTIONS,
@@ -52,6 +53,10 @@ export const SUBCOMMANDS = {
   doctor: {
     summary: 'report what is wrong on this node, or follow an image',
     options: DOCTOR_OPTIONS,
+  },
+  'swarm-key': {
+    summary: 'print a new key for the nodes of a cluster',
+    options: SWARM_KEY_OPTIONS,
   },
   version: { summary: 'print the version', options: VERSION_OPTIONS },
 } as const satisfies Readonly<Record<string, Subcommand>>;

@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 
+import { parseShareRule } from '../oci/share-rule.ts';
 import { parseBaseUrl, parsePeerAddress } from './peer-addresses.ts';
 import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
 
@@ -52,6 +53,17 @@ function parseHostPort(text: string): HostPort {
     throw new Error(`"${text}" is no address; write HOST:PORT, [IPV6]:PORT or :PORT`);
   }
   return { host, port };
+}
+
+/** Checks a network in the notation of CIDR, or an IP address. */
+function parseNetwork(text: string): string {
+  const [ip = '', bits = '0', ...more] = text.split('/');
+  const version = isIP(ip);
+  const most = version === 6 ? 128 : 32;
+  if (version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > most) {
+    throw new Error(`"${text}" is no network; write for example 10.96.0.0/12 or 10.0.0.1`);
+  }
+  return text;
 }
 
 const DURATION_UNITS: Record<string, number> = {
@@ -181,6 +193,8 @@ function parseIp(text: string): string {
 /** The kinds of option values. */
 export const VALUE = {
   text: one('TEXT', (text) => text),
+  shareRules: many('RULE', parseShareRule),
+  networks: many('CIDR', parseNetwork),
   path: one('PATH', (text) => text),
   folder: one('FOLDER', parseFolder),
   address: one('HOST:PORT', parseHostPort),

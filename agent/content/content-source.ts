@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+
 import type { Sink } from '../native/sink.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
@@ -18,6 +20,12 @@ export interface ContentBase {
   readonly origin: string;
   /** What the content keeps open, such as a file or a connection. To be disposed of once the answer has ended. */
   readonly held?: AsyncDisposable;
+  /**
+   * Whether the content is still arriving, unverified, so that its body waits for bytes in the middle. The head is sent at
+   * once, and `bytes=0-` is answered with 200: after a 206 containerd would fetch it by several requests at once, each of
+   * which waits. Absent for content that is all there.
+   */
+  readonly isGrowing?: boolean;
 }
 
 /** Content that a source gives for a request. */
@@ -56,6 +64,20 @@ export interface ContentStream {
    * have arrived already.
    */
   readonly ready?: (way: 'body' | 'moveTo') => Promise<void>;
+  /** Absent in a body that never waits for bytes to arrive, or bounds that wait itself. */
+  readonly growth?: Growth;
+}
+
+/** The body of content that is still arriving, as the answer needs to know it. */
+export interface Growth {
+  /** Whether the body waits for bytes to arrive, so that the client is not what is slow. */
+  readonly isWaiting: boolean;
+  /** How often the body has begun to wait. */
+  readonly waits: number;
+  /** Aborted when the body has to end before its last byte, with the reason that it is going to fail with. */
+  readonly ended: AbortSignal;
+  /** Called before the first byte, with the connection that the body has for itself. Not called by HTTP/2. */
+  attach(socket: Socket): void;
 }
 
 /** Where content may come from: the local store, peers, later a download in progress and the upstream registry. */

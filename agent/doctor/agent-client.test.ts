@@ -49,6 +49,23 @@ describe('AgentClient', () => {
     assert.deepEqual(await client.providers('sha256:1'), []);
   });
 
+  it('reads the answers of the holders that the agent has asked', async (t) => {
+    const peer = { peerId: 'p', origins: ['http://10.0.0.1:5000'], answer: 'has it' };
+    const client = await clientOf(t, { '/debug/providers': { peers: [peer] } });
+    assert.deepEqual(await client.providers('sha256:1', 'blob:docker.io/a@sha256:1'), [peer]);
+  });
+
+  it('says that the agent does not serve /debug/ to its address', async (t) => {
+    const port = await serve(t, (_req, res) => {
+      res.writeHead(404).end(JSON.stringify({ error: 'not for you; --debug-clients admits' }));
+    });
+    const client = new AgentClient({ host: '127.0.0.1', port });
+    await assert.rejects(client.status(), {
+      code: 'ERR_CHECK_SKIPPED',
+      message: /does not serve \/debug\/status to the address of doctor: .*--debug-clients/,
+    });
+  });
+
   it('names --debug-web-enabled when a debug endpoint is not served', async (t) => {
     const client = await clientOf(t, {});
     await assert.rejects(client.providers('key'), {

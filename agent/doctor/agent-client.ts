@@ -14,10 +14,14 @@ export interface AgentPeer {
   readonly peerId: string;
   /** Base URLs of its mirror. */
   readonly origins: readonly string[];
+  /** Its answer when the agent has asked it for the content, in words; absent of an older agent. */
+  readonly answer?: string;
 }
 
 /** How long one request may take, in milliseconds. */
 const TIMEOUT_MS = 2_000;
+/** The same for one in which the agent asks other nodes. */
+const ASKING_MS = 5_000;
 
 /** Reads the endpoints of the agent on this node. */
 export class AgentClient {
@@ -61,24 +65,32 @@ export class AgentClient {
     return peersIn(await this.#debug('/debug/peers'));
   }
 
-  /** Reads `/debug/providers`: the providers of a key by content routing. */
-  async providers(key: string): Promise<AgentPeer[]> {
-    return peersIn(await this.#debug(`/debug/providers?key=${encodeURIComponent(key)}`));
+  /**
+   * Reads `/debug/providers`: the providers of a key by content routing.
+   *
+   * @param of the content for which the agent asks them, as `manifest:docker.io/library/nginx:1.27`. Default: it asks none
+   */
+  async providers(key: string, of?: string): Promise<AgentPeer[]> {
+    const query = new URLSearchParams({ key, ...(of !== undefined && { of }) });
+    return peersIn(await this.#debug(`/debug/providers?${query.toString()}`, ASKING_MS));
   }
 
-  async #debug(path: string): Promise<unknown> {
-    const { status, json } = await this.#get(path);
+  async #debug(path: string, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    const { status, json } = await this.#get(path, timeoutMs);
     if (status === 200) return json;
+    const [asked = ''] = path.split('?');
+    if (status !== 404) throw new CheckSkippedError(`the agent answers ${status} to ${asked}`);
+    const isForOthers = textAt(json, 'error')?.includes('--debug-clients') === true;
     throw new CheckSkippedError(
-      status === 404
-        ? `the agent does not serve ${path.split('?')[0] ?? ''}: it runs with --debug-web-enabled=false, or is older`
-        : `the agent answers ${status} to ${path.split('?')[0] ?? ''}`,
+      isForOthers
+        ? `the agent does not serve ${asked} to the address of doctor: run doctor on the host of the agent, or see --debug-clients`
+        : `the agent does not serve ${asked}: it runs with --debug-web-enabled=false, or is older`,
     );
   }
 
-  async #get(path: string): Promise<{ status: number; json: unknown }> {
+  async #get(path: string, timeoutMs = TIMEOUT_MS): Promise<{ status: number; json: unknown }> {
     const url = `${this.origin}${path}`;
-    const answer = await requestHere({ url, method: 'GET', timeoutMs: TIMEOUT_MS });
+    const answer = await requestHere({ url, method: 'GET', timeoutMs });
     if ('error' in answer) {
       throw new CheckSkippedError(`the agent does not answer at ${this.origin} (${answer.error})`);
     }
@@ -97,6 +109,8 @@ function peersIn(json: unknown): AgentPeer[] {
     const peerId = textAt(entry, 'peerId');
     const origins = at(entry, 'origins');
     if (peerId === undefined || !Array.isArray(origins)) return [];
-    return [{ peerId, origins: origins.filter((it) => typeof it === 'string') }];
+    const answer = textAt(entry, 'answer');
+    const peer = { peerId, origins: origins.filter((it) => typeof it === 'string') };
+    return [answer === undefined ? peer : { ...peer, answer }];
   });
 }

@@ -2,6 +2,7 @@ import { AGENT_CHECKS } from './checks/agent-checks.ts';
 import { CERTIFICATE_CHECKS } from './checks/certificate-checks.ts';
 import { CONFIG_CHECKS } from './checks/config-checks.ts';
 import { CONTAINERD_CHECKS } from './checks/containerd-checks.ts';
+import { FAN_OUT_CHECKS } from './checks/fan-out-checks.ts';
 import { HOSTS_CHECKS } from './checks/hosts-checks.ts';
 import { IMAGE_CHECKS } from './checks/image-checks.ts';
 import { NETWORK_CHECKS } from './checks/network-checks.ts';
@@ -19,4 +20,5 @@ export const CHECKS: readonly Check<Facts>[] = [
   ...NETWORK_CHECKS,
   ...AGENT_CHECKS,
   ...PEER_CHECKS,
+  ...FAN_OUT_CHECKS,
 ];

@@ -67,5 +67,8 @@ describe('Facts', () => {
     assert.deepEqual(await facts.identity(), { cert: 'CERT', key: 'KEY' });
     using without = new Facts({ ...init, tls: { cert, key: '/nowhere/tls.key', ca: '' } });
     assert.equal(await without.identity(), undefined);
+    const [clientCert, clientKey] = [write('client.crt', 'SHOWN'), write('client.key', 'ITS KEY')];
+    using other = new Facts({ ...init, tls: { cert, key, ca: '', clientCert, clientKey } });
+    assert.deepEqual(await other.identity(), { cert: 'SHOWN', key: 'ITS KEY' });
   });
 });

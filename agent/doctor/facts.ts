@@ -32,8 +32,14 @@ export interface FactsInit {
   readonly k3sConfig: string;
   /** registries.yaml of k3s: a path, `auto` to find it, `off` for none. */
   readonly registriesYaml: string;
-  /** Files with which the agent serves TLS. */
-  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** Files with which the agent serves TLS, and the pair that it shows to peers where that is another one. */
+  readonly tls: {
+    readonly cert: string;
+    readonly key: string;
+    readonly ca: string;
+    readonly clientCert?: string;
+    readonly clientKey?: string;
+  };
 }
 
 /** A certificate and its key in PEM form. */
@@ -101,7 +107,10 @@ export class Facts implements Disposable {
     this.readiness = once(() => this.agent.readiness());
     this.status = once(() => this.agent.status());
     this.peers = once(() => this.agent.peers());
-    this.identity = once(() => readIdentity(init.tls.cert, init.tls.key));
+    const { cert, key, clientCert = '', clientKey = '' } = init.tls;
+    this.identity = once(() =>
+      clientCert === '' ? readIdentity(cert, key) : readIdentity(clientCert, clientKey),
+    );
   }
 
   /** Makes a client for another namespace, or another containerd. The caller disposes of it. */
@@ -128,7 +137,8 @@ export class Facts implements Disposable {
   /** Returns how the mirror is recognised in a hosts.toml. */
   async mirrorMark(): Promise<MirrorMark> {
     const status = await this.status().catch(() => undefined);
-    const port = at(status, 'settings', 'registryPort');
+    const settings = at(status, 'settings');
+    const port = at(settings, 'mirrorPort') ?? at(settings, 'registryPort');
     return {
       targets: this.init.mirrorTargets,
       port: typeof port === 'number' ? port : undefined,

@@ -36,15 +36,15 @@ async function reachableUrls(facts: Facts): Promise<readonly string[]> {
   const named = await namedUrls(facts);
   const status = await facts.status().catch(() => undefined);
   if (status === undefined) return named.length > 0 ? named : [DEFAULT_URL];
-  const { registryPort, registryHost, registryTls } = settingsOf(status);
+  const { mirrorPort, mirrorHost, registryTls } = settingsOf(status);
   const leads = await Promise.all(
-    named.map(async (url) => urlOf(url)?.port === String(registryPort) || (await answers(url))),
+    named.map(async (url) => urlOf(url)?.port === String(mirrorPort) || (await answers(url))),
   );
   const reachable = named.filter((_, index) => leads[index]);
   if (reachable.length > 0) return reachable;
-  const host = registryHost === '' ? '127.0.0.1' : registryHost;
+  const host = mirrorHost === '' ? '127.0.0.1' : mirrorHost;
   const name = host.includes(':') ? `[${host}]` : host;
-  return [`${registryTls === true ? 'https' : 'http'}://${name}:${registryPort}`];
+  return [`${registryTls === true ? 'https' : 'http'}://${name}:${mirrorPort}`];
 }
 
 async function namedUrls(facts: Facts): Promise<string[]> {
@@ -61,5 +61,6 @@ async function answers(url: string): Promise<boolean> {
   if (origin === undefined) return false;
   const request = { url: `${origin}/v2/`, method: 'GET', timeoutMs: TIMEOUT_MS } as const;
   const answer = await requestHere(request);
-  return !('error' in answer) && answer.status === 200;
+  // 401: it wants credentials, which is an answer of a mirror as well.
+  return !('error' in answer) && [200, 401].includes(answer.status);
 }

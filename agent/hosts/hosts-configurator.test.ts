@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { fileTree, touchTimes } from '../testing/file-tree.ts';
-import { DEFAULT, HUB, HostsFolder, THEIRS } from '../testing/hosts-folder.ts';
+import { DEFAULT, HUB, HostsFolder, MIRROR, THEIRS } from '../testing/hosts-folder.ts';
 
 const never = new AbortController().signal;
 
@@ -31,6 +31,29 @@ describe('HostsConfigurator', () => {
     assert.equal(statSync(join(folder.root, 'docker.io')).mode & 0o777, 0o755);
     await folder.cleanup();
     assert.deepEqual(fileTree(folder.parent), before);
+  });
+
+  it('lets only the owner read a file with credentials', async () => {
+    const mirror = { ...MIRROR, header: { Authorization: ['Basic bWlycm9yOnNlY3JldA=='] } };
+    const withHeader = [DEFAULT, HUB].map((hosts) => ({
+      ...hosts,
+      file: { ...hosts.file, hosts: [mirror] },
+    }));
+    const modeOf = (name: string): number => statSync(join(folder.root, name)).mode & 0o777;
+    folder.write('docker.io/hosts.toml', THEIRS);
+    for (const prepend of [false, true]) {
+      await folder.configure([DEFAULT, HUB], prepend);
+      assert.equal(modeOf('_default/hosts.toml'), 0o644);
+      await folder.configure(withHeader, prepend);
+      assert.deepEqual(folder.parsed('_default/hosts.toml').hosts, [mirror]);
+      assert.deepEqual(folder.parsed('docker.io/hosts.toml').hosts[0], mirror);
+      assert.equal(modeOf('_default/hosts.toml'), 0o600);
+      assert.equal(modeOf('docker.io/hosts.toml'), 0o600);
+    }
+    await folder.configure([DEFAULT, HUB]);
+    assert.equal(modeOf('_default/hosts.toml'), 0o644);
+    await folder.cleanup();
+    assert.equal(folder.read('docker.io/hosts.toml'), THEIRS);
   });
 
   it('writes nothing when the files are already as wanted', async () => {

@@ -59,7 +59,7 @@ describe('HostsKeeper', () => {
       },
       {
         path: root,
-        wanted: WANTED,
+        wanted: () => WANTED,
         prependExisting: false,
         pollMs: 3_600_000,
         settleMs: 1,

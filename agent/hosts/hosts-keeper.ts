@@ -20,7 +20,8 @@ export interface HostsKeeperComponents {
 export interface HostsKeeperInit extends ConfigureOptions {
   /** containerd's `config_path`. */
   readonly path: string;
-  readonly wanted: readonly RegistryHosts[];
+  /** The files as they should be now; called for each check. Must not throw. */
+  readonly wanted: () => readonly RegistryHosts[];
   /** Interval of checks without a file system event, in milliseconds; default 30,000. */
   readonly pollMs?: number;
   /** Wait after the first file system event, for the other writer to finish, in milliseconds; default 1,000. */
@@ -73,6 +74,11 @@ export class HostsKeeper {
     }
   }
 
+  /** Checks soon: what is wanted has changed. */
+  refresh(): void {
+    this.#changed.call();
+  }
+
   /** Restores the previous configuration. Never rejects: it runs while the process ends. */
   async remove(): Promise<void> {
     try {
@@ -90,7 +96,7 @@ export class HostsKeeper {
     const { wanted, prependExisting } = this.#init;
     try {
       const { written, restored } = await this.#configurator.configure(
-        wanted,
+        wanted(),
         { prependExisting },
         signal,
       );

@@ -36,8 +36,10 @@ import {
 
 /** Folder in which Spegel keeps its backups. */
 const SPEGEL_BACKUP = '_backup';
-/** Mode of our files, which contain no secrets. */
+/** Mode of our files without secrets. */
 const FILE_MODE = 0o644;
+/** What others than the owner may do with a file that has credentials in a header: nothing. */
+const OTHERS = 0o077;
 /** Maximum number of warnings remembered, so that they are not repeated. */
 const MAX_WARNINGS = 1_000;
 /** Maximum number of registries that a warning names. */
@@ -199,6 +201,11 @@ export class HostsPlanner {
       );
     }
     const owner = isKept ? theirs.owner : ownOwner();
+    const hasSecret = wanted.hosts.some(({ header }) => header !== undefined);
+    if (hasSecret) {
+      const mode = owner.mode & ~OTHERS;
+      return new WriteChange(this.#files, folder, sealed, { ...owner, mode });
+    }
     return new WriteChange(this.#files, folder, sealed, owner);
   }
 

@@ -40,7 +40,7 @@ export interface SealInit {
   readonly k3s: boolean;
 }
 
-/** Adds the marker above the content. Its checksum covers everything else in the file, and the folder's name. */
+/** Adds the marker above the content. Its checksum covers everything else in the file apart from the version, and the name of the folder. */
 export function seal(content: string, { folder, madeFolder, k3s }: SealInit): string {
   const head = k3s ? K3S_HEADER : '';
   const flags = madeFolder ? MADE_FOLDER : '';

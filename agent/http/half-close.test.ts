@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { leavesWhenClosed } from './half-close.ts';
 import { HttpListener, type RequestHandler } from './http-listener.ts';
 
 const get = (...headers: string[]): string =>
@@ -44,6 +45,17 @@ describe('serveHalfClosed', () => {
     });
     assert.match(await halfClose(get()), /\r\n\r\nok$/);
     assert.match(await halfClose(get('range: bytes=0-')), /\r\n\r\no$/);
+  });
+
+  it('ends an answer at once that is marked so', async (t) => {
+    const halfClose = await start(t, async ({ socket }, res, signal) => {
+      res.writeHead(200, { 'content-length': 2 });
+      leavesWhenClosed(res);
+      res.write('o');
+      if (!socket.readableEnded) await once(socket, 'end');
+      if (!signal.aborted) await once(signal, 'abort');
+    });
+    assert.match(await halfClose(get()), /\r\n\r\no$/);
   });
 
   it(

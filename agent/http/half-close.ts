@@ -13,6 +13,17 @@ export const HALF_CLOSED_MS = 5_000;
 const INTERIM_MS = 100;
 const INTERIM_RESPONSES = 2;
 
+/** Responses whose clients have left when they close their sending side. */
+const leaving = new WeakSet<ServerResponse>();
+
+/**
+ * Has a client count as one that has left when it closes its sending side during this answer, because the answer may wait
+ * for long in its middle. To be called when the answer begins.
+ */
+export function leavesWhenClosed(res: ServerResponse): void {
+  leaving.add(res);
+}
+
 /**
  * Has a client get its answer although it closes its sending side after its request (RFC 9112, section 9.5). The server
  * must allow half-open connections.
@@ -31,7 +42,8 @@ export function serveHalfClosed(
 ): void {
   const { socket } = req;
   const onEnd = (): void => {
-    const hasLeft = res.headersSent && req.headers.range !== undefined && !othersWait();
+    const mayLeave = req.headers.range !== undefined || leaving.has(res);
+    const hasLeft = res.headersSent && mayLeave && !othersWait();
     if (hasLeft) {
       socket.end();
       return;

@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { hasCode } from '../errors/system-error.ts';
 import { OciError } from '../oci/errors.ts';
+import { admitOnly } from './admission.ts';
 import { bind, type ListenAddress } from './bind.ts';
 import { HALF_CLOSED_MS, serveHalfClosed } from './half-close.ts';
 import { asHttp1, isSent } from './http2-response.ts';
@@ -65,6 +66,8 @@ export interface HttpListenerInit {
   readonly connections?: Pick<OpenConnectionsInit, 'max' | 'maxLocal'>;
   /** Whether a client is on this node. Default: see {@link LocalClients}. */
   readonly isLocal?: (address: string | undefined) => boolean;
+  /** Whether a connection is accepted at all; otherwise it is closed at once. Default: each is. */
+  readonly admits?: (socket: Socket) => boolean;
   /** See {@link HALF_CLOSED_MS}, which is the default. */
   readonly halfClosedTimeout?: number;
   /** Speaks TLS, and HTTP/2 with clients that support it. Default: plain HTTP/1.1. */
@@ -138,6 +141,7 @@ export class HttpListener {
       this.#connections.add(socket);
       if (tls === undefined) refuseFloods(socket);
     });
+    if (init.admits !== undefined) admitOnly(this.#server, init.admits);
     // Requests have no body, so an expectation does not change the answer.
     this.#server.on('checkContinue', answer).on('checkExpectation', answer);
     this.#server.on('clientError', (error, socket) => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect } from 'node:http2';
+import { connect, constants } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -11,9 +13,11 @@ import { fixedSource } from '../testing/test-tls.ts';
 import {
   breakOff,
   cutOff,
+  http2Stream,
   isSent,
   ownConnection,
   protocolOf,
+  reset,
   streamBytes,
   waitsForClient,
 } from './http2-response.ts';
@@ -121,5 +125,50 @@ describe('cutOff', { skip: noOpenssl }, () => {
     await eventually(() => {
       assert.deepEqual(seen, [true, 'ended', true, 'ended']);
     });
+  });
+});
+
+describe('reset', { skip: noOpenssl }, () => {
+  const handler: RequestHandler = async (_req, res, signal) => {
+    res.writeHead(200, { 'content-length': 10 }).write('abc');
+    await delay(20);
+    reset(res);
+    if (!signal.aborted) await once(signal, 'abort');
+  };
+
+  it('resets the connection over HTTP/1.1, with and without TLS', async (t) => {
+    await using authority = await Authority.create();
+    const source = fixedSource(await authority.material('node'));
+    const tls: ListenerTls = { source, clientAuth: 'none' };
+    const host = '127.0.0.1';
+    const [plain, secure] = [await listen(t, handler), await listen(t, handler, { tls })];
+    for (const socket of [
+      connectTcp({ host, port: Number(new URL(plain).port) }),
+      connectTls({ host, port: Number(new URL(secure).port), rejectUnauthorized: false }),
+    ]) {
+      const failed = once(socket.resume(), 'error') as Promise<[NodeJS.ErrnoException]>;
+      socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+      const [{ code }] = await failed;
+      assert.equal(code, 'ECONNRESET');
+    }
+  });
+
+  it('resets the stream over HTTP/2', async (t) => {
+    await using authority = await Authority.create();
+    const source = fixedSource(await authority.material('node'));
+    const seen: unknown[] = [];
+    const answer: RequestHandler = async (req, res, signal) => {
+      seen.push(http2Stream(res) !== undefined);
+      await handler(req, res, signal);
+    };
+    const origin = await listen(t, answer, { tls: { source, clientAuth: 'none' } });
+    const session = connect(origin, { rejectUnauthorized: false });
+    t.after(() => {
+      session.destroy();
+    });
+    const stream = session.request({ ':path': '/' }).resume();
+    await assert.rejects(once(stream, 'close'));
+    assert.equal(stream.rstCode, constants.NGHTTP2_INTERNAL_ERROR);
+    assert.deepEqual(seen, [true]);
   });
 });

@@ -1,5 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Http2ServerResponse, constants, type Http2ServerRequest } from 'node:http2';
+import {
+  Http2ServerResponse,
+  constants,
+  type Http2ServerRequest,
+  type Http2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 
 type Done = () => void;
@@ -42,6 +47,11 @@ export function ownConnection(res: ServerResponse): Socket | undefined {
   return toHttp2(res) === undefined ? res.req.socket : undefined;
 }
 
+/** The stream of a response by HTTP/2; `undefined` by HTTP/1.1. */
+export function http2Stream(res: ServerResponse): Http2Stream | undefined {
+  return toHttp2(res)?.stream;
+}
+
 /** Bytes of the body of a response by HTTP/2; `undefined` by HTTP/1.1, where the socket counts them. */
 export function streamBytes(res: ServerResponse): number | undefined {
   return toHttp2(res)?.bytesWritten;
@@ -65,6 +75,25 @@ export function breakOff(res: ServerResponse): void {
   if (http2 !== undefined) http2.end();
   // Not `res.socket`: a response that waits for others of its connection may not have it yet.
   else res.req.socket.destroySoon();
+}
+
+/**
+ * Ends a body whose bytes are wrong, so that the client cannot go on from them: by a reset of the connection over
+ * HTTP/1.1, and of the stream over HTTP/2. Go reports both as errors after which containerd fails the pull.
+ */
+export function reset(res: ServerResponse): void {
+  const http2 = toHttp2(res);
+  if (http2 !== undefined) {
+    http2.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return;
+  }
+  const { socket } = res.req;
+  // A connection with TLS is closed by an alert, which a client takes for an end: the one below it is reset. That is not
+  // in the public interface of Node.js.
+  const { _parent: below } = socket as Socket & { readonly _parent?: Socket | null };
+  if ('encrypted' in socket) below?.resetAndDestroy();
+  else socket.resetAndDestroy();
+  socket.destroy();
 }
 
 /** Whether bytes of the response wait for the client to take them. */

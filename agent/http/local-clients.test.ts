@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { describe, it } from 'node:test';
 
-import { LocalClients, parseGateways } from './local-clients.ts';
+import { LocalClients, isOnLoopback, parseGateways } from './local-clients.ts';
 
 /** Which of these addresses are local. */
 const localOf = (clients: LocalClients, ...addresses: string[]): string[] =>
@@ -78,5 +78,18 @@ describe('parseGateways', () => {
     ].join('\n');
     assert.deepEqual(parseGateways(v4, v6), ['10.42.1.1', 'fd00:42::1']);
     assert.deepEqual(parseGateways('', 'garbage'), []);
+  });
+});
+
+describe('isOnLoopback', () => {
+  it('is true for loopback in all its forms only', () => {
+    for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) {
+      assert.equal(isOnLoopback(address), true, address);
+    }
+    const own = Object.values(networkInterfaces()).flatMap((it) => it ?? []);
+    const others = own.filter(({ internal }) => !internal).map(({ address }) => address);
+    for (const address of [...others, '10.0.0.1', 'fd00::1', '::ffff:10.0.0.1', '', undefined]) {
+      assert.equal(isOnLoopback(address), false, address);
+    }
   });
 });

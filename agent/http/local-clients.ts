@@ -44,34 +44,39 @@ export class LocalClients {
     this.#interfaces = components.interfaces ?? ownAddresses;
     this.#gateways = components.gateways ?? defaultGateways;
     this.#now = components.now ?? (() => performance.now());
-    this.#node = nodeAddresses.map(normalize);
+    this.#node = nodeAddresses.map(plainAddress);
   }
 
   /** @param address remote address of a connection; `undefined` when it is closed, which is not local */
   readonly has = (address: string | undefined): boolean => {
     if (address === undefined) return false;
-    const ip = normalize(address);
+    const ip = plainAddress(address);
     return isLoopback(ip) || this.#addresses().has(ip);
   };
 
   #addresses(): ReadonlySet<string> {
     if (this.#now() - this.#readAt < MAX_AGE_MS) return this.#local;
     this.#readAt = this.#now();
-    const own = this.#interfaces().map(normalize);
+    const own = this.#interfaces().map(plainAddress);
     // On the node itself the gateway is a router, and its clients are anyone.
     const inPod = this.#node.length > 0 && !this.#node.some((ip) => own.includes(ip));
-    const gateways = inPod ? this.#gateways().map(normalize) : [];
+    const gateways = inPod ? this.#gateways().map(plainAddress) : [];
     this.#local = new Set([...this.#node, ...own, ...gateways]);
     return this.#local;
   }
 }
 
 /** One text for each address: IPv4 without its IPv6 form, IPv6 without a zone and in its shortest form. */
-function normalize(address: string): string {
+export function plainAddress(address: string): string {
   const [, v4] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? [];
   if (v4 !== undefined) return v4;
   const [ip = ''] = address.split('%');
   return isIPv6(ip) ? new SocketAddress({ address: ip, family: 'ipv6' }).address : ip;
+}
+
+/** @param address remote address of a connection; `undefined` when it is closed, which is not on loopback */
+export function isOnLoopback(address: string | undefined): boolean {
+  return address !== undefined && isLoopback(plainAddress(address));
 }
 
 function isLoopback(ip: string): boolean {
@@ -116,5 +121,5 @@ export function parseGateways(v4: string, v6: string): string[] {
       continue;
     gateways.push((gateway.match(/.{4}/g) ?? []).join(':'));
   }
-  return gateways.map(normalize).filter((ip) => ip !== '0.0.0.0' && ip !== '::');
+  return gateways.map(plainAddress).filter((ip) => ip !== '0.0.0.0' && ip !== '::');
 }

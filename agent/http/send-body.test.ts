@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Sink } from '../native/sink.ts';
+import { WrongBodyError } from '../streams/wrong-body-error.ts';
 import { eventually } from '../testing/eventually.ts';
 import { listen } from '../testing/listen.ts';
 import { connectTo, received } from '../testing/raw-http.ts';
@@ -51,6 +52,45 @@ describe('sendBody', () => {
     });
     assert.equal(body, '0123');
     assert.match(String(await failed.promise), /disk/);
+  });
+
+  it('resets the connection when the bytes are wrong', async (t) => {
+    const origin = await listen(t, async (_req, res, signal) => {
+      res.writeHead(200, { 'content-length': LENGTH });
+      const body = chunks('0123', new WrongBodyError('wrong'));
+      await sendBody(res, body, signal, () => undefined).catch(() => undefined);
+    });
+    const socket = await connectTo(origin);
+    const failed = once(socket.resume(), 'error') as Promise<[NodeJS.ErrnoException]>;
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    const [{ code }] = await failed;
+    assert.equal(code, 'ECONNRESET');
+  });
+
+  it('does not wait for the client when the body is going to fail', async (t) => {
+    const [ended, failed] = [new AbortController(), Promise.withResolvers<unknown>()];
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (;;) {
+        await Promise.resolve();
+        ended.signal.throwIfAborted();
+        yield Buffer.alloc(64 * 1024);
+      }
+    }
+    let isBlocked = false;
+    const origin = await listen(t, async (_req, res, signal) => {
+      res.writeHead(200, { 'content-length': 2 ** 40 });
+      const onSent = (): void => void (isBlocked = res.writableNeedDrain);
+      await sendBody(res, endless(), signal, onSent, ended.signal).catch(failed.resolve);
+    });
+    const socket = (await connectTo(origin)).pause();
+    t.after(() => socket.destroy());
+    socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
+    // Blocked for good once the buffers of the system are full.
+    await eventually(() => {
+      assert.ok(isBlocked || socket.bytesRead > 0);
+    });
+    ended.abort(new WrongBodyError('wrong'));
+    assert.match(String(await failed.promise), /wrong/);
   });
 
   it('stops reading when the client has left', async (t) => {

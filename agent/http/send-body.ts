@@ -1,17 +1,19 @@
 import type { ServerResponse } from 'node:http';
 
 import type { Sink } from '../native/sink.ts';
-import { breakOff } from './http2-response.ts';
+import { WrongBodyError } from '../streams/wrong-body-error.ts';
+import { breakOff, reset } from './http2-response.ts';
 import { addMovedBytes } from './moved-bytes.ts';
 
 /**
  * Sends a body as chunks, at the client's pace. The head has been written.
  *
  * When the body fails, the response ends after the bytes that were sent, in the way that containerd resumes from; see
- * {@link breakOff}.
+ * {@link breakOff}. A body that fails with {@link WrongBodyError} ends by a {@link reset}.
  *
  * @param signal aborted when the client leaves
  * @param onSent called for each chunk that is handed to the connection
+ * @param ended aborted when the body is going to fail, so that the client is not waited for
  * @throws what the body failed with, after the response was ended
  */
 export async function sendBody(
@@ -19,17 +21,19 @@ export async function sendBody(
   body: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
   onSent: (bytes: number) => void,
+  ended?: AbortSignal,
 ): Promise<void> {
+  const until = ended === undefined ? signal : AbortSignal.any([signal, ended]);
   try {
     for await (const chunk of body) {
       if (signal.aborted) return;
       onSent(chunk.length);
-      if (!res.write(chunk)) await drained(res, signal);
+      if (!res.write(chunk)) await drained(res, until);
     }
     res.end();
   } catch (error) {
     if (signal.aborted) return;
-    breakOff(res);
+    endEarly(res, error);
     throw error;
   }
 }
@@ -63,7 +67,7 @@ export async function moveBody(
     if (!signal.aborted && !socket.destroyed) res.end();
   } catch (error) {
     if (signal.aborted) return;
-    breakOff(res);
+    endEarly(res, error);
     throw error;
   }
 }
@@ -87,6 +91,11 @@ export async function sendWhole(
   overdue?.addEventListener('abort', () => res.destroy());
   res.end(bytes);
   await closed;
+}
+
+function endEarly(res: ServerResponse, error: unknown): void {
+  if (error instanceof WrongBodyError) reset(res);
+  else breakOff(res);
 }
 
 function noteMoved(res: ServerResponse, bytes: number): void {

@@ -9,7 +9,7 @@ import type { TlsSource } from '../tls/tls-keeper.ts';
 /** TLS settings of a listener. */
 export interface ListenerTls {
   readonly source: TlsSource;
-  /** Whether clients must show a certificate that one of our authorities has signed. */
+  /** Whether clients must show a certificate that one of the authorities of clients has signed. */
   readonly clientAuth: 'none' | 'require';
   /** Called for each handshake that failed. */
   readonly onFailure?: (reason: HandshakeFailure, error: Error) => void;
@@ -82,12 +82,12 @@ export function createTlsServer(
   return server;
 }
 
-function toContext({ identity, ca }: TlsMaterial): SecureContextOptions {
+function toContext({ identity, ca, clientCa = ca }: TlsMaterial): SecureContextOptions {
   return {
     // By renegotiation a client of TLS 1.2 could make us repeat the most expensive part of a connection.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(identity && { cert: identity.cert, key: identity.key }),
-    ...(ca && { ca }),
+    ...(clientCa && { ca: clientCa }),
   };
 }
 

@@ -176,6 +176,14 @@ describe('Inventory', () => {
     await advertises(filtered, []);
   });
 
+  it('advertises digests only, when no tags are shared', async () => {
+    const store = new MemoryStore();
+    const image = makeImage(10);
+    putImage(store, image, NAME);
+    await using node = follow(store, new SharePolicy({ tags: false }));
+    await advertises(node, [...image.blobs.keys()]);
+  });
+
   it('skips digests as names, latest and names that cannot be parsed, and counts the latter once', async () => {
     const store = new MemoryStore();
     const image = makeImage(10);

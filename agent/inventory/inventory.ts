@@ -12,7 +12,12 @@ import { walkImage, type ImageTree } from './image-tree.ts';
 import { LogOnce } from './log-once.ts';
 import type { Publisher } from './publisher.ts';
 import { countByRegistry, type RegistryCounts } from './registry-counts.ts';
-import { sharedParts, TrackedImages, type TrackedImage } from './tracked-images.ts';
+import {
+  sharedParts,
+  TrackedImages,
+  type NamedContent,
+  type TrackedImage,
+} from './tracked-images.ts';
 
 /** Blobs of an image whose presence is checked at a time. */
 const STAT_CONCURRENCY = 16;
@@ -76,6 +81,11 @@ export class Inventory {
   /** Whether the content is shared: not when policy excludes every image that it belongs to. */
   isShared(digest: Digest): boolean {
     return this.#images.isShared(digest);
+  }
+
+  /** See {@link TrackedImages.holds}. */
+  holds(content: NamedContent): boolean {
+    return this.#images.holds(content);
   }
 
   /** See {@link TrackedImages.recordNames}. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Digest } from '../oci/digest.ts';
 import { parseReference } from '../oci/reference.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import { sha256 } from '../testing/image.ts';
@@ -47,6 +48,22 @@ describe('TrackedImages', () => {
     assert.equal(images.withTag(tagKey).length, 1);
     images.replace('R.example/a:1', image('R.example/a:1'));
     assert.deepEqual(images.withTag(tagKey), []);
+  });
+
+  it('holds a tag by its name, and a digest as a part of an image of the repository', () => {
+    const images = tracking(image('r.example/a:1'), image(`r.example/b@${root}`));
+    const holds = (repository: string, content: { tag?: string; digest?: Digest }): boolean =>
+      images.holds({ registry: 'r.example', repository, ...content });
+    assert.equal(holds('a', { tag: '1' }), true);
+    assert.equal(holds('a', { tag: '2' }), false);
+    assert.equal(holds('b', { tag: '1' }), false);
+    for (const repository of ['a', 'b']) {
+      assert.equal(holds(repository, { digest: root }), true);
+      assert.equal(holds(repository, { digest: layer }), true);
+      assert.equal(holds(repository, { digest: other }), false);
+    }
+    assert.equal(holds('c', { digest: root }), false);
+    assert.equal(images.holds({ registry: 's.example', repository: 'a', digest: root }), false);
   });
 
   it('shares a blob of no image, and one of several images when one of them is shared', () => {

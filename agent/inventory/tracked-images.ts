@@ -1,5 +1,6 @@
+import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
-import { tagName, type Reference } from '../oci/reference.ts';
+import { parseReference, tagName, type Reference } from '../oci/reference.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import type { ImageTree } from './image-tree.ts';
 
@@ -13,6 +14,9 @@ export interface TrackedImage {
   readonly tagKey: string | undefined;
   readonly sharesContent: boolean;
 }
+
+/** Content under a name. */
+export type NamedContent = Pick<ContentRequest, 'registry' | 'repository' | 'tag' | 'digest'>;
 
 /** What of an image is shared, by its name and the policy. */
 export function sharedParts(
@@ -64,6 +68,16 @@ export class TrackedImages {
   /** The images that the blob belongs to. */
   ownersOf(digest: Digest): readonly TrackedImage[] {
     return [...(this.#owners.get(digest) ?? [])];
+  }
+
+  /** Whether there is an image of this repository with the tag, or with the digest as one of its parts. */
+  holds({ registry, repository, tag, digest }: NamedContent): boolean {
+    if (tag !== undefined) return this.#images.has(tagName(registry, repository, tag));
+    if (digest === undefined) return false;
+    return this.ownersOf(digest).some(({ name }) => {
+      const reference = parseReference(name);
+      return reference?.registry === registry && reference.repository === repository;
+    });
   }
 
   /** The images of a tag: several when the store has names for it that differ in how their registry is written. */

@@ -69,6 +69,8 @@ export interface Metrics {
   readonly provideFailures: CounterOf<'peerglass_placement_failures_total'>;
   readonly withdrawnRecords: CounterOf<'peerglass_withdrawn_records_total'>;
   readonly dhtRefusals: CounterOf<'peerglass_directory_refusals_total'>;
+  readonly refused: CounterOf<'peerglass_refused_total'>;
+  readonly open: GaugeOf<'peerglass_open'>;
   readonly dhtRecords: GaugeOf<'peerglass_directory_records'>;
   readonly routingPeers: GaugeOf<'peerglass_routing_peers'>;
   readonly advertisedKeys: GaugeOf<'peerglass_advertised_keys'>;
@@ -79,6 +81,12 @@ export interface Metrics {
   readonly tlsCertificateExpiry: GaugeOf<'peerglass_tls_certificate_expiry_timestamp_seconds'>;
   readonly tlsReloads: CounterOf<'peerglass_tls_reloads_total'>;
   readonly tlsHandshakeFailures: CounterOf<'peerglass_tls_handshake_failures_total'>;
+  readonly fanOutDecisions: CounterOf<'peerglass_fan_out_decisions_total'>;
+  readonly fanOutQuestion: HistogramOf<'peerglass_fan_out_question_seconds'>;
+  readonly fanOutWaits: CounterOf<'peerglass_fan_out_waits_total'>;
+  readonly fanOutBytes: CounterOf<'peerglass_fan_out_bytes_total'>;
+  readonly fanOutDownloads: GaugeOf<'peerglass_fan_out_downloads'>;
+  readonly fanOutFollowers: GaugeOf<'peerglass_fan_out_followers'>;
   readonly ready: GaugeOf<'peerglass_ready'>;
   readonly memoryLimit: GaugeOf<'peerglass_memory_limit_bytes'>;
 }
@@ -146,6 +154,8 @@ export function createMetrics(): Metrics {
     provideFailures: counter('peerglass_placement_failures_total'),
     withdrawnRecords: counter('peerglass_withdrawn_records_total'),
     dhtRefusals: counter('peerglass_directory_refusals_total'),
+    refused: counter('peerglass_refused_total'),
+    open: gauge('peerglass_open'),
     dhtRecords: gauge('peerglass_directory_records'),
     routingPeers: gauge('peerglass_routing_peers'),
     advertisedKeys: gauge('peerglass_advertised_keys'),
@@ -156,6 +166,12 @@ export function createMetrics(): Metrics {
     tlsCertificateExpiry: gauge('peerglass_tls_certificate_expiry_timestamp_seconds'),
     tlsReloads: counter('peerglass_tls_reloads_total'),
     tlsHandshakeFailures: counter('peerglass_tls_handshake_failures_total'),
+    fanOutDecisions: counter('peerglass_fan_out_decisions_total'),
+    fanOutQuestion: histogram('peerglass_fan_out_question_seconds'),
+    fanOutWaits: counter('peerglass_fan_out_waits_total'),
+    fanOutBytes: counter('peerglass_fan_out_bytes_total'),
+    fanOutDownloads: gauge('peerglass_fan_out_downloads'),
+    fanOutFollowers: gauge('peerglass_fan_out_followers'),
     ready: gauge('peerglass_ready'),
     memoryLimit: gauge('peerglass_memory_limit_bytes'),
   };

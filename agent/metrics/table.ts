@@ -1,3 +1,5 @@
+import { FAN_OUT_METRICS } from './fan-out-table.ts';
+
 /**
  * The values of a label. A closed label has the values that are listed, each with its meaning. An open label has values
  * that this program does not choose; the text describes them.
@@ -136,6 +138,7 @@ export const METRICS = {
         digest: 'wrong bytes',
         body: 'the connection ended too early',
         tls: 'a certificate was not accepted',
+        identity: 'something else answered, or the peer did not prove who it is',
       },
     },
   },
@@ -336,9 +339,29 @@ export const METRICS = {
       protocol: { http: '', https: 'HTTP/1.1 over TLS', h2: 'HTTP/2 over TLS' },
     },
   },
+  peerglass_refused_total: {
+    type: 'counter',
+    help: 'What was refused to those who may not have it.',
+    labels: {
+      reason: {
+        'swarm-key':
+          'a connection with the router by a node with another swarm key, or without one',
+        address: 'an address that a peer has named, and at which no node can be',
+        connections: 'a connection with the router by a host that has too many',
+        unsigned: 'content, to a client that is not on this node and not a node of the cluster',
+        signature: 'content, to a request signed with another swarm key or identity',
+        stale: 'content, to a request whose signature was used before or is of another time',
+        client: 'a connection with the port of --mirror-addr by a client that is not on this node',
+      },
+    },
+  },
+  peerglass_open: {
+    type: 'gauge',
+    help: 'Whether nodes without a swarm key may connect: 1 or 0.',
+  },
   peerglass_tls_certificate_expiry_timestamp_seconds: {
     type: 'gauge',
-    help: 'Unix time at which the certificate expires that this node serves with; 0 without TLS.',
+    help: 'Unix time at which the certificate expires that this node serves with or shows to peers, whichever is earlier; 0 without TLS.',
   },
   peerglass_tls_reloads_total: {
     type: 'counter',
@@ -368,6 +391,7 @@ export const METRICS = {
     type: 'gauge',
     help: 'Memory limit of the control group of the process; 0 without a limit.',
   },
+  ...FAN_OUT_METRICS,
 } as const satisfies Record<string, MetricRow>;
 
 /** The name of a metric of the table. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
+import { Socket } from 'node:net';
+import { PassThrough, Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import { pino } from 'pino';
@@ -9,6 +10,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { Sink } from '../native/sink.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
+import { eventually } from '../testing/eventually.ts';
 import { sha256 } from '../testing/image.ts';
 import { listen } from '../testing/listen.ts';
 import { answerContent } from './answer-content.ts';
@@ -135,6 +137,68 @@ describe('answerContent', () => {
     const paced = await answering(t, content, init);
     assert.equal(await (await fetch(paced.origin)).text(), bytes.toString());
     assert.deepEqual(ways, ['moveTo', 'body']);
+  });
+
+  describe('with content that is still arriving', () => {
+    it('answers bytes=0- with 200, so that containerd does not ask for chunks, and other ranges with 206', async (t) => {
+      for (const [start, status] of [
+        [0, 200],
+        [1, 206],
+      ] as const) {
+        const request = { range: { kind: 'from', start } } as const;
+        const part = (): Content => ({
+          ...stream({ body: Readable.from([bytes.subarray(start)]) }),
+          isGrowing: true,
+        });
+        const { origin } = await answering(t, part, { request });
+        const response = await fetch(origin);
+        assert.equal(response.status, status);
+        assert.equal(response.headers.has('content-range'), status === 206);
+        assert.equal(await response.text(), bytes.subarray(start).toString());
+      }
+      const beyond = { range: { kind: 'from', start: 10 } } as const;
+      const grown = (): Content => ({ ...stream(), isGrowing: true });
+      const { origin, results } = await answering(t, grown, { request: beyond });
+      await (await fetch(origin)).body?.cancel();
+      assert.equal((results[0] as { code?: unknown }).code, 'RANGE_INVALID');
+    });
+
+    it('sends the head before the first byte', async (t) => {
+      const body = new PassThrough();
+      const { origin } = await answering(t, () => ({ ...stream({ body }), isGrowing: true }));
+      const response = await fetch(origin);
+      assert.equal(response.headers.get('content-length'), '10');
+      body.end(bytes);
+      assert.equal(await response.text(), bytes.toString());
+    });
+
+    it('names its connection, and does not wait for the client when the body is to end', async (t) => {
+      const sockets: unknown[] = [];
+      const ended = new AbortController();
+      const growth = {
+        ...{ isWaiting: false, waits: 0, ended: ended.signal },
+        attach: (socket: unknown) => sockets.push(socket),
+      };
+      async function* endless(): AsyncGenerator<Buffer> {
+        for (;;) {
+          await Promise.resolve();
+          ended.signal.throwIfAborted();
+          yield Buffer.alloc(64 * 1024);
+        }
+      }
+      const descriptor = { ...BASE.descriptor, size: 2 ** 40 };
+      const { origin, results } = await answering(t, () => ({
+        ...stream({ body: endless(), growth }),
+        ...{ descriptor, isGrowing: true },
+      }));
+      const response = await fetch(origin);
+      assert.ok(sockets[0] instanceof Socket);
+      ended.abort(new Error('enough'));
+      await eventually(() => {
+        assert.match(String(results[0]), /enough/);
+      });
+      await assert.rejects(response.arrayBuffer());
+    });
   });
 
   it('counts the bytes that peers get, and no others', async (t) => {

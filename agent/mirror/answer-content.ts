@@ -3,13 +3,14 @@ import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 
 import type { Content, ContentStream } from '../content/content-source.ts';
+import { leavesWhenClosed } from '../http/half-close.ts';
 import { ownConnection } from '../http/http2-response.ts';
+import { IdleTime } from '../http/idle-time.ts';
 import { moveBody, sendBody, sendWhole } from '../http/send-body.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { socketDescriptor } from '../native/kernel.ts';
 import { rangeLength, resolveRange, type ByteRange } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
-import type { Descriptor } from '../oci/descriptor.ts';
 import { OciError } from '../oci/errors.ts';
 import type { PeerUploads } from './peer-uploads.ts';
 import type { RequestLog } from './pull-log.ts';
@@ -20,6 +21,8 @@ export interface Exchange {
   readonly request: ContentRequest;
   /** Whether the agent of another node asks. */
   readonly fromPeer: boolean;
+  /** Whether the peer also takes content that is still arriving. Default: it does not. */
+  readonly follows?: boolean;
   readonly res: ServerResponse;
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal;
@@ -37,7 +40,7 @@ export interface AnswerComponents {
  * Answers a request with the content that a source gave. Resolves when all of it is sent, or the client has left.
  *
  * @returns `false` when the content cannot be read; nothing has been sent then, and another source may have it
- * @throws OciError `RANGE_INVALID` and `UNAVAILABLE` (see `PeerUploads`) before the head is written
+ * @throws OciError `RANGE_INVALID`, and what `PeerUploads.begin` throws, before the head is written
  * @throws what the body failed with, after the response was ended
  */
 export async function answerContent(
@@ -46,8 +49,7 @@ export async function answerContent(
   components: AnswerComponents,
 ): Promise<boolean> {
   const { request, res, fromPeer, signal } = exchange;
-  const { descriptor } = content;
-  const range = rangeToSend(request, descriptor, res);
+  const range = rangeToSend(request, content, res);
   const writeHead = (): void => {
     exchange.log?.from(content.origin);
     writeContentHead(res, content, request, range);
@@ -89,7 +91,9 @@ async function answerStream(
   const isBounded = uploads.isBounded(exchange);
   using upload = isBounded ? await uploads.begin(digest, exchange, signal) : undefined;
   const pace = upload?.pace;
-  const isPlain = socketDescriptor(ownConnection(res)) !== undefined;
+  const { growth } = content;
+  const socket = ownConnection(res);
+  const isPlain = socketDescriptor(socket) !== undefined;
   // Bytes that the kernel moves cannot be paced.
   const moveTo = isPlain && pace === undefined ? content.moveTo : undefined;
   try {
@@ -100,7 +104,16 @@ async function answerStream(
     return false;
   }
   writeHead();
-  using client = upload && new SlowClient(res, { isMoved: moveTo !== undefined });
+  // Node.js would send the head with the first byte, which may be long in coming.
+  if (content.isGrowing === true) res.flushHeaders();
+  if (socket !== undefined) growth?.attach(socket);
+  using open = new DisposableStack();
+  if (growth !== undefined) {
+    leavesWhenClosed(res);
+    open.use(new IdleTime(res, () => growth.isWaiting));
+  }
+  const isMoved = moveTo !== undefined;
+  using client = upload && new SlowClient(res, { isMoved, ...(growth && { growth }) });
   const count = (bytes: number): void => {
     client?.sent(bytes);
     onSent(bytes);
@@ -109,7 +122,8 @@ async function answerStream(
     await moveBody(res, moveTo, signal, count);
   } else {
     const { body } = content;
-    await sendBody(res, pace === undefined ? body : pace(body, signal), signal, count);
+    const paced = pace === undefined ? body : pace(body, signal);
+    await sendBody(res, paced, signal, count, growth?.ended);
   }
   return true;
 }
@@ -121,13 +135,16 @@ async function answerStream(
  */
 function rangeToSend(
   request: ContentRequest,
-  { size }: Descriptor,
+  { descriptor, isGrowing = false }: Content,
   res: ServerResponse,
 ): ByteRange | undefined {
+  const { size } = descriptor;
   // containerd asks for `bytes=0-` of everything, also of empty blobs. That is no error: RFC 9110, section 14.2, lets
   // a server ignore a range.
   if (request.range === undefined || size === 0) return undefined;
   const range = resolveRange(request.range, size);
+  // After a 206, containerd would fetch by many requests at once what arrives in its order.
+  if (isGrowing && request.range.kind === 'from' && request.range.start === 0) return undefined;
   if (range === undefined) {
     res.setHeader('Content-Range', `bytes */${size}`);
     throw new OciError('RANGE_INVALID', `the content has ${size} bytes`);

@@ -5,10 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
+import { parseShareRule } from '../oci/share-rule.ts';
 import type { OpenBlob } from '../store/content-store.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror } from '../testing/mirror-node.ts';
+import { OutageAnswers } from './outage-answers.ts';
 
 const NAME = 'registry.example/team/app:1.0';
 const query = '?ns=registry.example';
@@ -327,6 +329,34 @@ describe('MirrorHandler, for content that is not shared', () => {
     }
   });
 
+  it('answers no tag without tags, its own or one of a peer, and content by digest', async () => {
+    await using holder = await startMirror();
+    const [own, other] = [makeImage(10), makeImage(20)];
+    putImage(holder.store, other, 'registry.example/team/app:2.0');
+    await using node = await startMirror({
+      policy: new SharePolicy({ tags: false }),
+      router: new FixedRouter(providerOf('A', holder)),
+    });
+    putImage(node.store, own, NAME);
+    const statusOf = async (reference: string, init: RequestInit = {}): Promise<number> => {
+      const response = await fetch(
+        `${node.origin}/v2/team/app/manifests/${reference}${query}`,
+        init,
+      );
+      await response.body?.cancel();
+      return response.status;
+    };
+    for (const method of ['GET', 'HEAD']) {
+      for (const tag of ['1.0', '2.0']) assert.equal(await statusOf(tag, { method }), 404);
+      const peer = { method, headers: { 'x-spegel-mirrored': 'true' } };
+      assert.equal(await statusOf('1.0', peer), 404);
+      assert.equal(await statusOf(own.manifest.digest, peer), 200);
+      for (const { manifest } of [own, other]) {
+        assert.equal(await statusOf(manifest.digest, { method }), 200);
+      }
+    }
+  });
+
   it('serves the tag latest when the policy shares it', async () => {
     await using node = await startMirror({ policy: new SharePolicy({ latest: true }) });
     putImage(node.store, makeImage(10), 'registry.example/team/app:latest');
@@ -369,6 +399,45 @@ describe('MirrorHandler, for content that is not shared', () => {
         assert.equal(response.status, 404, path);
         await response.body?.cancel();
       }
+    }
+  });
+});
+
+describe('MirrorHandler, while the registry of an authorized image is away', () => {
+  const policy = new SharePolicy({ rules: [parseShareRule('registry.example=authorized')] });
+  let isAway = true;
+  const outage = new OutageAnswers({
+    policy,
+    holds: ({ tag }) => tag !== 'gone',
+    isLocal: () => true,
+    probe: { answers: () => Promise.resolve(!isAway) },
+  });
+
+  it('answers what this node has, to its own clients only', async () => {
+    await using holder = await startMirror();
+    const [own, other] = [makeImage(10), makeImage(20)];
+    putImage(holder.store, other, 'registry.example/team/app:2.0');
+    const router = new FixedRouter(providerOf('A', holder));
+    await using node = await startMirror({ policy, outage, router });
+    putImage(node.store, own, NAME);
+    const statusOf = async (reference: string, init: RequestInit = {}): Promise<number> => {
+      const url = `${node.origin}/v2/team/app/manifests/${reference}${query}`;
+      const response = await fetch(url, init);
+      await response.body?.cancel();
+      return response.status;
+    };
+    const { digest } = own.manifest;
+    for (const away of [true, false, true]) {
+      isAway = away;
+      const expected = away ? 200 : 404;
+      assert.equal(await statusOf('1.0', { method: 'HEAD' }), expected);
+      assert.equal(await statusOf('1.0'), expected);
+      assert.equal(await statusOf(digest, { method: 'HEAD' }), expected);
+      assert.equal(await statusOf('gone'), 404);
+      assert.equal(await statusOf('2.0'), 404, 'what a peer has');
+      const headers = { 'x-spegel-mirrored': 'true' };
+      assert.equal(await statusOf('1.0', { headers }), 404, 'to a peer');
+      assert.equal(await statusOf(other.manifest.digest), 200, 'content by digest, as ever');
     }
   });
 });

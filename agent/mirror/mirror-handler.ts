@@ -16,10 +16,13 @@ import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { LEFT_OUT, type SharePolicy } from '../oci/share-policy.ts';
-import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
 import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
+import type { OutageAnswers } from './outage-answers.ts';
 import { parseContentRequest } from './parse-content-request.ts';
+import { FOLLOW_HEADER } from '../transfer/client/peer-client.ts';
+import { WRONG_HEADER } from '../transfer/client/peer-report.ts';
+import { Callers } from './callers.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { PullLog, type RequestLog } from './pull-log.ts';
 
@@ -32,6 +35,17 @@ export interface MirrorSources {
   readonly local: readonly ContentSource[];
   /** Sources that are asked when no local one has the content: peers, later the upstream registry. */
   readonly remote: readonly ContentSource[];
+  /**
+   * Content that is still arriving at this node, for peers that ask for it by `FOLLOW_HEADER` when no local source has it.
+   * Default: there is none.
+   */
+  readonly followed?: FollowedContent;
+}
+
+/** A source of content that is still arriving, unverified. */
+export interface FollowedContent extends ContentSource {
+  /** Whether bytes of the content that were sent to followers have turned out to be wrong, a short time ago. */
+  isWrong(digest: Digest): boolean;
 }
 
 export interface MirrorHandlerComponents {
@@ -42,8 +56,12 @@ export interface MirrorHandlerComponents {
    * left out. Default: it is.
    */
   readonly sharesDigest?: (digest: Digest) => boolean;
+  /** Whether a request is answered although the policy leaves it to a registry, which is away. Default: never. */
+  readonly outage?: Pick<OutageAnswers, 'covers'>;
   /** Bounds what is sent to peers. Default: no bounds. */
   readonly uploads?: PeerUploads;
+  /** Decides who asks. Default: anyone is served, and a field of the request tells who is a peer. */
+  readonly callers?: Callers;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -66,7 +84,9 @@ export class MirrorHandler {
   readonly #sources: MirrorSources;
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
+  readonly #outage: MirrorHandlerComponents['outage'];
   readonly #answering: AnswerComponents;
+  readonly #callers: Callers;
   readonly #metrics: Metrics;
   readonly #logger: Logger;
   readonly #registries = new BoundedLabels();
@@ -81,8 +101,10 @@ export class MirrorHandler {
     this.#sources = components.sources;
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
+    this.#outage = components.outage;
     const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
     this.#answering = { uploads, metrics, logger };
+    this.#callers = components.callers ?? new Callers();
     this.#metrics = metrics;
     this.#logger = logger;
     this.#pulls = new PullLog(logger);
@@ -112,8 +134,10 @@ export class MirrorHandler {
 
   async #answerContent(
     kind: ContentRequest['kind'],
-    { req: { method, headers }, res, signal, params, query }: Call,
+    { req, res, signal, params, query }: Call,
   ): Promise<HandlerLabel> {
+    const { method, headers } = req;
+    const caller = this.#callers.identify(req, res, (detail) => unknown({ kind }, detail));
     const request = parseContentRequest({
       kind,
       method: method === 'HEAD' ? 'HEAD' : 'GET',
@@ -122,15 +146,19 @@ export class MirrorHandler {
       query,
       headers,
     });
-    const fromPeer = headers[MIRRORED_HEADER] === 'true';
+    const { isPeer: fromPeer } = caller;
     const log = this.#pulls.begin(request, fromPeer);
-    const exchange = { request, fromPeer, res, signal, log };
+    const follows = fromPeer && headers[FOLLOW_HEADER] === '1';
+    const exchange = { request, fromPeer, follows, res, signal, log };
     let label: HandlerLabel = 'registry';
     try {
       if (fromPeer) this.#answering.uploads.report(res);
-      this.#refuseUnshared(request, log);
+      const isOutage = !fromPeer && (await this.#outage?.covers(request, req.socket.remoteAddress));
+      if (isOutage !== true) this.#refuseUnshared({ ...request, fromPeer }, log);
+      if (follows) this.#refuseWrong(request, res);
       if (await this.#tryLocal(exchange)) return label;
-      if (fromPeer) throw unknown(request, 'not held by this node');
+      if (follows && (await this.#tryFollowed(exchange))) return label;
+      if (fromPeer || isOutage === true) throw unknown(request, 'not held by this node');
       label = 'mirror';
       await this.#tryRemote(exchange);
     } catch (error) {
@@ -141,7 +169,7 @@ export class MirrorHandler {
     return label;
   }
 
-  #refuseUnshared(request: ContentRequest, log: RequestLog): void {
+  #refuseUnshared(request: ContentRequest & { readonly fromPeer: boolean }, log: RequestLog): void {
     const why = this.#policy.refusal(request);
     if (why === undefined) return;
     this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
@@ -149,8 +177,26 @@ export class MirrorHandler {
     throw unknown(request, why);
   }
 
+  /** Has a follower learn that what it got from here is wrong, whatever this node holds by now. */
+  #refuseWrong(request: ContentRequest, res: ServerResponse): void {
+    const { digest } = request;
+    if (digest === undefined || this.#sources.followed?.isWrong(digest) !== true) return;
+    res.setHeader(WRONG_HEADER, '1');
+    throw unknown(request, 'the bytes that this node had were wrong');
+  }
+
   async #tryLocal(exchange: Exchange): Promise<boolean> {
-    return await this.#tryAll(this.#sources.local, exchange, ({ descriptor }) => {
+    return await this.#tryShared(this.#sources.local, exchange);
+  }
+
+  /** A peer that follows asks the arbiter again after any refusal; it has no provider record to keep. */
+  async #tryFollowed(exchange: Exchange): Promise<boolean> {
+    const { followed } = this.#sources;
+    return followed !== undefined && (await this.#tryShared([followed], exchange));
+  }
+
+  async #tryShared(sources: readonly ContentSource[], exchange: Exchange): Promise<boolean> {
+    return await this.#tryAll(sources, exchange, ({ descriptor }) => {
       if (!this.#sharesDigest(descriptor.digest)) throw unknown(exchange.request, LEFT_OUT);
     });
   }
@@ -244,6 +290,6 @@ function answerVersionCheck({ res }: Call): Promise<HandlerLabel> {
   return Promise.resolve('v2');
 }
 
-function unknown({ kind }: ContentRequest, detail: string): OciError {
+function unknown({ kind }: Pick<ContentRequest, 'kind'>, detail: string): OciError {
   return new OciError(kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN', detail);
 }

@@ -4,11 +4,13 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { createMetrics } from '../metrics/metrics.ts';
 import type { Digest } from '../oci/digest.ts';
 import { eventually } from '../testing/eventually.ts';
 import { makeImage, putImage } from '../testing/image.ts';
 import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testing/mirror-node.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
+import { PeerUploads, type Asker } from './peer-uploads.ts';
 
 const PATIENCE = { timeout: 60_000 };
 /** More than sockets buffer, so that a body without a reader stays in progress. */
@@ -265,5 +267,44 @@ describe('PeerUploads with --upload-limit', PATIENCE, () => {
     assert.ok(body.equals(part.blobs.get(layer) ?? Buffer.alloc(0)));
     // 3 MB less the burst of 0.1 s: a lower bound, which no load makes wrong.
     assert.ok(performance.now() - start > 60);
+  });
+});
+
+describe('PeerUploads of two listeners', () => {
+  const metrics = createMetrics();
+  const isLocal = (): boolean => false;
+  const asker = {
+    res: { req: { socket: { remoteAddress: '10.0.0.1' } }, setHeader: () => undefined },
+    fromPeer: true,
+  } as unknown as Asker;
+  const { signal } = new AbortController();
+
+  it('count their own bodies', async () => {
+    const peers = new PeerUploads({ metrics, isLocal }, { max: 1 });
+    const node = new PeerUploads({ metrics, isLocal, sharesRateWith: peers }, { max: 1 });
+    using one = await node.begin(large, asker, signal);
+    using other = await peers.begin(large, asker, signal);
+    assert.deepEqual([one.pace, other.pace], [undefined, undefined]);
+    await assert.rejects(peers.begin(large, asker, signal), /too many transfers/);
+    await assert.rejects(node.begin(large, asker, signal), /too many transfers/);
+  });
+
+  it('share the rate', async () => {
+    const limit = 1024 * 1024;
+    const peers = new PeerUploads({ metrics, isLocal }, { limit });
+    const node = new PeerUploads({ metrics, isLocal, sharesRateWith: peers }, { limit });
+    using body = await node.begin(large, asker, signal);
+    assert.ok(body.pace !== undefined);
+    // Hours of the rate, as the other listener has sent them.
+    peers.charge(limit * 10_000);
+    const client = new AbortController();
+    const sent = body.pace(
+      [Buffer.alloc(limit)] as unknown as AsyncIterable<Buffer>,
+      client.signal,
+    );
+    const first = sent[Symbol.asyncIterator]().next();
+    assert.equal(await Promise.race([first, delay(100, 'waits')]), 'waits');
+    client.abort();
+    await assert.rejects(first);
   });
 });

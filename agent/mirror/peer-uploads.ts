@@ -32,6 +32,8 @@ export interface PeerUploadsComponents {
   readonly holders?: (digest: Digest) => readonly string[];
   /** Whether a client is on this node. Default: see {@link LocalClients}. */
   readonly isLocal?: (address: string | undefined) => boolean;
+  /** Bounds of another listener of this node, with which these share the rate, and not the bodies. Default: none. */
+  readonly sharesRateWith?: PeerUploads;
 }
 
 /** Who asks for a body. */
@@ -39,6 +41,8 @@ export interface Asker {
   readonly res: ServerResponse;
   /** Whether the agent of another node asks. */
   readonly fromPeer: boolean;
+  /** Whether it also takes content that is still arriving; see `FOLLOW_HEADER`. Default: it does not. */
+  readonly follows?: boolean;
 }
 
 /** Bounds on what this node sends to peers and other clients that are not on this node. */
@@ -85,7 +89,8 @@ export class PeerUploads {
     this.#maxPerBlob = maxPerBlob;
     this.#isLocal = components.isLocal ?? new LocalClients().has;
     this.#slots = new FairSlots(this.#max);
-    this.#bandwidth = limit > 0 ? new Bandwidth(limit) : undefined;
+    const { sharesRateWith } = components;
+    this.#bandwidth = sharesRateWith ? sharesRateWith.#bandwidth : ofRate(limit);
   }
 
   /** Sets the headers by which an answer to a peer reports load and zone. */
@@ -102,10 +107,15 @@ export class PeerUploads {
   /**
    * Counts a blob that is going to be sent to a client. A client that is no peer waits a little where a peer is refused.
    *
-   * @throws OciError `UNAVAILABLE` beyond the bounds; headers of the answer then name other holders
+   * @throws OciError `UNAVAILABLE` beyond the bounds; headers of the answer then name other holders. `BLOB_UNKNOWN` for a
+   *   peer that follows: the arbiter names another one
    * @throws the signal's reason when that is aborted
    */
-  async begin(digest: Digest, { res, fromPeer }: Asker, signal: AbortSignal): Promise<PeerUpload> {
+  async begin(
+    digest: Digest,
+    { res, fromPeer, follows = false }: Asker,
+    signal: AbortSignal,
+  ): Promise<PeerUpload> {
     const { metrics } = this.#components;
     const bandwidth = this.#bandwidth;
     const { remoteAddress } = res.req.socket;
@@ -118,6 +128,8 @@ export class PeerUploads {
     }
     if (reason !== undefined) {
       metrics.uploadsRefused.inc({ reason });
+      if (follows)
+        throw new OciError('BLOB_UNKNOWN', 'too many transfers to others to be followed');
       this.#refer(digest, res);
       throw new OciError('UNAVAILABLE', 'too many transfers to others, ask another');
     }
@@ -163,6 +175,10 @@ export class PeerUploads {
     if (named.length > 0) res.setHeader(ALTERNATIVES_HEADER, named.join(', '));
     res.setHeader('Retry-After', RETRY_AFTER_SECONDS);
   }
+}
+
+function ofRate(limit: number): Bandwidth | undefined {
+  return limit > 0 ? new Bandwidth(limit) : undefined;
 }
 
 /** The bound on bodies. With more bodies than the rate can feed, receivers would give up all that they verify first. */

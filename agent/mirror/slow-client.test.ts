@@ -53,6 +53,29 @@ describe('SlowClient', () => {
     await reader.cancel();
   });
 
+  it('does not end a body that waits for bytes to arrive, and ends it when it waits for its client', async (t) => {
+    const growth = { isWaiting: true, waits: 1 };
+    const waited = Promise.withResolvers<undefined>();
+    const origin = await listen(t, async (_req, res, signal) => {
+      using client = new SlowClient(res, { isMoved: true, growth, period: PERIOD_MS });
+      client.sent(1);
+      res.writeHead(200, { 'content-length': 2 }).write('o');
+      await delay(10 * PERIOD_MS);
+      // It waits again and again, as for a slow download.
+      growth.isWaiting = false;
+      for (let count = 0; count < 50; count += 1) {
+        growth.waits += 1;
+        await delay(PERIOD_MS / 5);
+      }
+      assert.ok(!signal.aborted);
+      waited.resolve(undefined);
+      await once(signal, 'abort');
+    });
+    const response = await fetch(origin);
+    await waited.promise;
+    await assert.rejects(response.text());
+  });
+
   it('ends a body that the kernel moves when no byte is counted', async (t) => {
     const origin = await listen(t, async (_req, res, signal) => {
       using client = new SlowClient(res, { isMoved: true, period: PERIOD_MS });

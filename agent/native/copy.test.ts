@@ -8,6 +8,7 @@ import { Pipes, type Pipe } from './pipes.ts';
 import { Readiness } from './readiness.ts';
 import { splice } from './splice.ts';
 import type { Tap } from './tap.ts';
+import { Silence } from '../timing/silence.ts';
 
 const never = new AbortController().signal;
 
@@ -72,7 +73,13 @@ describe('splice with a tap', { skip: process.platform !== 'linux' && 'Linux onl
       move: (length: number, signal = never) =>
         splice(
           components,
-          { from: sender.readEnd, to: receiver.writeEnd, length, stallTimeout: 5_000, tap },
+          {
+            from: sender.readEnd,
+            to: receiver.writeEnd,
+            length,
+            silence: new Silence({ stallTimeout: 5_000 }),
+            tap,
+          },
           signal,
         ),
       received: (): string => {

@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 
+import { eventually } from '../testing/eventually.ts';
 import { Kernel, socketDescriptor } from './kernel.ts';
 import { Libc } from './libc.ts';
+import { Silence } from '../timing/silence.ts';
 
 /** Two ends of a connection over the loopback interface. */
 async function makeConnection(): Promise<{ ours: Socket; theirs: Socket } & AsyncDisposable> {
@@ -80,6 +82,30 @@ describe('Kernel', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
     assert.equal(await waiting, 'aborted');
   });
 
+  it('knows what a connection has taken that its other end has not', async () => {
+    const kernel = new Kernel(new Libc());
+    await using file = await makeFile(bytes);
+    await using connection = await makeConnection();
+    assert.equal(kernel.unsent(connection.ours), 0);
+    const part = { fd: file.fd, position: 0, length: bytes.length };
+    const stop = new AbortController();
+    let moved = 0;
+    connection.theirs.pause();
+    const onMoved = (count: number): void => void (moved += count);
+    const sending = kernel.sendFile(part, connection.ours, onMoved, stop.signal);
+    await eventually(() => {
+      const unsent = kernel.unsent(connection.ours) ?? 0;
+      assert.ok(unsent > 0 && unsent <= moved);
+    });
+    connection.theirs.resume();
+    assert.equal(await sending, 'all');
+    await eventually(() => {
+      assert.equal(kernel.unsent(connection.ours), 0);
+    });
+    connection.ours.destroy();
+    assert.equal(kernel.unsent(connection.ours), undefined);
+  });
+
   it('throws when the file is shorter than the part', async () => {
     const kernel = new Kernel(new Libc());
     await using file = await makeFile(bytes.subarray(0, 10));
@@ -97,7 +123,11 @@ describe('Kernel', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
     from.theirs.end(bytes);
     let moved = 0;
     const parts = { from: from.ours, to: to.ours, length: bytes.length };
-    for await (const { length } of kernel.splice(parts, 5_000, never)) moved += length;
+    for await (const { length } of kernel.splice(
+      { ...parts, silence: new Silence({ stallTimeout: 5_000 }) },
+      never,
+    ))
+      moved += length;
     to.ours.end();
     assert.equal(moved, bytes.length);
     assert.ok((await received).equals(bytes));

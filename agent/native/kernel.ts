@@ -51,7 +51,10 @@ export interface FilePart {
 }
 
 /** A body, and the connections between which it is moved. */
-export interface SocketParts extends Pick<SpliceInit, 'length' | 'tap'> {
+export interface SocketParts extends Pick<
+  SpliceInit,
+  'length' | 'tap' | 'optionalTap' | 'silence'
+> {
   readonly from: Socket;
   readonly to: Socket;
 }
@@ -122,16 +125,28 @@ export class Kernel {
   }
 
   /**
+   * Bytes that the system has taken for a connection and that its other end has not acknowledged. `undefined` with TLS,
+   * and when the connection is closed.
+   */
+  unsent(socket: Socket): number | undefined {
+    const descriptor = socketDescriptor(socket);
+    if (descriptor === undefined) return undefined;
+    try {
+      return this.#libc.unsent(descriptor);
+    } catch {
+      return undefined; // A Unix socket.
+    }
+  }
+
+  /**
    * Moves a body from one socket to another by splice(2), as {@link sendFile} does from a file. The sender's socket
    * must not be read meanwhile.
    *
-   * @param stallTimeout how long the sender may be silent while the receiver is ready, in milliseconds
    * @throws SenderError, ReceiverError; the signal's reason when that is aborted; PipesSpentError, and `EMFILE` or
    *   `ENFILE` when there are too many descriptors, with nothing moved
    */
   async *splice(
     { from, to, ...parts }: SocketParts,
-    stallTimeout: number,
     signal: AbortSignal,
   ): AsyncGenerator<MovedChunk> {
     const [sender, receiver] = [socketDescriptor(from), socketDescriptor(to)];
@@ -147,7 +162,7 @@ export class Kernel {
     try {
       for (const descriptor of [sender, receiver]) open.push(this.#libc.duplicate(descriptor));
       const [ours = -1, theirs = -1] = open;
-      const init = { ...parts, from: ours, to: theirs, stallTimeout };
+      const init = { ...parts, from: ours, to: theirs };
       yield* splice(components, init, signal);
     } finally {
       for (const descriptor of open) {

@@ -56,6 +56,13 @@ describe('Libc', { skip: process.platform !== 'linux' && 'Linux only' }, () => {
     rmSync(folder, { recursive: true });
   });
 
+  it('knows of connections only what they have not sent', () => {
+    const libc = new Libc();
+    const { readEnd, writeEnd } = libc.pipe(65_536);
+    assert.throws(() => libc.unsent(writeEnd), { code: 'ENOTTY' });
+    for (const fd of [readEnd, writeEnd]) libc.close(fd);
+  });
+
   it('returns the negative errno of a failed call', async () => {
     const libc = new Libc();
     const { readEnd, writeEnd } = libc.pipe(65_536);

@@ -18,6 +18,9 @@ const EPOLLONESHOT = 1 << 30;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
+// From asm-generic/ioctls.h, where it is TIOCOUTQ; the same on x64 and arm64.
+const SIOCOUTQ = 0x5411;
+
 /** What to wait for: EPOLLIN and EPOLLOUT. */
 export const READY = { toRead: 1, toWrite: 4 } as const;
 
@@ -43,6 +46,7 @@ export class Libc {
   readonly #epollControl: ForeignFunction;
   readonly #epollWait: ForeignFunction;
   readonly #getsockopt: ForeignFunction;
+  readonly #ioctl: ForeignFunction;
   readonly #events = Buffer.alloc(MAX_EVENTS * EVENT.size);
 
   /** @throws Error when koffi or a function is missing, or the platform is not supported */
@@ -67,6 +71,7 @@ export class Libc {
     this.#getsockopt = find(
       'int getsockopt(int fd, int level, int name, void *value, void *length)',
     );
+    this.#ioctl = find('int ioctl(int fd, uint64_t request, void *value)');
   }
 
   /**
@@ -93,6 +98,17 @@ export class Libc {
     const length = Buffer.from(Int32Array.of(credentials.length).buffer);
     this.#orThrow('getsockopt', this.#getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length));
     return credentials.readInt32LE(0);
+  }
+
+  /**
+   * Bytes that were written to a TCP connection and that its other end has not acknowledged; see tcp(7).
+   *
+   * @throws Error when the descriptor is not a connection
+   */
+  unsent(fd: number): number {
+    const value = Buffer.alloc(4);
+    this.#orThrow('ioctl', this.#ioctl(fd, SIOCOUTQ, value));
+    return value.readInt32LE(0);
   }
 
   /**

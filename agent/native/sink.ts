@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-import type { Tap } from './tap.ts';
+import type { OptionalTap, Tap } from './tap.ts';
 
 /** A connection that receives a body, and has received the head of the response. */
 export interface Sink {
@@ -16,4 +16,6 @@ export interface Sink {
    * @param length number of these bytes
    */
   tap?(length: number): Tap;
+  /** Gets a copy of the bytes that the kernel moves while it wants one. Not together with {@link tap}. */
+  readonly optionalTap?: OptionalTap;
 }

@@ -7,6 +7,7 @@ import { Libc } from './libc.ts';
 import { Pipes } from './pipes.ts';
 import { Readiness } from './readiness.ts';
 import { splice } from './splice.ts';
+import { Silence } from '../timing/silence.ts';
 
 describe('splice', { skip: process.platform !== 'linux' && 'Linux only' }, () => {
   const never = new AbortController().signal;
@@ -33,7 +34,12 @@ describe('splice', { skip: process.platform !== 'linux' && 'Linux only' }, () =>
       move: (length: number, stallTimeout = 5_000, signal = never) =>
         splice(
           components,
-          { from: sender.readEnd, to: receiver.writeEnd, length, stallTimeout },
+          {
+            from: sender.readEnd,
+            to: receiver.writeEnd,
+            length,
+            silence: new Silence({ stallTimeout }),
+          },
           signal,
         ),
       received: (): string => {

@@ -2,17 +2,29 @@ import { constants } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Deadline } from '../timing/deadline.ts';
-import { COPIED_SHARE, Copy } from './copy.ts';
+import { COPIED_SHARE } from './copy.ts';
+import { Copying } from './copying.ts';
 import { READY, systemError, type Libc } from './libc.ts';
 import type { Pipes } from './pipes.ts';
 import type { Readiness } from './readiness.ts';
-import type { Tap } from './tap.ts';
+import type { Silence } from '../timing/silence.ts';
+import type { OptionalTap, Tap } from './tap.ts';
 
 /** Bytes that one call moves. */
 const MAX_CALL_BYTES = 4 * 1024 * 1024;
 
 /** Between two reads from a sender that was ready and delivered nothing, in milliseconds. */
 const EMPTY_READ_MS = 20;
+
+/**
+ * While parts of a body are copied for others: how long fewer bytes than {@link GATHER_BYTES} wait for more, in
+ * milliseconds. A body comes in chunks of a few KiB, and each of them costs as much as many KiB. The receiver collects more
+ * than that anyway.
+ */
+const GATHER_MS = 2;
+
+/** Bytes that came since the last wait for the sender, from which on the next ones are taken as they come. */
+const GATHER_BYTES = 64 * 1024;
 
 const { EAGAIN, EINTR } = constants.errno;
 
@@ -58,10 +70,12 @@ export interface SpliceInit {
   readonly to: number;
   /** In bytes. */
   readonly length: number;
-  /** How long the sender may be silent while the receiver is ready, in milliseconds. */
-  readonly stallTimeout: number;
+  /** How long the sender may be silent while the receiver is ready. */
+  readonly silence: Silence;
   /** Gets a copy of the bytes. */
   readonly tap?: Tap | undefined;
+  /** Gets a copy of parts of them; not together with `tap`. */
+  readonly optionalTap?: OptionalTap | undefined;
 }
 
 /**
@@ -73,12 +87,12 @@ export interface SpliceInit {
  */
 export async function* splice(
   { libc, readiness, pipes, slot }: SpliceComponents,
-  { from, to, length, stallTimeout, tap }: SpliceInit,
+  { from, to, length, silence, tap, optionalTap }: SpliceInit,
   signal: AbortSignal,
 ): AsyncGenerator<MovedChunk> {
   using pipe = pipes.open(tap && COPIED_SHARE);
   const { readEnd, writeEnd } = pipe;
-  using copy = tap && new Copy({ libc, readiness, pipes, tap }, readEnd);
+  using copying = new Copying({ libc, readiness, pipes }, { tap, optionalTap }, readEnd);
   const give = async (max: number): Promise<number> => {
     const given = await slot(() => libc.splice(readEnd, to, max));
     if (given > 0) return given;
@@ -90,10 +104,13 @@ export async function* splice(
   let held = 0;
   let waited = 0;
   let silent = 0;
+  let batch = 0;
   let failure: SenderError | undefined;
   while (held > 0 || (left > 0 && failure === undefined)) {
     signal.throwIfAborted();
-    if (left > 0 && failure === undefined) {
+    const mayTake = copying.update(held);
+    const { copy } = copying;
+    if (mayTake && left > 0 && failure === undefined) {
       const max = Math.min(left, MAX_CALL_BYTES);
       // A limit on bandwidth belongs here: wait for `max` bytes, and return those that were not taken.
       // A full pipe takes some tens of microseconds, which is less than another thread would cost.
@@ -101,19 +118,24 @@ export async function* splice(
       if (taken > 0) {
         left -= taken;
         held += taken;
+        batch += taken;
+        silence.ended(silent);
         silent = 0;
       } else if (taken === 0) {
         failure = new SenderError('ended', `connection ended ${left} bytes too early`);
       } else if (taken === -EAGAIN && held === 0) {
         // splice(2) stops before a byte that the sender marked as urgent, but epoll(7) reports the bytes behind it. Each
         // wait would end at once, and the sender would never count as silent.
-        const silence =
+        const { patience } = silence;
+        const time =
           silent === 0
-            ? await waitFor(readiness, from, stallTimeout, signal)
+            ? await waitFor(readiness, from, patience, signal)
             : await delay(EMPTY_READ_MS, EMPTY_READ_MS);
-        waited += silence;
-        silent += silence;
-        if (silent >= stallTimeout) failure = new SenderError('silent', 'no byte in time');
+        waited += time;
+        silent += time;
+        if (silent >= patience) failure = new SenderError('silent', 'no byte in time');
+        else if (copying.isOptional && batch < GATHER_BYTES) await delay(GATHER_MS);
+        batch = 0;
         continue;
       } else if (taken !== -EAGAIN && taken !== -EINTR) {
         const cause = systemError('splice', taken);

@@ -14,3 +14,11 @@ export interface Tap {
    */
   readonly release?: () => Promise<void>;
 }
+
+/** Copies a body for parts of its way only, which begin and end while it is moved. */
+export interface OptionalTap {
+  /** Whether a copy is needed from now on. Asked before each call that moves bytes. */
+  readonly isWanted: boolean;
+  /** Makes the tap of one part. It gets no bytes when a second pipe cannot be had. */
+  open(): Tap;
+}

@@ -15,6 +15,7 @@ const OCI_ERRORS = {
   DIGEST_INVALID: { status: 400, message: 'invalid digest' },
   REQUEST_INVALID: { status: 400, message: 'malformed HTTP request' },
   REQUEST_TOO_LARGE: { status: 431, message: 'HTTP request head too large' },
+  UNAUTHORIZED: { status: 401, message: 'authentication required' },
   UNSUPPORTED: { status: 405, message: 'the operation is unsupported' },
   RANGE_INVALID: { status: 416, message: 'invalid content range' },
   UNAVAILABLE: { status: 503, message: 'the mirror cannot answer at present' },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { SharePolicy } from './share-policy.ts';
+import { SharePolicy, type SharedRequest } from './share-policy.ts';
+import { parseShareRule } from './share-rule.ts';
 
 describe('SharePolicy', () => {
   it('shares everything except the tag latest by default', () => {
@@ -15,6 +16,22 @@ describe('SharePolicy', () => {
     assert.equal(new SharePolicy({ latest: true }).sharesTag('docker.io', 'a', 'latest'), true);
     const filtered = new SharePolicy({ latest: true, filters: [/:latest$/] });
     assert.equal(filtered.sharesTag('docker.io', 'a', 'latest'), false);
+  });
+
+  it('shares no tag without tags, and all content', () => {
+    const policy = new SharePolicy({ tags: false, latest: true });
+    const name = { registry: 'ghcr.io', repository: 'a' };
+    for (const tag of ['v1', 'latest']) {
+      assert.equal(policy.sharesTag('ghcr.io', 'a', tag), false);
+      for (const fromPeer of [false, true]) {
+        const refusal = policy.refusal({ ...name, tag, method: 'HEAD', fromPeer });
+        assert.match(refusal ?? '', /at the registry \(--resolve-tags=false\)/);
+      }
+    }
+    assert.equal(policy.sharesContent('ghcr.io', 'a'), true);
+    for (const method of ['GET', 'HEAD'] as const) {
+      assert.equal(policy.refusal({ ...name, method }), undefined);
+    }
   });
 
   it('leaves out a tag, and not its content, when a filter matches only with the tag', () => {
@@ -39,6 +56,39 @@ describe('SharePolicy', () => {
       }
       assert.equal(policy.sharesContent(registry, 'team/app'), true, registry);
     }
+  });
+
+  describe('with rules', () => {
+    const policy = new SharePolicy({
+      rules: ['ghcr.io/open=all', 'ghcr.io=authorized', 'quay.io/secret=none'].map(parseShareRule),
+    });
+
+    it('shares by the first rule that matches, and everything without one', () => {
+      assert.equal(policy.sharesTag('ghcr.io', 'open/app', '1'), true);
+      assert.equal(policy.sharesTag('ghcr.io', 'team/app', '1'), false);
+      assert.equal(policy.sharesContent('ghcr.io', 'team/app'), true);
+      assert.equal(policy.sharesContent('quay.io', 'secret/app'), false);
+      assert.equal(policy.sharesTag('quay.io', 'open/app', '1'), true);
+    });
+
+    it('shows names only where all that have the key of the cluster may know them', () => {
+      assert.equal(policy.showsName('ghcr.io', 'open/app'), true);
+      assert.equal(policy.showsName('ghcr.io', 'team/app'), false);
+      assert.equal(policy.showsName('quay.io', 'secret/app'), false);
+    });
+
+    it('leaves what a name means to the registry where that decides, and gives content by digest', () => {
+      const name = { registry: 'ghcr.io', repository: 'team/app' };
+      const refused = (request: Partial<SharedRequest>) =>
+        policy.refusal({ ...name, method: 'GET', ...request }) !== undefined;
+      assert.equal(refused({ tag: '1' }), true);
+      assert.equal(refused({ tag: '1', method: 'HEAD' }), true);
+      assert.equal(refused({ tag: '1', fromPeer: true }), true);
+      assert.equal(refused({ method: 'HEAD' }), true);
+      assert.equal(refused({ method: 'HEAD', fromPeer: true }), false);
+      assert.equal(refused({}), false);
+      assert.match(policy.refusal({ ...name, tag: '1' }) ?? '', /at the registry.*--share/);
+    });
   });
 
   it('says why a request is refused', () => {

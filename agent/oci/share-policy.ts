@@ -1,9 +1,14 @@
 import type { ContentRequest } from './content-request.ts';
 import { isNodeLocalRegistry } from './node-local-registry.ts';
 import { canonicalRegistry } from './reference.ts';
+import { matchesRule, type ShareMode, type ShareRule } from './share-rule.ts';
 
 /** Why content is not served that the options leave out. */
 export const LEFT_OUT = 'left out by the configuration of this mirror';
+/** Why no tag is resolved. */
+const TAGS_AT_REGISTRY = 'tags are resolved at the registry (--resolve-tags=false)';
+/** Why names of images are not resolved that are shared by digest only. */
+const AT_REGISTRY = 'resolved at the registry, which checks who may have it (--share)';
 
 /** Options of a {@link SharePolicy}. */
 export interface SharePolicyInit {
@@ -14,9 +19,17 @@ export interface SharePolicyInit {
    * Default: none.
    */
   readonly filters?: readonly RegExp[];
+  /** Whether tags are shared. Default: true. When false, content is shared by digest only. */
+  readonly tags?: boolean;
   /** Whether the tag `latest` is shared. Default: false, because it moves, and nodes would resolve it differently. */
   readonly latest?: boolean;
+  /** How images are shared by their names: the first rule that matches counts. Default: none, which means all. */
+  readonly rules?: readonly ShareRule[];
 }
+
+/** What a request asks for, and who asks. */
+export type SharedRequest = Pick<ContentRequest, 'registry' | 'repository' | 'tag'> &
+  Partial<Pick<ContentRequest, 'method'>> & { readonly fromPeer?: boolean };
 
 /**
  * Decides which content is shared. The same decision holds for what is advertised and what is served.
@@ -28,43 +41,84 @@ export interface SharePolicyInit {
 export class SharePolicy {
   readonly #registries: ReadonlySet<string>;
   readonly #filters: readonly RegExp[];
+  readonly #tags: boolean;
   readonly #latest: boolean;
+  readonly #rules: readonly ShareRule[];
 
   constructor(init: SharePolicyInit = {}) {
     this.#registries = new Set((init.registries ?? []).map(canonicalRegistry));
     this.#filters = init.filters ?? [];
+    this.#tags = init.tags ?? true;
     this.#latest = init.latest ?? false;
+    this.#rules = init.rules ?? [];
   }
 
   /** Whether the content of this repository is shared, by digest. */
   sharesContent(registry: string, repository: string): boolean {
     if (this.#registries.size > 0 && !this.#registries.has(registry)) return false;
+    if (this.#mode(registry, repository) === 'none') return false;
     const name = registry === '' ? repository : `${registry}/${repository}`;
     return !this.#matches(name);
   }
 
+  /** Whether people who look at the agent may read the name: not when `--share` has it kept from nodes, or checked. */
+  showsName(registry: string, repository: string): boolean {
+    return this.#mode(registry, repository) === 'all' && this.sharesContent(registry, repository);
+  }
+
   /** Whether this tag is shared. No option shares the tags of a registry on the node itself. */
   sharesTag(registry: string, repository: string, tag: string): boolean {
-    if (isNodeLocalRegistry(registry)) return false;
+    return (
+      this.#mode(registry, repository) !== 'authorized' &&
+      this.#allowsTag(registry, repository, tag)
+    );
+  }
+
+  #allowsTag(registry: string, repository: string, tag: string): boolean {
+    if (!this.#tags || isNodeLocalRegistry(registry)) return false;
     if (tag === 'latest' && !this.#latest) return false;
     if (!this.sharesContent(registry, repository)) return false;
     return !this.#matches(`${registry}/${repository}:${tag}`);
   }
 
   /** Why a request is left to the registry; `undefined` when what it asks for is shared. */
-  refusal({
-    registry,
-    repository,
-    tag,
-  }: Pick<ContentRequest, 'registry' | 'repository' | 'tag'>): string | undefined {
+  refusal(request: SharedRequest): string | undefined {
+    const { registry, repository, tag } = request;
+    if (this.#mode(registry, repository) === 'authorized' && resolves(request)) return AT_REGISTRY;
     if (tag === undefined) return this.sharesContent(registry, repository) ? undefined : LEFT_OUT;
     if (this.sharesTag(registry, repository, tag)) return undefined;
+    if (!this.#tags) return TAGS_AT_REGISTRY;
     return isNodeLocalRegistry(registry)
       ? 'tags of a registry on the node itself are not shared'
       : LEFT_OUT;
   }
 
+  /**
+   * Whether the request asks what a name means of which the registry decides who may have it (`authorized`), and no
+   * other option leaves the content out.
+   */
+  isForRegistry(request: SharedRequest): boolean {
+    const { registry, repository, tag } = request;
+    if (this.#mode(registry, repository) !== 'authorized' || !resolves(request)) return false;
+    return tag === undefined
+      ? this.sharesContent(registry, repository)
+      : this.#allowsTag(registry, repository, tag);
+  }
+
+  #mode(registry: string, repository: string): ShareMode {
+    return this.#rules.find((rule) => matchesRule(rule, registry, repository))?.mode ?? 'all';
+  }
+
   #matches(name: string): boolean {
     return this.#filters.some((filter) => filter.test(name));
   }
+}
+
+/**
+ * Whether the request is by which containerd learns what a name means: for a tag, or a HEAD by digest. When that is not
+ * answered, containerd asks the registry, with the credentials of the pod, and fetches by GET then. After a 404 for a
+ * manifest by digest it asks each host for a blob of that digest too.
+ */
+function resolves({ method, tag, fromPeer = false }: SharedRequest): boolean {
+  return tag !== undefined || (method === 'HEAD' && !fromPeer);
 }

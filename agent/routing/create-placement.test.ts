@@ -8,12 +8,14 @@ import { silent } from '../testing/test-network.ts';
 import { ANNOUNCE_PROTOCOL } from './announce/announce-messages.ts';
 import { createPlacement, type Placement } from './create-placement.ts';
 import { DhtClient } from './dht/dht-client.ts';
+import { LookupKeys } from './dht/lookup-keys.ts';
 import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { NodeLookup } from './discovery/node-lookup.ts';
 import { ESTABLISHED_MS, Membership } from './node/membership.ts';
 import { OwnAddresses } from './node/own-addresses.ts';
 import { PeerProtocols } from './node/peer-protocols.ts';
+import { AddressPolicy } from './node/address-policy.ts';
 
 /** The placement of a node, beside the parts of it that the test has started. */
 async function place(
@@ -25,7 +27,8 @@ async function place(
   const membership = new Membership(node);
   const protocols = new PeerProtocols(node);
   const addresses = new OwnAddresses(node, () => undefined);
-  const client = new DhtClient(node, addresses);
+  const policy = new AddressPolicy({ loopback: () => true });
+  const client = new DhtClient(node, addresses, policy);
   protocols.start();
   await membership.start();
   const placement = createPlacement(
@@ -37,11 +40,13 @@ async function place(
       membership,
       protocols,
       scale: { isLarge, isLargeForSome: isLarge, size: 100 } as never,
+      lookupKeys: new LookupKeys(),
       nodeLookup: new NodeLookup({ client, membership, logger: silent }),
       records,
       withdrawals: new WithdrawProtocol({ node, records, logger: silent }),
       addressBook,
       addresses,
+      policy,
       rateLimiter: new RequestRateLimiter(),
       observer: {},
       logger: silent,

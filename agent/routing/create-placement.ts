@@ -5,19 +5,21 @@ import { AnnounceServer } from './announce/announce-server.ts';
 import { Carrier } from './announce/carrier.ts';
 import { Handover } from './announce/handover.ts';
 import { HeldAnnouncements } from './announce/held-announcements.ts';
-import { NEAR } from './discovery/connector.ts';
+import { NEAR } from './discovery/connection-budget.ts';
 import type { NetworkScale } from './discovery/network-size.ts';
 import type { NodeLookup } from './discovery/node-lookup.ts';
 import type { DhtClient } from './dht/dht-client.ts';
 import { closest, distanceTo, FARTHEST, isAmongClosest, K } from './dht/kademlia.ts';
 import { PeerDialer } from './dht/peer-dialer.ts';
 import { DEFAULT_VALIDITY_MS } from './dht/provider-records.ts';
+import type { LookupKeys } from './dht/lookup-keys.ts';
 import type { ProviderRecords } from './dht/provider-records.ts';
 import type { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import type { AddressBook } from './node/address-book.ts';
 import type { RoutingNode } from './node/libp2p-node.ts';
 import { ESTABLISHED_MS } from './node/membership.ts';
 import type { DhtPeer, Membership } from './node/membership.ts';
+import type { AddressPolicy } from './node/address-policy.ts';
 import type { OwnAddresses } from './node/own-addresses.ts';
 import type { PeerProtocols } from './node/peer-protocols.ts';
 import { CarrierSearch } from './provide/carrier-search.ts';
@@ -46,10 +48,12 @@ export interface PlacementComponents extends Pick<
   readonly membership: Membership;
   readonly protocols: PeerProtocols;
   readonly scale: NetworkScale;
+  readonly lookupKeys: LookupKeys;
   readonly nodeLookup: NodeLookup;
   readonly records: ProviderRecords;
   readonly addressBook: AddressBook;
   readonly addresses: OwnAddresses;
+  readonly policy: Pick<AddressPolicy, 'allows'>;
   readonly rateLimiter: RequestRateLimiter;
 }
 
@@ -72,13 +76,19 @@ export interface Placement {
 
 /** Makes the parts that place records; nothing runs yet. */
 export function createPlacement(components: PlacementComponents, init: PlacementInit): Placement {
-  const { self, node, membership, scale, records, addresses, addressBook } = components;
+  const { self, node, membership, scale, records, addressBook, policy } = components;
   const { refreshMs = DEFAULT_REFRESH_MS, validityMs = DEFAULT_VALIDITY_MS } = init;
-  const client = new AnnounceClient(new PeerDialer(node, addresses));
+  const client = new AnnounceClient(new PeerDialer(node, policy));
   const isOurs = (target: number): boolean =>
     isAmongClosest(self, target, membership.verified(), KEPT_WITHIN);
   const held = new HeldAnnouncements(
-    { records, addressBook, isOurs, networkSize: () => scale.size },
+    {
+      records,
+      addressBook,
+      isOurs,
+      networkSize: () => scale.size,
+      hostOf: (peerId) => membership.hostOf({ text: peerId }),
+    },
     { ownPeerId: self.text, validityMs },
   );
   const carrier = new Carrier({ ...components, client });

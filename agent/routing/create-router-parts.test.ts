@@ -7,6 +7,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { silent } from '../testing/test-network.ts';
 import { StaticBootstrapper } from './bootstrap/static-bootstrapper.ts';
 import { createRouterParts } from './create-router-parts.ts';
+import { LookupKeys } from './dht/lookup-keys.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { startStages, stopStages } from './stages.ts';
@@ -21,6 +22,7 @@ async function createParts() {
     logger: silent,
     records,
     negativeCache: new NegativeCache(),
+    lookupKeys: new LookupKeys(),
   };
   const listen = ['/ip4/127.0.0.1/tcp/0'];
   return { records, parts: await createRouterParts(components, { listen, registryPort: 5000 }) };

@@ -9,11 +9,14 @@ import { clearing } from './clearing.ts';
 import { createPlacement } from './create-placement.ts';
 import { BootstrapLoop } from './bootstrap/bootstrap-loop.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
+import type { SwarmProtectorComponents } from './private-network/swarm-protector.ts';
 import { DhtClient } from './dht/dht-client.ts';
 import { DhtServer } from './dht/dht-server.ts';
+import { PeerDialer } from './dht/peer-dialer.ts';
 import type { ProviderRecords } from './dht/provider-records.ts';
 import { RequestRateLimiter } from './dht/request-rate-limiter.ts';
 import type { RoutingKey } from './dht/key.ts';
+import type { LookupKeys } from './dht/lookup-keys.ts';
 import { WithdrawProtocol } from './dht/withdraw-protocol.ts';
 import { ClosestMembers } from './lookup/closest-members.ts';
 import { Connector } from './discovery/connector.ts';
@@ -24,6 +27,8 @@ import type { NegativeCache } from './lookup/negative-cache.ts';
 import { ProviderLookup } from './lookup/provider-lookup.ts';
 import { ProviderView } from './lookup/provider-view.ts';
 import { AddressBook } from './node/address-book.ts';
+import { AddressPolicy } from './node/address-policy.ts';
+import { announcesLoopback } from './node/announced-addresses.ts';
 import { AddressOrder } from './node/address-order.ts';
 import { IdentityProbe } from './node/identity-probe.ts';
 import { createNode } from './node/libp2p-node.ts';
@@ -33,6 +38,9 @@ import { dhtPeer, Membership } from './node/membership.ts';
 import { OwnAddresses } from './node/own-addresses.ts';
 import { PeerProtocols } from './node/peer-protocols.ts';
 import type { Reprovider } from './provide/reprovider.ts';
+import { QuestionClient } from './questions/question-client.ts';
+import type { QuestionHandler } from './questions/question-handler.ts';
+import { QuestionServer } from './questions/question-server.ts';
 import type { RoutingObserver } from './routing-observer.ts';
 import { stageOf } from './stages.ts';
 import type { Stage, Staged } from './stages.ts';
@@ -46,13 +54,20 @@ export interface RouterPartsComponents {
   readonly privateKey: PrivateKey;
   readonly bootstrapper: Bootstrapper;
   readonly logger: Logger;
-  /** These two belong to the router: they are there before its parts, and after them. */
+  /** These three belong to the router: they are there before its parts, and after them. */
   readonly records: ProviderRecords;
   readonly negativeCache: NegativeCache;
+  readonly lookupKeys: LookupKeys;
   /** See `DuplicateIdentity`. Default: nothing happens. */
   readonly onDuplicate?: (address: string) => void;
+  /** Called with what was refused to a peer, and its address or the one that it has named. */
+  readonly onRefusal?: (reason: 'address' | 'connections', address: string) => void;
+  /** Who may connect. Default: each node, without a key. */
+  readonly swarm?: SwarmProtectorComponents;
   /** Makes the node. Default: {@link createNode}; a simulation has nodes without sockets. */
   readonly createNode?: CreateNode;
+  /** What other members may ask this one, and it them. Default: nothing. */
+  readonly questions?: QuestionHandler;
 }
 
 /** Options of `Libp2pRouter`. */
@@ -76,6 +91,8 @@ export interface Libp2pRouterInit {
    * beyond them are asked over a connection that is made then.
    */
   readonly maxConnections?: number;
+  /** Networks in which there are no nodes, as `10.96.0.0/12`. Default: none beside those of `AddressPolicy`. */
+  readonly refusedNetworks?: readonly string[];
   /** Milliseconds between two probes for another node with our identity; default 30 s. */
   readonly probeMs?: number;
   /** Milliseconds from its start in which a node takes a new identity when another has the same; default 2 minutes. */
@@ -89,12 +106,15 @@ export interface Libp2pRouterInit {
 export interface RouterParts extends Staged {
   readonly node: RoutingNode;
   readonly membership: Membership;
+  readonly protocols: PeerProtocols;
   readonly addresses: OwnAddresses;
   readonly reprovider: Reprovider;
   readonly view: ProviderView;
   readonly lookup: ProviderLookup;
   readonly closest: ClosestMembers;
   readonly bootstrap: BootstrapLoop;
+  /** Absent without a {@link RouterPartsComponents.questions}. */
+  readonly questions?: QuestionClient;
 }
 
 /** Makes the parts of a router; nothing runs before {@link startStages}. */
@@ -102,19 +122,33 @@ export async function createRouterParts(
   components: RouterPartsComponents,
   init: Libp2pRouterInit,
 ): Promise<RouterParts> {
-  const { privateKey, bootstrapper, logger, records, negativeCache, onDuplicate } = components;
+  const { privateKey, bootstrapper, logger, records, negativeCache } = components;
+  const { lookupKeys, onDuplicate } = components;
   const { listen, registryPort, peerTimeoutMs, observer = {} } = init;
   const { metricsRegistry, registryTls = false, tlsPeersOnly = false } = init;
-  const { maxConnections = DEFAULT_MAX_CONNECTIONS } = init;
+  const { maxConnections = DEFAULT_MAX_CONNECTIONS, refusedNetworks = [] } = init;
+  const { onRefusal = () => undefined } = components;
   const addressBook = new AddressBook();
   const order = new AddressOrder();
+  const policy = new AddressPolicy({
+    refused: refusedNetworks,
+    loopback: () => announcesLoopback(addresses.current()),
+    onRefused: (address) => {
+      onRefusal('address', address);
+    },
+  });
   const { node, start: listenAndConnect } = await (components.createNode ?? createNode)({
     privateKey,
     serveDht: (stream, connection) => server.serve(stream, connection),
     listen,
     registry: { port: registryPort, tls: registryTls },
     sortAddresses: (sockets) => order.sort(sockets),
+    ...(components.swarm !== undefined && { swarm: components.swarm }),
     ...(onDuplicate !== undefined && { onDuplicate }),
+    allowsDial: (address) => policy.allowsDial(address),
+    onFlood: (address) => {
+      onRefusal('connections', address);
+    },
     verbose: logger.isLevelEnabled('trace'),
     ...(metricsRegistry !== undefined && { metricsRegistry }),
   });
@@ -148,7 +182,7 @@ export async function createRouterParts(
     observer,
     logger,
   });
-  const client = new DhtClient(node, addresses);
+  const client = new DhtClient(node, addresses, policy);
   const liveness = new Liveness({ node, client, membership, logger });
   const nodeLookup = new NodeLookup({ client, membership, logger });
   const placement = createPlacement(
@@ -161,10 +195,12 @@ export async function createRouterParts(
       protocols,
       scale,
       nodeLookup,
+      lookupKeys,
       records,
       withdrawals,
       addressBook,
       addresses,
+      policy,
       rateLimiter,
       observer,
       logger,
@@ -173,12 +209,13 @@ export async function createRouterParts(
   );
   const { reprovider, held } = placement;
   const view = new ProviderView(
-    { records, addressBook, membership, addresses, scale },
+    { records, addressBook, membership, addresses, policy, scale },
     { ownPeerId, registryPort, tlsOnly: tlsPeersOnly },
   );
   const lookup = new ProviderLookup(
     {
       self,
+      lookupKeys,
       client,
       membership,
       scale,
@@ -190,20 +227,35 @@ export async function createRouterParts(
     },
     peerTimeoutMs === undefined ? {} : { peerTimeoutMs },
   );
-  const closest = new ClosestMembers({ self, membership, view, protocols, scale, nodeLookup });
-  const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, logger });
+  const closest = new ClosestMembers({
+    self,
+    lookupKeys,
+    membership,
+    view,
+    protocols,
+    scale,
+    nodeLookup,
+  });
+  const bootstrap = new BootstrapLoop({ node, bootstrapper, addressBook, policy, logger });
   const discovery = new Discovery({ self, membership, nodeLookup, scale });
   const connector = new Connector(
     { self, node, client, membership, scale, logger },
     maxConnections,
   );
+  const { questions: handler } = components;
+  const questions =
+    handler && new QuestionClient({ node, dialer: new PeerDialer(node, policy) }, handler);
   const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
-  const probe = new IdentityProbe({ node, client, membership, anyKey, logger }, init.probeMs);
+  const probe = new IdentityProbe(
+    { node, client, membership, policy, anyKey, logger },
+    init.probeMs,
+  );
   const stages: Stage[] = [
     { stop: () => stopNode(node) },
     // Before the node starts, so that no peer is missed, and identify names our own protocol.
     stageOf(withdrawals),
     stageOf(placement.server),
+    ...(handler === undefined ? [] : [stageOf(new QuestionServer({ node, logger }, handler))]),
     stageOf(protocols),
     stageOf(membership),
     { start: listenAndConnect },
@@ -217,6 +269,7 @@ export async function createRouterParts(
       stop: () => {
         client.stop();
         placement.client.stop();
+        questions?.stop();
       },
     },
     stageOf(bootstrap),
@@ -249,7 +302,19 @@ export async function createRouterParts(
     },
     stageOf(clearing({ node, records, held, addressBook, logger })),
   ];
-  return { node, membership, addresses, reprovider, view, lookup, closest, bootstrap, stages };
+  return {
+    node,
+    membership,
+    protocols,
+    addresses,
+    reprovider,
+    view,
+    lookup,
+    closest,
+    bootstrap,
+    stages,
+    ...(questions !== undefined && { questions }),
+  };
 }
 
 async function stopNode(node: RoutingNode): Promise<void> {

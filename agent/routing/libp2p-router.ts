@@ -8,14 +8,20 @@ import { Settling } from '../timing/settling.ts';
 import type { Bootstrapper } from './bootstrap/bootstrapper.ts';
 import type { IdentityAnswer } from './bootstrap/http-bootstrapper.ts';
 import { createRouterParts } from './create-router-parts.ts';
-import type { Libp2pRouterInit, RouterParts } from './create-router-parts.ts';
-import { routingKey } from './dht/key.ts';
+import type {
+  Libp2pRouterInit,
+  RouterParts,
+  RouterPartsComponents,
+} from './create-router-parts.ts';
+import { LookupKeys } from './dht/lookup-keys.ts';
 import { ProviderRecords } from './dht/provider-records.ts';
 import { IdentityRenewal } from './identity-renewal.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { isRegistryAddress } from './node/announced-addresses.ts';
 import type { RenewedIdentity } from './node/identity.ts';
 import type { CreateNode } from './node/libp2p-node.ts';
+import { NotAskedError, type QuestionHandler } from './questions/question-handler.ts';
+import type { SwarmProtectorComponents } from './private-network/swarm-protector.ts';
 import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
 import { startStages, stopStages } from './stages.ts';
 
@@ -29,7 +35,13 @@ export interface Libp2pRouterComponents {
    */
   readonly renewIdentity?: () => Promise<RenewedIdentity>;
   /** See `RouterPartsComponents`. */
+  readonly onRefusal?: NonNullable<RouterPartsComponents['onRefusal']>;
+  /** See `RouterPartsComponents`. */
+  readonly swarm?: SwarmProtectorComponents;
+  /** See `RouterPartsComponents`. */
   readonly createNode?: CreateNode;
+  /** See `RouterPartsComponents`. */
+  readonly questions?: QuestionHandler;
   readonly logger: Logger;
 }
 
@@ -48,6 +60,7 @@ export class Libp2pRouter implements Router {
   readonly #init: Libp2pRouterInit;
   readonly #components: Libp2pRouterComponents;
   readonly #negativeCache = new NegativeCache();
+  readonly #lookupKeys: LookupKeys;
   #identity: Identity;
   #parts: RouterParts | undefined;
   /** The advertised keys while the router starts once more. */
@@ -62,6 +75,7 @@ export class Libp2pRouter implements Router {
   constructor(components: Libp2pRouterComponents, init: Libp2pRouterInit) {
     this.#components = components;
     this.#init = init;
+    this.#lookupKeys = new LookupKeys(components.swarm);
     this.#identity = this.#identityOf(components.privateKey);
     const { renewIdentity, logger } = components;
     this.#renewal = new IdentityRenewal(
@@ -78,6 +92,11 @@ export class Libp2pRouter implements Router {
   /** The peer ID of this node, in text form. It changes when another node turns out to have the same. */
   get peerId(): string {
     return this.#identity.peerId;
+  }
+
+  /** Peer ID and key of this node, which change together. */
+  get identity(): { readonly peerId: string; readonly privateKey: PrivateKey } {
+    return this.#identity;
   }
 
   /**
@@ -123,9 +142,10 @@ export class Libp2pRouter implements Router {
   }
 
   forget(key: string, peerId: string): void {
-    const { recordKey } = routingKey(key);
-    this.#identity.records.delete(recordKey, peerId);
-    this.#negativeCache.add(recordKey, peerId);
+    for (const { recordKey } of this.#lookupKeys.of(key)) {
+      this.#identity.records.delete(recordKey, peerId);
+      this.#negativeCache.add(recordKey, peerId);
+    }
   }
 
   known(key: string): readonly Provider[] {
@@ -134,6 +154,20 @@ export class Libp2pRouter implements Router {
 
   locate(peerId: string): Provider | undefined {
     return this.#parts?.view.locate(peerId);
+  }
+
+  accepts(origin: string): boolean {
+    return this.#parts?.view.accepts(origin) ?? false;
+  }
+
+  self(): Pick<ClosestMember, 'peerId' | 'origins'> {
+    return { peerId: this.peerId, origins: this.#parts?.view.self()?.origins ?? [] };
+  }
+
+  async ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const questions = this.#parts?.questions;
+    if (questions === undefined) throw new NotAskedError('this router asks no questions');
+    return await questions.ask(peerId, message, signal);
   }
 
   /** Names no member while the router is not started. */
@@ -189,6 +223,18 @@ export class Libp2pRouter implements Router {
     return found;
   }
 
+  /** How many peers this node is connected with, and how many of them speak one of Peerglass' own protocols. */
+  countSpeakers(protocol: string): { readonly peers: number; readonly speakers: number } {
+    const { membership, protocols } = this.#parts ?? {};
+    const connected = (membership?.members() ?? []).filter(
+      ({ text }) => membership?.isConnected(text) === true,
+    );
+    const speakers = connected.filter(
+      ({ text }) => protocols?.of(text).includes(protocol) === true,
+    );
+    return { peers: connected.length, speakers: speakers.length };
+  }
+
   /** The addresses that it listens on at present, wildcards resolved, without the peer ID. */
   get listening(): readonly Multiaddr[] {
     return this.#parts?.node.services.listening.addresses() ?? [];
@@ -218,12 +264,12 @@ export class Libp2pRouter implements Router {
 
   async #startParts(): Promise<RouterParts> {
     const { privateKey, records } = this.#identity;
-    const negativeCache = this.#negativeCache;
+    const [negativeCache, lookupKeys] = [this.#negativeCache, this.#lookupKeys];
     const onDuplicate = (address: string): void => {
       this.#renewal.found(address);
     };
     const parts = await createRouterParts(
-      { ...this.#components, privateKey, records, negativeCache, onDuplicate },
+      { ...this.#components, privateKey, records, negativeCache, lookupKeys, onDuplicate },
       this.#init,
     );
     await startStages(parts);

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 
 import { closest, prefixOf } from './dht/kademlia.ts';
+import { FrameError } from './dht/frames.ts';
 import { routingKey } from './dht/key.ts';
+import { endpointOf } from './lookup/provider-origins.ts';
+import { leadsToNode } from './node/announced-addresses.ts';
+import { NotAskedError, type QuestionHandler } from './questions/question-handler.ts';
 import type { ClosestMember, Provider, Router, RouterStatus } from './router.ts';
 
 interface Announcement {
@@ -20,11 +24,13 @@ export interface MemoryNode extends Provider {
 export class MemoryNetwork {
   readonly #keys = new Map<string, Map<string, Announcement>>();
   readonly #nodes = new Map<string, MemoryNode>();
+  readonly #handlers = new Map<string, QuestionHandler>();
   readonly #listeners = new Set<() => void>();
   #count = 0;
 
-  join(node: MemoryNode): void {
+  join(node: MemoryNode, questions?: QuestionHandler): void {
     this.#nodes.set(node.peerId, node);
+    if (questions !== undefined) this.#handlers.set(node.peerId, questions);
     for (const listener of this.#listeners) listener();
   }
 
@@ -43,6 +49,11 @@ export class MemoryNetwork {
 
   node(peerId: string): MemoryNode | undefined {
     return this.#nodes.get(peerId);
+  }
+
+  /** What answers the questions to a node. */
+  handler(peerId: string): QuestionHandler | undefined {
+    return this.#handlers.get(peerId);
   }
 
   announce(key: string, provider: Provider): void {
@@ -65,20 +76,25 @@ export class MemoryNetwork {
 
 export interface MemoryRouterComponents {
   readonly network: MemoryNetwork;
+  /** What other nodes may ask this one, and it them. Its protocol comes to those of the node. Default: nothing. */
+  readonly questions?: QuestionHandler;
 }
 
 /** A router without a real network, for tests. */
 export class MemoryRouter implements Router {
   readonly #network: MemoryNetwork;
   readonly #self: Provider;
+  readonly #questions: QuestionHandler | undefined;
   readonly #advertised = new Set<string>();
   /** Key and peer -> the announcement that was wrong. */
   readonly #forgotten = new Map<string, number>();
 
-  constructor({ network }: MemoryRouterComponents, self: MemoryNode) {
+  constructor({ network, questions }: MemoryRouterComponents, self: MemoryNode) {
     this.#network = network;
     this.#self = { peerId: self.peerId, origins: self.origins };
-    network.join(self);
+    this.#questions = questions;
+    const protocols = [...(self.protocols ?? []), ...(questions ? [questions.protocol] : [])];
+    network.join({ ...self, protocols }, questions);
   }
 
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -121,6 +137,28 @@ export class MemoryRouter implements Router {
   locate(peerId: string): Provider | undefined {
     const node = peerId === this.#self.peerId ? undefined : this.#network.node(peerId);
     return node && { peerId, origins: node.origins };
+  }
+
+  /** Each address with an IP is one of a node here, but for those of link-local networks. */
+  accepts(origin: string): boolean {
+    const endpoint = endpointOf(origin);
+    return endpoint !== undefined && leadsToNode(endpoint, true);
+  }
+
+  self(): Provider {
+    return this.#self;
+  }
+
+  async ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted();
+    const handler = this.#network.handler(peerId);
+    if (this.#questions === undefined || handler?.protocol !== this.#questions.protocol) {
+      throw new NotAskedError(`not connected with ${peerId}, or it speaks another protocol`);
+    }
+    if (message.length > handler.maxBytes) throw new FrameError('message too long');
+    await Promise.resolve();
+    signal.throwIfAborted();
+    return handler.answer(this.#self.peerId, message);
   }
 
   forget(key: string, peerId: string): void {

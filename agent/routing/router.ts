@@ -1,6 +1,9 @@
 /** A node that advertises a key, and so should hold its content. */
 export interface Provider {
-  /** libp2p peer ID in text form. It identifies the provider, also in logs. */
+  /**
+   * libp2p peer ID in text form. It identifies the provider, also in logs. Where only other peers say where the provider is,
+   * `@` and that place follow: what comes from there proves nothing about the peer.
+   */
   readonly peerId: string;
   /** Base URLs of its mirror, `http://10.0.0.7:5000`, best first, never empty. */
   readonly origins: readonly string[];
@@ -75,6 +78,12 @@ interface ProviderFinder {
 
   /** Where the mirror of a peer is. Undefined unless this node is connected with the peer and it answers. */
   locate(peerId: string): Provider | undefined;
+
+  /**
+   * Whether a node can be at the base URL that another member has named: the address is one that this node would ask, and
+   * in a form that needs no resolving.
+   */
+  accepts(origin: string): boolean;
 }
 
 /** Knows who takes part in the network. */
@@ -89,6 +98,9 @@ interface MemberFinder {
    */
   closest(key: string, count: number, signal?: AbortSignal): Promise<readonly ClosestMember[]>;
 
+  /** This node as its peers see it. Without origins while it has no address, or is not started. */
+  self(): Pick<ClosestMember, 'peerId' | 'origins'>;
+
   /**
    * Calls back when members have come or gone, so that other ones may be the closest to a key. Several changes within a
    * moment are one call.
@@ -98,11 +110,24 @@ interface MemberFinder {
   onMembersChange(listener: () => void): () => void;
 }
 
+/** Asks members over the router's connections, where each side has proved who it is. */
+interface MemberQuestions {
+  /**
+   * Asks a member that this node is connected with. What a question is, and its answer, the `QuestionHandler` says that
+   * the routers were made with.
+   *
+   * @param signal ends the wait; without one the wait for a peer that hangs has no end
+   * @throws {NotAskedError} when there is no connection with the member, or no handler here
+   * @throws Error when the member does not speak the protocol, or does not answer; the signal's reason
+   */
+  ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+}
+
 /**
  * Content routing: which node holds which key. A key is a digest (`sha256:<hex>`) or the full name of a tag
  * (`docker.io/library/alpine:3.20`). This port is implemented by the libp2p router and the memory router;
  * `testing/conformance/router.ts` is its contract in code.
  */
-export interface Router extends KeyAdvertiser, ProviderFinder, MemberFinder {
+export interface Router extends KeyAdvertiser, ProviderFinder, MemberFinder, MemberQuestions {
   status(): RouterStatus;
 }

@@ -79,4 +79,6 @@ export interface Ingests {
   has(digest: Digest): Promise<boolean>;
   /** Opens the download of this digest; `undefined` when there is none. */
   open(digest: Digest): Promise<Ingest | undefined>;
+  /** Why this process cannot see any of them, for people; `undefined` when it can. Absent where it always can. */
+  problem?(): Promise<string | undefined>;
 }

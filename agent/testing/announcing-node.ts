@@ -49,7 +49,7 @@ export async function startAnnouncingNode(t: TestContext, host: string): Promise
   const records = new ProviderRecords({ ownPeerId });
   const addressBook = new AddressBook();
   const held = new HeldAnnouncements(
-    { records, addressBook, isOurs: () => true, networkSize: () => 10 },
+    { records, addressBook, isOurs: () => true, networkSize: () => 10, hostOf: () => undefined },
     { ownPeerId, validityMs: DEFAULT_VALIDITY_MS },
   );
   const carried: AnnouncingNode['carried'] = [];
@@ -71,7 +71,7 @@ export async function startAnnouncingNode(t: TestContext, host: string): Promise
     logger: silent,
   });
   await server.start();
-  const client = new AnnounceClient(new PeerDialer(node, { current: () => [] }));
+  const client = new AnnounceClient(new PeerDialer(node, { allows: () => false }));
   t.after(() => {
     client.stop();
   });

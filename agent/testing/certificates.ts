@@ -22,6 +22,10 @@ export interface CertificateSpec {
   readonly days?: number;
   /** Days from now at which its validity begins. Default: a day ago. */
   readonly from?: number;
+  /** Default: the name of the files. */
+  readonly commonName?: string;
+  /** What the certificate is for (`extendedKeyUsage`). Default: for everything. */
+  readonly usage?: 'serverAuth' | 'clientAuth';
 }
 
 const EVERYWHERE = 'DNS:localhost,IP:127.0.0.1,IP:::1';
@@ -58,14 +62,18 @@ export class Authority implements AsyncDisposable {
   /** Writes `<name>.crt` and `<name>.key`. */
   async issue(name: string, spec: CertificateSpec = {}): Promise<{ cert: string; key: string }> {
     const { names = EVERYWHERE, days = 2, from = Math.min(-1, days - 1) } = spec;
+    const { commonName = name, usage } = spec;
     const [cert, key, request] = ['crt', 'key', 'csr'].map((ending) =>
       this.file(`${name}.${ending}`),
     ) as [string, string, string];
     await makeKey(key);
-    const extension = names === '' ? [] : ['-addext', `subjectAltName=${names}`];
+    const extensions = [
+      ...(names === '' ? [] : ['-addext', `subjectAltName=${names}`]),
+      ...(usage === undefined ? [] : ['-addext', `extendedKeyUsage=${usage}`]),
+    ];
     await run('openssl', [
-      ...['req', '-new', '-key', key, '-subj', `/CN=${name}`, '-out', request],
-      ...extension,
+      ...['req', '-new', '-key', key, '-subj', `/CN=${commonName}`, '-out', request],
+      ...extensions,
     ]);
     // `openssl ca`, because no other command takes dates in the past.
     await writeFile(this.file('index.txt'), '');

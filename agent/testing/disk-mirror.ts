@@ -11,7 +11,7 @@ import { startMirror, type MirrorNode } from './mirror-node.ts';
 import { quiet } from './quiet.ts';
 
 /** A mirror that serves blobs from files. */
-export interface DiskMirror extends Omit<MirrorNode, 'store'> {
+export interface DiskMirror extends Omit<MirrorNode, 'store' | 'refusals'> {
   readonly dataPlane: DataPlane;
   readonly port: number;
   /** Adds a blob, and returns its digest. */

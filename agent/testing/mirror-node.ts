@@ -8,6 +8,8 @@ import type { HttpListenerInit } from '../http/http-listener.ts';
 import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
+import { Callers } from '../mirror/callers.ts';
+import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -22,6 +24,7 @@ import type {
   CreatePeerTransferInit,
 } from '../transfer/create-peer-transfer.ts';
 import { quiet } from './quiet.ts';
+import type { SigningNode } from './signing-nodes.ts';
 import { testTls } from './test-tls.ts';
 
 /** Finds the given providers for every key, in their order, and records the forgotten ones. */
@@ -69,6 +72,8 @@ export interface MirrorNode extends AsyncDisposable {
   readonly origin: string;
   readonly store: MemoryStore;
   readonly metrics: Metrics;
+  /** Why it refused requests, one entry for each. */
+  readonly refusals: readonly string[];
 }
 
 /** Options of a {@link MirrorNode}. */
@@ -80,6 +85,8 @@ export interface MirrorNodeInit
   readonly router?: TransferRouter;
   readonly policy?: SharePolicy;
   readonly sharesDigest?: (digest: Digest) => boolean;
+  /** What answers while a registry is away. Default: nothing does. */
+  readonly outage?: OutageAnswers;
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
   readonly listener?: HttpListenerInit;
@@ -93,6 +100,8 @@ export interface MirrorNodeInit
   readonly uploads?: PeerUploadsInit;
   /** Whether a client counts as one of this node. Default: clients of loopback do. */
   readonly isLocal?: (address: string | undefined) => boolean;
+  /** Who the node is: it signs its requests and answers, and with swarm keys serves signed requests only. */
+  readonly identity?: SigningNode;
   /** Peer IDs that the node gives as alternatives when it is busy. */
   readonly holders?: readonly string[];
   /** The logger of the mirror. Default: {@link quiet}. */
@@ -116,13 +125,25 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       metrics,
       logger: quiet,
       ...(init.chunkSizes && { chunkSizes: init.chunkSizes }),
+      ...(init.identity && { signer: init.identity.signer }),
     },
     {
       client: { userAgent: 'peerglass/test', headTimeout, stallTimeout },
       transfer: { resolveTimeout: 20, resolveRetries: 3, ...init },
     },
   );
-  const handler = mirrorStage(
+  const refusals: string[] = [];
+  const callers =
+    init.identity &&
+    new Callers(
+      {
+        verifier: init.identity.verifier,
+        ...(init.isLocal && { isLocal: init.isLocal }),
+        onRefused: (reason) => refusals.push(reason),
+      },
+      { servesAnyone: init.identity.signer.isOpen },
+    );
+  const { peers: handler } = mirrorStage(
     {
       store: init.disk ?? store,
       remote: [peers.source],
@@ -130,6 +151,8 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       sharesDigest: init.sharesDigest ?? (() => true),
       holders: () => init.holders ?? [],
       ...(init.isLocal && { isLocal: init.isLocal }),
+      ...(callers && { callers }),
+      ...(init.outage && { outage: init.outage }),
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,
@@ -148,6 +171,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
     origin,
     store,
     metrics,
+    refusals,
     async [Symbol.asyncDispose]() {
       await peers.stop();
       await port.stop();

@@ -2,7 +2,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
-import { NEAR } from '../routing/discovery/connector.ts';
+import { NEAR } from '../routing/discovery/connection-budget.ts';
 import type { ProvidersAnswer, ProvidersQuestion } from '../routing/dht/dht-client.ts';
 import { bucketOf, closest, distanceTo, K } from '../routing/dht/kademlia.ts';
 import { targetOf, type RoutingKey } from '../routing/dht/key.ts';
@@ -40,6 +40,7 @@ export class SimulatedMembership {
   markUnresponsive({ text }: DhtPeer): void {
     this.#unresponsive.add(text);
     this.#contacts.drop(text);
+    for (const listener of this.#onChange) listener();
   }
 
   /** No node comes or goes in a simulated network, so that all have the records that they are to keep. */
@@ -49,6 +50,11 @@ export class SimulatedMembership {
 
   isContact(): boolean {
     return true;
+  }
+
+  /** Each has one of its own. */
+  hostOf(): undefined {
+    return undefined;
   }
 
   isUnresponsive(peerId: string): boolean {

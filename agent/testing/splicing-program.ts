@@ -10,6 +10,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { openLibc } from '../native/foreign.ts';
 import { Kernel } from '../native/kernel.ts';
 import { Libc } from '../native/libc.ts';
+import { Silence } from '../timing/silence.ts';
 
 const F_GETPIPE_SZ = 1032;
 const OTHERS = 50;
@@ -61,7 +62,8 @@ for (let index = 0; index < count; index++) {
   const [from, to] = [await connection(), await connection()];
   from.theirs.write('some');
   const parts = { from: from.ours, to: to.ours, length: 1_000_000 };
-  const body = kernel.splice(parts, 60_000, never);
+  const silence = new Silence({ stallTimeout: 60_000 });
+  const body = kernel.splice({ ...parts, silence }, never);
   await body.next().catch(() => refused++);
 }
 const pipes = pipeSizes().slice(before);

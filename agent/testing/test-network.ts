@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { StaticBootstrapper } from '../routing/bootstrap/static-bootstrapper.ts';
 import { until } from './conformance/router.ts';
 import { loadIdentity } from '../routing/node/identity.ts';
-import { Libp2pRouter } from '../routing/libp2p-router.ts';
+import { Libp2pRouter, type Libp2pRouterComponents } from '../routing/libp2p-router.ts';
 import type { Libp2pRouterInit } from '../routing/create-router-parts.ts';
 
 /** A logger without output. */
@@ -17,6 +17,7 @@ export class TestNetwork {
   async start(
     peers: readonly Libp2pRouter[] = [],
     init: Partial<Libp2pRouterInit> = {},
+    components: Partial<Libp2pRouterComponents> = {},
   ): Promise<Libp2pRouter> {
     const number = this.routers.length + 1;
     const router = new Libp2pRouter(
@@ -24,6 +25,7 @@ export class TestNetwork {
         privateKey: await loadIdentity(),
         bootstrapper: new StaticBootstrapper(peers.map((peer) => String(peer.listening[0]))),
         logger: silent,
+        ...components,
       },
       {
         listen: [`/ip4/127.0.0.${String(number)}/tcp/0`],
@@ -37,9 +39,13 @@ export class TestNetwork {
   }
 
   /** Starts `count` routers; resolves when each knows all others. */
-  async startMany(count: number, init: Partial<Libp2pRouterInit> = {}): Promise<Libp2pRouter[]> {
+  async startMany(
+    count: number,
+    init: Partial<Libp2pRouterInit> = {},
+    components: Partial<Libp2pRouterComponents> = {},
+  ): Promise<Libp2pRouter[]> {
     const routers: Libp2pRouter[] = [];
-    while (routers.length < count) routers.push(await this.start(routers, init));
+    while (routers.length < count) routers.push(await this.start(routers, init, components));
     await until(() => routers.every((router) => router.status().peers === count - 1));
     return routers;
   }

@@ -98,4 +98,20 @@ describe('TlsKeeper', { skip: noOpenssl }, () => {
       assert.ok(secret.length > 40 && !log.includes(secret.slice(0, 20)), 'no key in the log');
     }
   });
+
+  it('reports the earlier end of the certificates that it serves with and shows', async () => {
+    const shown = await authority.issue('shown', { names: '', days: 1 });
+    const lines: string[] = [];
+    const logger = pino({ level: 'trace' }, { write: (line: string) => lines.push(line) });
+    const metrics = createMetrics();
+    const { current } = await TlsKeeper.load(
+      { metrics, logger },
+      { ...files, clientCert: shown.cert, clientKey: shown.key },
+    );
+    assert.ok(current.client !== undefined && current.identity !== undefined);
+    assert.ok(current.client.notAfter < current.identity.notAfter);
+    const [end] = (await metrics.tlsCertificateExpiry.get()).values;
+    assert.equal(end?.value, current.client.notAfter.getTime() / 1000);
+    assert.match(lines.join(''), /the certificate expires at/);
+  });
 });

@@ -1,31 +1,14 @@
 import type { Logger } from 'pino';
 
 import type { Metrics } from '../metrics/metrics.ts';
-import { isAborted, pause } from '../timing/pause.ts';
+import { followFiles, type FollowFilesInit } from '../timing/follow-files.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 import { isSameMaterial, readMaterial, type TlsFiles, type TlsMaterial } from './tls-material.ts';
-
-/**
- * How often the files are read again, in milliseconds. They are small, and only reading sees every change: Kubernetes
- * renews the volume of a secret by replacing a symbolic link to a folder.
- */
-const POLL_MS = 10_000;
-
-/** After this time, in milliseconds, files that cannot be used are read once more: they may have been half written. */
-const SETTLE_MS = 1_000;
 
 /** Where changes are counted and logged. */
 export interface TlsKeeperComponents {
   readonly metrics: Metrics;
   readonly logger: Logger;
-}
-
-/** Options of {@link TlsKeeper}. */
-export interface TlsKeeperInit {
-  /** Between two reads of the files, in milliseconds. Default 10,000. */
-  readonly interval?: number;
-  /** Until files that cannot be used are read once more, in milliseconds. Default 1,000. */
-  readonly settle?: number;
 }
 
 /** The current certificates of this node. */
@@ -42,22 +25,19 @@ export interface TlsSource {
 export class TlsKeeper implements TlsSource {
   readonly #components: TlsKeeperComponents;
   readonly #files: TlsFiles;
-  readonly #interval: number;
-  readonly #settle: number;
+  readonly #init: FollowFilesInit;
   readonly #listeners: ((material: TlsMaterial) => void)[] = [];
   #current: TlsMaterial;
-  #reported = '';
 
   private constructor(
     components: TlsKeeperComponents,
     files: TlsFiles,
-    init: TlsKeeperInit,
+    init: FollowFilesInit,
     current: TlsMaterial,
   ) {
     this.#components = components;
     this.#files = files;
-    this.#interval = init.interval ?? POLL_MS;
-    this.#settle = init.settle ?? SETTLE_MS;
+    this.#init = init;
     this.#current = current;
     this.#report();
   }
@@ -70,7 +50,7 @@ export class TlsKeeper implements TlsSource {
   static async load(
     components: TlsKeeperComponents,
     files: TlsFiles,
-    init: TlsKeeperInit = {},
+    init: FollowFilesInit = {},
   ): Promise<TlsKeeper> {
     return new TlsKeeper(components, files, init, await readMaterial(files));
   }
@@ -85,55 +65,45 @@ export class TlsKeeper implements TlsSource {
 
   /** Reads the files periodically, until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await pause(this.#interval, signal);
-      if (isAborted(signal)) return;
-      await this.#check(signal);
-    }
+    await followFiles(
+      { takeOver: () => this.#takeOver(), refused: this.#refuse.bind(this) },
+      this.#init,
+      signal,
+    );
   }
 
-  async #check(signal: AbortSignal): Promise<void> {
-    let found = await this.#read();
-    if (found instanceof TlsConfigError && found.message !== this.#reported) {
-      await pause(this.#settle, signal);
-      found = await this.#read();
-    }
-    if (found instanceof TlsConfigError) {
-      this.#refuse(found);
-      return;
-    }
-    this.#reported = '';
-    if (isSameMaterial(found, this.#current)) return;
-    this.#current = found;
-    this.#components.metrics.tlsReloads.inc({ result: 'loaded' });
-    this.#report();
-    for (const listener of this.#listeners) listener(found);
-  }
-
-  async #read(): Promise<TlsMaterial | TlsConfigError> {
+  async #takeOver(): Promise<TlsConfigError | undefined> {
+    let found: TlsMaterial;
     try {
-      return await readMaterial(this.#files);
+      found = await readMaterial(this.#files);
     } catch (error) {
       if (error instanceof TlsConfigError) return error;
       throw error;
     }
+    if (isSameMaterial(found, this.#current)) return undefined;
+    this.#current = found;
+    this.#components.metrics.tlsReloads.inc({ result: 'loaded' });
+    this.#report();
+    for (const listener of this.#listeners) listener(found);
+    return undefined;
   }
 
-  #refuse(error: TlsConfigError): void {
-    if (error.message === this.#reported) return;
-    this.#reported = error.message;
+  #refuse({ message }: Error): void {
     const { logger, metrics } = this.#components;
     metrics.tlsReloads.inc({ result: 'refused' });
-    logger.error(`changed certificate not used, the old one stays in use: ${error.message}`);
+    logger.error(`changed certificate not used, the old one stays in use: ${message}`);
   }
 
   #report(): void {
-    const { identity } = this.#current;
-    if (identity === undefined) return;
     const { logger, metrics } = this.#components;
-    const { notAfter, names, warnings } = identity;
-    metrics.tlsCertificateExpiry.set(notAfter.getTime() / 1000);
-    logger.info({ notAfter: notAfter.toISOString(), names }, 'certificate loaded');
-    for (const warning of warnings) logger.warn(warning);
+    const { identity, client } = this.#current;
+    const loaded = [identity, client].filter((it) => it !== undefined);
+    if (loaded.length === 0) return;
+    const ends = loaded.map(({ notAfter }) => notAfter.getTime());
+    metrics.tlsCertificateExpiry.set(Math.min(...ends) / 1000);
+    for (const { notAfter, names, warnings } of loaded) {
+      logger.info({ notAfter: notAfter.toISOString(), names }, 'certificate loaded');
+      for (const warning of warnings) logger.warn(warning);
+    }
   }
 }

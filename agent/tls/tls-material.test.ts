@@ -30,6 +30,23 @@ describe('readMaterial', { skip: noOpenssl }, () => {
     assert.deepEqual(await readMaterial({ cert: '', key: '', ca: '' }), {});
   });
 
+  it('reads another certificate for peers, and other authorities for clients', async () => {
+    await using others = await Authority.create('others');
+    const shown = await others.issue('shown', { names: '', days: 9 });
+    const further = { clientCert: shown.cert, clientKey: shown.key, clientCa: others.ca };
+    const material = await readMaterial({ ...files, ...further });
+    assert.deepEqual(material.client?.cert, await others.read('shown.crt'));
+    assert.deepEqual(material.client.warnings, [], 'it serves for no host');
+    assert.deepEqual(material.clientCa, await others.read('ca.crt'));
+    assert.deepEqual(material.ca, await authority.read('ca.crt'));
+    const wrong = { ...files, ...further, clientKey: files.key };
+    const message = /^--registry-tls-client-key \S+node.key is not the key of .*shown.crt/;
+    await assert.rejects(readMaterial(wrong), { code: 'ERR_TLS_CONFIG', message });
+    const none = { ...files, ...further, clientCa: shown.key };
+    const noAuthority = /^--registry-tls-client-ca \S+shown.key has no certificate/;
+    await assert.rejects(readMaterial(none), { code: 'ERR_TLS_CONFIG', message: noAuthority });
+  });
+
   it('refuses files that cannot be used, with the option, the file, the reason and what to do', async () => {
     const other = await authority.issue('other');
     const past = await authority.issue('past', { days: -1 });
@@ -112,6 +129,11 @@ describe('isSameMaterial', () => {
       isSameMaterial({ ...pair('a', 'b'), ca }, { ...pair('a', 'b'), ca: Buffer.from('ca') }),
     );
     assert.ok(isSameMaterial({}, {}));
+    const client = pair('c', 'd').identity;
+    const both = { ...pair('a', 'b'), client, clientCa: ca };
+    assert.ok(isSameMaterial(both, { ...both, client: pair('c', 'd').identity }));
+    assert.ok(!isSameMaterial(both, { ...both, clientCa: Buffer.from('x') }));
+    assert.ok(!isSameMaterial(both, { ...both, client: pair('c', 'x').identity }));
     for (const other of [pair('x', 'b'), pair('a', 'x'), { ...pair('a', 'b'), ca }, {}]) {
       assert.ok(!isSameMaterial(pair('a', 'b'), other));
     }

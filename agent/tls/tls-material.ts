@@ -5,7 +5,7 @@ import { codeOf } from '../errors/system-error.ts';
 import { parseCertificates, parseKey, readPem } from './read-pem.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
-/** The paths that `--registry-tls-*` give; an empty one stands for no file. */
+/** The paths that `--registry-tls-*` give; an empty or absent one stands for no file. */
 export interface TlsFiles {
   /** The certificate of this node, followed by the intermediate certificates. */
   readonly cert: string;
@@ -13,6 +13,12 @@ export interface TlsFiles {
   readonly key: string;
   /** The authorities that sign the certificates of peers and clients. */
   readonly ca: string;
+  /** The certificate that this node shows to peers. Absent: the one that it serves with. */
+  readonly clientCert?: string;
+  /** Its private key. */
+  readonly clientKey?: string;
+  /** The authorities that sign the certificates of clients. Absent: those of peers. */
+  readonly clientCa?: string;
 }
 
 /** A certificate with its key, both PEM. */
@@ -29,9 +35,14 @@ interface TlsIdentity {
 
 /** The checked content of the files. */
 export interface TlsMaterial {
+  /** What this node serves with. */
   readonly identity?: TlsIdentity;
+  /** What it shows to peers. Absent: what it serves with. */
+  readonly client?: TlsIdentity;
   /** The authorities, in PEM. */
   readonly ca?: Buffer;
+  /** The authorities of clients, in PEM. Absent: those of peers. */
+  readonly clientCa?: Buffer;
 }
 
 /** The flags of the files, for messages. */
@@ -39,6 +50,16 @@ const OPTION = {
   cert: '--registry-tls-cert',
   key: '--registry-tls-key',
   ca: '--registry-tls-ca',
+  clientCert: '--registry-tls-client-cert',
+  clientKey: '--registry-tls-client-key',
+  clientCa: '--registry-tls-client-ca',
+} as const;
+
+/** The two uses of a certificate: to serve with, and to show to peers. */
+const SERVING = { option: OPTION, serves: true } as const;
+const SHOWN = {
+  option: { cert: OPTION.clientCert, key: OPTION.clientKey },
+  serves: false,
 } as const;
 
 /** A certificate that expires within this time is logged as a warning, in milliseconds: two days. */
@@ -50,29 +71,42 @@ const SOON_MS = 2 * 24 * 3_600_000;
  * @throws TlsConfigError when they cannot be used
  */
 export async function readMaterial(files: TlsFiles): Promise<TlsMaterial> {
-  const identity = files.cert === '' ? undefined : await readIdentity(files);
-  const ca = files.ca === '' ? undefined : await readAuthorities(files.ca);
-  return { ...(identity && { identity }), ...(ca && { ca }) };
+  const { clientCert = '', clientKey = '', clientCa = '' } = files;
+  const identity = files.cert === '' ? undefined : await readIdentity(files, SERVING);
+  const shown = { cert: clientCert, key: clientKey };
+  const client = clientCert === '' ? undefined : await readIdentity(shown, SHOWN);
+  const ca = files.ca === '' ? undefined : await readAuthorities(OPTION.ca, files.ca);
+  const ofClients = clientCa === '' ? undefined : await readAuthorities(OPTION.clientCa, clientCa);
+  return {
+    ...(identity && { identity }),
+    ...(client && { client }),
+    ...(ca && { ca }),
+    ...(ofClients && { clientCa: ofClients }),
+  };
 }
 
 /** Whether both were read from the same bytes. */
 export function isSameMaterial(a: TlsMaterial, b: TlsMaterial): boolean {
   return (
     isSame(a.ca, b.ca) &&
-    isSame(a.identity?.cert, b.identity?.cert) &&
-    isSame(a.identity?.key, b.identity?.key)
+    isSame(a.clientCa, b.clientCa) &&
+    isSamePair(a.identity, b.identity) &&
+    isSamePair(a.client, b.client)
   );
 }
 
-async function readIdentity(files: TlsFiles): Promise<TlsIdentity> {
-  const cert = await readPem(OPTION.cert, files.cert);
-  const key = await readPem(OPTION.key, files.key);
-  const [leaf] = parseCertificates(OPTION.cert, files.cert, cert);
+async function readIdentity(
+  files: Pick<TlsFiles, 'cert' | 'key'>,
+  { option, serves }: typeof SERVING | typeof SHOWN,
+): Promise<TlsIdentity> {
+  const cert = await readPem(option.cert, files.cert);
+  const key = await readPem(option.key, files.key);
+  const [leaf] = parseCertificates(option.cert, files.cert, cert);
   if (leaf === undefined) throw new Error('unreachable: there is at least one');
-  const where = `${OPTION.cert} ${files.cert}`;
-  if (!leaf.checkPrivateKey(parseKey(OPTION.key, files.key, key))) {
+  const where = `${option.cert} ${files.cert}`;
+  if (!leaf.checkPrivateKey(parseKey(option.key, files.key, key))) {
     throw new TlsConfigError(
-      `${OPTION.key} ${files.key} is not the key of the certificate in ${files.cert}; name the two files of one pair, with the certificate of this node first`,
+      `${option.key} ${files.key} is not the key of the certificate in ${files.cert}; name the two files of one pair, with the certificate of this node first`,
     );
   }
   checkValidity(where, leaf);
@@ -82,16 +116,17 @@ async function readIdentity(files: TlsFiles): Promise<TlsIdentity> {
     const code = codeOf(error) ?? 'unknown';
     throw new TlsConfigError(`${where}: OpenSSL refuses the pair (${code}); issue a new one`);
   }
-  return { cert, key, notAfter: leaf.validToDate, names: dnsNames(leaf), warnings: warn(leaf) };
+  const warnings = warn(leaf, serves);
+  return { cert, key, notAfter: leaf.validToDate, names: dnsNames(leaf), warnings };
 }
 
-async function readAuthorities(path: string): Promise<Buffer> {
-  const pem = await readPem(OPTION.ca, path);
-  const certificates = parseCertificates(OPTION.ca, path, pem);
+async function readAuthorities(option: string, path: string): Promise<Buffer> {
+  const pem = await readPem(option, path);
+  const certificates = parseCertificates(option, path, pem);
   // A bundle may contain an expired authority and its successor.
   const valid = certificates.filter(({ validToDate }) => validToDate.getTime() > Date.now());
   const [first] = certificates;
-  if (valid.length === 0 && first !== undefined) checkValidity(`${OPTION.ca} ${path}`, first);
+  if (valid.length === 0 && first !== undefined) checkValidity(`${option} ${path}`, first);
   return pem;
 }
 
@@ -114,15 +149,19 @@ function dnsNames({ subjectAltName = '' }: X509Certificate): string[] {
   );
 }
 
-function warn({ subjectAltName, validToDate }: X509Certificate): string[] {
+function warn({ subjectAltName, validToDate }: X509Certificate, serves: boolean): string[] {
   const warnings: string[] = [];
-  if (subjectAltName === undefined) {
+  if (serves && subjectAltName === undefined) {
     warnings.push('the certificate has no subjectAltName: containerd accepts it for no host');
   }
   if (validToDate.getTime() - Date.now() < SOON_MS) {
     warnings.push(`the certificate expires at ${validToDate.toISOString()}`);
   }
   return warnings;
+}
+
+function isSamePair(a: TlsIdentity | undefined, b: TlsIdentity | undefined): boolean {
+  return isSame(a?.cert, b?.cert) && isSame(a?.key, b?.key);
 }
 
 function isSame(a: Buffer | undefined, b: Buffer | undefined): boolean {

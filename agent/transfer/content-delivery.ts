@@ -6,6 +6,8 @@ import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
+import type { BodyTail, TailWriter } from './body/tail-writer.ts';
+import { tailedStream, TailedSink } from './body/tailed-body.ts';
 import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';
 import { PeerError } from './client/peer-error.ts';
@@ -31,6 +33,8 @@ export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'h
   readonly metrics: Metrics;
   /** The rate that all bodies from peers share. Absent: no limit. */
   readonly download?: Bandwidth | undefined;
+  /** Gets the bytes of bodies that follow, as they are forwarded to the client of the store. Default: they go there only. */
+  readonly tails?: TailWriter | undefined;
 }
 
 /** The chunks of a body, read from peers one way or the other. */
@@ -116,10 +120,13 @@ export class ContentDelivery {
     const range = rangeOf(attempts.request, descriptor);
     // The body that has begun, which a client that is refused never reads.
     const held = bodyOf(stream);
-    const content = { kind: 'stream', descriptor, origin, held } as const;
+    const isGrowing = attempts.follows;
+    const content = { kind: 'stream', descriptor, origin, held, isGrowing } as const;
     if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
-      const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal);
-      return { ...content, ...this.#cutThrough(watched, signal) };
+      const { tails } = this.#components;
+      const tail = isGrowing ? tails?.begin(descriptor.digest) : undefined;
+      const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal, tail);
+      return { ...content, ...this.#cutThrough(watched, signal, tail) };
     }
     const record = new TransferRecord(attempts.request, descriptor);
     if (rangeLength(range) === descriptor.size) {
@@ -133,14 +140,18 @@ export class ContentDelivery {
   #cutThrough(
     readChunks: ReadChunks,
     signal: AbortSignal,
+    tail?: BodyTail,
   ): Pick<Content & { kind: 'stream' }, 'body' | 'moveTo'> {
     const { kernel } = this.#components.client;
-    const body = readChunks(asStream);
+    const body = readChunks(tail === undefined ? asStream : (it) => tailedStream(it, tail));
     if (kernel === undefined) return { body };
     return {
       body,
       async moveTo(sink) {
-        const moved = readChunks((answer) => moveTo(answer, sink, kernel, signal));
+        const moved = readChunks((answer) => {
+          const to = tail === undefined ? sink : new TailedSink(sink, tail, answer.range.start);
+          return moveTo(answer, to, kernel, signal);
+        });
         const chunks = moved[Symbol.asyncIterator]();
         while ((await chunks.next()).done !== true);
       },
@@ -153,13 +164,17 @@ export class ContentDelivery {
     stream: PeerStream,
     read: ReadBody<T>,
     signal: AbortSignal,
+    tail?: BodyTail,
   ): AsyncGenerator<T> {
     const { attribution } = this.#components;
-    const record = attribution.recordFor(attempts.request, stream.response.descriptor);
+    const { descriptor } = stream.response;
+    const record = attribution.recordFor(attempts.request, descriptor);
+    const ingest = attribution.openIngest(descriptor);
     try {
       yield* this.#resuming(attempts, stream, record, read, signal);
     } finally {
-      attribution.bodyEnded(record);
+      tail?.[Symbol.dispose]();
+      attribution.bodyEnded(record, ingest);
     }
   }
 
@@ -191,6 +206,7 @@ export class ContentDelivery {
     signal: AbortSignal,
   ): ResumingBody<T> {
     const { metrics, download } = this.#components;
+    if (attempts.follows) record.follows();
     return new ResumingBody({ attempts, record, metrics, download }, { first, read }, signal);
   }
 }

@@ -1,7 +1,8 @@
 import { Bandwidth } from './body/bandwidth.ts';
-import { ContentDelivery } from './content-delivery.ts';
+import { ContentDelivery, type ContentDeliveryComponents } from './content-delivery.ts';
 import { PeerTransfer } from './peer-transfer.ts';
 import type { PeerAttemptsComponents, PeerAttemptsInit } from './select/peer-attempts.ts';
+import { FirstByteTimes } from './select/first-byte-times.ts';
 import { createSharedState, type CreateSharedStateComponents } from './select/shared-state.ts';
 import { Attribution, type AttributionComponents } from './verify/attribution.ts';
 import { HashingThread } from './verify/hashing-thread.ts';
@@ -14,7 +15,7 @@ const FIRST_BYTE_MS = 2_500;
 export interface CreatePeerTransferComponents
   extends
     Pick<PeerAttemptsComponents, 'router' | 'client' | 'metrics' | 'logger'>,
-    Pick<AttributionComponents, 'store'>,
+    Pick<AttributionComponents, 'store' | 'onWrong'>,
     Pick<CreateSharedStateComponents, 'chunkSizes'> {}
 
 /** Bounds of a transfer. */
@@ -32,18 +33,45 @@ export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByt
   readonly downloadLimit?: number;
 }
 
+/** What a transfer that follows has of its own. All else it shares with the transfer from holders. */
+type FollowingComponents = Pick<PeerAttemptsComponents, 'router' | 'client'> &
+  Pick<ContentDeliveryComponents, 'tails'>;
+
+/** Transfers that share what they know about peers, their memory and their bandwidth. */
+export interface PeerTransfers {
+  /** From peers that hold the content. */
+  readonly transfer: PeerTransfer;
+  /**
+   * Makes a transfer from peers that are still receiving the content themselves.
+   *
+   * @param firstByteBudget as in {@link PeerAttemptsInit}
+   */
+  readonly following: (
+    components: FollowingComponents,
+    init: Pick<PeerAttemptsInit, 'firstByteBudget'>,
+  ) => PeerTransfer;
+}
+
 /** Makes a {@link PeerTransfer} and all parts of it. */
 export function createPeerTransfer(
   components: CreatePeerTransferComponents,
   init: CreatePeerTransferInit,
 ): PeerTransfer {
-  const { router, client, store, metrics, logger, chunkSizes } = components;
+  return createPeerTransfers(components, init).transfer;
+}
+
+/** Makes a {@link PeerTransfer} and all parts of it, and further ones that follow. */
+export function createPeerTransfers(
+  components: CreatePeerTransferComponents,
+  init: CreatePeerTransferInit,
+): PeerTransfers {
+  const { router, client, store, metrics, logger, chunkSizes, onWrong } = components;
   const { zone = '', downloadLimit = 0, resolveTimeout, resolveRetries } = init;
   const shared = createSharedState({ metrics, logger, chunkSizes }, { zone });
   const { scoreboard, sizes } = shared;
-  const attribution = new Attribution({ store, client, scoreboard, metrics, logger });
+  const attribution = new Attribution({ store, client, scoreboard, metrics, logger, onWrong });
   const hashingThread = new HashingThread();
-  const delivery = new ContentDelivery({
+  const deliveryParts: ContentDeliveryComponents = {
     client,
     verifiedBuffer: new VerifiedBuffer(init.verifiedBuffer),
     attribution,
@@ -51,11 +79,27 @@ export function createPeerTransfer(
     sizes,
     metrics,
     download: downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined,
-  });
+  };
+  const delivery = new ContentDelivery(deliveryParts);
   const attempts: PeerAttemptsComponents = { router, client, metrics, logger, shared };
   const { firstByteBudget = FIRST_BYTE_MS } = init;
-  return new PeerTransfer(
-    { attempts, delivery, attribution, hashingThread },
-    { resolveTimeout, resolveRetries, firstByteBudget },
-  );
+  const parts = { delivery, attribution, hashingThread };
+  return {
+    transfer: new PeerTransfer(
+      { attempts, ...parts },
+      { resolveTimeout, resolveRetries, firstByteBudget },
+    ),
+    following: ({ tails, ...own }, { firstByteBudget: within }) => {
+      // When content begins that is still on its way to its holder says nothing about other content.
+      const firstBytes = { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() };
+      return new PeerTransfer(
+        {
+          attempts: { ...attempts, ...own, shared: { ...shared, firstBytes } },
+          ...parts,
+          delivery: new ContentDelivery({ ...deliveryParts, tails }),
+        },
+        { resolveTimeout, resolveRetries, firstByteBudget: within, follows: true },
+      );
+    },
+  };
 }

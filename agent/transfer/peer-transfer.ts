@@ -51,6 +51,11 @@ export class PeerTransfer implements ContentSource {
     return this.#components.attempts.shared.scoreboard.blocklist;
   }
 
+  /** See `Attribution.watchFetched`. */
+  watchFetched(...blob: Parameters<Attribution['watchFetched']>): void {
+    this.#components.attribution.watchFetched(...blob);
+  }
+
   /** Ends all work that goes on after its request, such as commit watches, and the thread that hashes bodies. */
   stop(): void {
     this.#components.attribution.stop();
@@ -68,20 +73,28 @@ export class PeerTransfer implements ContentSource {
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     const { metrics, logger } = this.#components.attempts;
     const attempts = new PeerAttempts(request, this.#components.attempts, this.#init);
-    await this.#components.attribution.waitFor(contentKey(request), signal);
+    const key = contentKey(request);
+    await this.#components.attribution.waitFor(key, signal);
+    if (this.#components.attribution.isLeftToUpstream(key)) {
+      const reason = 'providers-failed';
+      if (!attempts.follows) metrics.fallThroughs.inc({ reason });
+      this.#reasons.set(request, reason);
+      return undefined;
+    }
     const start = performance.now();
     const backoff = new Backoff(CHUNK_BACKOFF);
     const maxSearches = attempts.chunks.isLater ? MAX_CHUNK_SEARCHES : 1;
     for (let search = 1; ; search += 1) {
       try {
         const content = await this.#search(attempts, signal);
-        metrics.firstByte.observe((performance.now() - start) / 1000);
+        if (!attempts.follows) metrics.firstByte.observe((performance.now() - start) / 1000);
         return content;
       } catch (error) {
         if (!(error instanceof NotDeliveredError)) throw error;
         if (search === maxSearches || performance.now() - start > MAX_CHUNK_SEARCH_MS) {
           const { reason } = error;
-          metrics.fallThroughs.inc({ reason });
+          // Whom to follow is asked only after this source, and that there was nothing to follow is no reason of its own.
+          if (!attempts.follows) metrics.fallThroughs.inc({ reason });
           this.#reasons.set(request, reason);
           logger.debug({ key: contentKey(request), reason }, 'no peer delivers');
           return undefined;

@@ -11,8 +11,12 @@ import { FALSEHOODS } from './support/false-answer.ts';
 import { FalseMember, startMembers } from './support/false-member.ts';
 
 const AGENTS = 5;
-/** With the agents they are more than the 20 that keep the records of a key: look-ups have to ask others. */
-const MEMBERS = 24;
+/**
+ * With the agents they are more than the 20 that keep the records of a key: look-ups have to ask others. On several hosts:
+ * an agent takes eight of each for members.
+ */
+const MEMBER_HOSTS = ['m1', 'm2', 'm3'];
+const MEMBERS_OF_HOST = 8;
 /** From then on a member counts as one that knows all records of its keys, and is asked first. */
 const ESTABLISHED_MS = 32_000;
 /** Enough keys for some whose look-up begins at the liar. */
@@ -28,7 +32,7 @@ const MAX_ANSWER_MS = 10_000;
 /** Agents among honest members, and one member that lies about who is there and who holds what. */
 suite('a false member', () => {
   let cluster: LightCluster;
-  let members: Child;
+  const members: Child[] = [];
   let liar: FalseMember;
   let joined: number;
 
@@ -39,7 +43,9 @@ suite('a false member', () => {
     assert.ok(first !== undefined);
     first.start();
     const { address } = first.host;
-    members = await startMembers(await network.addHost('members'), MEMBERS, address);
+    for (const name of MEMBER_HOSTS) {
+      members.push(await startMembers(await network.addHost(name), MEMBERS_OF_HOST, address));
+    }
     liar = await FalseMember.start(await network.addHost('liar'), address);
     // Only now: in a network of 20 members each would get all records, and would not need to ask.
     for (const node of others) node.start();
@@ -47,7 +53,7 @@ suite('a false member', () => {
   });
   after(async () => {
     await liar[Symbol.asyncDispose]();
-    await members.stop();
+    for (const each of members) await each.stop();
     await cluster[Symbol.asyncDispose]();
   });
 

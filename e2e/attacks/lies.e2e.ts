@@ -116,6 +116,6 @@ suite('members that lie', () => {
   }
 
   function offencesOf({ agent }: ClusterNode): Promise<number> {
-    return agent.metric('peerglass_peer_offences_total', { peer: rogue.peerId });
+    return rogue.metricAbout(agent, 'peerglass_peer_offences_total');
   }
 });

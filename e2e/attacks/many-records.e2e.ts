@@ -7,30 +7,40 @@ import { LightCluster } from '../harness/light-cluster.ts';
 import type { LightNode } from '../harness/light-node.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
-import { Flooder } from './support/flooder.ts';
+import { Flooder, type FloodOrder } from './support/flooder.ts';
 
 const AGENTS = 4;
 /** Bounds of `ProviderRecords`. */
 const MAX_RECORDS = 100_000;
 const MAX_RECORDS_PER_PEER = 10_000;
-/** More members with more records than fit. */
-const FLOOD = { identities: 12, records: MAX_RECORDS_PER_PEER + 500 };
+const MAX_RECORDS_PER_HOST = 20_000;
+const RECORDS = MAX_RECORDS_PER_PEER + 500;
+/** One host with more identities than have room there. */
+const ONE_HOST = { identities: 12, records: RECORDS };
+/**
+ * More hosts than fill the table, with more records than fit. With the agents these are fewer members than keep a record, so
+ * that each agent is to keep those of all others.
+ */
+const HOSTS = 6;
+const EACH_HOST = { identities: 2, records: RECORDS };
 /** A limit against growth without end: 100,000 records and what it takes to receive them are some 35 MiB. */
 const MAX_GROWTH_BYTES = 150 << 20;
 
-/** Members that provide as many records as they can, and agents whose keys are found all the same. */
+/** Hosts whose members provide as many records as they can, and agents whose keys are found all the same. */
 suite('records at the bound', () => {
   let cluster: LightCluster;
-  let flooder: Flooder;
+  const flooders: Flooder[] = [];
 
   before(async () => {
     cluster = await LightCluster.create({ nodes: AGENTS, bootstrap: 'first-node' });
     const peers = cluster.nodes.map(({ host }) => host.address);
     for (const node of cluster.nodes) node.start();
-    flooder = await Flooder.start(await cluster.network.addHost('flooder'), peers);
+    for (let host = 0; host < HOSTS; host++) {
+      flooders.push(await Flooder.start(await cluster.network.addHost(`flooder-${host}`), peers));
+    }
   });
   after(async () => {
-    await flooder[Symbol.asyncDispose]();
+    for (const flooder of flooders) await flooder[Symbol.asyncDispose]();
     await cluster[Symbol.asyncDispose]();
   });
 
@@ -42,19 +52,23 @@ suite('records at the bound', () => {
       const [first] = nodes;
       assert.ok(first !== undefined);
       const before = await memory(nodes);
-      await flooder.flood({ identities: 1, records: 2 * MAX_RECORDS_PER_PEER });
+      await flood(1, { identities: 1, records: 2 * MAX_RECORDS_PER_PEER });
       for (const node of nodes) {
         const others = await records(node);
         t.diagnostic(`${node.name} keeps ${others} records after one member`);
         assert.ok(others >= MAX_RECORDS_PER_PEER && others < 1.1 * MAX_RECORDS_PER_PEER);
       }
-      for (const round of [1, 2]) {
-        await flooder.flood(FLOOD);
+      const others = first.paths.length * AGENTS;
+      for (const [hosts, order, max] of [
+        [1, ONE_HOST, MAX_RECORDS_PER_HOST],
+        [HOSTS, EACH_HOST, MAX_RECORDS],
+      ] as const) {
+        await flood(hosts, order);
         for (const node of nodes) {
           const count = await records(node);
-          t.diagnostic(`${node.name} keeps ${count} records, round ${round}`);
-          assert.ok(count > 0.8 * MAX_RECORDS, 'the bound was reached');
-          assert.ok(count <= MAX_RECORDS + first.paths.length * AGENTS);
+          t.diagnostic(`${node.name} keeps ${count} records, of ${hosts} hosts that flood`);
+          assert.ok(count > 0.8 * max, 'the bound was reached');
+          assert.ok(count <= max + others);
         }
         await assertKept(nodes);
         t.diagnostic(summary(await everyoneFindsEverything(nodes)));
@@ -66,7 +80,7 @@ suite('records at the bound', () => {
       await assertKept(nodes);
       t.diagnostic(`a new image: ${summary(await everyoneFindsEverything(nodes))}`);
       await first.kill();
-      await untilPeers(nodes.slice(1), AGENTS - 2 + FLOOD.identities);
+      await untilPeers(nodes.slice(1), AGENTS - 2 + HOSTS * EACH_HOST.identities);
       first.start();
       t.diagnostic(`one started again: ${summary(await everyoneFindsEverything(nodes))}`);
       await assertKept(nodes);
@@ -75,14 +89,21 @@ suite('records at the bound', () => {
     { timeoutMs: 180_000 },
   );
 
+  /** So many hosts flood, with new identities. */
+  async function flood(hosts: number, order: FloodOrder): Promise<void> {
+    await Promise.all(flooders.slice(0, hosts).map((flooder) => flooder.flood(order)));
+  }
+
   /** Asserts that every node keeps the records of all keys of all nodes. */
   async function assertKept(nodes: readonly LightNode[]): Promise<void> {
+    const [asker] = flooders;
+    assert.ok(asker !== undefined);
     for (const node of nodes) {
       const { peerId } = await node.status();
       const keys = node.paths.map((path) => /sha256:[0-9a-f]{64}/.exec(path)?.[0]);
       const digests = keys.filter((key) => key !== undefined);
       await waitFor(`all nodes keep the records of ${node.name}`, async () => {
-        const named = await flooder.named({ keys: digests, peerId });
+        const named = await asker.named({ keys: digests, peerId });
         if (named < digests.length * AGENTS)
           throw new Error(`${named} of ${digests.length * AGENTS}`);
         return true;

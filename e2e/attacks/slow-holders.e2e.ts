@@ -10,6 +10,10 @@ import { blobPath, initLayout } from '../../scripts/oci-image/oci-layout.ts';
 import { startDemoAgent, stopDemoAgent, type DemoAgent } from '../demo/demo-agent.ts';
 import { buildImage } from '../images/image.ts';
 import { Holder } from './support/holder.ts';
+import { agentEnvironment } from '../harness/agent-process.ts';
+
+/** The key of agents and holders. */
+const { SWARM_KEY_FILE: SWARM_KEY } = agentEnvironment();
 
 const REGISTRY = 'registry.example';
 
@@ -51,7 +55,9 @@ describe('holders that send slowly', { timeout: 120_000 }, () => {
       const image = await buildImage(join(home, 'layout'), { name: imageName(name), layers });
       digest = image.manifests[0]?.layers[0]?.descriptor.digest ?? '';
     }
-    const started = await startDemoAgent(name, nextHost(), home, agents.slice(0, 1), false);
+    const peers = agents.slice(0, 1);
+    const init = { name, host: nextHost(), folder: home, peers, swarmKey: SWARM_KEY };
+    const started = await startDemoAgent(init);
     agents.push(started);
     return { agent: started, digest };
   }
@@ -132,9 +138,9 @@ describe('holders that send slowly', { timeout: 120_000 }, () => {
     const response = await fetch(blobUrl(agent, 'fast', digest));
     assert.equal(response.status, 200);
     // Only now a fast one comes: at the beginning it would have been chosen at once, perhaps.
-    agents.push(
-      await startDemoAgent('fast', nextHost(), join(folder, 'fast'), agents.slice(0, 1), false),
-    );
+    const peers = agents.slice(0, 1);
+    const init = { name: 'fast', host: nextHost(), folder: join(folder, 'fast'), peers };
+    agents.push(await startDemoAgent({ ...init, swarmKey: SWARM_KEY }));
     assert.equal(await digestOf(response), digest);
     assert.ok(holder.sent < size / 10, `${holder.sent} of ${size} bytes came from the slow one`);
   });

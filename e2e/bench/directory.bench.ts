@@ -13,6 +13,7 @@ import { measureJoin } from './figures/join.ts';
 import { measureLost, measurePlacement } from './figures/place.ts';
 import { measureRecords } from './figures/records.ts';
 import { measureSimulation } from './figures/simulation.ts';
+import { measureSpegel } from './figures/spegel.ts';
 import { measureSteady } from './figures/steady.ts';
 import { measureWhileStreaming } from './figures/stream.ts';
 import { PROGRAM } from './support/agent.ts';
@@ -71,6 +72,7 @@ async function run({
     if (figures.includes('memory')) await measureMemory(stage, report);
     if (figures.includes('place')) await measureLost(stage, report);
   }
+  if (figures.includes('spegel')) await measureSpegel(report, { nodes, keys, rounds });
   if (figures.includes('steady')) {
     const { steadyNodes, steadyKeys, steadyRefreshSeconds } = rest;
     const init = { sizes: steadyNodes, keys: steadyKeys, refreshSeconds: steadyRefreshSeconds };

@@ -20,14 +20,29 @@ export interface DemoAgent {
   readonly router: string;
 }
 
+/** Options of {@link startDemoAgent}. */
+export interface DemoAgentInit {
+  readonly name: string;
+  /** A loopback address. */
+  readonly host: string;
+  /** Has its images, in `layout`, and its log. */
+  readonly folder: string;
+  readonly peers: readonly DemoAgent[];
+  /** File with the swarm key. */
+  readonly swarmKey: string;
+  /** Whether it runs on when the program ends. Default: no. */
+  readonly detached?: boolean;
+}
+
 /** Starts the program, as it ships, over `<folder>/layout`, and waits until it is ready. */
-export async function startDemoAgent(
-  name: string,
-  host: string,
-  folder: string,
-  peers: readonly DemoAgent[],
-  detached: boolean,
-): Promise<DemoAgent> {
+export async function startDemoAgent({
+  name,
+  host,
+  folder,
+  peers,
+  swarmKey,
+  detached = false,
+}: DemoAgentInit): Promise<DemoAgent> {
   const layout = join(folder, 'layout');
   const log = join(folder, 'agent.log');
   mkdirSync(layout, { recursive: true });
@@ -43,7 +58,7 @@ export async function startDemoAgent(
     [
       join(import.meta.dirname, '../../agent/main.ts'),
       'registry',
-      ...['--oci-layout', layout],
+      ...['--oci-layout', layout, '--swarm-key-file', swarmKey],
       ...['--registry-addr', `${host}:${mirrorPort}`],
       ...['--router-addr', `${host}:${routerPort}`],
       ...['--metrics-addr', `${host}:${metricsPort}`],

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { formatSwarmKey, newSwarmKey } from '../../agent/membership/swarm-key.ts';
 import { buildImage } from '../images/image.ts';
 import { statusOf, startDemoAgent, stopDemoAgent, type DemoAgent } from './demo-agent.ts';
 import { pullImage, type PulledBlob } from './pull.ts';
@@ -60,10 +61,13 @@ async function run(): Promise<void> {
     `Image ${NAME}: ${image.blobs.length} blobs. Node 1 holds all but two layers, which node 2 holds.\n`,
   );
 
+  const swarmKey = join(folder, 'swarm.key');
+  await writeFile(swarmKey, formatSwarmKey(newSwarmKey()), { mode: 0o600 });
   for (const [index, host] of HOSTS.entries()) {
     // Each agent knows only the one before it, and finds the others by the DHT.
     const peers = agents.slice(-1);
-    agents.push(await startDemoAgent(`node ${index + 1}`, host, folders[index] ?? '', peers, keep));
+    const init = { name: `node ${index + 1}`, host, folder: folders[index] ?? '', peers, swarmKey };
+    agents.push(await startDemoAgent({ ...init, detached: keep }));
   }
   const [, , puller] = agents;
   if (puller === undefined) throw new Error('unreachable: three agents were started');

@@ -1,12 +1,15 @@
+import { writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { RequestInit, Response } from 'undici';
 
+import { formatSwarmKey, newSwarmKey } from '../../agent/membership/swarm-key.ts';
 import type { Child, ExitStatus } from './child.ts';
 import type { ContainerdNode } from './containerd-node.ts';
 import { sumOfSamples } from './metric-text.ts';
+import { runDirectory } from './run.ts';
 import { procStats, type ProcStats } from './proc-stats.ts';
 import { waitFor } from './wait.ts';
 
@@ -21,10 +24,26 @@ export const PROGRAM =
   process.env['PEERGLASS_E2E_AGENT'] ??
   fileURLToPath(new URL('../../agent/main.ts', import.meta.url));
 
-/** Options of {@link AgentProcess}. */
 /** What agents are started with, as the image has it (scripts/image/platform-image.ts). */
-export const AGENT_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' } as const;
+const IMAGE_ENVIRONMENT = { NODE_ENV: 'production', MALLOC_ARENA_MAX: '1' } as const;
 
+let swarmKeyFile: string | undefined;
+
+/** The variables of agents: those of the image, and a swarm key that all agents of the run share. */
+export function agentEnvironment(): Readonly<Record<string, string>> & {
+  readonly SWARM_KEY_FILE: string;
+} {
+  if (swarmKeyFile === undefined) {
+    swarmKeyFile = join(runDirectory(), 'swarm.key');
+    writeFileSync(swarmKeyFile, formatSwarmKey(newSwarmKey()), { mode: 0o600 });
+  }
+  return { ...IMAGE_ENVIRONMENT, SWARM_KEY_FILE: swarmKeyFile };
+}
+
+/** The same for agents without a key, as in a cluster with nodes of Spegel. */
+export const OPEN_ENVIRONMENT = { SWARM_KEY_FILE: '', PEERGLASS_OPEN: 'true' } as const;
+
+/** Options of {@link AgentProcess}. */
 export interface AgentInit {
   readonly node: ContainerdNode;
   /** Addresses of the nodes whose agents are its bootstrap peers. */
@@ -166,11 +185,10 @@ export class AgentProcess implements AsyncDisposable {
         ...['--containerd-sock', node.socket, '--containerd-content-path', node.contentPath],
         ...['--registry-addr', `:${PORTS.registry}`, '--router-addr', `:${PORTS.router}`],
         ...['--metrics-addr', `:${PORTS.metrics}`, '--data-dir', dataDirectory({ node })],
-        ...['--bootstrap-kind', 'static'],
         ...bootstrap.flatMap((address) => ['--static-bootstrap-peers', address]),
         ...flags,
       ],
-      env: { ...AGENT_ENVIRONMENT, ...env },
+      env: { ...agentEnvironment(), ...env },
     });
   }
 }

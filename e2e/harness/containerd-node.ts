@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { execute, type Child } from './child.ts';
 import { containerdConfig, containerdPaths } from './containerd-config.ts';
 import type { ContainerdRelease } from './containerd-versions.ts';
-import { CriClient } from './cri.ts';
+import { CriClient, type User } from './cri.ts';
 import { writeHostsToml } from './hosts-toml.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';
@@ -89,6 +89,11 @@ export class ContainerdNode implements AsyncDisposable {
     await this.#daemon?.exited;
   }
 
+  /** Sends the daemon a signal. */
+  signal(signal: NodeJS.Signals): void {
+    this.#daemon?.signal(signal);
+  }
+
   /** Ends the daemon in order and starts it again on what it left, with these variables. */
   async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.#daemon?.stop();
@@ -125,9 +130,9 @@ export class ContainerdNode implements AsyncDisposable {
   }
 
   /** What the kubelet does; gives the image's ID. */
-  async pullWithCri(reference: string): Promise<string> {
+  async pullWithCri(reference: string, user?: User, signal?: AbortSignal): Promise<string> {
     using cri = new CriClient(this.socket);
-    return await cri.pullImage(reference, PULL_LIMIT_MS);
+    return await cri.pullImage(reference, PULL_LIMIT_MS, { user, signal });
   }
 
   /** All image records: name to digest. */

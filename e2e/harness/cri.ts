@@ -1,6 +1,7 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 
 import {
+  AuthConfig,
   type ContainerConfig,
   type ContainerStatusResponse,
   type CreateContainerResponse,
@@ -18,6 +19,18 @@ import {
 /** Limit of each call except pulls, in milliseconds, against hangs. */
 const CALL_LIMIT_MS = 60_000;
 
+/** Whom the registry asks for, as the kubelet has it of an image pull secret. */
+export interface User {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Options of a pull. */
+export interface PullOptions {
+  readonly user?: User | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** The CRI over containerd's socket, as the kubelet calls it to pull images and run pods. */
 export class CriClient implements Disposable {
   readonly #images: ImageServiceClient;
@@ -34,12 +47,22 @@ export class CriClient implements Disposable {
     await unary((...rest) => this.#runtime.version(VersionRequest.create(), ...rest), 5000);
   }
 
-  /** `ImageService/PullImage`; gives the image's ID, the digest of its config. */
-  async pullImage(image: string, timeoutMs: number): Promise<string> {
-    const request = PullImageRequest.create({ image: { image } });
+  /**
+   * `ImageService/PullImage`; gives the image's ID, the digest of its config.
+   *
+   * @param signal cancels the call, as a kubelet that ends does
+   */
+  async pullImage(
+    image: string,
+    timeoutMs: number,
+    { user, signal }: PullOptions = {},
+  ): Promise<string> {
+    const auth = user === undefined ? {} : { auth: AuthConfig.create(user) };
+    const request = PullImageRequest.create({ image: { image }, ...auth });
     const { imageRef } = await unary<PullImageResponse>(
       (...rest) => this.#images.pullImage(request, ...rest),
       timeoutMs,
+      signal,
     );
     return imageRef;
   }
@@ -122,11 +145,19 @@ type Rest<T> = [
   done: (error: ServiceError | null, response: T) => void,
 ];
 
-function unary<T>(call: (...rest: Rest<T>) => unknown, timeoutMs = CALL_LIMIT_MS): Promise<T> {
+function unary<T>(
+  call: (...rest: Rest<T>) => { cancel(): void },
+  timeoutMs = CALL_LIMIT_MS,
+  signal?: AbortSignal,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    call(new Metadata(), { deadline: Date.now() + timeoutMs }, (error, response) => {
+    const options = { deadline: Date.now() + timeoutMs };
+    const called = call(new Metadata(), options, (error, response) => {
       if (error === null) resolve(response);
       else reject(error);
+    });
+    signal?.addEventListener('abort', () => {
+      called.cancel();
     });
   });
 }

@@ -70,7 +70,7 @@ export class HostCluster implements AsyncDisposable {
 export function mirrorOf({ node }: HostSystem): NodeMirror {
   return {
     node,
-    fetch: (path, init) => node.host.fetch(`http://127.0.0.1:5000${path}`, init),
+    fetch: (path, init) => node.host.fetch(`http://127.0.0.1:5002${path}`, init),
   };
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { buildImage } from '../images/image.ts';
-import { AGENT_ENVIRONMENT, PORTS, PROGRAM } from './agent-process.ts';
+import { agentEnvironment, PORTS, PROGRAM } from './agent-process.ts';
 import type { Child } from './child.ts';
 import { REGISTRY } from './fixtures.ts';
 import { allPaths } from './mirror.ts';
@@ -120,7 +120,7 @@ export class LightNode implements AsyncDisposable {
         ...this.#bootstrapFlags,
       ]),
       env: {
-        ...AGENT_ENVIRONMENT,
+        ...agentEnvironment(),
         ...(isShifted && { E2E_CLOCK_OFFSET_MS: String(this.clockOffsetMs) }),
       },
     });

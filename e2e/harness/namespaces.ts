@@ -86,6 +86,14 @@ export class Network implements AsyncDisposable {
   }
 }
 
+/** The queue of a limited link, as `tc` takes it. */
+export interface LinkQueue {
+  /** Bytes that may go at once after a pause. Packets above this size are cut. */
+  readonly burst: string;
+  /** How long a packet may wait before it is dropped. */
+  readonly latency: string;
+}
+
 interface HostInit {
   readonly name: string;
   readonly namespace: string;
@@ -144,13 +152,13 @@ export class Host implements AsyncDisposable {
   }
 
   /** Limits the traffic to this machine, in Mbit/s; `undefined` lifts the limit. */
-  limitDownload(mbit: number | undefined): Promise<void> {
-    return limitSending(this.#bridge, this.#link, mbit);
+  limitDownload(mbit: number | undefined, queue?: LinkQueue): Promise<void> {
+    return limitSending(this.#bridge, this.#link, mbit, queue);
   }
 
   /** Limits the traffic from this machine, in Mbit/s; `undefined` lifts the limit. */
-  limitUpload(mbit: number | undefined): Promise<void> {
-    return limitSending(this.namespace, 'eth0', mbit);
+  limitUpload(mbit: number | undefined, queue?: LinkQueue): Promise<void> {
+    return limitSending(this.namespace, 'eth0', mbit, queue);
   }
 
   /** Plugs its cable into one of the network's bridges. */
@@ -193,9 +201,10 @@ async function limitSending(
   namespace: string,
   device: string,
   mbit: number | undefined,
+  { burst, latency }: LinkQueue = { burst: '64kb', latency: '100ms' },
 ): Promise<void> {
   const queue = ['qdisc', mbit === undefined ? 'del' : 'replace', 'dev', device, 'root'];
   const shape =
-    mbit === undefined ? [] : ['tbf', 'rate', `${mbit}mbit`, 'burst', '64kb', 'latency', '100ms'];
+    mbit === undefined ? [] : ['tbf', 'rate', `${mbit}mbit`, 'burst', burst, 'latency', latency];
   await execute(['tc', '-n', namespace, ...queue, ...shape]);
 }

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 
 import type { RequestInit, Response } from 'undici';
 
-import { PORTS } from './agent-process.ts';
+import { agentEnvironment, PORTS } from './agent-process.ts';
 import type { ContainerdNode } from './containerd-node.ts';
 import { Pod, type ContainerSpec, type MountSpec, type PodContainer } from './pod.ts';
 import { waitFor } from './wait.ts';
@@ -19,6 +19,8 @@ export interface PodAgentInit {
 
 /** Where the agent keeps what is to survive it. */
 const DATA = '/var/lib/peerglass';
+/** Where it finds the swarm key. */
+const SWARM_KEY = '/etc/peerglass/swarm.key';
 
 /**
  * The agent of a node as a pod on the network of the node: root, for containerd's socket, but without any capability,
@@ -83,7 +85,7 @@ function agentContainer({ node, image, peers }: PodAgentInit, data: string): Con
     args: [
       ...['registry', '--log-level', 'DEBUG'],
       ...['--containerd-sock', node.socket, '--containerd-content-path', node.contentPath],
-      ...['--data-dir', DATA, '--bootstrap-kind', 'static'],
+      ...['--data-dir', DATA, '--bootstrap-kind', 'static', '--swarm-key-file', SWARM_KEY],
       ...bootstrap.flatMap((address) => ['--static-bootstrap-peers', address]),
     ],
     mounts: [
@@ -91,6 +93,7 @@ function agentContainer({ node, image, peers }: PodAgentInit, data: string): Con
       readonly(dirname(node.socket)),
       readonly(node.contentPath),
       { hostPath: data, containerPath: DATA },
+      { hostPath: agentEnvironment().SWARM_KEY_FILE, containerPath: SWARM_KEY, readonly: true },
     ],
     security: {
       runAsUser: 0,

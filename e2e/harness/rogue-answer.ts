@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { parseRange, rangeLength, resolveRange } from '../../agent/oci/byte-range.ts';
 import { ZONE_HEADER } from '../../agent/transfer/client/peer-report.ts';
-import { responseHead } from '../../agent/testing/rogue-peer.ts';
 import type { RogueBehaviour, RogueContent, RogueEnd } from './rogue-behaviour.ts';
 
 /** The parts of a request that decide the answer. */
@@ -16,6 +15,15 @@ interface Asked {
   readonly zone: string | undefined;
 }
 
+/** Writes the head of an answer, signed. */
+export type WriteHead = (status: number, fields: Readonly<Record<string, string | number>>) => void;
+
+/** Where an answer goes. */
+interface Answer {
+  readonly socket: Socket;
+  readonly writeHead: WriteHead;
+}
+
 const PIECE_BYTES = 64 * 1024;
 /** Chunks a second of a slow body. */
 const PIECES_PER_SECOND = 10;
@@ -24,7 +32,7 @@ const FIELD_PAUSE_MS = 5;
 
 /** Answers one request for the content in the given way; resolves when nothing more will be sent. */
 export async function answerAsRogue(
-  socket: Socket,
+  answer: Answer,
   content: RogueContent,
   asked: Asked,
   behaviour: RogueBehaviour,
@@ -32,11 +40,11 @@ export async function answerAsRogue(
   if (behaviour.kind === 'silent') return;
   if (behaviour.kind === 'status') {
     const { status, headers } = behaviour;
-    socket.write(responseHead(status, { 'content-length': 0, ...headers }));
+    answer.writeHead(status, { 'content-length': 0, ...headers });
   } else if (behaviour.kind === 'endless-head') {
-    await sendHeadWithoutEnd(socket);
+    await sendHeadWithoutEnd(answer.socket);
   } else {
-    await answerWithBody(socket, content, asked, behaviour);
+    await answerWithBody(answer, content, asked, behaviour);
   }
 }
 
@@ -49,7 +57,7 @@ async function sendHeadWithoutEnd(socket: Socket): Promise<void> {
 }
 
 async function answerWithBody(
-  socket: Socket,
+  { socket, writeHead }: Answer,
   { digest, mediaType, size, file }: RogueContent,
   { method, range, zone }: Asked,
   behaviour: RogueBehaviour,
@@ -58,19 +66,17 @@ async function answerWithBody(
   const request = behaviour.kind === 'ignore-range' ? undefined : parseRange(range);
   const found = request && resolveRange(request, claimed);
   if (request !== undefined && found === undefined) {
-    socket.write(responseHead(416, { 'content-length': 0, 'content-range': `bytes */${claimed}` }));
+    writeHead(416, { 'content-length': 0, 'content-range': `bytes */${claimed}` });
     return;
   }
   const { start, end } = found ?? { start: 0, end: claimed - 1 };
-  socket.write(
-    responseHead(found === undefined ? 200 : 206, {
-      'content-type': mediaType,
-      'docker-content-digest': digest,
-      'content-length': rangeLength({ start, end }),
-      ...(zone !== undefined && { [ZONE_HEADER]: zone }),
-      ...(found && { 'content-range': `bytes ${start}-${end}/${claimed}` }),
-    }),
-  );
+  writeHead(found === undefined ? 200 : 206, {
+    'content-type': mediaType,
+    'docker-content-digest': digest,
+    'content-length': rangeLength({ start, end }),
+    ...(zone !== undefined && { [ZONE_HEADER]: zone }),
+    ...(found && { 'content-range': `bytes ${start}-${end}/${claimed}` }),
+  });
   if (method === 'HEAD') return;
   const breaks = behaviour.kind === 'break' || behaviour.kind === 'wrong-once';
   const until = breaks ? Math.min(end + 1, start + behaviour.after) : end + 1;

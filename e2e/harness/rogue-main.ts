@@ -1,6 +1,7 @@
 /**
  * Program of a `RogueNode`: `node rogue-main.ts REGISTRY-PORT ROUTER-PORT CONTROL-PORT PEER...`. A node of the DHT that
- * advertises the content of its orders, and whose registry port misbehaves as they say.
+ * advertises the content of its orders, and whose registry port misbehaves as they say. With `OLDER=true` it is a member
+ * of an older version.
  */
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { createServer, type Socket } from 'node:net';
@@ -11,7 +12,10 @@ import { loadIdentity } from '../../agent/routing/node/identity.ts';
 import { Libp2pRouter } from '../../agent/routing/libp2p-router.ts';
 import { quiet } from '../../agent/testing/quiet.ts';
 import { responseHead } from '../../agent/testing/rogue-peer.ts';
-import { answerAsRogue } from './rogue-answer.ts';
+import { createOlderNode } from './older-node.ts';
+import { SignedHeads } from './signed-heads.ts';
+import { memberOf } from './swarm.ts';
+import { answerAsRogue, type WriteHead } from './rogue-answer.ts';
 import type {
   RogueBehaviour,
   RogueContent,
@@ -24,14 +28,20 @@ const HONEST: RogueOrders = { behaviour: { kind: 'honest' } };
 
 const [registryPort, routerPort, controlPort, ...peers] = process.argv.slice(2);
 
+const isOlder = process.env['OLDER'] === 'true';
+const member = memberOf();
 const router = new Libp2pRouter(
   {
     privateKey: await loadIdentity(),
     bootstrapper: new StaticBootstrapper(peers),
     logger: quiet,
+    ...member,
+    ...(isOlder && { createNode: createOlderNode }),
   },
   { listen: [`/ip4/0.0.0.0/tcp/${routerPort ?? ''}`], registryPort: Number(registryPort) },
 );
+
+const heads = new SignedHeads(router, member);
 
 const contents = new Map<string, RogueContent>();
 const requests: RogueRequest[] = [];
@@ -89,16 +99,20 @@ await router.start();
 async function answer(socket: Socket, head: string): Promise<void> {
   const [, method = '', path = ''] = /^(\S+) (\S+) /.exec(head) ?? [];
   const range = /^range: *(.*)$/im.exec(head)?.[1]?.trim() ?? '';
+  const makeHead = isOlder ? responseHead : heads.answering(head);
+  const writeHead: WriteHead = (status, fields) => {
+    socket.write(makeHead(status, fields));
+  };
   const content = find(path);
   if (content === undefined) {
-    socket.write(responseHead(404, { 'content-length': 0 }));
+    writeHead(404, { 'content-length': 0 });
     return;
   }
   const behaviour = behaviourFor(content, method);
   const from = socket.remoteAddress?.replace('::ffff:', '') ?? '';
   requests.push({ from, method, path, range, behaviour: behaviour.kind });
   const zone = orders.zones?.[from];
-  await answerAsRogue(socket, content, { method, range, zone }, behaviour);
+  await answerAsRogue({ socket, writeHead }, content, { method, range, zone }, behaviour);
 }
 
 /** By `/v2/REPOSITORY/manifests|blobs/DIGEST-OR-TAG?ns=REGISTRY`. */

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
 import { blobPath } from '../../scripts/oci-image/oci-layout.ts';
-import { PORTS } from './agent-process.ts';
+import { agentEnvironment, PORTS, type AgentProcess } from './agent-process.ts';
 import type { Child } from './child.ts';
 import type { ImageFixture } from './fixtures.ts';
 import type { Host } from './namespaces.ts';
@@ -16,6 +16,12 @@ export interface RogueNodeInit {
   readonly host: Host;
   /** Addresses of nodes whose agents it joins. */
   readonly peers: readonly string[];
+  /** File with its swarm key, empty for none. Default: the key of the agents. */
+  readonly swarmKeyFile?: string;
+  /** Whether it must have joined. Default: yes. */
+  readonly mustJoin?: boolean;
+  /** Whether it is of an older version: it signs nothing, and knows the protocols of the DHT only. Default: no. */
+  readonly isOlder?: boolean;
 }
 
 /**
@@ -34,20 +40,42 @@ export class RogueNode implements AsyncDisposable {
     this.#child = child;
   }
 
-  /** Starts it and waits until it knows another node. */
-  static async start({ host, peers }: RogueNodeInit): Promise<RogueNode> {
+  /** Starts it and waits until it knows another node, if it must. */
+  static async start(init: RogueNodeInit): Promise<RogueNode> {
+    const { host, peers, mustJoin = true, isOlder = false } = init;
+    const { SWARM_KEY_FILE } = agentEnvironment();
     const ports = [PORTS.registry, PORTS.router, CONTROL_PORT].map(String);
     const bootstrap = peers.map((address) => `/ip4/${address}/tcp/${PORTS.router}`);
     const child = host.start('rogue', {
+      env: {
+        SWARM_KEY_FILE: init.swarmKeyFile ?? SWARM_KEY_FILE,
+        ...(isOlder && { OLDER: 'true' }),
+      },
       command: [process.execPath, PROGRAM, ...ports, ...bootstrap],
     });
     const { peerId } = await waitFor(`the rogue ${host.name} has joined`, async () => {
       const status = (await send(host, 'status')) as RogueStatus;
-      return status.peers > 0 && status;
+      return (status.peers > 0 || !mustJoin) && status;
     }).catch(async (error: unknown) => {
       throw new Error(`${host.name} did not start:\n${await child.logTail()}`, { cause: error });
     });
     return new RogueNode(host, peerId, child);
+  }
+
+  /** An agent's sum of a metric about it: by its peer ID, or by what another node says about where it is. */
+  async metricAbout(
+    agent: Pick<AgentProcess, 'metric'>,
+    name: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    const claim = `${this.peerId}@${this.host.address}:${PORTS.registry}`;
+    const sums = [this.peerId, claim].map((peer) => agent.metric(name, { ...labels, peer }));
+    return (await Promise.all(sums)).reduce((sum, it) => sum + it);
+  }
+
+  /** How many other nodes it knows. */
+  async peers(): Promise<number> {
+    return ((await send(this.host, 'status')) as RogueStatus).peers;
   }
 
   /** Announces all of the image, and serves it honestly until it is ordered otherwise. */

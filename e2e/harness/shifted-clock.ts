@@ -1,8 +1,10 @@
 /**
- * Loaded before a program: its calendar is ahead by `E2E_CLOCK_OFFSET_MS`, as on a node whose clock is wrong. The times
- * of files, and the clocks that measure durations, stay as they are.
+ * Loaded before a program: its calendar is ahead by `E2E_CLOCK_OFFSET_MS`, as on a node whose clock is wrong, and at each
+ * signal SIGUSR2 it jumps by `E2E_CLOCK_JUMP_MS`. The times of files, and the clocks that measure durations, stay as
+ * they are.
  */
-const offset = Number(process.env['E2E_CLOCK_OFFSET_MS']);
+let offset = Number(process.env['E2E_CLOCK_OFFSET_MS'] ?? 0);
+const jump = Number(process.env['E2E_CLOCK_JUMP_MS'] ?? 0);
 const now = Date.now;
 
 globalThis.Date = new Proxy(Date, {
@@ -11,3 +13,8 @@ globalThis.Date = new Proxy(Date, {
   apply: () => new Date().toString(),
 });
 Date.now = () => now() + offset;
+if (jump !== 0) {
+  process.on('SIGUSR2', () => {
+    offset += jump;
+  });
+}

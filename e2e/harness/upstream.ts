@@ -2,8 +2,11 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import type { RequestInit, Response } from 'undici';
+
 import { blobPath, type Descriptor } from '../../scripts/oci-image/oci-layout.ts';
-import type { Child } from './child.ts';
+import { execute, type Child } from './child.ts';
+import type { User } from './cri.ts';
 import type { Host } from './namespaces.ts';
 import { waitFor } from './wait.ts';
 
@@ -37,15 +40,21 @@ export class Upstream implements AsyncDisposable {
   readonly registry: string;
   readonly origin: string;
   readonly #child: Child;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  private constructor(host: Host, child: Child) {
+  private constructor(host: Host, child: Child, user?: User) {
     this.host = host;
     this.registry = `${host.address}:${PORT}`;
     this.origin = `http://${this.registry}`;
     this.#child = child;
+    this.#headers =
+      user === undefined
+        ? {}
+        : { authorization: `Basic ${btoa(`${user.username}:${user.password}`)}` };
   }
 
-  static async start(host: Host): Promise<Upstream> {
+  /** @param user who may use the registry. Default: everybody */
+  static async start(host: Host, user?: User): Promise<Upstream> {
     const storage = join(host.directory, 'registry');
     await mkdir(storage);
     const config = join(host.directory, 'registry.yml');
@@ -61,15 +70,16 @@ export class Upstream implements AsyncDisposable {
           maintenance: { uploadpurging: { enabled: false } },
         },
         http: { addr: `:${PORT}` },
+        ...(user !== undefined && { auth: await onlyFor(user, host) }),
       }),
     );
     const child = host.start('registry', {
       command: ['docker-registry', 'serve', config],
       env: { OTEL_TRACES_EXPORTER: 'none' },
     });
-    const upstream = new Upstream(host, child);
+    const upstream = new Upstream(host, child, user);
     await waitFor('the upstream registry is up', async () => {
-      return (await host.fetch(`${upstream.origin}/v2/`)).status === 200;
+      return [200, 401].includes((await host.fetch(`${upstream.origin}/v2/`)).status);
     });
     return upstream;
   }
@@ -148,11 +158,21 @@ export class Upstream implements AsyncDisposable {
     method: string,
     url: string,
     status: number,
-    init: Parameters<Host['fetch']>[1] = {},
-  ): Promise<Awaited<ReturnType<Host['fetch']>>> {
-    const response = await this.host.fetch(url, { ...init, method });
+    init: Omit<RequestInit, 'headers'> & { headers?: Readonly<Record<string, string>> } = {},
+  ): Promise<Response> {
+    const headers = { ...init.headers, ...this.#headers };
+    const response = await this.host.fetch(url, { ...init, method, headers });
     const text = await response.text();
     if (response.status !== status) throw new Error(`${method} ${url}: ${response.status} ${text}`);
     return response;
   }
+}
+
+/** The configuration by which a registry lets in one user only. It wants bcrypt, which the C library has, and so Perl. */
+async function onlyFor({ username, password }: User, host: Host): Promise<object> {
+  const salt = '$2y$05$abcdefghijklmnopqrstuu';
+  const hash = await execute(['perl', '-e', 'print crypt($ARGV[0], $ARGV[1])', password, salt]);
+  const path = join(host.directory, 'htpasswd');
+  await writeFile(path, `${username}:${hash}\n`);
+  return { htpasswd: { realm: 'test', path } };
 }

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PORTS } from '../harness/agent-process.ts';
 import { Cluster } from '../harness/cluster.ts';
 import { makeImage, REGISTRY } from '../harness/fixtures.ts';
+import { writeHostsToml } from '../harness/hosts-toml.ts';
 import { headStatus, waitUntilVisible } from '../harness/mirror.ts';
 import { preflight } from '../harness/preflight.ts';
 import { Prometheus, staticTargets } from '../harness/prometheus.ts';
@@ -26,6 +27,10 @@ if (!machine.ok) throw new Error(machine.reason);
 await using cluster = await Cluster.start(
   ['node-a', 'node-b', 'node-c'].map((name) => ({ suite: 'bookworm', name })),
 );
+const upstream = await cluster.addUpstream();
+for (const { containerd } of cluster.nodes) {
+  await writeHostsToml(containerd.certsDir, upstream.registry, upstream.origin);
+}
 const host = await cluster.network.addHost('prometheus');
 await Prometheus.start({
   host,
@@ -48,7 +53,7 @@ process.stdout.write(`${FILE}: ${Math.round(svg.length / 1024)} KiB\n`);
 
 /**
  * Brings a new image onto one node, pulls it on the two others, and requests an image without a holder from them. Some
- * images are removed again.
+ * images are removed again. Then all pull a fresh image from the registry at once.
  */
 async function load(round: number): Promise<void> {
   const { nodes } = cluster;
@@ -66,5 +71,11 @@ async function load(round: number): Promise<void> {
   const unknown = `/v2/team/new/manifests/${round}.0?ns=${REGISTRY}`;
   for (const { agent } of others) await headStatus(agent, unknown);
   if (round % 3 === 0) await holder.containerd.removeImage();
+  const fresh = await makeImage({
+    name: `${upstream.registry}/team/fresh:${round}.0`,
+    layers: [{ bytes: 12_000_000, compression: 'none' }],
+  });
+  await upstream.push(fresh.layout, fresh.image);
+  await Promise.all(nodes.map(({ containerd }) => containerd.pullWithCri(fresh.image.name)));
   await delay(500);
 }

@@ -1,6 +1,6 @@
 import { after, before, suite, test } from 'node:test';
 
-import { PORTS } from '../harness/agent-process.ts';
+import { OPEN_ENVIRONMENT, PORTS } from '../harness/agent-process.ts';
 import type { Child } from '../harness/child.ts';
 import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { ContainerdNode } from '../harness/containerd-node.ts';
@@ -9,16 +9,12 @@ import { makeImage, REGISTRY, type ImageFixture } from '../harness/fixtures.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
 import { allPaths, assertHead, waitUntilVisible } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
+import {
+  SPEGEL,
+  SPEGEL_SUITE,
+  startSpegel as startSpegelProcess,
+} from '../harness/spegel-process.ts';
 import { waitFor } from '../harness/wait.ts';
-
-/**
- * A program of Spegel's, v0.7 or later, that the tester provides: `PEERGLASS_E2E_SPEGEL=/path/to/spegel`.
- * Nothing of it is in this repository, and nothing here builds or fetches it.
- */
-const SPEGEL = process.env['PEERGLASS_E2E_SPEGEL'];
-
-/** Spegel notices new content only by events of containerd, which has them from 2.1 on. */
-const SUITE = 'forky';
 
 /** A node that Spegel runs on beside the cluster's. */
 interface SpegelNode {
@@ -42,7 +38,10 @@ function withSpegel(program: string): void {
 
     before(async () => {
       cluster = resources.use(
-        await Cluster.start(['a', 'b'].map((name) => ({ suite: SUITE, name }))),
+        await Cluster.start(
+          // Spegel's nodes have no key.
+          ['a', 'b'].map((name) => ({ suite: SPEGEL_SUITE, name, env: OPEN_ENVIRONMENT })),
+        ),
       );
       spegel = await startSpegel(program, cluster, resources);
     });
@@ -150,22 +149,14 @@ async function startSpegel(
   resources: AsyncDisposableStack,
 ): Promise<SpegelNode> {
   const host = await cluster.network.addHost('spegel');
-  const release = await containerdRelease(SUITE);
+  const release = await containerdRelease(SPEGEL_SUITE);
   const containerd = resources.use(await ContainerdNode.start({ host, release }));
   const peers = await Promise.all(cluster.nodes.map(routerAddress));
   const child = resources.use(
-    host.start('spegel', {
-      command: [
-        program,
-        ...['--log-level', 'DEBUG', 'registry'],
-        ...['--containerd-sock', containerd.socket],
-        ...['--containerd-content-path', containerd.contentPath],
-        ...['--registry-addr', `:${PORTS.registry}`, '--router-addr', `:${PORTS.router}`],
-        ...['--metrics-addr', `:${PORTS.metrics}`, '--bootstrap-kind', 'static'],
-        // One flag for all: a second one would replace the first.
-        ...['--static-bootstrap-peers', ...peers],
-      ],
-    }),
+    // One flag for all: a second one would replace the first.
+    startSpegelProcess(program, containerd, [
+      ...['--bootstrap-kind', 'static', '--static-bootstrap-peers', ...peers],
+    ]),
   );
   await waitFor('Spegel is ready, and known', async () => {
     if (!child.isRunning) throw new Error('it has ended');

@@ -18,6 +18,8 @@ import { parseUnit } from '../harness/systemd-unit.ts';
 
 const BUILD_ARCHIVE = fileURLToPath(new URL('../../scripts/build-archive', import.meta.url));
 const UNIT = '/etc/systemd/system/peerglass.service';
+const KEY = '/etc/peerglass/swarm.key';
+const COPIED_KEY = '/tmp/swarm.key';
 const OPTIONS = '/etc/peerglass/peerglass.env';
 
 /**
@@ -46,13 +48,20 @@ suite('hosts without Kubernetes', () => {
     await cluster[Symbol.asyncDispose]();
   });
 
-  /** Installs as docs/HOSTS.md describes it. Every host gets the addresses of all hosts, its own included. */
+  /**
+   * Installs as docs/HOSTS.md describes it. Every host gets the addresses of all hosts, its own included, and the others the
+   * key that the first one has made.
+   */
   async function install(host: HostSystem, ...options: readonly string[]): Promise<string> {
     await execute(['mkdir', '-p', join(host.node.host.directory, 'system/root/tmp/archive')]);
     const target = join(host.node.host.directory, 'system/root/tmp/archive');
     await execute(['tar', '-xzf', archive, '--strip-components=1', '-C', target]);
     const peers = cluster.hosts.map(({ node }) => node.host.address).join(',');
-    return host.execute('/tmp/archive/install', '--bootstrap', peers, ...options);
+    const [first] = cluster.hosts;
+    const key = host === first ? undefined : first?.read(KEY);
+    if (key !== undefined) await host.write(COPIED_KEY, key);
+    const taken = key === undefined ? [] : ['--swarm-key', COPIED_KEY];
+    return host.execute('/tmp/archive/install', '--bootstrap', peers, ...taken, ...options);
   }
 
   scenario(

@@ -118,9 +118,9 @@ suite('a peer that sends wrong bytes', () => {
   }
 
   async function assertBanned({ agent }: ClusterNode, noticed: string): Promise<void> {
-    const labels = { peer: rogue.peerId, noticed };
+    const offences = 'peerglass_peer_offences_total';
     await waitFor('the liar has been found', async () => {
-      return (await agent.metric('peerglass_peer_offences_total', labels)) >= 1;
+      return (await rogue.metricAbout(agent, offences, { noticed })) >= 1;
     });
     // Chunks came from several peers, and the attribution has to clear the others.
     await waitFor('no other peer is blocked', async () => {

@@ -89,4 +89,8 @@ async function pullSomethingNew({ nodes: [holder, asker] }: Cluster, round: numb
   await holder.containerd.importArchive(archive);
   await waitUntilVisible(asker.agent, image);
   await asker.containerd.pullWithCtr(name);
+  // Content that no node holds, so that the arbiter is asked.
+  const unknown = `sha256:${String(round).padStart(64, '0')}`;
+  const path = `/v2/watched/app/blobs/${unknown}?ns=${REGISTRY}`;
+  assert.equal((await asker.agent.fetch(path)).status, 404);
 }

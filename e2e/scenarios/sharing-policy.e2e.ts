@@ -47,6 +47,23 @@ suite('the sharing policy', () => {
     }
   });
 
+  scenario('shares by digest only with --resolve-tags=false', use, async () => {
+    await withAgents({ flags: ['--resolve-tags=false'] }, async () => {
+      for (const { holder, receiver, puller } of TURNS) {
+        const { image } = await importOn(holder, `${REGISTRY}/untagged/${holder}:1.0`);
+        const { agent, containerd } = cluster.node(receiver);
+        const [byTag = '', ...byDigest] = allPaths(image);
+        for (const path of byDigest) {
+          await waitFor(`${receiver} finds ${path}`, async () => (await agent.fetch(path)).ok);
+        }
+        await assertHead(agent, byTag, 404);
+        await assertHead(cluster.node(holder).agent, byTag, 404);
+        await containerd.pull(puller, nameByDigest(image));
+        await assertHoldsImage(containerd, image, nameByDigest(image));
+      }
+    });
+  });
+
   scenario('shares `latest` by its tag with K3S_P2P_ENABLE_LATEST=true', use, async () => {
     await withAgents({ env: { K3S_P2P_ENABLE_LATEST: 'true' } }, async () => {
       for (const { holder, receiver, puller } of TURNS) {

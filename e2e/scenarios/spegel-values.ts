@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SPEGEL_FILE } from '../../scripts/chart/matrix.ts';
@@ -10,10 +10,11 @@ import { agentAt, bytesFromPeers } from '../harness/kubernetes/agent-pod.ts';
 import { HelmRelease } from '../harness/kubernetes/helm-release.ts';
 import type { KubeCluster } from '../harness/kubernetes/kube-cluster.ts';
 import { nodeFiles } from '../harness/kubernetes/node-files.ts';
-import { assertHead, manifestPath, nameByDigest, waitUntilVisible } from '../harness/mirror.ts';
+import { allPaths, assertHead, manifestPath, nameByDigest } from '../harness/mirror.ts';
 import { makeExitImage } from '../harness/pause-image.ts';
 import { runDirectory } from '../harness/run.ts';
 import { Upstream } from '../harness/upstream.ts';
+import { waitFor } from '../harness/wait.ts';
 
 /** What nodes must have for the file to apply to them. */
 export const SPEGEL_LABELS = { 'example.org/mirror': 'true' };
@@ -29,6 +30,12 @@ const DAEMON_SET = 'image-mirror';
 const EXTRA_IMAGE = 'registry.example/wait:1.0';
 const KEPT = 'rest/var/lib/spegel';
 const ANOTHER_MIRROR = 'http://192.0.2.8:5000';
+
+/** What the Secret of `basicAuthSecretName` has. */
+const USER = { username: 'mirror', password: 'pa:ss word' };
+const SENT = {
+  authorization: `Basic ${Buffer.from(`${USER.username}:${USER.password}`).toString('base64')}`,
+};
 
 const LAYER_BYTES = 8_000_000;
 
@@ -50,6 +57,11 @@ export async function trySpegelValues(cluster: KubeCluster, agent: AgentImage): 
   }
   const files = new Map(machines.map((machine) => [machine, nodeFiles(machine)]));
 
+  plane.apply({
+    kind: 'Secret',
+    metadata: { name: 'mirror-users', namespace: 'mirrors' },
+    stringData: USER,
+  });
   const release = await HelmRelease.install(plane, SPEGEL_FILE);
   const daemonSet = plane.daemonSet(DAEMON_SET);
   await daemonSet.rolledOut();
@@ -72,8 +84,16 @@ export async function trySpegelValues(cluster: KubeCluster, agent: AgentImage): 
       [`http://${NODE_IP}:${HOST_PORT}`, `http://${NODE_IP}:${NODE_PORT}`, ANOTHER_MIRROR],
     );
     const pod = daemonSet.podOn(name);
-    await waitUntilVisible(agentAt(pod, HOST_PORT), shared.image);
-    await assertHead(agentAt(pod, HOST_PORT), manifestPath(filtered.image), 404);
+    const mirror = agentAt(pod, HOST_PORT, SENT);
+    const [byTag = '', ...byDigest] = allPaths(shared.image);
+    for (const path of byDigest) {
+      await waitFor(`${name} finds ${path}`, async () => (await mirror.fetch(path)).ok);
+    }
+    await assertHead(mirror, byTag, 404);
+    await assertHead(mirror, manifestPath(filtered.image), 404);
+    await assertHead(agentAt(pod, HOST_PORT), manifestPath(shared.image), 401);
+    const { mode } = await stat(join(containerd.certsDir, 'docker.io/hosts.toml'));
+    assert.equal(mode & 0o777, 0o600, 'it has the credentials');
     const received = await bytesFromPeers(pod, METRICS_PORT);
     // The mirror does not resolve tags, and there is no registry.
     const skip = containerd.release.isV2 ? ['--skip-metadata'] : [];

@@ -23,9 +23,22 @@ const RESOURCES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'autoscaling.k8s.io/v1': { VerticalPodAutoscaler: 'verticalpodautoscalers' },
 };
 
+/** A Secret of a {@link KubernetesApi}. */
+export interface Secret {
+  readonly apiVersion: 'v1';
+  readonly kind: 'Secret';
+  readonly metadata: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+  readonly data: Readonly<Record<string, string>>;
+}
+
 /**
  * A server with the part of the Kubernetes API that helm reads before it installs: versions, kinds and nodes. It has no other
- * objects, and accepts no changes.
+ * objects but the Secrets that it is given, and accepts no changes.
  */
 export class KubernetesApi implements AsyncDisposable {
   readonly url: string;
@@ -39,16 +52,22 @@ export class KubernetesApi implements AsyncDisposable {
   /**
    * @param nodes labels of the nodes, by name
    * @param minor minor version of Kubernetes
+   * @param secrets objects
    */
   static async start(
     nodes: Readonly<Record<string, Readonly<Record<string, string>>>> = {},
     minor = 34,
+    secrets: readonly Secret[] = [],
   ): Promise<KubernetesApi> {
     const items = Object.entries(nodes).map(([name, labels]) => ({ metadata: { name, labels } }));
     const answers = new Map<string, unknown>([
       ['/version', { major: '1', minor: `${minor}`, gitVersion: `v1.${minor}.0` }],
       ['/api', { kind: 'APIVersions', versions: ['v1'] }],
       ['/apis', { kind: 'APIGroupList', apiVersion: 'v1', groups: groups() }],
+      ...secrets.map((secret): [string, unknown] => {
+        const { namespace, name } = secret.metadata;
+        return [`/api/v1/namespaces/${namespace}/secrets/${name}`, secret];
+      }),
       ['/api/v1/nodes', { kind: 'NodeList', apiVersion: 'v1', items }],
     ]);
     for (const [version, kinds] of Object.entries(RESOURCES)) {

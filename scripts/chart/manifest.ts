@@ -9,7 +9,7 @@ export interface Manifest {
   };
   /** Only in Secrets. */
   readonly stringData?: Readonly<Record<string, string>>;
-  /** Only in ConfigMaps. */
+  /** Only in ConfigMaps and Secrets. */
   readonly data?: Readonly<Record<string, string>>;
   /** Only in ClusterRoles. */
   readonly rules?: readonly unknown[];
@@ -60,13 +60,15 @@ export interface Container {
 /** The specification of a pod. */
 interface PodSpec {
   readonly automountServiceAccountToken?: boolean;
+  readonly hostNetwork?: boolean;
+  readonly dnsPolicy?: string;
   readonly hostPID?: boolean;
   readonly hostIPC?: boolean;
   readonly securityContext: Readonly<Record<string, unknown>>;
   readonly initContainers?: readonly Container[];
   readonly containers: readonly [Container, ...Container[]];
   readonly serviceAccountName?: string;
-  readonly volumes?: readonly { readonly name: string }[];
+  readonly volumes?: readonly { readonly name: string; readonly secret?: unknown }[];
   readonly nodeSelector?: unknown;
   readonly affinity?: unknown;
   readonly tolerations?: unknown;

@@ -21,8 +21,12 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
   PATH: '/some/folder/file',
   URL: 'http://10.0.0.2:8080',
   ZONE: 'zone-1',
+  CIDR: ['10.96.0.0/12', 'fd00::1'],
+  RULE: ['ghcr.io/team=authorized', '*=all'],
   TEXT: 'some.text.',
   'HOST:PORT': ':8081',
+  // `auto` excludes the files, which most options of TLS are about. It has a row of its own.
+  'files|auto': 'files',
 };
 
 /** A value of the option that differs from its default. */
@@ -72,20 +76,37 @@ export const MATRIX: Readonly<Record<string, unknown>> = {
     ]),
   ),
   "Spegel's file": SPEGEL_FILE,
-  'host port only': { service: { registry: { nodePort: 0 } } },
+  'host port and NodePort': { service: { registry: { nodePort: 30_021 } } },
   'host port on loopback': { peerglass: { hostIP: '127.0.0.1' } },
-  'NodePort only': { service: { registry: { hostPort: null } } },
-  'network of the node': {
+  'NodePort only': { service: { registry: { hostPort: null, nodePort: 30_021 } } },
+  'NodePort for the own node': {
+    service: { registry: { nodePort: 30_021, internalTrafficLocal: true } },
+    peerglass: { mirrorClients: 'node' },
+  },
+  'network of the node': { peerglass: { hostNetwork: true } },
+  'network of the node, and NodePort': {
     peerglass: { hostNetwork: true },
-    service: { registry: { nodePort: 0 } },
+    service: { registry: { nodePort: 30_021 } },
+  },
+  'TLS by identities': { peerglass: { registryTls: 'auto' } },
+  'basic authentication': { basicAuthSecretName: 'mirror-users' },
+  'basic authentication, configured by the agent': {
+    basicAuthSecretName: 'mirror-users',
+    peerglass: { preset: 'k3s' },
+  },
+  'further addresses of the node': {
+    peerglass: { extraNodeIPs: ['192.0.2.7', '2001:db8::7'] },
   },
   'IPv6 first': { peerglass: { ipFamilies: ['IPv6', 'IPv4'] } },
   'containerd left alone': { peerglass: { preset: 'k3s' }, spegel: { containerdMirrorAdd: false } },
   registries: { peerglass: { registries: REGISTRIES } },
   TLS: { peerglass: { registryTlsCert: '/tls/tls.crt', registryTlsKey: '/tls/tls.key' } },
   'TLS of a Secret': {
-    service: { registry: { nodePort: 0 } },
-    peerglass: { hostIP: '127.0.0.1', tls: { secretName: 'mirror-tls' } },
+    peerglass: {
+      hostIP: '127.0.0.1',
+      swarmKeySecretName: 'swarm',
+      tls: { secretName: 'mirror-tls' },
+    },
   },
   'TLS of a Secret, configured by the agent': {
     peerglass: { preset: 'k3s', tls: { secretName: 'mirror-tls' } },

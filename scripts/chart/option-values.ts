@@ -17,6 +17,7 @@ const NOT_CONFIGURED: Readonly<Record<string, string>> = {
   'cleanup-wait': 'the hook after `helm uninstall` knows where to ask',
   doctor: '`helm test` passes the address of the agent',
   'check-registries': 'looks at a file, not at a cluster',
+  'swarm-key': 'the chart makes its key itself',
   version: 'for people',
 };
 
@@ -27,12 +28,13 @@ const GIVEN = [...CONFIGURED, 'doctor'];
 export const NOT_VALUES: Readonly<Record<string, string>> = {
   'oci-layout': 'in a pod it is containerd whose content is shared',
   'registry-addr': 'from `service.registry.port`, which Services and probes need as well',
+  'mirror-addr': 'from `service.registry.mirrorPort`, likewise',
   'router-addr': 'from `service.router.port`, likewise',
   'metrics-addr': 'from `service.metrics.port`, likewise',
-  'node-ip': 'from the variable `NODE_IP`: the node of the pod',
+  'node-ip': 'from the variable `NODE_IP`, the node of the pod, and `peerglass.extraNodeIPs`',
   'data-dir': 'from `spegel.persistence.path`, where the volume is mounted',
   'mirror-targets':
-    'from `service.registry.hostPort` and `nodePort`, and `spegel.additionalMirrorTargets`',
+    'from `service.registry.hostPort`, `mirrorPort` and `nodePort`, and `spegel.additionalMirrorTargets`',
   addr: 'from `service.cleanup.port`',
   'log-format': 'a pod has no terminal, so its log is JSON',
   'taint-key': 'from `peerglass.startupTaint.key`',

@@ -47,6 +47,7 @@ const OPTIONAL_IP: Schema = { type: 'string', pattern: `^(${IPV4}|${IPV6})?$` };
 /** Single values of which Kubernetes or the agent takes not all of the type. They would refuse it later, or on each node. */
 const VALUES: Readonly<Record<string, Schema>> = {
   'service.registry.port': PORT,
+  'service.registry.mirrorPort': PORT,
   'service.registry.hostPort': OPTIONAL_PORT,
   'service.registry.nodePort': OPTIONAL_PORT,
   'service.router.port': PORT,
@@ -67,6 +68,7 @@ const VALUES: Readonly<Record<string, Schema>> = {
 /** Items of lists, likewise. */
 const ITEMS: Readonly<Record<string, Schema>> = {
   'peerglass.prometheusRule.disabled': { enum: Object.keys(ALERTS) },
+  'peerglass.extraNodeIPs': { type: 'string', pattern: `^(${IPV4}|${IPV6})$` },
   'peerglass.ipFamilies': { enum: ['IPv4', 'IPv6'] },
   'peerglass.networkPolicy.nodeCIDRs': CIDR,
   'peerglass.networkPolicy.apiServerCIDRs': CIDR,

@@ -54,6 +54,15 @@ export const ALERTS = {
     summary: 'Transfers between peers fail',
     description: 'Failed attempts at a peer are {{ $value | humanizePercentage }} of the requests.',
   },
+  PeerglassEachNodeDownloads: {
+    // Questions are asked for content only that no node holds, so a cluster that pulls little does not reach the minimum.
+    expr: `sum by (job) (increase(peerglass_fan_out_decisions_total{decision="alone"}[15m])) / (sum by (job) (increase(peerglass_fan_out_decisions_total[15m])) > ${MIN_REQUESTS}) > 0.5`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'Each node downloads fresh images for itself',
+    description:
+      '{{ $value | humanizePercentage }} of the questions who goes upstream had no answer, or that of a registry that refuses.',
+  },
   PeerglassBlobsCorrupt: {
     expr: 'peerglass_blobs_corrupt > 0',
     for: '5m',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { createMetrics } from '../../metrics/metrics.ts';
+import { MemoryStore } from '../../store/memory-store.ts';
 import { registryConfig } from '../../testing/registry-config.ts';
 import { Health } from '../health.ts';
 import { adminStage, type AdminSources } from './admin.ts';
@@ -9,18 +10,21 @@ import { adminStage, type AdminSources } from './admin.ts';
 /** Parts of an agent, as far as the admin port looks at them. */
 const SOURCES = {
   dataPlane: { path: 'stream' },
-  guard: { status: () => ({}) },
+  guard: { status: () => ({}), store: new MemoryStore() },
   inventory: { status: () => ({ synced: true }), countByRegistry: () => new Map() },
   router: {
     peerId: 'me',
     listening: [],
     status: () => ({ peers: 4, advertisedKeys: 14, records: 5, bootstrapped: true }),
     bootstrapAddresses: () => ({ named: 0, unreached: [] }),
+    self: () => ({ peerId: 'me', origins: ['http://10.0.0.1:5000'] }),
+    countSpeakers: () => ({ peers: 4, speakers: 3 }),
   },
   transfer: { blocklist: { count: () => ({ everything: 0, keys: 0 }), status: () => [] } },
   tags: { status: () => ({}) },
   registries: ['docker.io'],
   registryPort: 5000,
+  mirrorPort: 5000,
 } as unknown as AdminSources;
 
 describe('adminStage', () => {
@@ -43,7 +47,38 @@ describe('adminStage', () => {
         assert.match((await get('/metrics')).text, /^peerglass_routing_peers 4$/m);
         const { status, text } = await get('/debug/status');
         assert.equal(status, debugWeb ? 200 : 404);
-        if (debugWeb) assert.equal((JSON.parse(text) as { peerId: string }).peerId, 'me');
+        const downloads = await get('/debug/downloads');
+        assert.equal(downloads.status, debugWeb ? 200 : 404);
+        if (!debugWeb) return;
+        const { peerId, origins, fanOut } = JSON.parse(text) as Record<string, unknown>;
+        assert.deepEqual([peerId, origins], ['me', ['http://10.0.0.1:5000']]);
+        const reason = 'the store has no unfinished downloads: an OCI image layout (--oci-layout)';
+        const off = { enabled: false, reason };
+        assert.deepEqual(fanOut, { ...off, seesDownloads: false, peers: 4, speakers: 3 });
+        assert.deepEqual(JSON.parse(downloads.text), off);
+      } finally {
+        await stage.stop();
+      }
+    });
+  }
+
+  for (const [clients, isNode, status] of [
+    ['loopback', false, 200],
+    ['node', true, 200],
+    ['node', false, 404],
+    ['any', false, 200],
+  ] as const) {
+    it(`answers ${status} to a client on loopback with --debug-clients ${clients}, ${isNode ? 'on' : 'not on'} the node`, async () => {
+      const config = registryConfig({ 'debug-clients': clients });
+      const isLocal = (): boolean => isNode;
+      const stage = adminStage(config, { metrics: createMetrics(), health: new Health(), isLocal });
+      const origin = `http://127.0.0.1:${await stage.start()}`;
+      stage.show(SOURCES);
+      try {
+        const headers = { Connection: 'close' };
+        const response = await fetch(`${origin}/debug/status`, { headers });
+        await response.text();
+        assert.equal(response.status, status);
       } finally {
         await stage.stop();
       }

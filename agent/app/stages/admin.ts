@@ -1,5 +1,6 @@
 import { AdminHandler, type DebugSources } from '../../admin/admin-handler.ts';
 import type { RegistryConfig } from '../../config/options.ts';
+import { isOnLoopback } from '../../http/local-clients.ts';
 import { HttpListener, type RequestHandler } from '../../http/http-listener.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
@@ -8,8 +9,10 @@ import { canonicalName } from '../../oci/reference.ts';
 import type { Libp2pRouter } from '../../routing/libp2p-router.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
 import type { TagAgreement } from '../../transfer/tag-agreement.ts';
+import { fanOutState, whyNoFanOut } from '../fan-out-state.ts';
 import { refreshGauges } from '../gauges.ts';
 import type { Health } from '../health.ts';
+import type { FanOutStage } from './fan-out.ts';
 import type { Guard } from '../integrity.ts';
 import { sharedSettings } from '../shared-settings.ts';
 import { VERSION } from '../version.ts';
@@ -29,10 +32,15 @@ export interface AdminSources {
   readonly transfer: Pick<PeerTransfer, 'blocklist'>;
   /** The tags about which holders disagree. */
   readonly tags: Pick<TagAgreement, 'status'>;
+  readonly ask: DebugSources['ask'];
+  /** Absent where each node downloads for itself. */
+  readonly fanOut?: Pick<FanOutStage, 'report' | 'refresh'> | undefined;
   /** The registries whose images are shared; none for all. */
   readonly registries: readonly string[];
-  /** Where the mirror listens. */
+  /** Where the mirror listens for peers. */
   readonly registryPort: number;
+  /** Where it listens for the containerd of this node; the same without `--mirror-addr`. */
+  readonly mirrorPort: number;
 }
 
 interface AdminComponents {
@@ -61,10 +69,17 @@ export function adminStage(
     metrics,
     readiness: () => health.readiness(),
     refresh: () => {
-      if (sources !== undefined) refreshGauges(metrics, { ...sources, health });
+      if (sources === undefined) return;
+      refreshGauges(metrics, { ...sources, health });
+      sources.fanOut?.refresh();
     },
     debug: () =>
       sources && config['debug-web-enabled'] ? debugSources(config, health, sources) : undefined,
+    mayDebug: {
+      loopback: isOnLoopback,
+      node: isLocal,
+      any: () => true,
+    }[config['debug-clients']],
   });
   const answer: RequestHandler = async (req, res) => {
     await handler.handle(req, res);
@@ -83,23 +98,32 @@ export function adminStage(
 function debugSources(
   config: RegistryConfig,
   health: Health,
-  { guard, inventory, router, transfer, tags, registries, registryPort }: AdminSources,
+  { guard, inventory, router, transfer, tags, ask, fanOut, ...effective }: AdminSources,
 ): DebugSources {
   return {
-    status: () => ({
+    status: async () => ({
       version: VERSION,
       peerId: router.peerId,
+      origins: router.self().origins,
       listening: router.listening.map(String),
-      settings: sharedSettings(config, { registries, registryPort }),
+      settings: sharedSettings(config, {
+        registries: effective.registries,
+        registryPort: effective.registryPort,
+        mirrorPort: effective.mirrorPort,
+      }),
       ...health.readiness(),
       store: inventory.status(),
       integrity: guard.status(),
       directory: { ...router.status(), bootstrap: router.bootstrapAddresses() },
+      fanOut: await fanOutState(config, { store: guard.store, router }),
       banned: transfer.blocklist.status(),
       tagDisagreements: tags.status(),
       advertised: Object.fromEntries(inventory.countByRegistry()),
     }),
     peers: () => router.peers(MAX_PEERS),
+    downloads: () =>
+      fanOut?.report() ?? { enabled: false, reason: whyNoFanOut(config, guard.store) },
     lookup: (key, signal) => router.lookup(canonicalName(key), signal),
+    ask,
   };
 }

@@ -43,4 +43,15 @@ describe('configurationStage', () => {
     const without = await configurationStage(registryConfig({}), components);
     assert.notDeepEqual(without.privateKey.raw, first.privateKey.raw);
   });
+
+  it('shares tags unless --resolve-tags is false', async () => {
+    for (const [flags, shared] of [
+      [{}, true],
+      [{ 'resolve-tags': 'false' }, false],
+    ] as const) {
+      const { policy } = await configurationStage(registryConfig(flags), components);
+      assert.equal(policy.sharesTag('ghcr.io', 'team/app', '1'), shared);
+      assert.equal(policy.sharesContent('ghcr.io', 'team/app'), true);
+    }
+  });
 });

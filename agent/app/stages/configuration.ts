@@ -1,13 +1,16 @@
 import type { PrivateKey } from '@libp2p/interface';
 
+import type { CredentialsKeeper } from '../../basic-auth/credentials-keeper.ts';
 import type { RegistryConfig } from '../../config/options.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { SharePolicy } from '../../oci/share-policy.ts';
 import { loadIdentity } from '../../routing/node/identity.ts';
 import type { VerifiedBufferInit } from '../../transfer/verify/verified-buffer.ts';
+import { loadCredentials } from '../basic-auth.ts';
 import type { ComponentLogger } from '../component-logger.ts';
 import { registriesToShare, type SharedRegistries } from '../registries.ts';
 import { routingSettings, type RoutingSettings } from '../routing-options.ts';
+import { membershipSettings, type MembershipSettings } from '../membership.ts';
 import { createTls, type AgentTls } from '../tls.ts';
 import { verifiedBufferInit } from '../verified-buffer-options.ts';
 
@@ -16,6 +19,9 @@ export interface AgentSettings {
   readonly verifiedBuffer: Required<VerifiedBufferInit>;
   readonly tls: AgentTls;
   readonly routing: RoutingSettings;
+  readonly membership: MembershipSettings;
+  /** What clients must send; undefined where they need no credentials. */
+  readonly credentials: CredentialsKeeper | undefined;
   readonly shared: SharedRegistries;
   readonly policy: SharePolicy;
   /** The identity of this node, which `--data-dir` keeps. */
@@ -25,7 +31,7 @@ export interface AgentSettings {
 /**
  * Checks the options against each other and reads the files that they name. Nothing runs yet when it fails.
  *
- * @throws UsageError, TlsConfigError, RegistriesError and IdentityError
+ * @throws UsageError, SwarmKeyError, TlsConfigError, BasicAuthError, RegistriesError and IdentityError
  */
 export async function configurationStage(
   config: RegistryConfig,
@@ -33,13 +39,20 @@ export async function configurationStage(
 ): Promise<AgentSettings> {
   const verifiedBuffer = verifiedBufferInit(config);
   const routing = routingSettings(config);
-  const tls = await createTls(config, metrics, log('tls'));
+  let identity: Promise<PrivateKey> | undefined;
+  // Without --data-dir each load makes another one.
+  const loadOnce = (): Promise<PrivateKey> => (identity ??= loadIdentity(config['data-dir']));
+  const tls = await createTls(config, { metrics, logger: log('tls'), loadIdentity: loadOnce });
+  const membership = await membershipSettings(config, log('membership'));
+  const credentials = await loadCredentials(config, log('basic-auth'));
   const shared = await registriesToShare(config, log('registries'));
   const policy = new SharePolicy({
     registries: shared.names,
     filters: config['registry-filters'],
+    tags: config['resolve-tags'],
     latest: config['enable-latest'],
+    rules: config.share,
   });
-  const privateKey = await loadIdentity(config['data-dir']);
-  return { verifiedBuffer, tls, routing, shared, policy, privateKey };
+  const privateKey = await loadOnce();
+  return { verifiedBuffer, tls, routing, membership, credentials, shared, policy, privateKey };
 }

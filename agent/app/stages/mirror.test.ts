@@ -7,7 +7,7 @@ import { SharePolicy } from '../../oci/share-policy.ts';
 import { MemoryStore } from '../../store/memory-store.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { registryConfig } from '../../testing/registry-config.ts';
-import { MirrorPort, mirrorStage, uploadsInit } from './mirror.ts';
+import { MirrorPort, mirrorStage, outageAnswers, uploadsInit } from './mirror.ts';
 
 const ADDRESS = { host: '127.0.0.1', port: 0 };
 
@@ -32,12 +32,26 @@ describe('MirrorPort', () => {
         dataPlane: new DataPlane({ logger: quiet }, 'stream'),
         metrics,
         logger: quiet,
-      }),
+      }).peers,
     );
     assert.equal(await status(), 200);
     await port.drain({ shutdownDelay: 0, shutdownTimeout: 0 });
     await assert.rejects(status());
     await port.stop();
+  });
+});
+
+describe('outageAnswers', () => {
+  it('is there with --authorized-outage=local only', () => {
+    const components = {
+      policy: new SharePolicy(),
+      isLocal: () => true,
+      inventory: { holds: () => true },
+      logger: quiet,
+    };
+    assert.equal(outageAnswers(registryConfig({}), components), undefined);
+    const local = registryConfig({ 'authorized-outage': 'local' });
+    assert.ok(outageAnswers(local, components) !== undefined);
   });
 });
 

@@ -5,18 +5,23 @@ import { sendJson } from '../../http/send-json.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import { IDENTITY_PATH } from '../../routing/bootstrap/http-bootstrapper.ts';
 import { Libp2pRouter } from '../../routing/libp2p-router.ts';
+import type { QuestionHandler } from '../../routing/questions/question-handler.ts';
 import { renewIdentity } from '../../routing/node/identity.ts';
 import { RouterListenError } from '../../routing/node/libp2p-node.ts';
 import type { ComponentLogger } from '../component-logger.ts';
 import type { Part } from '../lifecycle.ts';
+import type { RefusalLog } from '../refusal-log.ts';
 import { countRouting } from '../routing-options.ts';
 import type { AgentSettings } from './configuration.ts';
 
 /** What {@link routingStage} needs of the stages before it. */
 export interface RoutingStageComponents {
-  readonly settings: Pick<AgentSettings, 'privateKey' | 'routing' | 'tls'>;
+  readonly settings: Pick<AgentSettings, 'privateKey' | 'routing' | 'membership' | 'tls'>;
   /** Where the mirror listens; peers learn of it. */
   readonly registryPort: number;
+  readonly refusals: RefusalLog;
+  /** Answers questions of other nodes. Default: this node answers none. */
+  readonly questions?: QuestionHandler | undefined;
   readonly metrics: Metrics;
   readonly log: ComponentLogger;
 }
@@ -33,14 +38,33 @@ export interface RoutingStage {
 /** Makes the router, which is not started yet. */
 export function routingStage(
   config: RegistryConfig,
-  { settings, registryPort, metrics, log }: RoutingStageComponents,
+  { settings, registryPort, refusals, questions, metrics, log }: RoutingStageComponents,
 ): RoutingStage {
   const { bootstrapper, ...routing } = settings.routing;
+  const { membership } = settings;
+  metrics.open.set(membership.isOpen ? 1 : 0);
   const router = new Libp2pRouter(
     {
       privateKey: settings.privateKey,
       bootstrapper,
-      renewIdentity: () => renewIdentity(config['data-dir']),
+      ...(questions && { questions }),
+      onRefusal: (reason, address) => {
+        refusals.refused(reason, address);
+      },
+      ...(membership.keeper !== undefined && {
+        swarm: {
+          swarmKeys: membership.keeper,
+          isOpen: membership.isOpen,
+          onStranger: (address) => {
+            refusals.refused('swarm-key', address);
+          },
+        },
+      }),
+      renewIdentity: async () => {
+        const renewed = await renewIdentity(config['data-dir']);
+        settings.tls.identity?.renew(renewed.privateKey);
+        return renewed;
+      },
       logger: log('routing'),
     },
     {

@@ -1,3 +1,4 @@
+import type { DebugSources } from '../../admin/admin-handler.ts';
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
 import { SingleFlightSource } from '../../content/single-flight-source.ts';
@@ -6,12 +7,15 @@ import type { DataPlane } from '../../native/data-plane.ts';
 import type { PeerTls } from '../../transfer/client/peer-agents.ts';
 import { PeerClient, type PeerClientInit } from '../../transfer/client/peer-client.ts';
 import {
-  createPeerTransfer,
+  createPeerTransfers,
   type CreatePeerTransferComponents,
   type CreatePeerTransferInit,
 } from '../../transfer/create-peer-transfer.ts';
+import type { TailWriter } from '../../transfer/body/tail-writer.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
+import type { TransferRouter } from '../../transfer/select/peer-attempts.ts';
 import { TagAgreement } from '../../transfer/tag-agreement.ts';
+import { holderAnswer } from '../holder-answer.ts';
 import { VERSION } from '../version.ts';
 import type { AgentSettings } from './configuration.ts';
 
@@ -20,13 +24,24 @@ export interface TransferStageComponents extends Omit<CreatePeerTransferComponen
   readonly dataPlane: DataPlane;
   /** How certificates of peers are checked. Default: they are not. */
   readonly tls?: PeerTls | undefined;
+  /** Signs requests, and checks who answers. Default: every answer is believed. */
+  readonly signer?: PeerClientInit['signer'];
 }
 
 /** Bounds of {@link transferStage}. */
 export interface TransferStageInit {
-  readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls'>;
+  readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls' | 'signer'>;
   readonly transfer: CreatePeerTransferInit;
 }
+
+/** How long a peer that is followed may be silent, in milliseconds, once its body has begun. */
+const FOLLOWED_STALL_MS = 1_200;
+
+/** How long a peer that is followed has for the head of a large blob, which it sends at once, in milliseconds. */
+const FOLLOWED_HEAD_MS = 1_500;
+
+/** Content from peers that are still receiving it, by how they send it; see `FanOutSource`. */
+type FollowingSources = Readonly<Record<'large' | 'small', ContentSource>>;
 
 /** Content from peers. */
 export interface TransferStage {
@@ -36,27 +51,63 @@ export interface TransferStage {
    * holders of tags.
    */
   readonly source: ContentSource & Pick<TagAgreement, 'status'>;
+  /**
+   * Makes the sources of content that peers are still receiving.
+   *
+   * @param router names these peers
+   * @param timeout how long they may wait for the content themselves, in milliseconds
+   * @param tails gets the bytes as they are forwarded. Default: they go to the client only
+   */
+  readonly follow: (
+    router: TransferRouter,
+    timeout: number,
+    tails?: TailWriter,
+  ) => FollowingSources;
+  /** See `Attribution.watchFetched`. */
+  readonly watchFetched: PeerTransfer['watchFetched'];
+  /** Asks a holder whether it has content; see {@link holderAnswer}. */
+  readonly ask: DebugSources['ask'];
   /** Ends the work behind the requests, then closes the connections to peers. */
   stop(): Promise<void>;
 }
 
 /** Makes what fetches content from peers. */
 export function transferStage(
-  { dataPlane, tls, ...components }: TransferStageComponents,
+  { dataPlane, tls, signer, ...components }: TransferStageComponents,
   init: TransferStageInit,
 ): TransferStage {
-  const client = new PeerClient({ ...init.client, dataPlane, ...(tls && { tls }) });
-  const transfer = createPeerTransfer({ ...components, client }, init.transfer);
+  const clientInit = { ...init.client, dataPlane, ...(tls && { tls }), ...(signer && { signer }) };
+  const client = new PeerClient(clientInit);
+  const clients = [client];
+  const { transfer, following } = createPeerTransfers({ ...components, client }, init.transfer);
   const heads = new VerifiedHeads({ source: new SingleFlightSource({ source: transfer }) });
   const source = new TagAgreement({ ...components, client, source: heads });
   return {
     transfer,
     source,
+    follow: (router, timeout, tails) => {
+      const followed = new PeerClient({
+        ...clientInit,
+        follows: true,
+        stallTimeout: FOLLOWED_STALL_MS,
+        firstByteTimeout: timeout,
+      });
+      clients.push(followed);
+      const from = { router, client: followed, tails };
+      return {
+        large: following(from, { firstByteBudget: FOLLOWED_HEAD_MS }),
+        small: following(from, { firstByteBudget: timeout }),
+      };
+    },
+    watchFetched: (...blob) => {
+      transfer.watchFetched(...blob);
+    },
+    ask: (...question) => holderAnswer(client, ...question),
     stop: async () => {
       heads.stop();
       transfer.stop();
       await source.stop();
-      await client.close();
+      await Promise.all(clients.map((it) => it.close()));
     },
   };
 }

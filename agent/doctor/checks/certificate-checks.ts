@@ -27,8 +27,8 @@ export const CERTIFICATE_CHECKS: readonly Check<Facts>[] = [
 ];
 
 async function certificates(facts: Facts): Promise<CheckResult> {
-  const { cert, ca } = facts.init.tls;
-  const named = new Set([cert, ca].filter((file) => file !== ''));
+  const { cert, ca, clientCert = '' } = facts.init.tls;
+  const named = new Set([cert, ca, clientCert].filter((file) => file !== ''));
   for (const { path, hosts } of await facts.files()) {
     const options: HostOptions[] = [...(hosts?.hosts ?? []), hosts?.serverOptions ?? {}];
     for (const { ca = [], client = [] } of options) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { seal } from '../../hosts/marker.ts';
@@ -54,6 +55,47 @@ describe('the check mirror-port, when the agent listens elsewhere', () => {
     assert.equal(outcome, 'failure');
     const url = `http://127.0.0.1:${settings.registryPort}`;
     assert.ok(remedy?.startsWith(`peerglass configuration --mirror-targets ${url} `), remedy);
+  });
+});
+
+describe('the check mirror-port, when the agent closes the connection', () => {
+  for (const mirrorClients of ['node', 'any'] as const) {
+    it(`${mirrorClients === 'node' ? 'says' : 'does not say'} that containerd is not recognised, with --mirror-clients=${mirrorClients}`, async (t) => {
+      const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+      t.after(() => server.close());
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const settings = { registryPort: 1, mirrorPort: port, mirrorClients };
+      const metricsAddress = await serveAgent(t, { '/debug/status': { settings } });
+      const stage = await doctorStage(t, {}, { metricsAddress });
+      stage.write('certs.d/_default/hosts.toml', mirrorAt(port));
+      const { outcome, remedy } = await stage.find('mirror-port');
+      assert.equal(outcome, 'failure');
+      assert.equal(remedy?.includes('--node-ip'), mirrorClients === 'node', remedy);
+    });
+  }
+});
+
+describe('the check mirror-port, when the mirror wants credentials', () => {
+  it('asks with those of hosts.toml, and says that they are wrong', async (t) => {
+    const port = await serve(t, ({ headers }, res) =>
+      res.writeHead(headers.authorization === 'Basic right' ? 200 : 401).end(),
+    );
+    const stage = await doctorStage(t, {});
+    for (const [header, outcome] of [
+      ["header = { 'Authorization' = ['Basic right'] }\n", 'ok'],
+      ["header = { 'Authorization' = ['Basic wrong'] }\n", 'failure'],
+      ['', 'failure'],
+    ] as const) {
+      stage.write('certs.d/_default/hosts.toml', `${mirrorAt(port)}${header}`);
+      const { find } = await doctorStage(t, undefined, stage.init);
+      const finding = await find('mirror-port');
+      assert.equal(finding.outcome, outcome, finding.reason);
+      if (outcome === 'ok') continue;
+      assert.match(finding.details?.join() ?? '', /answers 401: .* credentials/);
+      assert.match(finding.remedy ?? '', /--basic-auth-dir/);
+      assert.doesNotMatch(JSON.stringify(finding), /Basic/);
+    }
   });
 });
 

@@ -7,7 +7,9 @@ import { mirrorPositions, urlOf } from '../certs-folder.ts';
 import { sharesNamespace } from '../containerd/process.ts';
 import type { Facts } from '../facts.ts';
 import { hostsRemedy } from '../hosts-remedy.ts';
+import { headersOf } from '../mirror-headers.ts';
 import { mirrorUrls } from '../mirror-urls.ts';
+import { refusalRemedy, statusInWords } from '../network/mirror-refusal.ts';
 import { proxyFor, proxySettingsOf } from '../network/proxy.ts';
 import { readRegularFile } from '../regular-file.ts';
 import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
@@ -41,7 +43,7 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<CheckResul
       ? [`${origin}: ${answer.error}`]
       : answer.status === 200
         ? whyDistrusted(origin, answer.distrust)
-        : [`${origin}: answers ${answer.status}, which our mirror does not`],
+        : [`${origin}: ${statusInWords(answer.status)}`],
   );
   const distrusts = results.some(({ answer }) => 'distrust' in answer);
   const all = results.map(({ origin }) => origin).join(', ');
@@ -53,7 +55,7 @@ async function mirrorPort(facts: Facts, signal: AbortSignal): Promise<CheckResul
   }
   return failure(
     'hosts.toml names the mirror, but it does not answer in the network of containerd: every pull waits for it, and then goes on to the registry',
-    distrusts ? DISTRUST_REMEDY : await silentRemedy(facts, targets),
+    distrusts ? DISTRUST_REMEDY : await silentRemedy(facts, results),
     silent,
   );
 }
@@ -62,7 +64,12 @@ const DISTRUST_REMEDY =
   'name the authority as ca in hosts.toml (--mirror-target-ca), and the address among the names of the certificate\nopenssl x509 -in tls.crt -noout -ext subjectAltName -issuer -dates';
 
 /** When the agent listens elsewhere, the command that has hosts.toml name that. */
-async function silentRemedy(facts: Facts, targets: readonly Target[]): Promise<string> {
+async function silentRemedy(facts: Facts, targets: readonly Asked[]): Promise<string> {
+  const refused = await refusalRemedy(
+    facts,
+    targets.map(({ answer }) => answer),
+  );
+  if (refused !== undefined) return refused;
   const origins = new Set(targets.map(({ origin }) => origin));
   const isElsewhere = (await mirrorUrls(facts)).some(
     (url) => !origins.has(urlOf(url)?.origin ?? ''),
@@ -85,6 +92,12 @@ function whyDistrusted(origin: string, reason: string | undefined): string[] {
     : [`${origin}: containerd does not accept its certificate (${reason})`];
 }
 
+/** A mirror, and what it answered. */
+interface Asked {
+  readonly origin: string;
+  readonly answer: NamespaceAnswer;
+}
+
 /** A URL under which containerd knows the mirror. */
 interface Target {
   readonly origin: string;
@@ -92,6 +105,8 @@ interface Target {
   readonly client?: readonly [certificate: string, key: string];
   /** Authorities that containerd trusts there besides those of the system. */
   readonly ca?: readonly string[];
+  /** Headers that containerd sends there: credentials of the mirror. Not for any output. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Whether containerd verifies the certificate; false when that is not known. */
   readonly verifies: boolean;
 }
@@ -109,6 +124,7 @@ async function mirrorTargets(facts: Facts): Promise<Target[]> {
       addTarget(targets, host.url, {
         verifies: host.skipVerify !== true,
         ca: (host.ca ?? []).map((each) => resolve(folder, each)),
+        ...(host.header && { headers: headersOf(host.header) }),
         ...(certificate !== undefined &&
           key !== undefined && { client: [resolve(folder, certificate), resolve(folder, key)] }),
       });
@@ -140,7 +156,7 @@ async function containerdNetwork(facts: Facts): Promise<{ from?: string; note?: 
 
 async function ask(
   from: string | undefined,
-  { origin, client, ca = [] }: Target,
+  { origin, client, headers, ca = [] }: Target,
   signal: AbortSignal,
 ): Promise<NamespaceAnswer> {
   const [cert, key] = await Promise.all(
@@ -155,6 +171,7 @@ async function ask(
     method: 'GET',
     timeoutMs: MIRROR_MS,
     ...identity,
+    ...(headers && { headers }),
     ...(origin.startsWith('https:') && {
       ca: [...authorities, ...systemAuthorities()].filter((pem) => pem !== ''),
     }),

@@ -112,6 +112,34 @@ describe('the check peer-registry', () => {
   });
 });
 
+describe('the check own-mirror', () => {
+  const at = (...origins: readonly string[]) => ({
+    '/debug/status': { peerId: 'me', origins },
+  });
+
+  it('is ok when the mirror answers where peers look for it, with any status', async (t) => {
+    const port = await serve(t, (_req, res) => res.writeHead(404).end());
+    const { outcome, reason } = await find(t, 'own-mirror', at(`http://127.0.0.1:${port}`));
+    assert.equal(outcome, 'ok');
+    assert.match(reason, new RegExp(`127\\.0\\.0\\.1:${port}`));
+  });
+
+  it('warns when it does not answer there, or no address is announced', async (t) => {
+    const closed = await find(t, 'own-mirror', at(`http://127.0.0.1:${await freePort()}`));
+    assert.equal(closed.outcome, 'warning');
+    assert.match(closed.reason, /ECONNREFUSED.*neither get content/);
+    assert.match(closed.remedy ?? '', /--registry-addr/);
+    const none = await find(t, 'own-mirror', at());
+    assert.equal(none.outcome, 'warning');
+    assert.match(none.reason, /no address/);
+  });
+
+  it('is skipped when the agent is older', async (t) => {
+    const found = await find(t, 'own-mirror', { '/debug/status': {} });
+    assert.equal(found.outcome, 'skipped');
+  });
+});
+
 describe('the check clock-skew', () => {
   const answering = (aheadMs: number) => (t: TestContext) =>
     serve(t, (_req, res) => {

@@ -13,6 +13,7 @@ export const PEER_CHECKS: readonly Check<Facts>[] = [
   { id: 'peers', group: GROUP, run: peers },
   { id: 'bootstrap-addresses', group: GROUP, run: bootstrapAddresses },
   { id: 'peer-registry', group: GROUP, run: peerRegistry },
+  { id: 'own-mirror', group: GROUP, run: ownMirror },
   { id: 'clock-skew', group: GROUP, run: clockSkew },
   { id: 'duplicate-identity', group: GROUP, run: duplicateIdentity },
   { id: 'tag-disagreements', group: GROUP, run: tagDisagreements },
@@ -112,6 +113,28 @@ async function peerRegistry(facts: Facts): Promise<CheckResult> {
     `open TCP ${[...ports].join(', ')} (--registry-addr) between the nodes\nnft list ruleset | grep -nE "drop|reject"; iptables-save | grep -E "DROP|REJECT"`,
     closed,
   );
+}
+
+async function ownMirror(facts: Facts): Promise<CheckResult> {
+  const status = await facts.status();
+  const announced = at(status, 'origins');
+  if (!Array.isArray(announced)) return skipped('the agent does not report where its mirror is');
+  const origins = announced.map(String);
+  const remedy =
+    'give --registry-addr (:5000) and --router-addr (:5001) an address that the other nodes reach';
+  const cost = 'peers neither get content from this node nor follow its downloads';
+  if (origins.length === 0)
+    return warning(`no address of this mirror is announced: ${cost}`, remedy);
+  const self = { peerId: textAt(status, 'peerId') ?? '', origins };
+  const [answer] = await askPeers([self], await facts.identity());
+  if (answer === undefined) return skipped('the announced address was not asked');
+  const { origin, unreachable } = answer;
+  return unreachable === undefined
+    ? ok(`the mirror answers at ${origin}, which peers are given`)
+    : warning(
+        `the mirror does not answer at ${origin} (${unreachable}), which peers are given: ${cost}`,
+        remedy,
+      );
 }
 
 /** Differences of clocks from which they are reported, in milliseconds. */

@@ -7,6 +7,20 @@ import { describe, it } from 'node:test';
 import { freePort } from '../../testing/agent-program.ts';
 import { doctorStage, serveAgent } from '../../testing/doctor-facts.ts';
 
+describe('the check swarm-key', () => {
+  for (const [open, outcome] of [
+    [true, 'warning'],
+    [false, 'ok'],
+    [undefined, 'skipped'],
+  ] as const) {
+    it(`is ${outcome} when the setting open is ${String(open)}`, async (t) => {
+      const metricsAddress = await serveAgent(t, { '/debug/status': { settings: { open } } });
+      const { find } = await doctorStage(t, {}, { metricsAddress });
+      assert.equal((await find('swarm-key')).outcome, outcome);
+    });
+  }
+});
+
 describe('the check router-port', () => {
   it('is ok when the agent reports that it listens there', async (t) => {
     const status = { listening: ['/ip4/10.0.0.1/tcp/5001'] };

@@ -7,17 +7,28 @@ import { at } from '../json.ts';
 import { isEmbeddedRegistryOn } from '../k3s-config.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
 import { readRegularFile } from '../regular-file.ts';
-import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
+import { CheckSkippedError, failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
 /** Heading of all checks of ports. */
 export const PORTS_GROUP = 'ports of this node';
 
-/** Checks of the port for peers, and of the program that wants the same one. */
+/** Checks of the port for peers, of who may connect there, and of the program that wants the same one. */
 export const ROUTER_CHECKS: readonly Check<Facts>[] = [
   { id: 'router-port', group: PORTS_GROUP, run: routerPort },
+  { id: 'swarm-key', group: PORTS_GROUP, run: swarmKey },
   { id: 'embedded-mirror', group: PORTS_GROUP, run: embeddedMirror },
 ];
+
+async function swarmKey(facts: Facts): Promise<CheckResult> {
+  const isOpen = at(await facts.status(), 'settings', 'open');
+  if (typeof isOpen !== 'boolean') return skipped('the agent has no option --open');
+  if (!isOpen) return ok('nodes without the swarm key cannot connect');
+  return warning(
+    'the agent is open: whatever reaches its port for peers can advertise an image under any name',
+    'give all nodes a key (peerglass swarm-key), node by node: docs/MEMBERSHIP.md, "Without a key"',
+  );
+}
 
 async function routerPort(facts: Facts): Promise<CheckResult> {
   const port = facts.init.routerPort;

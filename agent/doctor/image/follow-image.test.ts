@@ -114,6 +114,11 @@ describe('ImageFollower', () => {
       new Set(['local']),
     );
 
+    await using untagged = await startMirror({ policy: new SharePolicy({ tags: false }) });
+    putImage(untagged.store, image, NAME);
+    const byTag = await follow(t, untagged, [], { held: image, settings: { resolveTags: false } });
+    assert.match(byTag.parts[0]?.why ?? '', /--resolve-tags=false.* by digest/);
+
     await using closed = await startMirror({
       policy: new SharePolicy({ registries: ['ghcr.io'] }),
     });

@@ -7,6 +7,7 @@ import type { Facts } from '../facts.ts';
 import type { ImagePart, ImageReport } from './image-report.ts';
 import { ImageTrace } from './image-trace.ts';
 import { readImageTree, type ImageDescriptor } from './manifest-tree.ts';
+import { mirrorHeaders } from '../mirror-headers.ts';
 import { MirrorClient } from './mirror-client.ts';
 import { nameOf } from './qualify.ts';
 import { settingsOf, type Settings } from './settings.ts';
@@ -41,7 +42,8 @@ export class ImageFollower {
     const { tag } = reference;
     const identity = await this.#facts.identity();
     const origin = this.#mirrorOrigin(settings);
-    const mirror = new MirrorClient(origin, reference, identity);
+    const headers = await mirrorHeaders(this.#facts);
+    const mirror = new MirrorClient(origin, reference, identity, headers);
     const trace = new ImageTrace(this.#facts, settings, reference, mirror);
     this.#notAsked = await whyNotAsked(this.#facts, reference.registry);
 
@@ -68,12 +70,12 @@ export class ImageFollower {
     return this.#report(reference, parts);
   }
 
-  #mirrorOrigin({ registryHost, registryPort, registryTls }: Settings): string {
+  #mirrorOrigin({ mirrorHost, mirrorPort, registryTls }: Settings): string {
     const { agent, init } = this.#facts;
-    const bare = registryHost.includes(':') ? `[${registryHost}]` : registryHost;
+    const bare = mirrorHost.includes(':') ? `[${mirrorHost}]` : mirrorHost;
     const host = bare === '' ? new URL(agent.origin).hostname : bare;
     const scheme = (registryTls ?? init.tls.cert !== '') ? 'https' : 'http';
-    return `${scheme}://${host}:${registryPort}`;
+    return `${scheme}://${host}:${mirrorPort}`;
   }
 
   async #settings(): Promise<Settings> {

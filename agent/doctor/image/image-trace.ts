@@ -33,25 +33,19 @@ export class ImageTrace {
     const name = tagName(registry, repository, tag);
     const [record, peers, answer] = await Promise.all([
       this.#here(async () => (await this.#record(name, signal))?.target?.digest),
-      this.#providers(name),
+      this.#providers(name, 'manifest', `:${tag}`),
       this.#mirror.ask('manifests', tag),
     ]);
     const holders = await this.#mirror.askHolders(peers, 'manifests', tag);
     const served = servedBy(answer);
     const here = record === 'unknown' ? {} : { here: record !== undefined };
     const shared = policyOf(this.#settings).sharesTag(registry, repository, tag);
-    const latest = tag === 'latest' && !this.#settings.latest;
-    const notShared = isNodeLocalRegistry(registry)
-      ? `${registry} is another registry on each node: its tags are not shared, but their content is, by digest`
-      : latest
-        ? 'the tag latest is not shared (--enable-latest), but its content is, by digest'
-        : this.#whyNotShared();
     const why = shared
       ? whyNot(
           answer,
           holders.map((it) => it.answer),
         )
-      : notShared;
+      : this.#whyTagNotShared(tag);
     const known = record === 'unknown' ? undefined : record;
     const digest =
       known ?? ('error' in answer ? '' : (answer.headers['docker-content-digest'] ?? ''));
@@ -77,7 +71,7 @@ export class ImageTrace {
     if (signal.aborted) return { ...base, holders: [], why: 'not checked: no time left' };
     const [info, peers, answer] = await Promise.all([
       this.#here(() => this.#facts.containerd.info(digest, signal)),
-      this.#providers(digest),
+      this.#providers(digest, path === 'blobs' ? 'blob' : 'manifest', `@${digest}`),
       this.#mirror.ask(path, digest),
     ]);
     const holders = await this.#mirror.askHolders(peers, path, digest);
@@ -113,6 +107,18 @@ export class ImageTrace {
     return (await containerd.images(signal)).find((image) => canonicalName(image.name) === name);
   }
 
+  #whyTagNotShared(tag: string): string {
+    const { registry } = this.#reference;
+    const { tags, latest } = this.#settings;
+    if (isNodeLocalRegistry(registry)) {
+      return `${registry} is another registry on each node: its tags are not shared, but their content is, by digest`;
+    }
+    if (!tags) return 'tags are not shared (--resolve-tags=false), but their content is, by digest';
+    return tag === 'latest' && !latest
+      ? 'the tag latest is not shared (--enable-latest), but its content is, by digest'
+      : this.#whyNotShared();
+  }
+
   #whyNotShared(): string {
     const { registries } = this.#settings;
     return registries.length > 0 && !registries.includes(this.#reference.registry)
@@ -120,8 +126,15 @@ export class ImageTrace {
       : 'left out by --registry-filters';
   }
 
-  async #providers(key: string): ReturnType<Facts['agent']['providers']> {
-    return await this.#facts.agent.providers(key).catch(() => []);
+  /** @param reference `:` and the tag, or `@` and the digest */
+  async #providers(
+    key: string,
+    kind: 'manifest' | 'blob',
+    reference: string,
+  ): ReturnType<Facts['agent']['providers']> {
+    const { registry, repository } = this.#reference;
+    const of = `${kind}:${registry}/${repository}${reference}`;
+    return await this.#facts.agent.providers(key, of).catch(() => []);
   }
 
   async #here<T>(look: () => Promise<T>): Promise<T | 'unknown'> {

@@ -17,17 +17,21 @@ export class MirrorClient {
   readonly #repository: string;
   readonly #registry: string;
   readonly #identity: ClientIdentity | undefined;
+  readonly #headers: Readonly<Record<string, string>>;
 
   /**
    * @param origin base URL of this node's mirror
    * @param identity client certificate for mirrors that require one
+   * @param headers what containerd sends to the mirror of this node: its credentials. Default: nothing
    */
   constructor(
     origin: string,
     { registry, repository }: { readonly registry: string; readonly repository: string },
     identity?: ClientIdentity,
+    headers: Readonly<Record<string, string>> = {},
   ) {
     this.#identity = identity;
+    this.#headers = headers;
     this.#origin = origin;
     this.#registry = registry;
     this.#repository = repository;
@@ -39,17 +43,21 @@ export class MirrorClient {
     key: string,
     method: 'GET' | 'HEAD' = 'HEAD',
   ): Promise<NamespaceAnswer> {
-    return await this.#request(this.#origin, kind, key, method);
+    return await this.#request(this.#origin, kind, key, method, this.#headers);
   }
 
-  /** Asks the first holders that content routing names. */
+  /**
+   * The answers of the first holders that content routing names. The agent has asked them, since they answer signed requests
+   * only. Those that it has not asked, because it is older, are asked here.
+   */
   async askHolders(
     peers: readonly AgentPeer[],
     kind: 'manifests' | 'blobs',
     key: string,
   ): Promise<Holder[]> {
     return await Promise.all(
-      peers.slice(0, MAX_HOLDERS).map(async ({ peerId, origins: [origin = ''] }) => {
+      peers.slice(0, MAX_HOLDERS).map(async ({ peerId, origins: [origin = ''], answer: said }) => {
+        if (said !== undefined) return { peerId, origin, answer: said };
         const answer = await this.#request(origin, kind, key, 'HEAD', LOCAL_ONLY);
         return { peerId, origin, answer: inWords(answer) };
       }),

@@ -65,17 +65,35 @@ export async function sealAnnouncement(
 /**
  * Reads an announcement and checks its signature.
  *
- * @throws Error when it is malformed, above its bounds, or not signed by its provider
+ * @throws {FrameError} when it is malformed, above its bounds, or not signed by its provider
  */
 export async function openAnnouncement(envelope: Uint8Array): Promise<SignedAnnouncement> {
   if (envelope.length > MAX_ANNOUNCEMENT_BYTES) throw new FrameError('announcement too long');
-  const opened = RecordEnvelope.createFromProtobuf(envelope);
+  const opened = readEnvelope(envelope);
   const { payload, payloadType, publicKey } = opened;
   // The keys of our nodes. The signatures of others take several times as long to check.
   if (publicKey.type !== 'Ed25519') throw new FrameError('no Ed25519 signature');
-  if (!(await opened.validate(DOMAIN))) throw new FrameError('wrong signature');
+  if (!(await isSigned(opened))) throw new FrameError('wrong signature');
   if (Buffer.compare(payloadType, PAYLOAD_TYPE) !== 0) throw new FrameError('no announcement');
   return { ...decode(payload), provider: peerIdFromPublicKey(publicKey), envelope };
+}
+
+/** The reader of libp2p throws errors of several kinds, such as `RangeError`. */
+function readEnvelope(envelope: Uint8Array): RecordEnvelope {
+  try {
+    return RecordEnvelope.createFromProtobuf(envelope);
+  } catch (cause) {
+    throw new FrameError('not a signed envelope', { cause });
+  }
+}
+
+async function isSigned(envelope: RecordEnvelope): Promise<boolean> {
+  try {
+    return await envelope.validate(DOMAIN);
+  } catch {
+    // A signature of another length than Ed25519 has is a `TypeError` of libp2p.
+    return false;
+  }
 }
 
 /** Returns the point of a record key in the key space. */

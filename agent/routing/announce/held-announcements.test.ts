@@ -22,6 +22,8 @@ let isOurs: (target: number) => boolean;
 let records: ProviderRecords;
 let addressBook: AddressBook;
 let held: HeldAnnouncements;
+/** Peer -> the host that it is connected from. */
+const hosts = new Map<string, string>();
 
 const seal = (names: readonly string[], fields: Partial<Announcement> = {}) =>
   signedAnnouncement(names, fields, privateKey);
@@ -34,6 +36,7 @@ const ages = (): number[] => [...held.within(...EVERYWHERE)].map(({ ageMs }) => 
 
 beforeEach(() => {
   now = 0;
+  hosts.clear();
   isOurs = () => true;
   const clock = { now: () => now, validityMs: VALIDITY_MS, ownPeerId: 'me' };
   records = new ProviderRecords(clock);
@@ -43,11 +46,27 @@ beforeEach(() => {
     addressBook,
     isOurs: (target: number) => isOurs(target),
     networkSize: () => 10,
+    hostOf: (peerId: string) => hosts.get(peerId),
   };
   held = new HeldAnnouncements(components, clock);
 });
 
 describe('HeldAnnouncements', () => {
+  it('counts the records of a provider at the host that it is connected from', async () => {
+    const clock = { ownPeerId: 'me', now: () => now };
+    const narrow = new ProviderRecords({ ...clock, maxRecordsPerHost: 1 });
+    const hostOf = (peerId: string): string | undefined => hosts.get(peerId);
+    const parts = { records: narrow, addressBook, isOurs, networkSize: () => 10, hostOf };
+    const keeper = new HeldAnnouncements(parts, { ...clock, validityMs: VALIDITY_MS });
+    hosts.set(provider, '10.0.0.7');
+    narrow.add('elsewhere', 'neighbour', { host: '10.0.0.7' });
+    keeper.take(await seal(['a']), { from: 'carrier' });
+    assert.equal(narrow.hasPeer(provider), false, 'its host has its share already');
+    hosts.clear();
+    keeper.take(await seal(['a'], { sequence: 2 }), { from: 'carrier' });
+    assert.equal(narrow.hasPeer(provider), true);
+  });
+
   it('stores the records and the addresses of the provider', async () => {
     assert.equal(take(await seal(['a', 'b'])), true);
     assert.deepEqual(recordsOf(['a', 'b', 'c']), ['a', 'b']);
@@ -115,7 +134,7 @@ describe('HeldAnnouncements', () => {
   it('takes nothing of this node, and nothing that has expired', async () => {
     const clock = { now: () => now, validityMs: VALIDITY_MS, ownPeerId: provider };
     const own = new HeldAnnouncements(
-      { records, addressBook, isOurs: () => true, networkSize: () => 10 },
+      { records, addressBook, isOurs: () => true, networkSize: () => 10, hostOf: () => undefined },
       clock,
     );
     assert.equal(own.take(await seal(['a']), { from: 'carrier' }), false);

@@ -31,6 +31,8 @@ export interface HeldAnnouncementsComponents {
   readonly isOurs: (target: number) => boolean;
   /** How many nodes there are, about. */
   readonly networkSize: () => number;
+  /** The host that a provider is connected from; undefined when it is not connected. */
+  readonly hostOf: (peerId: string) => string | undefined;
 }
 
 /** Options of {@link HeldAnnouncements}. */
@@ -158,12 +160,13 @@ export class HeldAnnouncements {
   #renew(held: Held, announcedAt: number, ageMs: number): boolean {
     if (announcedAt <= held.announcedAt) return true;
     held.announcedAt = announcedAt;
-    const { records, isOurs } = this.#components;
+    const { records, isOurs, hostOf } = this.#components;
     const { provider, sequence, provided } = held.announcement;
     const peerId = provider.toString();
+    const origin = { ageMs, host: hostOf(peerId) };
     const gone = this.#keysOf(peerId, 'withdrawn', (other) => other > sequence);
     for (const key of provided) {
-      if (isOurs(targetOfRecord(key)) && !gone.has(key)) records.add(key, peerId, ageMs);
+      if (isOurs(targetOfRecord(key)) && !gone.has(key)) records.add(key, peerId, origin);
     }
     return true;
   }
@@ -173,7 +176,7 @@ export class HeldAnnouncements {
     before: Held | undefined,
     { ageMs, isLatest }: { readonly ageMs: number; readonly isLatest: boolean },
   ): void {
-    const { records, addressBook, isOurs } = this.#components;
+    const { records, addressBook, isOurs, hostOf } = this.#components;
     const peerId = provider.toString();
     // An earlier one that comes late does not bring back what another has withdrawn since.
     const gone = this.#keysOf(peerId, 'withdrawn', (other) => !isLatest && other > sequence);
@@ -188,7 +191,8 @@ export class HeldAnnouncements {
     }
     if (kept.size === 0) return;
     if (isLatest) addressBook.set(peerId, provider.toMultihash().bytes, multiaddrs);
-    for (const key of kept) records.add(key, peerId, ageMs);
+    const origin = { ageMs, host: hostOf(peerId) };
+    for (const key of kept) records.add(key, peerId, origin);
   }
 
   /** The keys of all announcements of the provider here whose sequence passes the test. */

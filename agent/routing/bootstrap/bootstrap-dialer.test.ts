@@ -3,12 +3,15 @@ import { describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 
 import { until } from '../../testing/conformance/router.ts';
 import { addressOf, startRoutingNode } from '../../testing/routing-node.ts';
 import { AddressBook } from '../node/address-book.ts';
+import { AddressPolicy } from '../node/address-policy.ts';
 import { BootstrapDialer } from './bootstrap-dialer.ts';
+
+const policy = { allows: () => true, configure: () => undefined };
 
 const noSignal = new AbortController().signal;
 const otherId = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
@@ -20,7 +23,7 @@ describe('BootstrapDialer', () => {
       await startRoutingNode(t, '127.0.0.40'),
       await startRoutingNode(t, '127.0.0.41'),
     ];
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy });
     const dead = '/ip4/127.0.1.1/tcp/9';
     const unreached = await dialer.connect([peerAt(dead), peerAt(addressOf(peer))], noSignal);
     assert.equal(unreached.length, 1);
@@ -30,7 +33,7 @@ describe('BootstrapDialer', () => {
 
   it('dials no more peers than it wants, and others in the place of those that fail', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy });
     let connected = 0;
     t.mock.method(node, 'getPeers', () => Array.from({ length: connected }, () => node.peerId));
     let dialled = 0;
@@ -53,10 +56,34 @@ describe('BootstrapDialer', () => {
     assert.equal(dialled, 10, 'so that parts of a divided network meet again');
   });
 
+  it('dials no loopback address, metadata service or host name that a node has named', async (t) => {
+    const node = await startRoutingNode(t, '127.0.0.40');
+    const dialled: string[] = [];
+    t.mock.method(node, 'dial', (addresses: Multiaddr[]) => {
+      dialled.push(...addresses.map(String));
+      return Promise.resolve();
+    });
+    const strict = new AddressPolicy({ loopback: () => false, interfaces: () => [] });
+    const configure = t.mock.method(strict, 'configure');
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy: strict });
+    const named = peerAt(
+      '/ip4/127.0.0.1/tcp/5002',
+      '/ip6/::1/tcp/5002',
+      '/ip4/169.254.169.254/tcp/80',
+      '/ip4/100.100.100.200/tcp/80',
+      '/ip6/64:ff9b::a9fe:a9fe/tcp/80',
+      '/dns4/kubernetes.default/tcp/443',
+      '/ip4/10.0.0.7/tcp/5001',
+    );
+    await dialer.connect([{ ...named, isNamedByNode: true }], noSignal);
+    assert.deepEqual(dialled, ['/ip4/10.0.0.7/tcp/5001']);
+    assert.equal(configure.mock.callCount(), 0);
+  });
+
   it('does not dial an address at which no node can be', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
     const dial = t.mock.method(node, 'dial');
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy });
     const metadata = '/ip4/169.254.169.254/tcp/80';
     assert.deepEqual(await dialer.connect([peerAt(metadata)], noSignal), [
       `${metadata}: no node can be at this address`,
@@ -75,14 +102,14 @@ describe('BootstrapDialer', () => {
     const id = peer.peerId.toMultihash().bytes;
     addressBook.set(peer.peerId.toString(), id, [multiaddr(addressOf(peer)).bytes]);
     const dial = t.mock.method(node, 'dial');
-    const dialer = new BootstrapDialer({ node, addressBook });
+    const dialer = new BootstrapDialer({ node, addressBook, policy });
     assert.deepEqual(await dialer.connect([peerAt(addressOf(peer))], noSignal), []);
     assert.equal(dial.mock.callCount(), 0);
   });
 
   it('knows this node by all its addresses, and no other by its peer ID', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy });
     const own = addressOf(node);
     const foreign = '/ip4/127.0.0.41/tcp/5001';
     assert.equal(dialer.isSelf(peerAt(own)), true);
@@ -96,7 +123,7 @@ describe('BootstrapDialer', () => {
   it('dials an address that is named with the peer ID of this node, and reports no failure', async (t) => {
     const node = await startRoutingNode(t, '127.0.0.40');
     const dial = t.mock.method(node, 'dial');
-    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook() });
+    const dialer = new BootstrapDialer({ node, addressBook: new AddressBook(), policy });
     const dead = { ...peerAt('/ip4/127.0.1.1/tcp/9'), peerId: node.peerId.toString() };
     assert.deepEqual(await dialer.connect([dead], noSignal), []);
     assert.deepEqual(

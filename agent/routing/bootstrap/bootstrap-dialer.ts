@@ -4,7 +4,8 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { Deadline } from '../../timing/deadline.ts';
 import { withPeerId } from '../dht/peer-dialer.ts';
 import type { AddressBook } from '../node/address-book.ts';
-import { dialable, tcpAddress } from '../node/announced-addresses.ts';
+import type { AddressPolicy } from '../node/address-policy.ts';
+import { dialable, leadsToNode, tcpAddress } from '../node/announced-addresses.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { BootstrapPeer } from './bootstrapper.ts';
 
@@ -28,16 +29,19 @@ export interface BootstrapDialerComponents {
   readonly node: RoutingNode;
   /** The addresses at which connected peers listen: an inbound connection comes from another port. */
   readonly addressBook: Pick<AddressBook, 'get'>;
+  readonly policy: Pick<AddressPolicy, 'allows' | 'configure'>;
 }
 
 /** Dials some of the bootstrap peers that the node is not connected with. */
 export class BootstrapDialer {
   readonly #node: RoutingNode;
   readonly #addressBook: Pick<AddressBook, 'get'>;
+  readonly #policy: Pick<AddressPolicy, 'allows' | 'configure'>;
 
-  constructor({ node, addressBook }: BootstrapDialerComponents) {
+  constructor({ node, addressBook, policy }: BootstrapDialerComponents) {
     this.#node = node;
     this.#addressBook = addressBook;
+    this.#policy = policy;
   }
 
   /**
@@ -84,10 +88,10 @@ export class BootstrapDialer {
     return failures;
   }
 
-  async #dial({ peerId, multiaddrs }: BootstrapPeer, signal: AbortSignal): Promise<void> {
+  async #dial(peer: BootstrapPeer, signal: AbortSignal): Promise<void> {
     using deadline = new Deadline(DIAL_TIMEOUT_MS, signal);
-    // An administrator may name another node on this host, or name one by its host name.
-    const addresses = dialable(multiaddrs, { loopback: true, names: true });
+    const { peerId } = peer;
+    const addresses = this.#addressesOf(peer);
     if (addresses.length === 0) throw new Error('no node can be at this address');
     // Our own peer ID in an address would keep libp2p from dialling it.
     const targets =
@@ -95,6 +99,14 @@ export class BootstrapDialer {
         ? addresses
         : addresses.map((address) => withPeerId(address, peerId));
     await this.#node.dial(targets, { signal: deadline.signal });
+  }
+
+  #addressesOf({ multiaddrs, isNamedByNode = false }: BootstrapPeer): Multiaddr[] {
+    if (isNamedByNode) return dialable(multiaddrs, (socket) => this.#policy.allows(socket));
+    // An administrator may name another node on this host, or name one by its host name.
+    const addresses = dialable(multiaddrs, (socket) => leadsToNode(socket, true), true);
+    for (const address of addresses) this.#policy.configure(address);
+    return addresses;
   }
 
   #hasOwnId({ peerId }: Pick<BootstrapPeer, 'peerId'>): boolean {

@@ -11,6 +11,8 @@ import { BootstrapLoop } from './bootstrap-loop.ts';
 import { BootstrapError, type Bootstrapper } from './bootstrapper.ts';
 import { StaticBootstrapper } from './static-bootstrapper.ts';
 
+const policy = { allows: () => true, configure: () => undefined };
+
 /** Starts a loop on a node; gives it with the lines that it logs. */
 function startLoop(
   t: TestContext,
@@ -22,7 +24,13 @@ function startLoop(
     { level: 'info' },
     { write: (line) => lines.push(JSON.parse(line) as Record<string, unknown>) },
   );
-  const loop = new BootstrapLoop({ node, bootstrapper, addressBook: new AddressBook(), logger });
+  const loop = new BootstrapLoop({
+    node,
+    bootstrapper,
+    addressBook: new AddressBook(),
+    policy,
+    logger,
+  });
   loop.start();
   t.after(() => loop.stop());
   return { loop, lines };

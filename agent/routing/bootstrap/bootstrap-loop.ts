@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { Backoff, jittered } from '../../timing/backoff.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import type { AddressBook } from '../node/address-book.ts';
+import type { AddressPolicy } from '../node/address-policy.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import { BootstrapDialer } from './bootstrap-dialer.ts';
 import type { Bootstrapper } from './bootstrapper.ts';
@@ -26,6 +27,7 @@ export interface BootstrapLoopComponents {
   readonly bootstrapper: Bootstrapper;
   /** The addresses at which connected peers listen. */
   readonly addressBook: Pick<AddressBook, 'get'>;
+  readonly policy: Pick<AddressPolicy, 'allows' | 'configure'>;
   readonly logger: Logger;
 }
 

@@ -6,6 +6,8 @@ export interface BootstrapPeer {
   readonly peerId?: string;
   /** Never empty. */
   readonly multiaddrs: readonly Multiaddr[];
+  /** Whether a node of the network named it, and not an administrator or the DNS. Default: no. */
+  readonly isNamedByNode?: boolean;
 }
 
 /** Port: finds the first peers of the node. */

@@ -86,7 +86,7 @@ function parseAnswer(answer: unknown): BootstrapPeer[] {
     }
     const multiaddrs = (addresses as unknown[]).slice(0, MAX_ADDRESSES_PER_PEER).map(toMultiaddr);
     if (multiaddrs.length === 0) throw new Error('the answer has no address');
-    return { peerId: toPeerId(id), multiaddrs };
+    return { peerId: toPeerId(id), multiaddrs, isNamedByNode: true };
   });
 }
 

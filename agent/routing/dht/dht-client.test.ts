@@ -30,7 +30,7 @@ async function start(t: TestContext): Promise<void> {
   other = await network.start([router]);
   node = await startRoutingNode(t, '127.0.0.98');
   const addresses = { current: () => node.services.listening.addresses() };
-  client = new DhtClient(node, addresses as never);
+  client = new DhtClient(node, addresses as never, { allows: () => true });
   await node.dial(router.listening[0] ?? []);
   await until(() => router.status().peers === 2);
   peer = dhtPeer(peerIdFromString(router.peerId));

@@ -21,6 +21,7 @@ import { DHT_PROTOCOL } from '../node/libp2p-node.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
+import type { AddressPolicy } from '../node/address-policy.ts';
 import { PeerDialer } from './peer-dialer.ts';
 import { StreamPool } from './stream-pool.ts';
 import type { Channel } from './stream-pool.ts';
@@ -60,10 +61,10 @@ export class DhtClient {
   #messages = new WeakMap<Uint8Array, Uint8Array>();
   #messageAddresses: readonly Multiaddr[] | undefined;
 
-  constructor(node: RoutingNode, addresses: OwnAddresses) {
+  constructor(node: RoutingNode, addresses: OwnAddresses, policy: Pick<AddressPolicy, 'allows'>) {
     this.#node = node;
     this.#addresses = addresses;
-    this.#dialer = new PeerDialer(node, addresses);
+    this.#dialer = new PeerDialer(node, policy);
   }
 
   /**

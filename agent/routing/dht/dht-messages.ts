@@ -102,10 +102,17 @@ export function encodeAddProvider(multihash: Uint8Array, provider: Uint8Array): 
   ]);
 }
 
+/** Whether {@link keyOfRepeat} reads the key of this message where decoding finds it: there is no second one. */
+export function isRepeatable(bytes: Uint8Array, { key }: Pick<DhtMessage, 'key'>): boolean {
+  const first = keyOfRepeat(bytes, bytes);
+  return first !== undefined && Buffer.compare(first, key) === 0;
+}
+
 /**
  * Reads the key of an ADD_PROVIDER message that differs from the previous one in the key only. A reprovide sends
  * thousands of those; comparing bytes is much cheaper than decoding each.
  *
+ * @param previous a message that {@link isRepeatable}
  * @returns undefined when more than the key differs, or the key is no SHA2-256 multihash
  */
 export function keyOfRepeat(bytes: Uint8Array, previous: Uint8Array): Uint8Array | undefined {

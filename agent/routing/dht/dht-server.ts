@@ -3,10 +3,12 @@ import type { Logger } from 'pino';
 
 import { isAborted, pause } from '../../timing/pause.ts';
 import type { AddressBook } from '../node/address-book.ts';
+import { remoteHostOf } from '../node/host-of.ts';
 import {
   decodeDhtMessage,
   encodeAnswer,
   encodePing,
+  isRepeatable,
   keyOfRepeat,
   MESSAGE_TYPE,
 } from './dht-messages.ts';
@@ -18,7 +20,7 @@ import { recordKeyOf, targetOf } from './key.ts';
 import { MESSAGE_MS, serveStream } from './served-stream.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
-import type { ProviderRecords } from './provider-records.ts';
+import type { ProviderRecords, RecordOrigin } from './provider-records.ts';
 import type { RequestRateLimiter } from './request-rate-limiter.ts';
 import type { Refusal, RoutingObserver } from '../routing-observer.ts';
 
@@ -45,6 +47,15 @@ export interface DhtServerComponents {
   readonly logger: Logger;
 }
 
+/** Who sends the requests of a stream, as the connection proves. */
+interface Requester {
+  /** The multihash of its ID. */
+  readonly id: Uint8Array;
+  readonly text: string;
+  /** Of the records that it provides. */
+  readonly origin: RecordOrigin;
+}
+
 /**
  * Answers the requests of the DHT as the libp2p specification "kad-dht" requires. It replaces the handler of
  * kad-dht, which reads every provider and every closer peer from the peer store for each request: that is most of
@@ -66,11 +77,16 @@ export class DhtServer {
   }
 
   /** Serves one stream of a peer until it ends. Never rejects. */
-  async serve(stream: Stream, { remotePeer }: Connection): Promise<void> {
+  async serve(stream: Stream, { remotePeer, remoteAddr }: Connection): Promise<void> {
     const { logger } = this.#components;
     const bounds = { maxBytes: MAX_REQUEST_BYTES, stopped: this.#stopped.signal };
     try {
-      await serveStream(stream, bounds, (reader) => this.#answerAll(stream, reader, remotePeer));
+      const requester = {
+        id: remotePeer.toMultihash().bytes,
+        text: remotePeer.toString(),
+        origin: { host: remoteHostOf(remoteAddr) },
+      };
+      await serveStream(stream, bounds, (reader) => this.#answerAll(stream, reader, requester));
     } catch (err) {
       if (err instanceof FrameError) this.#refuse('malformed');
       logger.debug({ peerId: remotePeer.toString(), err }, 'a stream of the DHT failed');
@@ -82,11 +98,10 @@ export class DhtServer {
     this.#stopped.abort();
   }
 
-  async #answerAll(stream: Stream, reader: FrameReader, peer: PeerId): Promise<void> {
+  async #answerAll(stream: Stream, reader: FrameReader, requester: Requester): Promise<void> {
     const { rateLimiter } = this.#components;
     const { signal } = this.#stopped;
-    const text = peer.toString();
-    const id = peer.toMultihash().bytes;
+    const { text, id } = requester;
     /** The last ADD_PROVIDER: the next ones of a reprovide differ from it in the key only. */
     let previous: Uint8Array | undefined;
     for (;;) {
@@ -100,12 +115,13 @@ export class DhtServer {
         this.#refuse('too-fast');
         await pause(wait, signal);
       }
-      if (repeated !== undefined) this.#add(repeated, text);
+      if (repeated !== undefined) this.#add(repeated, requester);
       if (message === undefined) continue;
-      const answer = this.#handle(message, text, id);
+      const answer = this.#handle(message, requester);
       if (message.type === MESSAGE_TYPE.addProvider && message.providers.length === 1) {
         // A copy, because the bytes are a view on a larger buffer.
-        previous = this.#isOwn(message, id) ? bytes.slice() : undefined;
+        const isModel = this.#isOwn(message, id) && isRepeatable(bytes, message);
+        previous = isModel ? bytes.slice() : undefined;
       }
       if (answer === undefined) continue;
       if (!stream.send(frame(answer))) {
@@ -119,44 +135,45 @@ export class DhtServer {
    *
    * @throws {FrameError} for a request that no node sends
    */
-  #handle(message: DhtMessage, peerId: string, id: Uint8Array): Uint8Array | undefined {
+  #handle(message: DhtMessage, requester: Requester): Uint8Array | undefined {
     if (message.type === MESSAGE_TYPE.ping) return encodePing();
     if (message.key.length === 0 || message.key.length > MAX_KEY_BYTES) {
       throw new FrameError('a request without a key, or with one that is too long');
     }
     switch (message.type) {
       case MESSAGE_TYPE.addProvider:
-        this.#store(message, peerId, id);
+        this.#store(message, requester);
         return undefined;
       case MESSAGE_TYPE.getProviders:
-        return this.#answer(message, id, this.#providers(message.key));
+        return this.#answer(message, requester.id, this.#providers(message.key));
       case MESSAGE_TYPE.findNode:
       case MESSAGE_TYPE.getValue:
-        return this.#answer(message, id, []);
+        return this.#answer(message, requester.id, []);
       default:
         throw new FrameError('a request that is not served');
     }
   }
 
   /** Stores the record of the sender; records of other peers are refused, as in go-libp2p-kad-dht. */
-  #store(message: DhtMessage, peerId: string, id: Uint8Array): void {
+  #store(message: DhtMessage, requester: Requester): void {
+    const { id, text } = requester;
     const own = message.providers.find((provider) => Buffer.compare(provider.id, id) === 0);
     if (own === undefined) {
       this.#refuse('foreign-provider');
       return;
     }
-    this.#components.addressBook.set(peerId, id, own.multiaddrs);
-    this.#add(message.key, peerId);
+    this.#components.addressBook.set(text, id, own.multiaddrs);
+    this.#add(message.key, requester);
   }
 
   #isOwn({ providers: [provider] }: DhtMessage, id: Uint8Array): boolean {
     return provider !== undefined && Buffer.compare(provider.id, id) === 0;
   }
 
-  #add(key: Uint8Array, peerId: string): void {
+  #add(key: Uint8Array, { text, origin }: Requester): void {
     const recordKey = recordKeyOf(key);
     if (recordKey === undefined) this.#refuse('foreign-key');
-    else if (!this.#components.records.add(recordKey, peerId)) this.#refuse('no-room');
+    else if (!this.#components.records.add(recordKey, text, origin)) this.#refuse('no-room');
   }
 
   #providers(key: Uint8Array): Uint8Array[] {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, type KeyObject } from 'node:crypto';
 
 import { CID } from 'multiformats/cid';
 import { create as createMultihash } from 'multiformats/hashes/digest';
@@ -30,12 +30,28 @@ export function keyToCid(name: string): CID {
   return CID.createV1(RAW_CODEC, createMultihash(SHA2_256_CODE, digest));
 }
 
-/** Computes all forms of a key at once: hashing is most of the cost of a look-up that is answered locally. */
+/**
+ * Computes all forms of a plain key at once: hashing is most of the cost of a look-up that is answered locally. In a
+ * router, `LookupKeys` decides whether the key of a name is this one.
+ */
 export function routingKey(name: string): RoutingKey {
+  return formsOf(name, createHash('sha256').update(name, 'utf8').digest());
+}
+
+/**
+ * The same for the key of a name under a secret: the HMAC-SHA256 of the name (RFC 2104). Who does not have the secret
+ * can neither compute the key nor test a guess of the name. In messages it has the form of a plain key, a multihash of
+ * SHA2-256: nodes keep no other.
+ */
+export function secretRoutingKey(name: string, secret: KeyObject): RoutingKey {
+  return formsOf(name, createHmac('sha256', secret).update(name, 'utf8').digest());
+}
+
+function formsOf(name: string, digest: Buffer): RoutingKey {
   const multihash = Buffer.allocUnsafe(2 + SHA2_256_BYTES);
   multihash[0] = SHA2_256_CODE;
   multihash[1] = SHA2_256_BYTES;
-  createHash('sha256').update(name, 'utf8').digest().copy(multihash, 2);
+  digest.copy(multihash, 2);
   return {
     name,
     multihash,

@@ -1,10 +1,10 @@
 import type { Stream } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
-import { announcesLoopback, dialable } from '../node/announced-addresses.ts';
+import type { AddressPolicy } from '../node/address-policy.ts';
+import { dialable } from '../node/announced-addresses.ts';
 import type { RoutingNode } from '../node/libp2p-node.ts';
 import type { DhtPeer } from '../node/membership.ts';
-import type { OwnAddresses } from '../node/own-addresses.ts';
 
 /** Upper bound for the dialled addresses of a peer that is known from another peer's answer only. */
 const MAX_DIALLED_ADDRESSES = 4;
@@ -12,14 +12,14 @@ const MAX_DIALLED_ADDRESSES = 4;
 /** Opens streams to peers: over the connection that is there, or a new one to the addresses that were named. */
 export class PeerDialer {
   readonly #node: Pick<RoutingNode, 'getConnections' | 'dialProtocol'>;
-  readonly #addresses: Pick<OwnAddresses, 'current'>;
+  readonly #policy: Pick<AddressPolicy, 'allows'>;
 
   constructor(
     node: Pick<RoutingNode, 'getConnections' | 'dialProtocol'>,
-    addresses: Pick<OwnAddresses, 'current'>,
+    policy: Pick<AddressPolicy, 'allows'>,
   ) {
     this.#node = node;
-    this.#addresses = addresses;
+    this.#policy = policy;
   }
 
   /**
@@ -44,8 +44,7 @@ export class PeerDialer {
     if (multiaddrs === undefined || this.#node.getConnections(id).length > 0) {
       return this.#node.dialProtocol(id, protocol, { signal });
     }
-    const loopback = announcesLoopback(this.#addresses.current());
-    const targets = dialable(multiaddrs, { loopback })
+    const targets = dialable(multiaddrs, (socket) => this.#policy.allows(socket))
       .filter((address) => !namesAnother(address, id.toString()))
       .slice(0, MAX_DIALLED_ADDRESSES)
       .map((address) => withPeerId(address, id.toString()));

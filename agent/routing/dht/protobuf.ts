@@ -5,7 +5,7 @@ export const LENGTH_DELIMITED = 2;
 
 /** Encodes a field of bytes. */
 export function field(number: number, bytes: Uint8Array): Uint8Array {
-  const tag = [(number << 3) | LENGTH_DELIMITED, ...encodeVarint(bytes.length)];
+  const tag = [...encodeVarint(number * 8 + LENGTH_DELIMITED), ...encodeVarint(bytes.length)];
   return Buffer.concat([Uint8Array.from(tag), bytes]);
 }
 

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { Holders } from './record-holders.ts';
+import { Holders, type Holder } from './record-holders.ts';
 
-const [a, b, c] = ['a', 'b', 'c'].map((peerId) => ({ peerId, records: 1 })) as [
-  { peerId: string; records: number },
-  { peerId: string; records: number },
-  { peerId: string; records: number },
-];
+const HOST = { name: 'host', records: 2 };
+const [a, b, c] = ['a', 'b', 'c'].map((peerId) => ({
+  peerId,
+  records: 1,
+  host: peerId === 'c' ? { name: '', records: 1 } : HOST,
+})) as [Holder, Holder, Holder];
 
 describe('Holders', () => {
   it('returns the holders with a valid record, the most recent first', () => {
@@ -46,6 +47,16 @@ describe('Holders', () => {
     holders.add(b, 20);
     assert.deepEqual(holders.valid(0), ['b']);
     assert.equal(holders.size, 1);
+  });
+
+  it('returns the holders of one host', () => {
+    const holders = new Holders(a, 10);
+    assert.deepEqual(holders.of(HOST), [a]);
+    assert.deepEqual(holders.of(c.host), []);
+    holders.add(c, 10);
+    holders.add(b, 10);
+    assert.deepEqual(holders.of(HOST), [a, b]);
+    assert.deepEqual(holders.of(c.host), [c]);
   });
 
   it('removes expired records of one holder and of several', () => {

@@ -1,8 +1,18 @@
+/** The peers with records in this node that have one host, or one peer whose host is not known. */
+export interface HolderHost {
+  /** Empty for a peer whose host is not known. */
+  readonly name: string;
+  /** Its records in this node, of all its peers. */
+  records: number;
+}
+
 /** A peer with records in this node. */
 export interface Holder {
   readonly peerId: string;
   /** Its records in this node, of all keys. */
   records: number;
+  /** Where it was when it last provided a record itself. */
+  host: HolderHost;
 }
 
 /**
@@ -54,6 +64,12 @@ export class Holders {
     if (this.#holder !== holder) return false;
     this.#holder = undefined;
     return true;
+  }
+
+  /** Returns the holders of one host, those that provided longest ago first. */
+  of(host: HolderHost): Holder[] {
+    if (this.#more !== undefined) return [...this.#more.keys()].filter((it) => it.host === host);
+    return this.#holder?.host === host ? [this.#holder] : [];
   }
 
   /** Returns the tick at which the holder's record expires. */

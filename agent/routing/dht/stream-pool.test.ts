@@ -97,6 +97,16 @@ describe('StreamPool', () => {
     assert.equal(opened.length, 2);
   });
 
+  it('forgets an idle stream that ends with its connection', async (t) => {
+    const { pool, opened, exchange } = await poolToPeer(t);
+    await exchange();
+    assert.equal(pool.peers, 1);
+    opened[0]?.far.abort(new Error('the peer has gone'));
+    await until(() => pool.peers === 0);
+    await exchange();
+    assert.deepEqual([pool.peers, opened.length], [1, 2]);
+  });
+
   it('aborts the idle streams when it stops, and keeps none afterwards', async (t) => {
     const { pool, opened, exchange } = await poolToPeer(t);
     await exchange();

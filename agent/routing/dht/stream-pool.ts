@@ -19,11 +19,14 @@ export interface Channel {
 
 interface IdleChannel extends Channel {
   readonly timer: NodeJS.Timeout;
+  /** Called when the stream ends, with its connection for example. */
+  readonly onClose: () => void;
 }
 
 /**
  * Keeps streams to peers open for the next exchange. One exchange uses a stream at a time. Opening a stream takes
- * two round trips, and several times the work of a request with its answer.
+ * two round trips, and several times the work of a request with its answer. A stream that ends is forgotten at once: it
+ * holds its connection in memory, with the socket and the buffers.
  */
 export class StreamPool {
   readonly #idle = new Map<string, IdleChannel[]>();
@@ -63,12 +66,13 @@ export class StreamPool {
   /** Aborts all idle streams, and keeps none from now on. */
   stop(): void {
     this.#stopped = true;
-    for (const { stream, timer } of [...this.#idle.values()].flat()) {
-      clearTimeout(timer);
-      // Aborted, not closed: the connection would wait until the peer closes its side as well.
-      stream.abort(new Error('the router stops'));
-    }
+    const idle = [...this.#idle.values()].flat();
     this.#idle.clear();
+    for (const channel of idle) {
+      rouse(channel);
+      // Aborted, not closed: the connection would wait until the peer closes its side as well.
+      channel.stream.abort(new Error('the router stops'));
+    }
   }
 
   async #exchange<T>(
@@ -87,10 +91,15 @@ export class StreamPool {
     }
   }
 
+  /** Number of peers to which it keeps streams open. */
+  get peers(): number {
+    return this.#idle.size;
+  }
+
   #take(peerId: string): Channel | undefined {
     const channels = this.#idle.get(peerId);
     for (let channel = channels?.pop(); channel !== undefined; channel = channels?.pop()) {
-      clearTimeout(channel.timer);
+      rouse(channel);
       if (isUsable(channel)) return channel;
       discard(channel);
     }
@@ -100,21 +109,37 @@ export class StreamPool {
 
   #keep(peerId: string, channel: Channel): void {
     const channels = this.#idle.get(peerId) ?? [];
-    const timer = setTimeout(() => {
-      const kept = (this.#idle.get(peerId) ?? []).filter(
-        (other) => other.stream !== channel.stream,
-      );
-      if (kept.length > 0) this.#idle.set(peerId, kept);
-      else this.#idle.delete(peerId);
-      discard({ ...channel, timer });
-    }, IDLE_MS);
     if (this.#stopped || channels.length >= MAX_IDLE_PER_PEER || !isUsable(channel)) {
-      discard({ ...channel, timer });
+      discard(channel);
       return;
     }
-    channels.push({ ...channel, timer });
+    const onClose = (): void => {
+      this.#forget(peerId, idle);
+      rouse(idle);
+      idle.reader[Symbol.dispose]();
+    };
+    const timer = setTimeout(() => {
+      this.#forget(peerId, idle);
+      rouse(idle);
+      discard(idle);
+    }, IDLE_MS);
+    const idle = { ...channel, timer, onClose };
+    channel.stream.addEventListener('close', onClose);
+    channels.push(idle);
     this.#idle.set(peerId, channels);
   }
+
+  #forget(peerId: string, channel: IdleChannel): void {
+    const kept = (this.#idle.get(peerId) ?? []).filter((other) => other !== channel);
+    if (kept.length > 0) this.#idle.set(peerId, kept);
+    else this.#idle.delete(peerId);
+  }
+}
+
+/** Ends what was set up for a channel while it is idle. */
+function rouse({ stream, timer, onClose }: IdleChannel): void {
+  clearTimeout(timer);
+  stream.removeEventListener('close', onClose);
 }
 
 /** An unsolicited message would be taken for the answer to the next request, so the stream must have none. */
@@ -122,8 +147,7 @@ function isUsable({ stream, reader }: Channel): boolean {
   return stream.status === 'open' && stream.writeStatus === 'writable' && reader.idle;
 }
 
-function discard({ stream, reader, timer }: IdleChannel): void {
-  clearTimeout(timer);
+function discard({ stream, reader }: Channel): void {
   reader[Symbol.dispose]();
   stream.close().catch((error: unknown) => {
     stream.abort(error instanceof Error ? error : new Error('cannot close the stream'));

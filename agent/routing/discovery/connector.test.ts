@@ -8,9 +8,10 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { until } from '../../testing/conformance/router.ts';
 import { SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { silent } from '../../testing/test-network.ts';
-import { bucketOf, closest } from '../dht/kademlia.ts';
+import { bucketOf, closest, isAmongClosest } from '../dht/kademlia.ts';
 import type { DhtPeer } from '../node/membership.ts';
-import { Connector, NEAR, NEIGHBOURS } from './connector.ts';
+import { NEAR, NEIGHBOURS } from './connection-budget.ts';
+import { Connector } from './connector.ts';
 
 const textsOf = (peers: readonly DhtPeer[]) => peers.map(({ text }) => text).sort();
 
@@ -82,7 +83,7 @@ async function start(t: TestContext, count: number, maxConnections: number, isLa
           changed = listener;
         },
       },
-      scale: { isLarge },
+      scale: { isLarge, size: count + 1 },
       logger: silent,
     },
     maxConnections,
@@ -103,6 +104,9 @@ async function start(t: TestContext, count: number, maxConnections: number, isLa
     connected,
     neighbours,
     most: () => maxAtOnce,
+    change: () => {
+      changed();
+    },
   };
 }
 
@@ -179,34 +183,50 @@ describe('Connector', () => {
     assert.deepEqual(released, [], 'not before there are more than the maximum');
   });
 
-  it('leaves connections that others have made, unless there are far too many', async (t) => {
-    t.mock.timers.enable({ apis: ['setInterval'] });
-    const { connector, contacts, connected, inbound, released } = await start(t, 100, 49);
-    for (const { text } of contacts.slice(0, 98)) {
+  it('ends connections within a second after there is one too many, whoever has made them', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+    const { connector, contacts, connected, inbound, released, neighbours, change } = await start(
+      t,
+      100,
+      80,
+    );
+    for (const { text } of contacts.slice(0, 80)) {
       connected.add(text);
       inbound.add(text);
     }
+    for (const { text } of neighbours()) connected.add(text);
+    const atFirst = connected.size;
     connector.start();
-    t.mock.timers.tick(10_000);
-    assert.deepEqual(released, []);
-    connected.add(contacts[98]?.text ?? '');
-    t.mock.timers.tick(10_000);
-    assert.equal(released.length, 55);
+    for (const { text } of contacts) if (connected.size <= 80) connected.add(text);
+    change();
+    t.mock.timers.tick(1000);
+    const near = new Set(textsOf(neighbours()));
+    assert.ok(atFirst >= 80);
+    assert.ok(released.length > 0);
+    assert.deepEqual(
+      released.filter((text) => near.has(text)),
+      [],
+    );
+    assert.ok(released.every((text) => inbound.has(text)));
   });
 
   it('keeps a peer connected that it also has a connection with that the peer has made', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
-    const { connector, contacts, connected, twice, closed, released, neighbours } = await start(
-      t,
-      100,
-      60,
+    const { self, connector, contacts, connected, twice, closed, released, neighbours } =
+      await start(t, 100, 60);
+    for (const text of textsOf(neighbours())) connected.add(text);
+    const near = closest(self.prefix, contacts, NEAR);
+    const far = contacts.filter(
+      (peer) =>
+        !near.includes(peer) && !isAmongClosest(self, peer.prefix, contacts, NEIGHBOURS + 1),
     );
-    for (const { text } of contacts.slice(0, 60)) connected.add(text);
-    const near = new Set(textsOf(neighbours()));
-    for (const text of connected) if (!near.has(text)) twice.add(text);
+    for (const { text } of far.slice(0, 20)) {
+      connected.add(text);
+      twice.add(text);
+    }
     connector.start();
     t.mock.timers.tick(10_000);
-    assert.ok(closed.length > 0);
+    assert.equal(closed.length, 18);
     assert.deepEqual(released, []);
   });
 

@@ -15,11 +15,14 @@ function createDiscovery(
   network: SimulatedNetwork,
   known: readonly DhtPeer[],
   maxConnections = 1000,
+  isVerified: (peer: DhtPeer) => boolean = () => true,
 ) {
   const [self] = network.peers;
   assert.ok(self);
   const membership = new SimulatedMembership(known);
-  const scale = new NetworkScale(self, { verified: () => membership.members() }, maxConnections);
+  const members = () => membership.members();
+  const verified = () => members().filter(isVerified);
+  const scale = new NetworkScale(self, { verified, members }, maxConnections);
   const nodeLookup = new NodeLookup({ client: network.client, membership, logger: silent });
   return { membership, discovery: new Discovery({ self, membership, scale, nodeLookup }) };
 }
@@ -57,6 +60,48 @@ describe('Discovery', () => {
       );
     }
     assert.ok(network.asked < 200, `${String(network.asked)} questions`);
+  });
+
+  it('looks for neighbours only until it has spoken with them, where there seem to be too many to know', async (t) => {
+    const network = await SimulatedNetwork.open(1000);
+    const verified = new Set<DhtPeer>();
+    const isVerified = (peer: DhtPeer) => verified.has(peer);
+    const { discovery, membership } = createDiscovery(
+      network,
+      network.peers.slice(7, 8),
+      50,
+      isVerified,
+    );
+    discovery.start(Promise.resolve());
+    t.after(() => discovery.stop());
+    await delay(500);
+    assert.ok(network.asked <= 24, `${String(network.asked)} questions`);
+    // A member less, as the list of members is made anew with each change.
+    for (const peer of membership.members().slice(1)) verified.add(peer);
+    const [gone] = membership.members();
+    assert.ok(gone);
+    membership.markUnresponsive(gone);
+    await discovery.firstSweep;
+    assert.ok(network.asked < 200, `${String(network.asked)} questions`);
+  });
+
+  it('looks for all where the neighbours that were named do not exist', async (t) => {
+    const network = await SimulatedNetwork.open(100);
+    const [self, liar] = network.peers;
+    assert.ok(self && liar);
+    const crowd = (await SimulatedNetwork.open(1000)).peers;
+    const invented = new Set(closest(self.prefix, crowd, 32).map(({ text }) => text));
+    const isVerified = ({ text }: DhtPeer) => !invented.has(text);
+    const { discovery, membership } = createDiscovery(network, [liar], 150, isVerified);
+    membership.learn([...invented].map((peerId) => ({ peerId, multiaddrs: addressOf(network) })));
+    discovery.start(Promise.resolve());
+    t.after(() => discovery.stop());
+    await delay(300);
+    for (const peer of membership.members().filter(({ text }) => invented.has(text))) {
+      membership.markUnresponsive(peer);
+    }
+    await discovery.firstSweep;
+    assert.equal(membership.members().length, 100);
   });
 
   it('looks again when it meets the network late', async (t) => {

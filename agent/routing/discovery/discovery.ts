@@ -17,6 +17,11 @@ const MANY_MEMBERS = 100;
 const STEP_PAUSE_MS = 20;
 /** Part by which the membership must have grown since the last sweep for the next one to follow as soon. */
 const MUCH_NEWS = 0.1;
+/**
+ * How long a node that others have named a large network waits until it has spoken with its neighbours, in milliseconds. To
+ * look for all others meanwhile would be hundreds of look-ups in vain.
+ */
+const VERIFYING_MS = 10_000;
 /** Growth of the membership that ends the pause, as when the bootstrap reaches the network late. */
 const MUCH_GROWTH = 1.5;
 
@@ -24,7 +29,7 @@ export interface DiscoveryComponents {
   readonly self: DhtPeer;
   readonly membership: Pick<Membership, 'members' | 'onChange'>;
   readonly nodeLookup: Pick<NodeLookup, 'find'>;
-  readonly scale: Pick<NetworkScale, 'size' | 'isLarge'>;
+  readonly scale: Pick<NetworkScale, 'size' | 'isLarge' | 'seemsLarge'>;
 }
 
 /**
@@ -36,6 +41,8 @@ export class Discovery {
   readonly #components: DiscoveryComponents;
   readonly #stopped = new AbortController();
   readonly #firstSweep = Promise.withResolvers<undefined>();
+  /** Called when members come or go. */
+  #changed = new Wakeup();
   #running: Promise<void> | undefined;
 
   constructor(components: DiscoveryComponents) {
@@ -69,6 +76,7 @@ export class Discovery {
     let grown = new Wakeup();
     let swept = 0;
     membership.onChange(() => {
+      this.#changed.call();
       if (membership.members().length > swept * MUCH_GROWTH) grown.call();
     });
     while (!isAborted(signal)) {
@@ -90,6 +98,7 @@ export class Discovery {
     const { self, scale, nodeLookup } = this.#components;
     // The neighbourhood first: this node is to keep its records.
     await nodeLookup.find(self.id.toMultihash().bytes, signal);
+    await this.#verify(signal);
     if (!scale.isLarge) {
       const tooLarge = new AbortController();
       await sweepRegions(
@@ -102,6 +111,16 @@ export class Discovery {
       );
     }
     if (scale.isLarge) await this.#refreshBuckets(signal);
+  }
+
+  /** Waits until this node has spoken with its neighbours, if the network is large by what others say. */
+  async #verify(signal: AbortSignal): Promise<void> {
+    const { scale } = this.#components;
+    using longest = new Deadline(VERIFYING_MS, signal);
+    while (scale.seemsLarge && !scale.isLarge && !isAborted(longest.signal)) {
+      this.#changed = new Wakeup();
+      await this.#changed.wait(longest.signal);
+    }
   }
 
   /** Looks for members of each bucket, so that a look-up finds into all parts of a network that is too large to know. */

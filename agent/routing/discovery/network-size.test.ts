@@ -40,7 +40,8 @@ describe('networkSize', () => {
 describe('NetworkScale', () => {
   it('is large with more nodes than connections, until it is smaller again', () => {
     let members: readonly { prefix: number }[] = [];
-    const scale = new NetworkScale({ prefix: 0 }, { verified: () => members }, 100);
+    const known = { verified: () => members, members: () => members };
+    const scale = new NetworkScale({ prefix: 0 }, known, 100);
     const evenly = (count: number) =>
       Array.from({ length: count }, (_, at) => ({
         prefix: Math.floor(((at + 1) * 2 ** 32) / count) - 1,
@@ -56,5 +57,13 @@ describe('NetworkScale', () => {
       [false, false, true],
       [false, true, true],
     ]);
+  });
+
+  it('seems large as soon as others have named so many', () => {
+    const verified = Array.from({ length: 10 }, randomPoint);
+    const named = Array.from({ length: 200 }, randomPoint);
+    const known = { verified: () => verified, members: () => [...verified, ...named] };
+    const scale = new NetworkScale({ prefix: 0 }, known, 100);
+    assert.deepEqual([scale.seemsLarge, scale.isLarge], [true, false]);
   });
 });

@@ -24,9 +24,12 @@ export function networkSize(self: KeySpacePoint, members: readonly KeySpacePoint
 /** With so many times `maxConnections` nodes a network is large, and with so many it is not any more. */
 const LARGE = { from: 1, until: 0.8 };
 
-/** The members that this node has spoken with: others may be invented. */
-export interface VerifiedMembers {
+/** Those that this node knows. */
+export interface KnownMembers {
+  /** Those that it has spoken with. */
   readonly verified: () => readonly KeySpacePoint[];
+  /** These and those that others have named, which may be invented. */
+  readonly members: () => readonly KeySpacePoint[];
 }
 
 /**
@@ -35,13 +38,13 @@ export interface VerifiedMembers {
  */
 export class NetworkScale {
   readonly #self: KeySpacePoint;
-  readonly #membership: VerifiedMembers;
+  readonly #membership: KnownMembers;
   readonly #maxConnections: number;
   #members: readonly KeySpacePoint[] | undefined;
   #size = 1;
   #isLarge = false;
 
-  constructor(self: KeySpacePoint, membership: VerifiedMembers, maxConnections: number) {
+  constructor(self: KeySpacePoint, membership: KnownMembers, maxConnections: number) {
     this.#self = self;
     this.#membership = membership;
     this.#maxConnections = maxConnections;
@@ -66,6 +69,12 @@ export class NetworkScale {
   /** Whether some nodes may take it for a large one. */
   get isLargeForSome(): boolean {
     return this.size > this.#maxConnections * LARGE.until;
+  }
+
+  /** Whether it is large if the peers exist that others have named: they are known before this node has spoken with them. */
+  get seemsLarge(): boolean {
+    const size = networkSize(this.#self, this.#membership.members());
+    return this.isLarge || size > this.#maxConnections * LARGE.from;
   }
 
   /** Whether it is too large for a node to know all others. */

@@ -6,6 +6,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
 import { kadIdOf } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
+import { LookupKeys } from '../dht/lookup-keys.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { ClosestMembers } from './closest-members.ts';
@@ -32,6 +33,7 @@ function seenBy(
   const provider = (peerId: string) => ({ peerId, origins: [`http://${peerId}`] });
   const others = peers.filter((peer) => peer !== self);
   return new ClosestMembers({
+    lookupKeys: new LookupKeys(),
     self,
     membership: { members: () => others },
     view: {
@@ -101,6 +103,7 @@ describe('ClosestMembers', () => {
     assert.ok(self && a && b);
     let others: readonly DhtPeer[] = [a];
     const members = new ClosestMembers({
+      lookupKeys: new LookupKeys(),
       self,
       membership: { members: () => others },
       view: { self: () => undefined, locate: () => undefined },
@@ -118,6 +121,7 @@ describe('ClosestMembers', () => {
     assert.ok(self);
     let known: readonly DhtPeer[] = others.slice(0, 3);
     const members = new ClosestMembers({
+      lookupKeys: new LookupKeys(),
       self,
       membership: { members: () => known },
       view: { self: () => undefined, locate: () => undefined },
@@ -138,6 +142,7 @@ describe('ClosestMembers', () => {
     const [self, other] = await newPeers(2);
     assert.ok(self && other);
     const members = new ClosestMembers({
+      lookupKeys: new LookupKeys(),
       self,
       membership: { members: () => [other] },
       view: { self: () => undefined, locate: () => undefined },

@@ -3,7 +3,7 @@ import { raceSignal } from '../../timing/race-signal.ts';
 import type { NetworkScale } from '../discovery/network-size.ts';
 import type { NodeLookup } from '../discovery/node-lookup.ts';
 import { closest } from '../dht/kademlia.ts';
-import { routingKey } from '../dht/key.ts';
+import type { LookupKeys } from '../dht/lookup-keys.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 import type { PeerProtocols } from '../node/peer-protocols.ts';
 import type { ClosestMember } from '../router.ts';
@@ -11,6 +11,7 @@ import type { ProviderView } from './provider-view.ts';
 
 export interface ClosestMembersComponents {
   readonly self: DhtPeer;
+  readonly lookupKeys: Pick<LookupKeys, 'first'>;
   readonly membership: Pick<Membership, 'members'>;
   readonly scale: Pick<NetworkScale, 'isLarge'>;
   readonly nodeLookup: Pick<NodeLookup, 'find'>;
@@ -36,8 +37,8 @@ export class ClosestMembers {
 
   /** See `Router.closest`. */
   async find(name: string, count: number, signal?: AbortSignal): Promise<readonly ClosestMember[]> {
-    const { self, view, protocols, scale, nodeLookup } = this.#components;
-    const { target, multihash } = routingKey(name);
+    const { self, lookupKeys, view, protocols, scale, nodeLookup } = this.#components;
+    const { target, multihash } = lookupKeys.first(name);
     if (scale.isLarge) {
       using deadline = new Deadline(LOOKUP_MS, signal);
       // Those that it finds are members from then on.

@@ -10,6 +10,7 @@ import { AddressBook } from '../node/address-book.ts';
 import type { ProvidersAnswer } from '../dht/dht-client.ts';
 import { closest, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
+import { LookupKeys } from '../dht/lookup-keys.ts';
 import { dhtPeer, Membership } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { ProviderLookup } from './provider-lookup.ts';
@@ -73,6 +74,7 @@ beforeEach(async () => {
   };
   const addresses = { current: () => [] };
   lookup = new ProviderLookup({
+    lookupKeys: new LookupKeys(),
     self,
     client: client,
     membership,
@@ -80,13 +82,15 @@ beforeEach(async () => {
     isEstablished: () => isEstablished,
     logger: silent,
     view: new ProviderView(
-      { records, addressBook, membership, addresses, scale: { isLarge: false } },
+      { records, addressBook, membership, addresses, policy, scale: { isLarge: false } },
       { ownPeerId: self.text, registryPort: 5000 },
     ),
     negativeCache,
     observer: {},
   });
 });
+
+const policy = { allows: () => true };
 
 function announceAddress(peer: DhtPeer): void {
   const multiaddrs = addressed(peer).multiaddrs.map(({ bytes }) => bytes);

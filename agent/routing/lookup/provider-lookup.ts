@@ -1,7 +1,7 @@
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { closest, K } from '../dht/kademlia.ts';
-import { routingKey } from '../dht/key.ts';
 import type { RoutingKey } from '../dht/key.ts';
+import type { LookupKeys, NameKeys } from '../dht/lookup-keys.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
 import type { Provider } from '../router.ts';
 import type { LookupResult, RoutingObserver } from '../routing-observer.ts';
@@ -23,6 +23,7 @@ const MAX_MISSES = 10_000;
 
 export interface ProviderLookupComponents extends ProviderQueryComponents {
   readonly self: DhtPeer;
+  readonly lookupKeys: Pick<LookupKeys, 'of'>;
   readonly membership: Membership;
   readonly view: ProviderView;
   readonly negativeCache: NegativeCache;
@@ -34,10 +35,14 @@ export interface ProviderLookupComponents extends ProviderQueryComponents {
  * all of them). When a caller wants more, it asks the peers that should have the record. Connected providers come
  * first: records outlive the nodes that sent them. Callers that look for the same key at the same time share one query,
  * and a miss is remembered for a moment.
+ *
+ * While a swarm key is changed, a name has several keys. They are looked up at the same time, and what is found
+ * under any of them is one answer: which node has provided it under which is not known before.
  */
 export class ProviderLookup {
   readonly #components: ProviderLookupComponents;
   readonly #init: ProviderQueryInit;
+  /** By each record key of the name. */
   readonly #queries = new Map<string, SharedQuery>();
   readonly #misses = new ExpiringSet(MAX_MISSES);
 
@@ -48,8 +53,8 @@ export class ProviderLookup {
 
   /** See `Router.lookup`. */
   async *find(name: string, signal?: AbortSignal): AsyncGenerator<Provider, void, undefined> {
-    const { observer, negativeCache, view } = this.#components;
-    const key = routingKey(name);
+    const { observer, lookupKeys } = this.#components;
+    const keys = lookupKeys.of(name);
     const started = performance.now();
     let isObserved = false;
     const observe = (result: LookupResult): void => {
@@ -57,14 +62,14 @@ export class ProviderLookup {
       isObserved = true;
     };
     try {
-      const known = this.#trusted(key, view.recorded(key.recordKey));
-      if (known.length === 0 && this.#misses.has(key.recordKey)) {
+      const known = this.#recorded(keys);
+      if (known.length === 0 && keys.every(({ recordKey }) => this.#misses.has(recordKey))) {
         observe('miss');
         return;
       }
-      for await (const provider of this.#queryFor(key, known).read(signal)) {
+      for await (const provider of this.#queryFor(keys, known).read(signal)) {
         // It may have been forgotten since it was found for another caller.
-        if (negativeCache.has(key.recordKey, provider.peerId)) continue;
+        if (this.#isForgotten(keys, provider)) continue;
         observe('hit');
         yield provider;
       }
@@ -76,16 +81,14 @@ export class ProviderLookup {
 
   /** See `Router.known`. */
   known(name: string): readonly Provider[] {
-    const { view } = this.#components;
-    const key = routingKey(name);
-    const present = this.#trusted(key, view.recorded(key.recordKey)).filter((it) =>
-      view.isPresent(it),
-    );
-    const found = this.#queries.get(key.recordKey)?.found ?? [];
+    const { lookupKeys, view } = this.#components;
+    const keys = lookupKeys.of(name);
+    const present = this.#recorded(keys).filter((it) => view.isPresent(it));
+    const found = this.#queries.get(keys[0].recordKey)?.found ?? [];
     const named = new Set(present.map(({ peerId }) => peerId));
     return [
       ...present,
-      ...this.#trusted(key, found).filter((it) => !named.has(it.peerId) && view.isPresent(it)),
+      ...this.#trusted(keys, found).filter((it) => !named.has(it.peerId) && view.isPresent(it)),
     ];
   }
 
@@ -97,19 +100,37 @@ export class ProviderLookup {
     for (const provider of this.#components.view.recorded(recordKey)) query.offer(provider);
   }
 
-  #queryFor(key: RoutingKey, known: readonly Provider[]): SharedQuery {
+  /** The providers with a record here under any of the keys, each once. */
+  #recorded(keys: NameKeys): readonly Provider[] {
+    const { view } = this.#components;
+    const [first, ...more] = keys;
+    const recorded = this.#trusted(keys, view.recorded(first.recordKey));
+    if (more.length === 0) return recorded;
+    const byPeer = new Map(recorded.map((provider) => [provider.peerId, provider]));
+    for (const { recordKey } of more) {
+      for (const provider of this.#trusted(keys, view.recorded(recordKey))) {
+        byPeer.set(provider.peerId, provider);
+      }
+    }
+    return [...byPeer.values()];
+  }
+
+  #queryFor(keys: NameKeys, known: readonly Provider[]): SharedQuery {
     const { view } = this.#components;
     const present = known.filter((provider) => view.isPresent(provider));
-    const running = this.#queries.get(key.recordKey);
+    const running = this.#queries.get(keys[0].recordKey);
     if (running !== undefined) {
       for (const provider of present) running.offer(provider);
       return running;
     }
     const absent = known.filter((provider) => !present.includes(provider));
-    const query = new SharedQuery(present, this.#steps(key, absent), () => {
-      this.#queries.delete(key.recordKey);
+    const query = new SharedQuery(present, this.#steps(keys, absent), () => {
+      for (const { recordKey } of keys) {
+        // When the swarm keys have changed, there may be another query that has some of the keys.
+        if (this.#queries.get(recordKey) === query) this.#queries.delete(recordKey);
+      }
     });
-    this.#queries.set(key.recordKey, query);
+    for (const { recordKey } of keys) this.#queries.set(recordKey, query);
     return query;
   }
 
@@ -119,14 +140,16 @@ export class ProviderLookup {
    *
    * @param absent those of them that are known already
    */
-  #steps(key: RoutingKey, absent: Provider[]): QueryStep[] {
+  #steps(keys: NameKeys, absent: Provider[]): QueryStep[] {
     const { view } = this.#components;
-    const query = new ProviderQuery(this.#components, key, this.#init);
+    const queries = keys.map((key) => new ProviderQuery(this.#components, key, this.#init));
+    const ofAll = async (ask: (query: ProviderQuery) => Promise<boolean>): Promise<boolean> =>
+      (await Promise.all(queries.map(ask))).every(Boolean);
     let providers = absent.length;
     const taking =
       (found: (provider: Provider) => void): OnFound =>
       (peers) => {
-        for (const provider of this.#trusted(key, view.named(peers))) {
+        for (const provider of this.#trusted(keys, view.named(peers))) {
           if (providers++ >= MAX_PROVIDERS) return;
           if (view.isPresent(provider)) found(provider);
           else absent.push(provider);
@@ -134,16 +157,17 @@ export class ProviderLookup {
       };
     const conclude = (isCertain: boolean): boolean => {
       // A record may have arrived during the query.
-      const isMiss = isCertain && providers === 0 && view.recorded(key.recordKey).length === 0;
-      if (isMiss) {
-        this.#misses.add(key.recordKey, this.#isOurs(key) ? MISS_TTL_MS : FOREIGN_MISS_TTL_MS);
-      }
-      return isMiss;
+      if (!isCertain || providers > 0) return false;
+      if (keys.some(({ recordKey }) => view.recorded(recordKey).length > 0)) return false;
+      const ttl = keys.every((key) => this.#isOurs(key)) ? MISS_TTL_MS : FOREIGN_MISS_TTL_MS;
+      for (const { recordKey } of keys) this.#misses.add(recordKey, ttl);
+      return true;
     };
     return [
-      async (found, signal) => conclude(await query.askFirst(taking(found), signal)),
+      async (found, signal) =>
+        conclude(await ofAll((query) => query.askFirst(taking(found), signal))),
       async (found, signal) => {
-        const isCertain = await query.askOthers(taking(found), signal);
+        const isCertain = await ofAll((query) => query.askOthers(taking(found), signal));
         for (const provider of absent) found(provider);
         return conclude(isCertain);
       },
@@ -151,9 +175,14 @@ export class ProviderLookup {
   }
 
   /** Leaves out the providers that turned out not to have the content. */
-  #trusted(key: RoutingKey, providers: readonly Provider[]): Provider[] {
+  #trusted(keys: NameKeys, providers: readonly Provider[]): Provider[] {
+    return providers.filter((provider) => !this.#isForgotten(keys, provider));
+  }
+
+  /** Whether it turned out not to have the content, and has provided it under none of the keys since. */
+  #isForgotten(keys: NameKeys, { peerId }: Provider): boolean {
     const { negativeCache } = this.#components;
-    return providers.filter(({ peerId }) => !negativeCache.has(key.recordKey, peerId));
+    return keys.every(({ recordKey }) => negativeCache.has(recordKey, peerId));
   }
 
   /** Whether this node is among the closest to the key, which keep its records. */

@@ -1,9 +1,8 @@
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 
 import type { AddressedPeer } from '../node/address-book.ts';
 import {
   DEFAULT_REGISTRY_PORT,
-  leadsToNode,
   registryScheme,
   tcpAddress,
   type SocketAddress,
@@ -19,8 +18,8 @@ export interface ProviderFromPeerOptions {
   readonly registryPort: number;
   /** Whether only peers with https are providers. Default: no. */
   readonly tlsOnly?: boolean;
-  /** Whether a loopback address can lead to another node: true when this node announces one itself. */
-  readonly loopback: boolean;
+  /** Whether a node can be at the address. */
+  readonly allows: (socket: SocketAddress) => boolean;
   /** The IP of the connection with the peer. It comes first, because it is known to work. */
   readonly connectedIp?: string;
 }
@@ -34,19 +33,36 @@ export function providerFromPeer(
   peer: AddressedPeer,
   options: ProviderFromPeerOptions,
 ): Provider | undefined {
-  const { loopback, connectedIp, tlsOnly = false } = options;
+  const { allows, connectedIp, tlsOnly = false } = options;
   const announced = announcedEndpoints(peer);
+  const hasTls = announced.some(({ scheme }) => scheme === 'https');
   const origins = (announced.length > 0 ? announced : assumedEndpoints(peer, options))
+    // A peer that announces TLS is not asked without it, also when the connection fails.
+    .filter(({ scheme }) => scheme === 'https' || !hasTls)
     .filter(({ scheme }) => scheme === 'https' || !tlsOnly)
-    .filter((endpoint) => leadsToNode(endpoint, loopback))
+    .filter(allows)
     .sort((a, b) => rank(b, connectedIp) - rank(a, connectedIp))
     .map(({ scheme, ip, port }) => `${scheme}://${isIPv6(ip) ? `[${ip}]` : ip}:${String(port)}`);
   const unique = [...new Set(origins)].slice(0, MAX_ORIGINS);
   return unique.length === 0 ? undefined : { peerId: peer.peerId, origins: unique };
 }
 
-interface Endpoint extends SocketAddress {
+/** Where a registry is. */
+export interface Endpoint extends SocketAddress {
   readonly scheme: 'http' | 'https';
+}
+
+/** The registry at a base URL; undefined when it is not an origin with an IP address, as {@link providerFromPeer} makes. */
+export function endpointOf(origin: string): Endpoint | undefined {
+  const url = URL.parse(origin);
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') return undefined;
+  const [scheme, port] =
+    url.protocol === 'https:' ? (['https', 443] as const) : (['http', 80] as const);
+  // Neither credentials, a path nor an unusual form of the IP. The default port may be there.
+  if (origin !== url.origin && origin !== `${url.origin}:${String(port)}`) return undefined;
+  const ip = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(ip) === 0) return undefined;
+  return { scheme, ip, port: Number(url.port) || port };
 }
 
 function announcedEndpoints({ multiaddrs }: AddressedPeer): Endpoint[] {
@@ -67,7 +83,7 @@ function assumedEndpoints(
   );
 }
 
-/** The IP of the connection comes first, and for each IP https before http. */
-function rank({ ip, scheme }: Endpoint, connectedIp: string | undefined): number {
-  return (ip === connectedIp ? 2 : 0) + (scheme === 'https' ? 1 : 0);
+/** The IP of the connection comes first. */
+function rank({ ip }: Endpoint, connectedIp: string | undefined): number {
+  return ip === connectedIp ? 1 : 0;
 }

@@ -20,6 +20,8 @@ const MISS: ProvidersAnswer = { providers: [], closer: [] };
 const newPeer = async (): Promise<DhtPeer> =>
   dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519')));
 
+const HOLDER = await newPeer();
+
 const addressed = (peer: DhtPeer) => ({
   peerId: peer.text,
   multiaddrs: [multiaddr('/ip4/10.0.0.7/tcp/5001')],
@@ -38,6 +40,8 @@ async function start(count: number, isEstablished = false) {
   const members = await Promise.all(Array.from({ length: count }, newPeer));
   const answers = new Map<string, Promise<ProvidersAnswer>>();
   const unresponsive = new Set<string>();
+  /** Peer -> its host; without one it is at a host of its own. */
+  const hosts = new Map<string, string>();
   const asked: { readonly peerId: string; readonly closerThan: number | undefined }[] = [];
   const found: string[] = [];
   const learnt: string[] = [];
@@ -58,6 +62,7 @@ async function start(count: number, isEstablished = false) {
         isEstablished: (peerId: string) =>
           isEstablished && members.some(({ text }) => text === peerId),
         isContact: () => false,
+        hostOf: ({ text }: DhtPeer) => hosts.get(text),
         isUnresponsive: (peerId: string) => unresponsive.has(peerId),
         learn: (peers: readonly AddressedPeer[]) => {
           learnt.push(...peers.map(({ peerId }) => peerId));
@@ -73,6 +78,7 @@ async function start(count: number, isEstablished = false) {
   return {
     ranked: closest(key.target, members, count),
     answers,
+    hosts,
     unresponsive,
     asked,
     found,
@@ -94,6 +100,41 @@ describe('ProviderQuery', () => {
       asked,
       ranked.slice(0, 3).map(({ text }) => ({ peerId: text, closerThan })),
     );
+  });
+
+  it('does not take the word of several identities of one host for a miss', async () => {
+    const { ranked, answers, hosts, found, first } = await start(30, true);
+    // The closest eight are of one host, and lie. Each of the others has the record.
+    for (const [index, { text }] of ranked.entries()) {
+      if (index < 8) hosts.set(text, '10.0.0.66');
+      else answers.set(text, Promise.resolve({ providers: [addressed(HOLDER)], closer: [] }));
+    }
+    assert.equal(await first(), false);
+    assert.ok(found.includes(HOLDER.text));
+  });
+
+  it('asks as many for a key that is held when one names 1,000 peers that do not exist as without that', async () => {
+    const cost = async (invented: readonly DhtPeer[]): Promise<number> => {
+      const { ranked, answers, asked, found, first } = await start(30, true);
+      for (const { text } of invented) {
+        const none = Promise.reject<ProvidersAnswer>(new Error('no answer'));
+        none.catch(() => undefined);
+        answers.set(text, none);
+      }
+      const [liar, ...others] = ranked;
+      const closer = invented.map(addressed);
+      answers.set(liar?.text ?? '', Promise.resolve({ providers: [], closer }));
+      for (const { text } of others) {
+        answers.set(text, Promise.resolve({ providers: [addressed(HOLDER)], closer: [] }));
+      }
+      assert.equal(await first(), false);
+      assert.ok(found.includes(HOLDER.text));
+      return asked.length;
+    };
+    const invented = await Promise.all(Array.from({ length: 1000 }, newPeer));
+    const usual = await cost([]);
+    const attacked = await cost(invented);
+    assert.equal(attacked, usual);
   });
 
   it('is not sure of a miss when one of the first names a closer peer, and asks that one', async () => {

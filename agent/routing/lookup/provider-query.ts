@@ -157,7 +157,25 @@ export class ProviderQuery {
    * peers by another carrier, so two of each half.
    */
   #deciding(nearest: readonly DhtPeer[], quorum: number): readonly DhtPeer[] {
-    return this.#isLarge ? this.#ofEachHalf(nearest, OF_EACH_HALF) : nearest.slice(0, quorum);
+    const apart = this.#oneOfHostFirst(nearest);
+    return this.#isLarge ? this.#ofEachHalf(apart, OF_EACH_HALF) : apart.slice(0, quorum);
+  }
+
+  /** The same peers, the first of each host before the others: the identities of one host do not decide alone. */
+  #oneOfHostFirst(nearest: readonly DhtPeer[]): readonly DhtPeer[] {
+    const { membership } = this.#components;
+    const hosts = new Set<string>();
+    const others: DhtPeer[] = [];
+    const first = nearest.filter((peer) => {
+      const host = membership.hostOf(peer);
+      if (host === undefined || !hosts.has(host)) {
+        if (host !== undefined) hosts.add(host);
+        return true;
+      }
+      others.push(peer);
+      return false;
+    });
+    return [...first, ...others];
   }
 
   /** How many peers decide. */

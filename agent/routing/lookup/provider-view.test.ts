@@ -5,6 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 
 import { AddressBook } from '../node/address-book.ts';
 import { ProviderView } from './provider-view.ts';
+import { AddressPolicy } from '../node/address-policy.ts';
 
 const OWN = '/ip4/10.0.0.1/tcp/5001';
 
@@ -32,6 +33,7 @@ function viewOf(
         isUnresponsive: (peerId) => unresponsive.includes(peerId),
       },
       addresses: { current: () => [multiaddr(OWN)] },
+      policy: new AddressPolicy({ loopback: () => false }),
       scale,
     },
     { ownPeerId: 'me', registryPort: 5000 },
@@ -56,8 +58,19 @@ describe('ProviderView', () => {
     ]);
     assert.deepEqual(named, [
       { peerId: 'a', origins: ['http://10.0.0.7:6000'] },
-      { peerId: 'b', origins: ['http://10.0.0.8:6000'] },
+      { peerId: 'b@10.0.0.8:6000', origins: ['http://10.0.0.8:6000'] },
     ]);
+  });
+
+  it('keeps apart where a peer is and where others say that it is: a block of one is none of the other', () => {
+    const honest = [registry('10.0.0.8')];
+    const stolen = { peerId: 'honest', multiaddrs: [multiaddr(registry('10.6.6.6'))] };
+    const [claim] = viewOf({}).view.named([stolen]);
+    const { view } = viewOf({ honest }, { honest: '10.0.0.8' });
+    const [itself] = view.named([stolen]);
+    assert.deepEqual(itself, { peerId: 'honest', origins: ['http://10.0.0.8:6000'] });
+    assert.notEqual(claim?.peerId, itself.peerId);
+    assert.ok(claim !== undefined && view.isPresent(claim));
   });
 
   it('locates connected peers that answer, and no others', () => {
@@ -99,6 +112,14 @@ describe('ProviderView', () => {
     assert.equal(view.recorded('key')[0], first, 'made once for an entry of the address book');
     connections.set('a', '10.0.0.7');
     assert.equal(view.recorded('key')[0]?.origins[0], 'http://10.0.0.7:6000');
+  });
+
+  it('accepts origins at which the policy allows a node', () => {
+    const { view } = viewOf({});
+    assert.equal(view.accepts('http://10.0.0.7:5000'), true);
+    for (const origin of ['http://127.0.0.1:5000', 'http://169.254.169.254:80', 'http://node:1']) {
+      assert.equal(view.accepts(origin), false, origin);
+    }
   });
 
   it('names this node as its peers see it', () => {

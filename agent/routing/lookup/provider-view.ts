@@ -1,11 +1,12 @@
 import type { NetworkScale } from '../discovery/network-size.ts';
 import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { AddressBook, AddressedPeer } from '../node/address-book.ts';
-import { announcesLoopback } from '../node/announced-addresses.ts';
+import type { AddressPolicy } from '../node/address-policy.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
 import type { Provider } from '../router.ts';
-import { providerFromPeer } from './provider-origins.ts';
+import { namedByOthers, peerIdOf } from './named-provider.ts';
+import { endpointOf, providerFromPeer } from './provider-origins.ts';
 
 /** Maximum number of providers read for one key from the records here. */
 const MAX_RECORDED = 200;
@@ -15,6 +16,7 @@ export interface ProviderViewComponents {
   readonly addressBook: Pick<AddressBook, 'get'>;
   readonly membership: Pick<Membership, 'connectedIp' | 'isContact' | 'isUnresponsive'>;
   readonly addresses: Pick<OwnAddresses, 'current'>;
+  readonly policy: Pick<AddressPolicy, 'allows'>;
   readonly scale: Pick<NetworkScale, 'isLarge'>;
 }
 
@@ -56,14 +58,18 @@ export class ProviderView {
     return providers;
   }
 
-  /** The providers that another peer has named. The addresses that they announce themselves win over those it gives. */
+  /**
+   * The providers that another peer has named. The addresses that they announce themselves win over those it gives, which
+   * have a name of their own, see `namedByOthers`.
+   */
   named(peers: readonly AddressedPeer[]): Provider[] {
     const providers: Provider[] = [];
     for (const peer of peers) {
       const announced = this.#components.addressBook.get(peer.peerId);
       const provider =
         announced === undefined ? this.#provider(peer) : this.#cachedProvider(announced);
-      if (provider !== undefined) providers.push(provider);
+      if (provider === undefined) continue;
+      providers.push(announced === undefined ? namedByOthers(provider) : provider);
     }
     return providers;
   }
@@ -73,6 +79,17 @@ export class ProviderView {
     const peer = this.#components.addressBook.get(peerId);
     const provider = peer === undefined ? undefined : this.#cachedProvider(peer);
     return this.#isConnected(peerId) ? provider : undefined;
+  }
+
+  /**
+   * Whether a node can be at the base URL that another peer has named. A host name is refused: it could lead elsewhere by
+   * the time when it is asked.
+   */
+  accepts(origin: string): boolean {
+    const endpoint = endpointOf(origin);
+    if (endpoint === undefined) return false;
+    if (this.#init.tlsOnly === true && endpoint.scheme !== 'https') return false;
+    return this.#components.policy.allows(endpoint);
   }
 
   /** This node as its peers see it. */
@@ -85,7 +102,8 @@ export class ProviderView {
    * Whether the provider is expected to be reachable: this node is connected with it, others have named it, or the
    * network is so large that a node does not know all members.
    */
-  isPresent({ peerId }: Provider): boolean {
+  isPresent({ peerId: name }: Provider): boolean {
+    const peerId = peerIdOf(name);
     const { membership, scale } = this.#components;
     if (scale.isLarge || membership.isContact(peerId)) return !membership.isUnresponsive(peerId);
     return this.#isConnected(peerId);
@@ -112,12 +130,12 @@ export class ProviderView {
   }
 
   #toProvider(peer: AddressedPeer): Provider | undefined {
-    const { membership, addresses } = this.#components;
+    const { membership, policy } = this.#components;
     const connectedIp = membership.connectedIp(peer.peerId);
     return providerFromPeer(peer, {
       registryPort: this.#init.registryPort,
       tlsOnly: this.#init.tlsOnly ?? false,
-      loopback: announcesLoopback(addresses.current()),
+      allows: (socket) => policy.allows(socket),
       ...(connectedIp !== undefined && { connectedIp }),
     });
   }

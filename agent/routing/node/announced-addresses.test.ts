@@ -103,7 +103,7 @@ describe('dialable', () => {
   it('leaves out registries, and where no other node can be', () => {
     const given = (texts: readonly string[], loopback: boolean, names = false): string[] => {
       const addresses = texts.map((text) => multiaddr(text));
-      return dialable(addresses, { loopback, names }).map(String);
+      return dialable(addresses, (socket) => leadsToNode(socket, loopback), names).map(String);
     };
     const [node, local, name] = [
       '/ip4/10.0.0.7/tcp/5001',

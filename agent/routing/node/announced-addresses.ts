@@ -125,17 +125,18 @@ export function announcesLoopback(announced: readonly Multiaddr[]): boolean {
 /**
  * Those of a peer's addresses that this node may dial: at which another node can be, and no registries.
  *
- * @param loopback see {@link leadsToNode}
+ * @param allows whether a node can be at the address
  * @param names whether host names are dialled as well, as an administrator may give them
  */
 export function dialable(
   addresses: readonly Multiaddr[],
-  { loopback, names = false }: { readonly loopback: boolean; readonly names?: boolean },
+  allows: (socket: SocketAddress) => boolean,
+  names = false,
 ): Multiaddr[] {
   return addresses.filter((address) => {
     if (isRegistryAddress(address)) return false;
     const socket = tcpAddress(address);
-    if (socket !== undefined) return leadsToNode(socket, loopback);
+    if (socket !== undefined) return allows(socket);
     return names && address.getComponents()[0]?.name.startsWith('dns') === true;
   });
 }

@@ -13,8 +13,8 @@ import type { DhtPeer } from './membership.ts';
  */
 const MAX_CONTACTS = 2000;
 /**
- * Maximum number of contacts by the word of one peer. An honest one names those that it is connected with, and ends
- * connections when they are twice `--max-connections`.
+ * Maximum number of contacts by the word of one peer. An honest one names those that it is connected with: as many as
+ * `--max-connections`, and more for a short time.
  */
 const MAX_NAMED_BY_ONE = 400;
 /** How long a contact stays without being named again: a node learns of all others in a fraction of this time. */

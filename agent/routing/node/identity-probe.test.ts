@@ -10,6 +10,7 @@ import { silent } from '../../testing/test-network.ts';
 import { routingKey, type RoutingKey } from '../dht/key.ts';
 import { IdentityProbe } from './identity-probe.ts';
 import { dhtPeer } from './membership.ts';
+import { AddressPolicy } from './address-policy.ts';
 
 const idOf = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519'));
 
@@ -39,6 +40,7 @@ async function probeWith(
           return Promise.reject(new Error('dial self'));
         },
       } as never,
+      policy: new AddressPolicy({ loopback: () => false }),
       client: {
         getProviders: () => {
           asked += 1;

@@ -6,7 +6,8 @@ import { isAborted, pause } from '../../timing/pause.ts';
 import type { DhtClient } from '../dht/dht-client.ts';
 import type { RoutingKey } from '../dht/key.ts';
 import { closest, K } from '../dht/kademlia.ts';
-import { announcesLoopback, dialable, tcpAddress } from './announced-addresses.ts';
+import type { AddressPolicy } from './address-policy.ts';
+import { dialable, tcpAddress } from './announced-addresses.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 import type { Membership } from './membership.ts';
 
@@ -22,6 +23,7 @@ export interface IdentityProbeComponents {
   readonly node: RoutingNode;
   readonly client: Pick<DhtClient, 'getProviders'>;
   readonly membership: Pick<Membership, 'verified'>;
+  readonly policy: Pick<AddressPolicy, 'allows'>;
   /** A key of which this node has provided records. */
   readonly anyKey: () => RoutingKey | undefined;
   readonly logger: Logger;
@@ -67,7 +69,7 @@ export class IdentityProbe {
   }
 
   async #probe(signal: AbortSignal): Promise<void> {
-    const { node, client, membership, anyKey } = this.#components;
+    const { node, client, membership, policy, anyKey } = this.#components;
     const key = anyKey();
     if (key === undefined) return;
     const peers = closest(key.target, membership.verified(), K);
@@ -87,7 +89,7 @@ export class IdentityProbe {
     const named = answer.providers
       .filter(({ peerId }) => peerId === ownPeerId)
       .flatMap(({ multiaddrs }) => multiaddrs);
-    const foreign = dialable(named, { loopback: announcesLoopback(node.getMultiaddrs()) })
+    const foreign = dialable(named, (socket) => policy.allows(socket))
       .filter((address) => !own.has(tcpAddress(address)?.ip ?? ''))
       .slice(0, MAX_DIALLED);
     for (const address of foreign) {

@@ -1,7 +1,14 @@
 import { noise } from '@chainsafe/libp2p-noise';
 import { identify } from '@libp2p/identify';
 import type { Identify } from '@libp2p/identify';
-import type { Libp2p, PeerId, PrivateKey, StreamHandler, Transport } from '@libp2p/interface';
+import type {
+  ConnectionProtector,
+  Libp2p,
+  PeerId,
+  PrivateKey,
+  StreamHandler,
+  Transport,
+} from '@libp2p/interface';
 import { FaultTolerance } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
@@ -14,6 +21,9 @@ import { createLibp2p } from 'libp2p';
 import type { Registry } from 'prom-client';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
+import { withDialsWithoutKey } from '../private-network/dials-without-key.ts';
+import { SwarmProtector } from '../private-network/swarm-protector.ts';
+import type { SwarmProtectorComponents } from '../private-network/swarm-protector.ts';
 import {
   announcedAddresses,
   tcpAddress,
@@ -21,6 +31,7 @@ import {
   type SocketAddress,
 } from './announced-addresses.ts';
 import { DuplicateIdentity } from './duplicate-identity.ts';
+import { InboundLimit } from './inbound-limit.ts';
 import { kadService } from './kad-service.ts';
 import { LastHeard } from './last-heard.ts';
 import { Libp2pMetrics } from './libp2p-metrics.ts';
@@ -77,6 +88,12 @@ export interface NodeInit {
   readonly sortAddresses?: (sockets: readonly SocketAddress[]) => readonly SocketAddress[];
   /** See `DuplicateIdentity`. */
   readonly onDuplicate?: (address: string) => void;
+  /** Whether the address may be dialled. Default: each. */
+  readonly allowsDial?: (address: Multiaddr) => boolean;
+  /** Called with the address of a connection that is refused, as its host has too many. */
+  readonly onFlood?: (address: string) => void;
+  /** Who may connect. Default: each node, without a key. */
+  readonly swarm?: SwarmProtectorComponents;
   /** Lets libp2p write its own log when the environment variable `DEBUG` is set. */
   readonly verbose?: boolean;
   /** Where libp2p's own metrics go, `libp2p_*`. Without it there are none. */
@@ -130,6 +147,8 @@ export async function createNode(
     ownPeerId: peerIdFromPrivateKey(init.privateKey),
     onFound: init.onDuplicate ?? (() => undefined),
   });
+  const { swarm, onFlood } = init;
+  const inbound = new InboundLimit(onFlood === undefined ? {} : { onRefused: onFlood });
   const node = await createLibp2p<NodeServices>({
     start: false,
     privateKey: init.privateKey,
@@ -150,11 +169,17 @@ export async function createNode(
       (components) =>
         reportingListenFailures(
           duplicates.watchDials(
-            tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE, ...INACTIVITY })(components),
+            withDialsWithoutKey(
+              tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE, ...INACTIVITY })(components),
+              swarm?.isOpen === true,
+            ),
           ),
           failures,
         ),
     ],
+    ...(swarm !== undefined && {
+      connectionProtector: (): ConnectionProtector => new SwarmProtector(swarm),
+    }),
     // `startNode` decides which failure is fatal: libp2p would ignore an IPv6 port that is in use.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     connectionEncrypters: [
@@ -173,6 +198,14 @@ export async function createNode(
         },
       }),
     ],
+    connectionGater: {
+      denyDialMultiaddr: (address) => init.allowsDial?.(address) === false,
+      denyInboundConnection: (connection) => inbound.denies(connection),
+      denyInboundUpgradedConnection: (_, connection) => {
+        inbound.established(connection);
+        return false;
+      },
+    },
     // `Liveness` does the same at a lower cost.
     connectionMonitor: { enabled: false },
     // By default an address expires an hour after it was *first* seen, even if it was seen again, and a peer without

@@ -8,7 +8,7 @@ import type { PeerId, Topology } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
-import { dhtPeer, Membership, type MembershipInit } from './membership.ts';
+import { dhtPeer, MAX_MEMBERS_OF_HOST, Membership, type MembershipInit } from './membership.ts';
 
 const GRACE_MS = 3000;
 const UNRESPONSIVE_MS = 30_000;
@@ -42,7 +42,8 @@ async function start(t: TestContext, init: MembershipInit = { establishedMs: 100
   let now = 0;
   t.mock.method(performance, 'now', () => now);
   const table = new FakeTable();
-  const connected = new Set<PeerId>();
+  /** Peer -> IPv4 address of its connection. */
+  const connected = new Map<PeerId, string>();
   let topology: Topology = {};
   const own = await newId();
   const node = {
@@ -53,8 +54,10 @@ async function start(t: TestContext, init: MembershipInit = { establishedMs: 100
       return Promise.resolve('id');
     },
     unregister: () => undefined,
-    getConnections: (id: PeerId) =>
-      connected.has(id) ? [{ remoteAddr: multiaddr('/ip4/10.0.0.7/tcp/5001') }] : [],
+    getConnections: (id: PeerId) => {
+      const ip = connected.get(id);
+      return ip === undefined ? [] : [{ remoteAddr: multiaddr(`/ip4/${ip}/tcp/5001`) }];
+    },
   };
   const membership = new Membership(node as never, init);
   await membership.start();
@@ -69,8 +72,8 @@ async function start(t: TestContext, init: MembershipInit = { establishedMs: 100
     membership,
     changes: () => changes,
     ids: () => membership.members().map(({ text }) => text),
-    connect: (id: PeerId) => {
-      connected.add(id);
+    connect: (id: PeerId, from = '10.0.0.7') => {
+      connected.set(id, from);
       void topology.onConnect?.(id, {} as never);
     },
     disconnect: (id: PeerId) => {
@@ -93,6 +96,41 @@ describe('Membership', () => {
     assert.deepEqual(ids().sort(), [a, b].map(String).sort());
     assert.equal(changes(), 4);
     assert.equal(membership.members(), membership.members(), 'the same array without a change');
+  });
+
+  it('has a bounded number of members at one host, the first ones, and others when those leave', async (t) => {
+    const { connect, disconnect, pass, ids, membership } = await start(t);
+    const many = await Promise.all(Array.from({ length: 80 }, newId));
+    const [first] = many;
+    assert.ok(first !== undefined);
+    for (const id of many) connect(id, '10.0.0.66');
+    const honest = await Promise.all(Array.from({ length: 3 }, newId));
+    for (const [index, id] of honest.entries()) connect(id, `10.0.0.${index + 1}`);
+    const admitted = [...many.slice(0, MAX_MEMBERS_OF_HOST), ...honest].map(String);
+    assert.deepEqual(ids(), admitted);
+    assert.deepEqual(
+      membership.verified().map(({ text }) => text),
+      admitted,
+    );
+    // What others say of one that is connected changes nothing.
+    const last = many.at(-1)?.toString() ?? '';
+    assert.equal(membership.learn([{ peerId: last, multiaddrs: [ADDRESS] }], TELLER), 0);
+    // Those that are named there count, too.
+    const named = {
+      peerId: String(await newId()),
+      multiaddrs: [multiaddr('/ip4/10.0.0.66/tcp/1')],
+    };
+    membership.learn([named], TELLER);
+    assert.deepEqual(ids(), admitted);
+    disconnect(first);
+    pass(GRACE_MS);
+    assert.deepEqual(ids(), [...many.slice(1, 1 + MAX_MEMBERS_OF_HOST), ...honest].map(String));
+  });
+
+  it('has all members at its own host: several nodes of a test', async (t) => {
+    const { connect, ids } = await start(t);
+    for (let count = 0; count < 30; count++) connect(await newId(), '127.0.0.1');
+    assert.equal(ids().length, 30);
   });
 
   it('removes a peer after a grace period without connection, also from the table', async (t) => {

@@ -2,11 +2,12 @@ import type { PeerId } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 
 import type { AddressedPeer } from './address-book.ts';
-import { tcpAddress } from './announced-addresses.ts';
+import { isLoopback, tcpAddress } from './announced-addresses.ts';
 import { Contacts } from './contacts.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { kadIdOf, peerBytes, prefixOf } from '../dht/kademlia.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
+import { hostOf } from './host-of.ts';
 import { DHT_PROTOCOL, routingTableOf } from './libp2p-node.ts';
 import type { RoutingNode } from './libp2p-node.ts';
 
@@ -29,6 +30,12 @@ const UNRESPONSIVE_MS = 30_000;
  * Providers send them as soon as they know the peer. In a busy cluster that restarts this takes some seconds.
  */
 export const ESTABLISHED_MS = 30_000;
+/**
+ * Maximum number of members at one host, those that are known for the longest time; further identities are served, but
+ * keep no records and are not asked. With fewer than the 20 that keep a record, a host with many identities is never all
+ * that a key has. A node has one identity; a NAT may have several nodes behind it.
+ */
+export const MAX_MEMBERS_OF_HOST = 8;
 /** Maximum number of unresponsive peers remembered; the oldest is forgotten. */
 const MAX_UNRESPONSIVE = 10_000;
 
@@ -68,6 +75,8 @@ export class Membership {
   readonly #contacts = new Contacts();
   /** Peer ID -> time of its connection. */
   readonly #since = new Map<string, number>();
+  /** Peer ID -> the host that it is connected from. */
+  readonly #hosts = new Map<string, string>();
   readonly #establishedMs: number;
   readonly #departures = new Map<string, NodeJS.Timeout>();
   readonly #unresponsive = new ExpiringSet(MAX_UNRESPONSIVE);
@@ -110,7 +119,7 @@ export class Membership {
 
   /** All members except this node; the same array until something changes. */
   members(): readonly DhtPeer[] {
-    this.#members ??= [...this.verified(), ...this.#contacts.peers()];
+    this.#members ??= this.#withinHosts([...this.verified(), ...this.#contacts.peers()]);
     return this.#members;
   }
 
@@ -128,9 +137,27 @@ export class Membership {
         if (isElsewhere || peerId.equals(this.#node.peerId)) continue;
         verified.set(text, dhtPeer(peerId));
       }
-      this.#verified = [...verified.values()];
+      this.#verified = this.#withinHosts([...verified.values()]);
     }
     return this.#verified;
+  }
+
+  /** At most {@link MAX_MEMBERS_OF_HOST} of each host, the first ones. Those of this host itself are not counted. */
+  #withinHosts(peers: readonly DhtPeer[]): DhtPeer[] {
+    const counts = new Map<string, number>();
+    return peers.filter((peer) => {
+      const host = this.hostOf(peer);
+      if (host === undefined) return true;
+      const count = (counts.get(host) ?? 0) + 1;
+      counts.set(host, count);
+      return count <= MAX_MEMBERS_OF_HOST;
+    });
+  }
+
+  /** The host that the peer is connected from, or at which others name it; undefined for one at this host itself. */
+  hostOf({ text, multiaddrs }: Pick<DhtPeer, 'text' | 'multiaddrs'>): string | undefined {
+    const host = this.#hosts.get(text) ?? multiaddrs?.map(hostOf)[0];
+    return host === undefined || isLoopback(host) ? undefined : host;
   }
 
   isContact(peerId: string): boolean {
@@ -151,7 +178,11 @@ export class Membership {
     this.#verifiedIds ??= new Set(this.verified().map(({ text }) => text));
     const known = this.#verifiedIds;
     const strangers = peers.filter(
-      ({ peerId }) => peerId !== own && !known.has(peerId) && !this.isUnresponsive(peerId),
+      ({ peerId }) =>
+        peerId !== own &&
+        !known.has(peerId) &&
+        !this.isConnected(peerId) &&
+        !this.isUnresponsive(peerId),
     );
     const added = this.#contacts.add(strangers, { namedBy: namedBy.text });
     if (added > 0) {
@@ -205,6 +236,7 @@ export class Membership {
   release({ id, text }: DhtPeer): boolean {
     const known = this.#init.addressesOf?.(text);
     if (known === undefined || !this.#connected.delete(text)) return false;
+    this.#hosts.delete(text);
     this.#forgetTableEntry(id);
     const since = this.#since.get(text);
     this.#contacts.add([known], since === undefined ? {} : { since });
@@ -244,6 +276,8 @@ export class Membership {
       this.#since.set(peer.text, this.#contacts.since(peer.text) ?? performance.now());
     }
     this.#contacts.delete(peer.text);
+    const [connection] = this.#node.getConnections(id);
+    if (connection !== undefined) this.#hosts.set(peer.text, hostOf(connection.remoteAddr));
     if (this.#connected.has(peer.text)) return;
     this.#connected.set(peer.text, peer);
     this.#changed();
@@ -263,6 +297,7 @@ export class Membership {
       const isCrowded = this.members().length > (this.#init.maxConnections ?? Infinity);
       const known = isCrowded ? this.#init.addressesOf?.(peer.text) : undefined;
       this.#connected.delete(peer.text);
+      this.#hosts.delete(peer.text);
       if (known !== undefined) this.#contacts.add([known]);
       this.#changed();
       this.#forgetTableEntry(id);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createSecretKey } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -8,13 +9,13 @@ import { recordKeys } from '../../testing/announcements.ts';
 import { until } from '../../testing/conformance/router.ts';
 import { silent } from '../../testing/test-network.ts';
 import type { SignedAnnouncement } from '../announce/announcement.ts';
-import { routingKey } from '../dht/key.ts';
+import { routingKey, secretRoutingKey } from '../dht/key.ts';
 import { RegionAnnouncer } from './region-announcer.ts';
 
 const REFRESH_MS = 100_000;
 const privateKey = await generateKeyPair('Ed25519');
 const namesOf = (count: number): string[] => Array.from({ length: count }, (_, i) => `k${i}`);
-const keysOf = (names: readonly string[]) => names.map(routingKey);
+const keysOf = (names: readonly string[]) => names.map((name) => routingKey(name));
 const keys = keysOf(namesOf(10));
 const [one, two] = keysOf(['one', 'two']);
 assert.ok(one && two);
@@ -249,6 +250,19 @@ describe('RegionAnnouncer', () => {
     await announcer.provide([two]);
     await settled();
     assert.equal(announced.length, 1);
+  });
+
+  it('announces and withdraws each key of a name that has several', async () => {
+    const [first, second] = [
+      secretRoutingKey('name', createSecretKey(Buffer.from('1'))),
+      secretRoutingKey('name', createSecretKey(Buffer.from('2'))),
+    ];
+    await announcer.provide([first, second]);
+    assert.deepEqual(provided(), [first.recordKey, second.recordKey].sort());
+    announced = [];
+    await announcer.withdraw([first]);
+    assert.deepEqual(last()?.provided, [second.recordKey]);
+    assert.deepEqual(last()?.withdrawn, [first.recordKey]);
   });
 });
 

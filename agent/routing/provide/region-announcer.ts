@@ -27,9 +27,9 @@ interface Region {
   readonly id: RegionId;
   /** The label of its announcements. */
   readonly label: number;
-  /** By name: a key that is advertised again is another object. */
+  /** By record key: a key that is advertised again is another object, and a name may have several keys. */
   readonly keys: Map<string, RoutingKey>;
-  /** Keys that the members may still have a record of, by name. */
+  /** Keys that the members may still have a record of, by record key. */
   readonly withdrawn: Map<string, RoutingKey>;
   readonly backoff: Backoff;
   isDirty: boolean;
@@ -80,13 +80,13 @@ export class RegionAnnouncer {
       const isUrgent = isDirty || running !== undefined;
       for (const key of keys.values()) {
         const region = this.#regionOf(key);
-        region.keys.set(key.name, key);
+        region.keys.set(key.recordKey, key);
         region.isDirty ||= isUrgent;
         region.dueAt = Math.min(region.dueAt, dueAt);
       }
       for (const key of withdrawn.values()) {
         const region = this.#regionOf(key);
-        region.withdrawn.set(key.name, key);
+        region.withdrawn.set(key.recordKey, key);
         region.isDirty = true;
       }
     }
@@ -103,9 +103,9 @@ export class RegionAnnouncer {
     const concerned = new Set<Region>();
     for (const key of keys) {
       const region = this.#regionOf(key);
-      region.withdrawn.delete(key.name);
-      if (region.keys.has(key.name)) continue;
-      region.keys.set(key.name, key);
+      region.withdrawn.delete(key.recordKey);
+      if (region.keys.has(key.recordKey)) continue;
+      region.keys.set(key.recordKey, key);
       concerned.add(region);
     }
     await this.#runAll(concerned);
@@ -116,8 +116,8 @@ export class RegionAnnouncer {
     const concerned = new Set<Region>();
     for (const key of keys) {
       const region = this.#regionOf(key);
-      if (!region.keys.delete(key.name)) continue;
-      region.withdrawn.set(key.name, key);
+      if (!region.keys.delete(key.recordKey)) continue;
+      region.withdrawn.set(key.recordKey, key);
       concerned.add(region);
     }
     await this.#runAll(concerned);
@@ -154,7 +154,10 @@ export class RegionAnnouncer {
     let label: number | undefined;
     for (let part = first; part < end; part++) {
       const region = this.#regions.get(part);
-      if (region?.keys.has(key.name) === true || region?.withdrawn.has(key.name) === true) {
+      if (
+        region?.keys.has(key.recordKey) === true ||
+        region?.withdrawn.has(key.recordKey) === true
+      ) {
         return region;
       }
       const count = Math.max(region?.keys.size ?? 0, region?.withdrawn.size ?? 0);
@@ -222,7 +225,7 @@ export class RegionAnnouncer {
         return;
       }
       region.backoff.reset();
-      for (const { name } of withdrawn) region.withdrawn.delete(name);
+      for (const { recordKey } of withdrawn) region.withdrawn.delete(recordKey);
       if (region.withdrawn.size > 0) region.isDirty = true;
       region.dueAt = started + this.#refreshMs * (1 - Math.random() * REFRESH_SPREAD);
     }

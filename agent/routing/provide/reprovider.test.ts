@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
 import { until } from '../../testing/conformance/router.ts';
 import { silent } from '../../testing/test-network.ts';
+import { newSwarmKey, type SwarmKey } from '../../membership/swarm-key.ts';
+import { ChangingKeys } from '../../testing/changing-keys.ts';
+import { LookupKeys } from '../dht/lookup-keys.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { Reprovider } from './reprovider.ts';
@@ -38,7 +42,11 @@ const scale = { size: 1, isLarge: false };
 const announced: string[] = [];
 let onAnnounce: () => Promise<void> = () => Promise.resolve();
 
+const [firstKey, nextKey] = [newSwarmKey(), newSwarmKey()];
+const swarmKeys = new ChangingKeys([firstKey]);
+
 const components: ReproviderComponents = {
+  lookupKeys: new LookupKeys({ swarmKeys, isOpen: false }),
   client: {
     addProviders: async (peer, keys, _ms, signal) => {
       await onProvide(peer, keys, signal);
@@ -84,6 +92,7 @@ const components: ReproviderComponents = {
 
 beforeEach(() => {
   members = [];
+  swarmKeys.change([firstKey]);
   scale.isLarge = false;
   announced.length = 0;
   onAnnounce = () => Promise.resolve();
@@ -329,4 +338,70 @@ describe('Reprovider in a large network', () => {
     assert.deepEqual(reprovider.abandon(), ['one', 'two']);
     assert.deepEqual(announced, ['clear']);
   });
+
+  it('follows a change of the swarm keys by regions', async () => {
+    announced.length = 0;
+    swarmKeys.change([nextKey]);
+    await until(() => announced.includes('withdraw two'));
+    assert.deepEqual(announced, ['provide one', 'provide two', 'withdraw one', 'withdraw two']);
+  });
 });
+
+describe('Reprovider, when the swarm keys change,', () => {
+  it('provides under a new swarm key, and not again what is provided', async () => {
+    await join(3);
+    await reprovider.advertise(['a', 'b']);
+    const provided: string[] = [];
+    onProvide = (_peer, keys) => provided.push(...keys.map(hex));
+    swarmKeys.change([firstKey, nextKey]);
+    await until(() => provided.length === 6);
+    assert.deepEqual(new Set(provided), keysUnder([nextKey], ['a', 'b']));
+    assert.equal(reprovider.size, 2);
+    // Only the order is another one.
+    swarmKeys.change([nextKey, firstKey]);
+    await reprovider.advertise(['c']);
+    await until(() => provided.length >= 12);
+    assert.deepEqual(
+      new Set(provided.slice(6)),
+      keysUnder([firstKey, nextKey], ['c']),
+      'nothing but the new name',
+    );
+  });
+
+  it('withdraws under a swarm key that is gone, once peers have the records under the new one', async () => {
+    await join(2);
+    await reprovider.advertise(['a']);
+    const events: string[] = [];
+    const gate = Promise.withResolvers<undefined>();
+    onProvide = async (_peer, keys) => {
+      await gate.promise;
+      events.push(...keys.map((key) => `provide ${hex(key)}`));
+    };
+    onWithdraw = (_peer, keys) => events.push(...keys.map((key) => `withdraw ${hex(key)}`));
+    swarmKeys.change([nextKey]);
+    for (let turn = 0; turn < 50; turn++) await setImmediate();
+    gate.resolve(undefined);
+    const [before = ''] = keysUnder([firstKey], ['a']);
+    const [after = ''] = keysUnder([nextKey], ['a']);
+    await until(() => events.filter((event) => event === `withdraw ${before}`).length === 2);
+    assert.deepEqual(events.slice(0, 2), [`provide ${after}`, `provide ${after}`]);
+    // A peer may have refused records beyond its bound for one peer.
+    await until(() => events.filter((event) => event === `provide ${after}`).length === 4);
+  });
+
+  it('follows no change of the swarm key once it has stopped', async () => {
+    await reprovider.advertise(['a']);
+    reprovider.stop();
+    assert.equal(swarmKeys.listeners, 0);
+  });
+});
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString('hex');
+}
+
+/** The multihashes of the names under each of the swarm keys. */
+function keysUnder(keys: readonly SwarmKey[], names: readonly string[]): Set<string> {
+  const lookupKeys = new LookupKeys({ swarmKeys: { keys }, isOpen: false });
+  return new Set(names.flatMap((name) => lookupKeys.of(name).map((key) => hex(key.multihash))));
+}

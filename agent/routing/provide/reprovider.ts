@@ -4,11 +4,12 @@ import { Deadline } from '../../timing/deadline.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
 import { Settling } from '../../timing/settling.ts';
 import { closest, K } from '../dht/kademlia.ts';
-import { routingKey } from '../dht/key.ts';
 import type { RoutingKey } from '../dht/key.ts';
+import type { LookupKeys } from '../dht/lookup-keys.ts';
 import type { ProviderRecords } from '../dht/provider-records.ts';
 import type { NetworkScale } from '../discovery/network-size.ts';
 import type { DhtPeer, Membership } from '../node/membership.ts';
+import { AdvertisedKeys } from './advertised-keys.ts';
 import { MembershipChange } from './membership-change.ts';
 import type { ProvideQueue } from './provide-queue.ts';
 import { ProvideQueues } from './provide-queues.ts';
@@ -25,6 +26,8 @@ const REFRESH_CHECK_MS = 5000;
 const PROVIDE_WAIT_MS = 250;
 /** How long the withdrawal of all records may take when the node stops. */
 const LEAVE_MS = 2000;
+/** How long the records of keys that are gone stay until those of the new ones are sent, however many peers do not answer. */
+const REKEY_MS = 5000;
 /** How long a sweep may keep the event loop from other work. */
 const SLICE_MS = 5;
 
@@ -34,6 +37,7 @@ export interface ReproviderComponents extends ProvideQueuesComponents {
     'members' | 'onChange' | 'onReturn' | 'isContact' | 'dropContact'
   >;
   readonly scale: Pick<NetworkScale, 'size' | 'isLarge'>;
+  readonly lookupKeys: Pick<LookupKeys, 'of' | 'onChange'>;
   /** Provides the keys in a large network. */
   readonly regions: Pick<
     RegionAnnouncer,
@@ -57,6 +61,9 @@ export interface ReproviderInit {
  * When a peer leaves, the next closest gets them. In a large network, where this node does not know all others, members
  * near the keys do that: see {@link RegionAnnouncer}.
  *
+ * When the swarm keys of this node change, names have other keys: those are provided, and then those that are gone are
+ * withdrawn.
+ *
  * Its keys, by name, are the one set of advertised keys of this node. The own entries of `ProviderRecords` stay beside
  * it: requests of the DHT carry the hash of a name, so that they cannot be answered from an index by name.
  */
@@ -68,7 +75,8 @@ export class Reprovider {
   readonly #regions: ReproviderComponents['regions'];
   readonly #ownPeerId: string;
   readonly #refreshMs: number;
-  readonly #keys = new Map<string, RoutingKey>();
+  readonly #lookupKeys: ReproviderComponents['lookupKeys'];
+  readonly #keys: AdvertisedKeys;
   readonly #stopped = new AbortController();
   readonly #settling = new Settling(SETTLING, () => {
     void this.#followMembers();
@@ -82,6 +90,9 @@ export class Reprovider {
   #sweeping = false;
   #sweepAgain = false;
   #refreshCheck: NodeJS.Timeout | undefined;
+  /** One change of the swarm keys after another: a withdrawal must not overtake a record. */
+  #rekeyed: Promise<void> = Promise.resolve();
+  #endRekeying: () => void = () => undefined;
 
   constructor(components: ReproviderComponents, init: ReproviderInit) {
     this.#membership = components.membership;
@@ -90,6 +101,8 @@ export class Reprovider {
     this.#refreshMs = init.refreshMs ?? DEFAULT_REFRESH_MS;
     this.#scale = components.scale;
     this.#regions = components.regions;
+    this.#lookupKeys = components.lookupKeys;
+    this.#keys = new AdvertisedKeys(components.lookupKeys);
     this.#queues = new ProvideQueues(components, this.#refreshMs);
   }
 
@@ -105,6 +118,9 @@ export class Reprovider {
     });
     this.#membership.onReturn(({ text }) => {
       this.#queues.renew(text);
+    });
+    this.#endRekeying = this.#lookupKeys.onChange(() => {
+      this.#rekeyed = this.#rekeyed.then(() => this.#rekey());
     });
     void joined.then(() => {
       this.#joined = true;
@@ -122,6 +138,7 @@ export class Reprovider {
 
   stop(): void {
     this.#stopped.abort();
+    this.#endRekeying();
     this.#settling.stop();
     clearInterval(this.#refreshCheck);
     this.#queues.stop();
@@ -131,7 +148,8 @@ export class Reprovider {
   /** Withdraws all keys before the node stops, for up to {@link LEAVE_MS}. */
   async leave(): Promise<void> {
     this.#settling.stop();
-    await this.#withdraw([...this.#keys.keys()], LEAVE_MS);
+    this.#endRekeying();
+    await this.#withdraw(this.#keys.names(), LEAVE_MS);
   }
 
   /**
@@ -140,7 +158,7 @@ export class Reprovider {
    * @returns the keys that were advertised
    */
   abandon(): string[] {
-    const names = [...this.#keys.keys()];
+    const names = this.#keys.names();
     this.#keys.clear();
     this.#regions.clear();
     return names;
@@ -148,15 +166,15 @@ export class Reprovider {
 
   /** One of the advertised keys, if there are any. */
   anyKey(): RoutingKey | undefined {
-    return this.#keys.values().next().value;
+    return this.#keys.any();
   }
 
-  /** Number of advertised keys. */
+  /** Number of advertised names. */
   get size(): number {
     return this.#keys.size;
   }
 
-  /** Whether the key is advertised. */
+  /** Whether the name is advertised. */
   has(name: string): boolean {
     return this.#keys.has(name);
   }
@@ -167,19 +185,21 @@ export class Reprovider {
    */
   async advertise(names: readonly string[], signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
-    const added: RoutingKey[] = [];
-    for (const name of names) {
-      if (this.#keys.has(name)) continue;
-      const key = routingKey(name);
-      this.#keys.set(name, key);
-      this.#records.add(key.recordKey, this.#ownPeerId);
-      added.push(key);
-    }
+    const added = names.flatMap((name) => this.#keys.add(name));
+    await this.#provide(added, PROVIDE_WAIT_MS, signal);
+  }
+
+  async #provide(
+    added: readonly RoutingKey[],
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    for (const { recordKey } of added) this.#records.add(recordKey, this.#ownPeerId);
     if (!this.#joined) return;
     const work = this.#isLarge
       ? [this.#regions.provide(added)]
       : runs(await this.#assign(added, () => this.#membership.members()));
-    await this.#wait(work, PROVIDE_WAIT_MS, signal);
+    await this.#wait(work, waitMs, signal);
   }
 
   /** Stops advertising keys. Resolves like {@link advertise}. */
@@ -189,20 +209,45 @@ export class Reprovider {
   }
 
   async #withdraw(names: readonly string[], waitMs: number, signal?: AbortSignal): Promise<void> {
+    const removed = names.flatMap((name) => this.#keys.remove(name));
+    await this.#retract(removed, waitMs, signal);
+  }
+
+  async #retract(
+    removed: readonly RoutingKey[],
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const concerned = new Set<ProvideQueue>();
-    const removed: RoutingKey[] = [];
-    for (const name of names) {
-      const key = this.#keys.get(name);
-      if (key === undefined) continue;
-      this.#keys.delete(name);
+    for (const key of removed) {
       this.#records.delete(key.recordKey, this.#ownPeerId);
-      removed.push(key);
       // Also in a large network: it may have been a small one when the records were sent.
       for (const queue of this.#queues.retract(key)) concerned.add(queue);
     }
     const work = runs(concerned);
     if (this.#isLarge) work.push(this.#regions.withdraw(removed));
     await this.#wait(work, waitMs, signal);
+  }
+
+  /** Provides all names under the keys that they have by now, and then withdraws the keys that are gone. */
+  async #rekey(): Promise<void> {
+    const [added, removed]: [RoutingKey[], RoutingKey[]] = [[], []];
+    let sliceStart = performance.now();
+    for (const name of this.#keys.names()) {
+      const change = this.#keys.renew(name);
+      added.push(...change.added);
+      removed.push(...change.removed);
+      if (performance.now() - sliceStart > SLICE_MS) {
+        await setImmediate();
+        sliceStart = performance.now();
+      }
+    }
+    if (this.#stopped.signal.aborted) return;
+    await this.#provide(added, REKEY_MS);
+    if (removed.length === 0) return;
+    await this.#retract(removed, REKEY_MS);
+    // A peer refuses what is beyond its bound for one peer: there is room for the others by now.
+    this.#queues.refresh(() => true);
   }
 
   /** Provides all records again: they carry addresses that this node no longer has. */
@@ -227,7 +272,7 @@ export class Reprovider {
     for (const key of keys) {
       // The key may have been withdrawn since the last slice.
       const isConcerned = change?.concerns({ prefix: key.target }) ?? true;
-      if (isConcerned && this.#keys.get(key.name) === key) {
+      if (isConcerned && this.#keys.includes(key)) {
         const peers = closest(key.target, members(), K);
         for (const queue of this.#queues.assign(key, peers)) concerned.add(queue);
       }
@@ -260,7 +305,7 @@ export class Reprovider {
       if (wasLarge) this.#regions.clear();
       await this.#sweep();
     } else if (!wasLarge) {
-      const keys = [...this.#keys.values()];
+      const keys = this.#keys.keys();
       for (const key of keys) this.#queues.release(key);
       this.#swept = [];
       await this.#regions.provide(keys);
@@ -277,7 +322,7 @@ export class Reprovider {
       const members = this.#membership.members();
       const change = new MembershipChange(this.#swept, members);
       this.#swept = members;
-      const queues = await this.#assign([...this.#keys.values()], () => members, change);
+      const queues = await this.#assign(this.#keys.keys(), () => members, change);
       for (const queue of queues) void queue.run();
     }
     this.#sweeping = false;

@@ -22,16 +22,23 @@ describe('BlobPoll', () => {
     const publish = t.mock.method(hub, 'publish');
     const kinds = (): string[] => publish.mock.calls.map((call) => call.arguments[0].kind);
     let interval: number | undefined = 5;
+    let pauses = 0;
     let relists = 0;
     const poll = new BlobPoll({
       client,
       announcements: new Announcements(new KnownBlobs(10), hub),
       relist: () => (relists += 1),
       logger: quiet,
-      interval: () => interval,
+      interval: () => {
+        if (interval === undefined) pauses += 1;
+        return interval;
+      },
       idle: 5,
     });
     const stop = new AbortController();
+    t.after(() => {
+      stop.abort();
+    });
     const running = poll.run(stop.signal);
     await eventually(() => {
       assert.equal(relists, 1);
@@ -47,7 +54,9 @@ describe('BlobPoll', () => {
     });
     // After a pause a change may have been missed, so it begins with a relist again.
     interval = undefined;
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await eventually(() => {
+      assert.ok(pauses > 0);
+    });
     interval = 5;
     await eventually(() => {
       assert.equal(relists, 2);
@@ -56,7 +65,7 @@ describe('BlobPoll', () => {
     await running;
   });
 
-  it('goes on after a listing that failed', async () => {
+  it('goes on after a listing that failed', async (t) => {
     using server = await ContainerdServer.start();
     using client = new ContainerdClient({ socketPath: server.socketPath, namespace: 'k8s.io' });
     server.stop();
@@ -71,6 +80,9 @@ describe('BlobPoll', () => {
       idle: 5,
     });
     const stop = new AbortController();
+    t.after(() => {
+      stop.abort();
+    });
     const running = poll.run(stop.signal);
     await new Promise((resolve) => setTimeout(resolve, 50));
     assert.equal(relists, 0);

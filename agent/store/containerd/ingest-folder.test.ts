@@ -31,6 +31,16 @@ describe('IngestFolder', () => {
     assert.equal(await test.ingests.has(ABSENT), true);
   });
 
+  it('has a problem that names the folder while this process cannot see it', async () => {
+    await using test = await IngestFixture.create();
+    assert.equal(
+      await test.ingests.problem(),
+      `${join(test.path, 'ingest')} cannot be read (ENOENT)`,
+    );
+    await test.begin(ABSENT, 10);
+    assert.equal(await test.ingests.problem(), undefined);
+  });
+
   it('does not open a download whose data file does not exist yet', async () => {
     await using test = await IngestFixture.create();
     await test.begin(ABSENT, 10);

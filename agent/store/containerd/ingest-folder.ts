@@ -1,7 +1,8 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { unlessMissing } from '../../errors/system-error.ts';
+import { codeOf, unlessMissing } from '../../errors/system-error.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Ingest, Ingests } from '../ingests.ts';
 import { FileWatches } from './file-watches.ts';
@@ -57,6 +58,16 @@ export class IngestFolder implements Ingests {
     const total = parseTotal(await text(join(folder, 'total')));
     const abort = (signal: AbortSignal): Promise<void> => this.#abort(ref, signal);
     return new IngestFile({ digest, total, path, handle, watches: this.#watches, abort });
+  }
+
+  /** containerd makes the folder when it starts. */
+  async problem(): Promise<string | undefined> {
+    try {
+      await access(this.#path, constants.R_OK | constants.X_OK);
+      return undefined;
+    } catch (error) {
+      return `${this.#path} cannot be read (${codeOf(error) ?? String(error)})`;
+    }
   }
 
   /** The folder, and the reference without the namespace, which containerd's API wants. */

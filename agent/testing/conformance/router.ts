@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import type { QuestionHandler } from '../../routing/questions/question-handler.ts';
 import type { ClosestMember, Provider, Router } from '../../routing/router.ts';
 
 /** A node of the network under test. */
@@ -12,9 +13,27 @@ interface ConformanceNode {
 }
 
 /** What each of the nodes speaks. */
-export const OWN_PROTOCOLS = ['/peerglass/announce/1.0.0', '/peerglass/withdraw/1.0.0'];
+export const OWN_PROTOCOLS = [
+  '/peerglass/announce/1.0.0',
+  '/peerglass/greetings/1.0.0',
+  '/peerglass/withdraw/1.0.0',
+];
 
-/** Three nodes that know each other, each of which speaks {@link OWN_PROTOCOLS}. */
+/** Longest question and answer, in bytes. */
+const MAX_BYTES = 1024;
+
+/** What each of the nodes answers: who asks, and what. It refuses the question `!`. */
+export const QUESTIONS: QuestionHandler = {
+  protocol: '/peerglass/greetings/1.0.0',
+  maxBytes: MAX_BYTES,
+  answer(fromPeerId, message) {
+    const text = Buffer.from(message).toString();
+    if (text === '!') throw new Error('refused');
+    return Buffer.from(`${fromPeerId}: ${text}`);
+  },
+};
+
+/** Three nodes that know each other, each of which answers {@link QUESTIONS}. */
 export interface ConformanceNetwork {
   readonly nodes: readonly [ConformanceNode, ConformanceNode, ConformanceNode];
   close(): Promise<void>;
@@ -119,6 +138,65 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       assert.equal(c.router.locate('http://10.0.0.1:5000'), undefined);
     });
 
+    it('knows itself as the others do', () => {
+      for (const { router, self } of network.nodes) assert.deepEqual(router.self(), self);
+    });
+
+    it('accepts base URLs at which a node can be', () => {
+      for (const { origins } of [a.self, b.self]) {
+        for (const origin of origins) assert.equal(c.router.accepts(origin), true, origin);
+      }
+      const refused = [
+        'http://169.254.169.254:80',
+        'http://[fe80::1]:5000',
+        'http://node.example:5000',
+        'ftp://10.0.0.1:5000',
+        'http://user:secret@10.0.0.1:5000',
+        'http://10.0.0.1:5000/path',
+        'http://10.1:5000',
+        'nothing',
+        '',
+      ];
+      for (const origin of refused) assert.equal(c.router.accepts(origin), false, origin);
+    });
+
+    const { signal } = new AbortController();
+    const ask = async (from: ConformanceNode, peerId: string, text: string): Promise<string> =>
+      Buffer.from(await from.router.ask(peerId, Buffer.from(text), signal)).toString();
+
+    it('asks members, which know who asks', async () => {
+      await until(() => c.router.locate(a.self.peerId) !== undefined);
+      assert.equal(await ask(c, a.self.peerId, 'one'), `${c.self.peerId}: one`);
+      assert.equal(await ask(a, c.self.peerId, ''), `${a.self.peerId}: `);
+    });
+
+    it('answers many questions at a time', async () => {
+      const texts = Array.from({ length: 100 }, (_, at) => String(at));
+      const answers = await Promise.all(texts.map((text) => ask(b, a.self.peerId, text)));
+      assert.deepEqual(
+        answers,
+        texts.map((text) => `${b.self.peerId}: ${text}`),
+      );
+    });
+
+    it('rejects a question that is refused or too long, and the next is answered', async () => {
+      await assert.rejects(ask(b, a.self.peerId, '!'));
+      await assert.rejects(ask(b, a.self.peerId, 'x'.repeat(MAX_BYTES + 1)));
+      assert.equal(await ask(b, a.self.peerId, 'next'), `${b.self.peerId}: next`);
+    });
+
+    it('rejects a question to a peer that it is not connected with', async () => {
+      const stranger = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
+      for (const peerId of [stranger, 'nothing', '']) {
+        await assert.rejects(ask(b, peerId, 'one'), { name: 'NotAskedError' });
+      }
+    });
+
+    it('asks nothing when the signal is aborted', async () => {
+      const asked = b.router.ask(a.self.peerId, Buffer.from('one'), AbortSignal.abort());
+      await assert.rejects(asked, { name: 'AbortError' });
+    });
+
     it('ends an aborted look-up without an error', async () => {
       const abort = new AbortController();
       abort.abort();
@@ -143,7 +221,10 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
         }));
       for (const node of network.nodes) {
         const members = async (): Promise<ClosestMember[]> =>
-          byPeer(await node.router.closest('sha256:one', 20));
+          byPeer(await node.router.closest('sha256:one', 20)).map((member) => ({
+            ...member,
+            protocols: member.protocols.toSorted(),
+          }));
         await until(async () => (await members()).every(({ protocols }) => protocols.length > 0));
         assert.deepEqual(await members(), describeMembers(node));
       }

@@ -1,6 +1,6 @@
 import { bucketOf, closest } from '../../routing/dht/kademlia.ts';
 import type { KeySpacePoint } from '../../routing/dht/kademlia.ts';
-import { NEAR } from '../../routing/discovery/connector.ts';
+import { NEAR } from '../../routing/discovery/connection-budget.ts';
 
 /** Connections with which a node makes no more: those at which `Connector` rests, with its default maximum. */
 const ENOUGH = 120;

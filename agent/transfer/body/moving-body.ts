@@ -27,23 +27,25 @@ export async function* moveTo(
     yield* streamTo(body, sink);
     return;
   }
-  const { socket, takeRead, left, stallTimeout, finished, backToStream } = body.takeOver();
+  const { socket, takeRead, left, silence, ...taken } = body.takeOver();
   const written = await writeRead(takeRead(), left, range, sink);
   if (written > 0) yield { length: written, waited: 0 };
   if (left === 0) return;
   try {
-    const parts = { from: socket, to: sink.socket, length: left, tap: sink.tap?.(left) };
+    const tap = sink.tap?.(left);
+    const { optionalTap } = sink;
+    const parts = { from: socket, to: sink.socket, length: left, silence, tap, optionalTap };
     let withheld = 0;
-    for await (const chunk of kernel.splice(parts, stallTimeout, signal)) {
+    for await (const chunk of kernel.splice(parts, signal)) {
       if (chunk.isWithheld) withheld = chunk.length;
       else sink.moved(chunk.length);
       yield chunk;
     }
     if (withheld > 0) sink.moved(withheld);
-    finished();
+    taken.finished();
   } catch (error) {
     if (error instanceof PipesSpentError || hasCode(error, 'EMFILE', 'ENFILE')) {
-      backToStream();
+      taken.backToStream();
       yield* streamTo(body, sink);
       return;
     }

@@ -118,6 +118,40 @@ describe('ResumingBody', () => {
     });
   });
 
+  it('ends a body that trickles also where the peer is followed, and says so', async () => {
+    await using honest = await startMirror();
+    putImage(honest.store, image);
+    const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
+    await using ends = new AsyncDisposableStack();
+    ends.defer(() => client.close());
+    const metrics = createMetrics();
+    const shared = createSharedState({ metrics, logger: quiet });
+    const events: string[] = [];
+    const router = Object.assign(new FixedRouter(providerOf('honest', honest)), {
+      trickled: (key: string) => events.push(`trickled ${key}`),
+      failed: (_: string, peerId: string) => events.push(`failed ${peerId}`),
+    });
+    const attempts = new PeerAttempts(
+      { kind: 'blob', method: 'GET', registry: '', repository: 'team/app', digest },
+      { router, client, metrics, logger: quiet, shared },
+      { resolveTimeout: 1_000, resolveRetries: 0, firstByteBudget: 5_000, follows: true },
+    );
+    const first = { provider: { peerId: 'slow', origins: [] }, response: peerResponse(bytes, []) };
+    const record = new TransferRecord(attempts.request, first.response.descriptor);
+    const read = async function* ({ origin, body }: PeerResponse): AsyncGenerator<MovedChunk> {
+      if (origin !== honest.origin) {
+        yield { length: 60_000, waited: 10_001 };
+        yield { length: 60_000, waited: 1 };
+      }
+      for await (const { length } of body as AsyncIterable<Buffer>) yield { length, waited: 1 };
+    };
+    const body = new ResumingBody({ attempts, record, metrics }, { first, read }, never);
+    let length = 0;
+    for await (const chunk of body) length += chunk.length;
+    assert.equal(length, SIZE);
+    assert.deepEqual(events, [`trickled ${digest}`, 'failed slow']);
+  });
+
   it('keeps the rate at which it left a peer, whatever that delivered before', async () => {
     await using honest = await startMirror();
     putImage(honest.store, image);

@@ -1,5 +1,6 @@
 import type { MovedChunk } from '../../native/splice.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
+import { WrongBodyError } from '../../streams/wrong-body-error.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import { ExtendableTimeout } from '../../timing/extendable-timeout.ts';
 import { rangeOf } from '../../oci/content-request.ts';
@@ -9,7 +10,7 @@ import type { TransferRecord } from '../verify/transfer-record.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { PeerAttempts } from '../select/peer-attempts.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
-import { PeerError } from '../client/peer-error.ts';
+import { PeerError, toPeerError } from '../client/peer-error.ts';
 import { PeerRace, type PeerStream } from '../select/peer-race.ts';
 import { RateWindow } from './rate-window.ts';
 import { StallMeter } from './stall-meter.ts';
@@ -43,6 +44,8 @@ type StreamEnd =
   | 'end-of-range'
   /** The peer failed before the end of what it was asked for. */
   | 'broken'
+  /** The same, and the peer says that its bytes are wrong. */
+  | 'wrong'
   /** Another peer is clearly faster than this one with its rate in bytes a second, and has begun to answer. */
   | { readonly faster: PeerStream; readonly rate: number };
 
@@ -90,14 +93,18 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     this.#position = this.#range.start;
   }
 
-  /** @throws BodyBrokenError when no peer is left; the signal's reason when that is aborted */
+  /** @throws BodyBrokenError when no peer is left; WrongBodyError when a peer says that its bytes are wrong; the signal's reason when that is aborted */
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
-    const { attempts, metrics } = this.#components;
+    const { attempts, record, metrics } = this.#components;
     let stream = this.#init.first;
     for (;;) {
       const start = this.#position;
       const end = yield* this.#deliver(stream);
       if (end === 'complete') return;
+      if (end === 'wrong') {
+        record.sentWrong();
+        throw new WrongBodyError('the peer says that its bytes are wrong');
+      }
       if (typeof end === 'object') {
         // Only now: its whole body, which counted last, may have been faster.
         attempts.switching.left(stream.provider, end.rate);
@@ -132,6 +139,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     record.deliveredBy(provider);
     const meter = new StallMeter();
     const pace = new RateWindow();
+    let isCut = false;
     try {
       for await (const chunk of this.#init.read(response)) {
         if (this.#position + chunk.length > end + 1) {
@@ -145,10 +153,11 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         yield chunk;
         const stall = meter.check();
         if (stall !== undefined && this.#position <= end) {
+          attempts.trickled();
           const { bytes, milliseconds } = stall;
           throw new PeerError('timeout', `${bytes} bytes in ${Math.round(milliseconds)} ms`);
         }
-        const rate = pace.take();
+        const rate = attempts.follows ? undefined : pace.take();
         if (rate !== undefined) {
           const faster = await this.#findFaster(provider, rate);
           if (faster !== undefined) return { faster, rate };
@@ -161,12 +170,15 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       this.#signal.throwIfAborted();
       // A failure after the last byte that was asked for costs nothing.
       if (this.#position <= end) attempts.broke(provider, error, this.#position > start);
+      isCut = this.#position > start && toPeerError(error, 'body').reason === 'body';
     } finally {
       record.forwarded({ start, end: this.#position - 1 }, provider);
       response.body.destroy();
       attempts.delivered(provider, this.#position - start, meter.totalMs);
     }
     if (this.#position === this.#range.end + 1) return 'complete';
+    const mayBeWrong = attempts.follows && isCut && this.#position <= end;
+    if (mayBeWrong && (await attempts.sentWrong(provider, this.#signal))) return 'wrong';
     return this.#position > end ? 'end-of-range' : 'broken';
   }
 
@@ -201,6 +213,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
       this.#fruitlessSearches += 1;
       const next = await this.#searchOnce();
       if (next !== undefined) return next;
+      if (attempts.isOver) return undefined;
     }
     return undefined;
   }

@@ -12,9 +12,9 @@ const times = { connectTimeout: 1_000, stallTimeout: 1_000 };
 describe('PeerAgents', () => {
   it('uses one pool for plain HTTP, and two for TLS: large bodies and all others', async () => {
     const agents = new PeerAgents(times);
-    assert.equal(agents.for(HTTP, true), agents.for(HTTP, false));
-    assert.notEqual(agents.for(HTTPS, true), agents.for(HTTPS, false));
-    assert.notEqual(agents.for(HTTPS, true), agents.for(HTTP, true));
+    assert.equal(agents.for(HTTP, 'peer', true), agents.for(HTTP, 'peer', false));
+    assert.notEqual(agents.for(HTTPS, 'peer', true), agents.for(HTTPS, 'peer', false));
+    assert.notEqual(agents.for(HTTPS, 'peer', true), agents.for(HTTP, 'peer', true));
     await agents.close();
   });
 
@@ -25,9 +25,17 @@ describe('PeerAgents', () => {
       onChange: (listener: (material: TlsMaterial) => void) => listeners.push(listener),
     };
     const agents = new PeerAgents({ ...times, tls: { source, serverName: '' } });
-    const before = [agents.for(HTTP, true), agents.for(HTTPS, true), agents.for(HTTPS, false)];
+    const before = [
+      agents.for(HTTP, 'peer', true),
+      agents.for(HTTPS, 'peer', true),
+      agents.for(HTTPS, 'peer', false),
+    ];
     for (const renew of listeners) renew({});
-    const now = [agents.for(HTTP, true), agents.for(HTTPS, true), agents.for(HTTPS, false)];
+    const now = [
+      agents.for(HTTP, 'peer', true),
+      agents.for(HTTPS, 'peer', true),
+      agents.for(HTTPS, 'peer', false),
+    ];
     assert.deepEqual(
       now.map((pool, index) => pool === before[index]),
       [true, false, false],
@@ -43,7 +51,7 @@ describe('PeerAgents', () => {
     const agents = new PeerAgents(times);
     const url = new URL(peer.origin);
     const { body } = await agents
-      .for(url, true)
+      .for(url, 'peer', true)
       .request({ origin: url.origin, path: '/', method: 'GET' });
     const failed = assert.rejects(body.text());
     await agents.close();

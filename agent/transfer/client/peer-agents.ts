@@ -1,9 +1,15 @@
-import { checkServerIdentity, type ConnectionOptions, type PeerCertificate } from 'node:tls';
+import {
+  checkServerIdentity,
+  type ConnectionOptions,
+  type PeerCertificate,
+  type TLSSocket,
+} from 'node:tls';
 
 import { Agent, type Dispatcher } from 'undici';
 
 import type { TlsSource } from '../../tls/tls-keeper.ts';
 import type { TlsMaterial } from '../../tls/tls-material.ts';
+import { NamedPeers } from './named-peers.ts';
 import { tlsConnector } from './tls-connector.ts';
 import { UnsolicitedFrames } from './unsolicited-frames.ts';
 
@@ -27,6 +33,8 @@ export interface PeerTls {
   readonly source: TlsSource;
   /** A name that certificates of peers may be issued for; empty for the names in our own certificate. */
   readonly serverName: string;
+  /** Whether the certificate of a peer is its libp2p identity, see `IdentityCertificate`. Default: of an authority. */
+  readonly byIdentity?: boolean;
 }
 
 /** Options of {@link PeerAgents}. */
@@ -54,6 +62,7 @@ export class PeerAgents {
   /** HTTP/2 over TLS where the peer supports it, for all other requests. */
   #small: Agent;
   readonly #retired = new Set<Agent>();
+  readonly #named = new NamedPeers();
   readonly #unsolicited = new UnsolicitedFrames({ isIdle: (origin) => this.#isIdle(origin) });
 
   constructor(init: PeerAgentsInit) {
@@ -63,7 +72,7 @@ export class PeerAgents {
       connect: { timeout: init.connectTimeout },
       allowH2: false,
     });
-    const connect = tlsOptions(init.tls?.source.current, init.tls?.serverName);
+    const connect = tlsOptions(init.tls?.source.current, init.tls);
     this.#bodies = this.#secure(connect, false);
     this.#small = this.#secure(connect, true);
     init.tls?.source.onChange((material) => {
@@ -74,11 +83,13 @@ export class PeerAgents {
   /**
    * The pool for a request.
    *
+   * @param peerId who must answer
    * @param large whether the body may be large. Such a body gets a connection of its own: over a shared one all bodies
    * wait for the one that is read slowest, and a peer that works well would seem to stall.
    */
-  for({ protocol, origin }: URL, large: boolean): Dispatcher {
+  for({ protocol, origin }: URL, peerId: string, large: boolean): Dispatcher {
     if (protocol === 'http:') return this.#plain;
+    this.#named.add(origin, peerId);
     if (large) return this.#bodies;
     this.#unsolicited.requesting(origin);
     return this.#small;
@@ -101,17 +112,22 @@ export class PeerAgents {
       const gone = (): boolean => this.#retired.delete(old);
       void old.close().then(gone, gone);
     }
-    const connect = tlsOptions(material, this.#init.tls?.serverName);
+    const connect = tlsOptions(material, this.#init.tls);
     this.#bodies = this.#secure(connect, false);
     this.#small = this.#secure(connect, true);
   }
 
   #secure(tls: TlsOptions, http2: boolean): Agent {
     const { connectTimeout } = this.#init;
+    const isAccepted =
+      this.#init.tls?.byIdentity === true
+        ? (origin: string, socket: TLSSocket): boolean =>
+            this.#named.isOneOf(origin, socket.getPeerX509Certificate())
+        : undefined;
     const onHttp2 = this.#unsolicited.watch.bind(this.#unsolicited);
     return this.#create({
       connections: http2 ? MAX_SESSIONS_PER_PEER : MAX_CONNECTIONS_PER_PEER,
-      connect: tlsConnector({ tls, connectTimeout, http2, onHttp2 }),
+      connect: tlsConnector({ tls, connectTimeout, http2, onHttp2, isAccepted }),
       allowH2: http2,
       ...(http2 && {
         h2Options: {
@@ -139,14 +155,18 @@ export class PeerAgents {
  * How the certificate of a peer is checked. Peers are reached by IP address, and a cluster may have one certificate for
  * all its nodes, which cannot name these addresses. So a name that the peer's certificate shares with ours is accepted.
  */
-function tlsOptions(material: TlsMaterial | undefined, serverName = ''): TlsOptions {
-  if (material === undefined) return { rejectUnauthorized: false };
-  const { identity, ca } = material;
+function tlsOptions(
+  material: TlsMaterial | undefined,
+  { serverName = '', byIdentity = false }: Partial<PeerTls> = {},
+): TlsOptions {
+  // The certificate of an identity has no authority. Requests are signed, so that a client needs none.
+  if (material === undefined || byIdentity) return { rejectUnauthorized: false };
+  const { identity, client = identity, ca } = material;
   // The authority may issue many certificates with the name `localhost`: it identifies no node.
   const own = (identity?.names ?? []).filter((name) => name !== 'localhost');
   const names = serverName === '' ? own : [serverName];
   return {
-    ...(identity && { cert: identity.cert, key: identity.key }),
+    ...(client && { cert: client.cert, key: client.key }),
     ...(ca && { ca }),
     checkServerIdentity: (ip: string, certificate: PeerCertificate) => {
       const failure = checkServerIdentity(ip, certificate);

@@ -30,7 +30,12 @@ describe('PeerClient', () => {
   it('marks its requests, and returns an answer whose body has begun', async () => {
     await using peer = await startRogue((socket) => socket.write(`${head}${bytes.toString()}`));
     await using client = startClient();
-    const response = await client.fetch(peer.origin, request, undefined, never);
+    const response = await client.fetch(
+      { origin: peer.origin, peerId: 'peer' },
+      request,
+      undefined,
+      never,
+    );
     assert.ok((await buffer(response.body)).equals(bytes));
     assert.equal(response.descriptor.size, bytes.length);
     const [text = ''] = peer.requests;
@@ -50,9 +55,19 @@ describe('PeerClient', () => {
     });
     await using client = startClient();
     const range = { kind: 'between', start: 0, end: 3 } as const;
-    const part = await client.fetch(peer.origin, { ...request, range }, undefined, never);
+    const part = await client.fetch(
+      { origin: peer.origin, peerId: 'peer' },
+      { ...request, range },
+      undefined,
+      never,
+    );
     assert.equal((await buffer(part.body)).toString(), 'the ');
-    await client.fetch(peer.origin, { ...request, range, method: 'HEAD' }, undefined, never);
+    await client.fetch(
+      { origin: peer.origin, peerId: 'peer' },
+      { ...request, range, method: 'HEAD' },
+      undefined,
+      never,
+    );
     assert.match(peer.requests[0] ?? '', /^range: bytes=0-3\r$/im);
     assert.doesNotMatch(peer.requests[1] ?? '', /^range:/im);
   });
@@ -64,7 +79,10 @@ describe('PeerClient', () => {
     it(`gives up a peer that accepts the connection and does not send ${what}`, async () => {
       await using peer = await startRogue((socket) => socket.write(behaviour));
       await using client = startClient({ headTimeout: 60_000 });
-      await assert.rejects(client.fetch(peer.origin, request, 50, never), { reason: 'timeout' });
+      await assert.rejects(
+        client.fetch({ origin: peer.origin, peerId: 'peer' }, request, 50, never),
+        { reason: 'timeout' },
+      );
       await eventually(() => {
         assert.equal(peer.open, 0, 'its connection is closed');
       });
@@ -75,7 +93,12 @@ describe('PeerClient', () => {
     await using peer = await startRogue(() => undefined);
     await using client = startClient();
     const leaving = new AbortController();
-    const fetching = client.fetch(peer.origin, request, undefined, leaving.signal);
+    const fetching = client.fetch(
+      { origin: peer.origin, peerId: 'peer' },
+      request,
+      undefined,
+      leaving.signal,
+    );
     const failed = assert.rejects(fetching, { message: 'the client has left' });
     await eventually(() => {
       assert.equal(peer.requests.length, 1);
@@ -92,7 +115,7 @@ describe('PeerClient', () => {
     await using client = startClient();
     for (let count = 0; count < 2; count += 1) {
       const failure: unknown = await client
-        .fetch(peer.origin, request, undefined, never)
+        .fetch({ origin: peer.origin, peerId: 'peer' }, request, undefined, never)
         .catch((error: unknown) => error);
       assert.ok(failure instanceof PeerError && failure.reason === 'busy');
       assert.deepEqual(failure.report?.load, { uploads: 3, max: 3 });
@@ -108,9 +131,12 @@ describe('PeerClient', () => {
       socket.write(Buffer.alloc(100_000));
     });
     await using client = startClient();
-    await assert.rejects(client.fetch(peer.origin, request, undefined, never), {
-      reason: 'status',
-    });
+    await assert.rejects(
+      client.fetch({ origin: peer.origin, peerId: 'peer' }, request, undefined, never),
+      {
+        reason: 'status',
+      },
+    );
     await eventually(() => {
       assert.equal(peer.open, 0);
     });
@@ -120,8 +146,11 @@ describe('PeerClient', () => {
     const peer = await startRogue(() => undefined);
     await peer[Symbol.asyncDispose]();
     await using client = startClient();
-    await assert.rejects(client.fetch(peer.origin, request, undefined, never), {
-      reason: 'connect',
-    });
+    await assert.rejects(
+      client.fetch({ origin: peer.origin, peerId: 'peer' }, request, undefined, never),
+      {
+        reason: 'connect',
+      },
+    );
   });
 });

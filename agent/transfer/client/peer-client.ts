@@ -9,6 +9,8 @@ import { formatRange, rangeLength } from '../../oci/byte-range.ts';
 import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
 import { contentPath, type ContentRequest } from '../../oci/content-request.ts';
 import { DirectClient } from './direct/direct-client.ts';
+import type { FieldReader } from '../../signatures/message-signature.ts';
+import type { RequestSigner } from '../../signatures/request-signer.ts';
 import { firstBytes } from '../../streams/first-bytes.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
 import { PeerAgents, type PeerTls } from './peer-agents.ts';
@@ -20,11 +22,24 @@ import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 /** Marks the request of a peer. It gets local content only, so that requests never loop. */
 export const MIRRORED_HEADER = 'x-spegel-mirrored';
 
+/**
+ * Marks, with the value `1`, the request of a peer that also takes content which is still arriving and unverified. It is
+ * answered 404 when the peer has to ask for another one to follow.
+ */
+export const FOLLOW_HEADER = 'peerglass-follow';
+
 /** Bytes of an error body that are read so that the connection can be used again. */
 const MAX_ERROR_BODY_BYTES = 16 * 1024;
 
 /** Time for reading them, in milliseconds. */
 const ERROR_BODY_MS = 1_000;
+
+/** Where a peer is asked, and who must answer there. */
+export interface PeerAddress {
+  /** Base URL of the peer's mirror. */
+  readonly origin: string;
+  readonly peerId: string;
+}
 
 /** Options of a {@link PeerClient}. Times are in milliseconds. */
 export interface PeerClientInit {
@@ -34,12 +49,24 @@ export interface PeerClientInit {
   readonly headTimeout?: number;
   /** Longest time between two chunks of a body while we wait for the next. Default 5000. */
   readonly stallTimeout?: number;
+  /**
+   * The same until the first byte, where the answer begins with its head ({@link PeerClientInit.follows}). Over TLS it holds
+   * for the whole body. Default: as later.
+   */
+  readonly firstByteTimeout?: number;
   /** The `User-Agent` header. */
   readonly userAgent: string;
   /** Lets blobs arrive over connections whose bytes the kernel can move. Default: all go through the process. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'>;
   /** How certificates of peers are checked. Default: they are not. */
   readonly tls?: PeerTls;
+  /** Signs requests, and checks who answers. Default: every answer is believed. */
+  readonly signer?: Pick<RequestSigner, 'sign' | 'isOpen'>;
+  /**
+   * Whether it asks for content that peers are still receiving ({@link FOLLOW_HEADER}). The answer then begins with its
+   * head, because the first byte may be long in coming. Default: no.
+   */
+  readonly follows?: boolean;
 }
 
 /**
@@ -70,16 +97,23 @@ export class PeerClient {
   /** Default time for an answer to begin, in milliseconds. */
   readonly headTimeout: number;
   readonly #userAgent: string;
+  readonly #signer: PeerClientInit['signer'];
+  readonly #follows: boolean;
 
   constructor(init: PeerClientInit) {
     this.headTimeout = init.headTimeout ?? 1_000;
     this.#userAgent = init.userAgent;
     this.#dataPlane = init.dataPlane;
+    this.#signer = init.signer;
+    this.#follows = init.follows ?? false;
     const { connectTimeout = 500, stallTimeout = 5_000 } = init;
-    this.#direct = new DirectClient({ connectTimeout, stallTimeout });
+    const { firstByteTimeout = stallTimeout } = init;
+    const isAdaptive = this.#follows;
+    const silence = { stallTimeout, firstByteTimeout, isAdaptive };
+    this.#direct = new DirectClient({ connectTimeout, ...silence });
     this.#agents = new PeerAgents({
       connectTimeout,
-      stallTimeout,
+      stallTimeout: Math.max(stallTimeout, firstByteTimeout),
       ...(init.tls && { tls: init.tls }),
     });
   }
@@ -90,17 +124,15 @@ export class PeerClient {
    * It neither follows redirects nor answers challenges: both would let a peer choose the servers that this node
    * connects to.
    *
-   * @param origin base URL of the peer's mirror
    * @param headTimeout milliseconds; `undefined` for the default of this client
    * @throws PeerError for every failure; the signal's reason when that is aborted
    */
   async fetch(
-    origin: string,
+    to: PeerAddress,
     request: ContentRequest,
     headTimeout: number | undefined,
     signal: AbortSignal,
   ): Promise<PeerResponse> {
-    const range = request.method === 'GET' ? request.range : undefined;
     const within = headTimeout ?? this.headTimeout;
     const late = new AbortController();
     const timer = setTimeout(() => {
@@ -108,45 +140,77 @@ export class PeerClient {
     }, within);
     const given = AbortSignal.any([signal, late.signal]);
     try {
-      const url = new URL(contentPath(request), origin);
-      const fields = {
-        accept: request.kind === 'manifest' ? MANIFEST_ACCEPT : '*/*',
-        'accept-encoding': 'identity',
-        'user-agent': this.#userAgent,
-        [MIRRORED_HEADER]: 'true',
-        ...(range === undefined ? {} : { range: formatRange(range) }),
-      };
-      const exchange: Promise<Answer> = this.#isDirect(request, url)
-        ? this.#direct.get(url, fields, given)
-        : this.#agents.for(url, request.kind === 'blob' && request.method === 'GET').request({
-            origin: url.origin,
-            path: url.pathname + url.search,
-            method: request.method,
-            headers: fields,
-            signal: given,
-            reset: false, // or undici closes the connection after every HEAD
-          });
-      const { statusCode, headers, body } = await untilAborted(exchange, given);
-      // When a body is destroyed, undici emits an error on it. Without a listener that would end the process.
-      body.on('error', () => undefined);
-      try {
-        const head = checkHead(request, range, statusCode, headers);
-        if (request.method === 'HEAD') body.resume();
-        else if (rangeLength(head.range) > 0) await firstBytes(body, given);
-        return { ...head, origin, report: parseReport(headers), body };
-      } catch (error) {
-        const within = AbortSignal.timeout(ERROR_BODY_MS);
-        void body.dump({ limit: MAX_ERROR_BODY_BYTES, signal: within }).catch(() => undefined);
-        if (error instanceof PeerError) error.report = parseReport(headers);
-        throw error;
-      }
+      const first = await this.#exchange(to, request, given);
+      if (first !== 'other-clock') return first;
+      const second = await this.#exchange(to, request, given);
+      if (second !== 'other-clock') return second;
+      throw new PeerError('identity', 'peer refuses the time that it has stated itself');
     } catch (error) {
       signal.throwIfAborted();
       const reason: unknown = late.signal.aborted ? late.signal.reason : error;
-      throw toPeerError(reason, isRefusedByTls(origin, error) ? 'tls' : 'body');
+      throw toPeerError(reason, isRefusedByTls(to.origin, error) ? 'tls' : 'body');
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** @returns `other-clock` when the answer has the time of the peer, which is then asked again */
+  async #exchange(
+    { origin, peerId }: PeerAddress,
+    request: ContentRequest,
+    given: AbortSignal,
+  ): Promise<PeerResponse | 'other-clock'> {
+    const asked = request.method === 'GET' ? request.range : undefined;
+    const range = asked && formatRange(asked);
+    const url = new URL(contentPath(request), origin);
+    const { method } = request;
+    const target = url.pathname + url.search;
+    const signature = this.#signer?.sign(peerId, { method, target, range });
+    if (this.#signer?.isOpen === false && signature === undefined) {
+      throw new PeerError('identity', 'not the peer ID of an ed25519 key');
+    }
+    const fields = {
+      accept: request.kind === 'manifest' ? MANIFEST_ACCEPT : '*/*',
+      'accept-encoding': 'identity',
+      'user-agent': this.#userAgent,
+      [MIRRORED_HEADER]: 'true',
+      ...(this.#follows && { [FOLLOW_HEADER]: '1' }),
+      ...(range !== undefined && { range }),
+      ...signature?.fields,
+    };
+    const exchange: Promise<Answer> = this.#isDirect(request, url)
+      ? this.#direct.get(url, fields, given)
+      : this.#agents.for(url, peerId, request.kind === 'blob' && method === 'GET').request({
+          origin: url.origin,
+          path: target,
+          method,
+          headers: fields,
+          signal: given,
+          reset: false, // or undici closes the connection after every HEAD
+        });
+    const { statusCode, headers, body } = await untilAborted(exchange, given);
+    // When a body is destroyed, undici emits an error on it. Without a listener that would end the process.
+    body.on('error', () => undefined);
+    // What an answer says counts only once it is known who gave it.
+    const proof = signature?.check(statusCode, fieldReader(headers)) ?? 'open';
+    try {
+      if (proof === 'unproven') {
+        throw new PeerError('identity', 'the answer is not of the peer that was asked');
+      }
+      if (proof !== 'other-clock') {
+        const head = checkHead(request, asked, statusCode, headers);
+        if (method === 'HEAD') body.resume();
+        else if (rangeLength(head.range) > 0 && !this.#follows) await firstBytes(body, given);
+        return { ...head, origin, report: parseReport(headers), body };
+      }
+    } catch (error) {
+      dump(body);
+      const isProven = error instanceof PeerError && error.reason !== 'identity';
+      if (isProven) error.report = parseReport(headers);
+      throw error;
+    }
+    dump(body);
+    return proof;
   }
 
   /** The kernel that can move bodies of blobs. It is loaded at the first call. */
@@ -164,6 +228,20 @@ export class PeerClient {
     this.#direct.close();
     await this.#agents.close();
   }
+}
+
+/** Reads the rest of an answer that is not used, if it is short, so that its connection can be used again. */
+function dump(body: Answer['body']): void {
+  const within = AbortSignal.timeout(ERROR_BODY_MS);
+  void body.dump({ limit: MAX_ERROR_BODY_BYTES, signal: within }).catch(() => undefined);
+}
+
+/** A field that is repeated counts as absent. */
+function fieldReader(headers: IncomingHttpHeaders): FieldReader {
+  return (name) => {
+    const value = headers[name];
+    return typeof value === 'string' ? value : undefined;
+  };
 }
 
 /** Gives up the exchange at once when the signal is aborted. undici does not while a request waits for a connection. */

@@ -18,7 +18,9 @@ export type PeerFailure =
    * One side does not accept the certificate of the other, or the peer advertises TLS and has none. In TLS 1.3 a client
    * sends its request before it is refused. So a connection that ends before its first byte counts as refused.
    */
-  | 'tls';
+  | 'tls'
+  /** Something else than the peer answered there, or the peer does not prove who it is. Nothing of it is believed. */
+  | 'identity';
 
 const NOT_CONNECTED: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',

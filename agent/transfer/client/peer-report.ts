@@ -9,6 +9,9 @@ export const ZONE_HEADER = 'x-peerglass-zone';
 /** With a 503: peer IDs of other holders of the content that the peer knows. */
 export const ALTERNATIVES_HEADER = 'x-peerglass-alternatives';
 
+/** With a 404, and the value `1`: the bytes of the content that the peer has sent to others were wrong. */
+export const WRONG_HEADER = 'x-peerglass-wrong';
+
 /** Alternatives that one answer may name. */
 export const MAX_ALTERNATIVES = 8;
 
@@ -36,6 +39,8 @@ export interface PeerReport {
   readonly alternatives: readonly string[];
   /** Whether the peer sent a usable `Retry-After`. */
   readonly retryLater: boolean;
+  /** Whether the peer says that what it has sent of this content was wrong. */
+  readonly isWrong?: true;
 }
 
 function isZone(text: string): boolean {
@@ -61,6 +66,7 @@ export function parseReport(headers: IncomingHttpHeaders): PeerReport {
     ...(isZone(zone) && { zone }),
     alternatives: parseAlternatives(text(ALTERNATIVES_HEADER)),
     retryLater: /^\d{1,4}$/.test(retryAfter) && Number(retryAfter) <= MAX_RETRY_SECONDS,
+    ...(text(WRONG_HEADER) === '1' && { isWrong: true as const }),
   };
 }
 

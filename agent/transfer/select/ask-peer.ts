@@ -1,10 +1,11 @@
 import type { ContentRequest } from '../../oci/content-request.ts';
+import { peerIdOf } from '../../routing/lookup/named-provider.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
 import { PeerError, toPeerError, type PeerFailure } from '../client/peer-error.ts';
 
-/** Failures of an address and not of the peer; a certificate may be for another address of it. */
-const ADDRESS_FAILURES: ReadonlySet<PeerFailure> = new Set(['connect', 'tls']);
+/** Failures of an address and not of the peer, which may be at another one. */
+const ADDRESS_FAILURES: ReadonlySet<PeerFailure> = new Set(['connect', 'tls', 'identity']);
 
 /** Addresses of one peer that are tried; a dual-stack node has two. */
 const MAX_ORIGINS = 3;
@@ -20,15 +21,16 @@ const MIN_TIMEOUT_MS = 200;
  */
 export async function askPeer(
   client: Pick<PeerClient, 'fetch'>,
-  { origins }: Provider,
+  { peerId: name, origins }: Provider,
   request: ContentRequest,
   headTimeout: number | undefined,
   signal: AbortSignal,
 ): Promise<PeerResponse> {
   let failure = new PeerError('connect', 'no address');
+  const peerId = peerIdOf(name);
   for (const origin of origins.slice(0, MAX_ORIGINS)) {
     try {
-      return await client.fetch(origin, request, headTimeout, signal);
+      return await client.fetch({ origin, peerId }, request, headTimeout, signal);
     } catch (error) {
       failure = toPeerError(error, 'connect');
       if (signal.aborted || !ADDRESS_FAILURES.has(failure.reason)) break;

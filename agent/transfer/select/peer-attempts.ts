@@ -5,8 +5,8 @@ import { contentKey, type ContentRequest } from '../../oci/content-request.ts';
 import type { Provider, Router } from '../../routing/router.ts';
 import type { ChunkPlan } from '../body/chunk-sizes.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
-import type { PeerError } from '../client/peer-error.ts';
-import { toPeerError } from '../client/peer-error.ts';
+import { PeerError, toPeerError, type PeerFailure } from '../client/peer-error.ts';
+import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
@@ -16,10 +16,29 @@ import { ProviderSearch, type SearchRouter } from './provider-search.ts';
 import { RequestPeers, type RequestProgress } from './request-peers.ts';
 import type { SharedState } from './shared-state.ts';
 
-/** What a transfer needs of content routing; a router that does not know where a peer is has no `locate`. */
+/**
+ * Failures after which the record of the content is forgotten: the peer does not hold it, or it is no longer where it
+ * announced itself, as after its address went to another node. Who names a wrong address for a peer has only that
+ * claim forgotten, which has a name of its own.
+ */
+const WRONG_RECORD: ReadonlySet<PeerFailure> = new Set(['not-found', 'digest', 'identity']);
+
+/** Time for a peer to say whether what it has sent is wrong, in milliseconds. */
+const WRONG_MS = 500;
+
+/**
+ * What a transfer needs of content routing. A router that does not know where a peer is has no `locate`. One that
+ * chooses by what became of the peers that it named has `failed`, which learns of every failure.
+ */
 export type TransferRouter = SearchRouter &
   Pick<Router, 'forget'> &
-  Partial<Pick<Router, 'locate'>>;
+  Partial<Pick<Router, 'locate'>> & {
+    failed?(key: string, peerId: string): void;
+    /** Whether another look-up finds no peer for now: a body that broke off is not kept waiting for one. */
+    isOver?(key: string): boolean;
+    /** A body came so slowly that it was ended. */
+    trickled?(key: string): void;
+  };
 
 /** What {@link PeerAttempts} use to find and ask peers, and where they report. */
 export interface PeerAttemptsComponents {
@@ -36,6 +55,11 @@ export interface PeerAttemptsInit {
   readonly resolveRetries: number;
   /** How long a peer has to begin its answer, in milliseconds. It has less when it was silent the last time. */
   readonly firstByteBudget: number;
+  /**
+   * Whether the peers are still receiving the content themselves. Then their rate is that of their own source: it says
+   * nothing about them, and another peer is not faster. Default: no.
+   */
+  readonly follows?: boolean;
 }
 
 /**
@@ -49,6 +73,8 @@ export class PeerAttempts {
   /** The sizes that the peers state, and the one that a manifest names. */
   readonly sizes: SizeClaims;
   readonly switching: PeerSwitching;
+  /** Whether the peers are still receiving the content themselves, see {@link PeerAttemptsInit.follows}. */
+  readonly follows: boolean;
   readonly #components: PeerAttemptsComponents;
   readonly #init: PeerAttemptsInit;
   readonly #key: string;
@@ -59,6 +85,7 @@ export class PeerAttempts {
     this.chunks = components.shared.chunkSizes.begin(request);
     this.#components = components;
     this.#init = init;
+    this.follows = init.follows ?? false;
     this.#key = contentKey(request);
     this.sizes = new SizeClaims(request, components.shared.sizes);
     this.switching = new PeerSwitching(components.shared.scoreboard, this.#key);
@@ -71,6 +98,11 @@ export class PeerAttempts {
   /** Whether too many peers have answered wrongly, so that no more are asked. */
   get exhausted(): boolean {
     return this.#peers.exhausted;
+  }
+
+  /** Whether content routing is certain that no peer can be asked for now. */
+  get isOver(): boolean {
+    return this.#components.router.isOver?.(this.#key) ?? false;
   }
 
   /** What came of the request so far, while no peer has served it. */
@@ -93,7 +125,7 @@ export class PeerAttempts {
       excluded: { has: (peerId: string) => this.#isExcluded(peerId) },
       choose: (candidates: readonly Provider[]) => this.choose(candidates),
       onFirst: (seconds: number) => {
-        metrics.resolveDuration.observe({ router: 'libp2p' }, seconds);
+        if (!this.follows) metrics.resolveDuration.observe({ router: 'libp2p' }, seconds);
       },
       onArrival,
     };
@@ -136,7 +168,7 @@ export class PeerAttempts {
     const { scoreboard, firstBytes } = shared;
     // A busy peer may be the only holder, and gets the whole time; the race asks others meanwhile.
     const silences = scoreboard.takeSilences(provider.peerId);
-    const getsWholeTime = silences === 0 || this.chunks.isLater;
+    const getsWholeTime = silences === 0 || this.chunks.isLater || this.follows;
     const timeout = getsWholeTime
       ? this.#init.firstByteBudget
       : timeoutAfterSilence(provider, client.headTimeout, silences);
@@ -166,7 +198,8 @@ export class PeerAttempts {
 
   /** Records that the peer has not answered yet, though most peers would have. */
   late(provider: Provider): void {
-    this.#record(provider, { kind: 'late' });
+    // A peer that waits for the content itself cannot answer sooner.
+    if (!this.follows) this.#record(provider, { kind: 'late' });
   }
 
   /** Records that the peer holds the content and is busy; it may be asked again. */
@@ -212,6 +245,27 @@ export class PeerAttempts {
     this.#report(provider, failure);
   }
 
+  /**
+   * Whether a peer that was followed says that the bytes that it has sent are wrong. It says that of itself: its followers
+   * lose a pull that was lost already. Never rejects.
+   */
+  async sentWrong({ peerId, origins }: Provider, signal: AbortSignal): Promise<boolean> {
+    const question = { ...this.request, method: 'HEAD' } as const;
+    const { client } = this.#components;
+    try {
+      const answer = await askPeer(client, { peerId, origins }, question, WRONG_MS, signal);
+      destroyQuietly(answer.body);
+      return false;
+    } catch (error) {
+      return error instanceof PeerError && error.report?.isWrong === true;
+    }
+  }
+
+  /** Records that a body came so slowly that it is ended; its peer is recorded by {@link broke}. */
+  trickled(): void {
+    this.#components.router.trickled?.(this.#key);
+  }
+
   /** Lets peers be asked again that did not answer or broke off: if no others are left, they may be the only holders. */
   forgive(): void {
     this.#peers.forgetSilence();
@@ -223,6 +277,7 @@ export class PeerAttempts {
    * @param milliseconds for how long this node waited for the peer
    */
   delivered(provider: Provider, bytes: number, milliseconds: number): void {
+    if (this.follows) return;
     this.#record(provider, { kind: 'delivered', bytes, milliseconds });
   }
 
@@ -242,7 +297,8 @@ export class PeerAttempts {
     const { peerId } = provider;
     const { reason } = failure;
     metrics.peerFailures.inc({ reason });
-    if (reason === 'not-found' || reason === 'digest') router.forget(this.#key, peerId);
+    if (WRONG_RECORD.has(reason)) router.forget(this.#key, peerId);
+    router.failed?.(this.#key, peerId);
     if (reason === 'digest') {
       this.#record(provider, { kind: 'digest-mismatch', noticed: 'held-back' });
     }

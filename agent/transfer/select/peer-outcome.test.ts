@@ -11,6 +11,7 @@ describe('outcomeOf', () => {
       timeout: 'silent',
       body: 'silent',
       tls: 'silent',
+      identity: 'silent',
       'not-found': 'lacks',
       range: 'answered',
       busy: 'answered',

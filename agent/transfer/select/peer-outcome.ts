@@ -2,8 +2,14 @@ import type { PeerFailure } from '../client/peer-error.ts';
 import type { PeerReport } from '../client/peer-report.ts';
 import type { MismatchNoticed } from './blocklist.ts';
 
-/** Failures without an answer; `body` when the connection ends before it. */
-const SILENCE: ReadonlySet<PeerFailure> = new Set(['connect', 'timeout', 'body', 'tls']);
+/** Failures without an answer of the peer; `body` when the connection ends before it. */
+const SILENCE: ReadonlySet<PeerFailure> = new Set([
+  'connect',
+  'timeout',
+  'body',
+  'tls',
+  'identity',
+]);
 
 /** Failures that are a fault of the peer, and not only of its DHT record. */
 const FAULTS: ReadonlySet<PeerFailure> = new Set(['status', 'range', 'protocol', 'digest']);

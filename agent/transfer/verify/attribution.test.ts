@@ -7,6 +7,7 @@ import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { Ingest } from '../../store/ingests.ts';
+import { MemoryIngests } from '../../store/memory-ingests.ts';
 import { MemoryStore } from '../../store/memory-store.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { makeImage } from '../../testing/image.ts';
@@ -85,7 +86,7 @@ function startAttribution(isRight: boolean, received?: Buffer) {
         record.deliveredBy(peer);
         record.forwarded({ start: index * share, end: (index + 1) * share - 1 }, peer);
       }
-      attribution.bodyEnded(record);
+      attribution.bodyEnded(record, attribution.openIngest(descriptor));
       return record;
     },
     /** Ends the hash of the ingest. */
@@ -208,12 +209,51 @@ describe('Attribution', () => {
     });
   });
 
+  it('finds the wrong bytes of an ingest that was removed before the body had ended here', async () => {
+    const ingests = new MemoryIngests();
+    const metrics = createMetrics();
+    const scoreboard = new PeerScoreboard({ metrics, logger: quiet });
+    const store = new MemoryStore(ingests);
+    const client = new PeerClient({ userAgent: 'test' });
+    const attribution = new Attribution({ store, client, scoreboard, metrics, logger: quiet });
+    const download = ingests.begin(digest, SIZE);
+    const record = attribution.recordFor(request, descriptor);
+    const opened = attribution.openIngest(descriptor);
+    record.deliveredBy(sole);
+    record.forwarded({ start: 0, end: SIZE - 1 }, sole);
+    download.write(Buffer.alloc(SIZE));
+    download.end();
+    attribution.bodyEnded(record, opened);
+    await eventually(() => {
+      assert.ok(scoreboard.isBlocked('sole', digest));
+    });
+    attribution.stop();
+    await client.close();
+  });
+
+  it('closes the ingest of a body that did not end with the last byte', async () => {
+    await using it = startAttribution(true);
+    const record = it.attribution.recordFor(request, descriptor);
+    const closed = Promise.withResolvers<undefined>();
+    const ingests = new MemoryIngests();
+    ingests.begin(digest, SIZE);
+    const ingest = await ingests.open(digest);
+    assert.ok(ingest !== undefined);
+    ingest[Symbol.asyncDispose] = () => {
+      closed.resolve(undefined);
+      return Promise.resolve();
+    };
+    it.attribution.bodyEnded(record, Promise.resolve(ingest));
+    await closed.promise;
+    assert.deepEqual(await it.outcomes(), {});
+  });
+
   it('does not let a request wait while the client has not received all of the blob', async () => {
     await using it = startAttribution(true);
     const record = it.attribution.recordFor(request, descriptor);
     record.deliveredBy(sole);
     record.forwarded({ start: 0, end: SIZE - 2 }, sole);
-    it.attribution.bodyEnded(record);
+    it.attribution.bodyEnded(record, it.attribution.openIngest(descriptor));
     await it.attribution.waitFor(digest, never);
     assert.deepEqual(await it.outcomes(), {});
   });

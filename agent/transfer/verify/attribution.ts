@@ -7,7 +7,9 @@ import type { ContentStore } from '../../store/content-store.ts';
 import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { pause } from '../../timing/pause.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
+import type { Digest } from '../../oci/digest.ts';
 import type { Ingest } from '../../store/ingests.ts';
+import { FollowedBlobs } from './followed-blobs.ts';
 import { TransferRecord } from './transfer-record.ts';
 import { CommitWatch, type CommitOutcome } from './commit-watch.ts';
 import { MISMATCH, Reverification, type ReverificationComponents } from './reverification.ts';
@@ -40,6 +42,8 @@ export interface AttributionComponents extends ReverificationComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   readonly metrics: Pick<Metrics, 'deliveryResults'>;
+  /** Called when the bytes that a client got are wrong: whoever got them from this node must learn of it. */
+  readonly onWrong?: ((digest: Digest) => void) | undefined;
 }
 
 /** A blob after its delivery, until it is clear whether its bytes were right. */
@@ -68,6 +72,7 @@ export class Attribution {
   readonly #watched = new Map<string, WatchedBlob>();
   readonly #attributed = new Map<string, AttributedBlob>();
   readonly #unresolved = new ExpiringSet(MAX_UNRESOLVED);
+  readonly #followed: FollowedBlobs;
   readonly #stopping = new AbortController();
   // One at a time: it is rare, and must not take resources from transfers.
   readonly #hashing = pLimit(1);
@@ -76,6 +81,7 @@ export class Attribution {
   constructor(components: AttributionComponents) {
     this.#components = components;
     this.#reverification = new Reverification(components);
+    this.#followed = new FollowedBlobs(components);
   }
 
   /**
@@ -91,6 +97,11 @@ export class Attribution {
     return this.#unresolved.has(peerId);
   }
 
+  /** See {@link FollowedBlobs.isLeftToUpstream}. */
+  isLeftToUpstream(key: string): boolean {
+    return this.#followed.isLeftToUpstream(key);
+  }
+
   /** The record of a blob that a client which verifies it is about to receive, whole or in part. */
   recordFor(request: ContentRequest, descriptor: Descriptor): TransferRecord {
     const { digest } = descriptor;
@@ -99,23 +110,80 @@ export class Attribution {
     return record;
   }
 
-  /** Call when a body has ended, complete or not. Begins to watch the blob if all of it was delivered. */
-  bodyEnded(record: TransferRecord): void {
+  /**
+   * Opens the ingest that a body is written to. Call it when the body begins: after the last byte containerd may have
+   * found it wrong, and removed the ingest, before the agent can open it. Never rejects.
+   */
+  async openIngest({ digest }: Pick<Descriptor, 'digest'>): Promise<Ingest | undefined> {
+    try {
+      return await this.#components.store.ingests?.open(digest);
+    } catch (err) {
+      this.#components.logger.debug({ err, digest }, 'ingest cannot be opened');
+      return undefined;
+    }
+  }
+
+  /**
+   * Call when a body has ended, complete or not. Begins to watch the blob if all of it was delivered.
+   *
+   * @param opened the ingest, see {@link Attribution.openIngest}; it is closed here
+   */
+  bodyEnded(record: TransferRecord, opened: Promise<Ingest | undefined>): void {
     const { digest, size } = record.descriptor;
-    if (!record.isComplete || this.#records.peek(digest) !== record) return;
-    if (this.#watched.has(digest) || this.#watched.size >= MAX_WATCHED) return;
+    if (record.isWrong) {
+      // The client fails the pull, and tries again. The peer may have got it wrong itself.
+      this.#records.delete(digest);
+      this.#components.onWrong?.(digest);
+      void this.#followed.attribute(record, this.#stopping.signal);
+    }
+    const isCurrent = record.isComplete && this.#records.peek(digest) === record;
+    if (!isCurrent || this.#watched.has(digest) || this.#watched.size >= MAX_WATCHED) {
+      void opened.then((ingest) => ingest?.[Symbol.asyncDispose]());
+      return;
+    }
     const { store, logger } = this.#components;
     let delivered = NOT_READ;
     const readWrong = async (ingest: Ingest, signal: AbortSignal): Promise<void> => {
       delivered = await this.#readDelivered(record, ingest, signal);
     };
     const hashInTurn = this.#hashing;
-    const watch = new CommitWatch({ store, hashInTurn, readWrong, logger }, digest, size);
+    const watch = new CommitWatch(
+      { store, hashInTurn, readWrong, logger },
+      { digest, size, opened },
+    );
     const done = this.#watch(record, watch).then((outcome) => {
       this.#watched.delete(digest);
       if (outcome !== 'wrong' && outcome !== 'lost') return;
       void this.#attribute(record, outcome, delivered);
     });
+    this.#watched.set(digest, { watch, done });
+  }
+
+  /**
+   * Watches a blob that the client receives from the registry itself, when all of it is there. If it is wrong, those that
+   * got it from this node have to learn of it, and the next pull must not resume from its bytes.
+   *
+   * @param size in bytes
+   */
+  watchFetched(digest: Digest, size: number): void {
+    if (this.#watched.has(digest) || this.#watched.size >= MAX_WATCHED) return;
+    const { store, logger, onWrong } = this.#components;
+    const opened = this.openIngest({ digest });
+    const watch = new CommitWatch(
+      { store, hashInTurn: this.#hashing, logger },
+      { digest, size, opened },
+    );
+    const done = watch.run(this.#stopping.signal).then(
+      (outcome) => {
+        this.#watched.delete(digest);
+        if (outcome !== 'wrong') return;
+        logger.warn({ digest }, 'the registry sent wrong bytes');
+        onWrong?.(digest);
+      },
+      () => {
+        this.#watched.delete(digest);
+      },
+    );
     this.#watched.set(digest, { watch, done });
   }
 
@@ -192,13 +260,18 @@ export class Attribution {
     outcome: 'wrong' | 'lost',
     delivered = NOT_READ,
   ): Promise<void> {
-    const { scoreboard, logger } = this.#components;
+    const { scoreboard, logger, onWrong } = this.#components;
     const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
     logger.warn(
       { digest, verdict: outcome, peers: peers.map(({ peerId }) => peerId) },
       'client did not commit a blob from peers',
     );
+    onWrong?.(digest);
+    if (record.isFollowed) {
+      await this.#followed.attribute(record, this.#stopping.signal);
+      return;
+    }
     if (outcome === 'wrong' && solePeer !== undefined) {
       scoreboard.record(solePeer, digest, MISMATCH);
       return;

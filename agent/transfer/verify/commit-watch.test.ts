@@ -38,12 +38,12 @@ function startWatch(t: TestContext, ingest: Partial<Ingest> & { states?: IngestS
     },
     ...rest,
   };
-  const store = new MemoryStore({
-    has: () => Promise.resolve(true),
-    open: () => Promise.resolve(opened),
-  });
+  const store = new MemoryStore();
   const hashInTurn = <T>(hash: () => Promise<T>): Promise<T> => hash();
-  const watch = new CommitWatch({ store, hashInTurn, logger: quiet }, digest, bytes.length);
+  const watch = new CommitWatch(
+    { store, hashInTurn, logger: quiet },
+    { digest, size: bytes.length, opened: Promise.resolve(opened) },
+  );
   return {
     watch,
     store,
@@ -110,7 +110,9 @@ describe('CommitWatch', () => {
     const { pass } = startWatch(t);
     const hashInTurn = <T>(hash: () => Promise<T>): Promise<T> => hash();
     const store = new MemoryStore();
-    const watch = new CommitWatch({ store, hashInTurn, logger: quiet }, digest, bytes.length);
+    const opened = Promise.resolve(undefined);
+    const size = bytes.length;
+    const watch = new CommitWatch({ store, hashInTurn, logger: quiet }, { digest, size, opened });
     const running = watch.run(never);
     await new Promise(setImmediate);
     pass(501);

@@ -39,12 +39,21 @@ const ABORT_ATTEMPTS = 5;
 
 /** Parts of a {@link CommitWatch}. */
 export interface CommitWatchComponents {
-  readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
+  readonly store: Pick<ContentStore, 'stat'>;
   /** Runs a hash when no other one runs. */
   readonly hashInTurn: <T>(hash: () => Promise<T>) => Promise<T>;
   /** Reads the bytes of an ingest that was found wrong and removed, before it is closed. Never rejects. */
   readonly readWrong?: (ingest: Ingest, signal: AbortSignal) => Promise<void>;
   readonly logger: Logger;
+}
+
+/** A blob that was delivered to its end. */
+export interface CommitWatchInit {
+  readonly digest: Digest;
+  /** In bytes. */
+  readonly size: number;
+  /** Its ingest, which the watch closes; `undefined` when it could not be opened. Never rejects. */
+  readonly opened: Promise<Ingest | undefined>;
 }
 
 /** The state of the ingest as of the last check, and when that state began. */
@@ -61,26 +70,27 @@ type Decision = 'check-again' | 'hash' | Extract<CommitOutcome, 'committed' | 'u
  * Watches whether the client commits a blob that was delivered to its end.
  *
  * containerd verifies the blobs that it commits, and commits at once: a committed blob needs no hash. If a blob is not
- * committed, it is probably wrong, and its ingest is hashed to make sure. The ingest is opened at once and kept open:
- * containerd removes it a tenth of a second after the pull has failed, unless another pull begins meanwhile.
+ * committed, it is probably wrong, and its ingest is hashed to make sure. The ingest is kept open until then: containerd
+ * removes it less than a tenth of a second after the pull has failed, unless another pull begins meanwhile.
  */
 export class CommitWatch {
   readonly #components: CommitWatchComponents;
   readonly #digest: Digest;
   readonly #commitMs: number;
-  #ingest: Promise<Ingest | undefined> | undefined;
+  readonly #opened: Promise<Ingest | undefined>;
   #isHurried = false;
 
-  constructor(components: CommitWatchComponents, digest: Digest, size: number) {
+  constructor(components: CommitWatchComponents, { digest, size, opened }: CommitWatchInit) {
     this.#components = components;
     this.#digest = digest;
+    this.#opened = opened;
     this.#commitMs = COMMIT_MS + (size / COMMIT_RATE) * 1000;
   }
 
   /** Whether the client has received all of it: it is about to commit, or has failed to. */
   async isSettling(): Promise<boolean> {
     // The ingest is closed, and fails, once the outcome is known.
-    const state = await this.#ingest?.then((it) => it?.state()).catch(() => undefined);
+    const state = await this.#opened.then((it) => it?.state()).catch(() => undefined);
     return state !== 'arriving';
   }
 
@@ -95,8 +105,7 @@ export class CommitWatch {
    * @throws the signal's reason; StoreUnavailableError
    */
   async run(signal: AbortSignal): Promise<CommitOutcome> {
-    this.#ingest = this.#components.store.ingests?.open(this.#digest);
-    await using ingest = await this.#ingest;
+    await using ingest = await this.#opened;
     const decision = await this.#watch(ingest, signal);
     if (decision !== 'hash') return decision;
     if (ingest === undefined) return 'lost';

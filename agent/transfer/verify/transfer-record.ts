@@ -21,6 +21,8 @@ export class TransferRecord {
   /** What was hashed in passing of single peers, if anything. */
   hashed: DeliveredShares | undefined;
   #deliverer: string | undefined;
+  #isFollowed = false;
+  #isWrong = false;
 
   constructor(request: ContentRequest, descriptor: Descriptor) {
     this.request = request;
@@ -31,6 +33,26 @@ export class TransferRecord {
   deliveredBy(provider: Provider): void {
     this.#deliverer = provider.peerId;
     if (this.#peers.size < MAX_PEERS) this.#peers.set(provider.peerId, provider);
+  }
+
+  /** Records that its peers were still receiving the content themselves: they may have got it wrong. */
+  follows(): void {
+    this.#isFollowed = true;
+  }
+
+  /** Records that a peer has said that its bytes are wrong. */
+  sentWrong(): void {
+    this.#isWrong = true;
+  }
+
+  /** Whether a peer has said that its bytes are wrong. */
+  get isWrong(): boolean {
+    return this.#isWrong;
+  }
+
+  /** Whether any peer was still receiving the content itself. */
+  get isFollowed(): boolean {
+    return this.#isFollowed;
   }
 
   /** The peer ID of the last one that began to deliver. */

@@ -8,6 +8,8 @@ agent's own table.
 {{- $preset := include "peerglass.preset" . | fromYaml -}}
 {{- $registries := $.Values.peerglass.registries | empty | ternary dict (dict "registriesYaml" "/etc/peerglass/registries.yaml") -}}
 {{- $tls := include "peerglass.tls" . | fromYaml -}}
+{{- $swarm := include "peerglass.swarm" . | fromYaml -}}
+{{- $users := .Values.basicAuthSecretName | empty | ternary dict (dict "basicAuthDir" "/etc/peerglass-basic-auth") -}}
 {{- $former := dict -}}
 {{- range $old, $name := $table.formerValues -}}
 {{- $value := get $.Values.spegel $old -}}
@@ -15,7 +17,7 @@ agent's own table.
 {{- end -}}
 {{- $settings := dict -}}
 {{- range $name, $_ := $table.fallbacks -}}
-{{- range $source := list $preset $registries $tls $former $.Values.spegel $.Values.peerglass -}}
+{{- range $source := list $preset $registries $tls $swarm $users $former $.Values.spegel $.Values.peerglass -}}
 {{- $value := get $source $name -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
 {{- $_ := set $settings $name $value -}}
@@ -111,6 +113,65 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{- end -}}
 {{- end -}}
 
+{{/* The mount of the Secret with the credentials of clients; as a whole, or changed ones would not arrive. */}}
+{{- define "peerglass.usersMount" -}}
+{{- if .Values.basicAuthSecretName -}}
+- name: basic-auth
+  mountPath: /etc/peerglass-basic-auth
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "peerglass.usersVolume" -}}
+{{- with .Values.basicAuthSecretName -}}
+- name: basic-auth
+  secret:
+    secretName: {{ . }}
+    defaultMode: 256 # 0400
+{{- end -}}
+{{- end -}}
+
+{{/* What the Secret of the swarm key stands for. An open cluster has one only if the values name it. */}}
+{{- define "peerglass.swarm" -}}
+{{- if include "peerglass.swarmKeySecret" . -}}
+swarmKeyFile: /etc/peerglass-swarm/swarm.key
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of that Secret; empty in an open cluster, and where the values name a file of the nodes. */}}
+{{- define "peerglass.swarmKeySecret" -}}
+{{- $peerglass := .Values.peerglass -}}
+{{- if $peerglass.swarmKeySecretName -}}
+{{- $peerglass.swarmKeySecretName -}}
+{{- else if not (or $peerglass.open $peerglass.swarmKeyFile) -}}
+{{- include "peerglass.fullname" . }}-swarm-key
+{{- end -}}
+{{- end -}}
+
+{{- define "peerglass.makesSwarmKey" -}}
+{{- if and (include "peerglass.swarmKeySecret" .) (not .Values.peerglass.swarmKeySecretName) }}true{{ end -}}
+{{- end -}}
+
+{{/* The mount of that Secret; as a whole, or a changed key would not arrive. */}}
+{{- define "peerglass.swarmMount" -}}
+{{- if include "peerglass.swarmKeySecret" . -}}
+- name: swarm-key
+  mountPath: /etc/peerglass-swarm
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "peerglass.swarmVolume" -}}
+{{- with include "peerglass.swarmKeySecret" . -}}
+- name: swarm-key
+  secret:
+    secretName: {{ . }}
+    defaultMode: 256 # 0400
+{{- end -}}
+{{- end -}}
+
 {{/* The IP of the node as it stands in a URL. */}}
 {{- define "peerglass.nodeHost" -}}
 {{- $ip := default "$(NODE_IP)" .Values.service.registry.nodeIp -}}
@@ -121,6 +182,11 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{- end -}}
 {{- end -}}
 
+{{/* Where the mirror listens for containerd: on the network of the node other machines have no business there. */}}
+{{- define "peerglass.mirrorHost" -}}
+{{- if and .Values.peerglass.hostNetwork (not .Values.service.registry.nodePort) }}127.0.0.1{{ end -}}
+{{- end -}}
+
 {{/* The mirrors that containerd is told of, in their order. */}}
 {{- define "peerglass.mirrorTargets" -}}
 {{- $registry := .Values.service.registry -}}
@@ -128,7 +194,7 @@ mirrorTargetCaCopy: /etc/peerglass-tls/{{ . }}
 {{- $scheme := hasKey (include "peerglass.settings" . | fromJson) "registryTlsCert" | ternary "https" "http" -}}
 {{- $targets := list -}}
 {{- if .Values.peerglass.hostNetwork -}}
-{{- $targets = append $targets (printf "%s://127.0.0.1:%d" $scheme (int $registry.port)) -}}
+{{- $targets = append $targets (printf "%s://127.0.0.1:%d" $scheme (int $registry.mirrorPort)) -}}
 {{- else if $registry.hostPort -}}
 {{- $local := eq .Values.peerglass.hostIP "127.0.0.1" | ternary "127.0.0.1" $host -}}
 {{- $targets = append $targets (printf "%s://%s:%d" $scheme $local (int $registry.hostPort)) -}}

@@ -28,7 +28,7 @@ found later, and on every node.
 {{- define "peerglass.validatePorts" -}}
 {{- $service := .Values.service -}}
 {{- $seen := dict -}}
-{{- range $name, $port := dict "service.registry.port" $service.registry.port "service.router.port" $service.router.port "service.metrics.port" $service.metrics.port -}}
+{{- range $name, $port := dict "service.registry.port" $service.registry.port "service.registry.mirrorPort" $service.registry.mirrorPort "service.router.port" $service.router.port "service.metrics.port" $service.metrics.port -}}
 {{- $key := int $port | toString -}}
 {{- if hasKey $seen $key -}}
 {{- fail (printf "%s and %s: both are %s; each needs a port of its own" (get $seen $key) $name $key) -}}
@@ -56,14 +56,17 @@ found later, and on every node.
 {{/* Takes root and settings. */}}
 {{- define "peerglass.validateTls" -}}
 {{- $settings := .settings -}}
-{{- range $cert, $key := dict "registryTlsCert" "registryTlsKey" "mirrorTargetCert" "mirrorTargetKey" -}}
+{{- range $cert, $key := dict "registryTlsCert" "registryTlsKey" "registryTlsClientCert" "registryTlsClientKey" "mirrorTargetCert" "mirrorTargetKey" -}}
 {{- if ne (hasKey $settings $cert) (hasKey $settings $key) -}}
 {{- fail (printf "peerglass.%s and peerglass.%s go together; give both" $cert $key) -}}
 {{- end -}}
 {{- end -}}
 {{- $requires := eq (get $settings "registryTlsClientAuth" | toString | lower) "require" -}}
-{{- if and $requires (not (and (hasKey $settings "registryTlsCert") (hasKey $settings "registryTlsCa"))) -}}
+{{- if and $requires (not (and (hasKey $settings "registryTlsCert") (or (hasKey $settings "registryTlsCa") (hasKey $settings "registryTlsClientCa")))) -}}
 {{- fail "peerglass.registryTlsClientAuth: require needs a certificate and an authority; set peerglass.tls.secretName, or registryTlsCert, registryTlsKey and registryTlsCa" -}}
+{{- end -}}
+{{- if and (hasKey $settings "registryTlsClientCa") (not $requires) -}}
+{{- fail "peerglass.registryTlsClientCa: is for clients that need a certificate; set peerglass.registryTlsClientAuth=require" -}}
 {{- end -}}
 {{- $configures := .root.Values.spegel.containerdMirrorAdd -}}
 {{- if and $requires $configures (not (hasKey $settings "mirrorTargetCert")) -}}

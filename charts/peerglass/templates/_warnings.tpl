@@ -17,15 +17,15 @@
 {{- if include "peerglass.isSpegelImage" . }}
 image: {{ $values.image.repository }} is Spegel's; {{ include "peerglass.image" . }} is run, and image.tag and image.digest are ignored
 {{- end -}}
-{{- if $values.basicAuthSecretName }}
-basicAuthSecretName: ignored, the agent has no users; networkPolicy.enabled keeps others out
-{{- end -}}
 {{- with $values.resources -}}
 {{- with dig "limits" "memory" nil . -}}
 {{- if lt (include "peerglass.mebibytes" . | int) 192 }}
 resources.limits.memory: {{ . }} is little; an agent takes 100Mi when idle, and up to 80Mi more for what it verifies (peerglass.holdBackMemory)
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if and $values.service.registry.nodePort (ne (get (include "peerglass.settings" . | fromJson) "mirrorClients") "node") }}
+service.registry.nodePort: each agent serves any client there, so images are for whoever reaches a node at port {{ $values.service.registry.nodePort }}; with internalTrafficLocal, peerglass.mirrorClients=node restricts it to the node
 {{- end -}}
 {{- if and $values.service.registry.usePreferSameNodeTrafficDistribution (not (include "peerglass.knowsSameNode" .)) }}
 service.registry.usePreferSameNodeTrafficDistribution: ignored, Kubernetes knows it from 1.34 only; internalTrafficLocal is for older ones

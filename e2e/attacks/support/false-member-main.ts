@@ -19,6 +19,7 @@ import { frame } from '../../../agent/routing/dht/frames.ts';
 import { loadIdentity } from '../../../agent/routing/node/identity.ts';
 import { createNode } from '../../../agent/routing/node/libp2p-node.ts';
 import { falseAnswer, type Falsehood } from './false-answer.ts';
+import { memberOf } from '../../harness/swarm.ts';
 
 const MAX_REQUEST_BYTES = 8 * 1024;
 
@@ -28,6 +29,7 @@ let kind: Falsehood = 'nothing';
 let asked = { findNode: 0, getProviders: 0 };
 
 const { node, start } = await createNode({
+  ...memberOf(),
   privateKey: await loadIdentity(),
   serveDht: (stream) => {
     serve(stream).catch((error: unknown) => {

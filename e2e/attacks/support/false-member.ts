@@ -5,6 +5,7 @@ import type { Child } from '../../harness/child.ts';
 import type { Host } from '../../harness/namespaces.ts';
 import { waitFor } from '../../harness/wait.ts';
 import type { Falsehood } from './false-answer.ts';
+import { agentEnvironment } from '../../harness/agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('false-member-main.ts', import.meta.url));
 const MEMBERS_PROGRAM = fileURLToPath(new URL('members-main.ts', import.meta.url));
@@ -30,6 +31,7 @@ export class FalseMember implements AsyncDisposable {
   static async start(host: Host, peer: string): Promise<FalseMember> {
     const ports = [String(PORTS.router), String(CONTROL_PORT)];
     const child = host.start('false-member', {
+      env: agentEnvironment(),
       command: [process.execPath, PROGRAM, ...ports, routerOf(peer)],
     });
     const member = new FalseMember(host, child);
@@ -68,7 +70,10 @@ export class FalseMember implements AsyncDisposable {
  */
 export async function startMembers(host: Host, count: number, peer: string): Promise<Child> {
   const words = [String(count), String(PORTS.router), routerOf(peer)];
-  const child = host.start('members', { command: [process.execPath, MEMBERS_PROGRAM, ...words] });
+  const child = host.start('members', {
+    env: agentEnvironment(),
+    command: [process.execPath, MEMBERS_PROGRAM, ...words],
+  });
   await waitFor('the members have joined', async () => (await child.logTail()) === 'joined', {
     timeoutMs: 60_000,
   }).catch(async (error: unknown) => {

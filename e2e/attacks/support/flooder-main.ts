@@ -12,12 +12,13 @@ import { DhtClient } from '../../../agent/routing/dht/dht-client.ts';
 import { encodePing } from '../../../agent/routing/dht/dht-messages.ts';
 import { FrameReader } from '../../../agent/routing/dht/frame-reader.ts';
 import { frame } from '../../../agent/routing/dht/frames.ts';
-import { routingKey } from '../../../agent/routing/dht/key.ts';
+import { LookupKeys } from '../../../agent/routing/dht/lookup-keys.ts';
 import { loadIdentity } from '../../../agent/routing/node/identity.ts';
 import { createNode, type RoutingNode } from '../../../agent/routing/node/libp2p-node.ts';
 import { dhtPeer, type DhtPeer } from '../../../agent/routing/node/membership.ts';
 import { OwnAddresses } from '../../../agent/routing/node/own-addresses.ts';
 import type { FloodOrder, NamedOrder } from './flooder.ts';
+import { memberOf } from '../../harness/swarm.ts';
 
 /** Records in one batch; a batch is confirmed before the next is sent. */
 const BATCH = 500;
@@ -32,6 +33,7 @@ interface Identity {
 }
 
 const [controlPort, ...addresses] = process.argv.slice(2);
+const lookupKeys = new LookupKeys(memberOf().swarm);
 let identities: readonly Identity[] = [];
 
 const ORDERS: Readonly<Record<string, (argument: unknown) => Promise<unknown>>> = {
@@ -65,6 +67,7 @@ createServer((req, res) => {
 
 async function join(): Promise<Identity> {
   const { node, start } = await createNode({
+    ...memberOf(),
     privateKey: await loadIdentity(),
     // It answers when it is asked whether it is alive, and keeps no records.
     serveDht: async (stream) => {
@@ -79,7 +82,7 @@ async function join(): Promise<Identity> {
   const peers: DhtPeer[] = [];
   for (const address of addresses)
     peers.push(dhtPeer((await node.dial(multiaddr(address))).remotePeer));
-  return { node, client: new DhtClient(node, own), peers };
+  return { node, client: new DhtClient(node, own, { allows: () => true }), peers };
 }
 
 async function flood({ client, peers }: Identity, records: number): Promise<void> {
@@ -98,7 +101,7 @@ async function isNamed(
   peerId: string,
 ): Promise<boolean> {
   const question = { closerThan: 0, isKnown: () => true };
-  const { multihash } = routingKey(key);
+  const { multihash } = lookupKeys.first(key);
   const answer = await identity?.client.getProviders(peer, multihash, question, TIMEOUT_MS);
   return answer?.providers.some((provider) => provider.peerId === peerId) ?? false;
 }

@@ -4,6 +4,7 @@ import { PORTS } from '../../harness/agent-process.ts';
 import type { Child } from '../../harness/child.ts';
 import type { Host } from '../../harness/namespaces.ts';
 import { waitFor } from '../../harness/wait.ts';
+import { agentEnvironment } from '../../harness/agent-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('flooder-main.ts', import.meta.url));
 const CONTROL_PORT = 4999;
@@ -36,6 +37,7 @@ export class Flooder implements AsyncDisposable {
   static async start(host: Host, peers: readonly string[]): Promise<Flooder> {
     const routers = peers.map((address) => `/ip4/${address}/tcp/${PORTS.router}`);
     const child = host.start('flooder', {
+      env: agentEnvironment(),
       command: [process.execPath, PROGRAM, String(CONTROL_PORT), ...routers],
     });
     const flooder = new Flooder(host, child);

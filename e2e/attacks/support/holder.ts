@@ -6,7 +6,9 @@ import { Libp2pRouter } from '../../../agent/routing/libp2p-router.ts';
 import { loadIdentity } from '../../../agent/routing/node/identity.ts';
 import { eventually } from '../../../agent/testing/eventually.ts';
 import { quiet } from '../../../agent/testing/quiet.ts';
-import { responseHead } from '../../../agent/testing/rogue-peer.ts';
+import { agentEnvironment } from '../../harness/agent-process.ts';
+import { SignedHeads } from '../../harness/signed-heads.ts';
+import { memberOf } from '../../harness/swarm.ts';
 
 /** A request that a {@link Holder} received. */
 export interface HolderRequest {
@@ -34,10 +36,12 @@ export class Holder implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #router: Libp2pRouter;
+  readonly #heads: SignedHeads;
 
-  private constructor(server: Server, router: Libp2pRouter) {
+  private constructor(server: Server, router: Libp2pRouter, heads: SignedHeads) {
     this.#server = server;
     this.#router = router;
+    this.#heads = heads;
   }
 
   /**
@@ -50,11 +54,17 @@ export class Holder implements AsyncDisposable {
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     const bootstrapper = new StaticBootstrapper([...peers]);
+    const member = memberOf(agentEnvironment().SWARM_KEY_FILE);
     const router = new Libp2pRouter(
-      { privateKey: await loadIdentity(), bootstrapper, logger: quiet },
+      {
+        privateKey: await loadIdentity(),
+        bootstrapper,
+        logger: quiet,
+        ...member,
+      },
       { listen: [`/ip4/${host}/tcp/0`], registryPort: port },
     );
-    const holder = new Holder(server, router);
+    const holder = new Holder(server, router, new SignedHeads(router, member));
     server.on('connection', (socket) => {
       holder.#serve(socket, body);
     });
@@ -98,7 +108,7 @@ export class Holder implements AsyncDisposable {
       'content-length': size - start,
       ...(first !== undefined && { 'content-range': `bytes ${start}-${size - 1}/${size}` }),
     };
-    socket.write(responseHead(first === undefined ? 200 : 206, headers));
+    socket.write(this.#heads.answering(head)(first === undefined ? 200 : 206, headers));
     if (method !== 'GET') return;
     let position = start;
     const send = (): void => {

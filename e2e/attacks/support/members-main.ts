@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StaticBootstrapper } from '../../../agent/routing/bootstrap/static-bootstrapper.ts';
 import { Libp2pRouter } from '../../../agent/routing/libp2p-router.ts';
 import { loadIdentity } from '../../../agent/routing/node/identity.ts';
+import { memberOf } from '../../harness/swarm.ts';
 import { quiet } from '../../../agent/testing/quiet.ts';
 
 const [count, firstPort, peer = ''] = process.argv.slice(2);
@@ -17,6 +18,7 @@ for (let index = 0; index < Number(count); index++) {
       privateKey: await loadIdentity(),
       bootstrapper: new StaticBootstrapper([peer]),
       logger: quiet,
+      ...memberOf(),
     },
     { listen: [`/ip4/0.0.0.0/tcp/${Number(firstPort) + index}`], registryPort: 5000 },
   );

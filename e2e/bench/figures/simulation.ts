@@ -7,7 +7,7 @@ import type { Report } from '../support/report.ts';
 const PROGRAM = new URL('../programs/simulation.ts', import.meta.url);
 const INTERNING = new URL('../../../agent/testing/simulation/interning.ts', import.meta.url);
 /** Memory that the heap of the simulation may take, in MiB, and the part of it for new objects. */
-const HEAP = { all: 14_000, young: 64 };
+const HEAP = { all: 18_000, young: 64 };
 
 /** Options of {@link measureSimulation}. */
 export interface MeasureSimulationInit extends Omit<SimulationInit, 'nodes'> {

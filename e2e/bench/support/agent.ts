@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { AGENT_ENVIRONMENT } from '../../harness/agent-process.ts';
+import { agentEnvironment } from '../../harness/agent-process.ts';
 import { Child } from '../../harness/child.ts';
 import { runDirectory } from '../../harness/run.ts';
 import { initLayout } from '../../../scripts/oci-image/oci-layout.ts';
@@ -97,7 +97,7 @@ export class BenchAgent implements AsyncDisposable {
         ...flags,
       ],
       logFile: join(this.folder, 'agent.log'),
-      env: AGENT_ENVIRONMENT,
+      env: agentEnvironment(),
     });
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 import {
   addToIndex,
@@ -30,7 +31,9 @@ export async function putSmallImage(layout: string, keys: number): Promise<strin
   await initLayout(layout);
   const layers = [];
   for (let layer = KEYS_BESIDE_LAYERS; layer < keys; layer++) {
-    layers.push(await putBlob(layout, `${OCI}.layer.v1.tar+gzip`, [randomBytes(LAYER_BYTES)]));
+    layers.push(
+      await putBlob(layout, `${OCI}.layer.v1.tar+gzip`, [gzipSync(randomBytes(LAYER_BYTES))]),
+    );
   }
   return await putImage(layout, layers);
 }

@@ -6,7 +6,7 @@ import { settled, totalCpuMs } from './proc.ts';
 import { sum } from './samples.ts';
 
 /** Agents that find each other on one machine with few cores take their time. */
-const CONNECT_MS = 180_000;
+const CONNECT_MS = 420_000;
 /** Milliseconds from the start of one agent to that of the next. */
 const STAGGER_MS = 100;
 

@@ -8,6 +8,7 @@ const FIGURES = [
   'head',
   'stream',
   'memory',
+  'spegel',
   'steady',
   'records',
   'join',

@@ -63,10 +63,14 @@ export class Stage implements AsyncDisposable {
     return this.#largePath;
   }
 
-  /** Makes a holder with fresh content, not started yet. */
-  async prepareHolder(): Promise<BenchAgent> {
+  /**
+   * Makes a holder with fresh content, not started yet.
+   *
+   * @param keys default: those that all figures are taken with
+   */
+  async prepareHolder(keys = this.#keys): Promise<BenchAgent> {
     const agent = new BenchAgent(this.others.length + ++this.#holders);
-    const paths = await putSmallImages(agent.layout, this.#keys);
+    const paths = await putSmallImages(agent.layout, keys);
     this.#holder = { agent, paths };
     return agent;
   }

@@ -54,7 +54,9 @@ export class TransferStage implements AsyncDisposable {
   static async open(profile: string | undefined): Promise<TransferStage> {
     await using resources = new AsyncDisposableStack();
     const nodeFlags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-    const node = { suite: 'forky', program: PROGRAM, nodeFlags, logLevel: 'INFO' } as const;
+    // Open, for the client on a machine of its own; agents sign with the key all the same.
+    const flags = ['--open'];
+    const node = { suite: 'forky', program: PROGRAM, nodeFlags, flags, logLevel: 'INFO' } as const;
     const fetch = { fetchBufferBytes: FETCH_BUFFER_BYTES, fetchStreams: FETCH_STREAMS };
     const cluster = resources.use(
       await Cluster.start([

@@ -2,12 +2,24 @@ import { sumOfSamples } from '../metric-text.ts';
 import type { NodeMirror } from '../mirror.ts';
 import type { KubePod } from './kube-pod.ts';
 
-/** The mirror of an agent in a pod, at a port of the node, as containerd uses it. */
-export function agentAt({ machine }: KubePod, port: number): NodeMirror {
+/**
+ * The mirror of an agent in a pod, at a port of the node, as containerd uses it.
+ *
+ * @param headers sent with each request, as the credentials in a hosts.toml are
+ */
+export function agentAt(
+  { machine }: KubePod,
+  port: number,
+  headers: Readonly<Record<string, string>> = {},
+): NodeMirror {
   const { containerd: node } = machine;
   return {
     node,
-    fetch: (path, init) => node.host.fetch(`http://${node.host.address}:${port}${path}`, init),
+    fetch: (path, init) => {
+      const url = `http://${node.host.address}:${port}${path}`;
+      const given = (init?.headers ?? {}) as Readonly<Record<string, string>>;
+      return node.host.fetch(url, { ...init, headers: { ...headers, ...given } });
+    },
   };
 }
 

@@ -78,6 +78,8 @@ export class ControlPlane {
   apply(object: KubeObject): void {
     const { kind, metadata } = object;
     const known = this.#objects.has(keyOf(object));
+    // `helm template` makes such an object anew. `helm upgrade` looks it up in the cluster, and takes over its data.
+    if (known && metadata.annotations?.['helm.sh/resource-policy'] === 'keep') return;
     if (kind === 'Service') {
       const address = this.#services.get(metadata.name)?.address;
       const manifest = object as ServiceManifest;
@@ -163,7 +165,12 @@ export class ControlPlane {
   #files(kind: string, name: string): Readonly<Record<string, string>> {
     const object = this.#objects.get(`${kind} ${name}`);
     if (object === undefined) throw new Error(`there is no ${kind} ${name}`);
-    return { ...object.data, ...object.stringData };
+    if (kind !== 'Secret') return object.data ?? {};
+    const decoded = Object.entries(object.data ?? {}).map(([file, text]) => [
+      file,
+      Buffer.from(text, 'base64').toString(),
+    ]);
+    return { ...(Object.fromEntries(decoded) as Record<string, string>), ...object.stringData };
   }
 
   /** Names and Services follow what pods there are. */

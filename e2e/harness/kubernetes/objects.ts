@@ -77,7 +77,7 @@ export interface Volume {
   readonly name: string;
   readonly hostPath?: { readonly path: string; readonly type?: string };
   readonly emptyDir?: unknown;
-  readonly secret?: { readonly secretName: string };
+  readonly secret?: { readonly secretName: string; readonly defaultMode?: number };
   readonly configMap?: { readonly name: string };
 }
 
@@ -185,7 +185,7 @@ const POD: Shape = {
       name: true,
       hostPath: { path: true, type: true },
       emptyDir: {},
-      secret: { secretName: true },
+      secret: { secretName: true, defaultMode: true },
       configMap: { name: true },
     },
   ],

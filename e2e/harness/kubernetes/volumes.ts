@@ -65,7 +65,7 @@ async function prepare(volume: Volume, init: VolumesInit): Promise<string> {
       : (['Secret', secret.secretName] as const);
   if (source[1] === undefined) throw new Error(`volume ${name} is of no kind`);
   for (const [file, text] of Object.entries(init.files(source[0], source[1]))) {
-    await writeFile(join(folder, file), text, { mode: 0o644 });
+    await writeFile(join(folder, file), text, { mode: secret?.defaultMode ?? 0o644 });
   }
   return folder;
 }

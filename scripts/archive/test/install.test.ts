@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { environmentName, type OptionTable } from '../../../agent/config/options.ts';
 import { SUBCOMMANDS } from '../../../agent/config/subcommands.ts';
+import {
+  formatSwarmKey,
+  newSwarmKey,
+  parseSwarmKeys,
+} from '../../../agent/membership/swarm-key.ts';
 import { fileTree } from '../../../agent/testing/file-tree.ts';
 import { parseUnit, serviceCommand } from '../../../e2e/harness/systemd-unit.ts';
 import { DEPLOY, InstallerUnderTest, run } from './installer.ts';
 
 const UNIT = 'etc/systemd/system/peerglass.service';
 const OPTIONS = 'etc/peerglass/peerglass.env';
+const KEY = 'etc/peerglass/swarm.key';
 
 /** Variables of the agent, and those of Node.js and the C library. */
 const VARIABLES = new Set([
@@ -104,6 +110,45 @@ describe('the installer', () => {
     mkdirSync(join(installer.root, 'etc/peerglass'));
     writeFileSync(join(installer.root, OPTIONS), 'LOG_LEVEL=WARN\n');
     const before = fileTree(installer.root);
+    installer.install();
+    run(join(installer.archive, 'install'), '--root', installer.root, '--uninstall');
+    assert.deepEqual(fileTree(installer.root), before);
+  });
+
+  it('makes a swarm key that only root can read, and keeps it', () => {
+    const { stdout } = installer.install();
+    const key = installer.read(KEY);
+    assert.equal(parseSwarmKeys(key).length, 1);
+    assert.equal(statSync(join(installer.root, KEY)).mode & 0o777, 0o600);
+    assert.match(stdout, /swarm\.key is a new key; .* --swarm-key FILE on the other hosts/);
+    assert.equal(environment()['SWARM_KEY_FILE'], `/${KEY}`);
+    assert.doesNotMatch(installer.install().stdout, /new key/);
+    assert.equal(installer.read(KEY), key);
+    rmSync(join(installer.root, KEY));
+    installer.install();
+    assert.notEqual(installer.read(KEY), key);
+  });
+
+  it('takes the swarm key of another host, also in the place of its own', () => {
+    const file = join(installer.folder, 'swarm.key');
+    for (const key of [newSwarmKey(), newSwarmKey()]) {
+      writeFileSync(file, formatSwarmKey(key));
+      assert.doesNotMatch(installer.install('--swarm-key', file).stdout, /new key/);
+      assert.equal(installer.read(KEY), formatSwarmKey(key));
+      assert.equal(statSync(join(installer.root, KEY)).mode & 0o777, 0o600);
+    }
+    const missing = join(installer.folder, 'missing');
+    const words = ['--root', installer.root, '--swarm-key', missing];
+    const { status, stderr } = run(join(installer.archive, 'install'), ...words);
+    assert.equal(status, 2);
+    assert.match(stderr, /--swarm-key .*missing: no such file/);
+  });
+
+  it('does not replace a swarm key that an administrator put there', () => {
+    mkdirSync(join(installer.root, 'etc/peerglass'));
+    writeFileSync(join(installer.root, KEY), formatSwarmKey(newSwarmKey()));
+    const before = fileTree(installer.root);
+    installer.install('--swarm-key', join(installer.root, KEY));
     installer.install();
     run(join(installer.archive, 'install'), '--root', installer.root, '--uninstall');
     assert.deepEqual(fileTree(installer.root), before);

@@ -27,12 +27,14 @@ describe('the mirror in the chart', { skip }, () => {
   });
 
   for (const [name, targets] of [
-    ['host port only', ['http://$(NODE_IP):30020']],
-    ['host port on loopback', ['http://127.0.0.1:30020', 'http://$(NODE_IP):30021']],
+    ['defaults', ['http://$(NODE_IP):30020']],
+    ['host port and NodePort', ['http://$(NODE_IP):30020', 'http://$(NODE_IP):30021']],
+    ['host port on loopback', ['http://127.0.0.1:30020']],
     ['NodePort only', ['http://$(NODE_IP):30021']],
-    ['network of the node', ['http://127.0.0.1:5000']],
-    ['TLS', ['https://$(NODE_IP):30020', 'https://$(NODE_IP):30021']],
-    ['IPv6 first', ['http://[$(NODE_IP)]:30020', 'http://[$(NODE_IP)]:30021']],
+    ['network of the node', ['http://127.0.0.1:5002']],
+    ['network of the node, and NodePort', ['http://127.0.0.1:5002', 'http://$(NODE_IP):30021']],
+    ['TLS', ['https://$(NODE_IP):30020']],
+    ['IPv6 first', ['http://[$(NODE_IP)]:30020']],
   ] as const) {
     it(`configures the address of the mirror in containerd: ${name}`, async () => {
       const [configuration] = (await agent(name)).init;
@@ -45,17 +47,51 @@ describe('the mirror in the chart', { skip }, () => {
   }
 
   it('opens the ports that it configures', async () => {
-    const port = (it: Container): Record<string, unknown> | undefined => it.ports?.[0];
-    assert.equal(port((await agent('defaults')).registry)?.['hostPort'], 30020);
+    const port = (it: Container): Record<string, unknown> | undefined =>
+      it.ports?.find(({ name }) => name === 'mirror');
+    const defaults = (await agent('defaults')).registry;
+    assert.equal(port(defaults)?.['hostPort'], 30020);
+    assert.equal(port(defaults)?.['containerPort'], 5002);
+    const forPeers = defaults.ports?.find(({ name }) => name === 'registry');
+    assert.deepEqual(forPeers, { name: 'registry', containerPort: 5000, protocol: 'TCP' });
     assert.equal(port((await agent('NodePort only')).registry)?.['hostPort'], undefined);
     assert.equal(port((await agent('host port on loopback')).registry)?.['hostIP'], '127.0.0.1');
     const service = async (name: string): Promise<Manifest['spec']> =>
       find(await render(name), 'Service', 'test-peerglass-registry').spec;
-    assert.equal((await service('defaults')).ports[0]?.['nodePort'], 30021);
-    assert.equal((await service('defaults')).type, 'NodePort');
-    assert.equal((await service('host port only')).type, 'ClusterIP');
+    const [withNodePort] = (await service('host port and NodePort')).ports;
+    assert.equal(withNodePort?.['nodePort'], 30021);
+    assert.equal(withNodePort['targetPort'], 'mirror');
+    assert.equal((await service('host port and NodePort')).type, 'NodePort');
+    assert.equal((await service('defaults')).type, 'ClusterIP');
+    assert.equal((await service('defaults')).ports[0]?.['nodePort'], undefined);
     assert.deepEqual((await service('IPv6 first')).ipFamilies, ['IPv6', 'IPv4']);
     assert.equal((await service('defaults')).ipFamilyPolicy, 'PreferDualStack');
+  });
+
+  it('serves containerd of the node only, unless there is a NodePort', async () => {
+    for (const [name, address, clients] of [
+      ['defaults', ':5002', []],
+      ['host port and NodePort', ':5002', ['any']],
+      ['NodePort for the own node', ':5002', ['node']],
+      ['network of the node', '127.0.0.1:5002', []],
+      ['network of the node, and NodePort', ':5002', ['any']],
+    ] as const) {
+      const flags = (await agent(name)).registry.args?.slice(1).map(splitFlag) ?? [];
+      const given = (flag: string): string[] =>
+        flags.filter((it) => it.flag === flag).map(({ raw }) => raw);
+      assert.deepEqual(given('mirror-addr'), [address], name);
+      assert.deepEqual(given('mirror-clients'), clients, name);
+    }
+  });
+
+  it('recognises containerd by further addresses as well as by that of the node', async () => {
+    const { args = [] } = (await agent('further addresses of the node')).registry;
+    assert.deepEqual(
+      args.filter((arg) => arg.startsWith('--node-ip=')),
+      ['--node-ip=$(NODE_IP)', '--node-ip=192.0.2.7', '--node-ip=2001:db8::7'],
+    );
+    const without = (await agent('defaults')).registry.args ?? [];
+    assert.ok(without.every((arg) => !arg.startsWith('--node-ip')));
   });
 
   it('mounts a registries.yaml as a Secret where it is read', async () => {
@@ -115,6 +151,36 @@ describe('the mirror in the chart', { skip }, () => {
         volumes?.find((it) => it.name === 'tls'),
         { name: 'tls', secret: { secretName: 'mirror-tls', defaultMode: 0o400 } },
       );
+    });
+  }
+
+  it('gives peers TLS by their identities, and containerd the port without it', async () => {
+    const { init, registry } = await agent('TLS by identities');
+    assert.ok(registry.args?.includes('--registry-tls=auto'));
+    assert.ok(registry.args?.some((arg) => arg.startsWith('--mirror-addr=')));
+    const configurer = init[0] ?? registry;
+    assert.ok(configurer.args?.some((arg) => arg.startsWith('--mirror-targets=http:')));
+  });
+
+  for (const name of ['basic authentication', 'basic authentication, configured by the agent']) {
+    it(`asks containerd for credentials, and gives them to hosts.toml: ${name}`, async () => {
+      const { init, registry } = await agent(name);
+      const { volumes, containers } = find(await render(name), 'DaemonSet').spec.template.spec;
+      for (const { args, volumeMounts } of [registry, ...init]) {
+        assert.ok(args?.includes('--basic-auth-dir=/etc/peerglass-basic-auth'));
+        assert.deepEqual(
+          volumeMounts?.find((it) => it.name === 'basic-auth'),
+          { name: 'basic-auth', mountPath: '/etc/peerglass-basic-auth', readOnly: true },
+        );
+      }
+      assert.equal(init.length, name === 'basic authentication' ? 1 : 0);
+      assert.equal(containers.length, 1);
+      assert.deepEqual(
+        volumes?.find((it) => it.name === 'basic-auth'),
+        { name: 'basic-auth', secret: { secretName: 'mirror-users', defaultMode: 0o400 } },
+      );
+      const without = JSON.stringify(await render('defaults'));
+      assert.doesNotMatch(without, /basic-auth/);
     });
   }
 

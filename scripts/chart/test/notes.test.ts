@@ -21,6 +21,14 @@ describe('the notes of the chart', { skip }, () => {
     assert.doesNotMatch(notes, /WARNING|embedded|IMAGE/);
   });
 
+  it('warn that a NodePort serves any client, unless it serves the own node only', async () => {
+    const registry = { nodePort: 30_021 };
+    const warning = /WARNING[^]*service\.registry\.nodePort: each agent serves any client/;
+    assert.match(await notesOf({ ...OURS, service: { registry } }), warning);
+    const peerglass = { mirrorClients: 'node' };
+    assert.doesNotMatch(await notesOf({ ...OURS, service: { registry }, peerglass }), /WARNING/);
+  });
+
   for (const [what, values, more] of [
     ['the default image, which is in no registry', {}, ''],
     [

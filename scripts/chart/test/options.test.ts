@@ -82,18 +82,17 @@ describe('the options in the chart', { skip }, () => {
     assert.deepEqual(registry.args, [
       'registry',
       '--registry-addr=:5000',
+      '--mirror-addr=:5002',
       '--router-addr=:5001',
       '--metrics-addr=:9090',
       '--data-dir=/var/lib/peerglass',
+      '--debug-clients=node',
       '--shutdown-delay=3s',
       '--bootstrap-kind=dns',
       '--dns-bootstrap-domain=test-peerglass-bootstrap.peerglass.svc.cluster.local.',
+      '--swarm-key-file=/etc/peerglass-swarm/swarm.key',
     ]);
-    assert.deepEqual(init[0]?.args, [
-      'configuration',
-      '--mirror-targets=http://$(NODE_IP):30020',
-      '--mirror-targets=http://$(NODE_IP):30021',
-    ]);
+    assert.deepEqual(init[0]?.args, ['configuration', '--mirror-targets=http://$(NODE_IP):30020']);
   });
 
   it('prefers values to the preset, and peerglass to spegel', async () => {
@@ -118,7 +117,9 @@ describe('the options in the chart', { skip }, () => {
     [{ service: { registry: { nodePort: -1 } } }, /nodePort/],
     [{ service: { router: { port: 0 } } }, /router\/port/],
     [{ service: { router: { port: 5000 } } }, /registry\.port and service\.router\.port: both/],
+    [{ service: { registry: { mirrorPort: 5000 } } }, /registry\.mirrorPort.*both are 5000/],
     [{ peerglass: { hostIP: '127.0.0.256' } }, /hostIP/],
+    [{ peerglass: { extraNodeIPs: ['node-7'] } }, /extraNodeIPs/],
     [{ peerglass: { networkPolicy: { nodeCIDRs: ['10.0.0.0/33'] } } }, /nodeCIDRs/],
     [{ peerglass: { networkPolicy: { apiServerCIDRs: ['fd00::/129'] } } }, /apiServerCIDRs/],
     [{ peerglass: { networkPolicy: { apiServerPorts: [70_000] } } }, /apiServerPorts/],

@@ -74,6 +74,17 @@ export const HEALTHY: readonly PanelRow[] = [
     ],
   },
   {
+    title: 'Refused',
+    description:
+      'Nodes with another swarm key or without one, addresses at which no node can be, and hosts with too many connections. Agents that are open let in nodes without a key.',
+    kind: 'graph',
+    unit: 'short',
+    queries: [
+      ...failures('peerglass_refused_total', 'reason', 'refused'),
+      { expr: sum('peerglass_open'), legend: 'open agents' },
+    ],
+  },
+  {
     title: 'Directory problems',
     description: 'Records that a peer refused, and requests of peers that were refused here.',
     kind: 'graph',

@@ -28,7 +28,7 @@ function newHeld(): HeldAnnouncements {
   records = new ProviderRecords(init);
   addressBook = new AddressBook();
   return new HeldAnnouncements(
-    { records, addressBook, isOurs: () => true, networkSize: () => 10 },
+    { records, addressBook, isOurs: () => true, networkSize: () => 10, hostOf: () => undefined },
     init,
   );
 }

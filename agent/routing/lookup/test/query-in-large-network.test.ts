@@ -47,6 +47,7 @@ function query(self: DhtPeer): ProviderQuery {
       membership: {
         members: () => members,
         isEstablished: () => true,
+        hostOf: () => undefined,
         isContact: () => false,
         isUnresponsive: () => false,
         learn: () => 0,

@@ -10,7 +10,7 @@ import { ANNOUNCE_PROTOCOL } from '../../announce/announce-messages.ts';
 import { openAnnouncement, targetOfRecord } from '../../announce/announcement.ts';
 import type { SignedAnnouncement } from '../../announce/announcement.ts';
 import { Carrier, halfOf, HALVES } from '../../announce/carrier.ts';
-import { NEAR } from '../../discovery/connector.ts';
+import { NEAR } from '../../discovery/connection-budget.ts';
 import { NodeLookup } from '../../discovery/node-lookup.ts';
 import { closest, isAmongClosest, K } from '../../dht/kademlia.ts';
 import { routingKey } from '../../dht/key.ts';

@@ -18,7 +18,13 @@ function startBody(length: number) {
     resume: () => calls.push('resume'),
     done: (isReusable) => calls.push(isReusable ? 'reusable' : 'ended'),
   };
-  return { body: new DirectBody(connection, length, STALL_MS), calls };
+  return {
+    body: new DirectBody(connection, length, {
+      stallTimeout: STALL_MS,
+      firstByteTimeout: STALL_MS,
+    }),
+    calls,
+  };
 }
 
 /** Ends of the connection that the body has reported. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 
+import { Silence, type SilenceInit } from '../../../timing/silence.ts';
 import { PeerError } from '../peer-error.ts';
 
 /** The connection of a {@link DirectBody}. */
@@ -21,7 +22,8 @@ export interface Remainder {
   readonly takeRead: () => Buffer;
   /** Bytes that are still to come over the connection. */
   readonly left: number;
-  readonly stallTimeout: number;
+  /** How long the peer may be silent. */
+  readonly silence: Silence;
   /** To be called when all bytes have arrived. */
   readonly finished: () => void;
   /** Makes it a stream again. Only where no byte has been taken off the connection. */
@@ -34,18 +36,18 @@ export interface Remainder {
  */
 export class DirectBody extends Readable {
   readonly #connection: BodyConnection;
-  readonly #stallTimeout: number;
+  readonly #silence: Silence;
+  #waitsSince = 0;
   #left: number;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #takenOver = false;
 
-  /** @param stallTimeout longest time without a byte while the reader waits, in milliseconds */
-  constructor(connection: BodyConnection, length: number, stallTimeout: number) {
+  constructor(connection: BodyConnection, length: number, silence: SilenceInit) {
     // A small buffer, so that the kernel can move most of the body.
     super({ highWaterMark: 16 * 1024 });
     this.#connection = connection;
-    this.#stallTimeout = stallTimeout;
+    this.#silence = new Silence(silence);
     this.#left = length;
     // A reader gets the error anyway. While the kernel moves the body there is no reader, and the error must not throw.
     this.on('error', () => undefined);
@@ -57,6 +59,7 @@ export class DirectBody extends Readable {
    * @returns whether to continue reading
    */
   arrived(chunk: Buffer): boolean {
+    this.#silence.ended(this.#timer === undefined ? 0 : performance.now() - this.#waitsSince);
     this.#stopTimer();
     if (chunk.length > this.#left) {
       this.destroy(new PeerError('protocol', 'more bytes than declared'));
@@ -85,7 +88,7 @@ export class DirectBody extends Readable {
       socket: this.#connection.socket,
       takeRead: () => (this.read() as Buffer | null) ?? Buffer.alloc(0),
       left: this.#left,
-      stallTimeout: this.#stallTimeout,
+      silence: this.#silence,
       finished: () => {
         this.#left = 0;
         this.#end(true);
@@ -119,9 +122,11 @@ export class DirectBody extends Readable {
       this.push(null);
       return;
     }
+    const { patience } = this.#silence;
+    if (this.#timer === undefined) this.#waitsSince = performance.now();
     this.#timer ??= setTimeout(() => {
-      this.destroy(new PeerError('timeout', `no byte in ${this.#stallTimeout} ms`));
-    }, this.#stallTimeout);
+      this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
+    }, patience);
     this.#connection.resume();
   }
 

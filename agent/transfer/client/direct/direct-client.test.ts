@@ -11,7 +11,12 @@ import { DirectClient, type DirectClientInit } from './direct-client.ts';
 const never = new AbortController().signal;
 
 function startClient(init: Partial<DirectClientInit> = {}): DirectClient & Disposable {
-  const client = new DirectClient({ connectTimeout: 2_000, stallTimeout: 5_000, ...init });
+  const client = new DirectClient({
+    connectTimeout: 2_000,
+    stallTimeout: 5_000,
+    firstByteTimeout: init.stallTimeout ?? 5_000,
+    ...init,
+  });
   return Object.assign(client, {
     [Symbol.dispose]() {
       client.close();

@@ -1,4 +1,5 @@
 import { destroyOnAbort } from '../../../streams/destroy-on-abort.ts';
+import type { SilenceInit } from '../../../timing/silence.ts';
 import { DirectConnection, type DirectResponse } from './direct-connection.ts';
 
 /** Connections to one peer. Further requests use the other client. */
@@ -12,9 +13,8 @@ const MAX_IDLE = 64;
 const KEEP_ALIVE_MS = 30_000;
 
 /** Options of a {@link DirectClient}, in milliseconds; see `PeerClientInit`. */
-export interface DirectClientInit {
+export interface DirectClientInit extends SilenceInit {
   readonly connectTimeout: number;
-  readonly stallTimeout: number;
 }
 
 interface Pool {

@@ -17,6 +17,7 @@ function connect(peer: Pick<RoguePeer, 'origin'>, connectTimeout = 2_000) {
     port: Number(port),
     connectTimeout,
     stallTimeout: 2_000,
+    firstByteTimeout: 2_000,
     onFree: () => events.push('free'),
     onClose: () => events.push('close'),
   });

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 
 import { PeerError } from '../peer-error.ts';
+import type { SilenceInit } from '../../../timing/silence.ts';
 import { DirectBody } from './direct-body.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
@@ -19,13 +20,11 @@ const FIRST_READS = 2;
 const EMPTY = Buffer.alloc(0);
 
 /** Options of a {@link DirectConnection}. */
-export interface DirectConnectionInit {
+export interface DirectConnectionInit extends SilenceInit {
   readonly host: string;
   readonly port: number;
   /** Time to connect, in milliseconds. */
   readonly connectTimeout: number;
-  /** Longest time without a byte of a body, in milliseconds; see {@link DirectBody}. */
-  readonly stallTimeout: number;
   /** Called when a response is complete and the connection can be used again. */
   readonly onFree: (connection: DirectConnection) => void;
   /** Called when the connection has closed. */
@@ -160,7 +159,7 @@ export class DirectConnection {
         else this.destroy();
       },
     };
-    const body = new DirectBody(connection, length, this.#init.stallTimeout);
+    const body = new DirectBody(connection, length, this.#init);
     this.#body = body;
     const answer = this.#answer;
     this.#answer = undefined;

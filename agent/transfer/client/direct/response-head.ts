@@ -35,7 +35,9 @@ export function parseResponseHead(text: string): ResponseHead {
     }
     const key = name.toLowerCase();
     const before = headers[key];
-    headers[key] = before === undefined ? value : [before, value].flat();
+    // No copy of the list for each line: a peer may send one field thousands of times.
+    if (Array.isArray(before)) before.push(value);
+    else headers[key] = before === undefined ? value : [before, value];
   }
   const statusCode = Number(status);
   const stated = headers['content-length'];

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { memberOf } from '../../testing/arbiter-fixture.ts';
+import { FIRST_BYTE_MS, STALL_MS } from './bounds.ts';
+import { Leases } from './leases.ts';
+import { MemberState } from './member-state.ts';
+
+/** A member with a lease from time 0 on. */
+function fetcherOf(leases: Leases, offset = 0): MemberState {
+  const member = new MemberState(memberOf('a'));
+  member.offset = offset;
+  leases.grant(member, 'first', 250, 0);
+  return member;
+}
+
+/** Reports every 250 ms with these offsets, until this time. @returns when the lease ended */
+function reportUntil(
+  leases: Leases,
+  member: MemberState,
+  until: number,
+  offset: (now: number) => number,
+): number {
+  for (let now = 250; now <= until; now += 250) {
+    if (leases.sweep(now).length > 0) return now;
+    member.offset = offset(now);
+    leases.renew(member, 250, now);
+  }
+  return Infinity;
+}
+
+describe('Leases', () => {
+  it('ends the lease of a fetcher that does not report for a second', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    assert.deepEqual(leases.sweep(1_000), []);
+    assert.deepEqual(leases.sweep(1_001), [member]);
+    assert.equal(leases.lostAt, 1_001);
+  });
+
+  it('ends it when the first byte takes too long, and not before', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases, 70);
+    assert.equal(
+      reportUntil(leases, member, 20_000, () => 70),
+      FIRST_BYTE_MS + 250,
+    );
+    const quick = new Leases({ firstByteMs: 500 });
+    assert.equal(
+      reportUntil(quick, fetcherOf(quick), 20_000, () => 0),
+      750,
+    );
+  });
+
+  it('ends it when the offset stays the same after the first byte, unless all bytes are there', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    const offset = (now: number): number => Math.min(now, 1_000);
+    assert.equal(reportUntil(leases, member, 20_000, offset), 1_000 + STALL_MS + 250);
+    assert.equal(member.stalledAt, 1_000);
+    const whole = new Leases({});
+    const done = fetcherOf(whole);
+    done.size = 1_000;
+    assert.equal(reportUntil(whole, done, 20_000, offset), Infinity);
+  });
+
+  it('lets a fetcher be silent for three times as long as before: containerd writes in steps', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    // A step every two seconds, until it stops.
+    const offset = (now: number): number => Math.min(Math.floor(now / 2_000), 3);
+    assert.equal(reportUntil(leases, member, 20_000, offset), 6_000 + 3 * 2_000 + 250);
+  });
+
+  it('counts failures of the last minute, and successes not', () => {
+    const leases = new Leases({});
+    for (const now of [0, 10, 20]) {
+      leases.release(fetcherOf(leases));
+      assert.equal(leases.isExhausted(now), false);
+      leases.fail(fetcherOf(leases), now);
+    }
+    assert.equal(leases.isExhausted(60_000), true);
+    assert.equal(leases.isExhausted(60_001), false);
+  });
+});

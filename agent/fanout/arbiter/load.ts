@@ -1,0 +1,66 @@
+import {
+  FETCHER_RENEW_MS,
+  FOLLOWER_RENEW_MS,
+  MAX_DIGESTS_OF_PEER,
+  MAX_MEMBERSHIPS,
+  RENEW_MS_PER_MEMBER,
+} from './bounds.ts';
+
+/** The fractional part of multiples of it is spread evenly. */
+const GOLDEN_RATIO = 0.618_033_988_75;
+
+/** How many members all digests of an arbiter have, and how often these report. */
+export class Load {
+  readonly #digests = new Map<string, number>();
+  #members = 0;
+  #leases = 0;
+  #answers = 0;
+
+  get members(): number {
+    return this.#members;
+  }
+
+  /** Whether there are more members than the arbiter keeps. */
+  get isFull(): boolean {
+    return this.#members >= MAX_MEMBERSHIPS;
+  }
+
+  /** Peers that are a member of some digest. */
+  get peers(): number {
+    return this.#digests.size;
+  }
+
+  /** Counts a digest of this peer, unless it has too many. @returns whether it may become a member */
+  join(peerId: string): boolean {
+    const digests = this.#digests.get(peerId) ?? 0;
+    if (digests >= MAX_DIGESTS_OF_PEER) return false;
+    this.#digests.set(peerId, digests + 1);
+    this.#members += 1;
+    return true;
+  }
+
+  leave(peerId: string): void {
+    const digests = this.#digests.get(peerId);
+    if (digests === undefined) return;
+    this.#members -= 1;
+    if (digests === 1) this.#digests.delete(peerId);
+    else this.#digests.set(peerId, digests - 1);
+  }
+
+  /** Leases of a digest were given or ended. */
+  addLeases(difference: number): void {
+    this.#leases += difference;
+  }
+
+  /** When a fetcher reports next, in milliseconds. */
+  fetcherRenewMs(): number {
+    return Math.max(FETCHER_RENEW_MS, this.#leases * RENEW_MS_PER_MEMBER);
+  }
+
+  /** When a follower reports next, in milliseconds: up to a quarter earlier or later than others of the same moment. */
+  followerRenewMs(): number {
+    this.#answers += 1;
+    const spread = 0.75 + ((this.#answers * GOLDEN_RATIO) % 1) / 2;
+    return spread * Math.max(FOLLOWER_RENEW_MS, this.#members * RENEW_MS_PER_MEMBER);
+  }
+}

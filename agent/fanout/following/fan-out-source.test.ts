@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+
+import type { Content, ContentSource } from '../../content/content-source.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import { MEDIA_TYPE } from '../../oci/media-type.ts';
+import { MemoryNetwork, MemoryRouter } from '../../routing/memory-router.ts';
+import { MemoryIngests } from '../../store/memory-ingests.ts';
+import { MemoryStore } from '../../store/memory-store.ts';
+import { eventually } from '../../testing/eventually.ts';
+import { sha256 } from '../../testing/image.ts';
+import { quiet } from '../../testing/quiet.ts';
+import { ScriptedArbiters, ScriptedFollowers } from '../../testing/scripted-arbiters.ts';
+import { Downloads } from '../downloads/downloads.ts';
+import { ParentFinder } from '../downloads/parent-finder.ts';
+import { DOWNLOADS_PROTOCOL, type Decision } from '../question.ts';
+import { NamedMembers } from '../wire/named-members.ts';
+import { FanOutSource, type WaitOutcome } from './fan-out-source.ts';
+
+const DIGEST = sha256(Buffer.from('fresh'));
+const PARENT = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
+const FOLLOW: Decision = {
+  kind: 'follow',
+  renewMs: 1_000,
+  parent: { peerId: PARENT, origins: ['http://10.0.0.7:5000'] },
+};
+const HELD: Decision = { kind: 'held', holders: [FOLLOW.parent] };
+const FETCH: Decision = { kind: 'fetch', renewMs: 1_000 };
+const VERIFIED_SIZE = 1_000;
+const { signal } = new AbortController();
+
+function request(change: Partial<ContentRequest> = {}): ContentRequest {
+  const name = { registry: 'registry.example', repository: 'a', digest: DIGEST };
+  return { kind: 'blob', method: 'GET', ...name, ...change };
+}
+
+/** Asks for peers as a transfer does, and gives what the test says; nothing without a peer. */
+class Following implements ContentSource {
+  readonly #finder: ParentFinder;
+  gives: Content | undefined;
+  /** The peers that each look-up gave, one entry for each. */
+  readonly found: string[][] = [];
+
+  constructor(finder: ParentFinder) {
+    this.#finder = finder;
+  }
+
+  async fetch(
+    { digest = DIGEST }: ContentRequest,
+    abort: AbortSignal,
+  ): Promise<Content | undefined> {
+    const peers: string[] = [];
+    for await (const { peerId } of this.#finder.lookup(digest, abort)) peers.push(peerId);
+    this.found.push(peers);
+    if (this.gives === undefined) for (const peerId of peers) this.#finder.failed(digest, peerId);
+    return peers.length > 0 ? this.gives : undefined;
+  }
+}
+
+function contentOf(kind: 'head' | 'stream', onEnd?: () => void): Content {
+  const descriptor = { mediaType: MEDIA_TYPE.binary, digest: DIGEST, size: 3 };
+  const base = { descriptor, origin: 'http://10.0.0.7:5000' };
+  if (kind === 'head') return { kind, ...base };
+  const body = (async function* () {
+    await Promise.resolve();
+    yield Buffer.from('abc');
+  })();
+  const held = {
+    [Symbol.asyncDispose]: () => {
+      onEnd?.();
+      return Promise.resolve();
+    },
+  };
+  return { kind, ...base, body, held };
+}
+
+function make(t: TestContext) {
+  const network = new MemoryNetwork();
+  network.join({
+    peerId: PARENT,
+    origins: ['http://10.0.0.7:5000'],
+    protocols: [DOWNLOADS_PROTOCOL],
+  });
+  const router = new MemoryRouter({ network }, { peerId: 'me', origins: [] });
+  const ingests = new MemoryIngests();
+  const store = new MemoryStore(ingests);
+  const arbiters = new ScriptedArbiters();
+  const downloads = new Downloads({
+    store,
+    arbiters,
+    named: new NamedMembers({ router }),
+    followers: new ScriptedFollowers(),
+    logger: quiet,
+  });
+  t.after(() => downloads.stop());
+  const finder = new ParentFinder(downloads);
+  const following = { large: new Following(finder), small: new Following(finder) };
+  const waited: WaitOutcome[] = [];
+  const source = new FanOutSource(
+    { downloads, store, following, onWaited: (outcome) => waited.push(outcome) },
+    { verifiedSize: VERIFIED_SIZE },
+  );
+  return { source, downloads, ingests, arbiters, following, waited };
+}
+
+describe('FanOutSource', () => {
+  it('gives nothing to the node that is to go upstream, which does not count as a wait', async (t) => {
+    const { source, arbiters, waited, downloads } = make(t);
+    arbiters.decision = FETCH;
+    assert.equal(await source.fetch(request(), signal), undefined);
+    assert.deepEqual(waited, []);
+    assert.equal(arbiters.questions.length, 1);
+    assert.equal(downloads.inHand(DIGEST), undefined);
+  });
+
+  for (const [size, kind, way] of [
+    [1_001, 'blob', 'large'],
+    [1_000, 'blob', 'small'],
+    [undefined, 'blob', 'small'],
+    [1_001, 'manifest', 'small'],
+  ] as const) {
+    it(`follows ${way === 'large' ? 'at once' : 'what is verified first'} for a ${kind} of ${String(size)} bytes`, async (t) => {
+      const { source, ingests, arbiters, following, waited } = make(t);
+      arbiters.decision = FOLLOW;
+      if (size !== undefined) ingests.begin(DIGEST, size);
+      following[way].gives = contentOf('head');
+      assert.equal(await source.fetch(request({ kind }), signal), following[way].gives);
+      assert.deepEqual(following[way].found, [[PARENT]]);
+      assert.deepEqual(following[way === 'large' ? 'small' : 'large'].found, []);
+      assert.deepEqual(waited, ['served']);
+    });
+  }
+
+  it('asks neither for tags nor for a HEAD', async (t) => {
+    const { source, arbiters } = make(t);
+    const { digest, ...byTag } = request({ tag: '1', kind: 'manifest' });
+    assert.equal(digest, DIGEST);
+    assert.equal(await source.fetch(byTag, signal), undefined);
+    assert.equal(await source.fetch(request({ method: 'HEAD' }), signal), undefined);
+    assert.deepEqual(arbiters.questions, []);
+  });
+
+  it('asks again four times in all when parents do not serve, names them, and goes upstream', async (t) => {
+    const { source, arbiters, following, waited } = make(t);
+    arbiters.decision = HELD;
+    assert.equal(await source.fetch(request(), signal), undefined);
+    assert.equal(following.small.found.length, 4);
+    assert.deepEqual(arbiters.questions[0]?.failed, []);
+    assert.deepEqual(arbiters.last?.failed, [PARENT]);
+    assert.deepEqual(waited, ['upstream']);
+  });
+
+  it('stops asking when the arbiter sends it upstream after a parent has failed', async (t) => {
+    const { source, arbiters, following, waited } = make(t);
+    arbiters.decision = FOLLOW;
+    const fetched = source.fetch(request(), signal);
+    following.small.found.push = (...peers) => {
+      arbiters.decision = FETCH;
+      return Array.prototype.push.apply(following.small.found, peers);
+    };
+    assert.equal(await fetched, undefined);
+    assert.equal(following.small.found.length, 2);
+    assert.deepEqual(waited, ['upstream']);
+  });
+
+  it('has the request in hand until its body has ended, so that it can ask whom to follow next', async (t) => {
+    const { source, downloads, arbiters, following } = make(t);
+    let ended = 0;
+    arbiters.decision = FOLLOW;
+    following.small.gives = contentOf('stream', () => (ended += 1));
+    const content = await source.fetch(request(), signal);
+    assert.equal(content?.kind, 'stream');
+    assert.equal(downloads.inHand(DIGEST)?.digest, DIGEST);
+    await content.held?.[Symbol.asyncDispose]();
+    assert.equal(downloads.inHand(DIGEST), undefined);
+    assert.equal(ended, 1);
+  });
+
+  it('does not keep a request in hand that fails', async (t) => {
+    const { source, downloads, arbiters } = make(t);
+    arbiters.hangs = true;
+    const leaving = new AbortController();
+    const fetched = source.fetch(request(), leaving.signal);
+    await eventually(() => {
+      assert.equal(arbiters.questions.length, 1);
+    });
+    leaving.abort(new Error('the client left'));
+    await assert.rejects(fetched, /the client left/);
+    assert.equal(downloads.inHand(DIGEST), undefined);
+  });
+});

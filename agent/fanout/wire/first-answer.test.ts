@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Decision } from '../question.ts';
+import { firstAnswer as ask, namesPeers, type AskOne } from './first-answer.ts';
+
+const { signal } = new AbortController();
+const FETCH: Decision = { kind: 'fetch', renewMs: 1 };
+const ALONE: Decision = { kind: 'alone', forMs: 5 };
+const GO_ON: Decision = { kind: 'go-on', renewMs: 2 };
+const HELD: Decision = { kind: 'held', holders: [] };
+const FOLLOW: Decision = { kind: 'follow', renewMs: 3, parent: { peerId: 'a', origins: [] } };
+
+const firstAnswer = (
+  first: AskOne,
+  second: AskOne | undefined,
+  until: AbortSignal,
+  withinMs = 150,
+): Promise<Decision | undefined> => ask(first, second, until, withinMs);
+const answers = (decision: Decision) => () => Promise.resolve(decision);
+const hangs = () => new Promise<never>(() => undefined);
+const fails = () => Promise.reject(new Error('dead'));
+
+/** Counts the calls. */
+function counted(ask: () => Promise<Decision>): { calls: number; ask: () => Promise<Decision> } {
+  const counter = {
+    calls: 0,
+    ask: () => {
+      counter.calls += 1;
+      return ask();
+    },
+  };
+  return counter;
+}
+
+describe('firstAnswer', () => {
+  it('is that of the first, whatever it is, and the second is not asked', async () => {
+    for (const decision of [FETCH, ALONE, GO_ON, HELD, FOLLOW]) {
+      const second = counted(answers(FOLLOW));
+      assert.equal(await firstAnswer(answers(decision), second.ask, signal), decision);
+      assert.equal(second.calls, 0);
+    }
+  });
+
+  it('is that of the second when the first has failed', async () => {
+    for (const decision of [FETCH, ALONE, GO_ON, HELD, FOLLOW]) {
+      assert.equal(await firstAnswer(fails, answers(decision), signal), decision);
+    }
+  });
+
+  it('is that of the second when the first hangs, and it names peers', async () => {
+    for (const decision of [GO_ON, HELD, FOLLOW]) {
+      assert.equal(await firstAnswer(hangs, answers(decision), signal), decision);
+    }
+  });
+
+  it('is one to go upstream of the second only when the first has been silent to the end', async () => {
+    for (const decision of [FETCH, ALONE]) {
+      const start = performance.now();
+      assert.equal(await firstAnswer(hangs, answers(decision), signal), decision);
+      assert.ok(performance.now() - start >= 149);
+    }
+  });
+
+  it('is that of the first, which comes after one to go upstream of the second', async () => {
+    const first = Promise.withResolvers<Decision>();
+    const second = () => {
+      setImmediate(() => {
+        first.resolve(FOLLOW);
+      });
+      return Promise.resolve(FETCH);
+    };
+    assert.equal(await firstAnswer(() => first.promise, second, signal), FOLLOW);
+  });
+
+  it('is one to go upstream of the second as soon as the first fails after it', async () => {
+    const first = Promise.withResolvers<Decision>();
+    const second = () => {
+      setImmediate(() => {
+        first.reject(new Error('dead'));
+      });
+      return Promise.resolve(FETCH);
+    };
+    assert.equal(await firstAnswer(() => first.promise, second, signal), FETCH);
+  });
+
+  it('is none when neither answers, or both fail, or the only one does', async () => {
+    for (const first of [hangs, fails]) {
+      for (const second of [hangs, fails, undefined]) {
+        assert.equal(await firstAnswer(first, second, signal), undefined);
+      }
+    }
+  });
+
+  it('is none as soon as the signal is aborted', async () => {
+    const abort = new AbortController();
+    const second = counted(answers(FOLLOW));
+    const asked = firstAnswer(hangs, second.ask, abort.signal);
+    abort.abort();
+    assert.equal(await asked, undefined);
+    assert.equal(second.calls, 0);
+    assert.equal(await firstAnswer(hangs, second.ask, abort.signal), undefined);
+  });
+
+  it('is that of the second too when the time is short', async () => {
+    assert.equal(await firstAnswer(hangs, answers(FETCH), signal, 0), FETCH);
+  });
+});
+
+describe('namesPeers', () => {
+  it('is true of answers that say where the content comes from', () => {
+    const naming = [FETCH, ALONE, GO_ON, HELD, FOLLOW].filter(namesPeers);
+    assert.deepEqual(naming, [HELD, FOLLOW]);
+  });
+});

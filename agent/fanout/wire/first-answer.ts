@@ -1,0 +1,79 @@
+import type { Decision } from '../question.ts';
+import { Patience } from './patience.ts';
+
+/** After this time the second arbiter is asked too, in milliseconds. */
+const SECOND_AFTER_MS = 30;
+/** So much longer it waits when the process did not get to run, in milliseconds. */
+const MAX_EXTRA_MS = 150;
+
+/** Asks one arbiter. Rejects when that cannot be asked or does not answer. */
+export type AskOne = () => Promise<Decision>;
+
+/** What one of the two has answered. */
+interface Asked {
+  decision?: Decision;
+  hasFailed: boolean;
+}
+
+/**
+ * The answer that counts of two arbiters. The second is asked when the first has failed, or is silent for 30 ms. It may be
+ * one of a node that does not know that the first is the arbiter. So its answer counts when it names peers that have
+ * bytes, and its word to go upstream only when the first has failed or stays silent for the whole time.
+ *
+ * @param signal ends the wait
+ * @param withinMs the time for both, in milliseconds; the second has 30 ms less
+ * @returns undefined when neither has answered in time
+ */
+export async function firstAnswer(
+  askFirst: AskOne,
+  askSecond: AskOne | undefined,
+  signal: AbortSignal,
+  withinMs: number,
+): Promise<Decision | undefined> {
+  const first: Asked = { hasFailed: false };
+  const second: Asked = { hasFailed: false };
+  const decided = new AbortController();
+  /** Ends the wait before the second is asked. */
+  const woken = new AbortController();
+  const end = (): void => {
+    decided.abort();
+    woken.abort();
+  };
+  const ask = async (asked: Asked, askOne: AskOne): Promise<void> => {
+    try {
+      asked.decision = await askOne();
+    } catch {
+      asked.hasFailed = true;
+    }
+    if (isDecided(first, second, askSecond !== undefined)) end();
+    else if (first.hasFailed) woken.abort();
+  };
+  signal.addEventListener('abort', end);
+  if (signal.aborted) end();
+  try {
+    const patience = new Patience(MAX_EXTRA_MS);
+    const start = performance.now();
+    void ask(first, askFirst);
+    await patience.wait(SECOND_AFTER_MS, woken.signal);
+    if (!decided.signal.aborted) {
+      if (askSecond !== undefined) void ask(second, askSecond);
+      const spent = Math.min(SECOND_AFTER_MS, performance.now() - start);
+      await patience.wait(withinMs - spent, decided.signal);
+    }
+    return first.decision ?? second.decision;
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** Whether nothing that can still come would change the answer. */
+function isDecided(first: Asked, second: Asked, hasSecond: boolean): boolean {
+  if (first.decision !== undefined) return true;
+  if (second.decision !== undefined) return first.hasFailed || namesPeers(second.decision);
+  return first.hasFailed && (second.hasFailed || !hasSecond);
+}
+
+/** Whether the one that answers knows of others that have bytes: others take it for the arbiter, too. */
+export function namesPeers({ kind }: Decision): boolean {
+  return kind === 'follow' || kind === 'held';
+}

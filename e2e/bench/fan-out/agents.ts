@@ -1,0 +1,101 @@
+import { AgentProcess } from '../../harness/agent-process.ts';
+import { execute } from '../../harness/child.ts';
+import type { ContainerdNode } from '../../harness/containerd-node.ts';
+import { waitFor } from '../../harness/wait.ts';
+import { PROGRAM, type DirectoryStatus } from '../support/agent.ts';
+import { settled, totalCpuMs } from '../support/proc.ts';
+
+/** Which agents run, and with which options. `mixed`: every second one does not take part in fan-out. */
+export type AgentMode = 'none' | 'off' | 'on' | 'mixed';
+
+const FAN_OUT_OPTION = '--fan-out';
+const WITHOUT_FAN_OUT = `${FAN_OUT_OPTION}=false`;
+
+/** Many agents start at a time on few processors. */
+const READY_MS = 120_000;
+const KNOWN_MS = 300_000;
+
+/** Whether the program can download once per cluster: by its help text. */
+export async function knowsFanOut(): Promise<boolean> {
+  const help = await execute([process.execPath, PROGRAM, 'registry', '--help']);
+  return help.includes(FAN_OUT_OPTION);
+}
+
+/** The agents of all nodes. */
+export class NodeAgents implements AsyncDisposable {
+  readonly #nodes: readonly ContainerdNode[];
+  readonly #hasFanOut: boolean;
+  readonly #agents = new Map<ContainerdNode, AgentProcess>();
+  #mode: AgentMode = 'none';
+
+  constructor(nodes: readonly ContainerdNode[], hasFanOut: boolean) {
+    this.#nodes = nodes;
+    this.#hasFanOut = hasFanOut;
+  }
+
+  /** Starts or ends the agents. When it resolves, each knows all others, and none has anything left to do. */
+  async use(mode: AgentMode): Promise<void> {
+    if (mode !== this.#mode) {
+      await this.#stop();
+      this.#mode = mode;
+      if (mode !== 'none') for (const node of this.#nodes) await this.#launch(node);
+    }
+    if (mode === 'none') return;
+    const agents = [...this.#agents.values()];
+    for (const agent of agents) await agent.ready(READY_MS);
+    await waitFor('all agents know each other', () => this.#knowEachOther(agents), {
+      timeoutMs: KNOWN_MS,
+      everyMs: 500,
+    });
+    await settled(agents.map(({ pid }) => pid));
+  }
+
+  /** The agent of a node, while it runs. */
+  of(node: ContainerdNode): AgentProcess | undefined {
+    return this.#agents.get(node);
+  }
+
+  /** Resident memory of each agent that runs, in bytes. */
+  async memory(): Promise<readonly number[]> {
+    const stats = await Promise.all(this.#running().map((agent) => agent.stats()));
+    return stats.map(({ rssBytes }) => rssBytes);
+  }
+
+  /** CPU time of the agents that run, in milliseconds. */
+  cpuMs(): Promise<number> {
+    return totalCpuMs(this.#running().map(({ pid }) => pid));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+  }
+
+  async #launch(node: ContainerdNode): Promise<void> {
+    const peers = this.#nodes.filter((it) => it !== node).map(({ host }) => host.address);
+    const takesPart =
+      this.#mode === 'on' || (this.#mode === 'mixed' && this.#nodes.indexOf(node) % 2 === 0);
+    const flags = this.#hasFanOut && !takesPart ? [WITHOUT_FAN_OUT] : [];
+    const init = { node, peers, flags, program: PROGRAM, logLevel: 'INFO' };
+    this.#agents.set(node, await AgentProcess.launch(init));
+  }
+
+  async #knowEachOther(agents: readonly AgentProcess[]): Promise<true> {
+    const counts: number[] = [];
+    for (const agent of agents) {
+      const response = await agent.fetchMetrics('/debug/status');
+      const { directory } = (await response.json()) as { directory: DirectoryStatus };
+      counts.push(directory.peers);
+    }
+    if (counts.every((count) => count === agents.length - 1)) return true;
+    throw new Error(`peers known: ${counts.join(' ')}`);
+  }
+
+  #running(): AgentProcess[] {
+    return [...this.#agents.values()].filter(({ isRunning }) => isRunning);
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
+    this.#agents.clear();
+  }
+}
