@@ -205,10 +205,10 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
   async #findNext(): Promise<PeerStream | undefined> {
     const { attempts } = this.#components;
     while (this.#fruitlessSearches < MAX_FRUITLESS_SEARCHES && !attempts.exhausted) {
-      if (this.#fruitlessSearches > 0) {
-        await this.#backoff.wait(this.#signal);
-        attempts.forgive();
-      }
+      const isRepeated = this.#fruitlessSearches > 0;
+      if (isRepeated) await this.#backoff.wait(this.#signal);
+      // Where the flow has stopped, a parent is silent because its own is: it is the right one when it is named again.
+      if (isRepeated || attempts.follows) attempts.forgive();
       this.#signal.throwIfAborted();
       this.#fruitlessSearches += 1;
       const next = await this.#searchOnce();

@@ -30,6 +30,7 @@ function requestOf(bytes: Buffer): ContentRequest {
 /** Names one parent after the other: the first for the first question, and so on; the last one for all that follow. */
 class Parents extends FixedRouter {
   readonly failures: string[] = [];
+  questions = 0;
   readonly #parents: Provider[];
 
   constructor(...parents: Provider[]) {
@@ -39,6 +40,7 @@ class Parents extends FixedRouter {
 
   override async *lookup(): AsyncGenerator<Provider> {
     await Promise.resolve();
+    this.questions += 1;
     const [parent] = this.#parents.length > 1 ? this.#parents.splice(0, 1) : this.#parents;
     if (parent !== undefined) yield parent;
   }
@@ -144,6 +146,20 @@ describe('following a peer that still receives the content', () => {
       assert.match(second.requests[0] ?? '', /^range: bytes=2000001-/im);
     });
   }
+
+  it('asks a peer at once again that fell silent, when it is named again', async () => {
+    await using parent = await startRogue((socket, text) => {
+      const start = answerFrom(socket, text, LARGE);
+      socket.write(LARGE.subarray(start, start === 1 ? 2_000_001 : LARGE.length));
+    });
+    const router = new Parents(providerOf('parent', parent));
+    await using node = follow(router, { stallTimeout: 300 });
+    const request = { ...requestOf(LARGE), range: { kind: 'from', start: 1 } } as const;
+    const content = await node.transfer.fetch(request, never);
+    assert.deepEqual(await bodyOf(content), LARGE.subarray(1));
+    assert.equal(router.questions, 2, 'a third one says that it was refused');
+    assert.match(parent.requests[1] ?? '', /^range: bytes=2000001-/im);
+  });
 
   it('gives nothing when the peer does not serve it, and says which peer that was', async () => {
     await using parent = await startRogue((socket) => {
