@@ -32,6 +32,17 @@ describe('Arbiter', () => {
     assert.equal(fixture.arbiter.status().members, 1);
   });
 
+  it('lets the lease of a silent digest last longer while its fetcher speaks of another one', () => {
+    const fixture = new ArbiterFixture();
+    fixture.ask('a');
+    fixture.ask('a', { digest: digestOf(1) });
+    fixture.now += 1_500;
+    fixture.fetching('a', 1, { digest: digestOf(1) });
+    assert.equal(fixture.ask('c'), 'follow a');
+    fixture.now += 1_500;
+    assert.equal(fixture.ask('c'), 'fetch');
+  });
+
   it('keeps the digests that were heard of last', () => {
     const fixture = new ArbiterFixture();
     for (let index = 0; index < MAX_DIGESTS; index += 1)

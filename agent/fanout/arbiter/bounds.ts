@@ -13,6 +13,11 @@ export const MAX_ZONE_LENGTH = 64;
 
 /** Time without a report after which a fetcher has lost its lease, in renewals: one second at the least. */
 export const LEASE_RENEWALS = 4;
+/**
+ * For how long after its last report it counts that a fetcher is heard about other digests, in milliseconds: a busy node that
+ * downloads many at once reports each of them late.
+ */
+export const BUSY_MS = 3_000;
 /** Shortest time between two reports of a fetcher, in milliseconds. */
 export const FETCHER_RENEW_MS = 250;
 /** Shortest time between two reports of a follower, in milliseconds. */

@@ -128,6 +128,22 @@ describe('Download: who fetches', () => {
     assert.equal(fixture.ask('b', { failed: ['a'] }), 'fetch');
   });
 
+  it('lets a line stay one whose arbiter of before has died with the fetcher', () => {
+    for (const order of ['bcd', 'cbd', 'cdb', 'dcb', 'dbc', 'bdc']) {
+      const fixture = new ArbiterFixture();
+      const before = new Map([
+        ['b', 'a'],
+        ['c', 'b'],
+        ['d', 'c'],
+      ]);
+      const answers = Array.from(order, (id) => {
+        fixture.now += 1;
+        return fixture.ask(id, { offset: 6, failed: [before.get(id) ?? ''] });
+      });
+      assert.equal(answers.filter((it) => it === 'fetch').length, 1, `${order}: ${answers.join()}`);
+    }
+  });
+
   it('has as many fetchers as the option says, or one in each zone', () => {
     const two = new ArbiterFixture({ fetchers: 2 });
     assert.deepEqual(

@@ -72,6 +72,7 @@ export class Download {
   #answer(from: Member, question: Question, now: number): Decision {
     const member = this.#hear(from, question, now);
     if (member === undefined) return { kind: 'alone', forMs: ALONE_MS };
+    this.#leases.prolong((peerId) => this.#load.heardAt(peerId));
     for (const ended of this.#leases.sweep(now)) this.#tree.update(ended, now);
     const answer =
       question.state === 'wants'
@@ -85,13 +86,19 @@ export class Download {
     this.heardAt = now;
     this.#forgetSilent(now);
     let member = this.#members.get(from.peerId);
+    const isNew = member === undefined;
     if (member === undefined) {
       if (this.#members.size >= MAX_MEMBERS || !this.#load.join(from.peerId)) return undefined;
       member = new MemberState(from);
     } else this.#members.delete(from.peerId);
     this.#members.set(from.peerId, member);
+    this.#load.heard(from.peerId, now);
     member.hear(from, question, this.#front.offset, now);
     this.#front.hear(member, now);
+    // Another arbiter placed it, and has died: it followed the one that it named last.
+    const followed =
+      isNew && member.offset > 0 ? this.#members.get(question.failed[0] ?? '') : undefined;
+    if (followed !== undefined) this.#tree.report(member, followed, now);
     return member;
   }
 

@@ -38,6 +38,19 @@ describe('Leases', () => {
     assert.equal(leases.lostAt, 1_001);
   });
 
+  it('lets it last for three more seconds while the member is heard about other digests', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    leases.prolong(() => 1_000);
+    assert.deepEqual(leases.sweep(2_000), []);
+    leases.prolong(() => 4_000);
+    assert.deepEqual(leases.sweep(4_000), []);
+    assert.deepEqual(leases.sweep(4_001), [member]);
+    const silent = fetcherOf(leases);
+    leases.prolong(() => -Infinity);
+    assert.deepEqual(leases.sweep(1_001), [silent]);
+  });
+
   it('ends it when the first byte takes too long, and not before', () => {
     const leases = new Leases({});
     const member = fetcherOf(leases, 70);

@@ -1,5 +1,7 @@
 import {
+  BUSY_MS,
   FAILURES_MS,
+  FETCHER_RENEW_MS,
   FIRST_BYTE_MS,
   LEASE_RENEWALS,
   MAX_FAILURES,
@@ -69,6 +71,19 @@ export class Leases {
   /** When the last lease ended otherwise than by success. */
   get lostAt(): number {
     return this.#lostAt;
+  }
+
+  /**
+   * Lets leases last longer whose members are heard about other digests: they are alive, and late.
+   *
+   * @param heardAt when a member was heard last, about whichever digest
+   */
+  prolong(heardAt: (peerId: string) => number): void {
+    for (const { peerId, heardAt: reportedAt, lease } of this.#holders) {
+      if (lease === undefined) continue;
+      const aliveAt = Math.min(heardAt(peerId), reportedAt + BUSY_MS);
+      lease.until = Math.max(lease.until, aliveAt + LEASE_RENEWALS * FETCHER_RENEW_MS);
+    }
   }
 
   /** Ends the leases that lapsed or stalled. @returns their members */

@@ -9,9 +9,15 @@ import {
 /** The fractional part of multiples of it is spread evenly. */
 const GOLDEN_RATIO = 0.618_033_988_75;
 
-/** How many members all digests of an arbiter have, and how often these report. */
+/** A peer that is a member of some digest. */
+interface Peer {
+  digests: number;
+  heardAt: number;
+}
+
+/** How many members all digests of an arbiter have, how often these report, and when each was heard. */
 export class Load {
-  readonly #digests = new Map<string, number>();
+  readonly #peers = new Map<string, Peer>();
   #members = 0;
   #leases = 0;
   #answers = 0;
@@ -27,24 +33,36 @@ export class Load {
 
   /** Peers that are a member of some digest. */
   get peers(): number {
-    return this.#digests.size;
+    return this.#peers.size;
   }
 
   /** Counts a digest of this peer, unless it has too many. @returns whether it may become a member */
   join(peerId: string): boolean {
-    const digests = this.#digests.get(peerId) ?? 0;
-    if (digests >= MAX_DIGESTS_OF_PEER) return false;
-    this.#digests.set(peerId, digests + 1);
+    const peer = this.#peers.get(peerId) ?? { digests: 0, heardAt: -Infinity };
+    if (peer.digests >= MAX_DIGESTS_OF_PEER) return false;
+    peer.digests += 1;
+    this.#peers.set(peerId, peer);
     this.#members += 1;
     return true;
   }
 
   leave(peerId: string): void {
-    const digests = this.#digests.get(peerId);
-    if (digests === undefined) return;
+    const peer = this.#peers.get(peerId);
+    if (peer === undefined) return;
     this.#members -= 1;
-    if (digests === 1) this.#digests.delete(peerId);
-    else this.#digests.set(peerId, digests - 1);
+    peer.digests -= 1;
+    if (peer.digests === 0) this.#peers.delete(peerId);
+  }
+
+  /** A member was heard, of whichever digest. */
+  heard(peerId: string, now: number): void {
+    const peer = this.#peers.get(peerId);
+    if (peer !== undefined) peer.heardAt = now;
+  }
+
+  /** When this member of some digest was heard last. */
+  heardAt(peerId: string): number {
+    return this.#peers.get(peerId)?.heardAt ?? -Infinity;
   }
 
   /** Leases of a digest were given or ended. */
