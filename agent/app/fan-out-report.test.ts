@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { Arbiter } from '../fanout/arbiter/arbiter.ts';
-import type { DownloadStatus } from '../fanout/downloads/downloads.ts';
+import type { DownloadStatus } from '../fanout/downloads/participations.ts';
 import type { Question } from '../fanout/question.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import { parseShareRule } from '../oci/share-rule.ts';

@@ -1,5 +1,5 @@
 import type { ArbiterStatus } from '../fanout/arbiter/arbiter.ts';
-import type { DownloadStatus } from '../fanout/downloads/downloads.ts';
+import type { DownloadStatus } from '../fanout/downloads/participations.ts';
 import type { DownloadFollowers } from '../fanout/serving/followers.ts';
 import { plainAddress } from '../http/local-clients.ts';
 import type { Digest } from '../oci/digest.ts';

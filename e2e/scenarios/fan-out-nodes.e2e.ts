@@ -119,4 +119,21 @@ suite('while all nodes receive a fresh image', () => {
       { timeoutMs: 180_000 },
     );
   }
+
+  scenario(
+    'want more layers than their containerd receives at a time: they share the downloads',
+    () => herd,
+    async ({ front }, t) => {
+      const layers = Array.from({ length: 12 }, (_, at) => 2_000_000 + at);
+      const fixture = await herd.image('layers', layers);
+      await front.behave({ rate: RATE });
+      await herd.pullOnAll(fixture);
+      const { blobs } = fixture.image;
+      const requests = await Promise.all(blobs.map(({ digest }) => herd.requestsFor(digest)));
+      const downloads = requests.map((all) => new Set(all.map(({ from }) => from)).size);
+      const total = downloads.reduce((sum, each) => sum + each, 0);
+      t.diagnostic(`${total} downloads of ${blobs.length} blobs by ${herd.nodes.length} nodes`);
+      assert.ok(total < blobs.length * (herd.nodes.length - 1), downloads.join());
+    },
+  );
 });

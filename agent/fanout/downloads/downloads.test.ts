@@ -121,6 +121,48 @@ describe('Downloads', () => {
     });
   });
 
+  it('leave a blob to the node that has fetched the manifest, if that asks for it', async () => {
+    arbiters.decision = follow(PEER);
+    await downloads.find({ ...requestFor(digestOf(1)), kind: 'manifest' }, signal);
+    ingests.begin(DIGEST);
+    await find();
+    assert.equal(arbiters.questions[1]?.canFetch, false);
+    assert.equal(arbiters.questions.length, 2);
+    arbiters.decision = { kind: 'alone', forMs: 5_000 };
+    const found = find();
+    await eventually(() => {
+      assert.equal(arbiters.states.length > 0 && arbiters.questions.length >= 3, true);
+    });
+    arbiters.decision = FETCH;
+    assert.deepEqual(await found, { decision: FETCH, providers: [] });
+    const asked = arbiters.questions.filter(({ state }) => state === 'wants');
+    assert.deepEqual(
+      asked.map(({ canFetch }) => canFetch),
+      [false, false, false, true],
+    );
+  });
+
+  it('send requests upstream that wait while the client cannot begin what it is to fetch', async () => {
+    ingests.begin(DIGEST);
+    const sent = downloads.wait(DIGEST);
+    await find();
+    sent[Symbol.dispose]();
+    arbiters.decision = follow(PEER);
+    const other = requestFor(digestOf(2));
+    ingests.begin(digestOf(2));
+    using waiting = downloads.wait(digestOf(2));
+    assert.equal((await downloads.find(other, signal)).decision.kind, 'follow');
+    await eventually(() => {
+      assert.equal(waiting.signal.aborted, true);
+    });
+    const state = downloads.status().find(({ digest }) => digest === digestOf(2))?.state;
+    assert.equal(state, 'fetching');
+    assert.deepEqual(await downloads.find(other, signal), {
+      decision: { kind: 'alone', forMs: 0 },
+      providers: [],
+    });
+  });
+
   it('ask no peer again that has failed twice of late, whatever the arbiter says', async () => {
     arbiters.decision = follow(STRANGER, ORIGINS);
     const [provider] = (await find()).providers;

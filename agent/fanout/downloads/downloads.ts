@@ -7,19 +7,28 @@ import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import type { Ingest, IngestProgress } from '../../store/ingests.ts';
 import { BoundedMap } from '../../timing/bounded-map.ts';
-import type { Followers, Decision } from '../question.ts';
+import { pause } from '../../timing/pause.ts';
+import type { Followers, Decision, Question } from '../question.ts';
 import type { Arbiters } from '../wire/arbiters.ts';
 import type { NamedMembers } from '../wire/named-members.ts';
+import { ClientSlots, type Waiting } from './client-slots.ts';
 import { FailedPeers } from './failed-peers.ts';
-import { Participation, type ParticipationStatus, type Role } from './participation.ts';
+import { ImageLeads } from './image-leads.ts';
+import type { Role } from './participation.ts';
+import {
+  Participations,
+  type DownloadObserver,
+  type DownloadStatus,
+  type OpenDownload,
+} from './participations.ts';
 import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
 
-/** Downloads that are reported at the same time; further ones have an arbiter, and no reports. */
-const MAX_PARTICIPATIONS = 1000;
 /** Digests that are remembered as those without an arbiter. */
 const MAX_ALONE = 1000;
 /** In which time a client whose body has ended asks again, in milliseconds. */
 const LEASE_MS = 2_000;
+/** How long the node that leads an image has to ask for one of its blobs, in milliseconds. */
+const LEFT_MS = 150;
 /** For how long an arbiter may send a node away, in milliseconds. */
 const MAX_ALONE_MS = 60_000;
 
@@ -34,14 +43,8 @@ export interface DownloadsComponents {
   readonly arbiters: Pick<Arbiters, 'ask'>;
   readonly named: Pick<NamedMembers, 'of'>;
   readonly followers: Followers;
-  readonly observer?: DownloadObserver;
+  readonly observer?: Omit<DownloadObserver, 'ended'>;
   readonly logger: Logger;
-}
-
-/** Learns how the downloads of this node go on; see `ParticipationObserver`. */
-interface DownloadObserver {
-  received(request: ContentRequest, state: Role['state'], bytes: number): void;
-  fetched(digest: Digest, size: number): void;
 }
 
 /** Options of {@link Downloads}. */
@@ -50,18 +53,13 @@ export interface DownloadsInit {
   readonly zone?: string;
 }
 
+const ALONE = { kind: 'alone', forMs: 0 } as const;
+
 /** Where the content may come from. */
 export interface FoundParents {
   readonly decision: Decision;
   /** The peers that the answer names and this node may ask, best first. */
   readonly providers: readonly Provider[];
-}
-
-/** A download, as `/debug/downloads` shows it. */
-export interface DownloadStatus extends ParticipationStatus {
-  readonly digest: Digest;
-  readonly registry: string;
-  readonly repository: string;
 }
 
 /** What this node wants, fetches and follows. */
@@ -70,10 +68,9 @@ export class Downloads {
   readonly #zone: string;
   readonly #failed = new FailedPeers();
   readonly #requests = new RequestsInHand();
-  readonly #participations = new Map<
-    Digest,
-    { readonly participation: Participation; readonly request: ContentRequest }
-  >();
+  readonly #slots = new ClientSlots();
+  readonly #leads = new ImageLeads();
+  readonly #participations: Participations;
   /** Digest -> until when it has no arbiter. */
   readonly #alone = new BoundedMap<Digest, number>(MAX_ALONE);
   /** Digest -> until when its client is sent upstream at once. */
@@ -86,14 +83,40 @@ export class Downloads {
   constructor(components: DownloadsComponents, { zone = '' }: DownloadsInit = {}) {
     this.#components = components;
     this.#zone = zone;
-    this.#endOfChanges = components.followers.onChange((digest) => {
-      this.#participations.get(digest)?.participation.followersChanged();
+    const { store, arbiters, followers, observer, logger } = components;
+    this.#participations = new Participations(
+      {
+        ...{ store, arbiters, followers, logger, failed: this.#failed },
+        observer: {
+          received: (request, state, bytes) => {
+            if (request.digest !== undefined) this.#slots.began(request.digest);
+            observer?.received(request, state, bytes);
+          },
+          fetched: (digest, size) => {
+            observer?.fetched(digest, size);
+          },
+          ended: (digest) => {
+            this.#slots.began(digest);
+          },
+        },
+      },
+      zone,
+    );
+    this.#endOfChanges = followers.onChange((digest) => {
+      this.#participations.of(digest)?.followersChanged();
     });
   }
 
   /** A client of this node asks for content by digest; until it is disposed of, {@link inHand} finds the request. */
   begin(request: ContentRequest): RequestInHand {
     return this.#requests.begin(request);
+  }
+
+  /** A request of the client may have to wait for a node that it follows; see {@link ClientSlots}. */
+  wait(digest: Digest): Waiting {
+    return this.#slots.begin(digest, () => {
+      this.#participations.of(digest)?.change({ state: 'fetching' });
+    });
   }
 
   /** The request that has {@link begin | begun} for the content with this key. */
@@ -113,7 +136,7 @@ export class Downloads {
     const forMs = (this.#alone.get(digest) ?? 0) - performance.now();
     if (forMs > 0) return alone(forMs);
     await using opened = await this.#open(digest);
-    const found = await this.#ask(digest, opened.current, signal);
+    const found = await this.#ask({ ...request, digest }, opened.current, signal);
     if (this.#takesPart(request, found, opened.current)) opened.release();
     return found;
   }
@@ -161,50 +184,32 @@ export class Downloads {
 
   /** What the store of this node has received has another digest. */
   wrong(digest: Digest): void {
-    this.#participations.get(digest)?.participation.wrong();
+    this.#participations.of(digest)?.wrong();
   }
 
   status(): readonly DownloadStatus[] {
-    return [...this.#participations].map(([digest, { participation, request }]) => ({
-      digest,
-      registry: request.registry,
-      repository: request.repository,
-      ...participation.status(),
-    }));
+    return this.#participations.status();
   }
 
   /** Ends all reports; nothing is asked from now on. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#endOfChanges();
-    const all = [...this.#participations.values()];
-    await Promise.all(all.map(({ participation }) => participation.stop()));
+    this.#slots.stop();
+    await this.#participations.stop();
   }
 
   async #ask(
-    digest: Digest,
+    request: ContentRequest & { readonly digest: Digest },
     current: OpenDownload | undefined,
     signal: AbortSignal,
   ): Promise<FoundParents> {
-    const { arbiters, followers, named, logger } = this.#components;
-    const { offset = 0, total } = current?.progress ?? {};
-    const { children, isRoomy } = followers.state(digest);
-    const canFetch = current !== undefined;
-    const decision = await arbiters.ask(
-      {
-        digest,
-        state: 'wants',
-        offset,
-        ...(total !== undefined && { size: total }),
-        failed: this.#failed.of(digest),
-        canFetch,
-        children,
-        // What a client receives that the store does not know cannot be served to followers.
-        isRoomy: isRoomy && canFetch,
-        zone: this.#zone,
-      },
-      signal,
-    );
+    const { digest } = request;
+    const { named, logger } = this.#components;
+    const { offset = 0 } = current?.progress ?? {};
+    const answered = await this.#askArbiter(request, current, signal);
+    this.#leads.answered(request, answered);
+    const decision = this.#slots.isCutting && answered.kind === 'follow' ? ALONE : answered;
     const providers = named
       .of(decision)
       .filter(({ peerId }) => !this.#failed.isOut(digest, peerIdOf(peerId)));
@@ -223,6 +228,40 @@ export class Downloads {
     return { decision, providers };
   }
 
+  /** Where another node leads, this one is told to fetch only when that one does not do it. */
+  async #askArbiter(
+    request: ContentRequest & { readonly digest: Digest },
+    current: OpenDownload | undefined,
+    signal: AbortSignal,
+  ): Promise<Decision> {
+    const { arbiters } = this.#components;
+    const question = this.#question(request.digest, current);
+    if (!question.canFetch || !this.#leads.isLeft(request))
+      return await arbiters.ask(question, signal);
+    const left = await arbiters.ask({ ...question, canFetch: false }, signal);
+    if (left.kind !== 'alone' || left.forMs === 0) return left;
+    await pause(LEFT_MS, signal);
+    return await arbiters.ask(this.#question(request.digest, current), signal);
+  }
+
+  #question(digest: Digest, current: OpenDownload | undefined): Question {
+    const { offset = 0, total } = current?.progress ?? {};
+    const { children, isRoomy } = this.#components.followers.state(digest);
+    const canFetch = current !== undefined;
+    return {
+      digest,
+      state: 'wants',
+      offset,
+      ...(total !== undefined && { size: total }),
+      failed: this.#failed.of(digest),
+      canFetch,
+      children,
+      // What a client receives that the store does not know cannot be served to followers.
+      isRoomy: isRoomy && canFetch,
+      zone: this.#zone,
+    };
+  }
+
   /** @returns whether the download was taken over, and must not be disposed of */
   #takesPart(
     request: ContentRequest,
@@ -230,41 +269,19 @@ export class Downloads {
     current: OpenDownload | undefined,
   ): boolean {
     const { digest } = request;
-    if (digest === undefined || this.#isStopped) return false;
-    const present = this.#participations.get(digest)?.participation;
     const role = roleOf(found);
+    if (digest === undefined || role === undefined || this.#isStopped) return false;
     const renewMs = 'renewMs' in found.decision ? found.decision.renewMs : undefined;
+    const present = this.#participations.of(digest);
     if (present?.isRunning === true) {
-      if (role !== undefined) present.change(role, renewMs);
+      present.change(role, renewMs);
+      if (role.state === 'fetching') this.#slots.sentUpstream(digest);
       return false;
     }
-    const begins = role !== undefined && renewMs !== undefined && current !== undefined;
-    if (!begins) return false;
-    if (present === undefined && this.#participations.size >= MAX_PARTICIPATIONS) return false;
-    // A client that began anew; the end of its first download is of no interest any more.
-    void present?.stop();
-    const onEnd = (): void => {
-      if (this.#participations.get(digest)?.participation !== participation) return;
-      this.#participations.delete(digest);
-    };
-    const { store, arbiters, followers, observer, logger } = this.#components;
-    const participation = new Participation(
-      {
-        ...{ store, arbiters, followers, logger, ingest: current.ingest, failed: this.#failed },
-        ...(observer && {
-          observer: {
-            received: (state, bytes) => {
-              observer.received(request, state, bytes);
-            },
-            fetched: observer.fetched.bind(observer),
-          },
-        }),
-      },
-      { zone: this.#zone, role, renewMs, onEnd },
-      current.progress,
-    );
-    this.#participations.set(digest, { participation, request });
-    return true;
+    if (renewMs === undefined || current === undefined) return false;
+    const begins = this.#participations.begin(request, current, role, renewMs);
+    if (begins && role.state === 'fetching') this.#slots.sentUpstream(digest);
+    return begins;
   }
 
   async #open(digest: Digest): Promise<Opened> {
@@ -280,12 +297,6 @@ export class Downloads {
     }
     return new Opened(undefined);
   }
-}
-
-/** An unfinished download of the store, and how far it is. */
-interface OpenDownload {
-  readonly ingest: Ingest;
-  readonly progress: IngestProgress;
 }
 
 /** Disposes of a download, unless it is released. */
@@ -331,5 +342,5 @@ function roleOf({ decision, providers }: FoundParents): Role | undefined {
 }
 
 function alone(forMs: number): FoundParents {
-  return { decision: { kind: 'alone', forMs }, providers: [] };
+  return { decision: { ...ALONE, forMs }, providers: [] };
 }

@@ -176,6 +176,18 @@ describe('FanOutSource', () => {
     assert.equal(ended, 1);
   });
 
+  it('gives nothing when the client needs the place of a request that waits', async (t) => {
+    const { source, downloads, ingests, arbiters, waited } = make(t);
+    ingests.begin(DIGEST, 1_000);
+    arbiters.decision = FETCH;
+    assert.equal(await source.fetch(request(), signal), undefined);
+    const other = sha256(Buffer.from('other'));
+    arbiters.hangs = true;
+    assert.equal(await source.fetch(request({ digest: other }), signal), undefined);
+    assert.deepEqual(waited, ['upstream']);
+    assert.equal(downloads.inHand(other), undefined);
+  });
+
   it('does not keep a request in hand that fails', async (t) => {
     const { source, downloads, arbiters } = make(t);
     arbiters.hangs = true;

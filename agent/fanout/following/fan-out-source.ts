@@ -15,7 +15,7 @@ export type WaitOutcome = 'served' | 'upstream';
 
 /** What a {@link FanOutSource} uses. */
 export interface FanOutSourceComponents {
-  readonly downloads: Pick<Downloads, 'begin'>;
+  readonly downloads: Pick<Downloads, 'begin' | 'wait'>;
   readonly store: Pick<ContentStore, 'ingests'>;
   /**
    * Fetch from the peers that the arbiter names. `large` is for blobs whose head comes at once, `small` for what a peer sends
@@ -59,14 +59,24 @@ export class FanOutSource implements ContentSource {
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     const { digest, method } = request;
     if (digest === undefined || method === 'HEAD') return undefined;
-    const inHand = this.#components.downloads.begin(request);
+    const { downloads } = this.#components;
+    const inHand = downloads.begin(request);
+    const waiting = downloads.wait(digest);
+    const end = (): void => {
+      inHand[Symbol.dispose]();
+      waiting[Symbol.dispose]();
+    };
     let content: Content | undefined;
     try {
-      content = await this.#follow(request, digest, inHand, signal);
+      const ends = AbortSignal.any([signal, waiting.signal]);
+      content = await this.#follow(request, digest, inHand, ends);
+    } catch (error) {
+      if (signal.aborted || !waiting.signal.aborted) throw error;
+      this.#components.onWaited?.('upstream');
     } finally {
-      if (content?.kind !== 'stream') inHand[Symbol.dispose]();
+      if (content?.kind !== 'stream') end();
     }
-    return content?.kind === 'stream' ? holding(content, inHand) : content;
+    return content?.kind === 'stream' ? holding(content, end) : content;
   }
 
   async #follow(
@@ -108,13 +118,13 @@ export class FanOutSource implements ContentSource {
 }
 
 /** The request is in hand as long as its body is sent: a body that breaks off asks whom to follow next. */
-function holding(content: Content, inHand: Disposable): Content {
+function holding(content: Content, end: () => void): Content {
   const { held } = content;
   return {
     ...content,
     held: {
       async [Symbol.asyncDispose]() {
-        inHand[Symbol.dispose]();
+        end();
         await held?.[Symbol.asyncDispose]();
       },
     },

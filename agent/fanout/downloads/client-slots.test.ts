@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it, type TestContext } from 'node:test';
+
+import { digestOf } from '../../testing/arbiter-fixture.ts';
+import { ClientSlots, type Waiting } from './client-slots.ts';
+
+const [A, B, C] = [digestOf(1), digestOf(2), digestOf(3)];
+
+let now: number;
+let slots: ClientSlots;
+let cut: string[];
+
+function start(t: TestContext): void {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  now = 0;
+  slots = new ClientSlots(() => now);
+  cut = [];
+  t.after(() => {
+    slots.stop();
+  });
+}
+
+function begin(digest: typeof A): Waiting {
+  return slots.begin(digest, () => cut.push(digest));
+}
+
+function pass({ mock }: TestContext, milliseconds: number): void {
+  now += milliseconds;
+  mock.timers.tick(milliseconds);
+}
+
+/** The client was sent upstream for one of two contents, and its place has gone to a third one. */
+function takeAllPlaces(): Waiting[] {
+  const sent = begin(A);
+  const waiting = [begin(B)];
+  slots.sentUpstream(A);
+  sent[Symbol.dispose]();
+  waiting.push(begin(C));
+  return waiting;
+}
+
+describe('ClientSlots', () => {
+  beforeEach((t) => {
+    start(t as TestContext);
+  });
+
+  it('end the requests that hold all places while what was sent upstream does not begin', (t) => {
+    const waiting = takeAllPlaces();
+    pass(t, 249);
+    assert.deepEqual(cut, []);
+    pass(t, 752);
+    assert.deepEqual(cut, [B, C]);
+    assert.ok(waiting.every(({ signal }) => signal.aborted));
+    for (const each of waiting) each[Symbol.dispose]();
+    assert.equal(slots.isCutting, true);
+    slots.began(A);
+    assert.equal(slots.isCutting, false, 'all that was sent upstream has begun');
+  });
+
+  it('let them wait again after ten seconds', (t) => {
+    takeAllPlaces();
+    pass(t, 1_001);
+    pass(t, 9_000);
+    assert.equal(slots.isCutting, true);
+    pass(t, 1_001);
+    assert.equal(slots.isCutting, false);
+  });
+
+  it('leave them alone while the client has a place that no request holds', (t) => {
+    const sent = begin(A);
+    begin(B);
+    slots.sentUpstream(A);
+    sent[Symbol.dispose]();
+    pass(t, 20_000);
+    assert.deepEqual(cut, []);
+  });
+
+  it('leave them alone when one has bytes, or what was sent upstream has', (t) => {
+    takeAllPlaces();
+    slots.began(C);
+    pass(t, 2_000);
+    slots.sentUpstream(digestOf(4));
+    slots.began(A);
+    slots.began(digestOf(4));
+    pass(t, 2_000);
+    assert.deepEqual(cut, []);
+  });
+
+  it('learn the number of places anew after a while', (t) => {
+    const before = [begin(A), begin(B), begin(C)];
+    for (const each of before) each[Symbol.dispose]();
+    pass(t, 10_001);
+    takeAllPlaces();
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, C]);
+  });
+});

@@ -1,0 +1,131 @@
+import type { Digest } from '../../oci/digest.ts';
+
+/** How long nothing may change until requests are cut, in milliseconds: at random, so that one node of several does it first. */
+const STUCK_MS = { least: 250, most: 1_000 };
+/** For how long no request waits for another node after that, in milliseconds, unless all that was sent upstream begins before. */
+const CUT_MS = 10_000;
+/** After so many milliseconds without a request it is learnt anew how many the client makes at a time. */
+const QUIET_MS = 10_000;
+
+/** A request of the client that may wait for another node. To be disposed of when it has ended. */
+export interface Waiting extends Disposable {
+  /** Aborted when the client needs the place of the request. */
+  readonly signal: AbortSignal;
+}
+
+interface Request {
+  readonly digest: Digest;
+  readonly cut: AbortController;
+  readonly onCut: () => void;
+}
+
+/**
+ * Finds when this node and others wait for each other. From 2.1 on a containerd has a bounded number of requests under way
+ * (`max_concurrent_downloads`, 3), and after a 404 of the mirror the one to the registry comes behind all that wait for a place.
+ * So requests that wait for other nodes can keep those from beginning that the other nodes wait for in turn. Before 2.1 a layer
+ * keeps its place, and then not all places are held by requests that wait.
+ *
+ * When all places are held by requests without a byte, while the client was sent upstream for something and has not begun, and
+ * nothing changes for a while, these requests go upstream as well.
+ */
+export class ClientSlots {
+  readonly #now: () => number;
+  readonly #requests = new Set<Request>();
+  /** What has bytes, of that which is asked for. */
+  readonly #served = new Set<Digest>();
+  /** What the client was sent upstream for and has no byte of. */
+  readonly #unbegun = new Set<Digest>();
+  /** The most requests at a time. */
+  #places = 0;
+  #lastAt = -Infinity;
+  #cutUntil = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param now milliseconds on a clock that never jumps */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Whether no request is to wait for another node now. */
+  get isCutting(): boolean {
+    return this.#unbegun.size > 0 && this.#now() < this.#cutUntil;
+  }
+
+  /** The client goes to the registry for the content. */
+  sentUpstream(digest: Digest): void {
+    this.#unbegun.add(digest);
+    this.#changed();
+  }
+
+  /** The client has bytes of the content, or wants it no more. */
+  began(digest: Digest): void {
+    const wasUnbegun = this.#unbegun.delete(digest);
+    const isAsked = this.#requests.values().some((request) => request.digest === digest);
+    const isNews = isAsked && !this.#served.has(digest);
+    if (isNews) this.#served.add(digest);
+    if (wasUnbegun || isNews) this.#changed();
+  }
+
+  /**
+   * A request begins that may wait for another node.
+   *
+   * @param onCut called when it is to go upstream
+   */
+  begin(digest: Digest, onCut: () => void): Waiting {
+    const request: Request = { digest, cut: new AbortController(), onCut };
+    const now = this.#now();
+    if (this.#requests.size === 0 && now - this.#lastAt > QUIET_MS) this.#places = 0;
+    this.#lastAt = now;
+    this.#requests.add(request);
+    this.#places = Math.max(this.#places, this.#requests.size);
+    this.#changed();
+    return {
+      signal: request.cut.signal,
+      [Symbol.dispose]: () => {
+        this.#end(request);
+      },
+    };
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#unbegun.clear();
+  }
+
+  #end(request: Request): void {
+    if (!this.#requests.delete(request)) return;
+    this.#lastAt = this.#now();
+    const { digest } = request;
+    if (!this.#requests.values().some((other) => other.digest === digest))
+      this.#served.delete(digest);
+    this.#changed();
+  }
+
+  #changed(): void {
+    clearTimeout(this.#timer);
+    if (!this.#isStuck) return;
+    const { least, most } = STUCK_MS;
+    this.#timer = setTimeout(
+      () => {
+        this.#cut();
+      },
+      least + Math.random() * (most - least),
+    );
+    this.#timer.unref();
+  }
+
+  get #isStuck(): boolean {
+    const waiting = this.#requests.size;
+    return (
+      this.#unbegun.size > 0 && this.#served.size === 0 && waiting > 0 && waiting >= this.#places
+    );
+  }
+
+  #cut(): void {
+    this.#cutUntil = this.#now() + CUT_MS;
+    for (const { cut, onCut } of [...this.#requests]) {
+      onCut();
+      cut.abort(new Error('the client needs the place of this request'));
+    }
+  }
+}
