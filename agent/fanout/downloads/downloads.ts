@@ -5,7 +5,6 @@ import { parseDigest, type Digest } from '../../oci/digest.ts';
 import { peerIdOf } from '../../routing/lookup/named-provider.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
-import type { Ingest, IngestProgress } from '../../store/ingests.ts';
 import { BoundedMap } from '../../timing/bounded-map.ts';
 import { pause } from '../../timing/pause.ts';
 import type { Followers, Decision, Question } from '../question.ts';
@@ -14,13 +13,9 @@ import type { NamedMembers } from '../wire/named-members.ts';
 import { ClientSlots, type Waiting } from './client-slots.ts';
 import { FailedPeers } from './failed-peers.ts';
 import { ImageLeads } from './image-leads.ts';
+import { openDownload, type OpenDownload } from './open-download.ts';
 import type { Role } from './participation.ts';
-import {
-  Participations,
-  type DownloadObserver,
-  type DownloadStatus,
-  type OpenDownload,
-} from './participations.ts';
+import { Participations, type DownloadObserver, type DownloadStatus } from './participations.ts';
 import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
 
 /** Digests that are remembered as those without an arbiter. */
@@ -135,7 +130,8 @@ export class Downloads {
     if (digest === undefined || this.#isStopped) return alone(0);
     const forMs = (this.#alone.get(digest) ?? 0) - performance.now();
     if (forMs > 0) return alone(forMs);
-    await using opened = await this.#open(digest);
+    const { store, logger } = this.#components;
+    await using opened = await openDownload(store, digest, logger);
     const found = await this.#ask({ ...request, digest }, opened.current, signal);
     if (this.#takesPart(request, found, opened.current)) opened.release();
     return found;
@@ -282,47 +278,6 @@ export class Downloads {
     const begins = this.#participations.begin(request, current, role, renewMs);
     if (begins && role.state === 'fetching') this.#slots.sentUpstream(digest);
     return begins;
-  }
-
-  async #open(digest: Digest): Promise<Opened> {
-    const { store, logger } = this.#components;
-    try {
-      const ingest = await store.ingests?.open(digest);
-      if (ingest === undefined) return new Opened(undefined);
-      const opened = new Opened({ ingest, progress: await progressOf(ingest) });
-      if (opened.current?.progress.state !== 'removed') return opened;
-      await opened[Symbol.asyncDispose]();
-    } catch (err) {
-      logger.debug({ digest, err }, 'cannot look at an unfinished download');
-    }
-    return new Opened(undefined);
-  }
-}
-
-/** Disposes of a download, unless it is released. */
-class Opened implements AsyncDisposable {
-  readonly current: OpenDownload | undefined;
-  #isReleased = false;
-
-  constructor(current: OpenDownload | undefined) {
-    this.current = current;
-  }
-
-  release(): void {
-    this.#isReleased = true;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isReleased) await this.current?.ingest[Symbol.asyncDispose]();
-  }
-}
-
-async function progressOf(ingest: Ingest): Promise<IngestProgress> {
-  try {
-    return await ingest.progress();
-  } catch (error) {
-    await ingest[Symbol.asyncDispose]();
-    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
-import type { Ingest, IngestProgress } from '../../store/ingests.ts';
+import type { OpenDownload } from './open-download.ts';
 import {
   Participation,
   type ParticipationComponents,
@@ -17,12 +17,6 @@ export interface DownloadObserver {
   fetched(digest: Digest, size: number): void;
   /** No more is reported of it. */
   ended(digest: Digest): void;
-}
-
-/** An unfinished download of the store, and how far it is. */
-export interface OpenDownload {
-  readonly ingest: Ingest;
-  readonly progress: IngestProgress;
 }
 
 /** A download, as `/debug/downloads` shows it. */
