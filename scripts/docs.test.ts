@@ -105,6 +105,7 @@ describe('the documentation', () => {
       'parallel-fetch',
       'svg',
       'json',
+      'lookups',
       'simulated-lookups',
       'join-nodes',
       'join-spread',

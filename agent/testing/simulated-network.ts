@@ -52,6 +52,11 @@ export class SimulatedMembership {
     return true;
   }
 
+  /** Its peers can be asked at once, as connected ones can. */
+  isConnected(): boolean {
+    return true;
+  }
+
   /** Each has one of its own. */
   hostOf(): undefined {
     return undefined;

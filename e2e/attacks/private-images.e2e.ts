@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite } from 'node:test';
 
+import { PORTS } from '../harness/agent-process.ts';
 import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { makeImage, type ImageFixture } from '../harness/fixtures.ts';
 import { writeHostsToml } from '../harness/hosts-toml.ts';
@@ -11,6 +12,8 @@ import { Upstream } from '../harness/upstream.ts';
 import { waitFor } from '../harness/wait.ts';
 
 const USER = { username: 'team', password: 'secret' } as const;
+/** The mirror of one node is there for anyone, as behind a NodePort. */
+const NODE_PORT = 30_020;
 const LAYERS = [{}, { bytes: 1_000_000 }];
 /** containerd 2.1 shows the 404 of the mirror, and not the 401 of the registry behind it. */
 const REFUSED = /401|authorization|unauthorized|failed to resolve/i;
@@ -23,10 +26,11 @@ suite('a private image with --share authorized', () => {
 
   before(async () => {
     const flags = ['--share', '*/team=authorized', '--share', '*/secret=none'];
+    const nodePort = ['--mirror-addr', `:${NODE_PORT}`, '--mirror-clients', 'any'];
     cluster = await Cluster.start([
       { suite: 'trixie', name: 'a', flags },
       { suite: 'bookworm', name: 'b', flags: [...flags, '--authorized-outage', 'local'] },
-      { suite: 'forky', name: 'c', flags: [...flags, '--authorized-outage', 'local'] },
+      { suite: 'forky', name: 'c', flags: [...flags, '--authorized-outage', 'local', ...nodePort] },
     ]);
     upstream = await Upstream.start(await cluster.network.addHost('upstream'), USER);
     for (const { containerd } of cluster.nodes) {
@@ -91,9 +95,44 @@ suite('a private image with --share authorized', () => {
         assert.equal(await headStatus(agent, byDigest), 404);
         // containerd asks for a blob of that digest next.
         assert.equal(await headStatus(agent, byDigest.replace('/manifests/', '/blobs/')), 404);
-        const debug = await (await agent.fetchMetrics('/debug/status')).text();
-        assert.ok(!debug.includes(image.name.split('/').slice(1).join('/')));
+        for (const path of ['/debug/status', '/debug/peers', '/debug/downloads']) {
+          const debug = await (await agent.fetchMetrics(path)).text();
+          assert.ok(!debug.includes(image.name.split('/').slice(1).join('/')), path);
+        }
+        const named = await agent.fetchMetrics(`/debug/providers?key=${image.name}`);
+        assert.deepEqual(((await named.json()) as { peers: unknown }).peers, []);
       }
+    },
+  );
+
+  scenario(
+    'is not named to another host, at the port for peers or at one of a node that serves anyone',
+    () => cluster,
+    async ({ nodes }) => {
+      const [a, , c] = nodes as [ClusterNode, ClusterNode, ClusterNode];
+      const { image } = await heldBy(a, 'team');
+      await c.containerd.pullWithCri(image.name, USER);
+      const host = await cluster.network.addHost('elsewhere');
+      const statusAt = async (port: string, method: string, path: string): Promise<number> => {
+        const response = await host.fetch(`http://${port}${path}`, { method });
+        await response.arrayBuffer();
+        return response.status;
+      };
+      for (const { host: node } of nodes) {
+        for (const path of allPaths(image)) {
+          for (const method of ['HEAD', 'GET']) {
+            const port = `${node.address}:${PORTS.registry}`;
+            assert.equal(await statusAt(port, method, path), 404, `${method} ${path}`);
+          }
+        }
+      }
+      const open = `${c.host.address}:${NODE_PORT}`;
+      const [byTag, byDigest] = [manifestPath(image), manifestPath(image, image.target.digest)];
+      assert.equal(await statusAt(open, 'HEAD', byTag), 404);
+      assert.equal(await statusAt(open, 'GET', byTag), 404);
+      assert.equal(await statusAt(open, 'HEAD', byDigest), 404);
+      // The limit: who knows the digest gets the bytes.
+      assert.equal(await statusAt(open, 'GET', byDigest), 200);
     },
   );
 

@@ -5,7 +5,9 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
+import { eventually } from '../../testing/eventually.ts';
 import { silent } from '../../testing/test-network.ts';
+import { raceSignal } from '../../timing/race-signal.ts';
 import type { ProvidersAnswer } from '../dht/dht-client.ts';
 import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import { routingKey } from '../dht/key.ts';
@@ -16,6 +18,7 @@ import { ProviderQuery } from './provider-query.ts';
 
 const key = routingKey('key');
 const MISS: ProvidersAnswer = { providers: [], closer: [] };
+const NEVER = new Promise<never>(() => undefined);
 
 const newPeer = async (): Promise<DhtPeer> =>
   dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519')));
@@ -40,6 +43,8 @@ async function start(count: number, isEstablished = false) {
   const members = await Promise.all(Array.from({ length: count }, newPeer));
   const answers = new Map<string, Promise<ProvidersAnswer>>();
   const unresponsive = new Set<string>();
+  /** Those that others have named, and with which this node is not connected. */
+  const strangers = new Set<string>();
   /** Peer -> its host; without one it is at a host of its own. */
   const hosts = new Map<string, string>();
   const asked: { readonly peerId: string; readonly closerThan: number | undefined }[] = [];
@@ -52,16 +57,17 @@ async function start(count: number, isEstablished = false) {
       scale: { isLarge: false },
       isEstablished: () => true,
       client: {
-        getProviders: (peer, _multihash, { closerThan }) => {
+        getProviders: (peer, _multihash, { closerThan }, _timeoutMs, stopped) => {
           asked.push({ peerId: peer.text, closerThan });
-          return answers.get(peer.text) ?? Promise.resolve(MISS);
+          return raceSignal(answers.get(peer.text) ?? Promise.resolve(MISS), stopped);
         },
       },
       membership: {
         members: () => members,
         isEstablished: (peerId: string) =>
           isEstablished && members.some(({ text }) => text === peerId),
-        isContact: () => false,
+        isConnected: (peerId: string) => !strangers.has(peerId),
+        isContact: (peerId: string) => strangers.has(peerId),
         hostOf: ({ text }: DhtPeer) => hosts.get(text),
         isUnresponsive: (peerId: string) => unresponsive.has(peerId),
         learn: (peers: readonly AddressedPeer[]) => {
@@ -74,15 +80,20 @@ async function start(count: number, isEstablished = false) {
     },
     key,
   );
-  const { signal } = new AbortController();
+  const controller = new AbortController();
+  const { signal } = controller;
   return {
     ranked: closest(key.target, members, count),
     answers,
     hosts,
     unresponsive,
+    strangers,
     asked,
     found,
     learnt,
+    stop: () => {
+      controller.abort();
+    },
     first: () => query.askFirst((peers) => found.push(...peers.map((it) => it.peerId)), signal),
     others: (stop = signal) =>
       query.askOthers((peers) => found.push(...peers.map((it) => it.peerId)), stop),
@@ -108,6 +119,47 @@ describe('ProviderQuery', () => {
     for (const [index, { text }] of ranked.entries()) {
       if (index < 8) hosts.set(text, '10.0.0.66');
       else answers.set(text, Promise.resolve({ providers: [addressed(HOLDER)], closer: [] }));
+    }
+    assert.equal(await first(), false);
+    assert.ok(found.includes(HOLDER.text));
+  });
+
+  it('finds a key that connected members know of, while those closest to it were invented', async () => {
+    const { ranked, answers, strangers, found, first, stop } = await start(40, true);
+    for (const { text } of ranked.slice(0, 30)) {
+      strangers.add(text);
+      answers.set(text, NEVER);
+    }
+    const providers = [addressed(HOLDER)];
+    answers.set(ranked[31]?.text ?? '', Promise.resolve({ providers, closer: [] }));
+    const asking = first();
+    await eventually(() => {
+      assert.ok(found.includes(HOLDER.text));
+    }).finally(stop);
+    await asking;
+  });
+
+  it('does not take the misses of connected members that are not to keep the record for a miss', async () => {
+    const { ranked, answers, strangers, asked, first } = await start(40, true);
+    for (const { text } of ranked.slice(0, 30)) strangers.add(text);
+    for (const { text } of ranked.slice(1, 3)) answers.set(text, NEVER);
+    answers.set(ranked[0]?.text ?? '', Promise.resolve({ ...MISS, established: true }));
+    assert.equal(await first(), false);
+    assert.equal(asked.length, 5, 'three have answered, of which two are too far from the key');
+  });
+
+  it('does not take the word of one host for a miss when it has invented others closest to the key', async () => {
+    const { ranked, answers, hosts, strangers, found, first } = await start(30, true);
+    const [, second, third] = ranked;
+    for (const peer of [second, third]) {
+      strangers.add(peer?.text ?? '');
+      answers.set(peer?.text ?? '', NEVER);
+    }
+    // All others have the record.
+    for (const [index, { text }] of ranked.entries()) {
+      if (index === 0 || (index > 2 && index < 8)) hosts.set(text, '10.0.0.66');
+      else if (index >= 8)
+        answers.set(text, Promise.resolve({ providers: [addressed(HOLDER)], closer: [] }));
     }
     assert.equal(await first(), false);
     assert.ok(found.includes(HOLDER.text));

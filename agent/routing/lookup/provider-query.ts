@@ -6,11 +6,11 @@ import { pause } from '../../timing/pause.ts';
 import type { DhtClient, ProvidersAnswer } from '../dht/dht-client.ts';
 import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import type { RoutingKey } from '../dht/key.ts';
-import { halfOf, HALVES } from '../announce/carrier.ts';
 import type { NetworkScale } from '../discovery/network-size.ts';
 import type { AddressedPeer } from '../node/address-book.ts';
-import { dhtPeer } from '../node/membership.ts';
-import type { DhtPeer, Membership } from '../node/membership.ts';
+import { dhtPeer, type DhtPeer, type Membership } from '../node/membership.ts';
+import { DecidingPeers } from './deciding-peers.ts';
+import { firstWave, type FirstWave } from './first-wave.ts';
 
 /** How long a single peer may take to answer. */
 const DEFAULT_PEER_TIMEOUT_MS = 1000;
@@ -20,14 +20,7 @@ const UNRESPONSIVE_WAIT_MS = 250;
 const QUERY_TIMEOUT_MS = 5000;
 /** Maximum number of peers asked in one query. */
 const MAX_PEERS_ASKED = 3 * K;
-/**
- * How many established peers among the {@link K} closest must answer that they have no record, for a miss. A provider
- * sends its record to each of the 20 separately, so each of these would have to have missed it.
- */
-const QUORUM = 3;
-/** The same for each half of the peers, in a large network. */
-const OF_EACH_HALF = 2;
-/** After this time one more peer is asked, to avoid the wait for the slowest. Most answer in 1 or 2 ms. */
+/** After this time more peers are asked, to avoid the wait for the slowest. Most answer in 1 or 2 ms. */
 const SPARE_AFTER_MS = 5;
 /** Steps towards the peers closest to the key, after those that this node knows; a network of 5,000 takes two. */
 const MAX_STEPS = 4;
@@ -58,7 +51,7 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
  * for a while know as much as all of them, at a tenth of the cost. So they are asked first, all at once, and one
  * more when one of them is late or fails. When this node is among the 20 closest it counts as one of them: the query
  * begins only when it has no record of use. The other peers are asked when there are too few of those, when they do not
- * answer, or when the providers they named were of no use.
+ * answer, or when the providers they named were of no use. Whom it asks first, `firstWave` says.
  *
  * The peers that are asked first are those closest to the key that *this node knows*. So they are asked for
  * peers that are closer still, and those too. A miss needs the answers of the closest of all that were named, and each
@@ -67,17 +60,16 @@ export type OnFound = (peers: readonly AddressedPeer[]) => void;
 export class ProviderQuery {
   readonly #components: ProviderQueryComponents;
   readonly #key: RoutingKey;
-  readonly #isLarge: boolean;
+  readonly #deciding: DecidingPeers;
   readonly #peerTimeoutMs: number;
   readonly #asked = new Set<string>();
   readonly #candidates = new Map<string, DhtPeer>();
   #ranking: readonly DhtPeer[];
-  /** Answers with providers. */
+  /** Answers with providers, and without. */
   #hits = 0;
-  /** Answers without. */
   #misses = 0;
   /** Peers that have answered without, and have all records that they are to keep. */
-  readonly #certain = new Map<string, DhtPeer>();
+  readonly #certain = new Set<string>();
   #failures = 0;
   /** Peers that others have named and that are closer to the key than those asked first. */
   #closerNamed = 0;
@@ -85,7 +77,7 @@ export class ProviderQuery {
   constructor(components: ProviderQueryComponents, key: RoutingKey, init: ProviderQueryInit = {}) {
     this.#components = components;
     this.#key = key;
-    this.#isLarge = components.scale.isLarge;
+    this.#deciding = new DecidingPeers(components);
     this.#peerTimeoutMs = init.peerTimeoutMs ?? DEFAULT_PEER_TIMEOUT_MS;
     this.#ranking = components.membership.members();
     for (const peer of this.#ranking) this.#candidates.set(peer.bytes, peer);
@@ -93,108 +85,63 @@ export class ProviderQuery {
 
   /** Asks those that are sure to have the record; whether there is certainly no provider. Never rejects. */
   async askFirst(onFound: OnFound, signal: AbortSignal): Promise<boolean> {
-    const { membership, self, isEstablished } = this.#components;
-    const nearest = closest(this.#key.target, [...this.#ranking, self], K);
-    // Providers that have known this node for so long have sent it their records.
-    const countsSelf = nearest.includes(self) && !this.#isLarge && isEstablished();
-    const quorum = countsSelf ? QUORUM - 1 : QUORUM;
-    // Of a contact its answer says whether it has the records.
-    const responsible = nearest
-      .filter((peer) => peer !== self)
-      .filter(({ text }) => membership.isEstablished(text) || membership.isContact(text))
-      .filter(({ text }) => !membership.isUnresponsive(text));
-    const first = this.#deciding(responsible, quorum);
-    const rest = responsible.filter((peer) => !first.includes(peer));
-    const spares = this.#isLarge ? this.#ofEachHalf(rest, 1) : rest.slice(0, 1);
-    if (spares.length === 0 || first.length < this.#needed(quorum)) return false;
+    const wave = firstWave(this.#components, this.#deciding, this.#key, this.#ranking);
+    if (wave === undefined) return false;
+    const { peers, spares } = wave;
     using deadline = new Deadline(QUERY_TIMEOUT_MS, signal);
     const pending = new Set<Promise<void>>();
-    const closerThan = Math.max(...first.map((peer) => distanceTo(this.#key.target, peer)));
+    const closerThan = Math.max(...peers.map((peer) => distanceTo(this.#key.target, peer)));
     const ask = (peer: DhtPeer): void => {
       this.#track(pending, this.#ask(peer, closerThan, onFound, deadline.signal));
     };
-    for (const peer of first) ask(peer);
+    for (const peer of peers) ask(peer);
     const enough = new AbortController();
     const late = pause(SPARE_AFTER_MS, enough.signal);
     this.#track(pending, late);
-    while (pending.size > 0 && !this.#isSettled(first.length, quorum)) {
+    while (pending.size > 0 && !this.#isSettled(wave)) {
       await Promise.race(pending);
       if (this.#failures === 0 && pending.has(late)) continue;
       for (const spare of spares) if (!this.#asked.has(spare.text)) ask(spare);
     }
     enough.abort();
-    if (this.#closerNamed === 0) return this.#hits === 0 && this.#isRefused(quorum);
+    if (this.#closerNamed === 0) return this.#hits === 0 && this.#isRefused(wave);
     if (this.#hits === 0) await this.#approach(onFound, deadline.signal);
     return this.#hits === 0 && this.#isRefusedByClosest();
   }
 
   /** Whether those asked first have answered, or their spares for them. */
-  #isSettled(count: number, quorum: number): boolean {
-    if (this.#answers < count) return false;
+  #isSettled(wave: FirstWave): boolean {
+    if (this.#answers < wave.peers.length) return false;
     const isOther = this.#hits > 0 || this.#closerNamed > 0;
-    return !this.#isLarge || isOther || this.#isRefused(quorum);
+    return !this.#deciding.isLarge || isOther || this.#isRefused(wave);
   }
 
-  /** Whether enough peers have answered that they have all records and none of this key. */
-  #isRefused(quorum: number): boolean {
-    const certain = [...this.#certain.values()];
-    if (!this.#isLarge) return certain.length >= quorum;
-    return this.#ofEachHalf(certain, OF_EACH_HALF).length >= this.#needed(quorum);
+  /** Whether enough of those that are to keep the record have answered that they have all records and none of this key. */
+  #isRefused({ nearest, quorum }: FirstWave): boolean {
+    const certain = nearest.filter(({ text }) => this.#certain.has(text));
+    return this.#deciding.areEnough(certain, quorum);
   }
 
   /** Whether the closest of all that are known have answered that they have all records and none of this key. */
   #isRefusedByClosest(): boolean {
+    const nearest = this.#closestAlive();
+    return (
+      nearest.length >= this.#deciding.needed() &&
+      nearest.every(({ text }) => this.#certain.has(text))
+    );
+  }
+
+  /** The closest of all that are known and answer, whose answers decide. */
+  #closestAlive(): readonly DhtPeer[] {
     const { membership } = this.#components;
     const alive = this.#ranking.filter(({ text }) => !membership.isUnresponsive(text));
-    const nearest = this.#deciding(closest(this.#key.target, alive, K), QUORUM);
-    return (
-      nearest.length >= this.#needed(QUORUM) && nearest.every(({ text }) => this.#certain.has(text))
-    );
-  }
-
-  /**
-   * Those of the closest peers whose answers decide on a miss. In a large network a record came to each half of the
-   * peers by another carrier, so two of each half.
-   */
-  #deciding(nearest: readonly DhtPeer[], quorum: number): readonly DhtPeer[] {
-    const apart = this.#oneOfHostFirst(nearest);
-    return this.#isLarge ? this.#ofEachHalf(apart, OF_EACH_HALF) : apart.slice(0, quorum);
-  }
-
-  /** The same peers, the first of each host before the others: the identities of one host do not decide alone. */
-  #oneOfHostFirst(nearest: readonly DhtPeer[]): readonly DhtPeer[] {
-    const { membership } = this.#components;
-    const hosts = new Set<string>();
-    const others: DhtPeer[] = [];
-    const first = nearest.filter((peer) => {
-      const host = membership.hostOf(peer);
-      if (host === undefined || !hosts.has(host)) {
-        if (host !== undefined) hosts.add(host);
-        return true;
-      }
-      others.push(peer);
-      return false;
-    });
-    return [...first, ...others];
-  }
-
-  /** How many peers decide. */
-  #needed(quorum: number): number {
-    return this.#isLarge ? HALVES.length * OF_EACH_HALF : quorum;
-  }
-
-  #ofEachHalf(nearest: readonly DhtPeer[], count: number): readonly DhtPeer[] {
-    return HALVES.flatMap((half) =>
-      nearest.filter((peer) => halfOf(peer) === half).slice(0, count),
-    );
+    return this.#deciding.of(closest(this.#key.target, alive, K));
   }
 
   /** Asks the closest of those that were named, step by step, until one has the record or none names a closer one. */
   async #approach(onFound: OnFound, signal: AbortSignal): Promise<void> {
-    const { membership } = this.#components;
     for (let step = 0; step < MAX_STEPS && this.#hits === 0 && !signal.aborted; step++) {
-      const alive = this.#ranking.filter(({ text }) => !membership.isUnresponsive(text));
-      const nearest = this.#deciding(closest(this.#key.target, alive, K), QUORUM);
+      const nearest = this.#closestAlive();
       const next = nearest.filter(({ text }) => !this.#asked.has(text));
       if (next.length === 0) return;
       const closerThan = Math.max(...nearest.map((peer) => distanceTo(this.#key.target, peer)));
@@ -254,18 +201,13 @@ export class ProviderQuery {
     signal: AbortSignal,
   ): Promise<void> {
     const { client, membership, self, logger } = this.#components;
+    const { multihash } = this.#key;
+    const timeoutMs = this.#peerTimeoutMs;
     this.#asked.add(peer.text);
     const isKnown = (bytes: string): boolean => bytes === self.bytes || this.#candidates.has(bytes);
     try {
-      const timeoutMs = this.#peerTimeoutMs;
-      const { multihash } = this.#key;
-      const answer = await client.getProviders(
-        peer,
-        multihash,
-        { isKnown, ...(closerThan !== undefined && { closerThan }) },
-        timeoutMs,
-        signal,
-      );
+      const question = { isKnown, ...(closerThan !== undefined && { closerThan }) };
+      const answer = await client.getProviders(peer, multihash, question, timeoutMs, signal);
       membership.markResponsive(peer);
       this.#take(answer, peer, closerThan ?? 0, onFound);
     } catch (err) {
@@ -282,16 +224,15 @@ export class ProviderQuery {
     closerThan: number,
     onFound: OnFound,
   ): void {
+    const { membership } = this.#components;
     if (providers.length > 0) {
       this.#hits++;
       onFound(providers);
     } else {
       this.#misses++;
-      const { membership } = this.#components;
-      if (established ?? membership.isEstablished(from.text)) this.#certain.set(from.text, from);
+      if (established ?? membership.isEstablished(from.text)) this.#certain.add(from.text);
     }
     if (closer.length === 0) return;
-    const { membership } = this.#components;
     // More than an honest peer names would fill the memory for contacts.
     const named = closer.slice(0, K);
     membership.learn(named, from);

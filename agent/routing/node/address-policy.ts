@@ -11,11 +11,15 @@ import { isLoopback, leadsToNode, tcpAddress, type SocketAddress } from './annou
  */
 const NO_NODES: readonly string[] = [
   '100.100.100.200/32', // Alibaba Cloud, metadata
+  'fd00:100::100:200/128', // the same over IPv6
   '168.63.129.16/32', // Azure, the agent of the host
   '192.0.0.192/32', // Oracle Cloud, metadata
+  'fd00:c1::a9fe:a9fe/128', // the same over IPv6
   'fd00:ec2::254/128', // AWS, metadata
   'fd00:ec2::23/128', // EKS, identities of pods
   'fd20:ce::254/128', // Google Cloud, metadata
+  'fd00:42::42/128', // Scaleway, metadata
+  'fd00:a9fe:a9fe::1/128', // Akamai, metadata
   '64:ff9b::/96', // NAT64 (RFC 6052)
   '64:ff9b:1::/48', // NAT64 (RFC 8215)
   '2001::/32', // Teredo (RFC 4380)

@@ -12,7 +12,8 @@ import { targetOf } from '../../../agent/routing/dht/key.ts';
 
 /** What a false member answers FIND_NODE and GET_PROVIDERS with. */
 export const FALSEHOODS = ['dead', 'self', 'nothing', 'silence', 'forbidden'] as const;
-export type Falsehood = (typeof FALSEHOODS)[number];
+/** The last one: the peers that it knows at the order provide everything, at the address of the member itself. */
+export type Falsehood = (typeof FALSEHOODS)[number] | 'misplaced';
 
 /** So many invented peers that 20 of them are closer to any key than all peers that exist. */
 const INVENTED = 4000;
@@ -69,12 +70,14 @@ interface Invented {
 
 /**
  * @param self the encoding of the member itself
+ * @param misplaced those of others, with its own address
  * @returns undefined when it does not answer
  */
 export function falseAnswer(
   { type, key }: DhtMessage,
   kind: Falsehood,
   self: Uint8Array,
+  misplaced: readonly Uint8Array[],
 ): Uint8Array | undefined {
   switch (kind) {
     case 'dead':
@@ -85,6 +88,8 @@ export function falseAnswer(
     }
     case 'self':
       return encodeAnswer({ type, key, closer: [self], providers: [self] });
+    case 'misplaced':
+      return encodeAnswer({ type, key, closer: [], providers: misplaced });
     case 'nothing':
       return encodeAnswer({ type, key, closer: [], providers: [] });
     case 'silence':

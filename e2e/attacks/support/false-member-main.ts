@@ -1,6 +1,7 @@
 /**
- * Program of a `FalseMember`: `node false-member-main.ts ROUTER-PORT CONTROL-PORT PEER`. A member of the DHT that keeps no
- * records, and answers questions as it is ordered.
+ * Program of a `FalseMember`: `node false-member-main.ts ROUTER-PORT CONTROL-PORT REGISTRY-PORT PEER`. A member of the DHT that
+ * keeps no records, and answers questions as it is ordered. When it names others at its own address, it also answers requests
+ * for content there.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -23,10 +24,12 @@ import { memberOf } from '../../harness/swarm.ts';
 
 const MAX_REQUEST_BYTES = 8 * 1024;
 
-const [routerPort = '', controlPort, peer = ''] = process.argv.slice(2);
+const [routerPort = '', controlPort, registryPort, peer = ''] = process.argv.slice(2);
 
 let kind: Falsehood = 'nothing';
-let asked = { findNode: 0, getProviders: 0 };
+/** Other peers, at the address of this one. */
+let misplaced: readonly Uint8Array[] = [];
+let asked = { findNode: 0, getProviders: 0, content: 0 };
 
 const { node, start } = await createNode({
   ...memberOf(),
@@ -42,18 +45,34 @@ const { node, start } = await createNode({
 await start();
 await node.dial(multiaddr(peer));
 
+/** Has everything, and signs nothing: that takes the key of the peer which was asked. */
+const registry = createServer((req, res) => {
+  asked.content++;
+  const digest = `sha256:${'0'.repeat(64)}`;
+  res.writeHead(200, { 'docker-content-digest': digest, 'content-length': 7 });
+  res.end(req.method === 'HEAD' ? undefined : 'forged!');
+});
+
 createServer((req, res) => {
   text(req).then(
     (body) => {
       if (req.url === '/order') {
         kind = body as Falsehood;
-        asked = { findNode: 0, getProviders: 0 };
+        asked = { findNode: 0, getProviders: 0, content: 0 };
+        if (kind === 'misplaced') pose();
       }
       res.end(JSON.stringify(asked));
     },
     (error: unknown) => res.writeHead(500).end(String(error)),
   );
 }).listen(Number(controlPort));
+
+/** Answers requests for content as if it were each of the peers that it knows. */
+function pose(): void {
+  registry.listen(Number(registryPort));
+  const multiaddrs = node.getMultiaddrs().map(({ bytes }) => bytes);
+  misplaced = node.getPeers().map((id) => encodePeer({ id: id.toMultihash().bytes, multiaddrs }));
+}
 
 async function serve(stream: Stream): Promise<void> {
   using reader = new FrameReader(stream, MAX_REQUEST_BYTES);
@@ -74,5 +93,5 @@ function answerTo(bytes: Uint8Array): Uint8Array | undefined {
   else return undefined;
   const multiaddrs = node.getMultiaddrs().map(({ bytes: address }) => address);
   const self = encodePeer({ id: node.peerId.toMultihash().bytes, multiaddrs });
-  return falseAnswer(message, kind, self);
+  return falseAnswer(message, kind, self, misplaced);
 }

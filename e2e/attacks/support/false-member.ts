@@ -15,9 +15,11 @@ const CONTROL_PORT = 4999;
 export interface Asked {
   readonly findNode: number;
   readonly getProviders: number;
+  /** Requests for content, after the order `misplaced`. */
+  readonly content: number;
 }
 
-/** A machine with a member of the DHT that lies, and no registry. */
+/** A machine with a member of the DHT that lies, and with a registry only if it names others at its own address. */
 export class FalseMember implements AsyncDisposable {
   readonly host: Host;
   readonly #child: Child;
@@ -29,7 +31,7 @@ export class FalseMember implements AsyncDisposable {
 
   /** @param peer address of a node that it joins */
   static async start(host: Host, peer: string): Promise<FalseMember> {
-    const ports = [String(PORTS.router), String(CONTROL_PORT)];
+    const ports = [PORTS.router, CONTROL_PORT, PORTS.registry].map(String);
     const child = host.start('false-member', {
       env: agentEnvironment(),
       command: [process.execPath, PROGRAM, ...ports, routerOf(peer)],
