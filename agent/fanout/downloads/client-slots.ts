@@ -57,7 +57,7 @@ export class ClientSlots {
     this.#changed();
   }
 
-  /** The client has bytes of the content, or wants it no more. */
+  /** The client has bytes of the content, or is about to have them, or wants it no more. */
   began(digest: Digest): void {
     const wasUnbegun = this.#unbegun.delete(digest);
     const isAsked = this.#requests.values().some((request) => request.digest === digest);

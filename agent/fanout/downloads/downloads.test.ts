@@ -10,6 +10,7 @@ import { MemoryStore } from '../../store/memory-store.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { ScriptedArbiters, ScriptedFollowers } from '../../testing/scripted-arbiters.ts';
 import { silent } from '../../testing/test-network.ts';
+import { pause } from '../../timing/pause.ts';
 import type { Decision } from '../question.ts';
 import { NamedMembers } from '../wire/named-members.ts';
 import { Downloads } from './downloads.ts';
@@ -150,6 +151,12 @@ describe('Downloads', () => {
     arbiters.decision = follow(PEER);
     const other = requestFor(digestOf(2));
     ingests.begin(digestOf(2));
+    {
+      using served = downloads.wait(digestOf(2));
+      downloads.begins(digestOf(2));
+      await pause(1_100, signal);
+      assert.equal(served.signal.aborted, false, 'its first bytes are on their way');
+    }
     using waiting = downloads.wait(digestOf(2));
     assert.equal((await downloads.find(other, signal)).decision.kind, 'follow');
     await eventually(() => {
@@ -205,12 +212,12 @@ describe('Downloads', () => {
     );
   });
 
-  it('report nothing when the content is held, or there is no arbiter', async () => {
+  it('report nothing when the content is held, or the arbiter sends this node away', async () => {
     ingests.begin(DIGEST);
     for (const decision of [
       { kind: 'held', holders: [{ peerId: PEER, origins: [] }] },
       { kind: 'go-on', renewMs: 50 },
-      { kind: 'alone', forMs: 0 },
+      { kind: 'alone', forMs: 5_000 },
     ] as const) {
       arbiters.decision = decision;
       const found = await find();
@@ -218,6 +225,15 @@ describe('Downloads', () => {
       assert.equal(found.providers.length, decision.kind === 'held' ? 1 : 0);
     }
     assert.deepEqual(downloads.status(), []);
+  });
+
+  it('report what they fetch when the arbiter was late: others can follow it then', async () => {
+    ingests.begin(DIGEST);
+    arbiters.decision = { kind: 'alone', forMs: 0 };
+    await find();
+    await eventually(() => {
+      assert.equal(arbiters.last?.state, 'fetching');
+    });
   });
 
   it('ask without what a store has that cannot be read', async (t) => {

@@ -48,6 +48,9 @@ export interface DownloadsInit {
   readonly zone?: string;
 }
 
+/** When a node that goes upstream without an answer reports this, in milliseconds: others can follow it then. */
+const REPORT_MS = 50;
+
 const ALONE = { kind: 'alone', forMs: 0 } as const;
 
 /** Where the content may come from. */
@@ -166,6 +169,12 @@ export class Downloads {
     if (digest !== undefined) this.#failed.add(digest, peerIdOf(peerId));
   }
 
+  /** The client receives the first bytes of a body. */
+  begins(key: string): void {
+    const digest = parseDigest(key);
+    if (digest !== undefined) this.#slots.began(digest);
+  }
+
   /** The body of a peer came so slowly that it was ended: after three of them this node does as if there were no arbiter. */
   trickled(key: string): void {
     const digest = parseDigest(key);
@@ -267,7 +276,7 @@ export class Downloads {
     const { digest } = request;
     const role = roleOf(found);
     if (digest === undefined || role === undefined || this.#isStopped) return false;
-    const renewMs = 'renewMs' in found.decision ? found.decision.renewMs : undefined;
+    const renewMs = renewMsOf(found.decision);
     const present = this.#participations.of(digest);
     if (present?.isRunning === true) {
       present.change(role, renewMs);
@@ -279,6 +288,12 @@ export class Downloads {
     if (begins && role.state === 'fetching') this.#slots.sentUpstream(digest);
     return begins;
   }
+}
+
+/** When the arbiter wants the next report; undefined when it wants none. One that was late or silent may take a report all the same. */
+function renewMsOf(decision: Decision): number | undefined {
+  if (decision.kind === 'alone') return decision.forMs === 0 ? REPORT_MS : undefined;
+  return 'renewMs' in decision ? decision.renewMs : undefined;
 }
 
 /** What this node does after the answer; undefined when it does what it did before. */

@@ -22,6 +22,7 @@ function create() {
   const asked: ContentRequest[] = [];
   const failures: (readonly [string, string])[] = [];
   const trickles: string[] = [];
+  const begun: string[] = [];
   const finder = new ParentFinder({
     inHand: (key) => (key === digest ? REQUEST : undefined),
     find: (request): Promise<FoundParents> => {
@@ -30,12 +31,19 @@ function create() {
     },
     failed: (...failure) => failures.push(failure),
     trickled: (key) => trickles.push(key),
+    begins: (key) => begun.push(key),
     goesUpstream: (key) => key === UPSTREAM,
   });
-  return { finder, asked, failures, trickles };
+  return { finder, asked, failures, trickles, begun };
 }
 
 describe('ParentFinder', () => {
+  it('says when the first bytes have come', () => {
+    const { finder, begun } = create();
+    finder.begins(digest);
+    assert.deepEqual(begun, [digest]);
+  });
+
   it('says when this node is to go upstream', () => {
     const { finder } = create();
     assert.deepEqual([finder.isOver(UPSTREAM), finder.isOver(digest)], [true, false]);

@@ -4,7 +4,7 @@ import type { Downloads } from './downloads.ts';
 /** What a {@link ParentFinder} uses of {@link Downloads}. */
 type ParentFinderDownloads = Pick<
   Downloads,
-  'find' | 'inHand' | 'failed' | 'trickled' | 'goesUpstream'
+  'find' | 'inHand' | 'failed' | 'trickled' | 'begins' | 'goesUpstream'
 >;
 
 /**
@@ -42,6 +42,11 @@ export class ParentFinder implements Pick<Router, 'lookup' | 'forget'> {
   /** The body of a peer came so slowly that it was ended. */
   trickled(key: string): void {
     this.#downloads.trickled(key);
+  }
+
+  /** The first bytes of a body have come. */
+  begins(key: string): void {
+    this.#downloads.begins(key);
   }
 
   /** The peer has not served the content, for whatever reason. */

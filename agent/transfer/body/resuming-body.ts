@@ -145,6 +145,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         if (this.#position + chunk.length > end + 1) {
           throw new PeerError('protocol', 'more bytes than declared');
         }
+        if (this.#position === start) attempts.begins();
         this.#position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
         const waited = meter.arrived(chunk.length, 'waited' in chunk ? chunk.waited : undefined);

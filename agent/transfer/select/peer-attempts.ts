@@ -38,6 +38,8 @@ export type TransferRouter = SearchRouter &
     isOver?(key: string): boolean;
     /** A body came so slowly that it was ended. */
     trickled?(key: string): void;
+    /** The first bytes of a body have come. */
+    begins?(key: string): void;
   };
 
 /** What {@link PeerAttempts} use to find and ask peers, and where they report. */
@@ -259,6 +261,11 @@ export class PeerAttempts {
     } catch (error) {
       return error instanceof PeerError && error.report?.isWrong === true;
     }
+  }
+
+  /** Records that the first bytes of a body have come. */
+  begins(): void {
+    this.#components.router.begins?.(this.#key);
   }
 
   /** Records that a body came so slowly that it is ended; its peer is recorded by {@link broke}. */

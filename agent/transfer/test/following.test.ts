@@ -30,6 +30,7 @@ function requestOf(bytes: Buffer): ContentRequest {
 /** Names one parent after the other: the first for the first question, and so on; the last one for all that follow. */
 class Parents extends FixedRouter {
   readonly failures: string[] = [];
+  readonly begun: string[] = [];
   questions = 0;
   readonly #parents: Provider[];
 
@@ -47,6 +48,10 @@ class Parents extends FixedRouter {
 
   failed(_key: string, peerId: string): void {
     this.failures.push(peerId);
+  }
+
+  begins(key: string): void {
+    this.begun.push(key);
   }
 }
 
@@ -143,6 +148,7 @@ describe('following a peer that still receives the content', () => {
       const content = await node.transfer.fetch(request, never);
       assert.deepEqual(await bodyOf(content), LARGE.subarray(1));
       assert.deepEqual(router.failures, ['first']);
+      assert.equal(router.begun.length, 2, 'once for each body');
       assert.match(second.requests[0] ?? '', /^range: bytes=2000001-/im);
     });
   }
