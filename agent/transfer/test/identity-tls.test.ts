@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { ListenerTls } from '../../http/tls-server.ts';
+import { Authority, noOpenssl } from '../../testing/certificates.ts';
 import { makeImage } from '../../testing/image.ts';
 import { FixedRouter, startMirror, type MirrorNode } from '../../testing/mirror-node.ts';
 import { clusterKeys, makeSigningNode, type SigningNode } from '../../testing/signing-nodes.ts';
+import { fixedSource } from '../../testing/test-tls.ts';
 import { IdentityCertificate } from '../../tls/identity-certificate.ts';
 import type { PeerTls } from '../client/peer-agents.ts';
 
@@ -22,19 +24,26 @@ function tlsOf({ privateKey }: SigningNode): { listener: ListenerTls; peers: Pee
   };
 }
 
-/** A node that has the image, and shows the certificate of `shown`. */
-async function startHolder(identity: SigningNode, shown = identity): Promise<MirrorNode> {
-  const holder = await startMirror({ identity, tls: tlsOf(shown).listener, isLocal: () => false });
+/** A node that has the image. Default: it shows the certificate of its identity. */
+async function startHolder(
+  identity: SigningNode,
+  tls = tlsOf(identity).listener,
+): Promise<MirrorNode> {
+  const holder = await startMirror({ identity, tls, isLocal: () => false });
   for (const [digest, bytes] of image.blobs) holder.store.putBlob(bytes, digest);
   return holder;
 }
 
 /** Pulls through a node of the same cluster, whose own client speaks plain HTTP; gives statuses and failures. */
-async function pullFrom(holder: MirrorNode, { peerId, swarmKeys }: SigningNode) {
+async function pullFrom(holder: MirrorNode, { peerId, swarmKeys }: SigningNode, peerTls?: PeerTls) {
   const identity = await makeSigningNode(swarmKeys);
   const router = new FixedRouter({ peerId, origins: [holder.origin] });
-  const init = { identity, router, peerTls: tlsOf(identity).peers, headTimeout: 5_000 };
-  await using asker = await startMirror(init);
+  await using asker = await startMirror({
+    identity,
+    router,
+    peerTls: peerTls ?? tlsOf(identity).peers,
+    headTimeout: 5_000,
+  });
   const statuses: number[] = [];
   for (const path of PATHS) {
     const response = await fetch(asker.origin + path);
@@ -72,12 +81,26 @@ describe('TLS by identities', { skip: process.env['PEERGLASS_TEST_TLS'] !== unde
 
   it('does not believe a certificate that is not of the one who answers', async () => {
     const node = await makeSigningNode(clusterKeys());
-    await using holder = await startHolder(node, await makeSigningNode([]));
+    await using holder = await startHolder(node, tlsOf(await makeSigningNode([])).listener);
     const { statuses, failures } = await pullFrom(holder, node);
     assert.deepEqual(
       statuses,
       PATHS.map(() => 404),
     );
     assert.deepEqual(failures, ['tls']);
+  });
+
+  it('and certificates of an authority do not go together', { skip: noOpenssl }, async () => {
+    const node = await makeSigningNode(clusterKeys());
+    await using authority = await Authority.create();
+    const source = fixedSource(await authority.material('node', { names: 'IP:127.0.0.1' }));
+    const peerTls = { source, serverName: '', byIdentity: false };
+    await using byIdentity = await startHolder(node);
+    await using byAuthority = await startHolder(node, { source, clientAuth: 'none' });
+    const served = { statuses: PATHS.map(() => 200), failures: [] };
+    const refused = { statuses: PATHS.map(() => 404), failures: ['tls'] };
+    assert.deepEqual(await pullFrom(byIdentity, node, peerTls), refused);
+    assert.deepEqual(await pullFrom(byAuthority, node), refused);
+    assert.deepEqual(await pullFrom(byAuthority, node, peerTls), served);
   });
 });
