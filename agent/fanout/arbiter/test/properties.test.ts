@@ -49,7 +49,10 @@ describe('an arbiter, whatever members say', () => {
           for (const { from, afterMs, size, ...rest } of sayings) {
             now += afterMs;
             const question: Question = questionOf({ ...rest, ...(size !== undefined && { size }) });
-            const before = download.members.get(from)?.parent?.peerId;
+            // One that is not known and has bytes followed the peer that it names first.
+            const followed = question.offset > 0 ? question.failed[0] : undefined;
+            const member = download.members.get(from);
+            const before = member === undefined ? followed : member.parent?.peerId;
             const answer = download.answer(memberOf(from), question, now);
             assert.equal(answer.kind === 'go-on', question.state !== 'wants');
             const named =
