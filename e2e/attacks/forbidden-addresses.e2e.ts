@@ -11,6 +11,7 @@ import { sumOfSamples } from '../harness/metric-text.ts';
 import type { Host } from '../harness/namespaces.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
+import { loggedHosts } from './support/asking.ts';
 import { FORBIDDEN_IPS, FORBIDDEN_PORTS } from './support/false-answer.ts';
 import { FalseMember } from './support/false-member.ts';
 
@@ -84,6 +85,9 @@ suite('a member that names addresses of something else', () => {
         const count = sumOfSamples(await response.text(), 'peerglass_refused_total', refused);
         t.diagnostic(`${node.name}: ${count} refused`);
         assert.ok(count > 0);
+        const logged = await loggedHosts(node.host, 'address');
+        assert.ok(logged.length > 0);
+        assert.equal(new Set(logged).size, logged.length, `each is logged once: ${logged.join()}`);
       }
     },
   );

@@ -12,6 +12,7 @@ import type { LightNode } from '../harness/light-node.ts';
 import { sumOfSamples } from '../harness/metric-text.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
+import { loggedHosts } from './support/asking.ts';
 import { FalseMember } from './support/false-member.ts';
 
 const IDENTITIES = fileURLToPath(new URL('support/identities-main.ts', import.meta.url));
@@ -175,6 +176,9 @@ suite('many identities', () => {
         const count = await refused([first]);
         t.diagnostic(`${count} refused`);
         assert.ok(count > 0);
+        const logged = await loggedHosts(first.host, 'connections');
+        const lines = logged.filter((it) => it.endsWith(host.address));
+        assert.equal(lines.length, 1, logged.join());
       },
     );
   }

@@ -48,3 +48,13 @@ export async function linesAbout(
     return lines.length > 0 && lines;
   });
 }
+
+/** The host of each line about refusals for this reason in the log of the agent on this host, as the line has it. */
+export async function loggedHosts({ directory }: Host, reason: string): Promise<readonly string[]> {
+  const text = await readFile(join(directory, 'agent.log'), 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line.includes(`"reason":"${reason}"`))
+    .map((line) => (JSON.parse(line) as { readonly address: string }).address)
+    .map((address) => address.replace(/\/tcp\/.*$|:\d+$/, ''));
+}
