@@ -16,7 +16,7 @@ function digestOf(index: number): typeof DIGEST {
 
 describe('Tails', () => {
   it('wants bytes only while the content has followers, and keeps no memory afterwards', () => {
-    const tails = new Tails();
+    const tails = new Tails({ earlyBytes: 0 });
     const feed = tails.begin(DIGEST);
     assert.equal(feed.isWanted, false);
     feed.append(0, BYTES);
@@ -59,6 +59,58 @@ describe('Tails', () => {
     assert.equal(tails.bytes, 3 * TAIL);
     for (const { reader } of blobs) reader[Symbol.dispose]();
     assert.equal(tails.bytes, 0);
+  });
+
+  it('keeps the first bytes of a body for followers that come soon', () => {
+    const tails = new Tails({ earlyBytes: 1_000 });
+    const feed = tails.begin(DIGEST);
+    feed.append(0, BYTES.subarray(0, 600));
+    const soon = tails.follow(DIGEST);
+    assert.ok(soon.read(0, 1_000)?.bytes.equals(BYTES.subarray(0, 600)));
+    feed.append(600, BYTES.subarray(600, 3_000));
+    assert.ok(soon.read(0, 3_000)?.bytes.equals(BYTES.subarray(0, 3_000)));
+    soon[Symbol.dispose]();
+    assert.deepEqual([tails.bytes, feed.isWanted], [0, false]);
+  });
+
+  it('gives their memory back without followers: behind those bytes, and a while after the body', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const tails = new Tails({ earlyBytes: 1_000, keepMs: 2_000 });
+    const [long, short] = [tails.begin(DIGEST), tails.begin(digestOf(1))];
+    long.append(0, BYTES.subarray(0, 600));
+    assert.equal(tails.bytes, BLOCK_BYTES);
+    long.append(600, BYTES.subarray(600, 1_000));
+    assert.deepEqual([tails.bytes, long.isWanted], [0, false]);
+    short.append(0, BYTES.subarray(0, 600));
+    short[Symbol.dispose]();
+    t.mock.timers.tick(1_999);
+    assert.equal(tails.bytes, BLOCK_BYTES);
+    t.mock.timers.tick(1);
+    assert.equal(tails.bytes, 0);
+    // A body of which nothing is forwarded needs none.
+    tails.begin(digestOf(2));
+    assert.equal(tails.bytes, 0);
+  });
+
+  it('leaves the memory to blobs with followers', () => {
+    const tails = new Tails({ tailBytes: TAIL, maxBytes: 2 * TAIL });
+    const feeds = Array.from({ length: 3 }, (_, index) => tails.begin(digestOf(index)));
+    const [first, second, third] = feeds;
+    for (const feed of feeds) feed.append(0, BYTES.subarray(0, 10));
+    assert.deepEqual(
+      feeds.map(({ isWanted }) => isWanted),
+      [true, true, false],
+    );
+    using followed = tails.follow(digestOf(2));
+    assert.equal(third?.isWanted, true);
+    third.append(0, BYTES.subarray(0, 10));
+    assert.equal(followed.end, 10);
+    assert.deepEqual([first?.isWanted, second?.isWanted], [false, true]);
+    using other = tails.follow(digestOf(0));
+    first?.append(10, BYTES.subarray(10, 20));
+    assert.equal(other.end, 20);
+    assert.equal(second?.isWanted, false);
+    assert.equal(tails.bytes, 2 * BLOCK_BYTES);
   });
 
   it('is fed by one body at a time, and goes on with the next one', () => {

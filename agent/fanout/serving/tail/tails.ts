@@ -11,6 +11,12 @@ const TAIL_BYTES = 4 * 1024 * 1024;
 /** Bytes of all tails together. */
 const MAX_BYTES = 32 * 1024 * 1024;
 
+/**
+ * Bytes from the beginning of a body that are kept before a follower has come: until containerd has written its first step, a
+ * follower would find nothing in the file, and its link would stand idle for that time. Later it finds enough there.
+ */
+const EARLY_BYTES = 2 * 1024 * 1024;
+
 /** How long the bytes are kept after the body has ended, in milliseconds: containerd writes them meanwhile. */
 const KEEP_MS = 2_000;
 
@@ -20,6 +26,8 @@ export interface TailsInit {
   readonly tailBytes?: number;
   /** Bytes of all tails together. Default: {@link MAX_BYTES}. */
   readonly maxBytes?: number;
+  /** Default: {@link EARLY_BYTES}. */
+  readonly earlyBytes?: number;
   /** Default: {@link KEEP_MS}. */
   readonly keepMs?: number;
 }
@@ -42,8 +50,9 @@ interface TailFeed extends Disposable {
   append(offset: number, bytes: Uint8Array): void;
 }
 
-/** The tail of a digest, while there are followers. */
+/** The tail of a digest, while there are followers, or the body has only begun. */
 interface Followed {
+  readonly digest: Digest;
   readonly tail: Tail;
   readers: number;
   /** The body whose bytes it gets. Others of the same content may be elsewhere in it. */
@@ -56,18 +65,23 @@ interface Followed {
 
 /**
  * What this node has forwarded to its containerd last, for its followers: containerd writes in steps of 1 MiB, and each
- * follower would wait for a whole step. There is a tail only while a digest has followers, and as long as there is memory.
+ * follower would wait for a whole step. There is a tail only while a digest has followers or its body has only begun, and as long
+ * as there is memory. That of a digest with followers comes first.
  */
 export class Tails {
   readonly #tailBytes: number;
   readonly #maxTails: number;
+  readonly #earlyBytes: number;
   readonly #keepMs: number;
   readonly #blocks: Blocks;
   readonly #followed = new Map<Digest, Followed>();
   #withMemory = 0;
 
-  constructor({ tailBytes = TAIL_BYTES, maxBytes = MAX_BYTES, keepMs = KEEP_MS }: TailsInit = {}) {
+  constructor(init: TailsInit = {}) {
+    const { tailBytes = TAIL_BYTES, maxBytes = MAX_BYTES } = init;
+    const { earlyBytes = EARLY_BYTES, keepMs = KEEP_MS } = init;
     this.#tailBytes = tailBytes;
+    this.#earlyBytes = earlyBytes;
     this.#maxTails = Math.floor(maxBytes / tailBytes);
     this.#keepMs = keepMs;
     this.#blocks = new Blocks({ max: Math.floor(maxBytes / BLOCK_BYTES) });
@@ -80,19 +94,24 @@ export class Tails {
 
   /** Begins with a body that is forwarded to the client of the store. */
   begin(digest: Digest): TailFeed {
-    const wants = (): Followed | undefined => {
+    let early = this.#earlyBytes;
+    const isWanted = (): boolean => {
       const followed = this.#followed.get(digest);
-      if (followed === undefined) return undefined;
-      if (followed.feed !== undefined && followed.feed !== feed) return undefined;
-      return followed.hasMemory || this.#withMemory < this.#maxTails ? followed : undefined;
+      if (followed?.feed !== undefined && followed.feed !== feed) return false;
+      const isFollowed = followed !== undefined && followed.readers > 0;
+      if (!isFollowed && early <= 0) return false;
+      return followed?.hasMemory === true || this.#hasMemory(isFollowed);
     };
     const feed: TailFeed = {
       get isWanted() {
-        return wants() !== undefined;
+        return isWanted();
       },
       append: (offset, bytes) => {
-        const followed = wants();
-        if (followed !== undefined) this.#append(followed, feed, offset, bytes);
+        if (!isWanted()) return;
+        const followed = this.#followed.get(digest) ?? this.#create(digest);
+        this.#append(followed, feed, offset, bytes);
+        early -= bytes.length;
+        if (followed.readers === 0 && early <= 0) this.#remove(followed);
       },
       [Symbol.dispose]: () => {
         const followed = this.#followed.get(digest);
@@ -122,23 +141,25 @@ export class Tails {
         if (!isOpen) return;
         isOpen = false;
         followed.readers -= 1;
-        if (followed.readers > 0) return;
-        this.#clear(followed);
-        this.#followed.delete(digest);
+        if (followed.readers === 0) this.#remove(followed);
       },
     };
   }
 
   #create(digest: Digest): Followed {
     const tail = new Tail(this.#blocks, { maxBytes: this.#tailBytes });
-    const followed = { tail, readers: 0, feed: undefined, hasMemory: false, timer: undefined };
+    const none = { readers: 0, feed: undefined, hasMemory: false, timer: undefined };
+    const followed = { digest, tail, ...none };
     this.#followed.set(digest, followed);
     return followed;
   }
 
   #append(followed: Followed, feed: TailFeed, offset: number, bytes: Uint8Array): void {
     clearTimeout(followed.timer);
-    if (!followed.hasMemory) this.#withMemory += 1;
+    if (!followed.hasMemory) {
+      if (this.#withMemory >= this.#maxTails) this.#removeEarly();
+      this.#withMemory += 1;
+    }
     followed.hasMemory = true;
     followed.feed = feed;
     followed.tail.append(offset, bytes);
@@ -148,8 +169,32 @@ export class Tails {
     followed.feed = undefined;
     followed.tail.flush();
     followed.timer = setTimeout(() => {
-      this.#clear(followed);
+      if (followed.readers === 0) this.#remove(followed);
+      else this.#clear(followed);
     }, this.#keepMs).unref();
+  }
+
+  /** Whether one more tail may have memory. */
+  #hasMemory(isFollowed: boolean): boolean {
+    return this.#withMemory < this.#maxTails || (isFollowed && this.#early() !== undefined);
+  }
+
+  /** A tail with memory and without followers. */
+  #early(): Followed | undefined {
+    for (const followed of this.#followed.values()) {
+      if (followed.readers === 0 && followed.hasMemory) return followed;
+    }
+    return undefined;
+  }
+
+  #removeEarly(): void {
+    const early = this.#early();
+    if (early !== undefined) this.#remove(early);
+  }
+
+  #remove(followed: Followed): void {
+    this.#clear(followed);
+    this.#followed.delete(followed.digest);
   }
 
   #clear(followed: Followed): void {

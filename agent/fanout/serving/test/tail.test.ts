@@ -147,33 +147,49 @@ for (const mode of ['auto', 'stream'] as const) {
       });
     });
 
+    it('has the first bytes for a follower that comes soon', async (t) => {
+      const source = await Source.start(t);
+      const { node, client, tails } = await relay(t, mode, source);
+      source.grow(700_000);
+      await client.has(700_000);
+      const follower = new Client(t, node, true);
+      await follower.has(700_000);
+      source.grow(800_000);
+      await follower.has(800_000);
+      follower.socket.destroy();
+      await eventually(() => {
+        assert.equal(tails.bytes, 0);
+      });
+    });
+
     it('begins and ends with followers in the middle of a body', async (t) => {
       const source = await Source.start(t);
       const { node, client, write, tails } = await relay(t, mode, source);
-      source.grow(1_000_000);
-      await client.has(1_000_000);
+      source.grow(3_000_000);
+      await client.has(3_000_000);
+      assert.equal(tails.bytes, 0);
       const follower = new Client(t, node, true);
       await follower.hasHead();
-      // What was forwarded before it came is not in the tail.
-      source.grow(1_500_000);
-      await client.has(1_500_000);
+      // What was forwarded before it came is not in the tail any more.
+      source.grow(3_500_000);
+      await client.has(3_500_000);
       assert.equal(follower.body.length, 0);
-      await write(0, 1_000_000);
-      await follower.has(1_500_000);
+      await write(0, 3_000_000);
+      await follower.has(3_500_000);
       follower.socket.destroy();
       await eventually(() => {
         assert.equal(node.followers.state(DIGEST).children, 0);
       });
       assert.equal(tails.bytes, 0);
-      source.grow(2_000_000);
-      await client.has(2_000_000);
+      source.grow(4_000_000);
+      await client.has(4_000_000);
       assert.equal(tails.bytes, 0);
       const later = new Client(t, node, true);
-      await later.has(1_000_000);
-      source.grow(2_100_000);
-      await client.has(2_100_000);
-      await write(1_000_000, 2_000_000);
-      await later.has(2_100_000);
+      await later.has(3_000_000);
+      source.grow(4_100_000);
+      await client.has(4_100_000);
+      await write(3_000_000, 4_000_000);
+      await later.has(4_100_000);
     });
 
     it('goes on when the body goes on from another peer at that byte', async (t) => {
