@@ -89,8 +89,11 @@ export const ZONE_LEVELS = 4;
 export const PROBE_LEVEL = 16;
 /** Places that one question looks at in a search, each with its line of parents. */
 export const MAX_EXAMINED = 64;
-/** How long a child that was assigned may take until its parent counts it, in milliseconds. */
-export const ASSIGNED_MS = 1_000;
+/**
+ * How long a child that was assigned may take until its parent counts it, in milliseconds. On busy nodes it was seen to take more
+ * than a second: then the parent got another child, and both half of the rate.
+ */
+export const ASSIGNED_MS = 3_000;
 /**
  * A fetcher whose offset has been the same for so long explains that all below it are silent, in milliseconds. Less than the
  * 1.2 s after which a follower asks again.

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { ArbiterFixture } from '../../testing/arbiter-fixture.ts';
-import { MAX_FAN_OUT } from './bounds.ts';
+import { ASSIGNED_MS, MAX_FAN_OUT } from './bounds.ts';
 
 /** Members a to the last one in a chain, each with a report. */
 function chainOf(ids: readonly string[]): ArbiterFixture {
@@ -32,9 +32,9 @@ describe('Tree', () => {
     const fixture = new ArbiterFixture();
     fixture.ask('a');
     fixture.ask('b');
-    for (let index = 0; index < 5; index += 1) {
+    for (let passed = 0; passed <= ASSIGNED_MS; passed += 250) {
       fixture.now += 250;
-      fixture.fetching('a', index + 1, { children: 0 });
+      fixture.fetching('a', passed + 1, { children: 0 });
     }
     assert.equal(fixture.ask('c'), 'follow a');
   });
