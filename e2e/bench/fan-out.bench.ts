@@ -66,7 +66,10 @@ process.stdout.write(
 process.stdout.write(tableOf(rowsOf(runs)));
 if (options.json !== undefined) writeRuns(options.json, { about, options }, runs);
 if (options.svg !== undefined && runs.length > 0) {
-  writeFileSync(options.svg, drawCurves(runs, `A fresh image on ${options.nodes} nodes at once`));
+  writeFileSync(
+    options.svg,
+    drawCurves(runs, `Share of ${options.nodes} nodes that have a fresh image`),
+  );
 }
 process.exit();
 

@@ -5,8 +5,11 @@ import { waitFor } from '../../harness/wait.ts';
 import { PROGRAM, type DirectoryStatus } from '../support/agent.ts';
 import { settled, totalCpuMs } from '../support/proc.ts';
 
-/** Which agents run, and with which options. `mixed`: every second one does not take part in fan-out. */
-export type AgentMode = 'none' | 'off' | 'on' | 'mixed';
+/**
+ * Which agents run, and with which options. `mixed`: every second one does not take part in fan-out. `lone`: the one of the first
+ * node only, which knows no other.
+ */
+export type AgentMode = 'none' | 'off' | 'on' | 'mixed' | 'lone';
 
 const FAN_OUT_OPTION = '--fan-out';
 const WITHOUT_FAN_OUT = `${FAN_OUT_OPTION}=false`;
@@ -38,7 +41,7 @@ export class NodeAgents implements AsyncDisposable {
     if (mode !== this.#mode) {
       await this.#stop();
       this.#mode = mode;
-      if (mode !== 'none') for (const node of this.#nodes) await this.#launch(node);
+      for (const node of this.#nodesWithAgent()) await this.#launch(node);
     }
     if (mode === 'none') return;
     const agents = [...this.#agents.values()];
@@ -70,10 +73,16 @@ export class NodeAgents implements AsyncDisposable {
     await this.#stop();
   }
 
+  #nodesWithAgent(): readonly ContainerdNode[] {
+    if (this.#mode === 'none') return [];
+    return this.#mode === 'lone' ? this.#nodes.slice(0, 1) : this.#nodes;
+  }
+
   async #launch(node: ContainerdNode): Promise<void> {
-    const peers = this.#nodes.filter((it) => it !== node).map(({ host }) => host.address);
-    const takesPart =
-      this.#mode === 'on' || (this.#mode === 'mixed' && this.#nodes.indexOf(node) % 2 === 0);
+    const others = this.#nodesWithAgent().filter((it) => it !== node);
+    const peers = others.map(({ host }) => host.address);
+    const isOff = this.#mode === 'off';
+    const takesPart = !isOff && (this.#mode !== 'mixed' || this.#nodes.indexOf(node) % 2 === 0);
     const flags = this.#hasFanOut && !takesPart ? [WITHOUT_FAN_OUT] : [];
     const init = { node, peers, flags, program: PROGRAM, logLevel: 'INFO' };
     this.#agents.set(node, await AgentProcess.launch(init));

@@ -30,12 +30,17 @@ const CASES: Readonly<
   >
 > = {
   alone: { agents: 'none', mirror: 'none', one: true },
+  lone: { agents: 'lone', mirror: 'agent', one: true },
+  members: { agents: 'on', mirror: 'agent', one: true },
   straight: { agents: 'none', mirror: 'none' },
   cache: { agents: 'none', mirror: 'cache' },
   off: { agents: 'off', mirror: 'agent' },
   on: { agents: 'on', mirror: 'agent' },
   mixed: { agents: 'mixed', mirror: 'agent' },
 };
+
+/** What agents and containerds warm up with: just started, both take several milliseconds longer for each request. */
+const WARM_UP: ImageShape = { layers: 1, layerBytes: 65_536 };
 
 /** Longest time of a pull beyond three times that of all pulls one after the other, in milliseconds. */
 const LIMIT_MS = 60_000;
@@ -84,11 +89,12 @@ export async function measureCase(
   const mirrors = await startMirror(topology, mirror, resources);
   const { registry, origin } = topology.upstream;
   for (const { certsDir } of nodes) await writeHostsToml(certsDir, registry, origin, mirrors);
+  if (!init.options.isCold) await warmUp(topology, nodes);
   const image = await pushFreshImage(topology.upstream, init.image);
   resources.defer(() => topology.forget(image.name));
 
   const fault =
-    agents === 'none' || init.options.fault === undefined
+    agents === 'none' || one || init.options.fault === undefined
       ? undefined
       : await Fault.prepare(topology, init.options.fault);
   if (fault !== undefined) resources.defer(() => fault.undo());
@@ -117,6 +123,14 @@ export async function measureCase(
     agentsCpuMs: victim === undefined ? (await topology.agents.cpuMs()) - cpuBefore : NaN,
     agentsMemory: await topology.agents.memory(),
   };
+}
+
+async function warmUp(topology: Topology, nodes: readonly ContainerdNode[]): Promise<void> {
+  const image = await pushFreshImage(topology.upstream, WARM_UP);
+  const random = (): number => 0;
+  const isLost = (): boolean => false;
+  await rollOut(nodes, image, { spreadMs: 0, waveShare: 1, limitMs: LIMIT_MS, random, isLost });
+  await topology.forget(image.name);
 }
 
 /** The mirrors that hosts.toml names; undefined: the agent of the node. */

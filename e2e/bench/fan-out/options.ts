@@ -4,7 +4,7 @@ import { SUITES, type Suite } from '../../harness/containerd-versions.ts';
 import { choose, whole } from '../support/options.ts';
 
 /** The cases in the order of the first round. */
-const CASES = ['alone', 'straight', 'cache', 'off', 'on', 'mixed'] as const;
+const CASES = ['alone', 'lone', 'members', 'straight', 'cache', 'off', 'on', 'mixed'] as const;
 const DEFAULT_CASES = 'alone,straight,cache,off,on';
 
 /** Who pulls, and from where: see cases.ts. */
@@ -48,6 +48,8 @@ export interface FanOutOptions {
   readonly waveShare: number;
   /** Bytes of the chunks of containerd's parallel fetch; 0 is off. */
   readonly parallelFetchBytes: number;
+  /** Whether agents and containerds have pulled nothing before. */
+  readonly isCold: boolean;
   readonly fault: FaultInit | undefined;
   readonly seed: number;
   /** Files to write. */
@@ -67,6 +69,7 @@ export const FAN_OUT_USAGE = `node e2e/bench/fan-out.bench.ts [OPTION]...
   --spread-ms N              the nodes begin at random times within so long (300)
   --wave PERCENT             a rolling update: so many nodes at a time, the next when these have the image (100)
   --parallel-fetch BYTES     chunk of containerd's parallel fetch, from 2.1 (off)
+  --cold                     without the pull of a small image before each, which agents and containerds warm up with
   --kill fetcher|inner       a node fails after half the time of "alone", in the cases with agents
                              (no node does when none is of that kind at that moment)
   --how kill|stop|unplug     its agent and containerd end, or stop; or its link goes down (kill)
@@ -95,6 +98,7 @@ export function parseFanOutOptions(words: readonly string[]): FanOutOptions {
       'spread-ms': { ...text, default: '300' },
       wave: { ...text, default: '100' },
       'parallel-fetch': text,
+      cold: { type: 'boolean', default: false },
       kill: text,
       how: { ...text, default: 'kill' },
       seed: { ...text, default: '1' },
@@ -108,7 +112,7 @@ export function parseFanOutOptions(words: readonly string[]): FanOutOptions {
   return {
     cases: choose(CASES, values.only),
     nodes: whole(values.nodes),
-    links: values.links.split(',').map(linkRates),
+    links: values.links.split(',').map(parseLinkRates),
     images:
       layerBytes === undefined
         ? images
@@ -118,6 +122,7 @@ export function parseFanOutOptions(words: readonly string[]): FanOutOptions {
     spreadMs: whole(values['spread-ms']),
     waveShare: Math.min(1, whole(values.wave) / 100),
     parallelFetchBytes: parallel === undefined ? 0 : whole(parallel),
+    isCold: values.cold,
     fault:
       values.kill === undefined
         ? undefined
@@ -146,7 +151,12 @@ export function idealMs({ layers, layerBytes }: ImageShape, { node, upstream }: 
   return (layers * layerBytes * 8) / (Math.min(node, upstream) * 1000);
 }
 
-function linkRates(text: string): LinkRates {
+/**
+ * Reads `C/U`.
+ *
+ * @throws Error when it is none
+ */
+export function parseLinkRates(text: string): LinkRates {
   const [node = '', upstream = '', more] = text.split('/');
   if (more !== undefined) throw new Error(`"${text}" is not C/U`);
   return { node: whole(node), upstream: whole(upstream) };

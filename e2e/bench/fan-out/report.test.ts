@@ -27,8 +27,10 @@ describe('the report of the fan-out bench', () => {
     ];
     const [, off] = rowsOf(runs);
     assert.equal(off?.toAlone, 2);
+    assert.equal(off.aboveAloneMs, 2500);
+    assert.deepEqual(off.lasts, [2, 8]);
     assert.equal(off.figures['images sent'], 2);
-    assert.match(tableOf([off]), /\| off \| 2 \| 5 \|/);
+    assert.match(tableOf([off]), /\| off \| 2 \| 2500 \| 2, 8 \| 5 \|/);
   });
 
   it('counts nodes without the image, except for the one that failed on purpose', () => {
@@ -50,6 +52,11 @@ describe('the report of the fan-out bench', () => {
       [2, 0.25],
       [2, 0.5],
     ]);
-    assert.match(drawCurves(runs, 'A & B'), /A &amp; B/);
+    const svg = drawCurves(runs, 'A & B');
+    assert.match(svg, /A &amp; B/);
+    assert.match(svg, /class="title">1 x 1 MB, C = U = 200 Mbit\/s</);
+    // Of four nodes two have the image.
+    assert.match(svg, /class="line off" d="M52 200L[^"]* 118"/);
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined/);
   });
 });

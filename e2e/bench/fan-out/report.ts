@@ -35,6 +35,10 @@ export interface FanOutRow {
   readonly name: CaseName;
   /** The time of the last node to that of one alone; the median over the rounds that have both. */
   readonly toAlone: number;
+  /** The difference of the same two, in milliseconds. */
+  readonly aboveAloneMs: number;
+  /** The shortest and the longest time of the last node, in seconds. */
+  readonly lasts: readonly [number, number];
   /** Medians over the rounds. */
   readonly figures: Readonly<Record<string, number>>;
   /** The nodes that failed on purpose. */
@@ -51,11 +55,17 @@ export function rowsOf(runs: readonly PlacedRun[]): FanOutRow[] {
     const names = Object.keys(measured[0] ?? {});
     const figures = names.map((what) => [what, median(measured.map((it) => it[what] ?? NaN))]);
     const { links, image, name } = first;
+    const lasts = measured.map((it) => it['last'] ?? NaN);
+    const pairs = group
+      .map((run) => ({ last: lastOf(run), alone: lastOf(aloneOf(run, runs)) }))
+      .filter(({ last, alone }) => Number.isFinite(last / alone));
     return {
       links,
       image,
       name,
-      toAlone: median(group.map((run) => ratioToAlone(run, runs)).filter(Number.isFinite)),
+      toAlone: median(pairs.map(({ last, alone }) => last / alone)),
+      aboveAloneMs: median(pairs.map(({ last, alone }) => (last - alone) * 1000)),
+      lasts: [Math.min(...lasts), Math.max(...lasts)],
       figures: Object.fromEntries(figures) as Record<string, number>,
       victims: group.flatMap(({ victim }) => victim ?? []),
     };
@@ -64,12 +74,15 @@ export function rowsOf(runs: readonly PlacedRun[]): FanOutRow[] {
 
 /** The table in Markdown. */
 export function tableOf(rows: readonly FanOutRow[]): string {
-  const head = ['links', 'image', 'case', 'last / alone', ...Object.keys(COLUMNS), 'failed node'];
-  const lines = rows.map(({ links, image, name, toAlone, figures, victims }) => [
+  const own = ['last / alone', 'last - alone, ms', 'last: least, most'];
+  const head = ['links', 'image', 'case', ...own, ...Object.keys(COLUMNS), 'failed node'];
+  const lines = rows.map(({ links, image, name, figures, victims, ...row }) => [
     links,
     image,
     name,
-    formatted(toAlone),
+    formatted(row.toAlone),
+    formatted(row.aboveAloneMs),
+    row.lasts.map(formatted).join(', '),
     ...Object.values(COLUMNS).map((what) => formatted(figures[what] ?? NaN)),
     victims.join(' '),
   ]);
@@ -87,16 +100,20 @@ export function writeRuns(
   writeFileSync(file, `${JSON.stringify({ ...about, rows: rowsOf(runs), runs }, undefined, 1)}\n`);
 }
 
-function ratioToAlone(run: PlacedRun, runs: readonly PlacedRun[]): number {
-  const alone = runs.find(
+/** The run of one node alone in the same round. */
+function aloneOf(run: PlacedRun, runs: readonly PlacedRun[]): PlacedRun | undefined {
+  return runs.find(
     ({ links, image, round, name }) =>
       name === 'alone' && links === run.links && image === run.image && round === run.round,
   );
-  if (alone === undefined) return NaN;
-  return (figuresOf(run)['last'] ?? NaN) / (figuresOf(alone)['last'] ?? NaN);
+}
+
+/** The time of the last node in seconds; NaN without a run. */
+function lastOf(run: PlacedRun | undefined): number {
+  return run === undefined ? NaN : (figuresOf(run)['last'] ?? NaN);
 }
 
 function formatted(value: number): string {
   if (Number.isNaN(value)) return '-';
-  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(4)));
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ContainerdNode } from '../../harness/containerd-node.ts';
 import { containerdRelease } from '../../harness/containerd-versions.ts';
 import { makeImage, REGISTRY } from '../../harness/fixtures.ts';
-import { Network } from '../../harness/namespaces.ts';
+import { Network, type Host } from '../../harness/namespaces.ts';
 import { Upstream } from '../../harness/upstream.ts';
 import { NodeAgents } from './agents.ts';
 import { prepareKernel, shapeLink, useUsualTcp } from './links.ts';
@@ -18,14 +18,17 @@ export class Topology implements AsyncDisposable {
   readonly nodes: readonly ContainerdNode[];
   readonly agents: NodeAgents;
   readonly upstream: Upstream;
+  readonly #network: Network;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
+    network: Network,
     nodes: readonly ContainerdNode[],
     agents: NodeAgents,
     upstream: Upstream,
     resources: AsyncDisposableStack,
   ) {
+    this.#network = network;
     this.nodes = nodes;
     this.agents = agents;
     this.upstream = upstream;
@@ -52,7 +55,14 @@ export class Topology implements AsyncDisposable {
     }
     await holdSomething(nodes);
     const agents = resources.use(new NodeAgents(nodes, hasFanOut));
-    return new Topology(nodes, agents, upstream, resources.move());
+    return new Topology(network, nodes, agents, upstream, resources.move());
+  }
+
+  /** Adds a machine without a containerd, whose link stays as it is. */
+  async addHost(name: string): Promise<Host> {
+    const host = await this.#network.addHost(name);
+    await useUsualTcp(host);
+    return host;
   }
 
   /** Shapes all links. */
