@@ -1,40 +1,26 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { beforeEach, describe, it, type TestContext } from 'node:test';
 
-import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
-import { MemoryNetwork, MemoryRouter } from '../../routing/memory-router.ts';
-import { MemoryIngests } from '../../store/memory-ingests.ts';
-import { MemoryStore } from '../../store/memory-store.ts';
+import type { MemoryIngests } from '../../store/memory-ingests.ts';
+import type { MemoryStore } from '../../store/memory-store.ts';
+import { digestOf } from '../../testing/arbiter-fixture.ts';
+import {
+  BYTES,
+  DIGEST,
+  DownloadsFixture,
+  FETCH,
+  follow,
+  ORIGINS,
+  PEER,
+  requestFor,
+  SELF,
+} from '../../testing/downloads-fixture.ts';
 import { eventually } from '../../testing/eventually.ts';
-import { ScriptedArbiters, ScriptedFollowers } from '../../testing/scripted-arbiters.ts';
-import { silent } from '../../testing/test-network.ts';
-import { pause } from '../../timing/pause.ts';
-import type { Decision } from '../question.ts';
-import { NamedMembers } from '../wire/named-members.ts';
-import { Downloads } from './downloads.ts';
+import type { ScriptedArbiters, ScriptedFollowers } from '../../testing/scripted-arbiters.ts';
+import type { Downloads } from './downloads.ts';
 
-const BYTES = Buffer.alloc(1000, 7);
-const DIGEST = `sha256:${createHash('sha256').update(BYTES).digest('hex')}` as Digest;
-const digestOf = (at: number): Digest => `sha256:${String(at).padStart(64, '0')}` as Digest;
-const SELF = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
-const PEER = '12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2';
 const STRANGER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
-const ORIGINS = ['http://10.0.0.2:5000'];
-const FETCH: Decision = { kind: 'fetch', renewMs: 50 };
-const follow = (peerId: string, origins: readonly string[] = []): Decision => ({
-  kind: 'follow',
-  renewMs: 50,
-  parent: { peerId, origins },
-});
-const requestFor = (digest?: Digest): ContentRequest => ({
-  kind: 'blob',
-  method: 'GET',
-  registry: 'registry.example',
-  repository: 'team/image',
-  ...(digest === undefined ? { tag: '1.0' } : { digest }),
-});
 const REQUEST = requestFor(DIGEST);
 const { signal } = new AbortController();
 
@@ -45,15 +31,7 @@ let followers: ScriptedFollowers;
 let downloads: Downloads;
 
 function start(t: TestContext): void {
-  ingests = new MemoryIngests();
-  store = new MemoryStore(ingests);
-  arbiters = new ScriptedArbiters();
-  followers = new ScriptedFollowers();
-  const network = new MemoryNetwork();
-  const router = new MemoryRouter({ network }, { peerId: SELF, origins: [] });
-  network.join({ peerId: PEER, origins: ORIGINS });
-  const named = new NamedMembers({ router });
-  downloads = new Downloads({ store, arbiters, named, followers, logger: silent }, { zone: 'a' });
+  ({ ingests, store, arbiters, followers, downloads } = new DownloadsFixture());
   t.after(() => downloads.stop());
 }
 
@@ -119,54 +97,6 @@ describe('Downloads', () => {
     assert.deepEqual(providers, [{ peerId: `${STRANGER}@10.0.0.2:5000`, origins: ORIGINS }]);
     await eventually(() => {
       assert.equal(arbiters.last?.parent, STRANGER);
-    });
-  });
-
-  it('leave a blob to the node that has fetched the manifest, if that asks for it', async () => {
-    arbiters.decision = follow(PEER);
-    await downloads.find({ ...requestFor(digestOf(1)), kind: 'manifest' }, signal);
-    ingests.begin(DIGEST);
-    await find();
-    assert.equal(arbiters.questions[1]?.canFetch, false);
-    assert.equal(arbiters.questions.length, 2);
-    arbiters.decision = { kind: 'alone', forMs: 5_000 };
-    const found = find();
-    await eventually(() => {
-      assert.equal(arbiters.states.length > 0 && arbiters.questions.length >= 3, true);
-    });
-    arbiters.decision = FETCH;
-    assert.deepEqual(await found, { decision: FETCH, providers: [] });
-    const asked = arbiters.questions.filter(({ state }) => state === 'wants');
-    assert.deepEqual(
-      asked.map(({ canFetch }) => canFetch),
-      [false, false, false, true],
-    );
-  });
-
-  it('send requests upstream that wait while the client cannot begin what it is to fetch', async () => {
-    ingests.begin(DIGEST);
-    const sent = downloads.wait(DIGEST);
-    await find();
-    sent[Symbol.dispose]();
-    arbiters.decision = follow(PEER);
-    const other = requestFor(digestOf(2));
-    ingests.begin(digestOf(2));
-    {
-      using served = downloads.wait(digestOf(2));
-      downloads.begins(digestOf(2));
-      await pause(1_100, signal);
-      assert.equal(served.signal.aborted, false, 'its first bytes are on their way');
-    }
-    using waiting = downloads.wait(digestOf(2));
-    assert.equal((await downloads.find(other, signal)).decision.kind, 'follow');
-    await eventually(() => {
-      assert.equal(waiting.signal.aborted, true);
-    });
-    const state = downloads.status().find(({ digest }) => digest === digestOf(2))?.state;
-    assert.equal(state, 'fetching');
-    assert.deepEqual(await downloads.find(other, signal), {
-      decision: { kind: 'alone', forMs: 0 },
-      providers: [],
     });
   });
 

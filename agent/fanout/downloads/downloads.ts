@@ -49,7 +49,7 @@ export interface DownloadsInit {
 }
 
 /** When a node that goes upstream without an answer reports this, in milliseconds: others can follow it then. */
-const REPORT_MS = 50;
+const REPORT_MS = 250;
 
 const ALONE = { kind: 'alone', forMs: 0 } as const;
 
@@ -233,7 +233,10 @@ export class Downloads {
     return { decision, providers };
   }
 
-  /** Where another node leads, this one is told to fetch only when that one does not do it. */
+  /**
+   * At the beginning of a download this node offers to fetch it only when the node that leads the image does not ask for it. Later
+   * each offers it at once: another node has failed.
+   */
   async #askArbiter(
     request: ContentRequest & { readonly digest: Digest },
     current: OpenDownload | undefined,
@@ -241,8 +244,10 @@ export class Downloads {
   ): Promise<Decision> {
     const { arbiters } = this.#components;
     const question = this.#question(request.digest, current);
-    if (!question.canFetch || !this.#leads.isLeft(request))
+    const isBeginning = question.offset === 0 && question.failed.length === 0;
+    if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
       return await arbiters.ask(question, signal);
+    }
     const left = await arbiters.ask({ ...question, canFetch: false }, signal);
     if (left.kind !== 'alone' || left.forMs === 0) return left;
     await pause(LEFT_MS, signal);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Content, ContentSource } from '../../content/content-source.ts';
@@ -38,6 +39,8 @@ function request(change: Partial<ContentRequest> = {}): ContentRequest {
 class Following implements ContentSource {
   readonly #finder: ParentFinder;
   gives: Content | undefined;
+  /** Whether a peer that was found never answers. */
+  hangs = false;
   /** The peers that each look-up gave, one entry for each. */
   readonly found: string[][] = [];
 
@@ -52,6 +55,10 @@ class Following implements ContentSource {
     const peers: string[] = [];
     for await (const { peerId } of this.#finder.lookup(digest, abort)) peers.push(peerId);
     this.found.push(peers);
+    if (this.hangs) {
+      await once(abort, 'abort');
+      throw abort.reason;
+    }
     if (this.gives === undefined) for (const peerId of peers) this.#finder.failed(digest, peerId);
     return peers.length > 0 ? this.gives : undefined;
   }
@@ -177,13 +184,15 @@ describe('FanOutSource', () => {
   });
 
   it('gives nothing when the client needs the place of a request that waits', async (t) => {
-    const { source, downloads, ingests, arbiters, waited } = make(t);
+    const { source, downloads, ingests, arbiters, following, waited } = make(t);
     ingests.begin(DIGEST, 1_000);
     arbiters.decision = FETCH;
     assert.equal(await source.fetch(request(), signal), undefined);
     const other = sha256(Buffer.from('other'));
-    arbiters.hangs = true;
+    arbiters.decision = FOLLOW;
+    following.small.hangs = true;
     assert.equal(await source.fetch(request({ digest: other }), signal), undefined);
+    assert.deepEqual(following.small.found, [[], [PARENT]]);
     assert.deepEqual(waited, ['upstream']);
     assert.equal(downloads.inHand(other), undefined);
   });

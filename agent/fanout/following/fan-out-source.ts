@@ -72,7 +72,8 @@ export class FanOutSource implements ContentSource {
       content = await this.#follow(request, digest, inHand, ends);
     } catch (error) {
       if (signal.aborted || !waiting.signal.aborted) throw error;
-      this.#components.onWaited?.('upstream');
+      const { kind } = inHand.decision ?? {};
+      if (kind === 'follow' || kind === 'held') this.#components.onWaited?.('upstream');
     } finally {
       if (content?.kind !== 'stream') end();
     }

@@ -37,9 +37,9 @@ export interface ConnectionBudgetComponents {
 type Candidate = DhtPeer & { readonly connection: Connection };
 
 /**
- * How many connections a node has, and which of them end when there are too many: whoever has made them, but never one
- * with a neighbour of this node, or with a node whose neighbour this one is. That node would make it again at once. The
- * others are made again when there is a question to ask.
+ * How many connections a node has, and which of them end when there are too many. Connections that others have made count, too.
+ * Never one ends with a neighbour of this node, or with a node whose neighbour this one is: that node would make it again at once.
+ * The others are made again when there is a question to ask.
  */
 export class ConnectionBudget {
   readonly #components: ConnectionBudgetComponents;

@@ -183,7 +183,7 @@ describe('Connector', () => {
     assert.deepEqual(released, [], 'not before there are more than the maximum');
   });
 
-  it('ends connections within a second after there is one too many, whoever has made them', async (t) => {
+  it('ends connections within a second after there is one too many, those that others made included', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
     const { connector, contacts, connected, inbound, released, neighbours, change } = await start(
       t,

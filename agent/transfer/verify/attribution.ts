@@ -42,7 +42,7 @@ export interface AttributionComponents extends ReverificationComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   readonly metrics: Pick<Metrics, 'deliveryResults'>;
-  /** Called when the bytes that a client got are wrong: whoever got them from this node must learn of it. */
+  /** Called when the bytes that a client got are wrong: the nodes that got them from this one must learn of it. */
   readonly onWrong?: ((digest: Digest) => void) | undefined;
 }
 
