@@ -5,6 +5,7 @@ import { LocalClients } from '../http/local-clients.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { DataPlane } from '../native/data-plane.ts';
 import { Callers } from '../mirror/callers.ts';
+import { ImportedNames } from '../mirror/imported-names.ts';
 import type { Digest } from '../oci/digest.ts';
 import { peerIdOf } from '../routing/lookup/named-provider.ts';
 import { guardWith } from './basic-auth.ts';
@@ -125,11 +126,16 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       ...{ metrics, log },
     });
   if (fanOut !== undefined) parts.add('fan-out', fanOut);
-  const { inventory, loops } = inventoryStage({ store, router, policy, metrics, log });
+  const { inventory, imported, loops } = inventoryStage({ store, router, policy, metrics, log });
   guard.nameImages(inventory);
   const onRefused = refusals.refused.bind(refusals);
   const callers = new Callers({ verifier, isLocal, onRefused }, { servesAnyone: isOpen });
   const outage = outageAnswers(config, { policy, inventory, isLocal, logger: log('mirror') });
+  const names = new ImportedNames({
+    ...{ policy, router },
+    isImported: inventory.isImported.bind(inventory),
+    onResolved: imported.resolved.bind(imported),
+  });
   const mirror = mirrorStage(
     {
       store,
@@ -142,6 +148,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       isLocal,
       callers,
       ...(outage && { outage }),
+      names,
       dataPlane,
       metrics,
       logger: log('mirror'),

@@ -8,6 +8,7 @@ import { blobPath } from '../store/blob-file.ts';
 import { contentStoreConformance } from '../testing/conformance/content-store.ts';
 import { StoreUnavailableError, type ContentStore } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
+import type { Provenance } from '../store/provenance.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import { StoreFollower } from '../testing/store-follower.ts';
 import { eventually } from '../testing/eventually.ts';
@@ -47,7 +48,7 @@ contentStoreConformance('GuardedStore', async () => {
 });
 
 describe('GuardedStore', () => {
-  it('passes the unfinished downloads of its store through', () => {
+  it('passes the unfinished downloads of its store through, and the origin of its images', () => {
     const ingests: Ingests = {
       has: () => Promise.resolve(true),
       open: () => Promise.resolve(undefined),
@@ -57,6 +58,13 @@ describe('GuardedStore', () => {
     const guarded = (store: ContentStore) => new GuardedStore({ store, checker, scrubber });
     assert.equal(guarded(new MemoryStore(ingests)).ingests, ingests);
     assert.equal(guarded(new MemoryStore()).ingests, undefined);
+    const provenance: Provenance = {
+      origin: () => Promise.resolve('registry'),
+      mark: () => Promise.resolve(),
+    };
+    const pulling = Object.assign(new MemoryStore(), { provenance });
+    assert.equal(guarded(pulling as ContentStore).provenance, provenance);
+    assert.equal(guarded(new MemoryStore()).provenance, undefined);
   });
 
   for (const [name, bytes] of [

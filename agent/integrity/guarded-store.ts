@@ -9,6 +9,7 @@ import {
   type StoredImage,
 } from '../store/content-store.ts';
 import type { Ingests } from '../store/ingests.ts';
+import type { Provenance } from '../store/provenance.ts';
 import { Deadline } from '../timing/deadline.ts';
 import { raceSignal } from '../timing/race-signal.ts';
 import type { IntegrityChecker } from './integrity-checker.ts';
@@ -39,6 +40,7 @@ export interface GuardedStoreComponents {
  */
 export class GuardedStore implements ContentStore {
   readonly ingests?: Ingests;
+  readonly provenance: Provenance | undefined;
   readonly #store: ContentStore;
   readonly #checker: IntegrityChecker;
   readonly #scrubber: GuardedStoreComponents['scrubber'];
@@ -49,6 +51,7 @@ export class GuardedStore implements ContentStore {
   constructor({ store, checker, scrubber }: GuardedStoreComponents, patience = PATIENCE_MS) {
     this.#store = store;
     if (store.ingests !== undefined) this.ingests = store.ingests;
+    this.provenance = store.provenance;
     this.#checker = checker;
     this.#scrubber = scrubber;
     this.#patience = patience;

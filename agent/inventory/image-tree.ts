@@ -11,6 +11,8 @@ const MAX_TREE_SIZE = 20_000;
 /** Every digest that an image consists of, held or not. */
 export interface ImageTree {
   readonly digests: ReadonlySet<Digest>;
+  /** Those of them that are manifests or indexes which the store holds, the root first. */
+  readonly manifests: ReadonlySet<Digest>;
   /** Manifests that are not held yet. When one of them arrives, the tree must be walked again. */
   readonly missing: ReadonlySet<Digest>;
   /** Manifests that are held but cannot be parsed, with the reason. */
@@ -33,10 +35,11 @@ export async function walkImage(
   const digests = new Set<Digest>([root.digest]);
   const missing = new Set<Digest>();
   const broken = new Map<Digest, string>();
+  const manifests = new Set<Digest>();
 
   // The root is read whatever media type its record has: old records have wrong ones.
-  const manifests: Digest[] = [root.digest];
-  for (let digest = manifests.pop(); digest !== undefined; digest = manifests.pop()) {
+  const unread: Digest[] = [root.digest];
+  for (let digest = unread.pop(); digest !== undefined; digest = unread.pop()) {
     let children: readonly Descriptor[];
     try {
       await using blob = await store.open(digest, signal);
@@ -45,6 +48,7 @@ export async function walkImage(
         continue;
       }
       ({ children } = await readManifest(blob, signal));
+      manifests.add(digest);
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error;
       broken.set(digest, error.message);
@@ -54,11 +58,11 @@ export async function walkImage(
       if (digests.has(child.digest)) continue;
       if (digests.size >= MAX_TREE_SIZE) {
         broken.set(root.digest, `more than ${MAX_TREE_SIZE} digests`);
-        return { digests, missing, broken };
+        return { digests, manifests, missing, broken };
       }
       digests.add(child.digest);
-      if (isManifestType(child.mediaType)) manifests.push(child.digest);
+      if (isManifestType(child.mediaType)) unread.push(child.digest);
     }
   }
-  return { digests, missing, broken };
+  return { digests, manifests, missing, broken };
 }

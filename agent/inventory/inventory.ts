@@ -9,10 +9,12 @@ import type { ContentStore, StoreChange, StoredImage } from '../store/content-st
 import { Backoff } from '../timing/backoff.ts';
 import { isAborted } from '../timing/pause.ts';
 import { walkImage, type ImageTree } from './image-tree.ts';
+import type { ImportedImages } from './imported-images.ts';
 import { LogOnce } from './log-once.ts';
 import type { Publisher } from './publisher.ts';
 import { countByRegistry, type RegistryCounts } from './registry-counts.ts';
 import {
+  nameKeys,
   sharedParts,
   TrackedImages,
   type NamedContent,
@@ -26,6 +28,8 @@ export interface InventoryComponents {
   readonly store: ContentStore;
   readonly publisher: Pick<Publisher, 'set' | 'isWanted'>;
   readonly policy: SharePolicy;
+  /** Default: no image counts as imported. */
+  readonly imported?: Pick<ImportedImages, 'has'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -40,7 +44,8 @@ export interface InventoryStatus {
 
 /**
  * Follows the content of the store, and passes the keys to advertise to the publisher: each shared tag whose
- * manifest is held, and each digest that is held unless policy excludes every image it belongs to.
+ * manifest is held, and each digest that is held unless policy excludes every image it belongs to. Of an imported image
+ * the digests of the manifests are advertised with its name too, where the policy resolves the names of imported images only.
  *
  * A blob that belongs to no image yet is advertised too. While containerd pulls, layers are complete
  * long before the image record appears, and other nodes want them at that time.
@@ -49,6 +54,7 @@ export class Inventory {
   readonly #store: ContentStore;
   readonly #publisher: Pick<Publisher, 'set' | 'isWanted'>;
   readonly #policy: SharePolicy;
+  readonly #imported: Pick<ImportedImages, 'has'> | undefined;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #logOnce = new LogOnce();
@@ -60,6 +66,7 @@ export class Inventory {
     this.#store = components.store;
     this.#publisher = components.publisher;
     this.#policy = components.policy;
+    this.#imported = components.imported;
     this.#metrics = components.metrics;
     this.#logger = components.logger;
   }
@@ -86,6 +93,11 @@ export class Inventory {
   /** See {@link TrackedImages.holds}. */
   holds(content: NamedContent): boolean {
     return this.#images.holds(content);
+  }
+
+  /** See {@link TrackedImages.isImported}. */
+  isImported(content: NamedContent): boolean {
+    return this.#images.isImported(content);
   }
 
   /** See {@link TrackedImages.recordNames}. */
@@ -174,7 +186,7 @@ export class Inventory {
     }
     // Last, when all images are known: a blob of an excluded image must not be advertised before.
     for (const digest of this.#held) this.#review(digest);
-    for (const { tagKey } of this.#images.values()) this.#reviewTag(tagKey);
+    for (const image of this.#images.values()) this.#reviewNames(image);
   }
 
   async #trackImage({ name, target }: StoredImage, signal: AbortSignal): Promise<void> {
@@ -200,8 +212,10 @@ export class Inventory {
     }
 
     await this.#findUnannounced(tree, signal);
-    const shared = sharedParts(reference, this.#policy);
-    this.#replaceImage(name, { name, root: target.digest, tree, ...shared });
+    const root = target.digest;
+    const isImported = (await this.#imported?.has(reference, root, signal)) ?? false;
+    const shared = sharedParts(reference, { tree, isImported }, this.#policy);
+    this.#replaceImage(name, { name, root, tree, ...shared });
   }
 
   /**
@@ -219,7 +233,7 @@ export class Inventory {
     const previous = this.#images.replace(name, next);
     for (const image of [previous, next]) {
       for (const digest of image?.tree.digests ?? []) this.#review(digest);
-      this.#reviewTag(image?.tagKey);
+      if (image !== undefined) this.#reviewNames(image);
     }
   }
 
@@ -235,7 +249,7 @@ export class Inventory {
         const record = await this.#store.image(image.name, signal);
         if (record !== undefined) await this.#trackImage(record, signal);
       }
-      if (image.root === digest) this.#reviewTag(image.tagKey);
+      if (image.root === digest) this.#reviewNames(image);
     }
   }
 
@@ -243,7 +257,7 @@ export class Inventory {
     this.#held.delete(digest);
     this.#review(digest);
     for (const image of this.#images.ownersOf(digest)) {
-      if (image.root === digest) this.#reviewTag(image.tagKey);
+      if (image.root === digest) this.#reviewNames(image);
     }
   }
 
@@ -251,10 +265,11 @@ export class Inventory {
     this.#publisher.set(digest, this.#held.has(digest) && this.#images.isShared(digest));
   }
 
-  #reviewTag(tagKey: string | undefined): void {
-    if (tagKey === undefined) return;
-    const images = this.#images.withTag(tagKey);
-    const isHeld = images.some((it) => this.#held.has(it.root) && !it.tree.broken.has(it.root));
-    this.#publisher.set(tagKey, isHeld);
+  #reviewNames(image: TrackedImage): void {
+    for (const key of nameKeys(image)) {
+      const images = this.#images.withKey(key);
+      const isHeld = images.some((it) => this.#held.has(it.root) && !it.tree.broken.has(it.root));
+      this.#publisher.set(key, isHeld);
+    }
   }
 }

@@ -15,7 +15,8 @@ function twins(tagKeyOf = (name: string) => `tag ${name}`): TrackedImages {
   for (const name of ['a', 'b']) {
     const tagKey = tagKeyOf(name);
     const registry = 'r.example';
-    images.replace(name, { name, registry, root, tree, tagKey, sharesContent: true } as never);
+    const keys = { tagKey, pinnedKeys: [] };
+    images.replace(name, { name, registry, root, tree, ...keys, sharesContent: true } as never);
   }
   return images;
 }

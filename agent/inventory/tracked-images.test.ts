@@ -12,9 +12,23 @@ const [root, layer, other] = ['root', 'layer', 'other'].map((text) => sha256(Buf
 assert.ok(root && layer && other);
 
 function image(name: string, init: Partial<TrackedImage> = {}): TrackedImage {
-  const tree = { digests: new Set([root, layer]), missing: new Set<never>(), broken: new Map() };
+  const manifests = new Set([root]);
+  const tree = {
+    digests: new Set([root, layer]),
+    manifests,
+    missing: new Set<never>(),
+    broken: new Map(),
+  };
   return {
-    ...{ name, registry: 'r.example', root, tree, tagKey: undefined, sharesContent: true },
+    ...{
+      name,
+      registry: 'r.example',
+      root,
+      tree,
+      tagKey: undefined,
+      pinnedKeys: [],
+      sharesContent: true,
+    },
     ...init,
   } as TrackedImage;
 }
@@ -45,9 +59,28 @@ describe('TrackedImages', () => {
     const images = tracking(image(tagKey, { tagKey }), image('R.example/a:1', { tagKey }));
     assert.deepEqual(images.recordNames(tagKey), ['R.example/a:1']);
     images.replace(tagKey, undefined);
-    assert.equal(images.withTag(tagKey).length, 1);
+    assert.equal(images.withKey(tagKey).length, 1);
     images.replace('R.example/a:1', image('R.example/a:1'));
-    assert.deepEqual(images.withTag(tagKey), []);
+    assert.deepEqual(images.withKey(tagKey), []);
+  });
+
+  it('knows what was imported, by tag and by digest with the name', () => {
+    const [tagKey, pinnedKey] = ['r.example/a:1', `r.example/a@${root}`];
+    const images = tracking(
+      image(tagKey, { tagKey, pinnedKeys: [pinnedKey] }),
+      image('r.example/b:1'),
+    );
+    const isImported = (repository: string, content: { tag?: string; digest?: Digest }): boolean =>
+      images.isImported({ registry: 'r.example', repository, ...content });
+    assert.equal(isImported('a', { tag: '1' }), true);
+    assert.equal(isImported('a', { digest: root }), true);
+    assert.equal(isImported('a', { tag: '2' }), false);
+    assert.equal(isImported('a', { digest: other }), false);
+    assert.equal(isImported('b', { tag: '1' }), false);
+    assert.equal(isImported('b', { digest: root }), false);
+    images.replace(tagKey, image(tagKey, { tagKey }));
+    assert.equal(isImported('a', { tag: '1' }), false, 'its tag is shared for another reason');
+    assert.equal(isImported('a', { digest: root }), false);
   });
 
   it('holds a tag by its name, and a digest as a part of an image of the repository', () => {
@@ -84,11 +117,16 @@ describe('sharedParts', () => {
     const partsOf = (name: string) => {
       const reference = parseReference(name);
       assert.ok(reference);
-      return sharedParts(reference, new SharePolicy());
+      return sharedParts(
+        reference,
+        { tree: image(name).tree, isImported: false },
+        new SharePolicy(),
+      );
     };
     assert.deepEqual(partsOf('r.example/app:1'), {
       registry: 'r.example',
       tagKey: 'r.example/app:1',
+      pinnedKeys: [],
       sharesContent: true,
     });
     assert.equal(partsOf(`r.example/app:1@${root}`).tagKey, undefined);

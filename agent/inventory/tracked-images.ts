@@ -1,8 +1,11 @@
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
-import { parseReference, tagName, type Reference } from '../oci/reference.ts';
+import { parseReference, pinnedName, tagName, type Reference } from '../oci/reference.ts';
 import type { SharePolicy } from '../oci/share-policy.ts';
 import type { ImageTree } from './image-tree.ts';
+
+/** Manifests of an imported image that are advertised with their name: more than any index has platforms. */
+const MAX_PINNED = 64;
 
 /** An image of the store, with all that is known of it. */
 export interface TrackedImage {
@@ -12,23 +15,32 @@ export interface TrackedImage {
   readonly tree: ImageTree;
   /** The key of the tag in content routing; undefined when the name has no tag or the tag is not shared. */
   readonly tagKey: string | undefined;
+  /** The keys of an imported image by the digests of its manifests; empty when the policy does not depend on that. */
+  readonly pinnedKeys: readonly string[];
   readonly sharesContent: boolean;
 }
 
 /** Content under a name. */
 export type NamedContent = Pick<ContentRequest, 'registry' | 'repository' | 'tag' | 'digest'>;
 
-/** What of an image is shared, by its name and the policy. */
+/**
+ * What of an image is shared, by its name and the policy.
+ *
+ * @param isImported see {@link ImportedImages.has}
+ */
 export function sharedParts(
   { registry, repository, tag, digest }: Reference,
+  { tree, isImported }: Pick<TrackedImage, 'tree'> & { readonly isImported: boolean },
   policy: SharePolicy,
-): Pick<TrackedImage, 'registry' | 'tagKey' | 'sharesContent'> {
+): Pick<TrackedImage, 'registry' | 'tagKey' | 'pinnedKeys' | 'sharesContent'> {
   // A name with tag and digest is pinned: its tag may point to another digest now.
   const isTagged = tag !== undefined && digest === undefined;
-  const sharesTag = isTagged && policy.sharesTag(registry, repository, tag);
+  const sharesTag = isTagged && policy.sharesTag(registry, repository, tag, isImported);
+  const pinned = isImported ? [...tree.manifests].slice(0, MAX_PINNED) : [];
   return {
     registry,
     tagKey: sharesTag ? tagName(registry, repository, tag) : undefined,
+    pinnedKeys: pinned.map((it) => pinnedName(registry, repository, it)),
     sharesContent: policy.sharesContent(registry, repository),
   };
 }
@@ -37,7 +49,7 @@ export function sharedParts(
 export class TrackedImages {
   readonly #images = new Map<string, TrackedImage>();
   readonly #owners = new Map<Digest, Set<TrackedImage>>();
-  readonly #tagged = new Map<string, Set<TrackedImage>>();
+  readonly #named = new Map<string, Set<TrackedImage>>();
 
   get size(): number {
     return this.#images.size;
@@ -80,9 +92,19 @@ export class TrackedImages {
     });
   }
 
-  /** The images of a tag: several when the store has names for it that differ in how their registry is written. */
-  withTag(tagKey: string): readonly TrackedImage[] {
-    return [...(this.#tagged.get(tagKey) ?? [])];
+  /** Whether an image was imported under this name, and the policy depends on that. */
+  isImported({ registry, repository, tag, digest }: NamedContent): boolean {
+    if (digest !== undefined) return this.#named.has(pinnedName(registry, repository, digest));
+    const images = tag === undefined ? [] : this.withKey(tagName(registry, repository, tag));
+    return images.some(({ pinnedKeys }) => pinnedKeys.length > 0);
+  }
+
+  /**
+   * The images of a tag, or of a digest by name: several when the store has names for it that differ in how their registry
+   * is written.
+   */
+  withKey(key: string): readonly TrackedImage[] {
+    return [...(this.#named.get(key) ?? [])];
   }
 
   /**
@@ -90,7 +112,7 @@ export class TrackedImages {
    * `Registry.example` or `index.docker.io`.
    */
   recordNames(tagKey: string): string[] {
-    const names = this.withTag(tagKey).map(({ name }) => name);
+    const names = this.withKey(tagKey).map(({ name }) => name);
     return names.filter((name) => name !== tagKey);
   }
 
@@ -107,13 +129,18 @@ export class TrackedImages {
 
   #own(image: TrackedImage): void {
     for (const digest of image.tree.digests) addTo(this.#owners, digest, image);
-    if (image.tagKey !== undefined) addTo(this.#tagged, image.tagKey, image);
+    for (const key of nameKeys(image)) addTo(this.#named, key, image);
   }
 
   #disown(image: TrackedImage): void {
     for (const digest of image.tree.digests) removeFrom(this.#owners, digest, image);
-    if (image.tagKey !== undefined) removeFrom(this.#tagged, image.tagKey, image);
+    for (const key of nameKeys(image)) removeFrom(this.#named, key, image);
   }
+}
+
+/** The keys of the image in content routing, other than digests. */
+export function nameKeys({ tagKey, pinnedKeys }: TrackedImage): readonly string[] {
+  return tagKey === undefined ? pinnedKeys : [tagKey, ...pinnedKeys];
 }
 
 function addTo<K>(sets: Map<K, Set<TrackedImage>>, key: K, image: TrackedImage): void {

@@ -15,8 +15,9 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { LEFT_OUT, type SharePolicy } from '../oci/share-policy.ts';
+import { LEFT_OUT, type SharedRequest, type SharePolicy } from '../oci/share-policy.ts';
 import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
+import type { ImportedNames } from './imported-names.ts';
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
 import type { OutageAnswers } from './outage-answers.ts';
 import { parseContentRequest } from './parse-content-request.ts';
@@ -58,6 +59,8 @@ export interface MirrorHandlerComponents {
   readonly sharesDigest?: (digest: Digest) => boolean;
   /** Whether a request is answered although the policy leaves it to a registry, which is away. Default: never. */
   readonly outage?: Pick<OutageAnswers, 'covers'>;
+  /** Says who resolves a name that the policy resolves for imported images only. Default: the registry. */
+  readonly names?: ImportedNames;
   /** Bounds what is sent to peers. Default: no bounds. */
   readonly uploads?: PeerUploads;
   /** Decides who asks. Default: anyone is served, and a field of the request tells who is a peer. */
@@ -85,6 +88,7 @@ export class MirrorHandler {
   readonly #policy: SharePolicy;
   readonly #sharesDigest: (digest: Digest) => boolean;
   readonly #outage: MirrorHandlerComponents['outage'];
+  readonly #names: ImportedNames | undefined;
   readonly #answering: AnswerComponents;
   readonly #callers: Callers;
   readonly #metrics: Metrics;
@@ -102,6 +106,7 @@ export class MirrorHandler {
     this.#policy = components.policy;
     this.#sharesDigest = components.sharesDigest ?? (() => true);
     this.#outage = components.outage;
+    this.#names = components.names;
     const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
     this.#answering = { uploads, metrics, logger };
     this.#callers = components.callers ?? new Callers();
@@ -153,10 +158,16 @@ export class MirrorHandler {
     let label: HandlerLabel = 'registry';
     try {
       if (fromPeer) this.#answering.uploads.report(res);
-      const isOutage = !fromPeer && (await this.#outage?.covers(request, req.socket.remoteAddress));
-      if (isOutage !== true) this.#refuseUnshared({ ...request, fromPeer }, log);
+      const resolver = await this.#names?.resolver({ ...request, fromPeer }, signal);
+      const isImported = resolver === 'anyone' || resolver === 'peers';
+      const isOutage =
+        !fromPeer &&
+        resolver !== 'anyone' &&
+        (await this.#outage?.covers(request, req.socket.remoteAddress));
+      if (isOutage !== true) this.#refuseUnshared({ ...request, fromPeer, isImported }, log);
       if (follows) this.#refuseWrong(request, res);
-      if (await this.#tryLocal(exchange)) return label;
+      const asksPeersOnly = resolver === 'peers' && isOutage !== true;
+      if (!asksPeersOnly && (await this.#tryLocal(exchange))) return label;
       if (follows && (await this.#tryFollowed(exchange))) return label;
       if (fromPeer || isOutage === true) throw unknown(request, 'not held by this node');
       label = 'mirror';
@@ -169,7 +180,7 @@ export class MirrorHandler {
     return label;
   }
 
-  #refuseUnshared(request: ContentRequest & { readonly fromPeer: boolean }, log: RequestLog): void {
+  #refuseUnshared(request: SharedRequest & ContentRequest, log: RequestLog): void {
     const why = this.#policy.refusal(request);
     if (why === undefined) return;
     this.#metrics.fallThroughs.inc({ reason: 'not-shared' });
@@ -206,7 +217,8 @@ export class MirrorHandler {
     const count = (cache: 'hit' | 'miss'): void => {
       this.#metrics.mirrorRequests.inc({ registry, cache, source: 'internal' });
     };
-    const answered = await this.#tryAll(this.#sources.remote, exchange, () => {
+    const answered = await this.#tryAll(this.#sources.remote, exchange, ({ descriptor }) => {
+      void this.#names?.resolved(exchange.request, descriptor.digest);
       count('hit');
       this.#metrics.mirrorLastSuccess.setToCurrentTime();
     });

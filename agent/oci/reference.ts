@@ -110,3 +110,8 @@ export function canonicalName(name: string): string {
 export function tagName(registry: string, repository: string, tag: string): string {
   return `${registry}/${repository}:${tag}`;
 }
+
+/** The full name of content of a repository by its digest. It is the key of an imported image in the DHT, beside its tag. */
+export function pinnedName(registry: string, repository: string, digest: Digest): string {
+  return `${registry}/${repository}@${digest}`;
+}

@@ -91,6 +91,39 @@ describe('SharePolicy', () => {
     });
   });
 
+  describe('with auto', () => {
+    const policy = new SharePolicy({ rules: [parseShareRule('*=auto')], filters: [/left-out/] });
+    const name = { registry: 'ghcr.io', repository: 'team/app' };
+
+    it('shares names of imported images, and content of all', () => {
+      assert.equal(policy.sharesTag('ghcr.io', 'team/app', '1', true), true);
+      assert.equal(policy.sharesTag('ghcr.io', 'team/app', '1'), false);
+      assert.equal(policy.sharesTag('ghcr.io', 'team/app', 'latest', true), false);
+      assert.equal(policy.sharesTag('localhost:5000', 'app', '1', true), false);
+      assert.equal(policy.sharesContent('ghcr.io', 'team/app'), true);
+      assert.equal(policy.showsName('ghcr.io', 'team/app'), false);
+    });
+
+    it('leaves to the registry what the name of an image means that was not imported', () => {
+      for (const asked of [{ tag: '1' }, { method: 'HEAD' }] as const) {
+        assert.match(policy.refusal({ ...name, ...asked }) ?? '', /at the registry/);
+        assert.equal(policy.isForRegistry({ ...name, ...asked }), true);
+        assert.equal(policy.asksOrigin({ ...name, ...asked }), true);
+        assert.equal(policy.refusal({ ...name, ...asked, isImported: true }), undefined);
+        assert.equal(policy.isForRegistry({ ...name, ...asked, isImported: true }), false);
+      }
+      assert.equal(policy.refusal({ ...name, method: 'GET' }), undefined);
+      assert.equal(policy.asksOrigin({ ...name, method: 'GET' }), false);
+    });
+
+    it('leaves out what other options leave out', () => {
+      const leftOut = { registry: 'ghcr.io', repository: 'left-out', tag: '1' };
+      assert.notEqual(policy.refusal({ ...leftOut, isImported: true }), undefined);
+      assert.equal(policy.asksOrigin(leftOut), false);
+      assert.equal(policy.dependsOnOrigin('ghcr.io', 'left-out'), false);
+    });
+  });
+
   it('says why a request is refused', () => {
     const policy = new SharePolicy({ filters: [/secret/] });
     const refusal = (registry: string, repository: string, tag?: string): string | undefined =>

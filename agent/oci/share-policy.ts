@@ -28,8 +28,14 @@ export interface SharePolicyInit {
 }
 
 /** What a request asks for, and who asks. */
-export type SharedRequest = Pick<ContentRequest, 'registry' | 'repository' | 'tag'> &
-  Partial<Pick<ContentRequest, 'method'>> & { readonly fromPeer?: boolean };
+export interface SharedRequest
+  extends
+    Pick<ContentRequest, 'registry' | 'repository' | 'tag'>,
+    Partial<Pick<ContentRequest, 'method'>> {
+  readonly fromPeer?: boolean;
+  /** Whether a node has imported the image. It counts with `auto` only. Default: no. */
+  readonly isImported?: boolean;
+}
 
 /**
  * Decides which content is shared. The same decision holds for what is advertised and what is served.
@@ -66,12 +72,36 @@ export class SharePolicy {
     return this.#mode(registry, repository) === 'all' && this.sharesContent(registry, repository);
   }
 
-  /** Whether this tag is shared. No option shares the tags of a registry on the node itself. */
-  sharesTag(registry: string, repository: string, tag: string): boolean {
+  /** Whether content of this repository is shared, its names only where an image was imported (`auto`). */
+  dependsOnOrigin(registry: string, repository: string): boolean {
+    return this.#mode(registry, repository) === 'auto' && this.sharesContent(registry, repository);
+  }
+
+  /** Whether it depends on the origin of an image who answers the request. */
+  asksOrigin(request: SharedRequest): boolean {
+    return resolves(request) && this.dependsOnOrigin(request.registry, request.repository);
+  }
+
+  /**
+   * Whether this tag is shared. No option shares the tags of a registry on the node itself.
+   *
+   * @param isImported see {@link SharedRequest}
+   */
+  sharesTag(registry: string, repository: string, tag: string, isImported = false): boolean {
     return (
-      this.#mode(registry, repository) !== 'authorized' &&
+      !this.#isAuthorized({ registry, repository, isImported }) &&
       this.#allowsTag(registry, repository, tag)
     );
+  }
+
+  /** Whether the registry decides who may have the image. */
+  #isAuthorized({
+    registry,
+    repository,
+    isImported = false,
+  }: Pick<SharedRequest, 'registry' | 'repository' | 'isImported'>): boolean {
+    const mode = this.#mode(registry, repository);
+    return mode === 'authorized' || (mode === 'auto' && !isImported);
   }
 
   #allowsTag(registry: string, repository: string, tag: string): boolean {
@@ -83,10 +113,10 @@ export class SharePolicy {
 
   /** Why a request is left to the registry; `undefined` when what it asks for is shared. */
   refusal(request: SharedRequest): string | undefined {
-    const { registry, repository, tag } = request;
-    if (this.#mode(registry, repository) === 'authorized' && resolves(request)) return AT_REGISTRY;
+    const { registry, repository, tag, isImported } = request;
+    if (this.#isAuthorized(request) && resolves(request)) return AT_REGISTRY;
     if (tag === undefined) return this.sharesContent(registry, repository) ? undefined : LEFT_OUT;
-    if (this.sharesTag(registry, repository, tag)) return undefined;
+    if (this.sharesTag(registry, repository, tag, isImported)) return undefined;
     if (!this.#tags) return TAGS_AT_REGISTRY;
     return isNodeLocalRegistry(registry)
       ? 'tags of a registry on the node itself are not shared'
@@ -94,12 +124,12 @@ export class SharePolicy {
   }
 
   /**
-   * Whether the request asks what a name means of which the registry decides who may have it (`authorized`), and no
-   * other option leaves the content out.
+   * Whether the request asks what a name means of which the registry decides who may have it (`authorized`, `auto`), and
+   * no other option leaves the content out.
    */
   isForRegistry(request: SharedRequest): boolean {
     const { registry, repository, tag } = request;
-    if (this.#mode(registry, repository) !== 'authorized' || !resolves(request)) return false;
+    if (!this.#isAuthorized(request) || !resolves(request)) return false;
     return tag === undefined
       ? this.sharesContent(registry, repository)
       : this.#allowsTag(registry, repository, tag);

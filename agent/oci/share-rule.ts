@@ -4,11 +4,12 @@ import { canonicalRegistry } from './reference.ts';
  * - `all`: tags and content are shared.
  * - `authorized`: content is shared by digest only. What a name means, and whether the pod may have it, is asked of the
  *   registry with the pod's own credentials.
+ * - `auto`: as `all` for images that were imported on a node of the cluster, and as `authorized` for pulled ones.
  * - `none`: nothing is shared.
  */
-export type ShareMode = 'all' | 'authorized' | 'none';
+export type ShareMode = 'all' | 'authorized' | 'auto' | 'none';
 
-const MODES: readonly string[] = ['all', 'authorized', 'none'] satisfies ShareMode[];
+const MODES: readonly string[] = ['all', 'authorized', 'auto', 'none'] satisfies ShareMode[];
 /** A registry, and repositories below it; any of the parts may be `*`. */
 const PATTERN = /^(?:\*|[A-Za-z0-9.[\]:-]+)(?:\/(?:\*|[a-z0-9._-]+))*$/;
 

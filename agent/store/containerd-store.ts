@@ -11,6 +11,7 @@ import { isAsCommitted } from './containerd/commit-verification.ts';
 import { ContainerdFeed } from './containerd/containerd-feed.ts';
 import { ContentFolder } from './containerd/content-folder.ts';
 import { IngestFolder } from './containerd/ingest-folder.ts';
+import { LabelProvenance } from './containerd/label-provenance.ts';
 import { KnownBlobs } from './containerd/known-blobs.ts';
 import { RemoteBlob } from './containerd/remote-blob.ts';
 import type {
@@ -21,6 +22,7 @@ import type {
   StoredImage,
 } from './content-store.ts';
 import type { Ingests } from './ingests.ts';
+import type { Provenance } from './provenance.ts';
 
 export interface ContainerdStoreInit {
   /** Path of containerd's gRPC socket. */
@@ -60,6 +62,7 @@ export interface ContainerdStoreInit {
  */
 export class ContainerdStore implements ContentStore, Disposable {
   readonly ingests: Ingests;
+  readonly provenance: Provenance;
   readonly #client: ContainerdClient;
   readonly #contentPath: string;
   readonly #folder: ContentFolder;
@@ -73,6 +76,7 @@ export class ContainerdStore implements ContentStore, Disposable {
     const { logger, contentPath, namespace } = init;
     this.#logger = logger;
     this.#client = new ContainerdClient(init);
+    this.provenance = new LabelProvenance(this.#client);
     this.#contentPath = contentPath;
     this.#folder = new ContentFolder(contentPath, logger);
     this.ingests = new IngestFolder({

@@ -5,6 +5,7 @@ import type { Descriptor } from '../oci/descriptor.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { BlobOnDisk } from './file-state.ts';
 import type { Ingests } from './ingests.ts';
+import type { Provenance } from './provenance.ts';
 
 /** An image record: a name, exactly as the store has it, and its target. */
 export interface StoredImage {
@@ -57,6 +58,11 @@ export type StoreChange =
 export interface ContentStore {
   /** Unfinished downloads. Absent in a store that has none, or none that this process can see. */
   readonly ingests?: Ingests;
+  /**
+   * Which images were pulled. Undefined in a store whose images are from no registry: all of them count as imported, so that a
+   * store in front of another must not leave it out.
+   */
+  readonly provenance: Provenance | undefined;
   /** All image records, in no order. */
   images(signal?: AbortSignal): Promise<StoredImage[]>;
   /** The record of exactly this name, or `undefined`. */

@@ -25,6 +25,7 @@ const BATCH = 100;
 /** A store for tests, which can be made unavailable. */
 export class MemoryStore implements ContentStore {
   readonly ingests?: Ingests;
+  readonly provenance = undefined;
   readonly #images = new Map<string, StoredImage>();
   readonly #blobs = new Map<Digest, Buffer>();
   readonly #hub: ChangeHub;

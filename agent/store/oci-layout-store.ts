@@ -43,6 +43,7 @@ const ALGORITHMS = ['sha256', 'sha512'];
  * @see OCI image specification, image-layout.md
  */
 export class OciLayoutStore implements ContentStore {
+  readonly provenance = undefined;
   readonly #path: string;
   readonly #index: ImageIndex;
   readonly #hub: ChangeHub;

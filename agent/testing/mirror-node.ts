@@ -9,6 +9,7 @@ import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
+import type { ImportedNames } from '../mirror/imported-names.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -87,6 +88,8 @@ export interface MirrorNodeInit
   readonly sharesDigest?: (digest: Digest) => boolean;
   /** What answers while a registry is away. Default: nothing does. */
   readonly outage?: OutageAnswers;
+  /** Who resolves names with `--share …=auto`. Default: the registry. */
+  readonly names?: ImportedNames;
   readonly headTimeout?: number;
   readonly stallTimeout?: number;
   readonly listener?: HttpListenerInit;
@@ -153,6 +156,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       ...(init.isLocal && { isLocal: init.isLocal }),
       ...(callers && { callers }),
       ...(init.outage && { outage: init.outage }),
+      ...(init.names && { names: init.names }),
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,

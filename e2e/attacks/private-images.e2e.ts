@@ -6,7 +6,7 @@ import { Cluster, type ClusterNode } from '../harness/cluster.ts';
 import { makeImage, type ImageFixture } from '../harness/fixtures.ts';
 import { writeHostsToml } from '../harness/hosts-toml.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
-import { allPaths, headStatus, manifestPath } from '../harness/mirror.ts';
+import { allPaths, givesContent, headStatus, manifestPath } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { Upstream } from '../harness/upstream.ts';
 import { waitFor } from '../harness/wait.ts';
@@ -178,13 +178,6 @@ suite('a private image with --share authorized', () => {
     },
   );
 
-  /** Status of a GET of one byte. */
-  async function getStatus(agent: ClusterNode['agent'], path: string): Promise<number> {
-    const response = await agent.fetch(path, { headers: { range: 'bytes=0-0' } });
-    await response.body?.cancel();
-    return response.status;
-  }
-
   /** An image of the registry that one node has pulled, and whose layers the others find if they are shared. */
   async function heldBy(node: ClusterNode, team: string, isShared = true): Promise<ImageFixture> {
     const name = `${upstream.registry}/${team}/image-${images++}:1.0`;
@@ -193,7 +186,7 @@ suite('a private image with --share authorized', () => {
     await node.containerd.pullWithCri(name, USER);
     const [path = ''] = allPaths(fixture.image).filter((each) => each.includes('/blobs/'));
     for (const { agent } of isShared ? cluster.nodes : []) {
-      await waitFor('its layers are found', async () => (await getStatus(agent, path)) === 206);
+      await waitFor('its layers are found', () => givesContent(agent, path));
     }
     return fixture;
   }

@@ -67,6 +67,21 @@ export async function waitUntilVisible(
   }
 }
 
+/** Whether the mirror gives the first byte of content. A HEAD asks what a name means, which it may leave to the registry. */
+export async function givesContent(agent: NodeMirror, path: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  const response = await agent.fetch(path, { headers: { range: 'bytes=0-0' }, signal });
+  await response.body?.cancel();
+  return response.status === 200 || response.status === 206;
+}
+
+/** As {@link waitUntilVisible}, for a mirror that leaves names to the registry: it must know the tag, and have all content. */
+export async function waitUntilPullable(agent: NodeMirror, image: BuiltImage): Promise<void> {
+  const [tag = '', ...content] = allPaths(image);
+  await waitFor(`${tag} is named`, async () => (await headStatus(agent, tag)) === 200);
+  for (const path of content) await waitFor(`${path} is found`, () => givesContent(agent, path));
+}
+
 /** Asserts what the mirror answers to a HEAD. */
 export async function assertHead(agent: NodeMirror, path: string, status: number): Promise<void> {
   assert.equal(await headStatus(agent, path), status, `${agent.node.host.name}: HEAD ${path}`);

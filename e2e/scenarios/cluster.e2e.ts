@@ -18,7 +18,7 @@ import { KubeCluster } from '../harness/kubernetes/kube-cluster.ts';
 import type { Machine } from '../harness/kubernetes/machine.ts';
 import { configureByHand, nodeFiles, type HandWritten } from '../harness/kubernetes/node-files.ts';
 import { discoveredPods, scrapeConfigs } from '../harness/kubernetes/pod-monitor.ts';
-import { waitUntilVisible } from '../harness/mirror.ts';
+import { waitUntilPullable } from '../harness/mirror.ts';
 import { Prometheus } from '../harness/prometheus.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
@@ -105,7 +105,7 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
         const ports = [...hosts.matchAll(/http:\/\/([^:]+):(\d+)/g)].map((it) => it.slice(1));
         const { address } = containerd.host;
         assert.deepEqual(ports, [[address, `${HOST_PORT}`]]);
-        await waitUntilVisible(agentAt(pod, HOST_PORT), image);
+        await waitUntilPullable(agentAt(pod, HOST_PORT), image);
         const received = await bytesFromPeers(pod, METRICS_PORT);
         const connections = await connectionsTo(pod, HOST_PORT);
         await containerd.pullWithCri(image.name);
@@ -137,8 +137,8 @@ suite('the chart on a cluster', { skip: reason ?? false }, () => {
       for (const { archive } of [slow, small]) await first.containerd.importArchive(archive);
       await second.containerd.importArchive(slow.archive);
       await third.containerd.importArchive(small.archive);
-      await waitUntilVisible(agentAt(daemonSet.podOn(third.name), HOST_PORT), slow.image);
-      await waitUntilVisible(agentAt(daemonSet.podOn(second.name), HOST_PORT), small.image);
+      await waitUntilPullable(agentAt(daemonSet.podOn(third.name), HOST_PORT), slow.image);
+      await waitUntilPullable(agentAt(daemonSet.podOn(second.name), HOST_PORT), small.image);
 
       const old = daemonSet.pods;
       await third.containerd.host.limitDownload(SLOW_MBIT);
@@ -280,7 +280,7 @@ async function pullSomethingNew({ plane, machines }: KubeCluster, round: number)
   const { image, archive } = await makeImage({ name, layers: [{ bytes: 3_000_000 }] });
   await holder.containerd.importArchive(archive);
   const pod = plane.daemonSet('test-peerglass').podOn(asker.name);
-  await waitUntilVisible(agentAt(pod, HOST_PORT), image);
+  await waitUntilPullable(agentAt(pod, HOST_PORT), image);
   await asker.containerd.pullWithCri(name);
   // Content that no node holds, so that the arbiter is asked.
   const unknown = `sha256:${String(round).padStart(64, '0')}`;

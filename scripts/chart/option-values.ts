@@ -69,6 +69,20 @@ export const FORMER_VALUES: Readonly<Record<string, string>> = {
   resolveLatestTag: 'enableLatest',
 };
 
+/**
+ * Values that the chart sets for options, by name, where the agent has another default. A cluster has tenants, so the names
+ * of pulled images are resolved at their registries, but for those that have images for everyone only.
+ */
+export const CHART_DEFAULTS: Readonly<Record<string, readonly string[]>> = {
+  share: [
+    'registry.k8s.io=all',
+    'docker.io/library=all',
+    'public.ecr.aws=all',
+    'mcr.microsoft.com=all',
+    '*=auto',
+  ],
+};
+
 const TABLES: Readonly<Record<string, { readonly options: OptionTable }>> = SUBCOMMANDS;
 
 /** The name of the value of a flag: `logLevel` for `--log-level`. */

@@ -1,6 +1,6 @@
 import { type YAMLMap, isMap, isNode, isScalar, parseDocument } from 'yaml';
 
-import { FORMER_VALUES, type OptionValue, SPEGEL_VALUES } from './option-values.ts';
+import { CHART_DEFAULTS, FORMER_VALUES, type OptionValue, SPEGEL_VALUES } from './option-values.ts';
 
 /** One value of values.yaml. */
 export interface ValueRow {
@@ -28,7 +28,7 @@ export function withOptions(text: string, values: readonly OptionValue[]): strin
     const summary = option.summary.charAt(0).toUpperCase() + option.summary.slice(1);
     return [
       `  # -- (${optionType(option.kind)}) ${summary}: \`--${flag}\`.${fallback}`,
-      `  ${name}: null`,
+      `  ${name}: ${JSON.stringify(CHART_DEFAULTS[name] ?? null)}`,
     ];
   });
   return `${text.slice(0, begin.index + begin[0].length)}${lines.join('\n')}\n${text.slice(end.index)}`;

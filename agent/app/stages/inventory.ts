@@ -1,3 +1,4 @@
+import { ImportedImages } from '../../inventory/imported-images.ts';
 import { Inventory } from '../../inventory/inventory.ts';
 import { Publisher } from '../../inventory/publisher.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
@@ -19,6 +20,7 @@ export interface InventoryStageComponents {
 /** What this node holds and advertises. */
 export interface InventoryStage {
   readonly inventory: Inventory;
+  readonly imported: ImportedImages;
   /** Follow the store, and advertise its content. */
   readonly loops: readonly Loop[];
 }
@@ -33,6 +35,7 @@ export function inventoryStage({
 }: InventoryStageComponents): InventoryStage {
   const logger = log('inventory');
   const publisher = new Publisher({ router, metrics, logger });
-  const inventory = new Inventory({ store, publisher, policy, metrics, logger });
-  return { inventory, loops: [publisher, inventory] };
+  const imported = new ImportedImages({ policy, provenance: store.provenance, logger });
+  const inventory = new Inventory({ store, publisher, policy, imported, metrics, logger });
+  return { inventory, imported, loops: [publisher, inventory] };
 }

@@ -12,6 +12,7 @@ import type { ListenAddress } from '../../http/bind.ts';
 import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Callers } from '../../mirror/callers.ts';
+import type { ImportedNames } from '../../mirror/imported-names.ts';
 import { MirrorHandler, type FollowedContent } from '../../mirror/mirror-handler.ts';
 import { OutageAnswers, type OutageAnswersComponents } from '../../mirror/outage-answers.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';
@@ -98,6 +99,8 @@ export interface MirrorStageComponents {
   readonly sharesDigest: (digest: Digest) => boolean;
   /** See `MirrorHandler`. */
   readonly outage?: OutageAnswers;
+  /** See `MirrorHandler`. */
+  readonly names?: ImportedNames;
   /** Peer IDs of other nodes that hold the digest, as far as is known without a look-up. */
   readonly holders: (digest: Digest) => readonly string[];
   /** Whether a client is on this node; see `PeerUploads`. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { SharePolicy } from '../../oci/share-policy.ts';
+import { parseShareRule } from '../../oci/share-rule.ts';
 import { doctorStage, serve } from '../../testing/doctor-facts.ts';
 import { makeImage, putImage, type TestImage } from '../../testing/image.ts';
 import {
@@ -130,6 +131,23 @@ describe('ImageFollower', () => {
     const out = await follow(t, filtered, [], { held: image, settings: filters });
     assert.match(out.parts[0]?.why ?? '', /--registry-filters/);
   });
+
+  for (const mode of ['authorized', 'auto']) {
+    it(`finds all content of an image whose name the registry resolves (${mode}), and no failure`, async (t) => {
+      const image = makeImage(100);
+      const share = [`*=${mode}`];
+      const policy = new SharePolicy({ rules: share.map(parseShareRule) });
+      await using mirror = await startMirror({ policy });
+      putImage(mirror.store, image, NAME);
+      const report = await follow(t, mirror, [], { held: image, settings: { share } });
+      assert.equal(report.result, 'ok', JSON.stringify(report));
+      assert.match(report.reason, /3 parts from this node, 0 from peers\. The registry says/);
+      const [tag, ...content] = report.parts;
+      assert.equal(tag?.servedBy, undefined);
+      assert.match(tag?.why ?? '', /the registry says what it means.*--share/);
+      assert.deepEqual(new Set(content.map(({ servedBy }) => servedBy)), new Set(['local']));
+    });
+  }
 
   it('says that containerd will not ask the mirror, although that has all of it', async (t) => {
     const image = makeImage(10);

@@ -110,9 +110,11 @@ export class ImageFollower {
   }
 
   #report(reference: Reference, parts: readonly ImagePart[]): ImageReport {
-    const missing = parts.filter(({ servedBy }) => servedBy === undefined);
+    const missing = parts.filter((it) => it.servedBy === undefined && it.isForRegistry !== true);
+    const named = parts.some(({ isForRegistry }) => isForRegistry);
+    const content = parts.filter(({ isForRegistry }) => isForRegistry !== true);
     const peers = parts.filter(({ servedBy = 'local' }) => servedBy !== 'local').length;
-    const served = parts.length - missing.length;
+    const served = content.length - missing.length;
     const notAsked = this.#notAsked;
     if (notAsked !== undefined) {
       this.#notes.push(
@@ -123,7 +125,7 @@ export class ImageFollower {
       notAsked !== undefined
         ? `containerd will not ask the mirror for images of ${reference.registry}: ${notAsked}.`
         : missing.length === 0
-          ? `The mirror would serve all of it: ${served - peers} parts from this node, ${peers} from peers.`
+          ? `The mirror would serve all of it: ${served - peers} parts from this node, ${peers} from peers.${named ? ' The registry says what the name means (--share).' : ''}`
           : `${missing.length} of ${parts.length} parts would come from the registry.`;
     return {
       schema: 1,

@@ -23,6 +23,8 @@ export interface ImagePart {
   readonly servedBy?: string;
   /** Why it is not served. */
   readonly why?: string;
+  /** Whether the registry is asked because `--share` wants that, which is no failure. Absent: no. */
+  readonly isForRegistry?: boolean;
 }
 
 /** The output of `doctor --image --output json`; as stable as {@link Report}. */

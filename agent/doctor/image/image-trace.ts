@@ -39,8 +39,9 @@ export class ImageTrace {
     const holders = await this.#mirror.askHolders(peers, 'manifests', tag);
     const served = servedBy(answer);
     const here = record === 'unknown' ? {} : { here: record !== undefined };
-    const shared = policyOf(this.#settings).sharesTag(registry, repository, tag);
-    const why = shared
+    const policy = policyOf(this.#settings);
+    const isForRegistry = policy.isForRegistry({ registry, repository, tag });
+    const why = policy.sharesTag(registry, repository, tag)
       ? whyNot(
           answer,
           holders.map((it) => it.answer),
@@ -55,7 +56,7 @@ export class ImageTrace {
         key: name,
         ...here,
         holders,
-        ...(served ? { servedBy: served } : { why }),
+        ...(served ? { servedBy: served } : { why, ...(isForRegistry && { isForRegistry }) }),
       },
       digest: parseDigest(digest),
     };
@@ -72,7 +73,7 @@ export class ImageTrace {
     const [info, peers, answer] = await Promise.all([
       this.#here(() => this.#facts.containerd.info(digest, signal)),
       this.#providers(digest, path === 'blobs' ? 'blob' : 'manifest', `@${digest}`),
-      this.#mirror.ask(path, digest),
+      this.#mirror.askContent(path, digest),
     ]);
     const holders = await this.#mirror.askHolders(peers, path, digest);
     const here = info === 'unknown' ? {} : { here: info !== undefined };
@@ -108,7 +109,10 @@ export class ImageTrace {
   }
 
   #whyTagNotShared(tag: string): string {
-    const { registry } = this.#reference;
+    const { registry, repository } = this.#reference;
+    if (policyOf(this.#settings).isForRegistry({ registry, repository, tag })) {
+      return 'the registry says what it means, and who may have it (--share)';
+    }
     const { tags, latest } = this.#settings;
     if (isNodeLocalRegistry(registry)) {
       return `${registry} is another registry on each node: its tags are not shared, but their content is, by digest`;
@@ -147,7 +151,7 @@ export class ImageTrace {
 }
 
 function servedBy(answer: NamespaceAnswer): string | undefined {
-  if ('error' in answer || answer.status !== 200) return undefined;
+  if ('error' in answer || (answer.status !== 200 && answer.status !== 206)) return undefined;
   return answer.headers['x-peerglass-source'] ?? 'the mirror';
 }
 

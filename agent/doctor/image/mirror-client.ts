@@ -47,6 +47,15 @@ export class MirrorClient {
   }
 
   /**
+   * Asks this node's mirror for the first byte of content. By HEAD containerd asks what a name means, which the mirror may
+   * leave to the registry.
+   */
+  async askContent(kind: 'manifests' | 'blobs', digest: string): Promise<NamespaceAnswer> {
+    const headers = { ...this.#headers, Range: 'bytes=0-0' };
+    return await this.#request(this.#origin, kind, digest, 'GET', headers);
+  }
+
+  /**
    * The answers of the first holders that content routing names. The agent has asked them, since they answer signed requests
    * only. Those that it has not asked, because it is older, are asked here.
    */

@@ -92,6 +92,16 @@ export class ContainerdClient implements Disposable {
     return response?.info;
   }
 
+  /** Sets one label of a finished blob; its others stay. Without effect on a blob that is gone. */
+  async label(digest: Digest, key: string, value: string, signal?: AbortSignal): Promise<void> {
+    const info = { digest, size: 0, createdAt: undefined, labels: { [key]: value } };
+    const request = { info, updateMask: [`labels.${key}`] };
+    await unary<object>(
+      (done) => this.#content.update(request, this.#metadata, this.#within(), done),
+      signal,
+    );
+  }
+
   /** All finished blobs of the namespace, in batches. */
   async *list(signal?: AbortSignal): AsyncGenerator<Info[], void, undefined> {
     const start = () =>

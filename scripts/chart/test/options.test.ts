@@ -77,7 +77,7 @@ describe('the options in the chart', { skip }, () => {
     assert.ok(manifests.some(({ kind }) => kind === 'PrometheusRule'));
   });
 
-  it('passes no options that are not set', async () => {
+  it('passes no options that are not set, but those that the chart sets itself', async () => {
     const { init, registry } = await agent('defaults');
     assert.deepEqual(registry.args, [
       'registry',
@@ -90,9 +90,22 @@ describe('the options in the chart', { skip }, () => {
       '--shutdown-delay=3s',
       '--bootstrap-kind=dns',
       '--dns-bootstrap-domain=test-peerglass-bootstrap.peerglass.svc.cluster.local.',
+      '--share=registry.k8s.io=all',
+      '--share=docker.io/library=all',
+      '--share=public.ecr.aws=all',
+      '--share=mcr.microsoft.com=all',
+      '--share=*=auto',
       '--swarm-key-file=/etc/peerglass-swarm/swarm.key',
     ]);
     assert.deepEqual(init[0]?.args, ['configuration', '--mirror-targets=http://$(NODE_IP):30020']);
+  });
+
+  it('shares all names when the list of rules is empty', async () => {
+    const { args = [] } = await agentWith({ peerglass: { share: [] } });
+    assert.deepEqual(
+      args.filter((it) => it.startsWith('--share')),
+      [],
+    );
   });
 
   it('prefers values to the preset, and peerglass to spegel', async () => {
