@@ -149,7 +149,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     uploadsInit(config),
   );
   const { credentials } = settings;
-  const guarded = guardWith(credentials, mirror, isOpen);
+  const guarded = guardWith(credentials, mirror, callers);
   mirrorPort.serve(guarded.peers);
   nodePort?.serve(guarded.node);
 

@@ -43,12 +43,25 @@ export class Callers {
   readonly #isLocal: (address: string | undefined) => boolean;
   readonly #onRefused: NonNullable<CallersComponents['onRefused']>;
   readonly #servesAnyone: boolean;
+  /** Of requests that {@link isAgent} has seen: a signature is accepted once. */
+  readonly #proofs = new WeakMap<IncomingMessage, RequestProof>();
 
   constructor(components: CallersComponents = {}, { servesAnyone = true }: CallersInit = {}) {
     this.#verifier = components.verifier;
     this.#isLocal = components.isLocal ?? new LocalClients().has;
     this.#onRefused = components.onRefused ?? (() => undefined);
     this.#servesAnyone = servesAnyone;
+  }
+
+  /**
+   * Whether the agent of another node asks, before anything is answered: by its signature, which was verified; in an open
+   * cluster by {@link MIRRORED_HEADER} too, as Spegel's nodes do. Such a request gets from {@link identify} what peers get.
+   * One of another time counts as of an agent: it is answered with the right time, and gets nothing else.
+   */
+  isAgent(req: IncomingMessage): boolean {
+    const proof = this.#verify(req);
+    this.#proofs.set(req, proof);
+    return 'signAnswer' in proof || (this.#servesAnyone && isMarked(req));
   }
 
   /**
@@ -70,11 +83,9 @@ export class Callers {
       case 'stale':
         signHead(res, proof.signAnswer);
         res.setHeader(TIME_HEADER, proof.time);
-        this.#refused('stale', req);
         throw new OciError('UNAUTHORIZED', 'the signature is of another time');
       case 'wrong':
         if (this.#servesAnyone) break;
-        this.#refused('signature', req);
         throw new OciError('UNAUTHORIZED', 'not signed by a node of this cluster');
       case 'unsigned':
         if (this.#servesAnyone || this.#isLocal(req.socket.remoteAddress)) break;
@@ -83,10 +94,20 @@ export class Callers {
           'this address is not of a client of this node, and the request is not signed by a node of the cluster',
         );
     }
-    return { isPeer: req.headers[MIRRORED_HEADER] === 'true' };
+    return { isPeer: isMarked(req) };
   }
 
+  /** Counts what is refused for its signature, once for each request. */
   #verify(req: IncomingMessage): RequestProof {
+    const known = this.#proofs.get(req);
+    if (known !== undefined) return known;
+    const proof = this.#proofOf(req);
+    if (proof.kind === 'stale') this.#refused('stale', req);
+    else if (proof.kind === 'wrong' && !this.#servesAnyone) this.#refused('signature', req);
+    return proof;
+  }
+
+  #proofOf(req: IncomingMessage): RequestProof {
     const { method = '', url: target = '', headers, socket } = req;
     const read: FieldReader = (name) => {
       const value = headers[name];
@@ -100,6 +121,10 @@ export class Callers {
   #refused(reason: CallerRefusal, { socket }: IncomingMessage): void {
     this.#onRefused(reason, `${socket.remoteAddress ?? ''}:${String(socket.remotePort ?? 0)}`);
   }
+}
+
+function isMarked({ headers }: IncomingMessage): boolean {
+  return headers[MIRRORED_HEADER] === 'true';
 }
 
 /**
