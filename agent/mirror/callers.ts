@@ -7,7 +7,7 @@ import type { RequestProof, RequestVerifier, SignAnswer } from '../signatures/re
 import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
 
 /** Why a request is refused; a label of `peerglass_refused_total`. */
-export type CallerRefusal = 'unsigned' | 'signature' | 'stale';
+export type CallerRefusal = 'unsigned' | 'signature' | 'stale' | 'unverified';
 
 /** Who asks for content. */
 export interface Caller {
@@ -68,7 +68,8 @@ export class Callers {
    * Finds out who asks, and signs the answer to a peer, whatever it will be.
    *
    * @param unknown makes the answer to who is not served: 404, at which a containerd asks its next host
-   * @throws OciError `UNAUTHORIZED` for a signature that is not accepted, and what `unknown` makes
+   * @throws OciError `UNAUTHORIZED` for a signature that is not accepted, `UNAVAILABLE` for one that was not verified, and what
+   *   `unknown` makes
    */
   identify(
     req: IncomingMessage,
@@ -87,6 +88,10 @@ export class Callers {
       case 'wrong':
         if (this.#servesAnyone) break;
         throw new OciError('UNAUTHORIZED', 'not signed by a node of this cluster');
+      case 'unverified':
+        if (this.#servesAnyone) break;
+        res.setHeader('Retry-After', 1);
+        throw new OciError('UNAVAILABLE', 'too many requests of unknown nodes in this second');
       case 'unsigned':
         if (this.#servesAnyone || this.#isLocal(req.socket.remoteAddress)) break;
         this.#refused('unsigned', req);
@@ -103,7 +108,9 @@ export class Callers {
     if (known !== undefined) return known;
     const proof = this.#proofOf(req);
     if (proof.kind === 'stale') this.#refused('stale', req);
-    else if (proof.kind === 'wrong' && !this.#servesAnyone) this.#refused('signature', req);
+    if (this.#servesAnyone) return proof;
+    if (proof.kind === 'wrong') this.#refused('signature', req);
+    if (proof.kind === 'unverified') this.#refused('unverified', req);
     return proof;
   }
 
