@@ -24,6 +24,8 @@ export class SwarmKeyKeeper implements SwarmKeys {
   readonly #logger: Logger;
   readonly #init: FollowFilesInit;
   #text: string;
+  /** What the last read has found, where that is not in use: two reads in a row must agree. */
+  #candidate: string | undefined;
   #keys: readonly SwarmKey[];
   readonly #listeners = new Set<() => void>();
 
@@ -74,14 +76,19 @@ export class SwarmKeyKeeper implements SwarmKeys {
   }
 
   /** Takes over what the file has, or says why not. */
-  async #follow(): Promise<SwarmKeyError | undefined> {
+  async #follow(): Promise<SwarmKeyError | 'unsettled' | undefined> {
     try {
       const text = await read(OPTION, this.#path);
+      const candidate = this.#candidate;
+      this.#candidate = text;
       // A passphrase takes 50 ms to derive.
       if (text === this.#text) return undefined;
+      // A part of a passphrase is one as well.
+      if (text !== candidate) return 'unsettled';
       this.#keys = parse(OPTION, this.#path, text);
       this.#text = text;
     } catch (error) {
+      this.#candidate = undefined;
       if (error instanceof SwarmKeyError) return error;
       throw error;
     }
