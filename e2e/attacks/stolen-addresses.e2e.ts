@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
 import { PORTS } from '../harness/agent-process.ts';
@@ -61,6 +63,7 @@ suite('in the place of a node', () => {
         return (await rogue.requests()).length > 0 && (await unproved(puller)) > 0;
       });
       await pull(puller, genuine);
+      assert.deepEqual(await warnings(puller), ['the answer is not of the peer that was asked']);
 
       await thief.plug(false);
       await holder.host.plug(true);
@@ -122,6 +125,15 @@ async function pull({ containerd }: ClusterNode, { image }: ImageFixture): Promi
 /** Answers that were not of the peer that was asked. */
 function unproved({ agent }: ClusterNode): Promise<number> {
   return agent.metric('peerglass_peer_failures_total', { reason: 'identity' });
+}
+
+/** Causes for which the log names a peer that did not prove who it is. */
+async function warnings({ host }: ClusterNode): Promise<string[]> {
+  const text = await readFile(join(host.directory, 'agent.log'), 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line.includes('"level":"warn"') && line.includes('"reason":"identity"'))
+    .map((line) => (JSON.parse(line) as { cause: string }).cause);
 }
 
 /** Gives the host one more address, which it announces to no one. */
