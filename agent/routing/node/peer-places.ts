@@ -21,7 +21,7 @@ const VALID_MS = 10 * 60_000;
 const ABSENT_MS = 10_000;
 /** Maximum number of pairs of peer and IP that are remembered, in each list. */
 const MAX_PLACES = 20_000;
-/** Maximum number of peers whose addresses are remembered that others have named. */
+/** Maximum number of peers whose addresses are remembered that others have named, and of base URLs. */
 const MAX_NAMED = 2_000;
 /** How long a peer may take to prove that it is there, in milliseconds. */
 const PROOF_MS = 2_000;
@@ -56,6 +56,8 @@ export class PeerPlaces {
   readonly #present = new ExpiringSet(MAX_PLACES);
   readonly #absent = new LRUCache<string, NotThereError>({ max: MAX_PLACES, ttl: ABSENT_MS });
   readonly #proofs = new Map<string, Promise<void>>();
+  /** The IP of each base URL that was asked lately. */
+  readonly #ips = new LRUCache<string, string>({ max: MAX_NAMED });
   /** Where others say that peers are, which have announced no address here. */
   readonly #named = new LRUCache<string, readonly Multiaddr[]>({ max: MAX_NAMED });
 
@@ -88,7 +90,7 @@ export class PeerPlaces {
    *   {@link NotThereError} when it does not
    */
   confirm(peerId: string, origin: string): Promise<void> | undefined {
-    const ip = canonical(endpointOf(origin)?.ip ?? '');
+    const ip = this.#ipAt(origin);
     const place = placeOf(peerId, ip);
     if (this.#present.has(place)) return undefined;
     const absent = this.#absent.get(place);
@@ -111,6 +113,15 @@ export class PeerPlaces {
     );
     this.#proofs.set(place, proof);
     return proof;
+  }
+
+  /** Each request comes through here. */
+  #ipAt(origin: string): string {
+    const known = this.#ips.get(origin);
+    if (known !== undefined) return known;
+    const ip = canonical(endpointOf(origin)?.ip ?? '');
+    this.#ips.set(origin, ip);
+    return ip;
   }
 
   async #prove(peerId: string, ip: string): Promise<void> {
