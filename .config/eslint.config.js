@@ -11,6 +11,7 @@ import tseslint from 'typescript-eslint';
  */
 const LAYERS = {
   errors: [],
+  files: ['errors'],
   oci: [],
   timing: [],
   metrics: [],
@@ -21,11 +22,11 @@ const LAYERS = {
   hosts: ['errors', 'oci', 'timing', 'metrics'],
   kubernetes: ['errors', 'timing'],
   integrity: ['errors', 'oci', 'timing', 'metrics', 'store'],
-  membership: ['errors', 'timing'],
+  membership: ['errors', 'files', 'timing'],
   signatures: ['membership'],
-  routing: ['errors', 'oci', 'timing', 'metrics', 'membership'],
+  routing: ['errors', 'files', 'oci', 'timing', 'metrics', 'membership'],
   inventory: ['oci', 'timing', 'metrics', 'store', 'routing'],
-  tls: ['errors', 'timing', 'metrics'],
+  tls: ['errors', 'files', 'timing', 'metrics'],
   content: ['errors', 'oci', 'timing', 'metrics', 'native', 'streams', 'store'],
   transfer: [
     'errors',
@@ -51,9 +52,9 @@ const LAYERS = {
     'routing',
     'content',
   ],
-  doctor: ['errors', 'oci', 'timing', 'config', 'native', 'store', 'hosts'],
+  doctor: ['errors', 'files', 'oci', 'timing', 'config', 'native', 'store', 'hosts'],
   http: ['errors', 'oci', 'timing', 'metrics', 'native', 'streams', 'tls'],
-  'basic-auth': ['errors', 'oci', 'timing', 'hosts', 'http'],
+  'basic-auth': ['errors', 'files', 'oci', 'timing', 'hosts', 'http'],
   mirror: [
     'errors',
     'oci',

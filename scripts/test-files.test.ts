@@ -21,6 +21,7 @@ const EXEMPT: Readonly<Record<string, string>> = {
   'agent/store/file-state.ts': 'picks four fields of a stat',
   'agent/basic-auth/basic-auth-error.ts': 'an error without behaviour',
   'agent/membership/swarm-key-error.ts': 'an error without behaviour',
+  'agent/routing/node/not-there-error.ts': 'an error without behaviour',
   'agent/streams/wrong-body-error.ts': 'an error without behaviour',
   'agent/tls/tls-config-error.ts': 'an error without behaviour',
   'agent/transfer/hashed-body.ts':

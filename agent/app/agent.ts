@@ -115,7 +115,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const { signer, verifier, isOpen } = signaturesStage(router, settings.membership);
   const onWrong = (digest: Digest): void => fanOut?.wrong(digest);
   const peers = transferStage(
-    { router, store, dataPlane, tls: tls.peers, signer, onWrong, metrics, logger: log('transfer') },
+    {
+      ...{ router, store, dataPlane, tls: tls.peers, signer, onWrong, metrics },
+      confirm: (peerId, origin) => router.confirm(peerId, origin),
+      logger: log('transfer'),
+    },
     transferInit(config, settings),
   );
   parts.add('transfer', peers);
@@ -156,7 +160,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     uploadsInit(config),
   );
   const { credentials } = settings;
-  const guarded = guardWith(credentials, mirror, isOpen);
+  const guarded = guardWith(credentials, mirror, callers);
   mirrorPort.serve(guarded.peers);
   nodePort?.serve(guarded.node);
 

@@ -3,8 +3,7 @@ import type { Logger } from 'pino';
 import { CredentialsKeeper } from '../basic-auth/credentials-keeper.ts';
 import { requireCredentials } from '../basic-auth/require-credentials.ts';
 import type { RegistryConfig } from '../config/options.ts';
-import { SIGNATURE_INPUT_HEADER } from '../signatures/message-signature.ts';
-import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
+import type { Callers } from '../mirror/callers.ts';
 import type { MirrorStage } from './stages/mirror.ts';
 
 /**
@@ -23,26 +22,20 @@ export async function loadCredentials(
 
 /**
  * Has the mirror ask its clients for credentials. At the port for peers a request of an agent needs none: it gets what this
- * node holds, and agents do not share the credentials of clients. It is known by its signature, which the mirror verifies; in
- * an open cluster a field marks it, as of Spegel's nodes. At the port for the node each request needs credentials.
+ * node holds, and agents do not share the credentials of clients. At the port for the node each request needs credentials.
  *
  * @param credentials undefined where clients need none
- * @param isOpen whether agents without a signature are served
+ * @param callers tells the requests of agents from those of clients; the one that the mirror has
  */
 export function guardWith(
   credentials: Pick<CredentialsKeeper, 'admit'> | undefined,
   { peers, node }: MirrorStage,
-  isOpen: boolean,
+  callers: Pick<Callers, 'isAgent'>,
 ): MirrorStage {
   if (credentials === undefined) return { peers, node };
   const { admit } = credentials;
   return {
-    peers: requireCredentials(peers, {
-      admit,
-      isExempt: ({ headers }) =>
-        headers[SIGNATURE_INPUT_HEADER] !== undefined ||
-        (isOpen && headers[MIRRORED_HEADER] === 'true'),
-    }),
+    peers: requireCredentials(peers, { admit, isExempt: (req) => callers.isAgent(req) }),
     node: requireCredentials(node, { admit }),
   };
 }

@@ -41,6 +41,15 @@ describe('RefusalLog', () => {
     );
   });
 
+  it('takes the addresses of one IPv6 host for one, in each form', (t) => {
+    const { log, addresses, clock } = createLog(t);
+    for (const address of ['[fd00::1]:7', '/ip6/fd00::2/tcp/5001', 'fd00:0:0:0::3:7']) {
+      log.refused('unsigned', address);
+      clock.now += 2000;
+    }
+    assert.deepEqual(addresses, ['[fd00::1]:7']);
+  });
+
   it('logs one of many hosts a second', (t) => {
     const { log, addresses, clock } = createLog(t);
     for (let host = 0; host < 100; host++) {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 
+import { hostOfIp } from '../membership/host-of-ip.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { ExpiringSet } from '../timing/expiring-set.ts';
 
@@ -26,6 +27,8 @@ const MEANINGS = {
     'a request was refused whose signature is of another swarm key or of another identity; if it came from a node of the cluster, give it the key of --swarm-key-file',
   stale:
     'a request was refused because its signature was used before, or its time differs by more than 30 seconds; a node of the cluster asks again with the right time, so that nothing is to be done unless it recurs without end',
+  unverified:
+    'a request was refused without a look at its signature, since more requests of nodes unknown so far came within a second than are verified: 64 of one host; nodes of the cluster ask again',
 } as const;
 
 /** Why something was refused. */
@@ -54,7 +57,7 @@ export class RefusalLog {
   refused(reason: RefusalReason, address: string): void {
     const { metrics, logger } = this.#components;
     metrics.refused.inc({ reason });
-    const host = address.replace(/\/tcp\/.*$|:\d+$/, '');
+    const host = hostOf(address);
     const now = performance.now();
     if (this.#quiet.has(`${reason} ${host}`)) return;
     if (now - (this.#loggedAt.get(reason) ?? -PAUSE_MS) < PAUSE_MS) return;
@@ -62,4 +65,10 @@ export class RefusalLog {
     this.#loggedAt.set(reason, now);
     logger.warn({ reason, address }, MEANINGS[reason]);
   }
+}
+
+/** Without the port, so that each host is named once. */
+function hostOf(address: string): string {
+  const ip = address.replace(/\/tcp\/.*$|:\d+$/, '').replace(/^\/ip[46]\/|[[\]]/g, '');
+  return hostOfIp(ip);
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +31,12 @@ async function follow(t: TestContext) {
     await running;
     await rm(folder, { recursive: true });
   });
-  return { keeper, lines, clock, write, folder };
+  const writeNow = (password: string): void => {
+    // In one step, so that no read finds an empty file.
+    writeFileSync(join(folder, 'next'), password);
+    renameSync(join(folder, 'next'), join(folder, 'password'));
+  };
+  return { keeper, lines, clock, write, writeNow, folder };
 }
 
 describe('CredentialsKeeper', () => {
@@ -56,6 +62,45 @@ describe('CredentialsKeeper', () => {
       assert.deepEqual(admitted(), [false, true, true]);
     });
     assert.doesNotMatch(lines.join(''), /first|second|third|bWlycm9y/);
+  });
+
+  it('accepts the credentials of before for five minutes also after a second change', async (t) => {
+    const { keeper, clock, write } = await follow(t);
+    for (const password of ['secnod', 'second']) {
+      await write(password);
+      await eventually(() => {
+        assert.equal(keeper.current.authorization.reveal(), header(password));
+      });
+      clock.now += 60_000;
+    }
+    const admitted = ['first', 'secnod', 'second'].map((it) => keeper.admit(header(it)));
+    assert.deepEqual(admitted, [true, true, true]);
+    clock.now += 3 * 60_000;
+    assert.equal(keeper.admit(header('first')), false);
+    assert.equal(keeper.admit(header('secnod')), true);
+  });
+
+  it('takes over only what two reads in a row have found, as a file may be half written', async (t) => {
+    const { keeper, lines, writeNow } = await follow(t);
+    let count = 0;
+    // Between two reads it changes at least once: the pause between them is longer.
+    const writing = setInterval(() => {
+      writeNow(`half written ${String((count += 1))}`);
+    }, 1);
+    t.after(() => {
+      clearInterval(writing);
+    });
+    await eventually(() => {
+      assert.ok(count > 200);
+    });
+    clearInterval(writing);
+    assert.equal(keeper.current.authorization.reveal(), header('first'));
+    writeNow('second');
+    await eventually(() => {
+      assert.equal(keeper.current.authorization.reveal(), header('second'));
+    });
+    assert.equal(keeper.admit(header('first')), true);
+    assert.equal(lines.filter((line) => line.includes('changed;')).length, 1);
   });
 
   it('keeps the credentials when a file is damaged or goes, and reports each once', async (t) => {

@@ -9,12 +9,21 @@ import { readCredentials, type Credentials } from './credentials.ts';
  * containerd reads it, only after the agent knows the new ones.
  */
 const PREVIOUS_MS = 5 * 60_000;
+/** Of how many changes within that time the credentials are still accepted. */
+const MAX_PREVIOUS = 4;
 
 /** What {@link CredentialsKeeper} uses. */
 export interface CredentialsKeeperComponents {
   readonly logger: Logger;
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number;
+}
+
+/** Credentials of before a change. */
+interface PreviousCredentials {
+  readonly credentials: Credentials;
+  /** When they are no longer accepted. */
+  readonly until: number;
 }
 
 /**
@@ -28,7 +37,10 @@ export class CredentialsKeeper {
   readonly #init: FollowFilesInit;
   readonly #listeners: (() => void)[] = [];
   #current: Credentials;
-  #previous: { readonly credentials: Credentials; readonly until: number } | undefined;
+  /** The latest first. */
+  #previous: readonly PreviousCredentials[] = [];
+  /** What the last read has found, where that is not in use: two reads in a row must agree. */
+  #candidate: Credentials | undefined;
 
   private constructor(
     folder: string,
@@ -69,10 +81,10 @@ export class CredentialsKeeper {
    */
   readonly admit = (header: string | undefined): boolean => {
     if (this.#current.admit(header)) return true;
-    const previous = this.#previous;
-    return previous !== undefined && this.#now() < previous.until
-      ? previous.credentials.admit(header)
-      : false;
+    const now = this.#now();
+    return this.#previous.some(
+      ({ credentials, until }) => now < until && credentials.admit(header),
+    );
   };
 
   /** Calls the listener after each change. */
@@ -94,16 +106,22 @@ export class CredentialsKeeper {
     );
   }
 
-  async #takeOver(): Promise<BasicAuthError | undefined> {
+  async #takeOver(): Promise<BasicAuthError | 'unsettled' | undefined> {
     let found: Credentials;
     try {
       found = await readCredentials(this.#folder);
     } catch (error) {
+      this.#candidate = undefined;
       if (error instanceof BasicAuthError) return error;
       throw error;
     }
+    const candidate = this.#candidate;
+    this.#candidate = found;
     if (found.equals(this.#current)) return undefined;
-    this.#previous = { credentials: this.#current, until: this.#now() + PREVIOUS_MS };
+    // A file that is half written, or the other one of before, looks like any text.
+    if (candidate?.equals(found) !== true) return 'unsettled';
+    const previous = { credentials: this.#current, until: this.#now() + PREVIOUS_MS };
+    this.#previous = [previous, ...this.#previous].slice(0, MAX_PREVIOUS);
     this.#current = found;
     this.#logger.info('credentials of clients changed; those of before are accepted for 5 minutes');
     for (const listener of this.#listeners) listener();

@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { codeOf } from '../errors/system-error.ts';
+import { fileProblem, readSmallText } from '../files/small-file.ts';
 import { Secret } from '../hosts/registries/secret.ts';
 import { BasicAuthError } from './basic-auth-error.ts';
 
@@ -13,12 +12,12 @@ const FILES = ['username', 'password'] as const;
 /** Largest file, in bytes. */
 const MAX_FILE_BYTES = 1024;
 
-const REASONS: Readonly<Record<string, string>> = {
+const PROBLEMS = {
   ENOENT: 'does not exist; the folder must have the files `username` and `password`',
   ENOTDIR: 'is not in a folder; name the folder with the files `username` and `password`',
-  EACCES: 'must be readable by the agent; give it read permission',
   EISDIR: 'is a folder; it must be a file with the text alone',
-};
+  ERR_FILE_TOO_LARGE: `is too large; at most ${MAX_FILE_BYTES} bytes are allowed`,
+} as const;
 
 /** A user name and its password, for HTTP basic authentication (RFC 7617). Neither is in any output. */
 export class Credentials {
@@ -68,19 +67,9 @@ export async function readCredentials(folder: string): Promise<Credentials> {
 async function read(path: string): Promise<string> {
   let text: string;
   try {
-    await using file = await open(path);
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_FILE_BYTES + 1) });
-    if (bytesRead > MAX_FILE_BYTES) {
-      throw new BasicAuthError(
-        `${OPTION} ${path} is too large; at most ${MAX_FILE_BYTES} bytes are allowed`,
-      );
-    }
-    text = buffer.toString('utf8', 0, bytesRead).replace(/\r?\n$/, '');
+    text = (await readSmallText(path, MAX_FILE_BYTES)).replace(/\r?\n$/, '');
   } catch (error) {
-    if (error instanceof BasicAuthError) throw error;
-    const code = codeOf(error) ?? 'unknown';
-    const reason = REASONS[code] ?? `cannot be read (${code}); look at the disk`;
-    throw new BasicAuthError(`${OPTION} ${path} ${reason}`, { cause: error });
+    throw new BasicAuthError(`${OPTION} ${path} ${fileProblem(error, PROBLEMS)}`, { cause: error });
   }
   if (text === '') {
     throw new BasicAuthError(`${OPTION} ${path} is empty; write the text into it`);

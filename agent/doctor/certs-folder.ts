@@ -12,7 +12,7 @@ import {
 } from '../hosts/hosts-toml.ts';
 import { HostsTomlError } from '../hosts/toml-table.ts';
 import { provenanceOf } from '../hosts/marker.ts';
-import { NoRegularFileError, readRegularFile } from './regular-file.ts';
+import { UnsuitableFileError, readSmallText } from '../files/small-file.ts';
 import { CheckSkippedError } from './report.ts';
 
 /** Upper bound for the registry folders that are read. */
@@ -70,9 +70,9 @@ async function readRegistryFile(
   const path = join(folder, name, 'hosts.toml');
   let text: string;
   try {
-    text = await readRegularFile(path, MAX_HOSTS_TOML_BYTES);
+    text = await readSmallText(path, MAX_HOSTS_TOML_BYTES);
   } catch (error) {
-    if (error instanceof NoRegularFileError) return { folder: name, path, problem: error.message };
+    if (error instanceof UnsuitableFileError) return { folder: name, path, problem: error.message };
     const code = codeOf(error) ?? '';
     if (code === 'ENOENT') return { folder: name, path };
     if (code === 'ELOOP') return { folder: name, path, problem: 'a symbolic link to itself' };

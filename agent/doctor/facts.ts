@@ -11,7 +11,7 @@ import { certsFolderOf, findSocket } from './containerd/distributions.ts';
 import { mayOpen, processBehind, type RunningProcess } from './containerd/process.ts';
 import { at, textAt } from './json.ts';
 import { readRegistriesYaml, type RegistriesYaml } from './registries-yaml.ts';
-import { readRegularFile } from './regular-file.ts';
+import { readSmallText } from '../files/small-file.ts';
 import { CheckSkippedError } from './report.ts';
 
 /** Options of the doctor. An empty text means that the value is found out. */
@@ -164,7 +164,7 @@ export class Facts implements Disposable {
 async function readIdentity(cert: string, key: string): Promise<ClientIdentity | undefined> {
   if (cert === '' || key === '') return undefined;
   try {
-    return { cert: await readRegularFile(cert), key: await readRegularFile(key) };
+    return { cert: await readSmallText(cert), key: await readSmallText(key) };
   } catch {
     return undefined;
   }

@@ -80,6 +80,7 @@ describe('SwarmKeyKeeper', () => {
     await assert.rejects(load(await keyFile(t, '')), /is empty; `peerglass swarm-key` prints one/);
     await assert.rejects(load(await keyFile(t, 'x'.repeat(20_000))), /too large/);
     await assert.rejects(load(tmpdir()), /is a folder/);
+    await assert.rejects(load('/dev/zero'), /is a pipe, a socket or a device/);
     const unreadable = await keyFile(t, formatSwarmKey(newSwarmKey()));
     await chmod(unreadable, 0);
     if (process.getuid?.() !== 0) await assert.rejects(load(unreadable), /must be readable/);

@@ -1,8 +1,6 @@
-import { open } from 'node:fs/promises';
-
 import type { Logger } from 'pino';
 
-import { codeOf } from '../errors/system-error.ts';
+import { fileProblem, readSmallText } from '../files/small-file.ts';
 import { followFiles, type FollowFilesInit } from '../timing/follow-files.ts';
 import { SwarmKeyError } from './swarm-key-error.ts';
 import { parseSwarmKeys, SwarmKeyFormatError, type SwarmKey, type SwarmKeys } from './swarm-key.ts';
@@ -12,11 +10,10 @@ const OPTION = '--swarm-key-file';
 /** Largest file, in bytes. */
 const MAX_FILE_BYTES = 16 * 1024;
 
-const REASONS: Readonly<Record<string, string>> = {
+const PROBLEMS = {
   ENOENT: 'does not exist; `peerglass swarm-key` prints a key to put there',
-  EACCES: 'must be readable by the agent; give it read permission',
-  EISDIR: 'is a folder; name the file in it',
-};
+  ERR_FILE_TOO_LARGE: 'is too large for a key; name another file',
+} as const;
 
 /**
  * Follows the file of the swarm key, so that a key is changed without a restart. A changed file that cannot be used is
@@ -27,6 +24,8 @@ export class SwarmKeyKeeper implements SwarmKeys {
   readonly #logger: Logger;
   readonly #init: FollowFilesInit;
   #text: string;
+  /** What the last read has found, where that is not in use: two reads in a row must agree. */
+  #candidate: string | undefined;
   #keys: readonly SwarmKey[];
   readonly #listeners = new Set<() => void>();
 
@@ -77,14 +76,19 @@ export class SwarmKeyKeeper implements SwarmKeys {
   }
 
   /** Takes over what the file has, or says why not. */
-  async #follow(): Promise<SwarmKeyError | undefined> {
+  async #follow(): Promise<SwarmKeyError | 'unsettled' | undefined> {
     try {
       const text = await read(OPTION, this.#path);
+      const candidate = this.#candidate;
+      this.#candidate = text;
       // A passphrase takes 50 ms to derive.
       if (text === this.#text) return undefined;
+      // A part of a passphrase is one as well.
+      if (text !== candidate) return 'unsettled';
       this.#keys = parse(OPTION, this.#path, text);
       this.#text = text;
     } catch (error) {
+      this.#candidate = undefined;
       if (error instanceof SwarmKeyError) return error;
       throw error;
     }
@@ -112,15 +116,10 @@ export async function readSwarmKeys(option: string, path: string): Promise<reado
 /** @throws SwarmKeyError */
 async function read(option: string, path: string): Promise<string> {
   try {
-    await using file = await open(path);
-    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(MAX_FILE_BYTES + 1) });
-    if (bytesRead <= MAX_FILE_BYTES) return buffer.toString('utf8', 0, bytesRead);
+    return await readSmallText(path, MAX_FILE_BYTES);
   } catch (error) {
-    const code = codeOf(error) ?? 'unknown';
-    const reason = REASONS[code] ?? `cannot be read (${code}); look at the disk`;
-    throw new SwarmKeyError(`${option} ${path} ${reason}`, { cause: error });
+    throw new SwarmKeyError(`${option} ${path} ${fileProblem(error, PROBLEMS)}`, { cause: error });
   }
-  throw new SwarmKeyError(`${option} ${path} is too large for a key; name another file`);
 }
 
 /** @throws SwarmKeyError */

@@ -351,6 +351,8 @@ export const METRICS = {
         unsigned: 'content, to a client that is not on this node and not a node of the cluster',
         signature: 'content, to a request signed with another swarm key or identity',
         stale: 'content, to a request whose signature was used before or is of another time',
+        unverified:
+          'content, to a request whose signature was not verified, since too many of nodes unknown so far came within a second',
         client: 'a connection with the port of --mirror-addr by a client that is not on this node',
       },
     },

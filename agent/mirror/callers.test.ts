@@ -5,19 +5,24 @@ import type { RequestHandler } from '../http/http-listener.ts';
 import { OciError } from '../oci/errors.ts';
 import { listen } from '../testing/listen.ts';
 import { clusterKeys, makeSigningNode } from '../testing/signing-nodes.ts';
-import { Callers, type CallersInit } from './callers.ts';
+import { Callers, type CallersComponents, type CallersInit } from './callers.ts';
 
 const TARGET = '/v2/team/app/blobs/sha256:abc';
 const unknown = (detail: string): OciError => new OciError('BLOB_UNKNOWN', detail);
 
 /** A server that says who asks, with a node of the cluster that asks it. */
-async function startServer(t: TestContext, isLocal: boolean, init: CallersInit) {
+async function startServer(
+  t: TestContext,
+  isLocal: boolean,
+  init: CallersInit,
+  verifier?: CallersComponents['verifier'],
+) {
   const own = await makeSigningNode(clusterKeys());
   const peer = await makeSigningNode(own.swarmKeys);
   const refused: string[] = [];
   const callers = new Callers(
     {
-      verifier: own.verifier,
+      verifier: verifier ?? own.verifier,
       isLocal: () => isLocal,
       onRefused: (reason, address) => refused.push(`${reason} ${address.replace(/:\d+$/, '')}`),
     },
@@ -101,5 +106,16 @@ describe('Callers', () => {
     assert.equal(status, 401);
     assert.equal(signature.check(status, read), 'other-clock');
     assert.deepEqual(it.refused, ['stale 127.0.0.1']);
+  });
+
+  it('says that it did not verify a signature, when too many unknown nodes have asked', async (t) => {
+    const verifier = { verify: () => ({ kind: 'unverified' }) as const };
+    const closed = await startServer(t, false, { servesAnyone: false }, verifier);
+    const { status, text, read } = await closed.ask();
+    assert.deepEqual([status, text, read('retry-after')], [503, 'UNAVAILABLE', '1']);
+    assert.deepEqual(closed.refused, ['unverified 127.0.0.1']);
+    const open = await startServer(t, false, { servesAnyone: true }, verifier);
+    assert.deepEqual(JSON.parse((await open.ask()).text), { isPeer: false });
+    assert.deepEqual(open.refused, []);
   });
 });

@@ -7,7 +7,7 @@ import type { RequestProof, RequestVerifier, SignAnswer } from '../signatures/re
 import { MIRRORED_HEADER } from '../transfer/client/peer-client.ts';
 
 /** Why a request is refused; a label of `peerglass_refused_total`. */
-export type CallerRefusal = 'unsigned' | 'signature' | 'stale';
+export type CallerRefusal = 'unsigned' | 'signature' | 'stale' | 'unverified';
 
 /** Who asks for content. */
 export interface Caller {
@@ -43,6 +43,8 @@ export class Callers {
   readonly #isLocal: (address: string | undefined) => boolean;
   readonly #onRefused: NonNullable<CallersComponents['onRefused']>;
   readonly #servesAnyone: boolean;
+  /** Of requests that {@link isAgent} has seen: a signature is accepted once. */
+  readonly #proofs = new WeakMap<IncomingMessage, RequestProof>();
 
   constructor(components: CallersComponents = {}, { servesAnyone = true }: CallersInit = {}) {
     this.#verifier = components.verifier;
@@ -52,10 +54,22 @@ export class Callers {
   }
 
   /**
+   * Whether the agent of another node asks, before anything is answered: by its signature, which was verified; in an open
+   * cluster by {@link MIRRORED_HEADER} too, as Spegel's nodes do. Such a request gets from {@link identify} what peers get.
+   * One of another time counts as of an agent: it is answered with the right time, and gets nothing else.
+   */
+  isAgent(req: IncomingMessage): boolean {
+    const proof = this.#verify(req);
+    this.#proofs.set(req, proof);
+    return 'signAnswer' in proof || (this.#servesAnyone && isMarked(req));
+  }
+
+  /**
    * Finds out who asks, and signs the answer to a peer, whatever it will be.
    *
    * @param unknown makes the answer to who is not served: 404, at which a containerd asks its next host
-   * @throws OciError `UNAUTHORIZED` for a signature that is not accepted, and what `unknown` makes
+   * @throws OciError `UNAUTHORIZED` for a signature that is not accepted, `UNAVAILABLE` for one that was not verified, and what
+   *   `unknown` makes
    */
   identify(
     req: IncomingMessage,
@@ -70,12 +84,14 @@ export class Callers {
       case 'stale':
         signHead(res, proof.signAnswer);
         res.setHeader(TIME_HEADER, proof.time);
-        this.#refused('stale', req);
         throw new OciError('UNAUTHORIZED', 'the signature is of another time');
       case 'wrong':
         if (this.#servesAnyone) break;
-        this.#refused('signature', req);
         throw new OciError('UNAUTHORIZED', 'not signed by a node of this cluster');
+      case 'unverified':
+        if (this.#servesAnyone) break;
+        res.setHeader('Retry-After', 1);
+        throw new OciError('UNAVAILABLE', 'too many requests of unknown nodes in this second');
       case 'unsigned':
         if (this.#servesAnyone || this.#isLocal(req.socket.remoteAddress)) break;
         this.#refused('unsigned', req);
@@ -83,10 +99,22 @@ export class Callers {
           'this address is not of a client of this node, and the request is not signed by a node of the cluster',
         );
     }
-    return { isPeer: req.headers[MIRRORED_HEADER] === 'true' };
+    return { isPeer: isMarked(req) };
   }
 
+  /** Counts what is refused for its signature, once for each request. */
   #verify(req: IncomingMessage): RequestProof {
+    const known = this.#proofs.get(req);
+    if (known !== undefined) return known;
+    const proof = this.#proofOf(req);
+    if (proof.kind === 'stale') this.#refused('stale', req);
+    if (this.#servesAnyone) return proof;
+    if (proof.kind === 'wrong') this.#refused('signature', req);
+    if (proof.kind === 'unverified') this.#refused('unverified', req);
+    return proof;
+  }
+
+  #proofOf(req: IncomingMessage): RequestProof {
     const { method = '', url: target = '', headers, socket } = req;
     const read: FieldReader = (name) => {
       const value = headers[name];
@@ -100,6 +128,10 @@ export class Callers {
   #refused(reason: CallerRefusal, { socket }: IncomingMessage): void {
     this.#onRefused(reason, `${socket.remoteAddress ?? ''}:${String(socket.remotePort ?? 0)}`);
   }
+}
+
+function isMarked({ headers }: IncomingMessage): boolean {
+  return headers[MIRRORED_HEADER] === 'true';
 }
 
 /**

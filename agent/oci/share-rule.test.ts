@@ -33,6 +33,26 @@ describe('parseShareRule', () => {
       assert.throws(() => parseShareRule(text), /is no rule; write REGISTRY=MODE .* none/);
     });
   }
+
+  for (const [text, remedy] of [
+    [
+      'myteam/app=none',
+      /"myteam" is no registry.*docker\.io\/myteam\/app=none.*\*\/myteam\/app=none/,
+    ],
+    ['myteam=none', /"myteam" is no registry.*docker\.io\/myteam=none/],
+    ['nginx=none', /docker\.io\/library\/nginx=none/],
+    ['a..b/app=none', /is no rule; write REGISTRY=MODE/],
+  ] as const) {
+    it(`refuses "${text}", which would match no image`, () => {
+      assert.throws(() => parseShareRule(text), remedy);
+    });
+  }
+
+  it('takes a host with a port, a bare localhost and an address for a registry', () => {
+    for (const registry of ['registry:5000', 'localhost', '10.0.0.1:5000', '[fd00::1]:5000']) {
+      assert.equal(parseShareRule(`${registry}/team=none`).registry, registry);
+    }
+  });
 });
 
 describe('matchesRule', () => {

@@ -1,4 +1,4 @@
-import { canonicalRegistry } from './reference.ts';
+import { canonicalRegistry, isRegistry, looksLikeRegistry } from './reference.ts';
 
 /**
  * - `all`: tags and content are shared.
@@ -32,18 +32,28 @@ export interface ShareRule {
  */
 export function parseShareRule(text: string): ShareRule {
   const [, pattern = '', mode = ''] = /^(.*)=([a-z]*)$/.exec(text) ?? [];
-  if (!MODES.includes(mode) || !PATTERN.test(pattern)) {
+  const [registry = '', ...path] = pattern.split('/');
+  const isWellFormed = PATTERN.test(pattern) && (registry === '*' || isRegistry(registry));
+  if (!MODES.includes(mode) || !isWellFormed) {
     throw new Error(
       `"${text}" is no rule; write REGISTRY=MODE or REGISTRY/REPOSITORY=MODE, with one of ${MODES.join(', ')}`,
     );
   }
-  const [registry = '', ...path] = pattern.split('/');
+  if (registry !== '*' && !looksLikeRegistry(registry)) throw withoutRegistry(text, registry, path);
   return {
     text,
     mode: mode as ShareMode,
     registry: registry === '*' ? registry : canonicalRegistry(registry),
     path,
   };
+}
+
+/** For a name as `docker pull` takes it, which would match no image: containerd has names with their registry. */
+function withoutRegistry(text: string, first: string, path: readonly string[]): Error {
+  const official = path.length === 0 ? `, docker.io/library/${text} for an official image` : '';
+  return new Error(
+    `"${text}" is no rule: "${first}" is no registry; write docker.io/${text} for Docker Hub${official}, or */${text} for each registry`,
+  );
 }
 
 /** Whether the rule is about the repository. */

@@ -36,6 +36,7 @@ import type { CreateNode, RoutingNode } from './node/libp2p-node.ts';
 import { Liveness } from './node/liveness.ts';
 import { dhtPeer, Membership } from './node/membership.ts';
 import { OwnAddresses } from './node/own-addresses.ts';
+import { PeerPlaces } from './node/peer-places.ts';
 import { PeerProtocols } from './node/peer-protocols.ts';
 import type { Reprovider } from './provide/reprovider.ts';
 import { QuestionClient } from './questions/question-client.ts';
@@ -110,6 +111,7 @@ export interface RouterParts extends Staged {
   readonly addresses: OwnAddresses;
   readonly reprovider: Reprovider;
   readonly view: ProviderView;
+  readonly places: PeerPlaces;
   readonly lookup: ProviderLookup;
   readonly closest: ClosestMembers;
   readonly bootstrap: BootstrapLoop;
@@ -208,8 +210,9 @@ export async function createRouterParts(
     init,
   );
   const { reprovider, held } = placement;
+  const places = new PeerPlaces({ node, addressBook, addresses, policy });
   const view = new ProviderView(
-    { records, addressBook, membership, addresses, policy, scale },
+    { records, addressBook, membership, addresses, policy, places, scale },
     { ownPeerId, registryPort, tlsOnly: tlsPeersOnly },
   );
   const lookup = new ProviderLookup(
@@ -258,6 +261,7 @@ export async function createRouterParts(
     ...(handler === undefined ? [] : [stageOf(new QuestionServer({ node, logger }, handler))]),
     stageOf(protocols),
     stageOf(membership),
+    stageOf(places),
     { start: listenAndConnect },
     stageOf(addresses),
     {
@@ -309,6 +313,7 @@ export async function createRouterParts(
     addresses,
     reprovider,
     view,
+    places,
     lookup,
     closest,
     bootstrap,

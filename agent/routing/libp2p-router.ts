@@ -19,6 +19,7 @@ import { IdentityRenewal } from './identity-renewal.ts';
 import { NegativeCache } from './lookup/negative-cache.ts';
 import { isRegistryAddress } from './node/announced-addresses.ts';
 import type { RenewedIdentity } from './node/identity.ts';
+import { NotThereError } from './node/not-there-error.ts';
 import type { CreateNode } from './node/libp2p-node.ts';
 import { NotAskedError, type QuestionHandler } from './questions/question-handler.ts';
 import type { SwarmProtectorComponents } from './private-network/swarm-protector.ts';
@@ -154,6 +155,12 @@ export class Libp2pRouter implements Router {
 
   locate(peerId: string): Provider | undefined {
     return this.#parts?.view.locate(peerId);
+  }
+
+  /** See `PeerPlaces.confirm`. A router that is not started finds no peer anywhere. */
+  confirm(peerId: string, origin: string): Promise<void> | undefined {
+    if (this.#parts !== undefined) return this.#parts.places.confirm(peerId, origin);
+    return Promise.reject(new NotThereError('the router is not started', false));
   }
 
   accepts(origin: string): boolean {

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { answer, ask, reader, request, signed } from '../testing/signed-exchange.ts';
 import { clusterKeys, makeSigningNode } from '../testing/signing-nodes.ts';
 import type { SignedRequest } from './message-signature.ts';
+import { RequestVerifier } from './request-verifier.ts';
 
 describe('RequestVerifier', () => {
   it('knows who asks, and its answer proves who answers', async () => {
@@ -132,12 +133,30 @@ describe('RequestVerifier', () => {
     const asked = await makeSigningNode(asker.swarmKeys);
     assert.equal(ask(asker, asked).proof.kind, 'proven');
     const { fields } = ask(await makeSigningNode([]), asked);
+    const kinds = new Set<string>();
     for (let count = 0; count < 1_500; count += 1) {
-      assert.equal(asked.verifier.verify(request, reader(fields), '10.0.0.9').kind, 'wrong');
+      kinds.add(asked.verifier.verify(request, reader(fields), '10.0.0.9').kind);
     }
+    // A part of them was verified, and the others say why they were not.
+    assert.deepEqual([...kinds], ['wrong', 'unverified']);
     assert.equal(ask(asker, asked).proof.kind, 'proven');
     // Also one that it does not know yet, from another address.
     assert.equal(ask(await makeSigningNode(asker.swarmKeys), asked).proof.kind, 'proven');
+  });
+
+  it('counts the addresses of an IPv6 host as one', async () => {
+    // The bound is for each second of the clock, which stands still here.
+    const now = Date.now();
+    const own = await makeSigningNode(clusterKeys());
+    const verifier = new RequestVerifier(own.keys, () => now);
+    const signature = (await makeSigningNode([])).signer.sign(own.peerId, request);
+    assert.ok(signature !== undefined);
+    const kind = (address: string): string =>
+      verifier.verify(request, reader(signature.fields), address).kind;
+    const kinds = Array.from({ length: 65 }, (_, host) => kind(`fd00:1:2:3::${host.toString(16)}`));
+    assert.deepEqual([...new Set(kinds)], ['wrong', 'unverified']);
+    assert.equal(kinds.indexOf('unverified'), 64);
+    assert.equal(kind('fd00:1:2:4::1'), 'wrong');
   });
 
   for (const malformed of [

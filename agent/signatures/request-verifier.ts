@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 
+import { hostOfIp } from '../membership/host-of-ip.ts';
 import {
   answerBase,
   isSignatureOf,
@@ -23,8 +24,8 @@ const MAX_AGE_S = 30;
  * and anyone can invent peer IDs.
  */
 const MAX_AGREEMENTS = 1_000;
-/** Those for requests from one address, so that one host cannot use up what nodes that have just joined need. */
-const MAX_AGREEMENTS_OF_ADDRESS = 64;
+/** Those for requests from one host, so that it cannot use up what nodes that have just joined need. */
+const MAX_AGREEMENTS_OF_HOST = 64;
 
 /** Makes the fields that sign the head of an answer. */
 export type SignAnswer = (status: number, read: FieldReader) => Readonly<Record<string, string>>;
@@ -37,7 +38,9 @@ export type RequestProof =
   /** As `proven`, but of another time, or sent a second time. */
   | { readonly kind: 'stale'; readonly time: number; readonly signAnswer: SignAnswer }
   /** The signature is not valid: of a node with another swarm key, or of none. */
-  | { readonly kind: 'wrong' };
+  | { readonly kind: 'wrong' }
+  /** Not verified: too many requests of unknown peers have come in this second, from this host or in all. */
+  | { readonly kind: 'unverified' };
 
 /**
  * Verifies the signatures of requests: see `RequestSigner`, which makes them. A signature counts once, and within half a
@@ -49,7 +52,7 @@ export class RequestVerifier {
   readonly #nonces = new NonceWindows();
   /** No request from before is accepted: whether it was used then is not known. In seconds since 1970. */
   readonly #startedAt: number;
-  #agreements = { second: 0, count: 0, ofAddress: new Map<string, number>() };
+  #agreements = { second: 0, count: 0, ofHost: new Map<string, number>() };
 
   /** @param now milliseconds since 1970 */
   constructor(
@@ -71,7 +74,9 @@ export class RequestVerifier {
     const parameters = parseRequestInput(stated, request);
     if (parameters === undefined) return { kind: 'wrong' };
     const { keyId, created, noncePrefix, counter } = parameters;
-    const shared = this.#sharedWith(keyId, address);
+    const known = this.#keys.known(keyId);
+    if (known === undefined && !this.#mayAgree(address)) return { kind: 'unverified' };
+    const shared = known ?? this.#keys.agree(keyId);
     const signature = read(SIGNATURE_HEADER);
     const base = requestBase(request, withoutLabel(stated));
     const key = shared?.macKeys.find((it) => isSignatureOf(signature, base, it));
@@ -89,19 +94,19 @@ export class RequestVerifier {
       : { kind: 'stale', time, signAnswer };
   }
 
-  #sharedWith(peerId: string, address: string): SharedKey | undefined {
-    const known = this.#keys.known(peerId);
-    if (known !== undefined) return known;
+  /** Whether one more key may be computed now for a peer that has proved nothing yet. */
+  #mayAgree(address: string): boolean {
     const second = Math.floor(this.#now() / 1000);
     if (second !== this.#agreements.second) {
-      this.#agreements = { second, count: 0, ofAddress: new Map() };
+      this.#agreements = { second, count: 0, ofHost: new Map() };
     }
-    const { count, ofAddress } = this.#agreements;
-    const before = ofAddress.get(address) ?? 0;
-    if (count >= MAX_AGREEMENTS || before >= MAX_AGREEMENTS_OF_ADDRESS) return undefined;
+    const { count, ofHost } = this.#agreements;
+    const host = hostOfIp(address);
+    const before = ofHost.get(host) ?? 0;
+    if (count >= MAX_AGREEMENTS || before >= MAX_AGREEMENTS_OF_HOST) return false;
     this.#agreements.count = count + 1;
-    ofAddress.set(address, before + 1);
-    return this.#keys.agree(peerId);
+    ofHost.set(host, before + 1);
+    return true;
   }
 }
 

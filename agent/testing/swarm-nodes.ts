@@ -25,6 +25,7 @@ export async function startSwarmNode(
   t: TestContext,
   keys: readonly SwarmKey[],
   isOpen = false,
+  listenPort = 0,
 ): Promise<SwarmNode> {
   const swarmKeys = { keys };
   const strangers: string[] = [];
@@ -38,7 +39,7 @@ export async function startSwarmNode(
         stream.send(data);
       });
     },
-    listen: ['/ip4/127.0.0.1/tcp/0'],
+    listen: [`/ip4/127.0.0.1/tcp/${listenPort}`],
     ...(keys.length > 0 && { swarm: { swarmKeys, isOpen, onStranger } }),
   });
   await start();

@@ -13,7 +13,8 @@ async function follow(...results: readonly (string | undefined)[]): Promise<stri
       takeOver: () => {
         const result = left.shift();
         if (left.length === 0) stop.abort();
-        return Promise.resolve(result === undefined ? undefined : new Error(result));
+        if (result === undefined || result === 'unsettled') return Promise.resolve(result);
+        return Promise.resolve(new Error(result));
       },
       refused: ({ message }) => refused.push(message),
     },
@@ -37,6 +38,13 @@ describe('followFiles', () => {
   it('reports a reason once in a row, and again when it comes back', async () => {
     assert.deepEqual(await follow('a', 'a', 'a', 'a', undefined, 'a', 'a'), ['a', 'a']);
     assert.deepEqual(await follow('a', 'a', 'b', 'b', 'b'), ['a', 'b']);
+  });
+
+  it('reads files that have changed once more in the same round, as they may be half written', async () => {
+    assert.deepEqual(await follow('unsettled', undefined, undefined), []);
+    assert.deepEqual(await follow('unsettled', 'unsettled', 'unsettled'), []);
+    // What the second read finds is reported at once: it is the second of its round.
+    assert.deepEqual(await follow('unsettled', 'broken'), ['broken']);
   });
 
   it('rejects with an error that is no reason', async () => {

@@ -6,21 +6,24 @@ import { isAborted, pause } from './pause.ts';
  */
 const POLL_MS = 10_000;
 
-/** After this time, in milliseconds, files that cannot be used are read once more: they may have been half written. */
+/** After this time, in milliseconds, files that are not clear are read once more: they may have been half written. */
 const SETTLE_MS = 1_000;
 
 /** Options of {@link followFiles}. */
 export interface FollowFilesInit {
   /** Between two reads of the files, in milliseconds. Default 10,000. */
   readonly interval?: number;
-  /** Until files that cannot be used are read once more, in milliseconds. Default 1,000. */
+  /** Until files that are not clear are read once more, in milliseconds. Default 1,000. */
   readonly settle?: number;
 }
 
 /** Files that other programs change while this one runs. */
 export interface FollowedFiles {
-  /** Reads the files and takes over what they have, or resolves to the reason why they cannot be used. */
-  takeOver(): Promise<Error | undefined>;
+  /**
+   * Reads the files and takes over what they have, or resolves to the reason why they cannot be used. Resolves to
+   * `unsettled` for files that have changed and show no sign of being complete: they are read once more after a moment.
+   */
+  takeOver(): Promise<Error | 'unsettled' | undefined>;
   /** Called once for each reason, in a row of reads with the same one. What was read before stays in use. */
   refused(problem: Error): void;
 }
@@ -35,11 +38,12 @@ export async function followFiles(
   for (;;) {
     await pause(interval, signal);
     if (isAborted(signal)) return;
-    let problem = await files.takeOver();
-    if (problem !== undefined && problem.message !== reported) {
+    let found = await files.takeOver();
+    if (found === 'unsettled' || (found !== undefined && found.message !== reported)) {
       await pause(settle, signal);
-      problem = await files.takeOver();
+      found = await files.takeOver();
     }
+    const problem = found === 'unsettled' ? undefined : found;
     if (problem !== undefined && problem.message !== reported) files.refused(problem);
     reported = problem?.message ?? '';
   }

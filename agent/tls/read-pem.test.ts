@@ -34,6 +34,7 @@ describe('readPem', () => {
       code: CODE,
       message: /is a folder; name the file/,
     });
+    await assert.rejects(readPem('--x', '/dev/zero'), { code: CODE, message: /a device; name a/ });
   });
 });
 

@@ -1,7 +1,6 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 
-import { codeOf } from '../errors/system-error.ts';
+import { fileProblem, readSmallFile } from '../files/small-file.ts';
 import { TlsConfigError } from './tls-config-error.ts';
 
 /** Largest file, in bytes: a bundle of all public authorities has 230 KB. */
@@ -9,11 +8,10 @@ const MAX_FILE_BYTES = 1024 * 1024;
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-const REASONS: Readonly<Record<string, string>> = {
+const PROBLEMS = {
   ENOENT: 'does not exist; mount the secret or correct the path',
-  EACCES: 'must be readable by the agent; give it read permission',
-  EISDIR: 'is a folder; name the file in it',
-};
+  ERR_FILE_TOO_LARGE: 'is too large for PEM; name another file',
+} as const;
 
 /**
  * Reads a file of PEM text.
@@ -22,20 +20,11 @@ const REASONS: Readonly<Record<string, string>> = {
  * @throws TlsConfigError when the file cannot be read, or is larger than 1 MiB
  */
 export async function readPem(option: string, path: string): Promise<Buffer> {
-  let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    return await readSmallFile(path, MAX_FILE_BYTES);
   } catch (error) {
-    const code = codeOf(error) ?? 'unknown';
-    throw new TlsConfigError(
-      `${option} ${path} ${REASONS[code] ?? `cannot be read (${code}); look at the disk`}`,
-      { cause: error },
-    );
+    throw new TlsConfigError(`${option} ${path} ${fileProblem(error, PROBLEMS)}`, { cause: error });
   }
-  if (bytes.length > MAX_FILE_BYTES) {
-    throw new TlsConfigError(`${option} ${path} is too large for PEM; name another file`);
-  }
-  return bytes;
 }
 
 /**

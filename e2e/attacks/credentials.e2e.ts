@@ -82,13 +82,15 @@ suite('a mirror with --basic-auth-dir', () => {
         return (await statusAt(a.host, `${MIRROR}${path}`, RIGHT)) === 200;
       });
       for (const path of ['/v2/', ...allPaths(image)]) {
-        for (const headers of [{}, WRONG]) {
+        // A field that looks like a signature is none.
+        for (const headers of [{}, WRONG, { 'signature-input': 'x' }]) {
           assert.equal(await statusAt(stranger, `${peers}${path}`, headers), 401, path);
           assert.equal(await statusAt(a.host, `${MIRROR}${path}`, headers), 401, path);
         }
         // A peer's header is none of a client's at the port of the node.
         const asPeer = { 'x-spegel-mirrored': 'true' };
         assert.equal(await statusAt(a.host, `${MIRROR}${path}`, asPeer), 401, path);
+        assert.equal(await statusAt(stranger, `${peers}${path}`, asPeer), 401, path);
       }
     },
   );

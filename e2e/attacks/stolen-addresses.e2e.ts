@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 
 import { PORTS } from '../harness/agent-process.ts';
@@ -61,6 +63,7 @@ suite('in the place of a node', () => {
         return (await rogue.requests()).length > 0 && (await unproved(puller)) > 0;
       });
       await pull(puller, genuine);
+      assert.deepEqual(await warnings(puller), ['the answer is not of the peer that was asked']);
 
       await thief.plug(false);
       await holder.host.plug(true);
@@ -70,7 +73,7 @@ suite('in the place of a node', () => {
   );
 
   scenario(
-    'a member at an address that it names for the node is not believed, and the node is not banned',
+    'a member at an address that it names for the node is not asked, and the node is not banned',
     () => cluster,
     async () => {
       const { holder, puller } = nodes();
@@ -82,10 +85,12 @@ suite('in the place of a node', () => {
       await holder.host.plug(false);
       const bootstrap = `/ip4/${liar.host.address}/tcp/${PORTS.router}`;
       await puller.agent.restart({ flags: ['--static-bootstrap-peers', bootstrap], env: {} });
-      await waitFor('the liar is asked in the place of the node', async () => {
+      await waitFor('the liar is found in the place of the node', async () => {
         await assertHead(puller.agent, manifestPath(genuine.image), 404);
-        return (await liar.asked()).content > 0 && (await unproved(puller)) > 0;
+        return (await unproved(puller)) > 0;
       });
+      // Its handshake has proved who it is, before any request.
+      assert.equal((await liar.asked()).content, 0);
       await holder.host.plug(true);
       await assertServes(holder, puller);
     },
@@ -120,6 +125,15 @@ async function pull({ containerd }: ClusterNode, { image }: ImageFixture): Promi
 /** Answers that were not of the peer that was asked. */
 function unproved({ agent }: ClusterNode): Promise<number> {
   return agent.metric('peerglass_peer_failures_total', { reason: 'identity' });
+}
+
+/** Causes for which the log names a peer that did not prove who it is. */
+async function warnings({ host }: ClusterNode): Promise<string[]> {
+  const text = await readFile(join(host.directory, 'agent.log'), 'utf8');
+  return text
+    .split('\n')
+    .filter((line) => line.includes('"level":"warn"') && line.includes('"reason":"identity"'))
+    .map((line) => (JSON.parse(line) as { cause: string }).cause);
 }
 
 /** Gives the host one more address, which it announces to no one. */

@@ -26,6 +26,7 @@ suite('a stranger on the network', () => {
   let cluster: Cluster;
   let upstream: Upstream;
   let otherKey: string;
+  let otherPassphrase: string;
   let hosts = 0;
 
   before(async () => {
@@ -40,12 +41,15 @@ suite('a stranger on the network', () => {
     const host = await newHost();
     otherKey = join(host.directory, 'swarm.key');
     await writeFile(otherKey, formatSwarmKey(newSwarmKey()));
+    otherPassphrase = join(host.directory, 'passphrase');
+    await writeFile(otherPassphrase, 'the passphrase of another cluster, long enough');
   });
   after(() => cluster[Symbol.asyncDispose]());
 
   for (const [what, keyFile] of [
     ['without a key', () => ''],
     ["with another cluster's key", () => otherKey],
+    ["with another cluster's key as a passphrase", () => otherPassphrase],
   ] as const) {
     scenario(
       `${what} places no record, and the pull gets the genuine image`,

@@ -26,11 +26,13 @@ export interface TransferStageComponents extends Omit<CreatePeerTransferComponen
   readonly tls?: PeerTls | undefined;
   /** Signs requests, and checks who answers. Default: every answer is believed. */
   readonly signer?: PeerClientInit['signer'];
+  /** Finds out whether a peer is where it is to be asked. Default: it is. */
+  readonly confirm?: PeerClientInit['confirm'];
 }
 
 /** Bounds of {@link transferStage}. */
 export interface TransferStageInit {
-  readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls' | 'signer'>;
+  readonly client: Omit<PeerClientInit, 'dataPlane' | 'tls' | 'signer' | 'confirm'>;
   readonly transfer: CreatePeerTransferInit;
 }
 
@@ -73,10 +75,16 @@ export interface TransferStage {
 
 /** Makes what fetches content from peers. */
 export function transferStage(
-  { dataPlane, tls, signer, ...components }: TransferStageComponents,
+  { dataPlane, tls, signer, confirm, ...components }: TransferStageComponents,
   init: TransferStageInit,
 ): TransferStage {
-  const clientInit = { ...init.client, dataPlane, ...(tls && { tls }), ...(signer && { signer }) };
+  const clientInit = {
+    ...init.client,
+    dataPlane,
+    ...(tls && { tls }),
+    ...(signer && { signer }),
+    ...(confirm && { confirm }),
+  };
   const client = new PeerClient(clientInit);
   const clients = [client];
   const { transfer, following } = createPeerTransfers({ ...components, client }, init.transfer);

@@ -6,7 +6,7 @@ import { codeOf } from '../../errors/system-error.ts';
 import type { HostOptions } from '../../hosts/hosts-toml.ts';
 import { formatFinding } from '../../hosts/registries/finding.ts';
 import type { Facts } from '../facts.ts';
-import { NoRegularFileError, readRegularFile } from '../regular-file.ts';
+import { UnsuitableFileError, readSmallText } from '../../files/small-file.ts';
 import { CheckSkippedError, failure, ok, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
@@ -98,12 +98,12 @@ export async function certificatesResult(
 /** Returns when the first certificate of the file ends, in milliseconds since 1970, or why it cannot be used. */
 async function endOf(file: string): Promise<number | string> {
   try {
-    const text = await readRegularFile(file);
+    const text = await readSmallText(file);
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
     if (blocks === null) return 'has no certificate in PEM form';
     return Math.min(...blocks.map((pem) => Date.parse(new X509Certificate(pem).validTo)));
   } catch (error) {
-    if (error instanceof NoRegularFileError) return error.message;
+    if (error instanceof UnsuitableFileError) return error.message;
     const code = codeOf(error) ?? 'not readable';
     return code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`;
   }

@@ -11,7 +11,7 @@ import { headersOf } from '../mirror-headers.ts';
 import { mirrorUrls } from '../mirror-urls.ts';
 import { refusalRemedy, statusInWords } from '../network/mirror-refusal.ts';
 import { proxyFor, proxySettingsOf } from '../network/proxy.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readSmallText } from '../../files/small-file.ts';
 import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 import { PORTS_GROUP as GROUP, ROUTER_CHECKS } from './router-checks.ts';
@@ -160,11 +160,11 @@ async function ask(
   signal: AbortSignal,
 ): Promise<NamespaceAnswer> {
   const [cert, key] = await Promise.all(
-    (client ?? []).map((file) => readRegularFile(file).catch(() => undefined)),
+    (client ?? []).map((file) => readSmallText(file).catch(() => undefined)),
   );
   const identity = cert === undefined || key === undefined ? {} : { cert, key };
   const authorities = origin.startsWith('https:')
-    ? await Promise.all(ca.map((file) => readRegularFile(file).catch(() => '')))
+    ? await Promise.all(ca.map((file) => readSmallText(file).catch(() => '')))
     : [];
   const request = {
     url: `${origin}/v2/`,

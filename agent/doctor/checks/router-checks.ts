@@ -6,7 +6,7 @@ import type { Facts } from '../facts.ts';
 import { at } from '../json.ts';
 import { isEmbeddedRegistryOn } from '../k3s-config.ts';
 import { listenersAt, ownerOf } from '../network/listeners.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readSmallText } from '../../files/small-file.ts';
 import { CheckSkippedError, failure, ok, skipped, warning, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';
 
@@ -68,7 +68,7 @@ async function embeddedMirror(facts: Facts): Promise<CheckResult> {
   const files = [file, ...(await dropIns(`${file}.d`))];
   let readable = 0;
   for (const each of files) {
-    const text = await readRegularFile(each).catch((error: unknown) => error);
+    const text = await readSmallText(each).catch((error: unknown) => error);
     if (text instanceof Error) {
       if ('code' in text && text.code === 'ENOENT') continue;
       throw new CheckSkippedError(`${each} cannot be read (${text.message}); run doctor as root`);

@@ -8,7 +8,7 @@ import { parse } from 'smol-toml';
 
 import { codeOf } from '../../errors/system-error.ts';
 import { at, isRecord, textAt } from '../json.ts';
-import { readRegularFile } from '../regular-file.ts';
+import { readSmallText } from '../../files/small-file.ts';
 import { CheckSkippedError } from '../report.ts';
 import type { CriStatus } from './cri-client.ts';
 import { sharesNamespace, type RunningProcess } from './process.ts';
@@ -112,7 +112,7 @@ async function readTree(file: string): Promise<unknown> {
   try {
     const { size } = await stat(file);
     if (size > MAX_BYTES) throw new CheckSkippedError(`${file} is too large: ${size} bytes`);
-    return parse(await readRegularFile(file));
+    return parse(await readSmallText(file));
   } catch (error) {
     if (error instanceof CheckSkippedError) throw error;
     const code = codeOf(error) ?? '';

@@ -4,6 +4,7 @@ import type { AddressBook, AddressedPeer } from '../node/address-book.ts';
 import type { AddressPolicy } from '../node/address-policy.ts';
 import type { Membership } from '../node/membership.ts';
 import type { OwnAddresses } from '../node/own-addresses.ts';
+import type { PeerPlaces } from '../node/peer-places.ts';
 import type { Provider } from '../router.ts';
 import { namedByOthers, peerIdOf } from './named-provider.ts';
 import { endpointOf, providerFromPeer } from './provider-origins.ts';
@@ -17,6 +18,8 @@ export interface ProviderViewComponents {
   readonly membership: Pick<Membership, 'connectedIp' | 'isContact' | 'isUnresponsive'>;
   readonly addresses: Pick<OwnAddresses, 'current'>;
   readonly policy: Pick<AddressPolicy, 'allows'>;
+  /** Is told where others say that peers are. Default: nothing is. */
+  readonly places?: Pick<PeerPlaces, 'named'>;
   readonly scale: Pick<NetworkScale, 'isLarge'>;
 }
 
@@ -69,6 +72,7 @@ export class ProviderView {
       const provider =
         announced === undefined ? this.#provider(peer) : this.#cachedProvider(announced);
       if (provider === undefined) continue;
+      if (announced === undefined) this.#components.places?.named(peer);
       providers.push(announced === undefined ? namedByOthers(provider) : provider);
     }
     return providers;

@@ -84,6 +84,22 @@ describe('AddressPolicy', () => {
     assert.equal(allows(policy, '10.0.0.9'), false);
   });
 
+  it('takes a /32 for a single address of IPv4 only', () => {
+    const interfaces = () => [
+      { cidr: '10.0.0.7/24', internal: false },
+      { cidr: '2a00:1::7/64', internal: false },
+    ];
+    const { policy } = policyOf({
+      interfaces,
+      refused: ['10.0.0.9/32', '2a00:1::/32', '2a00:1::9/128'],
+    });
+    assert.equal(allows(policy, '10.0.0.9'), false);
+    assert.equal(allows(policy, '2a00:1::9'), false);
+    // In the network of this host, nodes may be.
+    assert.equal(allows(policy, '2a00:1::8'), true);
+    assert.equal(allows(policy, '2a00:1:1::8'), false);
+  });
+
   it('refuses the networks of the Services', () => {
     const { policy } = policyOf({ refused: serviceNetworks('10.96.0.1') });
     assert.equal(allows(policy, '10.96.0.1', 443), false);

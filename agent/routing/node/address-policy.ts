@@ -66,7 +66,7 @@ export class AddressPolicy {
     this.#init = init;
     const refused = init.refused ?? [];
     this.#refused = blockList([...NO_NODES, ...refused]);
-    this.#always = blockList(refused.filter((network) => /^[^/]+$|\/(?:32|128)$/.test(network)));
+    this.#always = blockList(refused.filter(isSingle));
   }
 
   /** Whether a node may be at the address that a peer has named. */
@@ -122,6 +122,12 @@ export function serviceNetworks(apiServer: string | undefined): readonly string[
 
 function systemInterfaces(): readonly Interface[] {
   return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+}
+
+/** Whether a network is one address. */
+function isSingle(network: string): boolean {
+  const [ip = '', bits] = network.split('/');
+  return bits === undefined || bits === (isIP(ip) === 6 ? '128' : '32');
 }
 
 function contains(list: BlockList, ip: string): boolean {

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  rmdir,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -125,6 +136,12 @@ describe('loadIdentity', () => {
     const path = join(dir, IDENTITY_FILE);
     await mkdir(path);
     await assert.rejects(loadIdentity(dir), { code: 'ERR_IDENTITY_UNREADABLE', path });
+    await rmdir(path);
+    // As a device that never ends.
+    await symlink('/dev/zero', path);
+    await assert.rejects(loadIdentity(dir), { code: 'ERR_IDENTITY_UNREADABLE', path });
+    await rm(path);
+    await mkdir(path);
     const file = join(dir, 'file');
     await writeFile(file, '');
     await assert.rejects(loadIdentity(join(file, 'sub')), /ERR_IDENTITY|cannot/);

@@ -1,18 +1,21 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { privateKeyFromRaw } from '@libp2p/crypto/keys';
 import type { PrivateKey } from '@libp2p/interface';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
+import { readSmallFile } from '../../files/small-file.ts';
 
 /** The file in the data directory, with Spegel's name and format (PKCS8 PEM, mode 0600). */
 export const IDENTITY_FILE = 'private.key';
 /** The file with the key that was replaced; further ones are `private.key.replaced.2` and so on. */
 export const REPLACED_FILE = `${IDENTITY_FILE}.replaced`;
+/** Largest file of a key, in bytes. */
+const MAX_KEY_BYTES = 64 * 1024;
 /** Maximum number of replaced keys that are kept, the oldest ones. */
 export const MAX_REPLACED_FILES = 8;
 
@@ -87,7 +90,7 @@ function newKey(): KeyObject {
 
 async function readKeyFile(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path);
+    return await readSmallFile(path, MAX_KEY_BYTES);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw new IdentityError(

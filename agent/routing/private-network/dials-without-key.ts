@@ -13,7 +13,8 @@ const MAX_WITHOUT_KEY = 10_000;
 
 /**
  * Lets the transport dial a node once more without the swarm key when it did not take the key: while a cluster gets a
- * key, some of its nodes have none yet. The transport stays as it is in a cluster that is not open.
+ * key, some of its nodes have none yet. One that had none is dialled without it first, and with it when it has got the key
+ * meanwhile. The transport stays as it is in a cluster that is not open.
  */
 export function withDialsWithoutKey(transport: Transport, isOpen: boolean): Transport {
   if (!isOpen) return transport;
@@ -21,17 +22,25 @@ export function withDialsWithoutKey(transport: Transport, isOpen: boolean): Tran
   const dial = transport.dial.bind(transport);
   transport.dial = async (address: Multiaddr, options): Promise<Connection> => {
     const text = address.toString();
-    if (!withoutKey.has(text)) {
-      try {
-        return await dial(address, options);
-      } catch (error) {
-        if (options.signal.aborted || hasCode(error, ...UNREACHED)) throw error;
-      }
+    const dialPlain = async (): Promise<Connection> => {
+      // libp2p's TCP transport hands its options on to the upgrade.
+      const plain = { ...options, skipProtection: true } as typeof options;
+      const connection = await dial(address, plain);
+      withoutKey.add(text, WITHOUT_KEY_MS);
+      return connection;
+    };
+    const dialWithKey = (): Promise<Connection> => dial(address, options);
+    const ways: [typeof dialPlain, typeof dialPlain] = [dialWithKey, dialPlain];
+    if (withoutKey.has(text)) ways.reverse();
+    const [first, second] = ways;
+    try {
+      return await first();
+    } catch (error) {
+      // It may have a key by now.
+      withoutKey.delete(text);
+      if (options.signal.aborted || hasCode(error, ...UNREACHED)) throw error;
     }
-    // libp2p's TCP transport hands its options on to the upgrade.
-    const connection = await dial(address, { ...options, skipProtection: true } as typeof options);
-    withoutKey.add(text, WITHOUT_KEY_MS);
-    return connection;
+    return await second();
   };
   return transport;
 }

@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 
 import type { ContentRequest } from '../../oci/content-request.ts';
+import { NotThereError } from '../../routing/node/not-there-error.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { sha256 } from '../../testing/image.ts';
 import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
@@ -43,6 +44,35 @@ describe('PeerClient', () => {
     assert.match(text, /^x-spegel-mirrored: true\r$/im);
     assert.match(text, /^user-agent: test\/1\r$/im);
     assert.doesNotMatch(text, /^range:/im);
+  });
+
+  for (const [isOther, reason] of [
+    [true, 'identity'],
+    [false, 'connect'],
+  ] as const) {
+    it(`sends nothing where ${isOther ? 'another peer is' : 'the peer was not found'}`, async () => {
+      await using peer = await startRogue((socket) => socket.write(`${head}${bytes.toString()}`));
+      const confirm = () => Promise.reject(new NotThereError('not there', isOther));
+      await using client = startClient({ confirm });
+      const to = { origin: peer.origin, peerId: 'peer' };
+      await assert.rejects(client.fetch(to, request, undefined, never), { reason });
+      assert.deepEqual(peer.requests, []);
+    });
+  }
+
+  it('waits for the proof that the peer is there, within the time for an answer', async () => {
+    await using peer = await startRogue((socket) => socket.write(`${head}${bytes.toString()}`));
+    let prove = (): void => undefined;
+    const proof = new Promise<void>((resolve) => {
+      prove = resolve;
+    });
+    await using client = startClient({ confirm: () => proof });
+    const to = { origin: peer.origin, peerId: 'peer' };
+    await assert.rejects(client.fetch(to, request, 20, never), { reason: 'timeout' });
+    assert.deepEqual(peer.requests, []);
+    prove();
+    const { body } = await client.fetch(to, request, undefined, never);
+    assert.ok((await buffer(body)).equals(bytes));
   });
 
   it('sends a range with GET, and none with HEAD', async () => {

@@ -63,6 +63,10 @@ export interface PeerClientInit {
   /** Signs requests, and checks who answers. Default: every answer is believed. */
   readonly signer?: Pick<RequestSigner, 'sign' | 'isOpen'>;
   /**
+   * Finds out whether a peer is where it is to be asked, before the request: see `PeerPlaces.confirm`. Default: it is.
+   */
+  readonly confirm?: (peerId: string, origin: string) => Promise<void> | undefined;
+  /**
    * Whether it asks for content that peers are still receiving ({@link FOLLOW_HEADER}). The answer then begins with its
    * head, because the first byte may be long in coming. Default: no.
    */
@@ -98,6 +102,7 @@ export class PeerClient {
   readonly headTimeout: number;
   readonly #userAgent: string;
   readonly #signer: PeerClientInit['signer'];
+  readonly #confirm: PeerClientInit['confirm'];
   readonly #follows: boolean;
 
   constructor(init: PeerClientInit) {
@@ -105,6 +110,7 @@ export class PeerClient {
     this.#userAgent = init.userAgent;
     this.#dataPlane = init.dataPlane;
     this.#signer = init.signer;
+    this.#confirm = init.confirm;
     this.#follows = init.follows ?? false;
     const { connectTimeout = 500, stallTimeout = 5_000 } = init;
     const { firstByteTimeout = stallTimeout } = init;
@@ -140,6 +146,8 @@ export class PeerClient {
     }, within);
     const given = AbortSignal.any([signal, late.signal]);
     try {
+      const proof = this.#confirm?.(to.peerId, to.origin);
+      if (proof !== undefined) await raceSignal(proof, given);
       const first = await this.#exchange(to, request, given);
       if (first !== 'other-clock') return first;
       const second = await this.#exchange(to, request, given);

@@ -1,4 +1,5 @@
 import { codeOf } from '../../errors/system-error.ts';
+import { NotThereError } from '../../routing/node/not-there-error.ts';
 import type { PeerReport } from './peer-report.ts';
 
 /** Why a peer did not deliver; the label of `peerglass_peer_failures_total`. */
@@ -52,6 +53,9 @@ export class PeerError extends Error {
 /** Turns any error of an HTTP exchange into a {@link PeerError}, with `fallback` where its code names no reason. */
 export function toPeerError(error: unknown, fallback: PeerFailure): PeerError {
   if (error instanceof PeerError) return error;
+  if (error instanceof NotThereError) {
+    return new PeerError(error.isOther ? 'identity' : 'connect', error.message, { cause: error });
+  }
   const code = codeOf(error) ?? '';
   let reason = fallback;
   if (NOT_CONNECTED.has(code)) reason = 'connect';

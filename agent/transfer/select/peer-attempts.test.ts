@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 
+import { pino } from 'pino';
+
 import { createMetrics } from '../../metrics/metrics.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import { eventually } from '../../testing/eventually.ts';
@@ -36,10 +38,10 @@ describe('PeerAttempts', () => {
   after(() => client.close());
   const never = new AbortController().signal;
 
-  function makeNode(router: TransferRouter = new FixedRouter(peer, other)) {
+  function makeNode(router: TransferRouter = new FixedRouter(peer, other), logger = quiet) {
     const metrics = createMetrics();
-    const shared = createSharedState({ metrics, logger: quiet });
-    const components = { router, client, metrics, logger: quiet, shared };
+    const shared = createSharedState({ metrics, logger });
+    const components = { router, client, metrics, logger, shared };
     const init = { resolveTimeout: 1_000, resolveRetries: 0, firstByteBudget: 5_000 };
     const begin = (): PeerAttempts => new PeerAttempts(request, components, init);
     return { metrics, shared, begin };
@@ -72,6 +74,19 @@ describe('PeerAttempts', () => {
       begin().missed({ ...peer, peerId: reason }, new PeerError(reason, reason));
     }
     assert.deepEqual(router.forgotten, ['not-found', 'digest']);
+  });
+
+  it('warns once of a peer that does not prove who it is, whatever number of requests meet it', () => {
+    const warnings: unknown[] = [];
+    const write = (line: string): void => {
+      warnings.push((JSON.parse(line) as { peer: unknown }).peer);
+    };
+    const { begin } = makeNode(new FixedRouter(peer), pino({ level: 'warn' }, { write }));
+    for (let count = 0; count < 5; count += 1) {
+      begin().missed(peer, new PeerError('identity', 'the answer is not of the peer'));
+      begin().missed(other, new PeerError('timeout', 'no answer'));
+    }
+    assert.deepEqual(warnings, ['a']);
   });
 
   it('blocks a peer that sent wrong bytes for all requests', async () => {

@@ -300,7 +300,7 @@ export class PeerAttempts {
 
   /** Counts and logs the failure, and corrects the DHT record and the blocklist. */
   #report(provider: Provider, failure: PeerError): void {
-    const { router, metrics, logger } = this.#components;
+    const { router, metrics, logger, shared } = this.#components;
     const { peerId } = provider;
     const { reason } = failure;
     metrics.peerFailures.inc({ reason });
@@ -309,6 +309,7 @@ export class PeerAttempts {
     if (reason === 'digest') {
       this.#record(provider, { kind: 'digest-mismatch', noticed: 'held-back' });
     }
+    if (reason === 'identity') shared.identityWarnings.warn(peerId, failure);
     logger.debug({ key: this.#key, peer: peerId, reason, err: failure }, 'peer did not deliver');
   }
 }

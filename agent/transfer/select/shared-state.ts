@@ -5,6 +5,7 @@ import type { ContentRequest } from '../../oci/content-request.ts';
 import { ChunkSizes } from '../body/chunk-sizes.ts';
 import { AttemptSlots } from './attempt-slots.ts';
 import { FirstByteTimes } from './first-byte-times.ts';
+import { IdentityWarnings } from './identity-warnings.ts';
 import { KnownSizes } from './known-sizes.ts';
 import { PeerScoreboard } from './peer-scoreboard.ts';
 
@@ -13,6 +14,7 @@ export interface SharedState {
   readonly scoreboard: PeerScoreboard;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
+  readonly identityWarnings: IdentityWarnings;
   readonly chunkSizes: Pick<ChunkSizes, 'begin'>;
   readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
 }
@@ -34,6 +36,7 @@ export function createSharedState(
     scoreboard: new PeerScoreboard(components, init),
     slots: new AttemptSlots(),
     sizes: new KnownSizes(),
+    identityWarnings: new IdentityWarnings(components),
     chunkSizes,
     firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },
   };

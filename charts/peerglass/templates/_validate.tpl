@@ -61,6 +61,16 @@ found later, and on every node.
 {{- fail (printf "peerglass.%s and peerglass.%s go together; give both" $cert $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if eq (get $settings "registryTls" | toString | lower) "auto" -}}
+{{- if .root.Values.peerglass.tls.secretName -}}
+{{- fail "peerglass.registryTls: auto makes its own certificates; leave out peerglass.tls.secretName, or auto" -}}
+{{- end -}}
+{{- range list "registryTlsCert" "registryTlsKey" "registryTlsCa" "registryTlsClientCert" "registryTlsClientKey" "registryTlsClientCa" -}}
+{{- if hasKey $settings . -}}
+{{- fail (printf "peerglass.registryTls: auto makes its own certificates; leave out peerglass.%s, or auto" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $requires := eq (get $settings "registryTlsClientAuth" | toString | lower) "require" -}}
 {{- if and $requires (not (and (hasKey $settings "registryTlsCert") (or (hasKey $settings "registryTlsCa") (hasKey $settings "registryTlsClientCa")))) -}}
 {{- fail "peerglass.registryTlsClientAuth: require needs a certificate and an authority; set peerglass.tls.secretName, or registryTlsCert, registryTlsKey and registryTlsCa" -}}

@@ -149,6 +149,14 @@ describe('the options in the chart', { skip }, () => {
     [{ peerglass: { disableDefaultRegistryEndpoint: true } }, /needs the endpoints/],
     [{ peerglass: { bootstrapKind: 'http' } }, /httpBootstrapPeer/],
     [{ peerglass: { registryTlsCert: '/tls.crt' } }, /registryTlsCert and .*Key go together/],
+    [
+      { peerglass: { registryTls: 'auto', tls: { secretName: 'mirror-tls' } } },
+      /registryTls: auto makes its own certificates.*peerglass\.tls\.secretName/,
+    ],
+    [
+      { peerglass: { registryTls: 'auto', registryTlsCa: '/ca.crt' } },
+      /registryTls: auto makes.* peerglass\.registryTlsCa/,
+    ],
     [{ peerglass: { mirrorTargetKey: '/tls.key' } }, /mirrorTargetCert and .*Key go together/],
     [{ peerglass: { registryTlsClientAuth: 'require' } }, /needs a certificate/],
     [{ peerglass: { mirrorTargetCa: '/ca.crt' } }, /for https:\/\/ mirrors/],
