@@ -66,6 +66,45 @@ describe('ClientSlots', () => {
     assert.equal(slots.isCutting, false);
   });
 
+  it('end no requests once more for what has not begun in the ten seconds in which it had a place', (t) => {
+    for (const each of takeAllPlaces()) {
+      pass(t, 1_001);
+      each[Symbol.dispose]();
+    }
+    pass(t, 10_000);
+    cut = [];
+    const again = [begin(B), begin(C)];
+    pass(t, 2_000);
+    assert.deepEqual(cut, [], 'it is without a place for another reason');
+    slots.sentUpstream(A);
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, C], 'the client has asked for it once more');
+    for (const each of again) each[Symbol.dispose]();
+  });
+
+  it('end them however long ago the client was sent upstream, where it had no place since', (t) => {
+    const waiting = takeAllPlaces();
+    slots.began(C);
+    pass(t, 60_000);
+    waiting[1]?.[Symbol.dispose]();
+    cut = [];
+    begin(digestOf(4));
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, digestOf(4)]);
+  });
+
+  it('end them for ten seconds, also when further ones are ended meanwhile', (t) => {
+    takeAllPlaces();
+    for (let passed = 0; passed < 9; passed += 1) {
+      pass(t, 1_001);
+      begin(digestOf(10 + passed));
+    }
+    pass(t, 1_001);
+    assert.equal(slots.isCutting, true);
+    pass(t, 1_001);
+    assert.equal(slots.isCutting, false);
+  });
+
   it('leave them alone while the client has a place that no request holds', (t) => {
     const sent = begin(A);
     begin(B);
