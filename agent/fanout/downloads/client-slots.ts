@@ -10,6 +10,8 @@ const STUCK_MS = { least: 250, most: 1_000 };
 const CUT_MS = 10_000;
 /** Contents that are remembered as those that have not begun. */
 const MAX_UNBEGUN = 1_000;
+/** Places of a client of which no more is known: the default of `max_concurrent_downloads`. */
+const DEFAULT_PLACES = 3;
 /** After so many milliseconds without a request it is learnt anew how many the client makes at a time. */
 const QUIET_MS = 10_000;
 
@@ -27,7 +29,7 @@ interface Request {
 
 /**
  * Finds when this node and others wait for each other. From 2.1 on a containerd has a bounded number of requests under way
- * (`max_concurrent_downloads`, 3), and after a 404 of the mirror the one to the registry comes behind all that wait for a place.
+ * (`max_concurrent_downloads`, 3 by default), and after a 404 of the mirror the one to the registry comes behind all that wait for a place.
  * So requests that wait for other nodes can keep those from beginning that the other nodes wait for in turn. Before 2.1 a layer
  * keeps its place, and then not all places are held by requests that wait.
  *
@@ -41,8 +43,11 @@ export class ClientSlots {
   readonly #served = new Set<Digest>();
   /** What the client was sent upstream for and has no byte of, and when it was sent. */
   readonly #unbegun = new BoundedMap<Digest, number>(MAX_UNBEGUN);
-  /** The most requests at a time. */
-  #places = 0;
+  /**
+   * Requests that the client can have under way: the most that were here at a time. Those that are served by the store of this node, or
+   * by a peer that holds the content, are not counted, so there may be more; and never fewer than by default are assumed.
+   */
+  #places = DEFAULT_PLACES;
   #lastAt = -Infinity;
   #cutUntil = -Infinity;
   #timer: NodeJS.Timeout | undefined;
@@ -81,7 +86,7 @@ export class ClientSlots {
   begin(digest: Digest, onCut: () => void): Waiting {
     const request: Request = { digest, cut: new AbortController(), onCut };
     const now = this.#now();
-    if (this.#requests.size === 0 && now - this.#lastAt > QUIET_MS) this.#places = 0;
+    if (this.#requests.size === 0 && now - this.#lastAt > QUIET_MS) this.#places = DEFAULT_PLACES;
     this.#lastAt = now;
     this.#requests.add(request);
     this.#places = Math.max(this.#places, this.#requests.size);
