@@ -113,7 +113,7 @@ export class Downloads {
   /** A request of the client may have to wait for a node that it follows; see {@link ClientSlots}. */
   wait(digest: Digest): Waiting {
     return this.#slots.begin(digest, () => {
-      this.#participations.of(digest)?.change({ state: 'fetching' });
+      this.#sendUpstream(digest);
     });
   }
 
@@ -185,6 +185,7 @@ export class Downloads {
     this.#trickles.delete(digest);
     this.#alone.set(digest, performance.now() + MAX_ALONE_MS);
     this.#requests.answered(digest, { kind: 'alone', forMs: MAX_ALONE_MS });
+    this.#sendUpstream(digest);
   }
 
   /** What the store of this node has received has another digest. */
@@ -283,15 +284,20 @@ export class Downloads {
     if (digest === undefined || role === undefined || this.#isStopped) return false;
     const renewMs = renewMsOf(found.decision);
     const present = this.#participations.of(digest);
-    if (present?.isRunning === true) {
-      present.change(role, renewMs);
-      if (role.state === 'fetching') this.#slots.sentUpstream(digest);
-      return false;
-    }
-    if (renewMs === undefined || current === undefined) return false;
-    const begins = this.#participations.begin(request, current, role, renewMs);
-    if (begins && role.state === 'fetching') this.#slots.sentUpstream(digest);
-    return begins;
+    let isTaken = false;
+    if (present?.isRunning === true) present.change(role, renewMs);
+    else if (renewMs !== undefined && current !== undefined)
+      isTaken = this.#participations.begin(request, current, role, renewMs);
+    if (role.state === 'fetching') this.#sendUpstream(digest);
+    return isTaken;
+  }
+
+  /** The client goes to the registry for the content, where it receives it at all: the arbiter and what waits learn it. */
+  #sendUpstream(digest: Digest): void {
+    const participation = this.#participations.of(digest);
+    if (participation?.isRunning !== true) return;
+    participation.change({ state: 'fetching' });
+    this.#slots.sentUpstream(digest);
   }
 }
 
