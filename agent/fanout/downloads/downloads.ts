@@ -35,7 +35,7 @@ const MAX_TRICKLES = 3;
 
 export interface DownloadsComponents {
   readonly store: Pick<ContentStore, 'ingests' | 'stat'>;
-  readonly arbiters: Pick<Arbiters, 'ask'>;
+  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow'>;
   readonly named: Pick<NamedMembers, 'of'>;
   readonly followers: Followers;
   readonly observer?: Omit<DownloadObserver, 'ended'>;
@@ -249,7 +249,7 @@ export class Downloads {
     if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
       return await arbiters.ask(question, signal);
     }
-    const left = await arbiters.ask({ ...question, canFetch: false }, signal);
+    const left = await arbiters.askToFollow(question, signal);
     if (left.kind !== 'alone' || left.forMs === 0) return left;
     await pause(LEFT_MS, signal);
     return await arbiters.ask(this.#question(request.digest, current), signal);
