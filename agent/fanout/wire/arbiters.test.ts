@@ -96,7 +96,6 @@ describe('Arbiters', () => {
     good.decision = FETCH;
     assert.deepEqual(await asker.arbiters.ask(question, signal), FETCH);
     assert.equal(good.asked.length, 1);
-    assert.equal(asker.asked.length, 0);
   });
 
   it('do without one where no member speaks it', async () => {
