@@ -134,9 +134,12 @@ export class Downloads {
     const forMs = (this.#alone.get(digest) ?? 0) - performance.now();
     if (forMs > 0) return alone(forMs);
     const { store, logger } = this.#components;
-    await using opened = await openDownload(store, digest, logger);
-    const found = await this.#ask({ ...request, digest }, opened.current, signal);
-    if (this.#takesPart(request, found, opened.current)) opened.release();
+    await using opened = new AsyncDisposableStack();
+    const current = await openDownload(store, digest, logger);
+    opened.use(current?.ingest);
+    const found = await this.#ask({ ...request, digest }, current, signal);
+    // The participation disposes of it.
+    if (this.#takesPart(request, found, current)) opened.move();
     return found;
   }
 
