@@ -42,7 +42,10 @@ export interface AttributionComponents extends ReverificationComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   readonly metrics: Pick<Metrics, 'deliveryResults'>;
-  /** Called when the bytes that a client got are wrong: the nodes that got them from this one must learn of it. */
+  /**
+   * Called when the bytes that the client of the store got are wrong: the nodes that got them from this one must learn of it. What
+   * other clients got, no node follows.
+   */
   readonly onWrong?: ((digest: Digest) => void) | undefined;
 }
 
@@ -154,6 +157,7 @@ export class Attribution {
     const done = this.#watch(record, watch).then((outcome) => {
       this.#watched.delete(digest);
       if (outcome !== 'wrong' && outcome !== 'lost') return;
+      this.#components.onWrong?.(digest);
       void this.#attribute(record, outcome, delivered);
     });
     this.#watched.set(digest, { watch, done });
@@ -260,14 +264,13 @@ export class Attribution {
     outcome: 'wrong' | 'lost',
     delivered = NOT_READ,
   ): Promise<void> {
-    const { scoreboard, logger, onWrong } = this.#components;
+    const { scoreboard, logger } = this.#components;
     const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
     logger.warn(
       { digest, verdict: outcome, peers: peers.map(({ peerId }) => peerId) },
       'client did not commit a blob from peers',
     );
-    onWrong?.(digest);
     if (record.isFollowed) {
       await this.#followed.attribute(record, this.#stopping.signal);
       return;
