@@ -87,14 +87,6 @@ export class Attribution {
     this.#followed = new FollowedBlobs(components);
   }
 
-  /**
-   * Whether the client verifies the blob itself. It does if it is the client of the store, and the store is about to
-   * receive the blob. The bytes for any other client have to be hashed in passing.
-   */
-  async isVerifiedByClient({ digest }: Descriptor): Promise<boolean> {
-    return (await this.#components.store.ingests?.has(digest)) === true;
-  }
-
   /** Whether the peer took part in a wrong blob lately, and it was not found out who sent the wrong bytes. */
   isUnresolved(peerId: string): boolean {
     return this.#unresolved.has(peerId);
@@ -114,7 +106,8 @@ export class Attribution {
   }
 
   /**
-   * Opens the ingest that a body is written to. Call it when the body begins: after the last byte containerd may have
+   * Opens the ingest that a body is written to. There is one if the client is that of the store, which verifies the blob itself. The
+   * bytes for any other client have to be hashed in passing. Call it when the body begins: after the last byte containerd may have
    * found it wrong, and removed the ingest, before the agent can open it. Never rejects.
    */
   async openIngest({ digest }: Pick<Descriptor, 'digest'>): Promise<Ingest | undefined> {
@@ -207,7 +200,7 @@ export class Attribution {
     await waitAtMost(wrong.usable, wrong.waitUntil - performance.now(), signal);
   }
 
-  /** Attributes a digest mismatch that was found in passing; see {@link Attribution.isVerifiedByClient}. */
+  /** Attributes a digest mismatch that was found in passing; see {@link Attribution.openIngest}. */
   async digestMismatch(record: TransferRecord): Promise<void> {
     this.#components.metrics.deliveryResults.inc({ result: 'wrong' });
     await this.#attribute(record, 'wrong', record.hashed);
