@@ -6,6 +6,8 @@ export interface BundleInit {
   readonly root: string;
   /** Path of the bundle. */
   readonly outfile: string;
+  /** Path of the first source file, absolute or from the folder of the repository. Default `agent/main.ts`. */
+  readonly entry?: string;
   /** First line, with which the kernel can run the file: `#!/usr/bin/node`. */
   readonly hashbang?: string;
   /** Whether to write a source map and the licence comments beside the file. Default true. */
@@ -13,18 +15,18 @@ export interface BundleInit {
 }
 
 /**
- * Bundles the agent into one file for Node.js 24. The same sources give the same bytes in any folder.
+ * Bundles the agent, or another program of the repository in the same way, into one file for Node.js 24. The same sources give the same bytes in any folder.
  *
  * @returns the source files of the bundle, by path relative to `root`
  */
 export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']> {
-  const { root, outfile, hashbang, companions = true } = init;
+  const { root, outfile, entry = 'agent/main.ts', hashbang, companions = true } = init;
   // CommonJS packages load built-in modules with require, which ES modules lack.
   const require =
     "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ['agent/main.ts'],
+    entryPoints: [entry],
     outfile,
     bundle: true,
     platform: 'node',

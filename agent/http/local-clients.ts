@@ -74,6 +74,12 @@ export function plainAddress(address: string): string {
   return isIPv6(ip) ? new SocketAddress({ address: ip, family: 'ipv6' }).address : ip;
 }
 
+/** The other end of a connection as logs have it: its {@link plainAddress}, in brackets where it is IPv6, and the port. */
+export function withPort(address: string, port = 0): string {
+  const ip = plainAddress(address);
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
 /** @param address remote address of a connection; `undefined` when it is closed, which is not on loopback */
 export function isOnLoopback(address: string | undefined): boolean {
   return address !== undefined && isLoopback(plainAddress(address));

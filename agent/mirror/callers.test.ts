@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { RequestHandler } from '../http/http-listener.ts';
@@ -117,5 +119,24 @@ describe('Callers', () => {
     const open = await startServer(t, false, { servesAnyone: true }, verifier);
     assert.deepEqual(JSON.parse((await open.ask()).text), { isPeer: false });
     assert.deepEqual(open.refused, []);
+  });
+
+  it('names who was refused by the address in its shortest form, and the port', async () => {
+    const { verifier } = await makeSigningNode(clusterKeys());
+    const refused: string[] = [];
+    const callers = new Callers(
+      { verifier, isLocal: () => false, onRefused: (_, address) => refused.push(address) },
+      { servesAnyone: false },
+    );
+    for (const remoteAddress of ['::ffff:10.0.0.7', 'fe80:0::7%eth0']) {
+      const socket = new Socket();
+      Object.defineProperties(socket, {
+        remoteAddress: { value: remoteAddress },
+        remotePort: { value: 4_711 },
+      });
+      const req = new IncomingMessage(socket);
+      assert.throws(() => callers.identify(req, new ServerResponse(req), unknown), OciError);
+    }
+    assert.deepEqual(refused, ['10.0.0.7:4711', '[fe80::7]:4711']);
   });
 });

@@ -1,6 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
-import { LocalClients } from '../http/local-clients.ts';
+import { LocalClients, withPort } from '../http/local-clients.ts';
 import { OciError } from '../oci/errors.ts';
 import { TIME_HEADER, type FieldReader } from '../signatures/message-signature.ts';
 import type { RequestProof, RequestVerifier, SignAnswer } from '../signatures/request-verifier.ts';
@@ -126,7 +126,7 @@ export class Callers {
   }
 
   #refused(reason: CallerRefusal, { socket }: IncomingMessage): void {
-    this.#onRefused(reason, `${socket.remoteAddress ?? ''}:${String(socket.remotePort ?? 0)}`);
+    this.#onRefused(reason, withPort(socket.remoteAddress ?? '', socket.remotePort));
   }
 }
 

@@ -25,6 +25,10 @@ export class ScriptedArbiters {
     return question.state === 'wants' ? this.decision : this.reply;
   }
 
+  askToFollow(question: Question, signal: AbortSignal): Promise<Decision> {
+    return this.ask({ ...question, canFetch: false }, signal);
+  }
+
   /** The states of the calls, in this order, without repetitions. */
   get states(): DownloadState[] {
     return this.questions

@@ -176,4 +176,36 @@ describe('ContentDelivery', () => {
       assert.deepEqual(holding.fixture.transfer.blocklist.count(), { everything: 0, keys: 1 });
     });
   });
+
+  it('looks for the ingest of the client once, and closes it with a body that is not read', async (t) => {
+    const closed: string[] = [];
+    const ingests = ingestsThatAre(true);
+    const open = ingests.open.bind(ingests);
+    ingests.open = async (digest) => {
+      const ingest = await open(digest);
+      if (ingest !== undefined)
+        ingest[Symbol.asyncDispose] = () => {
+          closed.push(digest);
+          return Promise.resolve();
+        };
+      return ingest;
+    };
+    const looks = [t.mock.method(ingests, 'has'), t.mock.method(ingests, 'open')];
+    await using holding = await startHolding(randomBytes(LARGE), undefined, { ingests });
+    const unread = await holding.fetch();
+    assert.equal(unread?.kind, 'stream');
+    assert.deepEqual(closed, []);
+    await unread.held?.[Symbol.asyncDispose]();
+    assert.equal(closed.length, 1);
+    const content = await holding.fetch();
+    assert.ok((await bodyOf(content)).equals(holding.bytes));
+    await eventually(() => {
+      assert.equal(closed.length, 2);
+    });
+    assert.ok(content?.kind === 'stream');
+    await content.held?.[Symbol.asyncDispose]();
+    assert.equal(closed.length, 2, 'once');
+    const count = looks.reduce((sum, { mock }) => sum + mock.callCount(), 0);
+    assert.equal(count, 2);
+  });
 });

@@ -3,6 +3,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { rangeOf, wholeOf } from '../oci/content-request.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
+import type { Ingest } from '../store/ingests.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
@@ -118,14 +119,26 @@ export class ContentDelivery {
     const { descriptor, origin } = stream.response;
     attempts.sizes.settle();
     const range = rangeOf(attempts.request, descriptor);
-    // The body that has begun, which a client that is refused never reads.
-    const held = bodyOf(stream);
+    // What a client that is refused never reads: the body that has begun, and the ingest that it would be written to.
+    const held = new AsyncDisposableStack();
+    held.defer(() => {
+      destroyQuietly(stream.response.body);
+    });
     const isGrowing = attempts.follows;
     const content = { kind: 'stream', descriptor, origin, held, isGrowing } as const;
-    if (await this.#components.attribution.isVerifiedByClient(descriptor)) {
+    const ingest = await this.#components.attribution.openIngest(descriptor);
+    if (ingest !== undefined) {
       const { tails } = this.#components;
       const tail = isGrowing ? tails?.begin(descriptor.digest) : undefined;
-      const watched: ReadChunks = (read) => this.#watched(attempts, stream, read, signal, tail);
+      const unread = held.use(new AsyncDisposableStack());
+      unread.use(ingest);
+      const takeIngest = (): Ingest | undefined => {
+        if (unread.disposed) return undefined;
+        unread.move();
+        return ingest;
+      };
+      const watched: ReadChunks = (read) =>
+        this.#watched(attempts, stream, read, takeIngest, signal, tail);
       return { ...content, ...this.#cutThrough(watched, signal, tail) };
     }
     const record = new TransferRecord(attempts.request, descriptor);
@@ -163,13 +176,14 @@ export class ContentDelivery {
     attempts: PeerAttempts,
     stream: PeerStream,
     read: ReadBody<T>,
+    takeIngest: () => Ingest | undefined,
     signal: AbortSignal,
     tail?: BodyTail,
   ): AsyncGenerator<T> {
     const { attribution } = this.#components;
     const { descriptor } = stream.response;
     const record = attribution.recordFor(attempts.request, descriptor);
-    const ingest = attribution.openIngest(descriptor);
+    const ingest = Promise.resolve(takeIngest());
     try {
       yield* this.#resuming(attempts, stream, record, read, signal);
     } finally {
@@ -235,14 +249,4 @@ async function requestWhole(
 function headOf({ descriptor, origin, reservation }: WholeContent): Content {
   reservation?.[Symbol.dispose]();
   return { kind: 'head', descriptor, origin };
-}
-
-/** The body of the peer's answer, as something to dispose of. After it was read that changes nothing. */
-function bodyOf({ response }: PeerStream): AsyncDisposable {
-  return {
-    [Symbol.asyncDispose]() {
-      destroyQuietly(response.body);
-      return Promise.resolve();
-    },
-  };
 }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 
 import type { RegistryConfig } from '../../config/options.ts';
 import type { HttpListenerInit } from '../../http/http-listener.ts';
-import { plainAddress } from '../../http/local-clients.ts';
+import { withPort } from '../../http/local-clients.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { RefusalLog } from '../refusal-log.ts';
 import { MirrorPort } from './mirror.ts';
@@ -32,13 +32,9 @@ export function nodeMirrorPort(
     if (isLocal(remoteAddress)) return true;
     // Without an address the client has left already.
     if (remoteAddress === undefined) return false;
-    refusals.refused('client', withPort(plainAddress(remoteAddress), remotePort ?? 0));
+    refusals.refused('client', withPort(remoteAddress, remotePort));
     return false;
   };
   const init = config['mirror-clients'] === 'any' ? listener : { ...listener, admits };
   return new MirrorPort({ metrics }, address, init, '--mirror-addr');
-}
-
-function withPort(ip: string, port: number): string {
-  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

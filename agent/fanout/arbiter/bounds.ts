@@ -46,10 +46,13 @@ export const MAX_LEASES = 8;
 /** After the last fetcher is lost, a node with fewer bytes than a known one follows for so long, in milliseconds. */
 export const HANDOVER_MS = 500;
 
-/** How long a member that received a wrong digest is neither parent nor holder, in milliseconds. */
+/** How long a member that received a wrong digest is neither parent nor holder, in milliseconds, unless the digest is forgotten. */
 export const WRONG_MS = 60_000;
-/** How long a holder is named after it was heard, in milliseconds. By then its provider records are in the DHT. */
-export const HOLDER_MS = 60_000;
+/**
+ * How long a holder is named after it was heard, in milliseconds: as long as a member that is silent is known. By then its
+ * provider records are in the DHT.
+ */
+export const HOLDER_MS = 30_000;
 /** Holders in one answer. */
 export const MAX_HOLDERS_NAMED = 4;
 /** Holders that one answer looks at. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { ArbiterFixture } from '../../testing/arbiter-fixture.ts';
-import { HANDOVER_MS, MAX_LEASES, MAX_MEMBERS, WRONG_MS } from './bounds.ts';
+import { HANDOVER_MS, HOLDER_MS, MAX_LEASES, MAX_MEMBERS, WRONG_MS } from './bounds.ts';
 
 const SIZE = 500_000_000;
 
@@ -170,6 +170,19 @@ describe('Download: who holds it', () => {
       fixture.ask(id, { state: 'held', offset: 9, size: 9, zone: id.slice(0, 1) });
     assert.match(fixture.ask('a', { zone: 'y' }), /^held y1 x\d x\d$/);
     assert.equal(fixture.ask('b', { zone: 'y', failed: ['y1', 'x2'] }), 'held x1');
+  });
+
+  it('names a holder until it has been silent for half a minute', () => {
+    const fixture = new ArbiterFixture();
+    fixture.ask('x', { state: 'held' });
+    for (let time = 0; time < HOLDER_MS; time += 500) {
+      fixture.now += 500;
+      fixture.fetching('a', time);
+    }
+    assert.equal(fixture.ask('b'), 'held x');
+    fixture.now += 1;
+    fixture.fetching('a', HOLDER_MS);
+    assert.equal(fixture.ask('c', { failed: ['b'] }), 'follow a');
   });
 
   it('goes on as without holders when all of them failed', () => {

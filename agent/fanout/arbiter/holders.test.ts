@@ -24,7 +24,7 @@ describe('Holders', () => {
     assert.equal(new Set(firsts.flat()).size, 12);
   });
 
-  it('forgets those that were not heard for a minute, and those that were wrong', () => {
+  it('forgets those that were not heard for half a minute, and those that were wrong', () => {
     const holders = new Holders();
     const wrong = Object.assign(stateOf('wrong'), { wrongUntil: 100 });
     holders.add(wrong);

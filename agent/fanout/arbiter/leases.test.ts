@@ -14,6 +14,12 @@ function fetcherOf(leases: Leases, offset = 0): MemberState {
   return member;
 }
 
+/** The member reports so many bytes. */
+function report(leases: Leases, member: MemberState, offset: number, now: number): void {
+  [member.offset, member.heardAt] = [offset, now];
+  leases.renew(member, 250, now);
+}
+
 /** Reports every 250 ms with these offsets, until this time. @returns when the lease ended */
 function reportUntil(
   leases: Leases,
@@ -22,8 +28,8 @@ function reportUntil(
   offset: (now: number) => number,
 ): number {
   for (let now = 250; now <= until; now += 250) {
+    [member.offset, member.heardAt] = [offset(now), now];
     if (leases.sweep(now).length > 0) return now;
-    member.offset = offset(now);
     leases.renew(member, 250, now);
   }
   return Infinity;
@@ -49,6 +55,30 @@ describe('Leases', () => {
     const silent = fetcherOf(leases);
     leases.prolong(() => -Infinity);
     assert.deepEqual(leases.sweep(1_001), [silent]);
+  });
+
+  it('does not take the time without a report of such a member for a stall', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    report(leases, member, 100, 200);
+    report(leases, member, 200, 400);
+    const lateBy = 3_000;
+    leases.prolong(() => 400 + lateBy);
+    assert.deepEqual(leases.sweep(400 + lateBy), []);
+    // The report has come, with more bytes: leases are swept before it is taken.
+    [member.offset, member.heardAt] = [300, 400 + lateBy];
+    assert.deepEqual(leases.sweep(400 + lateBy), []);
+    assert.equal(member.stalledAt, undefined);
+  });
+
+  it('ends the lease of such a member whose late report has no more bytes', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    report(leases, member, 100, 200);
+    leases.prolong(() => 200 + STALL_MS + 1);
+    member.heardAt = 200 + STALL_MS + 1;
+    assert.deepEqual(leases.sweep(member.heardAt), [member]);
+    assert.equal(member.stalledAt, 100);
   });
 
   it('ends it when the first byte takes too long, and not before', () => {

@@ -92,7 +92,7 @@ export class Leases {
     for (const member of this.#holders) {
       const { lease } = member;
       if (lease === undefined || lease.until < now) ended.push(member);
-      else if (this.#isStalled(member, lease, now)) {
+      else if (this.#isStalled(member, lease)) {
         member.stalledAt = lease.offset;
         ended.push(member);
       }
@@ -161,11 +161,16 @@ export class Leases {
     return this.#holders.delete(member);
   }
 
-  /** The time after the last byte does not count: containerd verifies and commits. */
-  #isStalled({ size }: MemberState, lease: Lease, now: number): boolean {
+  /**
+   * Measured up to the last report: what a fetcher does that reports late is not known, and {@link prolong} bounds it. The time
+   * after the last byte does not count: containerd verifies and commits.
+   */
+  #isStalled({ offset, size, heardAt }: MemberState, lease: Lease): boolean {
+    // The report that has just come is taken after the sweep.
+    if (offset > lease.offset) return false;
     if (size !== undefined && lease.offset >= size) return false;
-    if (lease.offset <= lease.base) return now - lease.since > this.#firstByteMs;
-    return now - lease.grewAt > patience(lease);
+    if (lease.offset <= lease.base) return heardAt - lease.since > this.#firstByteMs;
+    return heardAt - lease.grewAt > patience(lease);
   }
 }
 

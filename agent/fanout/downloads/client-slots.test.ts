@@ -4,7 +4,7 @@ import { beforeEach, describe, it, type TestContext } from 'node:test';
 import { digestOf } from '../../testing/arbiter-fixture.ts';
 import { ClientSlots, type Waiting } from './client-slots.ts';
 
-const [A, B, C] = [digestOf(1), digestOf(2), digestOf(3)];
+const [A, B, C, D] = [digestOf(1), digestOf(2), digestOf(3), digestOf(4)] as const;
 
 let now: number;
 let slots: ClientSlots;
@@ -29,13 +29,13 @@ function pass({ mock }: TestContext, milliseconds: number): void {
   mock.timers.tick(milliseconds);
 }
 
-/** The client was sent upstream for one of two contents, and its place has gone to a third one. */
+/** The client was sent upstream for one of three contents, and its place has gone to a fourth one. */
 function takeAllPlaces(): Waiting[] {
   const sent = begin(A);
-  const waiting = [begin(B)];
+  const waiting = [begin(B), begin(C)];
   slots.sentUpstream(A);
   sent[Symbol.dispose]();
-  waiting.push(begin(C));
+  waiting.push(begin(D));
   return waiting;
 }
 
@@ -49,7 +49,7 @@ describe('ClientSlots', () => {
     pass(t, 249);
     assert.deepEqual(cut, []);
     pass(t, 752);
-    assert.deepEqual(cut, [B, C]);
+    assert.deepEqual(cut, [B, C, D]);
     assert.ok(waiting.every(({ signal }) => signal.aborted));
     for (const each of waiting) each[Symbol.dispose]();
     assert.equal(slots.isCutting, true);
@@ -66,32 +66,88 @@ describe('ClientSlots', () => {
     assert.equal(slots.isCutting, false);
   });
 
+  it('end no requests once more for what has not begun in the ten seconds in which it had a place', (t) => {
+    for (const each of takeAllPlaces()) {
+      pass(t, 1_001);
+      each[Symbol.dispose]();
+    }
+    pass(t, 10_000);
+    cut = [];
+    const again = [begin(B), begin(C), begin(D)];
+    pass(t, 2_000);
+    assert.deepEqual(cut, [], 'it is without a place for another reason');
+    slots.sentUpstream(A);
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, C, D], 'the client has asked for it once more');
+    for (const each of again) each[Symbol.dispose]();
+  });
+
+  it('end them however long ago the client was sent upstream, where it had no place since', (t) => {
+    const waiting = takeAllPlaces();
+    slots.began(C);
+    pass(t, 60_000);
+    waiting[1]?.[Symbol.dispose]();
+    cut = [];
+    begin(digestOf(5));
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, D, digestOf(5)]);
+  });
+
+  it('end them for ten seconds, also when further ones are ended meanwhile', (t) => {
+    takeAllPlaces();
+    for (let passed = 0; passed < 9; passed += 1) {
+      pass(t, 1_001);
+      begin(digestOf(10 + passed));
+    }
+    pass(t, 1_001);
+    assert.equal(slots.isCutting, true);
+    pass(t, 1_001);
+    assert.equal(slots.isCutting, false);
+  });
+
   it('leave them alone while the client has a place that no request holds', (t) => {
     const sent = begin(A);
     begin(B);
+    begin(C);
     slots.sentUpstream(A);
     sent[Symbol.dispose]();
     pass(t, 20_000);
     assert.deepEqual(cut, []);
   });
 
+  it('take it for a client with three places, as containerd has by default, and not for one with fewer', (t) => {
+    const sent = begin(A);
+    slots.sentUpstream(A);
+    sent[Symbol.dispose]();
+    const waiting = [begin(B), begin(C)];
+    pass(t, 20_000);
+    assert.deepEqual(cut, []);
+    waiting.push(begin(D));
+    pass(t, 1_001);
+    assert.deepEqual(cut, [B, C, D]);
+  });
+
   it('leave them alone when one has bytes, or what was sent upstream has', (t) => {
     takeAllPlaces();
     slots.began(C);
     pass(t, 2_000);
-    slots.sentUpstream(digestOf(4));
+    slots.sentUpstream(digestOf(5));
     slots.began(A);
-    slots.began(digestOf(4));
+    slots.began(digestOf(5));
     pass(t, 2_000);
     assert.deepEqual(cut, []);
   });
 
-  it('learn the number of places anew after a while', (t) => {
-    const before = [begin(A), begin(B), begin(C)];
+  it('learn that a client has more places, and forget it after a while', (t) => {
+    const before = [begin(A), begin(B), begin(C), begin(D)];
     for (const each of before) each[Symbol.dispose]();
+    const waiting = takeAllPlaces();
+    pass(t, 2_000);
+    assert.deepEqual(cut, [], 'it has four');
+    for (const each of waiting) each[Symbol.dispose]();
     pass(t, 10_001);
     takeAllPlaces();
     pass(t, 1_001);
-    assert.deepEqual(cut, [B, C]);
+    assert.deepEqual(cut, [B, C, D]);
   });
 });

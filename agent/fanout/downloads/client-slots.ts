@@ -1,9 +1,17 @@
 import type { Digest } from '../../oci/digest.ts';
+import { BoundedMap } from '../../timing/bounded-map.ts';
 
 /** How long nothing may change until requests are cut, in milliseconds: at random, so that one node of several does it first. */
 const STUCK_MS = { least: 250, most: 1_000 };
-/** For how long no request waits for another node after that, in milliseconds, unless all that was sent upstream begins before. */
+/**
+ * For how long no request waits for another node after that, in milliseconds, unless all that was sent upstream begins before.
+ * What has not begun by then needs no place: the registry is slow, or the client has given it up without a word.
+ */
 const CUT_MS = 10_000;
+/** Contents that are remembered as those that have not begun. */
+const MAX_UNBEGUN = 1_000;
+/** Places of a client of which no more is known: the default of `max_concurrent_downloads`. */
+const DEFAULT_PLACES = 3;
 /** After so many milliseconds without a request it is learnt anew how many the client makes at a time. */
 const QUIET_MS = 10_000;
 
@@ -21,7 +29,7 @@ interface Request {
 
 /**
  * Finds when this node and others wait for each other. From 2.1 on a containerd has a bounded number of requests under way
- * (`max_concurrent_downloads`, 3), and after a 404 of the mirror the one to the registry comes behind all that wait for a place.
+ * (`max_concurrent_downloads`, 3 by default), and after a 404 of the mirror the one to the registry comes behind all that wait for a place.
  * So requests that wait for other nodes can keep those from beginning that the other nodes wait for in turn. Before 2.1 a layer
  * keeps its place, and then not all places are held by requests that wait.
  *
@@ -33,13 +41,17 @@ export class ClientSlots {
   readonly #requests = new Set<Request>();
   /** What has bytes, of that which is asked for. */
   readonly #served = new Set<Digest>();
-  /** What the client was sent upstream for and has no byte of. */
-  readonly #unbegun = new Set<Digest>();
-  /** The most requests at a time. */
-  #places = 0;
+  /** What the client was sent upstream for and has no byte of, and when it was sent. */
+  readonly #unbegun = new BoundedMap<Digest, number>(MAX_UNBEGUN);
+  /**
+   * Requests that the client can have under way: the most that were here at a time. Those that are served by the store of this node, or
+   * by a peer that holds the content, are not counted, so there may be more; and never fewer than by default are assumed.
+   */
+  #places = DEFAULT_PLACES;
   #lastAt = -Infinity;
   #cutUntil = -Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
   /** @param now milliseconds on a clock that never jumps */
   constructor(now: () => number = () => performance.now()) {
@@ -48,12 +60,12 @@ export class ClientSlots {
 
   /** Whether no request is to wait for another node now. */
   get isCutting(): boolean {
-    return this.#unbegun.size > 0 && this.#now() < this.#cutUntil;
+    return this.#now() < this.#cutUntil && this.#waitsForPlace;
   }
 
   /** The client goes to the registry for the content. */
   sentUpstream(digest: Digest): void {
-    this.#unbegun.add(digest);
+    this.#unbegun.set(digest, this.#now());
     this.#changed();
   }
 
@@ -74,7 +86,7 @@ export class ClientSlots {
   begin(digest: Digest, onCut: () => void): Waiting {
     const request: Request = { digest, cut: new AbortController(), onCut };
     const now = this.#now();
-    if (this.#requests.size === 0 && now - this.#lastAt > QUIET_MS) this.#places = 0;
+    if (this.#requests.size === 0 && now - this.#lastAt > QUIET_MS) this.#places = DEFAULT_PLACES;
     this.#lastAt = now;
     this.#requests.add(request);
     this.#places = Math.max(this.#places, this.#requests.size);
@@ -88,8 +100,8 @@ export class ClientSlots {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#unbegun.clear();
   }
 
   #end(request: Request): void {
@@ -103,7 +115,7 @@ export class ClientSlots {
 
   #changed(): void {
     clearTimeout(this.#timer);
-    if (!this.#isStuck) return;
+    if (this.#isStopped || !this.#isStuck) return;
     const { least, most } = STUCK_MS;
     this.#timer = setTimeout(
       () => {
@@ -116,13 +128,25 @@ export class ClientSlots {
 
   get #isStuck(): boolean {
     const waiting = this.#requests.size;
-    return (
-      this.#unbegun.size > 0 && this.#served.size === 0 && waiting > 0 && waiting >= this.#places
-    );
+    const isFull = waiting > 0 && waiting >= this.#places;
+    return isFull && this.#served.size === 0 && this.#waitsForPlace;
+  }
+
+  /** Whether something that the client was sent upstream for may lack a place. Forgets what has had one for long enough. */
+  get #waitsForPlace(): boolean {
+    const now = this.#now();
+    for (const [digest, sentAt] of this.#unbegun.entries()) {
+      const wasCutFor = now >= this.#cutUntil && sentAt < this.#cutUntil;
+      if (!wasCutFor || now - sentAt <= CUT_MS) return true;
+      this.#unbegun.delete(digest);
+    }
+    return false;
   }
 
   #cut(): void {
-    this.#cutUntil = this.#now() + CUT_MS;
+    const now = this.#now();
+    // Not longer for requests that are cut meanwhile: this is to end while some content does not begin.
+    if (now >= this.#cutUntil) this.#cutUntil = now + CUT_MS;
     for (const { cut, onCut } of [...this.#requests]) {
       onCut();
       cut.abort(new Error('the client needs the place of this request'));

@@ -35,7 +35,7 @@ const MAX_TRICKLES = 3;
 
 export interface DownloadsComponents {
   readonly store: Pick<ContentStore, 'ingests' | 'stat'>;
-  readonly arbiters: Pick<Arbiters, 'ask'>;
+  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow'>;
   readonly named: Pick<NamedMembers, 'of'>;
   readonly followers: Followers;
   readonly observer?: Omit<DownloadObserver, 'ended'>;
@@ -113,7 +113,7 @@ export class Downloads {
   /** A request of the client may have to wait for a node that it follows; see {@link ClientSlots}. */
   wait(digest: Digest): Waiting {
     return this.#slots.begin(digest, () => {
-      this.#participations.of(digest)?.change({ state: 'fetching' });
+      this.#sendUpstream(digest);
     });
   }
 
@@ -134,9 +134,12 @@ export class Downloads {
     const forMs = (this.#alone.get(digest) ?? 0) - performance.now();
     if (forMs > 0) return alone(forMs);
     const { store, logger } = this.#components;
-    await using opened = await openDownload(store, digest, logger);
-    const found = await this.#ask({ ...request, digest }, opened.current, signal);
-    if (this.#takesPart(request, found, opened.current)) opened.release();
+    await using opened = new AsyncDisposableStack();
+    const current = await openDownload(store, digest, logger);
+    opened.use(current?.ingest);
+    const found = await this.#ask({ ...request, digest }, current, signal);
+    // The participation disposes of it.
+    if (this.#takesPart(request, found, current)) opened.move();
     return found;
   }
 
@@ -185,6 +188,7 @@ export class Downloads {
     this.#trickles.delete(digest);
     this.#alone.set(digest, performance.now() + MAX_ALONE_MS);
     this.#requests.answered(digest, { kind: 'alone', forMs: MAX_ALONE_MS });
+    this.#sendUpstream(digest);
   }
 
   /** What the store of this node has received has another digest. */
@@ -248,7 +252,7 @@ export class Downloads {
     if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
       return await arbiters.ask(question, signal);
     }
-    const left = await arbiters.ask({ ...question, canFetch: false }, signal);
+    const left = await arbiters.askToFollow(question, signal);
     if (left.kind !== 'alone' || left.forMs === 0) return left;
     await pause(LEFT_MS, signal);
     return await arbiters.ask(this.#question(request.digest, current), signal);
@@ -283,15 +287,20 @@ export class Downloads {
     if (digest === undefined || role === undefined || this.#isStopped) return false;
     const renewMs = renewMsOf(found.decision);
     const present = this.#participations.of(digest);
-    if (present?.isRunning === true) {
-      present.change(role, renewMs);
-      if (role.state === 'fetching') this.#slots.sentUpstream(digest);
-      return false;
-    }
-    if (renewMs === undefined || current === undefined) return false;
-    const begins = this.#participations.begin(request, current, role, renewMs);
-    if (begins && role.state === 'fetching') this.#slots.sentUpstream(digest);
-    return begins;
+    let isTaken = false;
+    if (present?.isRunning === true) present.change(role, renewMs);
+    else if (renewMs !== undefined && current !== undefined)
+      isTaken = this.#participations.begin(request, current, role, renewMs);
+    if (role.state === 'fetching') this.#sendUpstream(digest);
+    return isTaken;
+  }
+
+  /** The client goes to the registry for the content, where it receives it at all: the arbiter and what waits learn it. */
+  #sendUpstream(digest: Digest): void {
+    const participation = this.#participations.of(digest);
+    if (participation?.isRunning !== true) return;
+    participation.change({ state: 'fetching' });
+    this.#slots.sentUpstream(digest);
   }
 }
 

@@ -31,33 +31,35 @@ function start({ mock }: TestContext) {
 }
 
 describe('openDownload', () => {
-  it('gives what has arrived, until it is disposed of', async (t) => {
+  it('gives what has arrived, which the caller closes', async (t) => {
     const { store, ingests, opened } = start(t);
     ingests.begin(DIGEST, 10).write(Buffer.alloc(3));
-    {
-      await using download = await openDownload(store, DIGEST, silent);
-      assert.equal(download.current?.progress.offset, 3);
-      assert.equal(opened.count, 1);
-    }
-    assert.equal(opened.count, 0);
-  });
-
-  it('leaves it open when it was released', async (t) => {
-    const { store, ingests, opened } = start(t);
-    ingests.begin(DIGEST, 10);
-    {
-      await using download = await openDownload(store, DIGEST, silent);
-      download.release();
-    }
+    const download = await openDownload(store, DIGEST, silent);
+    assert.equal(download?.progress.offset, 3);
     assert.equal(opened.count, 1);
+    await download.ingest[Symbol.asyncDispose]();
+    assert.equal(opened.count, 0);
   });
 
   it('gives nothing, and keeps nothing open, without one and when it cannot be read', async (t) => {
     const { store, ingests, opened, ...broken } = start(t);
-    assert.equal((await openDownload(store, DIGEST, silent)).current, undefined);
+    assert.equal(await openDownload(store, DIGEST, silent), undefined);
     ingests.begin(DIGEST, 10);
     broken.break();
-    assert.equal((await openDownload(store, DIGEST, silent)).current, undefined);
+    assert.equal(await openDownload(store, DIGEST, silent), undefined);
+    assert.equal(opened.count, 0);
+  });
+
+  it('gives nothing of one that has just gone, and does not keep it open', async (t) => {
+    const { store, ingests, opened } = start(t);
+    const download = ingests.begin(DIGEST, 10);
+    const open = ingests.open.bind(ingests);
+    t.mock.method(ingests, 'open', async (digest: typeof DIGEST) => {
+      const ingest = await open(digest);
+      download.end();
+      return ingest;
+    });
+    assert.equal(await openDownload(store, DIGEST, silent), undefined);
     assert.equal(opened.count, 0);
   });
 });

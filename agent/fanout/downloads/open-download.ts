@@ -10,47 +10,25 @@ export interface OpenDownload {
   readonly progress: IngestProgress;
 }
 
-/** Disposes of a download, unless it is released. */
-class Opened implements AsyncDisposable {
-  readonly current: OpenDownload | undefined;
-  #isReleased = false;
-
-  constructor(current: OpenDownload | undefined) {
-    this.current = current;
-  }
-
-  release(): void {
-    this.#isReleased = true;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isReleased) await this.current?.ingest[Symbol.asyncDispose]();
-  }
-}
-
-/** Opens what the store has received of the content; nothing when it receives none, or cannot be asked. Never rejects. */
+/**
+ * Opens what the store has received of the content, for the caller to dispose of; nothing when it receives none, or cannot be
+ * asked. Never rejects.
+ */
 export async function openDownload(
   store: Pick<ContentStore, 'ingests'>,
   digest: Digest,
   logger: Logger,
-): Promise<Opened> {
+): Promise<OpenDownload | undefined> {
   try {
-    const ingest = await store.ingests?.open(digest);
-    if (ingest === undefined) return new Opened(undefined);
-    const opened = new Opened({ ingest, progress: await progressOf(ingest) });
-    if (opened.current?.progress.state !== 'removed') return opened;
-    await opened[Symbol.asyncDispose]();
+    await using opened = new AsyncDisposableStack();
+    const ingest = opened.use(await store.ingests?.open(digest));
+    const progress = await ingest?.progress();
+    if (ingest === undefined || progress === undefined || progress.state === 'removed')
+      return undefined;
+    opened.move();
+    return { ingest, progress };
   } catch (err) {
     logger.debug({ digest, err }, 'cannot look at an unfinished download');
-  }
-  return new Opened(undefined);
-}
-
-async function progressOf(ingest: Ingest): Promise<IngestProgress> {
-  try {
-    return await ingest.progress();
-  } catch (error) {
-    await ingest[Symbol.asyncDispose]();
-    throw error;
+    return undefined;
   }
 }

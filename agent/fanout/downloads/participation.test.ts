@@ -114,6 +114,31 @@ describe('Participation', () => {
     assert.equal(arbiters.questions.length, length);
   });
 
+  it('ends with the report that it has failed when nothing arrives for three minutes', async (t) => {
+    await begin(t);
+    const now = performance.now.bind(performance);
+    let later = 170_000;
+    t.mock.method(performance, 'now', () => now() + later);
+    const { length } = arbiters.questions;
+    await eventually(() => {
+      assert.ok(arbiters.questions.length > length);
+    });
+    download.write(BYTES.subarray(0, 10));
+    await eventually(() => {
+      assert.equal(arbiters.last?.offset, 10);
+    });
+    later += 170_000;
+    await eventually(() => {
+      assert.ok(arbiters.questions.length > length + 3);
+    });
+    assert.equal(ends, 0);
+    later += 20_000;
+    await eventually(() => {
+      assert.equal(ends, 1);
+    });
+    assert.equal(arbiters.last?.state, 'failed');
+  });
+
   it('takes a store that cannot be reached for one that has not got it yet', async (t) => {
     await begin(t);
     store.putBlob(BYTES);

@@ -18,6 +18,11 @@ const MAX_RENEW_MS = 5000;
 /** How often, and after how many milliseconds each, the store is asked for the content when the ingest has gone. */
 const COMMIT_LOOKS = 10;
 const COMMIT_LOOK_MS = 100;
+/**
+ * Without a byte for so long a download counts as failed, in milliseconds: containerd keeps what it has of a pull that it gave up,
+ * so that a later one goes on from there.
+ */
+const IDLE_MS = 180_000;
 /** Time over which the rate is measured, in milliseconds. */
 const RATE_MS = 1000;
 
@@ -87,6 +92,8 @@ export class Participation {
   #isWrong = false;
   #isEnding = false;
   #isWhole = false;
+  /** When bytes came last, the download began anew, or the client asked once more. */
+  #movedAt = performance.now();
   #wake = new AbortController();
 
   constructor(
@@ -112,6 +119,7 @@ export class Participation {
   change(role: Role, renewMs?: number): void {
     this.#role = role;
     this.#renewedAt = performance.now();
+    this.#movedAt = this.#renewedAt;
     if (renewMs !== undefined) this.#renewMs = bounded(renewMs);
   }
 
@@ -167,6 +175,11 @@ export class Participation {
       this.#note(progress);
       if (this.#isWrong || progress.state === 'removed') {
         await this.#finish(signal);
+        return;
+      }
+      if (performance.now() - this.#movedAt > IDLE_MS) {
+        this.#isEnding = true;
+        await this.#send('failed', signal);
         return;
       }
       if (performance.now() >= this.#dueAt) await this.#send(this.#role.state, signal);
@@ -232,6 +245,7 @@ export class Participation {
   #advance(progress: Pick<IngestProgress, 'offset' | 'total'>): void {
     const more = progress.offset - this.#progress.offset;
     this.#progress = progress;
+    if (more !== 0) this.#movedAt = performance.now();
     if (more > 0) this.#components.observer?.received(this.#role.state, more);
   }
 

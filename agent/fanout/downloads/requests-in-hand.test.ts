@@ -40,6 +40,18 @@ describe('RequestsInHand', () => {
     assert.deepEqual([one.decision, other.decision], [FETCH, undefined]);
   });
 
+  it('say to each request for a digest what was answered since it began', () => {
+    const requests = new RequestsInHand();
+    using one = requests.begin(requestFor(DIGEST));
+    requests.answered(DIGEST, FETCH);
+    using later = requests.begin(requestFor(DIGEST));
+    assert.deepEqual([one.decision, later.decision], [FETCH, undefined]);
+    assert.equal(requests.decisionOf(DIGEST), FETCH);
+    const alone = { kind: 'alone', forMs: 0 } as const;
+    requests.answered(DIGEST, alone);
+    assert.deepEqual([one.decision, later.decision], [alone, alone]);
+  });
+
   it('have none of a tag, and no more than the bound', () => {
     const requests = new RequestsInHand();
     const request = { kind: 'manifest', method: 'GET', registry: '', repository: 'a' } as const;

@@ -7,13 +7,22 @@ const MAX_DIGESTS = 1000;
 
 /** A request of a client that is being answered. To be disposed of when it has been. */
 export interface RequestInHand extends Disposable {
-  /** What the arbiter has answered last for the digest since the request began; undefined when it was not asked. */
+  /**
+   * What the arbiter has answered last for the digest since this request began, whichever request for it has asked; undefined when
+   * none has. What an earlier request was answered before does not count: a request that comes later asks for itself.
+   */
   readonly decision: Decision | undefined;
 }
 
+interface Hand {
+  decision: Decision | undefined;
+}
+
+/** Requests for one digest. */
 interface Entry {
   readonly request: ContentRequest;
-  count: number;
+  readonly hands: Set<Hand>;
+  /** The last answer for any of them. */
   decision: Decision | undefined;
 }
 
@@ -24,19 +33,17 @@ export class RequestsInHand {
   begin(request: ContentRequest): RequestInHand {
     const { digest } = request;
     const present = digest === undefined ? undefined : this.#entries.get(digest);
-    const entry = present ?? { request, count: 0, decision: undefined };
-    entry.count += 1;
+    const entry = present ?? { request, hands: new Set(), decision: undefined };
+    const hand: Hand = { decision: undefined };
+    entry.hands.add(hand);
     if (digest !== undefined && this.#entries.size < MAX_DIGESTS) this.#entries.set(digest, entry);
-    let hasEnded = false;
     return {
       get decision() {
-        return entry.decision;
+        return hand.decision;
       },
       [Symbol.dispose]: () => {
-        if (hasEnded) return;
-        hasEnded = true;
-        entry.count -= 1;
-        const isLast = entry.count === 0 && digest !== undefined;
+        entry.hands.delete(hand);
+        const isLast = entry.hands.size === 0 && digest !== undefined;
         if (isLast && this.#entries.get(digest) === entry) this.#entries.delete(digest);
       },
     };
@@ -54,6 +61,8 @@ export class RequestsInHand {
 
   answered(digest: Digest, decision: Decision): void {
     const entry = this.#entries.get(digest);
-    if (entry !== undefined) entry.decision = decision;
+    if (entry === undefined) return;
+    entry.decision = decision;
+    for (const hand of entry.hands) hand.decision = decision;
   }
 }

@@ -188,13 +188,15 @@ describe('FanOutSource', () => {
     ingests.begin(DIGEST, 1_000);
     arbiters.decision = FETCH;
     assert.equal(await source.fetch(request(), signal), undefined);
-    const other = sha256(Buffer.from('other'));
     arbiters.decision = FOLLOW;
     following.small.hangs = true;
-    assert.equal(await source.fetch(request({ digest: other }), signal), undefined);
-    assert.deepEqual(following.small.found, [[], [PARENT]]);
-    assert.deepEqual(waited, ['upstream']);
-    assert.equal(downloads.inHand(other), undefined);
+    // All three places of a containerd.
+    const others = ['b', 'c', 'd'].map((name) => sha256(Buffer.from(name)));
+    const fetched = others.map((digest) => source.fetch(request({ digest }), signal));
+    assert.deepEqual(await Promise.all(fetched), [undefined, undefined, undefined]);
+    assert.deepEqual(following.small.found, [[], [PARENT], [PARENT], [PARENT]]);
+    assert.deepEqual(waited, ['upstream', 'upstream', 'upstream']);
+    for (const digest of others) assert.equal(downloads.inHand(digest), undefined);
   });
 
   it('does not keep a request in hand that fails', async (t) => {

@@ -35,7 +35,7 @@ async function stage(
   const download = ingests.begin(DIGEST, TOTAL);
   const ingest = await ingests.open(DIGEST);
   assert.ok(hasTotal(ingest));
-  const tails = new Tails({ tailBytes });
+  const tails = new Tails({ tailBytes, earlyBytes: 0 });
   const tail = tails.follow(DIGEST);
   t?.after(() => {
     tail[Symbol.dispose]();

@@ -12,6 +12,7 @@ import { makeImage } from '../../testing/image.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { FollowedSource } from './followed-source.ts';
 import { DownloadFollowers } from './followers.ts';
+import { Tails } from './tail/tails.ts';
 
 const NEVER = new AbortController().signal;
 const image = makeImage(1_001, 1_000);
@@ -55,14 +56,14 @@ class CountedIngests implements Ingests {
   }
 }
 
-function make(waitMs?: number) {
+function make(waitMs?: number, tails?: Pick<Tails, 'follow'>) {
   const ingests = new MemoryIngests();
   const counted = new CountedIngests(ingests);
   const store = new MemoryStore(counted);
   const local = new LocalSource({ store, logger: quiet });
   const followers = new DownloadFollowers();
   const source = new FollowedSource(
-    { store, local, followers },
+    { store, local, followers, ...(tails && { tails }) },
     { verifiedSize: 1_000, ...(waitMs !== undefined && { waitMs }) },
   );
   return { ingests, counted, store, followers, source };
@@ -83,6 +84,18 @@ describe('FollowedSource', () => {
     for (const it of [content, ...others]) await it?.held?.[Symbol.asyncDispose]();
     assert.equal(followers.state(large).children, 0);
     assert.equal(counted.unclosed, 0);
+  });
+
+  it('begins no tail for a follower that it refuses', async (t) => {
+    const tails = new Tails();
+    const follow = t.mock.method(tails, 'follow');
+    const { ingests, source } = make(undefined, tails);
+    ingests.begin(large, 1_001);
+    const taken = [];
+    for (let count = 0; count < 8; count++) taken.push(await source.fetch(request(large), NEVER));
+    assert.equal(await source.fetch(request(large), NEVER), undefined);
+    assert.equal(follow.mock.callCount(), 8);
+    for (const it of taken) await it?.held?.[Symbol.asyncDispose]();
   });
 
   for (const digest of [small, manifest]) {

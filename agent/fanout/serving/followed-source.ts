@@ -101,17 +101,14 @@ export class FollowedSource implements ContentSource {
   ): Content | undefined {
     const { store, followers, tails, dataPlane } = this.#components;
     const range = rangeOf(request, { size: ingest.total });
-    const tail = tails?.follow(ingest.digest);
-    // A follower may have got bytes that are not in the file yet.
+    // A follower may have got bytes that are not in the file yet. It is admitted before it has a tail.
     const progress = async (): Promise<IngestProgress> => {
       const at = await ingest.progress();
       return { ...at, offset: Math.max(at.offset, tail?.end ?? 0) };
     };
     const follower = followers.admit(ingest.digest, range, progress);
-    if (follower === undefined) {
-      tail?.[Symbol.dispose]();
-      return undefined;
-    }
+    if (follower === undefined) return undefined;
+    const tail = tails?.follow(ingest.digest);
     const components = {
       ...{ ingest, store, follower },
       ...(tail && { tail }),

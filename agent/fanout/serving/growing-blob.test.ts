@@ -61,7 +61,7 @@ async function grow(t: TestContext, { range = WHOLE, dataPlane }: StageInit = {}
   const store = new MemoryStore(fixture.ingests);
   const plane = dataPlane ?? new DataPlane({ logger: quiet });
   const gone = new AbortController();
-  const tails = new Tails();
+  const tails = new Tails({ earlyBytes: 0 });
   const tail = tails.follow(DIGEST);
   const feed = tails.begin(DIGEST);
   t.after(() => {

@@ -87,11 +87,33 @@ export class Arbiters {
   async ask(question: Question, signal: AbortSignal): Promise<Decision> {
     signal.throwIfAborted();
     if (question.state !== 'wants') return await this.#report(question, signal);
-    const start = performance.now();
-    const { decision, outcome } = await this.#question(question, signal);
-    signal.throwIfAborted();
-    this.#components.observer?.asked((performance.now() - start) / 1000, outcome);
+    const { decision, outcome, seconds } = await this.#timed(question, signal);
+    this.#components.observer?.asked(seconds, outcome);
     return decision;
+  }
+
+  /**
+   * Asks whom this node can follow, before it offers to fetch. `alone` is not measured: no node fetches yet, and this node asks
+   * once more.
+   *
+   * @throws the signal's reason
+   */
+  async askToFollow(question: Question, signal: AbortSignal): Promise<Decision> {
+    signal.throwIfAborted();
+    const toFollow = { ...question, canFetch: false };
+    const { decision, outcome, seconds } = await this.#timed(toFollow, signal);
+    if (outcome !== 'alone') this.#components.observer?.asked(seconds, outcome);
+    return decision;
+  }
+
+  async #timed(
+    question: Question,
+    signal: AbortSignal,
+  ): Promise<{ decision: Decision; outcome: QuestionOutcome; seconds: number }> {
+    const start = performance.now();
+    const answered = await this.#question(question, signal);
+    signal.throwIfAborted();
+    return { ...answered, seconds: (performance.now() - start) / 1000 };
   }
 
   async #question(

@@ -41,7 +41,7 @@ export interface PeerTls {
 export interface PeerAgentsInit {
   /** Time to reach the peer, in milliseconds. A TLS handshake has its own time. */
   readonly connectTimeout: number;
-  /** Longest time between two chunks of a body, in milliseconds. */
+  /** Longest time between two chunks of a body, in milliseconds; 0 for none. */
   readonly stallTimeout: number;
   /** Absent: certificates are not checked, as there is no authority to check them against. */
   readonly tls?: PeerTls;

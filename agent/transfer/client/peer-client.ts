@@ -8,15 +8,18 @@ import type { Kernel } from '../../native/kernel.ts';
 import { formatRange, rangeLength } from '../../oci/byte-range.ts';
 import { MANIFEST_ACCEPT } from '../../oci/media-type.ts';
 import { contentPath, type ContentRequest } from '../../oci/content-request.ts';
+import { DirectBody } from './direct/direct-body.ts';
 import { DirectClient } from './direct/direct-client.ts';
 import type { FieldReader } from '../../signatures/message-signature.ts';
 import type { RequestSigner } from '../../signatures/request-signer.ts';
 import { firstBytes } from '../../streams/first-bytes.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
+import type { SilenceInit } from '../../timing/silence.ts';
 import { PeerAgents, type PeerTls } from './peer-agents.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { parseReport, type PeerReport } from './peer-report.ts';
 import { checkHead, type PeerHead } from './peer-response.ts';
+import { TimedBody } from './timed-body.ts';
 import { destroyQuietly } from '../../streams/destroy-quietly.ts';
 
 /** Marks the request of a peer. It gets local content only, so that requests never loop. */
@@ -50,8 +53,7 @@ export interface PeerClientInit {
   /** Longest time between two chunks of a body while we wait for the next. Default 5000. */
   readonly stallTimeout?: number;
   /**
-   * The same until the first byte, where the answer begins with its head ({@link PeerClientInit.follows}). Over TLS it holds
-   * for the whole body. Default: as later.
+   * The same until the first byte, where the answer begins with its head ({@link PeerClientInit.follows}). Default: as later.
    */
   readonly firstByteTimeout?: number;
   /** The `User-Agent` header. */
@@ -104,6 +106,7 @@ export class PeerClient {
   readonly #signer: PeerClientInit['signer'];
   readonly #confirm: PeerClientInit['confirm'];
   readonly #follows: boolean;
+  readonly #silence: SilenceInit;
 
   constructor(init: PeerClientInit) {
     this.headTimeout = init.headTimeout ?? 1_000;
@@ -114,12 +117,12 @@ export class PeerClient {
     this.#follows = init.follows ?? false;
     const { connectTimeout = 500, stallTimeout = 5_000 } = init;
     const { firstByteTimeout = stallTimeout } = init;
-    const isAdaptive = this.#follows;
-    const silence = { stallTimeout, firstByteTimeout, isAdaptive };
-    this.#direct = new DirectClient({ connectTimeout, ...silence });
+    this.#silence = { stallTimeout, firstByteTimeout, isAdaptive: this.#follows };
+    this.#direct = new DirectClient({ connectTimeout, ...this.#silence });
     this.#agents = new PeerAgents({
       connectTimeout,
-      stallTimeout: Math.max(stallTimeout, firstByteTimeout),
+      // A body that follows is timed by us: the bound of undici is the same before the first byte and later.
+      stallTimeout: this.#follows ? 0 : stallTimeout,
       ...(init.tls && { tls: init.tls }),
     });
   }
@@ -209,7 +212,9 @@ export class PeerClient {
         const head = checkHead(request, asked, statusCode, headers);
         if (method === 'HEAD') body.resume();
         else if (rangeLength(head.range) > 0 && !this.#follows) await firstBytes(body, given);
-        return { ...head, origin, report: parseReport(headers), body };
+        const isTimed = this.#follows && method === 'GET' && !(body instanceof DirectBody);
+        const timed = isTimed ? new TimedBody(body, this.#silence) : body;
+        return { ...head, origin, report: parseReport(headers), body: timed };
       }
     } catch (error) {
       dump(body);

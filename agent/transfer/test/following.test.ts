@@ -100,6 +100,8 @@ function answerFrom(socket: Socket, text: string, bytes: Buffer): number {
   return start;
 }
 
+const PATIENCE = { timeout: 60_000 };
+
 describe('following a peer that still receives the content', () => {
   it('begins with the head, and waits longer for the first byte than for a head', async () => {
     await using parent = await startRogue((socket) => {
@@ -132,25 +134,29 @@ describe('following a peer that still receives the content', () => {
     ['breaks off', (socket: Socket) => socket.destroy()],
     ['falls silent', () => undefined],
   ] as const) {
-    it(`asks whom to follow next when a body ${how}, and goes on at that byte`, async () => {
-      await using first = await startRogue((socket, text) => {
-        const start = answerFrom(socket, text, LARGE);
-        socket.write(LARGE.subarray(start, 2_000_001), () => {
-          setTimeout(() => end(socket), 100);
+    it(
+      `asks whom to follow next when a body ${how}, and goes on at that byte`,
+      PATIENCE,
+      async () => {
+        await using first = await startRogue((socket, text) => {
+          const start = answerFrom(socket, text, LARGE);
+          socket.write(LARGE.subarray(start, 2_000_001), () => {
+            setTimeout(() => end(socket), 100);
+          });
         });
-      });
-      await using second = await startRogue((socket, text) => {
-        socket.write(LARGE.subarray(answerFrom(socket, text, LARGE)));
-      });
-      const router = new Parents(providerOf('first', first), providerOf('second', second));
-      await using node = follow(router, { stallTimeout: 300 });
-      const request = { ...requestOf(LARGE), range: { kind: 'from', start: 1 } } as const;
-      const content = await node.transfer.fetch(request, never);
-      assert.deepEqual(await bodyOf(content), LARGE.subarray(1));
-      assert.deepEqual(router.failures, ['first']);
-      assert.equal(router.begun.length, 2, 'once for each body');
-      assert.match(second.requests[0] ?? '', /^range: bytes=2000001-/im);
-    });
+        await using second = await startRogue((socket, text) => {
+          socket.write(LARGE.subarray(answerFrom(socket, text, LARGE)));
+        });
+        const router = new Parents(providerOf('first', first), providerOf('second', second));
+        await using node = follow(router, { stallTimeout: 300, firstByteTimeout: 300_000 });
+        const request = { ...requestOf(LARGE), range: { kind: 'from', start: 1 } } as const;
+        const content = await node.transfer.fetch(request, never);
+        assert.deepEqual(await bodyOf(content), LARGE.subarray(1));
+        assert.deepEqual(router.failures, ['first']);
+        assert.equal(router.begun.length, 2, 'once for each body');
+        assert.match(second.requests[0] ?? '', /^range: bytes=2000001-/im);
+      },
+    );
   }
 
   it('asks a peer at once again that fell silent, when it is named again', async () => {

@@ -65,13 +65,18 @@ function startAttribution(isRight: boolean, received?: Buffer) {
   };
   const store = new MemoryStore({
     has: (asked) => Promise.resolve(asked === digest),
-    open: () => Promise.resolve(ingest),
+    open: (asked) => Promise.resolve(asked === digest ? ingest : undefined),
   });
   const client = new PeerClient({ userAgent: 'test', ...(testTls && { tls: testTls }) });
   const scoreboard = new PeerScoreboard({ metrics, logger: quiet });
-  const attribution = new Attribution({ store, client, scoreboard, metrics, logger: quiet });
+  const wrong: Digest[] = [];
+  const onWrong = (found: Digest): number => wrong.push(found);
+  const parts = { store, client, scoreboard, metrics, onWrong, logger: quiet };
+  const attribution = new Attribution(parts);
   return {
     attribution,
+    /** What the followers of this node learn to be wrong. */
+    wrong,
     isBlocked: (peerId: string): boolean => scoreboard.isBlocked(peerId, digest),
     /** The blocked peers, with the digest mismatches of each. */
     blocked: (): unknown =>
@@ -111,9 +116,9 @@ const sole: Provider = { peerId: 'sole', origins: [] };
 describe('Attribution', () => {
   it('knows which blobs the client of the store is about to receive', async () => {
     await using it = startAttribution(true);
-    assert.ok(await it.attribution.isVerifiedByClient(descriptor));
+    assert.ok(await it.attribution.openIngest(descriptor));
     const other = { ...descriptor, digest: image.config };
-    assert.ok(!(await it.attribution.isVerifiedByClient(other)));
+    assert.equal(await it.attribution.openIngest(other), undefined);
   });
 
   it('keeps one record for all bodies of a blob until its outcome is known', async () => {
@@ -134,6 +139,7 @@ describe('Attribution', () => {
     await waiting;
     assert.deepEqual(it.blocked(), { sole: 1 });
     assert.deepEqual(await it.outcomes(), { wrong: 1 });
+    assert.deepEqual(it.wrong, [digest]);
   });
 
   it('re-verifies several peers, and clears those that send the right bytes', async () => {
@@ -272,5 +278,6 @@ describe('Attribution', () => {
     record.forwarded({ start: 0, end: SIZE - 1 }, sole);
     await it.attribution.digestMismatch(record);
     assert.deepEqual(it.blocked(), { sole: 1 });
+    assert.deepEqual(it.wrong, [], 'another client got it: nodes follow what the store receives');
   });
 });

@@ -42,7 +42,10 @@ export interface AttributionComponents extends ReverificationComponents {
   /** The store in which the client's commit shows. */
   readonly store: Pick<ContentStore, 'stat' | 'ingests'>;
   readonly metrics: Pick<Metrics, 'deliveryResults'>;
-  /** Called when the bytes that a client got are wrong: the nodes that got them from this one must learn of it. */
+  /**
+   * Called when the bytes that the client of the store got are wrong: the nodes that got them from this one must learn of it. What
+   * other clients got, no node follows.
+   */
   readonly onWrong?: ((digest: Digest) => void) | undefined;
 }
 
@@ -84,14 +87,6 @@ export class Attribution {
     this.#followed = new FollowedBlobs(components);
   }
 
-  /**
-   * Whether the client verifies the blob itself. It does if it is the client of the store, and the store is about to
-   * receive the blob. The bytes for any other client have to be hashed in passing.
-   */
-  async isVerifiedByClient({ digest }: Descriptor): Promise<boolean> {
-    return (await this.#components.store.ingests?.has(digest)) === true;
-  }
-
   /** Whether the peer took part in a wrong blob lately, and it was not found out who sent the wrong bytes. */
   isUnresolved(peerId: string): boolean {
     return this.#unresolved.has(peerId);
@@ -111,7 +106,8 @@ export class Attribution {
   }
 
   /**
-   * Opens the ingest that a body is written to. Call it when the body begins: after the last byte containerd may have
+   * Opens the ingest that a body is written to. There is one if the client is that of the store, which verifies the blob itself. The
+   * bytes for any other client have to be hashed in passing. Call it when the body begins: after the last byte containerd may have
    * found it wrong, and removed the ingest, before the agent can open it. Never rejects.
    */
   async openIngest({ digest }: Pick<Descriptor, 'digest'>): Promise<Ingest | undefined> {
@@ -154,6 +150,7 @@ export class Attribution {
     const done = this.#watch(record, watch).then((outcome) => {
       this.#watched.delete(digest);
       if (outcome !== 'wrong' && outcome !== 'lost') return;
+      this.#components.onWrong?.(digest);
       void this.#attribute(record, outcome, delivered);
     });
     this.#watched.set(digest, { watch, done });
@@ -203,7 +200,7 @@ export class Attribution {
     await waitAtMost(wrong.usable, wrong.waitUntil - performance.now(), signal);
   }
 
-  /** Attributes a digest mismatch that was found in passing; see {@link Attribution.isVerifiedByClient}. */
+  /** Attributes a digest mismatch that was found in passing; see {@link Attribution.openIngest}. */
   async digestMismatch(record: TransferRecord): Promise<void> {
     this.#components.metrics.deliveryResults.inc({ result: 'wrong' });
     await this.#attribute(record, 'wrong', record.hashed);
@@ -260,14 +257,13 @@ export class Attribution {
     outcome: 'wrong' | 'lost',
     delivered = NOT_READ,
   ): Promise<void> {
-    const { scoreboard, logger, onWrong } = this.#components;
+    const { scoreboard, logger } = this.#components;
     const { peers, solePeer, descriptor } = record;
     const { digest } = descriptor;
     logger.warn(
       { digest, verdict: outcome, peers: peers.map(({ peerId }) => peerId) },
       'client did not commit a blob from peers',
     );
-    onWrong?.(digest);
     if (record.isFollowed) {
       await this.#followed.attribute(record, this.#stopping.signal);
       return;

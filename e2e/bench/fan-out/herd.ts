@@ -3,9 +3,10 @@ import type { DownloadState, Question, Decision } from '../../../agent/fanout/qu
 import type { Digest } from '../../../agent/oci/digest.ts';
 import { EventQueue } from './event-queue.ts';
 import { Flows, HOP_MS } from './flows.ts';
-import { quantile, randomNumbers } from './fluid.ts';
+import { quantile } from './fluid.ts';
 import type { HerdInit, HerdResult } from './herd-init.ts';
 import { CLOSED_MS, HerdNode, SILENT_MS } from './herd-node.ts';
+import { seededRandom } from './random.ts';
 
 /** A question and its answer, in milliseconds. */
 const QUESTION_MS = 2;
@@ -40,7 +41,7 @@ export class Herd {
 
   constructor(init: HerdInit) {
     this.#init = init;
-    this.#random = randomNumbers(init.seed ?? 1);
+    this.#random = seededRandom(init.seed ?? 1);
     this.#arbiter = new Arbiter({ ...init.arbiter, now: () => this.#events.now });
     this.#size = init.size ?? 500e6;
     this.#flows = new Flows(this.#nodes, { ...init, size: this.#size });

@@ -1,6 +1,7 @@
-import { randomNumbers, shareMaxMin } from './fluid.ts';
+import { shareMaxMin } from './fluid.ts';
 import { HOP_MS } from './flows.ts';
 import type { HerdInit } from './herd-init.ts';
+import { seededRandom } from './random.ts';
 
 const STRIPES = [0, 1] as const;
 /** Children of an inner node in its stripe: together they get what it receives. */
@@ -30,7 +31,7 @@ interface StripedNode {
  */
 export function runStripes(init: HerdInit): number {
   const { upstream, link, spreadMs, killed = 0, size = 500e6 } = init;
-  const random = randomNumbers(init.seed ?? 1);
+  const random = seededRandom(init.seed ?? 1);
   const aloneMs = size / Math.min(upstream, link);
   const nodes = Array.from({ length: init.nodes }, (_, index) =>
     makeNode(random() * spreadMs, ((index + 1) % 2) as Stripe),

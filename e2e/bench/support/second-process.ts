@@ -4,8 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { build } from 'esbuild';
-
+import { bundleAgent } from '../../../scripts/bundle.ts';
 import { runDirectory } from '../../harness/run.ts';
 
 /** What the process has loaded, see `programs/parser.ts`. */
@@ -80,18 +79,8 @@ export class SecondProcess implements AsyncDisposable {
 /** Makes a bundle of the program as the agent has one: the sources would be compiled in each process. */
 export async function bundleParser(): Promise<string> {
   const outfile = join(runDirectory(), 'parser.mjs');
-  const banner =
-    "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
-  await build({
-    entryPoints: [fileURLToPath(new URL('../programs/parser.ts', import.meta.url))],
-    outfile,
-    bundle: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    minifySyntax: true,
-    banner: { js: banner },
-    logLevel: 'warning',
-  });
+  const root = fileURLToPath(new URL('../../..', import.meta.url));
+  const entry = fileURLToPath(new URL('../programs/parser.ts', import.meta.url));
+  await bundleAgent({ root, outfile, entry, companions: false });
   return outfile;
 }

@@ -77,6 +77,8 @@ describe('one node that fetches all of an image', () => {
     arbiters.decision = follow(PEER);
     const other = requestFor(digestOf(2));
     ingests.begin(digestOf(2));
+    using second = downloads.wait(digestOf(3));
+    using third = downloads.wait(digestOf(4));
     {
       using served = downloads.wait(digestOf(2));
       downloads.begins(digestOf(2));
@@ -86,7 +88,7 @@ describe('one node that fetches all of an image', () => {
     using waiting = downloads.wait(digestOf(2));
     assert.equal((await downloads.find(other, signal)).decision.kind, 'follow');
     await eventually(() => {
-      assert.equal(waiting.signal.aborted, true);
+      for (const each of [waiting, second, third]) assert.equal(each.signal.aborted, true);
     });
     const state = downloads.status().find(({ digest }) => digest === digestOf(2))?.state;
     assert.equal(state, 'fetching');
@@ -94,5 +96,22 @@ describe('one node that fetches all of an image', () => {
       decision: { kind: 'alone', forMs: 0 },
       providers: [],
     });
+    downloads.begins(DIGEST);
+    assert.equal((await downloads.find(other, signal)).decision.kind, 'alone');
+    downloads.begins(digestOf(2));
+    assert.equal((await downloads.find(other, signal)).decision.kind, 'follow');
+  });
+
+  it('is not waited for either while a content does not begin whose peers trickled', async () => {
+    ingests.begin(DIGEST);
+    arbiters.decision = follow(PEER);
+    await find();
+    const waits = [2, 3, 4].map((at) => downloads.wait(digestOf(at)));
+    for (let times = 0; times < 3; times += 1) downloads.trickled(DIGEST);
+    assert.equal(downloads.status()[0]?.state, 'fetching');
+    await eventually(() => {
+      for (const each of waits) assert.equal(each.signal.aborted, true);
+    });
+    for (const each of waits) each[Symbol.dispose]();
   });
 });

@@ -36,7 +36,7 @@ describe('Tails', () => {
   });
 
   it('stays within its memory with many blobs, and then wants no more of them', () => {
-    const tails = new Tails({ tailBytes: TAIL, maxBytes: 3 * TAIL });
+    const tails = new Tails({ tailBytes: TAIL, maxBytes: 3 * TAIL, earlyBytes: 0 });
     const blobs = Array.from({ length: 10 }, (_, index) => ({
       feed: tails.begin(digestOf(index)),
       reader: tails.follow(digestOf(index)),
@@ -71,6 +71,26 @@ describe('Tails', () => {
     assert.ok(soon.read(0, 3_000)?.bytes.equals(BYTES.subarray(0, 3_000)));
     soon[Symbol.dispose]();
     assert.deepEqual([tails.bytes, feed.isWanted], [0, false]);
+  });
+
+  it('keeps them when a follower has left, until it has all of them or the body has ended', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const tails = new Tails({ earlyBytes: 1_000, keepMs: 2_000 });
+    const [long, short] = [tails.begin(DIGEST), tails.begin(digestOf(1))];
+    for (const feed of [long, short]) feed.append(0, BYTES.subarray(0, 600));
+    for (const digest of [DIGEST, digestOf(1)]) tails.follow(digest)[Symbol.dispose]();
+    {
+      using next = tails.follow(DIGEST);
+      assert.ok(next.read(0, 1_000)?.bytes.equals(BYTES.subarray(0, 600)));
+    }
+    long.append(600, BYTES.subarray(600, 1_000));
+    assert.equal(tails.bytes, BLOCK_BYTES, 'that of the other one');
+    short[Symbol.dispose]();
+    tails.follow(digestOf(1))[Symbol.dispose]();
+    t.mock.timers.tick(1_999);
+    assert.equal(tails.bytes, BLOCK_BYTES);
+    t.mock.timers.tick(1);
+    assert.equal(tails.bytes, 0);
   });
 
   it('gives their memory back without followers: behind those bytes, and a while after the body', (t) => {

@@ -50,7 +50,7 @@ interface TailFeed extends Disposable {
   append(offset: number, bytes: Uint8Array): void;
 }
 
-/** The tail of a digest, while there are followers, or the body has only begun. */
+/** The tail of a digest, while there are followers, or its body has only begun. */
 interface Followed {
   readonly digest: Digest;
   readonly tail: Tail;
@@ -59,6 +59,8 @@ interface Followed {
   feed: TailFeed | undefined;
   /** Whether it counts among those that have memory. */
   hasMemory: boolean;
+  /** Whether its body has got no further than the bytes that are kept without followers. */
+  isEarly: boolean;
   /** Runs when the body has ended. */
   timer: NodeJS.Timeout | undefined;
 }
@@ -111,7 +113,8 @@ export class Tails {
         const followed = this.#followed.get(digest) ?? this.#create(digest);
         this.#append(followed, feed, offset, bytes);
         early -= bytes.length;
-        if (followed.readers === 0 && early <= 0) this.#remove(followed);
+        followed.isEarly = early > 0;
+        this.#removeUnused(followed);
       },
       [Symbol.dispose]: () => {
         const followed = this.#followed.get(digest);
@@ -141,7 +144,7 @@ export class Tails {
         if (!isOpen) return;
         isOpen = false;
         followed.readers -= 1;
-        if (followed.readers === 0) this.#remove(followed);
+        this.#removeUnused(followed);
       },
     };
   }
@@ -149,7 +152,7 @@ export class Tails {
   #create(digest: Digest): Followed {
     const tail = new Tail(this.#blocks, { maxBytes: this.#tailBytes });
     const none = { readers: 0, feed: undefined, hasMemory: false, timer: undefined };
-    const followed = { digest, tail, ...none };
+    const followed = { digest, tail, isEarly: false, ...none };
     this.#followed.set(digest, followed);
     return followed;
   }
@@ -192,6 +195,11 @@ export class Tails {
     if (early !== undefined) this.#remove(early);
   }
 
+  /** A next follower may come soon, as long as the body has only begun. */
+  #removeUnused(followed: Followed): void {
+    if (followed.readers === 0 && !followed.isEarly) this.#remove(followed);
+  }
+
   #remove(followed: Followed): void {
     this.#clear(followed);
     this.#followed.delete(followed.digest);
@@ -201,6 +209,7 @@ export class Tails {
     clearTimeout(followed.timer);
     if (followed.hasMemory) this.#withMemory -= 1;
     followed.hasMemory = false;
+    followed.isEarly = false;
     followed.tail.clear();
   }
 }

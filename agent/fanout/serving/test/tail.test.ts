@@ -147,7 +147,7 @@ for (const mode of ['auto', 'stream'] as const) {
       });
     });
 
-    it('has the first bytes for a follower that comes soon', async (t) => {
+    it('has the first bytes for followers that come soon, also when one has left', async (t) => {
       const source = await Source.start(t);
       const { node, client, tails } = await relay(t, mode, source);
       source.grow(700_000);
@@ -157,6 +157,14 @@ for (const mode of ['auto', 'stream'] as const) {
       source.grow(800_000);
       await follower.has(800_000);
       follower.socket.destroy();
+      await eventually(() => {
+        assert.equal(node.followers.state(DIGEST).children, 0);
+      });
+      const next = new Client(t, node, true);
+      await next.has(800_000);
+      source.grow(3_000_000);
+      await next.has(3_000_000);
+      next.socket.destroy();
       await eventually(() => {
         assert.equal(tails.bytes, 0);
       });
@@ -236,8 +244,8 @@ for (const mode of ['auto', 'stream'] as const) {
       const { node, tails } = await relay(t, mode, source);
       const follower = new Client(t, node, true);
       await follower.hasHead();
-      source.grow(500_000);
-      await follower.has(500_000);
+      source.grow(3_000_000);
+      await follower.has(3_000_000);
       node.followers.markWrong(DIGEST);
       await eventually(() => {
         assert.ok(follower.socket.closed);
