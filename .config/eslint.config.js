@@ -51,6 +51,8 @@ const LAYERS = {
     'routing',
     'content',
   ],
+  // It reads where registries are, and who may pull there, from the types of registries.yaml.
+  upstream: ['errors', 'oci', 'timing', 'metrics', 'streams', 'hosts', 'content'],
   doctor: ['errors', 'oci', 'timing', 'config', 'native', 'store', 'hosts'],
   http: ['errors', 'oci', 'timing', 'metrics', 'native', 'streams', 'tls'],
   'basic-auth': ['errors', 'oci', 'timing', 'hosts', 'http'],
@@ -86,6 +88,7 @@ const LAYERS = {
     'content',
     'transfer',
     'fanout',
+    'upstream',
     'http',
     'mirror',
     'admin',
