@@ -9,6 +9,16 @@ import { waitFor } from './wait.ts';
 
 const PROGRAM = fileURLToPath(new URL('token-front-main.ts', import.meta.url));
 const PORT = 5000;
+/** The port that a name without one means, by http. */
+const HTTP_PORT = 80;
+
+/** Options of a {@link TokenFront}. */
+export interface TokenFrontInit {
+  /** Who gets tokens. Default: anyone. */
+  readonly user?: User;
+  /** With 80 image names need no port. Default: 5000. */
+  readonly port?: typeof PORT | typeof HTTP_PORT;
+}
 
 /** A request that one of the servers of the front has answered. */
 export interface TokenFrontRequest {
@@ -34,19 +44,22 @@ export class TokenFront implements AsyncDisposable {
   readonly #upstream: Upstream;
   readonly #child: Child;
 
-  private constructor(host: Host, upstream: Upstream, user?: User) {
-    this.registry = `${host.address}:${PORT}`;
+  private constructor(host: Host, upstream: Upstream, { user, port = PORT }: TokenFrontInit) {
+    this.registry = port === HTTP_PORT ? host.address : `${host.address}:${port}`;
     this.origin = `http://${this.registry}`;
     this.#host = host;
     this.#upstream = upstream;
     const who = user === undefined ? '' : `${user.username}:${user.password}`;
-    const words = [upstream.origin, host.address, String(PORT), who];
+    const words = [upstream.origin, host.address, String(port), who];
     this.#child = host.start('token-front', { command: [process.execPath, PROGRAM, ...words] });
   }
 
-  /** @param user who gets tokens. Default: anyone */
-  static async start(host: Host, upstream: Upstream, user?: User): Promise<TokenFront> {
-    const front = new TokenFront(host, upstream, user);
+  static async start(
+    host: Host,
+    upstream: Upstream,
+    init: TokenFrontInit = {},
+  ): Promise<TokenFront> {
+    const front = new TokenFront(host, upstream, init);
     await waitFor('the front with tokens is up', async () => {
       return (await host.fetch(`${front.origin}/v2/`)).status === 401;
     });

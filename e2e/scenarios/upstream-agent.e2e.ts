@@ -28,7 +28,7 @@ suite('agents with --upstream', () => {
     const { network } = cluster;
     const upstream = await cluster.addUpstream();
     open = await TokenFront.start(await network.addHost('open'), upstream);
-    closed = await TokenFront.start(await network.addHost('closed'), upstream, USER);
+    closed = await TokenFront.start(await network.addHost('closed'), upstream, { user: USER });
     const auth = `{ username: ${USER.username}, password: ${USER.password} }`;
     const mirrors = `mirrors: { "${open.registry}": {}, "${closed.registry}": {} }`;
     for (const { agent, containerd, host } of cluster.nodes) {
