@@ -16,6 +16,7 @@ const LAYERS = {
   metrics: [],
   native: ['timing'],
   streams: [],
+  proxies: [],
   config: ['oci'],
   store: ['errors', 'oci', 'timing', 'metrics', 'streams'],
   hosts: ['errors', 'oci', 'timing', 'metrics'],
@@ -52,8 +53,8 @@ const LAYERS = {
     'content',
   ],
   // It reads where registries are, and who may pull there, from the types of registries.yaml.
-  upstream: ['errors', 'oci', 'timing', 'metrics', 'streams', 'hosts', 'content'],
-  doctor: ['errors', 'oci', 'timing', 'config', 'native', 'store', 'hosts'],
+  upstream: ['errors', 'oci', 'timing', 'metrics', 'streams', 'proxies', 'hosts', 'content'],
+  doctor: ['errors', 'oci', 'timing', 'config', 'native', 'proxies', 'store', 'hosts'],
   http: ['errors', 'oci', 'timing', 'metrics', 'native', 'streams', 'tls'],
   'basic-auth': ['errors', 'oci', 'timing', 'hosts', 'http'],
   mirror: [
@@ -77,6 +78,7 @@ const LAYERS = {
     'config',
     'metrics',
     'native',
+    'proxies',
     'tls',
     'store',
     'hosts',

@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { pino } from 'pino';
-
 import { parseRegistries } from '../hosts/registries/parse-registries.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
 import { quiet } from '../testing/quiet.ts';
@@ -15,7 +13,7 @@ import { upstreamSettings } from './upstream-settings.ts';
 describe('upstreamSettings', () => {
   it('are none without --upstream, also with its other options', async () => {
     const config = registryConfig({ 'upstream-credentials': '/no/such/file' });
-    assert.equal(await upstreamSettings(config, {}, quiet, {}), undefined);
+    assert.equal(await upstreamSettings(config, {}, quiet), undefined);
   });
 
   it('have the registries of the option and of registries.yaml', async () => {
@@ -27,7 +25,7 @@ describe('upstreamSettings', () => {
       upstream: ['docker.io', 'http://10.0.0.9:5000', '*'],
       'disable-default-registry-endpoint': 'true',
     });
-    const settings = await upstreamSettings(config, { file }, quiet, {});
+    const settings = await upstreamSettings(config, { file }, quiet);
     assert.deepEqual(settings?.endpoints, {
       names: [
         { registry: 'docker.io', server: 'https://registry-1.docker.io' },
@@ -54,20 +52,11 @@ describe('upstreamSettings', () => {
       'upstream-credentials': path,
       share: 'quay.io=all',
     });
-    const settings = await upstreamSettings(config, {}, quiet, {});
+    const settings = await upstreamSettings(config, {}, quiet);
     const policy = new SharePolicy({ rules: [...config.share, ...(settings?.rules ?? [])] });
     assert.equal(policy.sharesTag('ghcr.io', 'team/app', '1'), false);
     assert.equal(policy.sharesContent('ghcr.io', 'team/app'), true);
     assert.equal(policy.sharesTag('ghcr.io', 'other/app', '1'), true);
     assert.equal(policy.sharesTag('quay.io', 'a', '1'), true);
-  });
-
-  it('warn of a proxy, which is not used', async () => {
-    const lines: string[] = [];
-    const logger = pino({}, { write: (line: string) => lines.push(line) });
-    await upstreamSettings(registryConfig({ upstream: '*' }), {}, logger, {
-      HTTPS_PROXY: 'http://p',
-    });
-    assert.match(lines.join(''), /HTTPS_PROXY is not used/);
   });
 });

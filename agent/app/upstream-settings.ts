@@ -27,7 +27,6 @@ export async function upstreamSettings(
   >,
   { file }: Pick<SharedRegistries, 'file'>,
   logger: Logger,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<UpstreamSettings | undefined> {
   if (config.upstream.length === 0) return undefined;
   const registries = file?.registries;
@@ -36,9 +35,6 @@ export async function upstreamSettings(
     { registries, ...(path !== '' && { file: path }) },
     logger,
   );
-  if ((environment['HTTPS_PROXY'] ?? environment['https_proxy'] ?? '') !== '') {
-    logger.warn('--upstream goes through no proxy: HTTPS_PROXY is not used for it');
-  }
   const rules = credentials.repositories.map(({ registry, path: below }): ShareRule => ({
     text: `${registry}=authorized`,
     mode: 'authorized',

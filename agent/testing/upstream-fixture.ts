@@ -21,13 +21,21 @@ export interface UpstreamFixtureInit {
   readonly timeout?: number;
   /** Default: no client does. */
   readonly isVerifiedByClient?: boolean;
+  /** With variables of proxies. Default: none. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Makes the upstream of an agent for these registries, with all of its parts; it ends with the test. */
 export async function upstreamTo(
   t: TestContext,
   names: readonly (UpstreamName | undefined)[],
-  { yaml, credentialsFile, timeout = 20_000, isVerifiedByClient = false }: UpstreamFixtureInit = {},
+  {
+    yaml,
+    credentialsFile,
+    timeout = 20_000,
+    isVerifiedByClient = false,
+    environment = {},
+  }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
   const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
   const credentials = await UpstreamCredentials.load(
@@ -43,7 +51,7 @@ export async function upstreamTo(
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test' },
+    { timeout, userAgent: 'peerglass/test', environment },
   );
   t.after(() => upstream.stop());
   return { ...upstream, metrics, credentials };

@@ -4,6 +4,7 @@ import type { ContentSource } from '../content/content-source.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
 import { Authorizer } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
@@ -32,6 +33,8 @@ export interface CreateUpstreamInit {
   /** See `RegistryClientInit`. Also the longest silence of a body, in milliseconds. */
   readonly timeout: number;
   readonly userAgent: string;
+  /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Registries as a source of content. */
@@ -44,12 +47,17 @@ export interface Upstream {
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
   { endpoints, credentials, metrics, logger, isVerifiedByClient }: CreateUpstreamComponents,
-  { timeout, userAgent }: CreateUpstreamInit,
+  { timeout, userAgent, environment = {} }: CreateUpstreamInit,
 ): Upstream {
   const labels = new BoundedLabels();
   const label = labels.label.bind(labels);
   const connectTimeout = Math.min(timeout, MAX_CONNECT_MS);
-  const agents = new UpstreamAgents({ connectTimeout, silence: timeout });
+  const proxies = proxySettingsOf(environment);
+  const hasProxy = proxies.http !== '' || proxies.https !== '';
+  const agents = new UpstreamAgents({
+    ...{ connectTimeout, silence: timeout },
+    ...(hasProxy && { proxyFor: (url) => proxyUrlFor(url, proxies) }),
+  });
   const tokens = new TokenClient({
     agents,
     userAgent,

@@ -20,7 +20,7 @@ describe('upstreamStage', () => {
     const { registries } = parseRegistries(`mirrors: { "${registry.name}": { ${endpoints} } }`);
     const config = registryConfig({ upstream: registry.origin });
     const file = { path: '/r.yaml', found: true, registries };
-    const settings = await upstreamSettings(config, { file }, quiet, {});
+    const settings = await upstreamSettings(config, { file }, quiet);
     assert.ok(settings);
     const isLocal = (address: string | undefined): boolean => address === '127.0.0.1';
     const metrics = createMetrics();

@@ -49,7 +49,11 @@ export function upstreamStage(
   );
   return createUpstream(
     { endpoints, credentials, isVerifiedByClient, metrics, logger },
-    { timeout: config['upstream-timeout'], userAgent: `peerglass/${VERSION}` },
+    {
+      timeout: config['upstream-timeout'],
+      userAgent: `peerglass/${VERSION}`,
+      environment: process.env,
+    },
   );
 }
 

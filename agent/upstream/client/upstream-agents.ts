@@ -3,12 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { getCACertificates } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
-import { Agent, type buildConnector, type Dispatcher } from 'undici';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
 
 import { codeOf } from '../../errors/system-error.ts';
 import type { RegistryTls } from '../../hosts/registries/registries.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
+import { proxyConnector, type ProxyConnectorInit } from './proxy-connector.ts';
 import { addressClass, guardedLookup, literalAddress, type AddressClass } from './address-class.ts';
 
 /** Connections to one host; more requests than that wait for a free one. */
@@ -25,6 +26,8 @@ export interface UpstreamAgentsInit {
   readonly connectTimeout: number;
   /** Longest time between two chunks of a body while we wait for the next. */
   readonly silence: number;
+  /** See {@link ProxyConnectorInit}. Default: there is no proxy. */
+  readonly proxyFor?: ProxyConnectorInit['proxyFor'] | undefined;
 }
 
 /** The connections of one endpoint. */
@@ -122,16 +125,20 @@ export class UpstreamAgents {
   }
 
   #agent(connect: buildConnector.BuildOptions): Agent {
-    const { connectTimeout, silence } = this.#init;
+    const { connectTimeout, silence, proxyFor } = this.#init;
+    // A blob gets a connection of its own: with HTTP/2 all bodies wait for the one that is read slowest.
+    const options = { ...connect, timeout: connectTimeout, allowH2: false };
     return new Agent({
       connections: MAX_CONNECTIONS,
       maxHeaderSize: MAX_HEADER_BYTES,
       // Each request has its own time for the head of its answer.
       headersTimeout: 0,
       bodyTimeout: silence,
-      // A blob gets a connection of its own: with HTTP/2 all bodies wait for the one that is read slowest.
       allowH2: false,
-      connect: { ...connect, timeout: connectTimeout },
+      connect:
+        proxyFor === undefined
+          ? options
+          : proxyConnector(buildConnector(options), { proxyFor, timeout: connectTimeout }),
     });
   }
 }
