@@ -22,6 +22,17 @@ const EXEMPT: Readonly<Record<string, string>> = {
   'agent/basic-auth/basic-auth-error.ts': 'an error without behaviour',
   'agent/membership/swarm-key-error.ts': 'an error without behaviour',
   'agent/routing/node/not-there-error.ts': 'an error without behaviour',
+  'agent/upstream/auth/authorizer.ts':
+    'each of its ways needs a registry and a token server; upstream/test/tokens.test.ts has them',
+  'agent/upstream/auth/token-client.ts':
+    'needs a token server; upstream/test/tokens.test.ts has one',
+  'agent/upstream/client/blob-answer.ts':
+    'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
+  'agent/upstream/client/manifest-answer.ts':
+    'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
+  'agent/upstream/client/registry-client.ts':
+    'needs a registry, storage and a token server; the suites of upstream/test have them',
+  'agent/upstream/create-upstream.ts': 'composition only; all suites of upstream/ make one',
   'agent/streams/wrong-body-error.ts': 'an error without behaviour',
   'agent/tls/tls-config-error.ts': 'an error without behaviour',
   'agent/transfer/hashed-body.ts':

@@ -25,6 +25,7 @@ import { identityPort, routingStage } from './stages/routing.ts';
 import { signaturesStage } from './stages/signatures.ts';
 import { storeStage } from './stages/store.ts';
 import { transferInit, transferStage } from './stages/transfer.ts';
+import { ownClients, upstreamStage } from './stages/upstream.ts';
 import { VERSION } from './version.ts';
 
 /**
@@ -47,6 +48,8 @@ const PARTS = [
   'identity port',
   // Ends the work behind the requests, then the connections to peers.
   'transfer',
+  // Ends the connections to registries.
+  'upstream',
   // Lets followers go on elsewhere, and ends the reports to arbiters.
   'fan-out',
   // Publisher, inventory, verification and reading of certificates and keys.
@@ -69,8 +72,8 @@ export interface Agent {
  * The composition root: makes every part of the agent, gives it what it needs, and starts it. Resolves when
  * the ports are open, which is before the node is ready.
  *
- * @throws UsageError, ListenError, IdentityError, RegistriesError, StoreConfigError, SwarmKeyError, BasicAuthError and TlsConfigError,
- *   with nothing left running
+ * @throws UsageError, ListenError, IdentityError, RegistriesError, StoreConfigError, SwarmKeyError, BasicAuthError,
+ *   UpstreamCredentialsError and TlsConfigError, with nothing left running
  */
 export async function startAgent(config: RegistryConfig, logger: Logger): Promise<Agent> {
   const log = (component: string): Logger => logger.child({ component });
@@ -123,6 +126,14 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     transferInit(config, settings),
   );
   parts.add('transfer', peers);
+  const upstream =
+    settings.upstream &&
+    upstreamStage(
+      config,
+      { settings: settings.upstream, store, isLocal, metrics, logger: log('upstream') },
+      [registryPort, containerdPort],
+    );
+  if (upstream !== undefined) parts.add('upstream', upstream);
   const fanOut =
     deciding &&
     fanOutStage(config, {
@@ -144,6 +155,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     {
       store,
       remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
+      upstream: upstream?.source,
+      mayGoUpstream: ownClients(config, isLocal),
       followed: fanOut?.followed,
       policy,
       recordNames: (tagKey) => inventory.recordNames(tagKey),
@@ -164,9 +177,9 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   mirrorPort.serve(guarded.peers);
   nodePort?.serve(guarded.node);
 
-  const keepers = [tls.keeper, settings.membership.keeper, credentials].filter(
-    (it) => it !== undefined,
-  );
+  const keepers = [
+    ...[tls.keeper, settings.membership.keeper, credentials, settings.upstream?.credentials],
+  ].filter((it) => it !== undefined);
   await parts.start('loops', new Loops([...loops, guard, ...keepers]));
   health.watch({ inventory, router });
   const { transfer, source: tags, ask } = peers;

@@ -7,6 +7,7 @@ import { SHARING_OPTIONS } from './sharing-options.ts';
 import { STORE_OPTIONS } from './store-options.ts';
 import { FAN_OUT_OPTIONS } from './fan-out-options.ts';
 import { TRANSFER_OPTIONS } from './transfer-options.ts';
+import { UPSTREAM_OPTIONS } from './upstream-options.ts';
 import { VALUE, choice } from './values.ts';
 
 export { environmentName, isSwitch, type OptionTable, type OptionValues } from './option.ts';
@@ -79,6 +80,7 @@ export const REGISTRY_OPTIONS = {
   ...CONFIGURE_OPTIONS,
   ...TRANSFER_OPTIONS,
   ...FAN_OUT_OPTIONS,
+  ...UPSTREAM_OPTIONS,
   ...SHUTDOWN_OPTIONS,
 } as const;
 
@@ -92,6 +94,7 @@ export const REGISTRY_SECTIONS: Readonly<Record<string, OptionTable>> = {
   'Configuration of containerd': CONFIGURE_OPTIONS,
   Transfer: TRANSFER_OPTIONS,
   'Fresh images': FAN_OUT_OPTIONS,
+  Upstream: UPSTREAM_OPTIONS,
   'Logging and shutdown': { ...COMMON_OPTIONS, ...SHUTDOWN_OPTIONS },
 };
 

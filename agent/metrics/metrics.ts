@@ -87,6 +87,10 @@ export interface Metrics {
   readonly fanOutBytes: CounterOf<'peerglass_fan_out_bytes_total'>;
   readonly fanOutDownloads: GaugeOf<'peerglass_fan_out_downloads'>;
   readonly fanOutFollowers: GaugeOf<'peerglass_fan_out_followers'>;
+  readonly upstreamRequests: CounterOf<'peerglass_upstream_requests_total'>;
+  readonly upstreamBytes: CounterOf<'peerglass_upstream_bytes_total'>;
+  readonly upstreamFailures: CounterOf<'peerglass_upstream_failures_total'>;
+  readonly upstreamRemaining: GaugeOf<'peerglass_upstream_pulls_remaining'>;
   readonly ready: GaugeOf<'peerglass_ready'>;
   readonly memoryLimit: GaugeOf<'peerglass_memory_limit_bytes'>;
 }
@@ -172,6 +176,10 @@ export function createMetrics(): Metrics {
     fanOutBytes: counter('peerglass_fan_out_bytes_total'),
     fanOutDownloads: gauge('peerglass_fan_out_downloads'),
     fanOutFollowers: gauge('peerglass_fan_out_followers'),
+    upstreamRequests: counter('peerglass_upstream_requests_total'),
+    upstreamBytes: counter('peerglass_upstream_bytes_total'),
+    upstreamFailures: counter('peerglass_upstream_failures_total'),
+    upstreamRemaining: gauge('peerglass_upstream_pulls_remaining'),
     ready: gauge('peerglass_ready'),
     memoryLimit: gauge('peerglass_memory_limit_bytes'),
   };

@@ -1,4 +1,5 @@
 import { FAN_OUT_METRICS } from './fan-out-table.ts';
+import { UPSTREAM_METRICS } from './upstream-table.ts';
 
 /**
  * The values of a label. A closed label has the values that are listed, each with its meaning. An open label has values
@@ -394,6 +395,7 @@ export const METRICS = {
     help: 'Memory limit of the control group of the process; 0 without a limit.',
   },
   ...FAN_OUT_METRICS,
+  ...UPSTREAM_METRICS,
 } as const satisfies Record<string, MetricRow>;
 
 /** The name of a metric of the table. */

@@ -34,8 +34,13 @@ export interface MirrorSources {
    * between nodes.
    */
   readonly local: readonly ContentSource[];
-  /** Sources that are asked when no local one has the content: peers, later the upstream registry. */
+  /** Sources that are asked when no local one has the content: peers, and downloads in progress. */
   readonly remote: readonly ContentSource[];
+  /**
+   * The registries, which are asked last, for clients on this node only: this node may have credentials there, and does not
+   * lend them. Default: a client asks registries itself.
+   */
+  readonly upstream?: ContentSource;
   /**
    * Content that is still arriving at this node, for peers that ask for it by `FOLLOW_HEADER` when no local source has it.
    * Default: there is none.
@@ -61,6 +66,8 @@ export interface MirrorHandlerComponents {
   readonly outage?: Pick<OutageAnswers, 'covers'>;
   /** Says who resolves a name that the policy resolves for imported images only. Default: the registry. */
   readonly names?: ImportedNames;
+  /** Whether a client is one for which `MirrorSources.upstream` is asked, by its address. Default: none is. */
+  readonly mayGoUpstream?: (address: string | undefined) => boolean;
   /** Bounds what is sent to peers. Default: no bounds. */
   readonly uploads?: PeerUploads;
   /** Decides who asks. Default: anyone is served, and a field of the request tells who is a peer. */
@@ -89,6 +96,7 @@ export class MirrorHandler {
   readonly #sharesDigest: (digest: Digest) => boolean;
   readonly #outage: MirrorHandlerComponents['outage'];
   readonly #names: ImportedNames | undefined;
+  readonly #mayGoUpstream: (address: string | undefined) => boolean;
   readonly #answering: AnswerComponents;
   readonly #callers: Callers;
   readonly #metrics: Metrics;
@@ -107,6 +115,7 @@ export class MirrorHandler {
     this.#sharesDigest = components.sharesDigest ?? (() => true);
     this.#outage = components.outage;
     this.#names = components.names;
+    this.#mayGoUpstream = components.mayGoUpstream ?? (() => false);
     const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
     this.#answering = { uploads, metrics, logger };
     this.#callers = components.callers ?? new Callers();
@@ -171,7 +180,7 @@ export class MirrorHandler {
       if (follows && (await this.#tryFollowed(exchange))) return label;
       if (fromPeer || isOutage === true) throw unknown(request, 'not held by this node');
       label = 'mirror';
-      await this.#tryRemote(exchange);
+      await this.#tryRemote(exchange, this.#mayGoUpstream(req.socket.remoteAddress));
     } catch (error) {
       this.#fail(error, exchange);
     } finally {
@@ -212,19 +221,32 @@ export class MirrorHandler {
     });
   }
 
-  async #tryRemote(exchange: Exchange): Promise<void> {
+  async #tryRemote(exchange: Exchange, mayGoUpstream: boolean): Promise<void> {
     const registry = this.#registries.label(exchange.request.registry);
     const count = (cache: 'hit' | 'miss'): void => {
       this.#metrics.mirrorRequests.inc({ registry, cache, source: 'internal' });
     };
-    const answered = await this.#tryAll(this.#sources.remote, exchange, ({ descriptor }) => {
-      void this.#names?.resolved(exchange.request, descriptor.digest);
-      count('hit');
-      this.#metrics.mirrorLastSuccess.setToCurrentTime();
-    });
-    if (answered) return;
-    count('miss');
-    throw unknown(exchange.request, 'not found on any peer');
+    let leftToRegistry: OciError | undefined;
+    try {
+      const answered = await this.#tryAll(this.#sources.remote, exchange, ({ descriptor }) => {
+        void this.#names?.resolved(exchange.request, descriptor.digest);
+        count('hit');
+        this.#metrics.mirrorLastSuccess.setToCurrentTime();
+      });
+      if (answered) return;
+      count('miss');
+    } catch (error) {
+      // A source that knows that this node is to fetch it from the registry.
+      if (!(error instanceof OciError) || error.status !== 404) throw error;
+      leftToRegistry = error;
+    }
+    if (mayGoUpstream && (await this.#tryUpstream(exchange))) return;
+    throw leftToRegistry ?? unknown(exchange.request, 'not found on any peer');
+  }
+
+  async #tryUpstream(exchange: Exchange): Promise<boolean> {
+    const { upstream } = this.#sources;
+    return upstream !== undefined && (await this.#tryAll([upstream], exchange, () => undefined));
   }
 
   /**

@@ -3,7 +3,8 @@
  * `REQUEST_INVALID` and `REQUEST_TOO_LARGE` are our own, for requests that cannot be parsed.
  *
  * 408 and 429 are absent on purpose. After either, containerd repeats a request five or six times without pause. After
- * any status of this table it goes to the next host at once.
+ * any status of this table it goes to the next host at once. So `TOOMANYREQUESTS`, with which a registry limits this node,
+ * has another status than at that registry.
  *
  * @see OCI distribution specification, "Error codes"
  */
@@ -16,8 +17,10 @@ const OCI_ERRORS = {
   REQUEST_INVALID: { status: 400, message: 'malformed HTTP request' },
   REQUEST_TOO_LARGE: { status: 431, message: 'HTTP request head too large' },
   UNAUTHORIZED: { status: 401, message: 'authentication required' },
+  DENIED: { status: 403, message: 'requested access to the resource is denied' },
   UNSUPPORTED: { status: 405, message: 'the operation is unsupported' },
   RANGE_INVALID: { status: 416, message: 'invalid content range' },
+  TOOMANYREQUESTS: { status: 503, message: 'too many requests' },
   UNAVAILABLE: { status: 503, message: 'the mirror cannot answer at present' },
   UNKNOWN: { status: 500, message: 'unknown error' },
 } as const satisfies Record<string, { status: number; message: string }>;

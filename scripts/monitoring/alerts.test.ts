@@ -85,6 +85,10 @@ const CASES: Readonly<
       REQUESTS,
     ],
   },
+  PeerglassUpstreamLimited: {
+    fires: [failures('peerglass_upstream_failures_total', 'limited', 1)],
+    quiet: [failures('peerglass_upstream_failures_total', 'not-found', 30), REQUESTS],
+  },
   PeerglassBlobsCorrupt: {
     fires: [{ [`peerglass_blobs_corrupt${A}`]: '0x30 2x30' }],
     quiet: [{ [`peerglass_blobs_corrupt${A}`]: '2x30 0x30' }],

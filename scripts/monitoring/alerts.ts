@@ -63,6 +63,13 @@ export const ALERTS = {
     description:
       '{{ $value | humanizePercentage }} of the questions who goes upstream had no answer, or that of a registry that refuses.',
   },
+  PeerglassUpstreamLimited: {
+    expr: 'sum by (job) (increase(peerglass_upstream_failures_total{reason="limited"}[15m])) > 0',
+    for: '5m',
+    severity: 'warning',
+    summary: 'A registry limits the agents',
+    description: 'Registries have refused {{ $value }} requests of agents because of a limit.',
+  },
   PeerglassBlobsCorrupt: {
     expr: 'peerglass_blobs_corrupt > 0',
     for: '5m',

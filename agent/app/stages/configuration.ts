@@ -12,6 +12,7 @@ import { registriesToShare, type SharedRegistries } from '../registries.ts';
 import { routingSettings, type RoutingSettings } from '../routing-options.ts';
 import { membershipSettings, type MembershipSettings } from '../membership.ts';
 import { createTls, type AgentTls } from '../tls.ts';
+import { upstreamSettings, type UpstreamSettings } from '../upstream-settings.ts';
 import { verifiedBufferInit } from '../verified-buffer-options.ts';
 
 /** What options and the files that they name come to. */
@@ -24,6 +25,8 @@ export interface AgentSettings {
   readonly credentials: CredentialsKeeper | undefined;
   readonly shared: SharedRegistries;
   readonly policy: SharePolicy;
+  /** Of registries that the agent asks itself; undefined where it asks none. */
+  readonly upstream: UpstreamSettings | undefined;
   /** The identity of this node, which `--data-dir` keeps. */
   readonly privateKey: PrivateKey;
 }
@@ -31,7 +34,8 @@ export interface AgentSettings {
 /**
  * Checks the options against each other and reads the files that they name. Nothing runs yet when it fails.
  *
- * @throws UsageError, SwarmKeyError, TlsConfigError, BasicAuthError, RegistriesError and IdentityError
+ * @throws UsageError, SwarmKeyError, TlsConfigError, BasicAuthError, RegistriesError, UpstreamCredentialsError and
+ *   IdentityError
  */
 export async function configurationStage(
   config: RegistryConfig,
@@ -46,13 +50,17 @@ export async function configurationStage(
   const membership = await membershipSettings(config, log('membership'));
   const credentials = await loadCredentials(config, log('basic-auth'));
   const shared = await registriesToShare(config, log('registries'));
+  const upstream = await upstreamSettings(config, shared, log('upstream'));
   const policy = new SharePolicy({
     registries: shared.names,
     filters: config['registry-filters'],
     tags: config['resolve-tags'],
     latest: config['enable-latest'],
-    rules: config.share,
+    rules: [...config.share, ...(upstream?.rules ?? [])],
   });
   const privateKey = await loadOnce();
-  return { verifiedBuffer, tls, routing, membership, credentials, shared, policy, privateKey };
+  return {
+    ...{ verifiedBuffer, tls, routing, membership, credentials, shared, policy, upstream },
+    privateKey,
+  };
 }

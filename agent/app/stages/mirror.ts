@@ -88,6 +88,8 @@ export interface MirrorStageComponents {
   readonly recordNames?: (tagKey: string) => readonly string[];
   /** Sources beyond this node, in the order in which they are tried. */
   readonly remote: readonly ContentSource[];
+  /** Registries, for clients on this node; see `MirrorSources`. Default: they are left to containerd. */
+  readonly upstream?: ContentSource | undefined;
   /**
    * Makes the source of content that is still arriving, for peers that follow; see `MirrorSources`. Default: there is none.
    *
@@ -105,6 +107,8 @@ export interface MirrorStageComponents {
   readonly holders: (digest: Digest) => readonly string[];
   /** Whether a client is on this node; see `PeerUploads`. */
   readonly isLocal?: (address: string | undefined) => boolean;
+  /** Whether this node fetches from registries for a client; see `MirrorHandler`. */
+  readonly mayGoUpstream?: (address: string | undefined) => boolean;
   /** Decides who asks at `--registry-addr`; see `MirrorHandler`. The listener of `--mirror-addr` decides for itself. */
   readonly callers?: Callers;
   readonly dataPlane: DataPlane;
@@ -130,6 +134,7 @@ export function mirrorStage(
     store,
     recordNames,
     remote,
+    upstream,
     followed,
     dataPlane,
     holders,
@@ -141,7 +146,11 @@ export function mirrorStage(
 ): MirrorStage {
   const { metrics, logger } = components;
   const local = new LocalSource({ store, dataPlane, logger, ...(recordNames && { recordNames }) });
-  const sources = { local: [local], remote, ...(followed && { followed: followed(local) }) };
+  const sources = {
+    ...{ local: [local], remote },
+    ...(upstream && { upstream }),
+    ...(followed && { followed: followed(local) }),
+  };
   const bounds = { metrics, holders, ...(isLocal && { isLocal }) };
   const uploads = new PeerUploads(bounds, init);
   const ofNode = new PeerUploads({ ...bounds, sharesRateWith: uploads }, init);

@@ -10,7 +10,7 @@ import { hostsRemedy } from '../hosts-remedy.ts';
 import { headersOf } from '../mirror-headers.ts';
 import { mirrorUrls } from '../mirror-urls.ts';
 import { refusalRemedy, statusInWords } from '../network/mirror-refusal.ts';
-import { proxyFor, proxySettingsOf } from '../network/proxy.ts';
+import { proxyFor, proxySettingsOf } from '../../proxies/proxy-settings.ts';
 import { readSmallText } from '../../files/small-file.ts';
 import { CheckSkippedError, failure, ok, skipped, type CheckResult } from '../report.ts';
 import type { Check } from '../run-checks.ts';

@@ -42,6 +42,32 @@ export const FRESH_IMAGES: readonly PanelRow[] = [
     ],
   },
   {
+    title: 'Fetched by agents',
+    description:
+      'Bytes of content that agents received from registries themselves, with --upstream.',
+    kind: 'graph',
+    unit: 'Bps',
+    queries: [
+      { expr: orZero(rate('peerglass_upstream_bytes_total')), legend: 'all' },
+      { expr: rate('peerglass_upstream_bytes_total', 'registry'), legend: '{{registry}}' },
+    ],
+  },
+  {
+    title: 'Requests of agents to registries',
+    description:
+      'With --upstream: what agents ask of registries, what failed, and how many pulls the registries still allow a node.',
+    kind: 'graph',
+    unit: 'short',
+    queries: [
+      { expr: orZero(rate('peerglass_upstream_requests_total', 'kind')), legend: '{{kind}}' },
+      { expr: rate('peerglass_upstream_failures_total', 'reason'), legend: 'failed: {{reason}}' },
+      {
+        expr: `min by (registry) (${of('peerglass_upstream_pulls_remaining')})`,
+        legend: 'pulls left: {{registry}}',
+      },
+    ],
+  },
+  {
     title: 'Question who goes upstream',
     description: 'Time until it was answered. After 150 ms a node goes upstream itself.',
     kind: 'graph',

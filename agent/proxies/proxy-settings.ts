@@ -13,7 +13,9 @@ export interface ProxySettings {
 const MAX_ENTRIES = 1_000;
 
 /** Reads the variables as Go does: in upper case first. */
-export function proxySettingsOf(environment: Readonly<Record<string, string>>): ProxySettings {
+export function proxySettingsOf(
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxySettings {
   const value = (name: string): string => {
     const [found = ''] = [environment[name], environment[name.toLowerCase()]].filter(
       (it) => it !== undefined && it !== '',
@@ -28,14 +30,35 @@ export function proxySettingsOf(environment: Readonly<Record<string, string>>): 
 }
 
 /**
- * Finds the proxy through which a Go program sends a request (`golang.org/x/net/http/httpproxy`).
+ * Finds the proxy through which a Go program sends a request (`golang.org/x/net/http/httpproxy`), to show it.
  *
  * @returns the proxy without user and password; undefined when the request goes straight to its host
  */
 export function proxyFor(url: URL, settings: ProxySettings): string | undefined {
+  const proxy = writtenFor(url, settings);
+  return proxy && withoutUser(proxy);
+}
+
+/**
+ * The same, to use it: with user and password, which must not be shown.
+ *
+ * @throws Error, without them, for a proxy that is no URL
+ */
+export function proxyUrlFor(url: URL, settings: ProxySettings): URL | undefined {
+  const proxy = writtenFor(url, settings);
+  if (proxy === undefined) return undefined;
+  const whole = withScheme(proxy);
+  const parsed = URL.canParse(whole) ? new URL(whole) : undefined;
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:') {
+    throw new Error(`the proxy for ${url.protocol}// is no http:// or https:// URL`);
+  }
+  return parsed;
+}
+
+/** As it is written in the variable of the scheme; undefined for none. */
+function writtenFor(url: URL, settings: ProxySettings): string | undefined {
   const proxy = url.protocol === 'https:' ? settings.https : settings.http;
-  if (proxy === '' || isExempt(url, settings.noProxy)) return undefined;
-  return withoutUser(proxy);
+  return proxy === '' || isExempt(url, settings.noProxy) ? undefined : proxy;
 }
 
 function isExempt(url: URL, noProxy: string): boolean {
@@ -85,6 +108,10 @@ function isLoopback(host: string): boolean {
 }
 
 function withoutUser(proxy: string): string {
-  const whole = proxy.includes('://') ? proxy : `http://${proxy}`;
+  const whole = withScheme(proxy);
   return URL.canParse(whole) ? new URL(whole).origin : 'a proxy';
+}
+
+function withScheme(proxy: string): string {
+  return proxy.includes('://') ? proxy : `http://${proxy}`;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { proxyFor, proxySettingsOf } from './proxy.ts';
+import { proxyFor, proxySettingsOf, proxyUrlFor } from './proxy-settings.ts';
 
 const PROXY = 'http://proxy.example:3128';
 const settings = (noProxy: string) =>
@@ -54,5 +54,26 @@ describe('proxyFor', () => {
     const lower = proxySettingsOf({ http_proxy: 'user:secret@proxy.example:3128', no_proxy: 'x' });
     assert.equal(lower.noProxy, 'x');
     assert.equal(proxyFor(new URL('http://10.0.0.1:5000'), lower), PROXY);
+  });
+});
+
+describe('proxyUrlFor', () => {
+  const to = (proxy: string, url = 'https://ghcr.io/v2/'): URL | undefined =>
+    proxyUrlFor(new URL(url), proxySettingsOf({ HTTPS_PROXY: proxy, NO_PROXY: '10.0.0.0/8' }));
+
+  it('has user and password, and a scheme', () => {
+    assert.equal(to('u:p@proxy.example:3128')?.href, 'http://u:p@proxy.example:3128/');
+    assert.equal(to('https://proxy.example')?.href, 'https://proxy.example/');
+    assert.equal(to(''), undefined);
+    assert.equal(to('http://proxy.example', 'https://10.1.2.3/'), undefined);
+  });
+
+  it('refuses another scheme, without showing the password', () => {
+    for (const proxy of ['socks5://u:secret@proxy.example', 'http://u:secret@:port']) {
+      assert.throws(
+        () => to(proxy),
+        ({ message }: Error) => message.includes('proxy') && !message.includes('secret'),
+      );
+    }
   });
 });

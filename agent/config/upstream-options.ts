@@ -1,0 +1,30 @@
+import { option } from './option.ts';
+import { VALUE } from './values.ts';
+
+/** Options of an agent that fetches from registries itself. */
+export const UPSTREAM_OPTIONS = {
+  upstream: option({
+    kind: VALUE.registries,
+    fallback: '',
+    summary: 'fetch from these registries itself',
+    details:
+      "As URL or host: `docker.io`, `ghcr.io`, `http://10.0.0.9:5000`; `'*'` is every registry that is not on the node. Content that no node holds is then fetched by the agent, for clients on its own node only, and streamed to them. It asks the endpoints that `--registries-yaml` has for the registry, in their order, under the names of `rewrite` and with the credentials and certificates of `configs`, then the registry, by https unless its URL here says http. Where that fails the client gets the registry's reason, and containerd goes to the next host of its hosts.toml. Without the option containerd goes to registries itself. docs/UPSTREAM.md has more.",
+    spegel: false,
+  }),
+  'upstream-timeout': option({
+    kind: VALUE.duration,
+    fallback: '10s',
+    summary: 'how long a registry may take to answer',
+    details:
+      'From the request to the head of the answer, with token and redirects, and then between two chunks of a body. A body that falls silent is asked for again at the same byte.',
+    spegel: false,
+  }),
+  'upstream-credentials': option({
+    kind: VALUE.path,
+    fallback: '',
+    summary: 'config.json with credentials for registries',
+    details:
+      'That of Docker, as a secret of the type kubernetes.io/dockerconfigjson has it in `.dockerconfigjson`; credentials in `--registries-yaml` win. It is read again every ten seconds, for registries that have had credentials at the start. The programs of `credHelpers` and `credsStore` are not run. Images of registries with credentials are shared as `--share REGISTRY=authorized` has it, unless a rule of `--share` says otherwise: the registry decides which pod may have them.',
+    spegel: false,
+  }),
+} as const;

@@ -1,0 +1,43 @@
+const REGISTRY = 'host of the registry; at most 200 different ones, others are `other`';
+
+/** The rows of what this node fetches from registries itself (`--upstream`); see `METRICS`. */
+export const UPSTREAM_METRICS = {
+  peerglass_upstream_requests_total: {
+    type: 'counter',
+    help: 'Requests of this agent to registries, without those that follow a redirect or a challenge.',
+    labels: {
+      registry: REGISTRY,
+      kind: { manifest: '', blob: '', token: 'to the token server of a registry' },
+    },
+  },
+  peerglass_upstream_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of content that this agent received from registries.',
+    labels: { registry: REGISTRY },
+  },
+  peerglass_upstream_failures_total: {
+    type: 'counter',
+    help: 'Requests of this agent to registries that failed, and bodies that broke and were asked for again.',
+    labels: {
+      reason: {
+        connect: 'no connection, or no certificate that is accepted',
+        timeout: 'no answer, or no more bytes, in time',
+        'not-found': 'the registry does not have it',
+        denied: 'the registry wants other credentials',
+        limited: 'the registry limits requests',
+        status: 'another HTTP status',
+        range: 'the requested range does not exist',
+        redirect: 'a redirect or token server that is not followed',
+        token: 'the token server gave no token',
+        protocol: 'an answer that is none of a registry, or does not match the request',
+        digest: 'wrong bytes',
+        body: 'the connection ended too early',
+      },
+    },
+  },
+  peerglass_upstream_pulls_remaining: {
+    type: 'gauge',
+    help: 'Pulls that a registry still allows this node, by its last answer (`ratelimit-remaining`).',
+    labels: { registry: REGISTRY },
+  },
+} as const;

@@ -1,0 +1,86 @@
+import type { TestContext } from 'node:test';
+
+import type { Content } from '../content/content-source.ts';
+import { parseRegistries } from '../hosts/registries/parse-registries.ts';
+import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import type { RangeRequest } from '../oci/byte-range.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
+import type { Digest } from '../oci/digest.ts';
+import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
+import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
+import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
+import { quiet } from './quiet.ts';
+
+/** How a {@link upstreamTo} is set up. */
+export interface UpstreamFixtureInit {
+  /** registries.yaml. Default: none. */
+  readonly yaml?: string;
+  /** A `config.json`. Default: none. */
+  readonly credentialsFile?: string;
+  /** Default 20 s, against hangs. */
+  readonly timeout?: number;
+  /** Default: no client does. */
+  readonly isVerifiedByClient?: boolean;
+  /** With variables of proxies. Default: none. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Makes the upstream of an agent for these registries, with all of its parts; it ends with the test. */
+export async function upstreamTo(
+  t: TestContext,
+  names: readonly (UpstreamName | undefined)[],
+  {
+    yaml,
+    credentialsFile,
+    timeout = 20_000,
+    isVerifiedByClient = false,
+    environment = {},
+  }: UpstreamFixtureInit = {},
+): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
+  const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const credentials = await UpstreamCredentials.load(
+    { file: credentialsFile, registries, interval: 20, settle: 10 },
+    quiet,
+  );
+  const metrics = createMetrics();
+  const upstream = createUpstream(
+    {
+      endpoints: new UpstreamEndpoints({ names, registries }),
+      credentials,
+      isVerifiedByClient: () => Promise.resolve(isVerifiedByClient),
+      metrics,
+      logger: quiet,
+    },
+    { timeout, userAgent: 'peerglass/test', environment },
+  );
+  t.after(() => upstream.stop());
+  return { ...upstream, metrics, credentials };
+}
+
+/** The name of a registry of a test, asked by http. */
+export function byHttp({ origin }: { readonly origin: string }): UpstreamName {
+  return { registry: new URL(origin).host, server: origin };
+}
+
+/** A request for a manifest or a blob. */
+export function requestFor(
+  registry: string,
+  repository: string,
+  reference: { readonly tag: string } | { readonly manifest: Digest } | { readonly blob: Digest },
+  { method = 'GET', range }: { method?: 'GET' | 'HEAD'; range?: RangeRequest } = {},
+): ContentRequest {
+  const base = { method, registry, repository, ...(range && { range }) };
+  if ('blob' in reference) return { ...base, kind: 'blob', digest: reference.blob };
+  if ('manifest' in reference) return { ...base, kind: 'manifest', digest: reference.manifest };
+  return { ...base, kind: 'manifest', tag: reference.tag };
+}
+
+/** All bytes of content. */
+export async function bytesOf(content: Content | undefined): Promise<Buffer> {
+  if (content?.kind === 'whole') return content.bytes;
+  if (content?.kind !== 'stream') throw new Error(`no bytes: ${content?.kind ?? 'no content'}`);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of content.body) chunks.push(chunk);
+  await content.held?.[Symbol.asyncDispose]();
+  return Buffer.concat(chunks);
+}

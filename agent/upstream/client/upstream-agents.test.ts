@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import { Authority, noOpenssl } from '../../testing/certificates.ts';
+import { send, serve } from '../../testing/token-registry.ts';
+import { bytesOf, requestFor, upstreamTo } from '../../testing/upstream-fixture.ts';
+import type { ServerOptions } from 'node:https';
+
+const signal = new AbortController().signal;
+const MANIFEST = Buffer.from('{"schemaVersion":2,"manifests":[]}');
+
+describe('UpstreamAgents with TLS', { skip: noOpenssl }, () => {
+  let authority: Authority;
+  let tls: ServerOptions;
+  let client: { readonly cert: string; readonly key: string };
+
+  before(async () => {
+    authority = await Authority.create('registry authority');
+    await authority.issue('server');
+    client = await authority.issue('client');
+    tls = { cert: await authority.read('server.crt'), key: await authority.read('server.key') };
+  });
+  after(async () => {
+    await authority[Symbol.asyncDispose]();
+  });
+
+  const ask = async (
+    t: Parameters<typeof serve>[0],
+    settings: string,
+    server: ServerOptions = {},
+  ): Promise<Buffer> => {
+    const origin = await serve(
+      t,
+      (_req, res) => {
+        send(res, 200, 'application/json', MANIFEST);
+      },
+      { ...tls, ...server },
+    );
+    const registry = new URL(origin).host;
+    const yaml = `configs: { "${registry}": { tls: { ${settings} } } }`;
+    const { source } = await upstreamTo(t, [{ registry }], { yaml });
+    return await bytesOf(await source.fetch(requestFor(registry, 'a', { tag: '1' }), signal));
+  };
+
+  it('check the certificate of a registry against the authority of registries.yaml', async (t) => {
+    assert.deepEqual(await ask(t, `ca_file: ${authority.ca}`), MANIFEST);
+  });
+
+  it('refuse one of an authority that is not known', async (t) => {
+    await assert.rejects(ask(t, 'insecure_skip_verify: false'), {
+      code: 'UNAVAILABLE',
+      message: /TLS failed \(/,
+    });
+  });
+
+  it('do not check it with insecure_skip_verify', async (t) => {
+    assert.deepEqual(await ask(t, 'insecure_skip_verify: true'), MANIFEST);
+  });
+
+  it('show the client certificate of registries.yaml', async (t) => {
+    const server = {
+      ca: await authority.read('ca.crt'),
+      requestCert: true,
+      rejectUnauthorized: true,
+    };
+    const shown = `ca_file: ${authority.ca}, cert_file: ${client.cert}, key_file: ${client.key}`;
+    assert.deepEqual(await ask(t, shown, server), MANIFEST);
+    await assert.rejects(ask(t, `ca_file: ${authority.ca}`, server), { code: 'UNAVAILABLE' });
+  });
+
+  it('name a file that cannot be read', async (t) => {
+    await assert.rejects(ask(t, 'ca_file: /no/such.crt'), {
+      message: /ca_file \/no\/such.crt of registries.yaml cannot be read \(ENOENT\)/,
+    });
+  });
+
+  it('do not let a redirect lead from https to http', async (t) => {
+    const plain = await serve(t, (_req, res) => {
+      send(res, 200, 'application/json', MANIFEST);
+    });
+    const origin = await serve(
+      t,
+      (_req, res) => {
+        res.writeHead(307, { Location: plain }).end();
+      },
+      tls,
+    );
+    const registry = new URL(origin).host;
+    const yaml = `configs: { "${registry}": { tls: { ca_file: ${authority.ca} } } }`;
+    const { source } = await upstreamTo(t, [{ registry }], { yaml });
+    await assert.rejects(source.fetch(requestFor(registry, 'a', { tag: '1' }), signal), {
+      message: /redirects from https to http/,
+    });
+  });
+
+  it('do not take storage for verified with what is skipped for the registry', async (t) => {
+    const storage = await serve(
+      t,
+      (_req, res) => {
+        send(res, 200, 'application/json', MANIFEST);
+      },
+      tls,
+    );
+    const origin = await serve(
+      t,
+      (_req, res) => {
+        res.writeHead(307, { Location: storage }).end();
+      },
+      tls,
+    );
+    const registry = new URL(origin).host;
+    const yaml = `configs: { "${registry}": { tls: { insecure_skip_verify: true } } }`;
+    const { source } = await upstreamTo(t, [{ registry }], { yaml });
+    await assert.rejects(source.fetch(requestFor(registry, 'a', { tag: '1' }), signal), {
+      message: /TLS failed/,
+    });
+  });
+});

@@ -1,0 +1,194 @@
+import { lookup } from 'node:dns/promises';
+import { readFile } from 'node:fs/promises';
+import { getCACertificates } from 'node:tls';
+
+import { LRUCache } from 'lru-cache';
+import { Agent, buildConnector, type Dispatcher } from 'undici';
+
+import { codeOf } from '../../errors/system-error.ts';
+import type { RegistryTls } from '../../hosts/registries/registries.ts';
+import { UpstreamError } from '../upstream-error.ts';
+import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
+import { proxyConnector, type ProxyConnectorInit } from './proxy-connector.ts';
+import { addressClass, guardedLookup, literalAddress, type AddressClass } from './address-class.ts';
+
+/** Connections to one host; more requests than that wait for a free one. */
+const MAX_CONNECTIONS = 64;
+/** Endpoints that keep connections; those of the one that was used longest ago are closed beyond it. */
+const MAX_ENDPOINTS = 64;
+/** Largest head of an answer, in bytes. Addresses of storage are signed and long. */
+const MAX_HEADER_BYTES = 32 * 1024;
+/** How long it is remembered where an endpoint is, in milliseconds. */
+const PLACE_MS = 30_000;
+
+/** Options of {@link UpstreamAgents}. Times are in milliseconds. */
+export interface UpstreamAgentsInit {
+  readonly connectTimeout: number;
+  /** Longest time between two chunks of a body while we wait for the next. */
+  readonly silence: number;
+  /** See {@link ProxyConnectorInit}. Default: there is no proxy. */
+  readonly proxyFor?: ProxyConnectorInit['proxyFor'] | undefined;
+}
+
+/** The connections of one endpoint. */
+interface EndpointAgents {
+  /** To the endpoint itself, with its certificates. */
+  readonly own: Agent;
+  /** To hosts that the endpoint names: storage and token servers. */
+  readonly named: Agent;
+  /** Where these may be; see {@link UpstreamAgents.for}. */
+  allowed: ReadonlySet<AddressClass>;
+  checkedAt: number;
+}
+
+/** Connections with registries, and with the hosts that they name. */
+export class UpstreamAgents {
+  readonly #init: UpstreamAgentsInit;
+  readonly #endpoints = new LRUCache<string, Promise<EndpointAgents>>({
+    max: MAX_ENDPOINTS,
+    dispose: (agents) => {
+      void agents.then(close, () => undefined);
+    },
+  });
+
+  constructor(init: UpstreamAgentsInit) {
+    this.#init = init;
+  }
+
+  /**
+   * The connections for a URL that the endpoint is at, or that it has named. Hosts that it names are asked at public
+   * addresses, and in the kinds of networks that the endpoint itself is in: a registry on the internet must not send
+   * this node to its own services.
+   *
+   * @throws UpstreamError `connect` for certificates that cannot be read, `redirect` for an address that is not asked
+   */
+  async for(endpoint: UpstreamEndpoint, url: URL): Promise<Dispatcher> {
+    const agents = await this.#of(endpoint);
+    if (isSameOrigin(url, endpoint.base)) return agents.own;
+    if (performance.now() - agents.checkedAt > PLACE_MS) {
+      agents.allowed = await classesNear(endpoint.base.hostname);
+      agents.checkedAt = performance.now();
+    }
+    const literal = literalAddress(url.hostname);
+    if (literal !== undefined && !agents.allowed.has(addressClass(literal))) {
+      throw new UpstreamError(
+        'redirect',
+        `${endpoint.base.host} names ${url.host}, which is not asked`,
+      );
+    }
+    return agents.named;
+  }
+
+  /** Ends every connection, requests in progress included. */
+  async close(): Promise<void> {
+    const all = [...this.#endpoints.values()];
+    await Promise.all(
+      all
+        .map(async (agents) => {
+          const { own, named } = await agents;
+          await Promise.all([own.destroy(), named.destroy()]);
+        })
+        .map((it) => it.catch(() => undefined)),
+    );
+  }
+
+  async #of(endpoint: UpstreamEndpoint): Promise<EndpointAgents> {
+    const key = `${endpoint.registry} ${endpoint.base.href}`;
+    const known = this.#endpoints.get(key);
+    if (known !== undefined) return await known;
+    const made = this.#make(endpoint);
+    this.#endpoints.set(key, made);
+    try {
+      return await made;
+    } catch (error) {
+      // The files may be there the next time.
+      if (this.#endpoints.peek(key) === made) this.#endpoints.delete(key);
+      throw error;
+    }
+  }
+
+  async #make({ tls }: UpstreamEndpoint): Promise<EndpointAgents> {
+    const { ca, cert, key, isUnverified } = await readFiles(tls);
+    const trust = { ...(ca !== undefined && { ca }) };
+    const agents: EndpointAgents = {
+      own: this.#agent({
+        ...trust,
+        ...(cert && key && { cert, key }),
+        rejectUnauthorized: !isUnverified,
+      }),
+      // A client certificate is for the endpoint only, and so is what is not verified.
+      named: this.#agent({ ...trust, lookup: guardedLookup(() => agents.allowed) }),
+      allowed: new Set(),
+      checkedAt: -Infinity,
+    };
+    return agents;
+  }
+
+  #agent(connect: buildConnector.BuildOptions): Agent {
+    const { connectTimeout, silence, proxyFor } = this.#init;
+    // A blob gets a connection of its own: with HTTP/2 all bodies wait for the one that is read slowest.
+    const options = { ...connect, timeout: connectTimeout, allowH2: false };
+    return new Agent({
+      connections: MAX_CONNECTIONS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Each request has its own time for the head of its answer.
+      headersTimeout: 0,
+      bodyTimeout: silence,
+      allowH2: false,
+      connect:
+        proxyFor === undefined
+          ? options
+          : proxyConnector(buildConnector(options), { proxyFor, timeout: connectTimeout }),
+    });
+  }
+}
+
+/** Whether both have the same scheme, host and port. */
+export function isSameOrigin(one: URL, other: URL): boolean {
+  return one.origin === other.origin;
+}
+
+async function close(agents: EndpointAgents): Promise<void> {
+  await Promise.all([agents.own.close(), agents.named.close()]);
+}
+
+async function classesNear(hostname: string): Promise<ReadonlySet<AddressClass>> {
+  const literal = literalAddress(hostname);
+  const found =
+    literal === undefined
+      ? await lookup(hostname, { all: true }).catch(() => [])
+      : [{ address: literal }];
+  const classes = new Set<AddressClass>(found.map(({ address }) => addressClass(address)));
+  classes.delete('reserved');
+  return classes.add('public');
+}
+
+interface Files {
+  readonly ca: string[] | undefined;
+  readonly cert: Buffer | undefined;
+  readonly key: Buffer | undefined;
+  readonly isUnverified: boolean;
+}
+
+async function readFiles(tls: RegistryTls | undefined): Promise<Files> {
+  const read = async (name: string, path: string | undefined): Promise<Buffer | undefined> => {
+    if (path === undefined) return undefined;
+    try {
+      return await readFile(path);
+    } catch (error) {
+      const why = codeOf(error) ?? 'unknown';
+      throw new UpstreamError(
+        'connect',
+        `${name} ${path} of registries.yaml cannot be read (${why})`,
+      );
+    }
+  };
+  const ca = await read('ca_file', tls?.caFile);
+  return {
+    // As in containerd, beside the authorities of the system.
+    ca: ca && [...getCACertificates('default'), ca.toString()],
+    cert: await read('cert_file', tls?.certFile),
+    key: await read('key_file', tls?.keyFile),
+    isUnverified: tls?.insecureSkipVerify === true,
+  };
+}

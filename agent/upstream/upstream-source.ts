@@ -1,0 +1,164 @@
+import type { Logger } from 'pino';
+
+import type { Content, ContentSource } from '../content/content-source.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { rangeLength } from '../oci/byte-range.ts';
+import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
+import type { Digest } from '../oci/digest.ts';
+import { MEDIA_TYPE } from '../oci/media-type.ts';
+import { discard } from './client/answer-text.ts';
+import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client/blob-answer.ts';
+import { fetchManifest, headManifest } from './client/manifest-answer.ts';
+import type { RegistryClient } from './client/registry-client.ts';
+import { resumingBlob } from './client/resuming-blob.ts';
+import { toUpstreamError } from './client/upstream-failure.ts';
+import { verifiedInPassing } from './client/verified-in-passing.ts';
+import { RestTimes } from './rest-times.ts';
+import type { UpstreamError } from './upstream-error.ts';
+import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
+
+/** What an {@link UpstreamSource} uses. */
+export interface UpstreamSourceComponents {
+  readonly endpoints: Pick<UpstreamEndpoints, 'of'>;
+  readonly client: Pick<RegistryClient, 'fetch'>;
+  /** Whether the client that asks for the blob verifies it itself, as that of the store does. */
+  readonly isVerifiedByClient: (digest: Digest) => Promise<boolean>;
+  readonly metrics: Pick<Metrics, 'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures'>;
+  /** The registry as the label of a metric. */
+  readonly label: (registry: string) => string;
+  readonly logger: Logger;
+  readonly rests?: RestTimes;
+}
+
+/**
+ * Content from the registry itself, for the registries of `--upstream`. To be asked last, and for clients of this node
+ * only: an agent that has credentials must not lend them.
+ */
+export class UpstreamSource implements ContentSource {
+  readonly #components: UpstreamSourceComponents;
+  readonly #rests: RestTimes;
+
+  constructor(components: UpstreamSourceComponents) {
+    this.#components = components;
+    this.#rests = components.rests ?? new RestTimes();
+  }
+
+  /**
+   * Asks the hosts of the registry in their order, until one delivers.
+   *
+   * @returns undefined for a registry that is not one of `--upstream`
+   * @throws OciError with the words of the last one
+   */
+  async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    let failure: UpstreamError | undefined;
+    for (const endpoint of this.#components.endpoints.of(request.registry)) {
+      try {
+        this.#rests.check(endpoint, request.kind);
+        return await this.#fetchFrom(endpoint, request, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        failure = toUpstreamError(error, 'protocol', endpoint.base.host);
+        this.#failed(endpoint, request, failure);
+      }
+    }
+    if (failure !== undefined) throw failure.toOciError(request);
+    return undefined;
+  }
+
+  async #fetchFrom(
+    endpoint: UpstreamEndpoint,
+    request: ContentRequest,
+    signal: AbortSignal,
+  ): Promise<Content> {
+    const { kind, method, registry, tag, digest } = request;
+    const repository = endpoint.repositoryOf(request.repository);
+    const origin = endpoint.base.origin;
+    const { client, metrics, label } = this.#components;
+    const count = (): void => {
+      metrics.upstreamRequests.inc({ registry: label(registry), kind });
+    };
+    count();
+    if (kind === 'blob') {
+      if (digest === undefined) throw new TypeError('a blob without a digest');
+      const blob = { endpoint, repository, digest };
+      if (method === 'GET') return await this.#blob(request, blob, signal);
+      const size = await blobSize(client, blob, signal);
+      return { kind: 'head', origin, descriptor: { mediaType: MEDIA_TYPE.binary, digest, size } };
+    }
+    const manifest = { endpoint, repository, tag, digest };
+    if (method === 'HEAD') {
+      const descriptor = await headManifest(client, manifest, signal);
+      if (descriptor !== undefined) return { kind: 'head', origin, descriptor };
+      count();
+    }
+    const { descriptor, bytes } = await fetchManifest(client, manifest, signal);
+    this.#arrived(request, bytes.length);
+    if (method === 'HEAD') return { kind: 'head', origin, descriptor };
+    return { kind: 'whole', origin, descriptor, bytes };
+  }
+
+  async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
+    const { client, isVerifiedByClient } = this.#components;
+    const { digest, endpoint } = blob;
+    const first = await fetchBlob(client, blob, request.range, signal);
+    const { size } = first;
+    const base = {
+      origin: endpoint.base.origin,
+      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size },
+      held: {
+        [Symbol.asyncDispose]: () => {
+          discard(first.body);
+          return Promise.resolve();
+        },
+      },
+    };
+    if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
+    const body = this.#body(request, blob, first, signal);
+    const isWhole = rangeLength(rangeOf(request, { size })) === size;
+    // Only the whole can be verified; a range is left to the client, as with peers.
+    if (!isWhole || (await isVerifiedByClient(digest))) return { ...base, kind: 'stream', body };
+    return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, endpoint.base.host) };
+  }
+
+  #body(
+    request: ContentRequest,
+    blob: BlobRequest,
+    first: BlobAnswer,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array> {
+    const { client, metrics, logger } = this.#components;
+    const { digest } = blob;
+    return resumingBlob(
+      {
+        first,
+        wanted: rangeOf(request, first),
+        again: (rest, inTime) => fetchBlob(client, blob, { kind: 'between', ...rest }, inTime),
+        onBytes: (length) => {
+          this.#arrived(request, length);
+        },
+        onResume: (failure) => {
+          metrics.upstreamFailures.inc({ reason: failure.reason });
+          logger.debug(
+            { err: failure, digest },
+            'body from a registry broke, it is asked for the rest',
+          );
+        },
+      },
+      signal,
+    );
+  }
+
+  #arrived({ registry }: ContentRequest, length: number): void {
+    const { metrics, label } = this.#components;
+    metrics.upstreamBytes.inc({ registry: label(registry) }, length);
+  }
+
+  #failed(endpoint: UpstreamEndpoint, request: ContentRequest, failure: UpstreamError): void {
+    const { metrics, logger } = this.#components;
+    this.#rests.failed(endpoint, request.kind, failure);
+    metrics.upstreamFailures.inc({ reason: failure.reason });
+    const { registry, repository, kind } = request;
+    const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };
+    logger.debug({ err: failure, ...fields }, 'registry does not deliver');
+  }
+}
