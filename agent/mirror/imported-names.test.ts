@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Content } from '../content/content-source.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import { pinnedName } from '../oci/reference.ts';
 import { SharePolicy } from '../oci/share-policy.ts';
@@ -102,6 +103,11 @@ describe('a mirror with --share *=auto', () => {
     return startMirror({ policy, names, router });
   }
 
+  function fromRegistry(): Content {
+    const bytes = image.blobs.get(digest) ?? Buffer.alloc(0);
+    return { kind: 'whole', descriptor: image.manifest, origin: 'registry', bytes };
+  }
+
   const TAG = '/v2/team/app/manifests/1.0?ns=registry.example';
   const DIGEST = `/v2/team/app/manifests/${digest}?ns=registry.example`;
 
@@ -117,6 +123,23 @@ describe('a mirror with --share *=auto', () => {
     for (const path of [TAG, DIGEST]) {
       assert.equal(await statusOf(holder, path), 200, path);
       assert.equal(await statusOf(other, path), 200, path);
+    }
+  });
+
+  it('asks the registry itself without credentials only', async () => {
+    for (const [rules, status] of [
+      [[], 200],
+      [['registry.example=authorized'], 404],
+    ] as const) {
+      const withCredentials = rules.map(parseShareRule);
+      const auto = new SharePolicy({ rules: [parseShareRule('*=auto')], withCredentials });
+      const { names } = namesWith({ policy: auto });
+      const registry = { fetch: () => Promise.resolve(fromRegistry()) };
+      await using node = await startMirror({ policy: auto, names, upstream: registry });
+      assert.equal(await statusOf(node, TAG), status);
+      const content = await fetch(`${node.origin}${DIGEST}`);
+      assert.equal(content.status, 200);
+      await content.arrayBuffer();
     }
   });
 

@@ -180,7 +180,9 @@ export class MirrorHandler {
       if (follows && (await this.#tryFollowed(exchange))) return label;
       if (fromPeer || isOutage === true) throw unknown(request, 'not held by this node');
       label = 'mirror';
-      await this.#tryRemote(exchange, this.#mayGoUpstream(req.socket.remoteAddress));
+      // An imported image is not at the registry, so what is asked there is for the pod with its own credentials.
+      const lends = resolver === 'peers' && this.#policy.lendsCredentials(request);
+      await this.#tryRemote(exchange, !lends && this.#mayGoUpstream(req.socket.remoteAddress));
     } catch (error) {
       this.#fail(error, exchange);
     } finally {

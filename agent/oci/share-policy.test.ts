@@ -116,6 +116,16 @@ describe('SharePolicy', () => {
       assert.equal(policy.asksOrigin({ ...name, method: 'GET' }), false);
     });
 
+    it('keeps credentials of this node from names that the registry resolves', () => {
+      const withCredentials = [parseShareRule('ghcr.io/team=authorized')];
+      const rules = ['quay.io=all', '*=auto'].map(parseShareRule);
+      const lending = new SharePolicy({ rules, withCredentials });
+      assert.equal(lending.lendsCredentials({ ...name, tag: '1' }), true);
+      assert.equal(lending.lendsCredentials({ ...name, method: 'GET' }), false, 'content');
+      assert.equal(lending.lendsCredentials({ ...name, repository: 'open', tag: '1' }), false);
+      assert.equal(policy.lendsCredentials({ ...name, tag: '1' }), false);
+    });
+
     it('leaves out what other options leave out', () => {
       const leftOut = { registry: 'ghcr.io', repository: 'left-out', tag: '1' };
       assert.notEqual(policy.refusal({ ...leftOut, isImported: true }), undefined);

@@ -25,6 +25,8 @@ export interface SharePolicyInit {
   readonly latest?: boolean;
   /** How images are shared by their names: the first rule that matches counts. Default: none, which means all. */
   readonly rules?: readonly ShareRule[];
+  /** Names for which this node has credentials at the registry, whatever the mode of these rules. Default: none. */
+  readonly withCredentials?: readonly ShareRule[];
 }
 
 /** What a request asks for, and who asks. */
@@ -50,6 +52,7 @@ export class SharePolicy {
   readonly #tags: boolean;
   readonly #latest: boolean;
   readonly #rules: readonly ShareRule[];
+  readonly #withCredentials: readonly ShareRule[];
 
   constructor(init: SharePolicyInit = {}) {
     this.#registries = new Set((init.registries ?? []).map(canonicalRegistry));
@@ -57,6 +60,7 @@ export class SharePolicy {
     this.#tags = init.tags ?? true;
     this.#latest = init.latest ?? false;
     this.#rules = init.rules ?? [];
+    this.#withCredentials = init.withCredentials ?? [];
   }
 
   /** Whether the content of this repository is shared, by digest. */
@@ -75,6 +79,16 @@ export class SharePolicy {
   /** Whether content of this repository is shared, its names only where an image was imported (`auto`). */
   dependsOnOrigin(registry: string, repository: string): boolean {
     return this.#mode(registry, repository) === 'auto' && this.sharesContent(registry, repository);
+  }
+
+  /**
+   * Whether this node would fetch what a name means with credentials of its own: it must not, where the registry decides
+   * who may have a pulled image (`auto`).
+   */
+  lendsCredentials(request: SharedRequest): boolean {
+    const { registry, repository } = request;
+    if (!this.asksOrigin(request)) return false;
+    return this.#withCredentials.some((rule) => matchesRule(rule, registry, repository));
   }
 
   /** Whether it depends on the origin of an image who answers the request. */

@@ -10,6 +10,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
 import type { ImportedNames } from '../mirror/imported-names.ts';
+import type { ContentSource } from '../content/content-source.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -88,6 +89,8 @@ export interface MirrorNodeInit
   readonly sharesDigest?: (digest: Digest) => boolean;
   /** What answers while a registry is away. Default: nothing does. */
   readonly outage?: OutageAnswers;
+  /** The registries, for clients of this node. Default: clients ask them themselves. */
+  readonly upstream?: ContentSource;
   /** Who resolves names with `--share …=auto`. Default: the registry. */
   readonly names?: ImportedNames;
   readonly headTimeout?: number;
@@ -157,6 +160,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       ...(callers && { callers }),
       ...(init.outage && { outage: init.outage }),
       ...(init.names && { names: init.names }),
+      ...(init.upstream && { upstream: init.upstream, mayGoUpstream: () => true }),
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,

@@ -57,6 +57,7 @@ export async function configurationStage(
     tags: config['resolve-tags'],
     latest: config['enable-latest'],
     rules: [...config.share, ...(upstream?.rules ?? [])],
+    withCredentials: upstream?.rules ?? [],
   });
   const privateKey = await loadOnce();
   return {
