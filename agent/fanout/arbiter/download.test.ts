@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { ArbiterFixture } from '../../testing/arbiter-fixture.ts';
+import { ArbiterFixture, digestOf } from '../../testing/arbiter-fixture.ts';
 import { HANDOVER_MS, HOLDER_MS, MAX_LEASES, MAX_MEMBERS, WRONG_MS } from './bounds.ts';
 
 const SIZE = 500_000_000;
@@ -26,6 +26,23 @@ describe('Download: who fetches', () => {
     assert.equal(fixture.ask('b'), 'follow a');
     fixture.now += 101;
     assert.equal(fixture.ask('c'), 'fetch');
+  });
+
+  it('leaves it with a busy fetcher that has bytes, and reports other digests first', () => {
+    const fixture = new ArbiterFixture();
+    fixture.ask('a');
+    fixture.fetching('a', 100);
+    for (let late = 0; late < 2_900; late += 100) {
+      fixture.now += 100;
+      fixture.fetching('a', late, { digest: digestOf(1) });
+      assert.equal(fixture.ask(`b${late}`).startsWith('follow '), true, `${late} ms late`);
+    }
+    assert.equal(fixture.fetching('a', 200), 'go-on');
+    const fetchers = fixture.arbiter.status().latest[0]?.fetchers;
+    assert.deepEqual(
+      fetchers?.map(({ peerId, reason }) => [peerId, reason]),
+      [['a', 'first']],
+    );
   });
 
   for (const state of ['failed', 'wrong'] as const) {
