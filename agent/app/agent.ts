@@ -48,10 +48,10 @@ const PARTS = [
   'identity port',
   // Ends the work behind the requests, then the connections to peers.
   'transfer',
-  // Ends the connections to registries.
-  'upstream',
   // Lets followers go on elsewhere, and ends the reports to arbiters.
   'fan-out',
+  // Ends the connections to registries.
+  'upstream',
   // Publisher, inventory, verification and reading of certificates and keys.
   'loops',
   'idle collection',
@@ -126,14 +126,6 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     transferInit(config, settings),
   );
   parts.add('transfer', peers);
-  const upstream =
-    settings.upstream &&
-    upstreamStage(
-      config,
-      { settings: settings.upstream, store, isLocal, metrics, logger: log('upstream') },
-      [registryPort, containerdPort],
-    );
-  if (upstream !== undefined) parts.add('upstream', upstream);
   const fanOut =
     deciding &&
     fanOutStage(config, {
@@ -141,6 +133,17 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       ...{ metrics, log },
     });
   if (fanOut !== undefined) parts.add('fan-out', fanOut);
+  const upstream =
+    settings.upstream &&
+    upstreamStage(
+      config,
+      {
+        ...{ settings: settings.upstream, store, tails: fanOut?.tails, isLocal },
+        ...{ metrics, logger: log('upstream') },
+      },
+      [registryPort, containerdPort],
+    );
+  if (upstream !== undefined) parts.add('upstream', upstream);
   const { inventory, imported, loops } = inventoryStage({ store, router, policy, metrics, log });
   guard.nameImages(inventory);
   const onRefused = refusals.refused.bind(refusals);

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 
 import type { Content } from '../content/content-source.ts';
+import type { TailWriter } from '../content/tail-writer.ts';
 import { parseRegistries } from '../hosts/registries/parse-registries.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
@@ -21,6 +22,8 @@ export interface UpstreamFixtureInit {
   readonly timeout?: number;
   /** Default: no client does. */
   readonly isVerifiedByClient?: boolean;
+  /** Default: none. */
+  readonly tails?: TailWriter;
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -35,6 +38,7 @@ export async function upstreamTo(
     timeout = 20_000,
     isVerifiedByClient = false,
     environment = {},
+    tails,
   }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
   const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
@@ -48,6 +52,7 @@ export async function upstreamTo(
       endpoints: new UpstreamEndpoints({ names, registries }),
       credentials,
       isVerifiedByClient: () => Promise.resolve(isVerifiedByClient),
+      tails,
       metrics,
       logger: quiet,
     },

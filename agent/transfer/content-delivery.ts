@@ -7,7 +7,7 @@ import type { Ingest } from '../store/ingests.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
 import type { Bandwidth } from './body/bandwidth.ts';
 import { moveTo } from './body/moving-body.ts';
-import type { BodyTail, TailWriter } from './body/tail-writer.ts';
+import type { BodyTail, TailWriter } from '../content/tail-writer.ts';
 import { tailedStream, TailedSink } from './body/tailed-body.ts';
 import { ResumingBody, type BodyChunk, type ReadBody } from './body/resuming-body.ts';
 import type { PeerClient, PeerResponse } from './client/peer-client.ts';

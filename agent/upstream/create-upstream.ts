@@ -20,7 +20,7 @@ const MAX_CONNECT_MS = 5_000;
 /** What the rest of the agent gives to its upstream. */
 export interface CreateUpstreamComponents extends Pick<
   UpstreamSourceComponents,
-  'isVerifiedByClient'
+  'isVerifiedByClient' | 'tails'
 > {
   readonly endpoints: UpstreamEndpoints;
   readonly credentials: Pick<UpstreamCredentials, 'of' | 'onChange'>;
@@ -46,7 +46,7 @@ export interface Upstream {
 
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
-  { endpoints, credentials, metrics, logger, isVerifiedByClient }: CreateUpstreamComponents,
+  { endpoints, credentials, metrics, logger, isVerifiedByClient, tails }: CreateUpstreamComponents,
   { timeout, userAgent, environment = {} }: CreateUpstreamInit,
 ): Upstream {
   const labels = new BoundedLabels();
@@ -84,7 +84,7 @@ export function createUpstream(
     { timeout, userAgent },
   );
   const source = new UpstreamSource({
-    ...{ endpoints, client, isVerifiedByClient, metrics, label, logger },
+    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger },
   });
   return {
     source: new SingleFlightSource({ source }),

@@ -166,6 +166,29 @@ describe('UpstreamSource', () => {
     );
   });
 
+  it('gives what the client of the store gets to the followers too, and what others get to none', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const layer = randomBytes(200_000);
+    const blob = registry.addBlob(layer);
+    for (const isVerifiedByClient of [true, false]) {
+      const fed = Buffer.alloc(layer.length);
+      const tails = {
+        begin: () => ({
+          isWanted: true,
+          append: (offset: number, bytes: Uint8Array) => {
+            fed.set(bytes, offset);
+          },
+          [Symbol.dispose]: () => undefined,
+        }),
+      };
+      const { source } = await upstreamTo(t, [byHttp(registry)], { isVerifiedByClient, tails });
+      const range = { kind: 'from', start: 1000 } as const;
+      const request = requestFor(registry.name, 'a', { blob }, { range });
+      await bytesOf(await source.fetch(request, signal));
+      assert.equal(fed.subarray(1000).equals(layer.subarray(1000)), isVerifiedByClient);
+    }
+  });
+
   it('asks the endpoints of registries.yaml in their order, under their names, then the registry', async (t) => {
     const registry = await TokenRegistry.start(t, { scheme: 'none' });
     const mirror = await TokenRegistry.start(t, { scheme: 'none' });

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 
+import type { TailWriter } from '../content/tail-writer.ts';
 import type { Content, ContentSource } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
@@ -8,6 +9,7 @@ import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
 import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client/blob-answer.ts';
+import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
 import { resumingBlob } from './client/resuming-blob.ts';
@@ -23,6 +25,8 @@ export interface UpstreamSourceComponents {
   readonly client: Pick<RegistryClient, 'fetch'>;
   /** Whether the client that asks for the blob verifies it itself, as that of the store does. */
   readonly isVerifiedByClient: (digest: Digest) => Promise<boolean>;
+  /** Gets what the client of the store gets, for the followers of this node. Default: they read what that has written. */
+  readonly tails?: TailWriter | undefined;
   readonly metrics: Pick<Metrics, 'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures'>;
   /** The registry as the label of a metric. */
   readonly label: (registry: string) => string;
@@ -98,7 +102,7 @@ export class UpstreamSource implements ContentSource {
   }
 
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
-    const { client, isVerifiedByClient } = this.#components;
+    const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
     const first = await fetchBlob(client, blob, request.range, signal);
     const { size } = first;
@@ -114,9 +118,13 @@ export class UpstreamSource implements ContentSource {
     };
     if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
     const body = this.#body(request, blob, first, signal);
-    const isWhole = rangeLength(rangeOf(request, { size })) === size;
+    const range = rangeOf(request, { size });
+    if (await isVerifiedByClient(digest)) {
+      const tail = tails?.begin(digest);
+      return { ...base, kind: 'stream', body: tail ? fedBody(body, tail, range.start) : body };
+    }
     // Only the whole can be verified; a range is left to the client, as with peers.
-    if (!isWhole || (await isVerifiedByClient(digest))) return { ...base, kind: 'stream', body };
+    if (rangeLength(range) !== size) return { ...base, kind: 'stream', body };
     return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, endpoint.base.host) };
   }
 

@@ -89,22 +89,6 @@ suite('agents with --upstream', () => {
   }
 
   scenario(
-    'fetch a fresh image once, when all nodes want it at the same time',
-    () => cluster,
-    async ({ nodes }, t) => {
-      const { image } = await fresh(open, 'herd');
-      const before = (await open.requests()).length;
-      await Promise.all(nodes.map(({ containerd }) => containerd.pullWithCri(image.name)));
-      for (const { containerd } of nodes) await assertHoldsImage(containerd, image);
-      const stored = (await open.requests()).slice(before).filter(({ at }) => at === 'storage');
-      const layer = image.blobs.find(({ size }) => size > 1_000_000)?.digest ?? '';
-      const times = stored.filter(({ path }) => path.includes(layer)).length;
-      t.diagnostic(`the layer was fetched ${times} times by ${nodes.length} nodes`);
-      assert.ok(times < nodes.length);
-    },
-  );
-
-  scenario(
     'pull from a private registry with the credentials of registries.yaml, which go to its token server alone',
     () => cluster,
     async () => {

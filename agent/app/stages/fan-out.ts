@@ -1,5 +1,6 @@
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
+import type { TailWriter } from '../../content/tail-writer.ts';
 import { Arbiter } from '../../fanout/arbiter/arbiter.ts';
 import { Downloads } from '../../fanout/downloads/downloads.ts';
 import { ParentFinder } from '../../fanout/downloads/parent-finder.ts';
@@ -72,6 +73,8 @@ export interface FanOutStage {
   readonly source: ContentSource;
   /** Gives other nodes what this one receives; see `MirrorStageComponents`. */
   readonly followed: (local: ContentSource) => FollowedContent;
+  /** Gets what this node fetches itself, for its followers. */
+  readonly tails: TailWriter;
   /** What this node has received has another digest. */
   readonly wrong: (digest: Digest) => void;
   /** Downloads of this node, and what it decides for others, for people. */
@@ -136,6 +139,7 @@ export function fanOutStage(
   return {
     lease: new LeaseSource({ downloads }),
     source,
+    tails,
     followed: (local) =>
       new FollowedSource(
         { store, local, followers, tails, dataPlane },

@@ -11,7 +11,7 @@ import {
   type CreatePeerTransferComponents,
   type CreatePeerTransferInit,
 } from '../../transfer/create-peer-transfer.ts';
-import type { TailWriter } from '../../transfer/body/tail-writer.ts';
+import type { TailWriter } from '../../content/tail-writer.ts';
 import type { PeerTransfer } from '../../transfer/peer-transfer.ts';
 import type { TransferRouter } from '../../transfer/select/peer-attempts.ts';
 import { TagAgreement } from '../../transfer/tag-agreement.ts';

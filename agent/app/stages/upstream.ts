@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
+import type { TailWriter } from '../../content/tail-writer.ts';
 import { isOnLoopback } from '../../http/local-clients.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { ContentStore } from '../../store/content-store.ts';
@@ -13,6 +14,8 @@ import { VERSION } from '../version.ts';
 export interface UpstreamStageComponents {
   readonly settings: UpstreamSettings;
   readonly store: Pick<ContentStore, 'ingests'>;
+  /** See `UpstreamSourceComponents`. */
+  readonly tails?: TailWriter | undefined;
   /** Whether an address is of this node. */
   readonly isLocal: (address: string | undefined) => boolean;
   readonly metrics: Metrics;
@@ -26,7 +29,7 @@ export interface UpstreamStageComponents {
  */
 export function upstreamStage(
   config: Pick<RegistryConfig, 'upstream-timeout'>,
-  { settings, store, isLocal, metrics, logger }: UpstreamStageComponents,
+  { settings, store, tails, isLocal, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
   const isOwn = ({ hostname, port, protocol }: URL): boolean => {
@@ -48,7 +51,7 @@ export function upstreamStage(
     'fetching from registries for clients of this node (--upstream)',
   );
   return createUpstream(
-    { endpoints, credentials, isVerifiedByClient, metrics, logger },
+    { endpoints, credentials, isVerifiedByClient, tails, metrics, logger },
     {
       timeout: config['upstream-timeout'],
       userAgent: `peerglass/${VERSION}`,

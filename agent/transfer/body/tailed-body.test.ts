@@ -9,7 +9,7 @@ import { Pipes } from '../../native/pipes.ts';
 import type { Sink } from '../../native/sink.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { tailedStream, TailedSink } from './tailed-body.ts';
-import type { BodyTail } from './tail-writer.ts';
+import type { BodyTail } from '../../content/tail-writer.ts';
 
 /** Keeps what it gets. */
 class KeptTail implements BodyTail {

@@ -4,7 +4,7 @@ import type { Pipe } from '../../native/pipes.ts';
 import type { Sink } from '../../native/sink.ts';
 import type { OptionalTap, Tap } from '../../native/tap.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
-import type { BodyTail } from './tail-writer.ts';
+import type { BodyTail } from '../../content/tail-writer.ts';
 
 /** Bytes that are read from a pipe at once. */
 const READ_BYTES = 64 * 1024;

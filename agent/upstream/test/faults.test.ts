@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 
 import type { Content, ContentSource } from '../../content/content-source.ts';
@@ -73,6 +74,22 @@ describe('a body of a registry', () => {
   it('goes on after a silence', async (t) => {
     const { fetchLayer } = await registryWith(t, [until(400_000, 'silence')], 4_000);
     assert.deepEqual(await bytesOf(await fetchLayer(100)), LAYER.subarray(100));
+  });
+
+  it('waits for a client that does not read for longer than a registry may be silent', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none', redirects: false });
+    const large = randomBytes(40_000_000);
+    const blob = registry.addBlob(large);
+    const { source } = await upstreamTo(t, [byHttp(registry)], { timeout: 4_000 });
+    const content = await source.fetch(requestFor(registry.name, 'a', { blob }), signal);
+    assert.equal(content?.kind, 'stream');
+    const read: Uint8Array[] = [];
+    for await (const chunk of content.body) {
+      if (read.length === 3) await delay(6_000);
+      read.push(chunk);
+    }
+    assert.ok(Buffer.concat(read).equals(large));
+    assert.equal(registry.seen.length, 1, 'it was not asked again');
   });
 
   it('goes on through the registry, when the address of storage has expired', async (t) => {

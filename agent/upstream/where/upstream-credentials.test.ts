@@ -20,6 +20,7 @@ configs:
   "mirror.example": { auth: { username: y, password: of-yaml } }
   "registry-1.docker.io": { auth: { identity_token: of-hub } }
   "ghcr.io": { auth: { auth: "${btoa('z:of-both')}" } }
+  "*": { auth: { username: a, password: of-all } }
   "plain.example": { tls: { insecure_skip_verify: true } }
 `;
 

@@ -82,7 +82,9 @@ export class UpstreamCredentials {
     const found = this.#config.auths.map(({ host, path }) => ({ registry: host, path }));
     const { registries } = this.#init;
     for (const [host, { auth }] of registries?.configs ?? []) {
-      if (auth !== undefined) found.push({ registry: canonicalRegistry(host), path: '' });
+      // Those of `*` would be shown to any host, and are not used.
+      if (auth !== undefined && host !== '*')
+        found.push({ registry: canonicalRegistry(host), path: '' });
     }
     const hosts = new Set(found.map(({ registry }) => registry));
     for (const [registry, { endpoints }] of registries?.mirrors ?? []) {

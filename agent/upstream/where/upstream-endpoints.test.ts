@@ -72,6 +72,19 @@ configs:
     assert.equal(own.repositoryOf('nginx'), 'library/nginx');
   });
 
+  it('have the certificates of `*` where hosts.toml would, for registries without certificates and mirrors of their own', () => {
+    const yaml = `
+mirrors: { quay.io: { endpoint: ["https://m.example"] } }
+configs: { "*": { tls: { insecure_skip_verify: true } }, ghcr.io: { auth: { username: u, password: p } } }
+`;
+    const of = endpoints([undefined], yaml);
+    const isSkipped = (registry: string): boolean[] =>
+      of.of(registry).map(({ tls }) => tls?.insecureSkipVerify === true);
+    assert.deepEqual(isSkipped('registry.example'), [true]);
+    assert.deepEqual(isSkipped('ghcr.io'), [true]);
+    assert.deepEqual(isSkipped('quay.io'), [false, false]);
+  });
+
   it('of `*` are used for registries without an entry', () => {
     const yaml = 'mirrors: { "*": { endpoint: ["https://all.example"] }, ghcr.io: {} }';
     const of = endpoints([undefined], yaml);

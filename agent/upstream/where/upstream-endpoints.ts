@@ -98,9 +98,15 @@ export class UpstreamEndpoints {
     const server = this.#named.get(registry)?.server ?? `https://${host}`;
     return {
       ...{ registry, base: new URL(`${server}/v2`), host: registry, isMirror: false },
-      tls: this.#tlsOf(registry),
+      tls: this.#tlsOf(registry) ?? this.#tlsOfAll(registry),
       repositoryOf: (repository) => withLibrary(registry, repository),
     };
+  }
+
+  /** The entry `*` of `configs`, which hosts.toml has for registries that have no folder. It is for no endpoint. */
+  #tlsOfAll(registry: string): RegistryTls | undefined {
+    const { mirrors, configs } = this.#init.registries ?? {};
+    return mirrors?.has(registry) === true ? undefined : configs?.get('*')?.tls;
   }
 
   #tlsOf(host: string): RegistryTls | undefined {

@@ -1,4 +1,4 @@
-import type { Digest } from '../../oci/digest.ts';
+import type { Digest } from '../oci/digest.ts';
 
 /** Gets the bytes of one body that were forwarded to the client of the store. To be disposed of when the body ends. */
 export interface BodyTail extends Disposable {
