@@ -31,6 +31,8 @@ const upstream = await cluster.addUpstream();
 for (const { containerd } of cluster.nodes) {
   await writeHostsToml(containerd.certsDir, upstream.registry, upstream.origin);
 }
+// One of them fetches from the registry itself, and the others leave that to their containerd.
+await cluster.node('node-c').agent.restart({ flags: ['--upstream', upstream.origin], env: {} });
 const host = await cluster.network.addHost('prometheus');
 await Prometheus.start({
   host,
