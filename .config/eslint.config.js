@@ -11,6 +11,7 @@ import tseslint from 'typescript-eslint';
  */
 const LAYERS = {
   errors: [],
+  addresses: [],
   files: ['errors'],
   oci: [],
   timing: [],
@@ -25,7 +26,7 @@ const LAYERS = {
   integrity: ['errors', 'oci', 'timing', 'metrics', 'store'],
   membership: ['errors', 'files', 'timing'],
   signatures: ['membership'],
-  routing: ['errors', 'files', 'oci', 'timing', 'metrics', 'membership'],
+  routing: ['addresses', 'errors', 'files', 'oci', 'timing', 'metrics', 'membership'],
   inventory: ['oci', 'timing', 'metrics', 'store', 'routing'],
   tls: ['errors', 'files', 'timing', 'metrics'],
   content: ['errors', 'oci', 'timing', 'metrics', 'native', 'streams', 'store'],
@@ -55,6 +56,7 @@ const LAYERS = {
   ],
   // It reads where registries are, and who may pull there, from the types of registries.yaml.
   upstream: [
+    'addresses',
     'errors',
     'files',
     'oci',

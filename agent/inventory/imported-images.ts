@@ -34,7 +34,7 @@ export class ImportedImages {
     this.#components = components;
   }
 
-  /** Call when a peer has told the client of this node which digest the name of an imported image has. */
+  /** Call when a peer has resolved the name of an imported image for the client of this node. */
   resolved({ registry, repository }: RepositoryName, digest: Digest): void {
     this.#resolved.add(pinnedName(registry, repository, digest), PULL_MS);
   }

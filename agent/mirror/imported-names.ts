@@ -22,7 +22,7 @@ export interface ImportedNamesComponents {
   readonly isImported: (request: ContentRequest) => boolean;
   /** Finds the nodes that advertise a key. */
   readonly router: { lookup(key: string, signal: AbortSignal): AsyncIterable<unknown> };
-  /** Learns what peers have told the client of this node. See `ImportedImages`. */
+  /** Called with each name that a peer has resolved for the client of this node. See `ImportedImages`. */
   readonly onResolved: (name: RepositoryName, digest: Digest) => void;
 }
 

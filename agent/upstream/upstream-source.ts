@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 
 import type { TailWriter } from '../content/tail-writer.ts';
 import type { Content, ContentSource } from '../content/content-source.ts';
+import { verifiedInPassing } from '../content/verified-in-passing.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
@@ -14,9 +15,8 @@ import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
 import { resumingBlob } from './client/resuming-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
-import { verifiedInPassing } from './client/verified-in-passing.ts';
 import { RestTimes } from './rest-times.ts';
-import type { UpstreamError } from './upstream-error.ts';
+import { UpstreamError } from './upstream-error.ts';
 import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
 
 /** What an {@link UpstreamSource} uses. */
@@ -125,7 +125,9 @@ export class UpstreamSource implements ContentSource {
     }
     // Only the whole can be verified; a range is left to the client, as with peers.
     if (rangeLength(range) !== size) return { ...base, kind: 'stream', body };
-    return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, endpoint.base.host) };
+    const mismatch = (): UpstreamError =>
+      new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
+    return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, mismatch) };
   }
 
   #body(

@@ -18,7 +18,7 @@ export interface ProviderViewComponents {
   readonly membership: Pick<Membership, 'connectedIp' | 'isContact' | 'isUnresponsive'>;
   readonly addresses: Pick<OwnAddresses, 'current'>;
   readonly policy: Pick<AddressPolicy, 'allows'>;
-  /** Is told where others say that peers are. Default: nothing is. */
+  /** Gets the addresses that peers name for other peers. Default: they are dropped. */
   readonly places?: Pick<PeerPlaces, 'named'>;
   readonly scale: Pick<NetworkScale, 'isLarge'>;
 }

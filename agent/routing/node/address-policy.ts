@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 
 import type { Multiaddr } from '@multiformats/multiaddr';
 
+import { CLOUD_SERVICES, IPV4_IN_IPV6 } from '../../addresses/cloud-services.ts';
 import { isLoopback, leadsToNode, tcpAddress, type SocketAddress } from './announced-addresses.ts';
 
 /**
@@ -10,20 +11,9 @@ import { isLoopback, leadsToNode, tcpAddress, type SocketAddress } from './annou
  * client on a machine of that cloud, or to IPv6 prefixes that contain an IPv4 address.
  */
 const NO_NODES: readonly string[] = [
-  '100.100.100.200/32', // Alibaba Cloud, metadata
-  'fd00:100::100:200/128', // the same over IPv6
-  '168.63.129.16/32', // Azure, the agent of the host
-  '192.0.0.192/32', // Oracle Cloud, metadata
-  'fd00:c1::a9fe:a9fe/128', // the same over IPv6
-  'fd00:ec2::254/128', // AWS, metadata
-  'fd00:ec2::23/128', // EKS, identities of pods
-  'fd20:ce::254/128', // Google Cloud, metadata
-  'fd00:42::42/128', // Scaleway, metadata
-  'fd00:a9fe:a9fe::1/128', // Akamai, metadata
+  ...CLOUD_SERVICES,
+  ...IPV4_IN_IPV6,
   '64:ff9b::/96', // NAT64 (RFC 6052)
-  '64:ff9b:1::/48', // NAT64 (RFC 8215)
-  '2001::/32', // Teredo (RFC 4380)
-  '2002::/16', // 6to4 (RFC 3056)
 ];
 /** How long the networks of the host are taken for the same, in milliseconds. */
 const INTERFACES_MS = 10_000;

@@ -77,7 +77,7 @@ export class PeerPlaces {
     node.removeEventListener('connection:close', this.#closed);
   }
 
-  /** Remembers where a peer is said to be; it is dialled there when it is to be asked. */
+  /** Remembers addresses that others name for a peer. The peer is dialled there before the first request. */
   named({ peerId, multiaddrs }: AddressedPeer): void {
     this.#named.set(peerId, multiaddrs);
   }

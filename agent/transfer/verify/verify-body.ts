@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { verifiedInPassing } from '../../content/verified-in-passing.ts';
 import type { Descriptor } from '../../oci/descriptor.ts';
 import { digestAlgorithm, digestHex } from '../../oci/digest.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
@@ -77,31 +78,12 @@ export async function verifyBody(
   if (hash.digest('hex') !== digestHex(descriptor.digest)) throw digestMismatch();
 }
 
-/**
- * Forwards a whole body and verifies it against its digest. The last chunk is forwarded only if the digest matches: a
- * client that does not verify the content itself gets an incomplete body rather than a wrong one.
- *
- * @throws PeerError `digest`; the error of the body
- */
-export async function* verifyInPassing(
+/** See `verifiedInPassing`. @throws PeerError `digest`; the error of the body */
+export function verifyInPassing(
   body: AsyncIterable<Uint8Array>,
   { digest }: Descriptor,
 ): AsyncGenerator<Uint8Array> {
-  const hash = createHash(digestAlgorithm(digest));
-  let last: Uint8Array | undefined;
-  try {
-    for await (const chunk of body) {
-      hash.update(chunk);
-      if (last !== undefined) yield last;
-      last = chunk;
-    }
-  } catch (error) {
-    // This chunk was not the last one of the content, and the client may resume after it.
-    if (last !== undefined) yield last;
-    throw error;
-  }
-  if (hash.digest('hex') !== digestHex(digest)) throw digestMismatch();
-  if (last !== undefined) yield last;
+  return verifiedInPassing(body, digest, digestMismatch);
 }
 
 function digestMismatch(): PeerError {

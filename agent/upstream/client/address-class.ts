@@ -1,27 +1,19 @@
 import { lookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
+import { CLOUD_SERVICES, IPV4_IN_IPV6 } from '../../addresses/cloud-services.ts';
+
 /** In which kind of network an address is. `reserved` holds what no registry is ever at, such as the metadata of clouds. */
 export type AddressClass = 'public' | 'private' | 'loopback' | 'link-local' | 'reserved';
 
 const RANGES: Readonly<Record<Exclude<AddressClass, 'public'>, readonly string[]>> = {
   reserved: [
-    '100.100.100.200/32', // Alibaba Cloud, metadata
-    'fd00:100::100:200/128', // the same over IPv6
-    '168.63.129.16/32', // Azure, the agent of the host
-    '192.0.0.0/24', // Oracle Cloud, metadata, and others
-    'fd00:c1::a9fe:a9fe/128', // the same over IPv6
-    'fd00:ec2::254/128', // AWS, metadata
-    'fd00:ec2::23/128', // EKS, identities of pods
-    'fd20:ce::254/128', // Google Cloud, metadata
-    'fd00:42::42/128', // Scaleway, metadata
-    'fd00:a9fe:a9fe::1/128', // Akamai, metadata
+    ...CLOUD_SERVICES,
+    ...IPV4_IN_IPV6,
+    '192.0.0.0/24',
     '224.0.0.0/4', // multicast
     '240.0.0.0/4',
     'ff00::/8', // multicast
-    '2001::/32', // Teredo (RFC 4380), which contains an IPv4 address
-    '2002::/16', // 6to4 (RFC 3056), likewise
-    '64:ff9b:1::/48', // NAT64 with a prefix of its own (RFC 8215)
   ],
   loopback: ['127.0.0.0/8', '0.0.0.0/8', '::1/128', '::/128'],
   'link-local': ['169.254.0.0/16', 'fe80::/10'],

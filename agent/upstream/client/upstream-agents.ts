@@ -1,11 +1,11 @@
 import { lookup } from 'node:dns/promises';
-import { readFile } from 'node:fs/promises';
 import { getCACertificates } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 
 import { codeOf } from '../../errors/system-error.ts';
+import { readSmallFile } from '../../files/small-file.ts';
 import type { RegistryTls } from '../../hosts/registries/registries.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
@@ -18,6 +18,8 @@ const MAX_CONNECTIONS = 64;
 const MAX_ENDPOINTS = 64;
 /** Largest head of an answer, in bytes. Addresses of storage are signed and long. */
 const MAX_HEADER_BYTES = 32 * 1024;
+/** Largest file with a certificate or a key, in bytes. */
+const MAX_FILE_BYTES = 1024 * 1024;
 /** How long it is remembered where an endpoint is, in milliseconds. */
 const PLACE_MS = 30_000;
 
@@ -174,7 +176,7 @@ async function readFiles(tls: RegistryTls | undefined): Promise<Files> {
   const read = async (name: string, path: string | undefined): Promise<Buffer | undefined> => {
     if (path === undefined) return undefined;
     try {
-      return await readFile(path);
+      return await readSmallFile(path, MAX_FILE_BYTES);
     } catch (error) {
       const why = codeOf(error) ?? 'unknown';
       throw new UpstreamError(

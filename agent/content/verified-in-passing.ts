@@ -1,19 +1,18 @@
 import { createHash } from 'node:crypto';
 
-import { digestAlgorithm, digestHex, type Digest } from '../../oci/digest.ts';
-import { UpstreamError } from '../upstream-error.ts';
+import { digestAlgorithm, digestHex, type Digest } from '../oci/digest.ts';
 
 /**
- * Forwards a whole blob and verifies it. The last chunk is forwarded only if the digest matches: a client that does not
- * verify the content itself gets an incomplete body rather than a wrong one.
+ * Forwards a whole body and verifies it against its digest. The last chunk is forwarded only if the digest matches: a
+ * client that does not verify the content itself gets an incomplete body rather than a wrong one.
  *
- * @param host that sends it, for messages
- * @throws UpstreamError `digest`; the error of the body
+ * @param mismatch makes the error for other bytes than the digest names
+ * @throws the error of `mismatch`; the error of the body
  */
 export async function* verifiedInPassing(
   body: AsyncIterable<Uint8Array>,
   digest: Digest,
-  host: string,
+  mismatch: () => Error,
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash(digestAlgorithm(digest));
   let last: Uint8Array | undefined;
@@ -28,8 +27,6 @@ export async function* verifiedInPassing(
     if (last !== undefined) yield last;
     throw error;
   }
-  if (hash.digest('hex') !== digestHex(digest)) {
-    throw new UpstreamError('digest', `${host} sends other bytes than the digest names`);
-  }
+  if (hash.digest('hex') !== digestHex(digest)) throw mismatch();
   if (last !== undefined) yield last;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 
-import type { Digest } from '../../oci/digest.ts';
+import type { Digest } from '../oci/digest.ts';
 import { verifiedInPassing } from './verified-in-passing.ts';
 
 async function* chunks(texts: readonly string[], failure?: Error): AsyncGenerator<Uint8Array> {
@@ -15,7 +15,12 @@ const digest = `sha512:${createHash('sha512').update('abc').digest('hex')}` as D
 async function read(body: AsyncIterable<Uint8Array>): Promise<{ text: string; error?: unknown }> {
   let text = '';
   try {
-    for await (const chunk of verifiedInPassing(body, digest, 'ghcr.io')) text += String(chunk);
+    for await (const chunk of verifiedInPassing(
+      body,
+      digest,
+      () => new Error('ghcr.io sends other bytes'),
+    ))
+      text += String(chunk);
     return { text };
   } catch (error) {
     return { text, error };
