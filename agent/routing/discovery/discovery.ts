@@ -126,8 +126,9 @@ export class Discovery {
   /** Looks for members of each bucket, so that a look-up finds into all parts of a network that is too large to know. */
   async #refreshBuckets(signal: AbortSignal): Promise<void> {
     const { self, scale } = this.#components;
-    // The size is known better with each look-up: at first this node knows less than 32 of its neighbours.
-    const buckets = (): number => Math.ceil(Math.log2(scale.size / K));
+    // The size is known better with each look-up: at first this node knows few of its neighbours. One bucket more, for an
+    // estimate that is too low.
+    const buckets = (): number => Math.ceil(Math.log2(scale.size / K)) + 1;
     for (let bucket = 0; bucket < buckets() && !signal.aborted; bucket++) {
       // The first bit after those that are shared is the other one.
       const point = (self.prefix ^ (1 << (31 - bucket))) >>> 0;

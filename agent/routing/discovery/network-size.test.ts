@@ -1,16 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { closest } from '../dht/kademlia.ts';
+import { closest, K } from '../dht/kademlia.ts';
 import { NetworkScale, networkSize } from './network-size.ts';
 
 const randomPoint = () => ({ prefix: Math.floor(Math.random() * 2 ** 32) });
 
 describe('networkSize', () => {
   it('is the number of members and this node where there are few', () => {
-    const members = Array.from({ length: 31 }, randomPoint);
-    assert.equal(networkSize(randomPoint(), members), 32);
+    const members = Array.from({ length: K - 1 }, randomPoint);
+    assert.equal(networkSize(randomPoint(), members), K);
     assert.equal(networkSize(randomPoint(), []), 1);
+  });
+
+  it('is about what is known where all are known', () => {
+    for (let round = 0; round < 200; round++) {
+      const size = networkSize(randomPoint(), Array.from({ length: 25 }, randomPoint));
+      assert.ok(size >= 26 && size < 60, String(size));
+    }
   });
 
   for (const size of [300, 5000]) {
@@ -65,5 +72,13 @@ describe('NetworkScale', () => {
     const known = { verified: () => verified, members: () => [...verified, ...named] };
     const scale = new NetworkScale({ prefix: 0 }, known, 100);
     assert.deepEqual([scale.seemsLarge, scale.isLarge], [true, false]);
+  });
+
+  it('seems large to a node that knows no more than the neighbours that one answer named', () => {
+    const nodes = Array.from({ length: 1000 }, (_, at) => ({ prefix: at * 4_000_000 }));
+    const named = closest(0, nodes.slice(1), K);
+    const scale = new NetworkScale({ prefix: 0 }, { verified: () => [], members: () => named }, 50);
+    assert.ok(scale.seemsLarge);
+    assert.ok(!scale.isLarge);
   });
 });

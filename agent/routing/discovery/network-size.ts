@@ -1,8 +1,11 @@
-import { closest, distanceTo } from '../dht/kademlia.ts';
+import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
 
-/** Neighbours whose density is taken for that of all nodes: with so many the estimate is right within a fifth or so. */
-const SAMPLE = 32;
+/**
+ * Neighbours whose density is taken for that of all nodes: with 32 the estimate is right within a fifth or so. The first
+ * look-up of a node may leave it with the K that one answer names.
+ */
+const SAMPLE = { min: K, max: 32 };
 const KEY_SPACE = 2 ** 32;
 /** Upper bound of the estimate: peers may have chosen IDs next to ours. */
 const MAX_SIZE = 20_000;
@@ -14,10 +17,11 @@ const MAX_SIZE = 20_000;
  * @param members those that this node knows; of its neighbours it knows nearly all
  */
 export function networkSize(self: KeySpacePoint, members: readonly KeySpacePoint[]): number {
-  const farthest = closest(self.prefix, members, SAMPLE)[SAMPLE - 1];
   const known = members.length + 1;
-  if (farthest === undefined) return known;
-  const estimate = (SAMPLE * KEY_SPACE) / (distanceTo(self.prefix, farthest) + 1);
+  const sample = closest(self.prefix, members, SAMPLE.max);
+  const farthest = sample.at(-1);
+  if (farthest === undefined || sample.length < SAMPLE.min) return known;
+  const estimate = (sample.length * KEY_SPACE) / (distanceTo(self.prefix, farthest) + 1);
   return Math.max(known, Math.min(MAX_SIZE, Math.round(estimate)));
 }
 
