@@ -36,15 +36,19 @@ export async function runProgram(
   return { code: child.exitCode, stdout, stderr };
 }
 
-/** Starts the program. Its environment has `PATH` and the given variables only, and agents need no swarm key. */
+/**
+ * Starts the program. Its environment has `PATH`, the given variables, and the cache of compiled modules only, and agents
+ * need no swarm key.
+ */
 export function spawnProgram(
   program: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): ChildProcessByStdio<null, Readable, Readable> {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
   if (!existsSync(program)) throw new Error(`no ${program}: scripts/build makes it`);
   return spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env['PATH'], PEERGLASS_OPEN: 'true', ...env },
+    env: { PATH, NODE_COMPILE_CACHE, PEERGLASS_OPEN: 'true', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }
