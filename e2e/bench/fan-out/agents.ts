@@ -7,9 +7,9 @@ import { settled, totalCpuMs } from '../support/proc.ts';
 
 /**
  * Which agents run, and with which options. `mixed`: every second one does not take part in fan-out. `lone`: the one of the first
- * node only, which knows no other.
+ * node only, which knows no other. `upstream`: they fetch from the registry themselves.
  */
-export type AgentMode = 'none' | 'off' | 'on' | 'mixed' | 'lone';
+export type AgentMode = 'none' | 'off' | 'on' | 'mixed' | 'lone' | 'upstream';
 
 const FAN_OUT_OPTION = '--fan-out';
 const WITHOUT_FAN_OUT = `${FAN_OUT_OPTION}=false`;
@@ -28,12 +28,15 @@ export async function knowsFanOut(): Promise<boolean> {
 export class NodeAgents implements AsyncDisposable {
   readonly #nodes: readonly ContainerdNode[];
   readonly #hasFanOut: boolean;
+  /** The address of the registry. */
+  readonly #origin: string;
   readonly #agents = new Map<ContainerdNode, AgentProcess>();
   #mode: AgentMode = 'none';
 
-  constructor(nodes: readonly ContainerdNode[], hasFanOut: boolean) {
+  constructor(nodes: readonly ContainerdNode[], hasFanOut: boolean, origin: string) {
     this.#nodes = nodes;
     this.#hasFanOut = hasFanOut;
+    this.#origin = origin;
   }
 
   /** Starts or ends the agents. When it resolves, each knows all others, and none has anything left to do. */
@@ -84,6 +87,7 @@ export class NodeAgents implements AsyncDisposable {
     const isOff = this.#mode === 'off';
     const takesPart = !isOff && (this.#mode !== 'mixed' || this.#nodes.indexOf(node) % 2 === 0);
     const flags = this.#hasFanOut && !takesPart ? [WITHOUT_FAN_OUT] : [];
+    if (this.#mode === 'upstream') flags.push('--upstream', this.#origin);
     const init = { node, peers, flags, program: PROGRAM, logLevel: 'INFO' };
     this.#agents.set(node, await AgentProcess.launch(init));
   }

@@ -37,6 +37,7 @@ const CASES: Readonly<
   off: { agents: 'off', mirror: 'agent' },
   on: { agents: 'on', mirror: 'agent' },
   mixed: { agents: 'mixed', mirror: 'agent' },
+  upstream: { agents: 'upstream', mirror: 'agent' },
 };
 
 /** What agents and containerds warm up with: just started, both take several milliseconds longer for each request. */
@@ -47,7 +48,7 @@ const LIMIT_MS = 60_000;
 
 /** Whether only agents that know fan-out have this case. */
 export function needsFanOut(name: CaseName): boolean {
-  return name === 'on' || name === 'mixed';
+  return name === 'on' || name === 'mixed' || name === 'upstream';
 }
 
 /** What one case gave in one round. */

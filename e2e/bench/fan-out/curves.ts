@@ -23,6 +23,7 @@ const LINES: Readonly<Record<CaseName, readonly [name: string, light: string, da
   off: ['without fan-out', '#b5820a', '#f2c14e'],
   on: ['Peerglass', '#1f6fc0', '#6cb2ff'],
   mixed: ['half without it', '#3f9a2f', '#8fd67f'],
+  upstream: ['with --upstream', '#a02c7d', '#e58cc9'],
 };
 const STYLE = [
   'text{font:12px -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;fill:#24292e}',

@@ -15,6 +15,7 @@ export function figuresOf(run: CaseRun): Measured {
     whole: largest(waited.map(({ held = NaN }) => held)) / 1000,
     'images sent': run.registry.bytesSent / run.imageBytes,
     'manifest GETs': run.registry.manifestGets,
+    'manifest HEADs': run.registry.manifestHeads,
     'blob GETs': run.registry.blobGets,
     'failed pulls': sum(waited.map(({ failedPulls }) => failedPulls)),
     'without image': waited.filter(({ held }) => held === undefined).length,

@@ -4,7 +4,10 @@ import { SUITES, type Suite } from '../../harness/containerd-versions.ts';
 import { choose, whole } from '../support/options.ts';
 
 /** The cases in the order of the first round. */
-const CASES = ['alone', 'lone', 'members', 'straight', 'cache', 'off', 'on', 'mixed'] as const;
+const CASES = [
+  ...(['alone', 'lone', 'members', 'straight', 'cache'] as const),
+  ...(['off', 'on', 'mixed', 'upstream'] as const),
+] as const;
 const DEFAULT_CASES = 'alone,straight,cache,off,on';
 
 /** Who pulls, and from where: see cases.ts. */

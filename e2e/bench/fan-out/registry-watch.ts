@@ -11,6 +11,8 @@ export interface RegistryWork {
   /** Bytes that left its link: content, and the headers of HTTP, TCP and IP. */
   readonly bytesSent: number;
   readonly manifestGets: number;
+  /** Requests of HEAD for manifests, which is how tags are resolved. */
+  readonly manifestHeads: number;
   readonly blobGets: number;
 }
 
@@ -35,11 +37,13 @@ export class RegistryWatch {
   async work(): Promise<RegistryWork> {
     await sleep(LOG_DELAY_MS);
     const requests = (await this.#upstream.requests()).slice(this.#requestsBefore);
-    const gets = requests.filter(({ method }) => method === 'GET').map(({ path }) => path);
+    const count = (wanted: string, folder: string): number =>
+      requests.filter(({ method, path }) => method === wanted && path.includes(folder)).length;
     return {
       bytesSent: (await this.#upstream.host.bytesSent()) - this.#bytesBefore,
-      manifestGets: gets.filter((path) => path.includes('/manifests/')).length,
-      blobGets: gets.filter((path) => path.includes('/blobs/')).length,
+      manifestGets: count('GET', '/manifests/'),
+      manifestHeads: count('HEAD', '/manifests/'),
+      blobGets: count('GET', '/blobs/'),
     };
   }
 

@@ -12,7 +12,7 @@ function run(
   return {
     ...{ links: 'C = U = 200', image: '1 x 1 MB', round, name, imageBytes: 1000 },
     outcomes: held.map((at, index) => ({ node: `n${index}`, begun: 0, held: at, failedPulls: 0 })),
-    registry: { bytesSent: 2000, manifestGets: 1, blobGets: 2 },
+    registry: { bytesSent: 2000, manifestGets: 1, manifestHeads: 3, blobGets: 2 },
     ...{ victim: undefined, busy: 0.5, agentsCpuMs: 0, agentsMemory: [] },
   };
 }

@@ -20,6 +20,7 @@ const COLUMNS = {
   'all, s': 'whole',
   'images sent': 'images sent',
   'manifest GETs': 'manifest GETs',
+  HEADs: 'manifest HEADs',
   'blob GETs': 'blob GETs',
   'failed pulls': 'failed pulls',
   'without image': 'without image',

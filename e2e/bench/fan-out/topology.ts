@@ -54,7 +54,7 @@ export class Topology implements AsyncDisposable {
       nodes.push(resources.use(await ContainerdNode.start({ host, release, fetchBufferBytes })));
     }
     await holdSomething(nodes);
-    const agents = resources.use(new NodeAgents(nodes, hasFanOut));
+    const agents = resources.use(new NodeAgents(nodes, hasFanOut, upstream.origin));
     return new Topology(network, nodes, agents, upstream, resources.move());
   }
 
