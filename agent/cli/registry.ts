@@ -19,24 +19,29 @@ export async function runRegistry(config: RegistryConfig): Promise<void> {
     logger.error({ err: reason, stack }, 'a failure that nothing handled; please report it');
   });
 
-  const ended = endedBySignal();
+  const ended = endedBySignal((signal) => {
+    logger.warn({ signal }, 'second signal, ending at once');
+    process.exit(1);
+  });
   const agent = await startAgent(config, logger);
   const signal = await ended;
   logger.info({ signal, timeout: config['shutdown-timeout'] }, 'stopping');
-  for (const name of END_SIGNALS) {
-    process.once(name, () => {
-      logger.warn({ signal: name }, 'second signal, ending at once');
-      process.exit(1);
-    });
-  }
   await agent.stop();
   logger.info('stopped');
   // Libraries may still hold something open, a DNS look-up for example.
   process.exit(0);
 }
 
-function endedBySignal(): Promise<NodeJS.Signals> {
+/** Resolves at the first signal. One listener hears them all: without one, a second signal would kill the process. */
+function endedBySignal(onSecond: (signal: NodeJS.Signals) => void): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    for (const name of END_SIGNALS) process.once(name, resolve);
+    let isEnding = false;
+    for (const name of END_SIGNALS) {
+      process.on(name, () => {
+        if (isEnding) onSecond(name);
+        isEnding = true;
+        resolve(name);
+      });
+    }
   });
 }
