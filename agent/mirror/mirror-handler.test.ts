@@ -232,7 +232,8 @@ describe('MirrorHandler, for content that a peer holds', () => {
     await using holder = await startMirror();
     const image = makeImage(16 * 1024 * 1024);
     putImage(holder.store, image, NAME);
-    await using node = await startMirror({ router: new FixedRouter(providerOf('A', holder)) });
+    const router = new FixedRouter(providerOf('A', holder));
+    await using node = await startMirror({ router, headTimeout: 20_000, firstByteBudget: 20_000 });
     const url = `${node.origin}/v2/team/app`;
     const slow = await Promise.all(
       Array.from({ length: 100 }, () => fetch(`${url}/blobs/${image.layers[0] ?? ''}${query}`)),
