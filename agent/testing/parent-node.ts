@@ -117,7 +117,8 @@ function following(
     },
   );
   t.after(() => stage.stop());
-  return stage.follow(new FixedRouter(parent), 10_000, tails).large;
+  const init = { timeout: 10_000, verifiedSize: Infinity };
+  return stage.follow(new FixedRouter(parent), init, tails).large;
 }
 
 interface FollowingParts {

@@ -1,7 +1,8 @@
 import type { Content, WholeContent } from '../content/content-source.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
-import { rangeOf, wholeOf } from '../oci/content-request.ts';
+import { rangeOf, wholeOf, type ContentRequest } from '../oci/content-request.ts';
+import type { Descriptor } from '../oci/descriptor.ts';
 import { MAX_MANIFEST_BYTES } from '../oci/manifest.ts';
 import type { Ingest } from '../store/ingests.ts';
 import { destroyQuietly } from '../streams/destroy-quietly.ts';
@@ -28,6 +29,8 @@ export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'h
   /** Gives the kernel that can move bodies, if there is one. */
   readonly client: Pick<PeerClient, 'kernel'>;
   readonly verifiedBuffer: VerifiedBuffer;
+  /** Bytes up to which blobs are verified first, where that is less than in the buffer. Default: as there. */
+  readonly verifiedSize?: number | undefined;
   readonly attribution: Attribution;
   /** Learns the sizes of the layers from manifests. */
   readonly sizes: KnownSizes;
@@ -73,12 +76,18 @@ export class ContentDelivery {
       body.destroy();
       throw new PeerError('protocol', 'manifest too large');
     }
-    if (!this.#components.verifiedBuffer.accepts(kind, descriptor)) {
+    if (!this.#isVerifiedFirst(kind, descriptor)) {
       if (method === 'HEAD') return { kind: 'head', descriptor, origin };
       return await this.#stream(attempts, stream, signal);
     }
     const content = await this.#verifiedWhole(attempts, stream, arrival);
     return method === 'HEAD' ? headOf(content) : content;
+  }
+
+  #isVerifiedFirst(kind: ContentRequest['kind'], descriptor: Descriptor): boolean {
+    const { verifiedBuffer, verifiedSize = Infinity } = this.#components;
+    if (kind === 'blob' && descriptor.size > verifiedSize) return false;
+    return verifiedBuffer.accepts(kind, descriptor);
   }
 
   async #verifiedWhole(

@@ -35,7 +35,7 @@ export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByt
 
 /** What a transfer that follows has of its own. All else it shares with the transfer from holders. */
 type FollowingComponents = Pick<PeerAttemptsComponents, 'router' | 'client'> &
-  Pick<ContentDeliveryComponents, 'tails'>;
+  Pick<ContentDeliveryComponents, 'tails' | 'verifiedSize'>;
 
 /** Transfers that share what they know about peers, their memory and their bandwidth. */
 export interface PeerTransfers {
@@ -89,14 +89,14 @@ export function createPeerTransfers(
       { attempts, ...parts },
       { resolveTimeout, resolveRetries, firstByteBudget },
     ),
-    following: ({ tails, ...own }, { firstByteBudget: within }) => {
+    following: ({ tails, verifiedSize, ...own }, { firstByteBudget: within }) => {
       // When content begins that is still on its way to its holder says nothing about other content.
       const firstBytes = { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() };
       return new PeerTransfer(
         {
           attempts: { ...attempts, ...own, shared: { ...shared, firstBytes } },
           ...parts,
-          delivery: new ContentDelivery({ ...deliveryParts, tails }),
+          delivery: new ContentDelivery({ ...deliveryParts, tails, verifiedSize }),
         },
         { resolveTimeout, resolveRetries, firstByteBudget: within, follows: true },
       );

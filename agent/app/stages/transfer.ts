@@ -58,11 +58,12 @@ export interface TransferStage {
    *
    * @param router names these peers
    * @param timeout how long they may wait for the content themselves, in milliseconds
+   * @param verifiedSize bytes up to which blobs are verified before the client gets them
    * @param tails gets the bytes as they are forwarded. Default: they go to the client only
    */
   readonly follow: (
     router: TransferRouter,
-    timeout: number,
+    init: { readonly timeout: number; readonly verifiedSize: number },
     tails?: TailWriter,
   ) => FollowingSources;
   /** See `Attribution.watchFetched`. */
@@ -93,7 +94,7 @@ export function transferStage(
   return {
     transfer,
     source,
-    follow: (router, timeout, tails) => {
+    follow: (router, { timeout, verifiedSize }, tails) => {
       const followed = new PeerClient({
         ...clientInit,
         follows: true,
@@ -101,7 +102,7 @@ export function transferStage(
         firstByteTimeout: timeout,
       });
       clients.push(followed);
-      const from = { router, client: followed, tails };
+      const from = { router, client: followed, tails, verifiedSize };
       return {
         large: following(from, { firstByteBudget: FOLLOWED_HEAD_MS }),
         small: following(from, { firstByteBudget: timeout }),

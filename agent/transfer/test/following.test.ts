@@ -62,6 +62,7 @@ interface Following extends AsyncDisposable {
 function follow(
   router: Parents,
   times: { stallTimeout?: number; firstByteTimeout?: number } = {},
+  verifiedSize?: number,
 ): Following {
   const metrics = createMetrics();
   const tls = testTls && { tls: testTls };
@@ -74,7 +75,7 @@ function follow(
     { resolveTimeout: 20, resolveRetries: 3 },
   );
   return {
-    transfer: following({ router, client }, { firstByteBudget: 20_000 }),
+    transfer: following({ router, client, verifiedSize }, { firstByteBudget: 20_000 }),
     async [Symbol.asyncDispose]() {
       other.stop();
       await client.close();
@@ -128,6 +129,20 @@ describe('following a peer that still receives the content', () => {
     assert.equal(content?.kind, 'whole');
     assert.deepEqual(content.bytes, SMALL);
     assert.deepEqual(router.failures, []);
+  });
+
+  it('forwards content as it arrives that is longer than what is verified first', async () => {
+    let finish = (): void => undefined;
+    await using parent = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': SMALL.length }));
+      socket.write(SMALL.subarray(0, -100));
+      finish = () => socket.write(SMALL.subarray(-100));
+    });
+    await using node = follow(new Parents(providerOf('parent', parent)), {}, SMALL.length - 1);
+    const content = await node.transfer.fetch(requestOf(SMALL), never);
+    // The peer sends its last bytes only now.
+    finish();
+    assert.deepEqual(await bodyOf(content), SMALL);
   });
 
   for (const [how, end] of [
