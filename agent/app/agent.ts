@@ -159,6 +159,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       store,
       remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
       upstream: upstream?.source,
+      tags: upstream?.tags,
       mayGoUpstream: ownClients(config, isLocal),
       followed: fanOut?.followed,
       policy,

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { ContentSource } from '../content/content-source.ts';
+import type { RegistryTags } from '../content/registry-tags.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -10,6 +11,7 @@ import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
 import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
+import { TagResolver } from './tag-resolver.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
 import type { UpstreamEndpoints } from './where/upstream-endpoints.ts';
@@ -33,6 +35,12 @@ export interface CreateUpstreamInit {
   /** See `RegistryClientInit`. Also the longest silence of a body, in milliseconds. */
   readonly timeout: number;
   readonly userAgent: string;
+  /** See `TagResolverInit.ttl`. */
+  readonly tagTtl?: number;
+  /** See `TagResolverInit.staleFor`. */
+  readonly staleTags?: number;
+  /** Milliseconds of a monotonic clock, for tags. Default: the one of the process. */
+  readonly now?: () => number;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -40,6 +48,8 @@ export interface CreateUpstreamInit {
 /** Registries as a source of content. */
 export interface Upstream {
   readonly source: ContentSource;
+  /** What the registries say of tags. */
+  readonly tags: RegistryTags;
   /** Ends every connection. */
   stop(): Promise<void>;
 }
@@ -47,7 +57,7 @@ export interface Upstream {
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
   { endpoints, credentials, metrics, logger, isVerifiedByClient, tails }: CreateUpstreamComponents,
-  { timeout, userAgent, environment = {} }: CreateUpstreamInit,
+  { timeout, userAgent, environment = {}, tagTtl = 0, staleTags = 0, now }: CreateUpstreamInit,
 ): Upstream {
   const labels = new BoundedLabels();
   const label = labels.label.bind(labels);
@@ -88,6 +98,13 @@ export function createUpstream(
   });
   return {
     source: new SingleFlightSource({ source }),
-    stop: () => agents.close(),
+    tags: new TagResolver(
+      { source, endpoints },
+      { ttl: tagTtl, staleFor: staleTags, ...(now && { now }) },
+    ),
+    stop: async () => {
+      source.stop();
+      await agents.close();
+    },
   };
 }
