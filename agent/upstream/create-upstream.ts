@@ -5,12 +5,14 @@ import type { RegistryTags } from '../content/registry-tags.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
 import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
 import { Authorizer } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
 import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
+import { RestTimes } from './rest-times.ts';
 import { TagResolver } from './tag-resolver.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
@@ -50,6 +52,8 @@ export interface Upstream {
   readonly source: ContentSource;
   /** What the registries say of tags. */
   readonly tags: RegistryTags;
+  /** See `UpstreamSource.mayFetch`. */
+  readonly mayFetch: (request: ContentRequest) => boolean;
   /** Ends every connection. */
   stop(): Promise<void>;
 }
@@ -79,22 +83,24 @@ export function createUpstream(
   credentials.onChange(() => {
     authorizer.forget();
   });
+  const rests = new RestTimes();
   const client = new RegistryClient(
     {
       agents,
       authorizer,
-      onAnswer: ({ registry }, headers) => {
+      onAnswer: (endpoint, headers) => {
         // Docker Hub: `76;w=21600`
         const [, remaining] =
           /^(\d{1,9})(?:;|$)/.exec(single(headers['ratelimit-remaining']) ?? '') ?? [];
         if (remaining === undefined) return;
-        metrics.upstreamRemaining.set({ registry: label(registry) }, Number(remaining));
+        rests.remaining(endpoint, Number(remaining));
+        metrics.upstreamRemaining.set({ registry: label(endpoint.registry) }, Number(remaining));
       },
     },
     { timeout, userAgent },
   );
   const source = new UpstreamSource({
-    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger },
+    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests },
   });
   return {
     source: new SingleFlightSource({ source }),
@@ -102,6 +108,7 @@ export function createUpstream(
       { source, endpoints },
       { ttl: tagTtl, staleFor: staleTags, ...(now && { now }) },
     ),
+    mayFetch: source.mayFetch.bind(source),
     stop: async () => {
       source.stop();
       await agents.close();

@@ -62,7 +62,7 @@ export class UpstreamSource implements ContentSource {
     let failure: UpstreamError | undefined;
     for (const endpoint of this.#components.endpoints.of(request.registry)) {
       try {
-        this.#rests.check(endpoint, request.kind);
+        this.#rests.check(endpoint, request);
         return await this.#fetchFrom(endpoint, request, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -72,6 +72,13 @@ export class UpstreamSource implements ContentSource {
     }
     if (failure !== undefined) throw failure.toOciError(request);
     return undefined;
+  }
+
+  /** Whether a host of the registry serves this node at present, as far as is known. Another node may fetch it otherwise. */
+  mayFetch(request: ContentRequest): boolean {
+    const endpoints = this.#components.endpoints.of(request.registry);
+    const isSpent = (it: UpstreamEndpoint): boolean => this.#rests.isSpent(it, request);
+    return endpoints.length === 0 || !endpoints.every(isSpent);
   }
 
   /** Forgets the manifests that wait. */
@@ -183,7 +190,7 @@ export class UpstreamSource implements ContentSource {
 
   #failed(endpoint: UpstreamEndpoint, request: ContentRequest, failure: UpstreamError): void {
     const { metrics, logger } = this.#components;
-    this.#rests.failed(endpoint, request.kind, failure);
+    this.#rests.failed(endpoint, request, failure);
     metrics.upstreamFailures.inc({ reason: failure.reason });
     const { registry, repository, kind } = request;
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };

@@ -166,6 +166,32 @@ suite('tags of a registry that agents ask', () => {
   }
 
   scenario(
+    'a node that the registry limits gets fresh images from the others, and asks the registry for no manifest',
+    () => herd,
+    async ({ front, nodes }, t) => {
+      const [limited] = nodes as [ClusterNode];
+      const from = [limited.host.address];
+      const path = '/manifests/sha256:';
+      const headers = { 'Retry-After': '600' };
+      await front.behave({ rules: [{ path, method: 'GET', from, status: 429, headers }] });
+      const first = await pushed('limited-first');
+      await assert.rejects(limited.containerd.pullWithCri(first.image.name));
+      await inOneRound(t, async (round) => {
+        const fixture = await pushed(`limited${round}`);
+        const before = (await front.requests()).length;
+        const pulled = await Promise.all(herd.pull(fixture.image.name));
+        const asked = (await front.requests())
+          .slice(before)
+          .filter(({ from: client, path: asked }) => client === from[0] && asked.includes(path));
+        assert.deepEqual(asked, []);
+        return pulled.filter(({ error }) => error !== undefined).map(({ node }) => node.name);
+      });
+      await front.behave({});
+      await restart();
+    },
+  );
+
+  scenario(
     'what the registry has no more is not pulled, although nodes hold it',
     () => herd,
     async ({ front, nodes }) => {
