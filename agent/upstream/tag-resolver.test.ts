@@ -225,6 +225,21 @@ describe('TagResolver', () => {
     assert.ok(again.kind === 'away' && again.last !== undefined);
   });
 
+  it('does not take two failures, between which it was not asked, for one long outage', async (t) => {
+    const { registry, clock, resolve } = await start(t, { staleTags: HOUR });
+    registry.addImage('a', '1', []);
+    failWith(registry, 500);
+    for (const [after, kind] of [
+      [0, 'away'],
+      [2 * HOUR, 'away'],
+      [HOUR / 2, 'away'],
+      [HOUR / 2, 'refused'],
+    ] as const) {
+      clock.now += after;
+      assert.equal((await resolve()).kind, kind);
+    }
+  });
+
   it('gives nothing of the past with --stale-tags 0', async (t) => {
     const { registry, resolve } = await start(t, { staleTags: 0 });
     registry.addImage('a', '1', []);

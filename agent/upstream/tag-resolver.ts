@@ -47,6 +47,8 @@ interface Known {
 
 interface Away {
   readonly since: number;
+  /** When it failed last. */
+  readonly at: number;
   /** Until when it is not asked, because it was silent. */
   readonly silentUntil: number;
   readonly error: OciError;
@@ -143,10 +145,13 @@ export class TagResolver implements RegistryTags {
   }
 
   #isAway(registry: string, error: OciError): void {
-    const since = this.#away.get(registry)?.since ?? this.#now();
+    const at = this.#now();
+    const before = this.#away.get(registry);
+    // Failures of two outages, between which it was not asked, are not one long outage.
+    const since = before !== undefined && at - before.at < this.#staleFor ? before.since : at;
     const isSilent = error.cause instanceof UpstreamError && error.cause.reason === 'timeout';
-    const silentUntil = isSilent ? this.#now() + SILENT_MS : 0;
-    this.#away.set(registry, { since, silentUntil, error });
+    const silentUntil = isSilent ? at + SILENT_MS : 0;
+    this.#away.set(registry, { since, at, silentUntil, error });
   }
 }
 
