@@ -8,6 +8,7 @@ import { Callers } from '../mirror/callers.ts';
 import { ImportedNames } from '../mirror/imported-names.ts';
 import type { Digest } from '../oci/digest.ts';
 import { peerIdOf } from '../routing/lookup/named-provider.ts';
+import type { Upstream } from '../upstream/create-upstream.ts';
 import { guardWith } from './basic-auth.ts';
 import { Health } from './health.ts';
 import { hostsKeeperPart } from './hosts-keeper.ts';
@@ -130,10 +131,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     deciding &&
     fanOutStage(config, {
       ...{ arbiter: deciding.arbiter, router, store, transfer: peers, dataPlane, policy },
+      mayFetch: (request) => upstream?.mayFetch(request) ?? true,
       ...{ metrics, log },
     });
   if (fanOut !== undefined) parts.add('fan-out', fanOut);
-  const upstream =
+  const upstream: Upstream | undefined =
     settings.upstream &&
     upstreamStage(
       config,
@@ -159,6 +161,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       store,
       remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
       upstream: upstream?.source,
+      tags: upstream?.tags,
       mayGoUpstream: ownClients(config, isLocal),
       followed: fanOut?.followed,
       policy,

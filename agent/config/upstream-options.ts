@@ -19,6 +19,22 @@ export const UPSTREAM_OPTIONS = {
       'From the request to the head of the answer, with token and redirects, and then between two chunks of a body. A body that falls silent is asked for again at the same byte.',
     spegel: false,
   }),
+  'tag-ttl': option({
+    kind: VALUE.durationOrZero,
+    fallback: '0s',
+    summary: 'how long a registry is not asked again for a tag',
+    details:
+      'For registries of `--upstream`. With 0 each resolve asks the registry, by HEAD, so that a tag that has moved is seen at once; those of one tag on a node share one HEAD while it runs. Docker Hub does not count it. With more the agent keeps in memory what the last 10,000 tags mean. Tags that are not shared, as `latest`, are asked for each time.',
+    spegel: false,
+  }),
+  'stale-tags': option({
+    kind: VALUE.durationOrZero,
+    fallback: '168h',
+    summary: 'how long tags are answered without their registry',
+    details:
+      'For registries of `--upstream`. While a registry cannot be reached, is silent for `--upstream-timeout`, or answers 429 or 5xx, a tag means what it was last seen to mean: by the registry, in the store of the node, or on other nodes, by the rules of `--resolve-tags` and `--share`. The answer has a `Warning`, and `peerglass_upstream_tags_total{answer="stale"}` counts it. This is how long after its first failure a registry may be away; 0 leaves such pulls to containerd, with the reason of the registry. Where the registry answers that there is no such image, or none for this node, nothing of the past is served.',
+    spegel: false,
+  }),
   'upstream-credentials': option({
     kind: VALUE.path,
     fallback: '',

@@ -35,6 +35,21 @@ export const UPSTREAM_METRICS = {
       },
     },
   },
+  peerglass_upstream_tags_total: {
+    type: 'counter',
+    help: 'Tags that this agent was asked for by clients of its node, by who has said what they mean.',
+    labels: {
+      registry: REGISTRY,
+      answer: {
+        registry: 'the registry, now',
+        remembered: 'the registry, less than `--tag-ttl` ago',
+        stale: 'a node, as the tag was last seen: the registry cannot be asked',
+        refused:
+          'none: the registry has no such image, or none for this node, or is away for longer than `--stale-tags`',
+        unavailable: 'none: the registry cannot be asked, and no node has the image, or may say so',
+      },
+    },
+  },
   peerglass_upstream_pulls_remaining: {
     type: 'gauge',
     help: 'Pulls that a registry still allows this node, by its last answer (`ratelimit-remaining`).',

@@ -11,13 +11,14 @@ import { writeError } from '../http/error-answer.ts';
 import type { HandlerLabel } from '../http/instrument.ts';
 import type { RouteMatch, Routes } from '../http/routes.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
+import type { RegistryTags } from '../content/registry-tags.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ContentRequest } from '../oci/content-request.ts';
+import { pinned, type ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { LEFT_OUT, type SharedRequest, type SharePolicy } from '../oci/share-policy.ts';
 import { answerContent, type AnswerComponents, type Exchange } from './answer-content.ts';
-import type { ImportedNames } from './imported-names.ts';
+import type { ImportedNames, Resolver } from './imported-names.ts';
 import { mirrorRoutes, refusalOf } from './mirror-routes.ts';
 import type { OutageAnswers } from './outage-answers.ts';
 import { parseContentRequest } from './parse-content-request.ts';
@@ -26,6 +27,7 @@ import { WRONG_HEADER } from '../transfer/client/peer-report.ts';
 import { Callers } from './callers.ts';
 import { PeerUploads } from './peer-uploads.ts';
 import { PullLog, type RequestLog } from './pull-log.ts';
+import { TagAnswers } from './tag-answers.ts';
 
 /** Where content is looked for, in order. */
 export interface MirrorSources {
@@ -41,6 +43,8 @@ export interface MirrorSources {
    * lend them. Default: a client asks registries itself.
    */
   readonly upstream?: ContentSource;
+  /** Asks the registries what tags mean, before any other source, for the same clients. Default: clients do. */
+  readonly tags?: RegistryTags;
   /**
    * Content that is still arriving at this node, for peers that ask for it by `FOLLOW_HEADER` when no local source has it.
    * Default: there is none.
@@ -97,6 +101,7 @@ export class MirrorHandler {
   readonly #outage: MirrorHandlerComponents['outage'];
   readonly #names: ImportedNames | undefined;
   readonly #mayGoUpstream: (address: string | undefined) => boolean;
+  readonly #tags: TagAnswers | undefined;
   readonly #answering: AnswerComponents;
   readonly #callers: Callers;
   readonly #metrics: Metrics;
@@ -117,6 +122,12 @@ export class MirrorHandler {
     this.#names = components.names;
     this.#mayGoUpstream = components.mayGoUpstream ?? (() => false);
     const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
+    const { tags, local, remote } = components.sources;
+    this.#tags =
+      tags &&
+      new TagAnswers({
+        ...{ tags, policy: this.#policy, sources: [...local, ...remote], metrics, logger },
+      });
     this.#answering = { uploads, metrics, logger };
     this.#callers = components.callers ?? new Callers();
     this.#metrics = metrics;
@@ -173,6 +184,12 @@ export class MirrorHandler {
         !fromPeer &&
         resolver !== 'anyone' &&
         (await this.#outage?.covers(request, req.socket.remoteAddress));
+      const mayGoUpstream = this.#mayGoUpstream(req.socket.remoteAddress);
+      if (!fromPeer && isOutage !== true && mayGoUpstream && this.#tags?.covers(request)) {
+        label = 'mirror';
+        await this.#answerTag(exchange, this.#tags, resolver);
+        return label;
+      }
       if (isOutage !== true) this.#refuseUnshared({ ...request, fromPeer, isImported }, log);
       if (follows) this.#refuseWrong(request, res);
       const asksPeersOnly = resolver === 'peers' && isOutage !== true;
@@ -182,13 +199,52 @@ export class MirrorHandler {
       label = 'mirror';
       // An imported image is not at the registry, so what is asked there is for the pod with its own credentials.
       const lends = resolver === 'peers' && this.#policy.lendsCredentials(request);
-      await this.#tryRemote(exchange, !lends && this.#mayGoUpstream(req.socket.remoteAddress));
+      await this.#tryRemote(exchange, !lends && mayGoUpstream);
     } catch (error) {
       this.#fail(error, exchange);
     } finally {
       log.end();
     }
     return label;
+  }
+
+  /** The registry says what the tag means; its content comes from wherever it is. */
+  async #answerTag(
+    exchange: Exchange,
+    tags: TagAnswers,
+    resolver: Resolver | undefined,
+  ): Promise<void> {
+    const { res, signal } = exchange;
+    const { request } = exchange;
+    const named = await tags.resolve(request, signal);
+    if (named.kind === 'unknown') {
+      const { error } = named;
+      if (resolver !== undefined && (await this.#tryImported(exchange, resolver))) return;
+      // The answer to its HEAD had no words. A registry that is away is not asked again.
+      const isRefused = error.status !== 503;
+      if (isRefused && request.method === 'GET' && (await this.#tryUpstream(exchange))) return;
+      throw error;
+    }
+    const { descriptor, origin, warning } = named;
+    if (warning !== undefined) res.setHeader('Warning', warning);
+    if (request.method === 'HEAD') {
+      await answerContent({ kind: 'head', descriptor, origin }, exchange, this.#answering);
+      return;
+    }
+    const byDigest = { ...exchange, request: pinned(request, descriptor.digest) };
+    if (!(await this.#tryLocal(byDigest))) await this.#tryRemote(byDigest, true);
+  }
+
+  /** An image that a node has imported need not be at its registry. */
+  async #tryImported(exchange: Exchange, resolver: Resolver): Promise<boolean> {
+    if (resolver === 'anyone' && (await this.#tryLocal(exchange))) return true;
+    try {
+      await this.#tryRemote(exchange, false);
+      return true;
+    } catch (error) {
+      if (!(error instanceof OciError) || error.status !== 404) throw error;
+      return false;
+    }
   }
 
   #refuseUnshared(request: SharedRequest & ContentRequest, log: RequestLog): void {
@@ -310,6 +366,7 @@ export class MirrorHandler {
       this.#logger.warn(fields, 'body broke, connection closed for the client to resume');
       return;
     }
+    res.removeHeader('Warning'); // It is of content that is not sent after all.
     if (error instanceof OciError) {
       this.#logger.debug(fields, 'request answered with an error');
       writeError(res, error);

@@ -11,6 +11,7 @@ import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
 import type { ImportedNames } from '../mirror/imported-names.ts';
 import type { ContentSource } from '../content/content-source.ts';
+import type { RegistryTags } from '../content/registry-tags.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -91,6 +92,8 @@ export interface MirrorNodeInit
   readonly outage?: OutageAnswers;
   /** The registries, for clients of this node. Default: clients ask them themselves. */
   readonly upstream?: ContentSource;
+  /** What registries say of tags, for the same clients. Default: as `upstream`. */
+  readonly tags?: RegistryTags;
   /** Who resolves names with `--share …=auto`. Default: the registry. */
   readonly names?: ImportedNames;
   readonly headTimeout?: number;
@@ -161,6 +164,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       ...(init.outage && { outage: init.outage }),
       ...(init.names && { names: init.names }),
       ...(init.upstream && { upstream: init.upstream, mayGoUpstream: () => true }),
+      ...(init.tags && { tags: init.tags }),
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,

@@ -24,6 +24,12 @@ export interface UpstreamFixtureInit {
   readonly isVerifiedByClient?: boolean;
   /** Default: none. */
   readonly tails?: TailWriter;
+  /** Default: 0. */
+  readonly tagTtl?: number;
+  /** Default: a day. */
+  readonly staleTags?: number;
+  /** The clock of tags. Default: the one of the process. */
+  readonly now?: () => number;
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -39,6 +45,8 @@ export async function upstreamTo(
     isVerifiedByClient = false,
     environment = {},
     tails,
+    staleTags = 24 * 3_600_000,
+    ...tagInit
   }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
   const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
@@ -56,7 +64,7 @@ export async function upstreamTo(
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test', environment },
+    { timeout, userAgent: 'peerglass/test', environment, staleTags, ...tagInit },
   );
   t.after(() => upstream.stop());
   return { ...upstream, metrics, credentials };

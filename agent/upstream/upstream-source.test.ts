@@ -204,4 +204,44 @@ describe('UpstreamSource', () => {
     assert.match(second ?? '', new RegExp(`/v2/m/a/blobs/${both}`));
     assert.deepEqual(registry.requests('registry'), [`GET /v2/team/a/blobs/${blob}`]);
   });
+
+  it('may not fetch what every host of the registry limits, and asks by HEAD all the same', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest } = registry.addImage('a', '1', []);
+    const { source, mayFetch } = await upstreamTo(t, [byHttp(registry)]);
+    const manifest = requestFor(registry.name, 'a', { manifest: digest });
+    const blob = requestFor(registry.name, 'a', { blob: digest });
+    const head = requestFor(registry.name, 'a', { tag: '1' }, { method: 'HEAD' });
+    registry.faults.registry = (req, res) => {
+      if (req.method === 'HEAD') return false;
+      res.setHeader('Retry-After', '60');
+      send(res, 429, 'application/json', Buffer.from('{}'));
+      return true;
+    };
+    assert.equal(mayFetch(manifest), true);
+    await assert.rejects(source.fetch(manifest, signal), { code: 'TOOMANYREQUESTS' });
+    assert.deepEqual([manifest, blob, head].map(mayFetch), [false, true, true]);
+    assert.equal((await source.fetch(head, signal))?.descriptor.digest, digest);
+    const other = requestFor('other.example', 'a', { manifest: digest });
+    assert.equal(mayFetch(other), true, 'a registry that the client asks itself');
+  });
+
+  it('leaves manifests to other nodes when the registry has allowed the last one', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest } = registry.addImage('a', '1', []);
+    const { source, mayFetch } = await upstreamTo(t, [byHttp(registry)]);
+    const manifest = requestFor(registry.name, 'a', { manifest: digest });
+    for (const [remaining, may] of [
+      ['1;w=21600', true],
+      ['0;w=21600', false],
+      ['7', true],
+    ] as const) {
+      registry.faults.registry = (_req, res) => {
+        res.setHeader('ratelimit-remaining', remaining);
+        return false;
+      };
+      await source.fetch(manifest, signal);
+      assert.equal(mayFetch(manifest), may, remaining);
+    }
+  });
 });

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { TailWriter } from '../content/tail-writer.ts';
 import type { Content, ContentSource } from '../content/content-source.ts';
 import { verifiedInPassing } from '../content/verified-in-passing.ts';
+import { WaitingManifests } from '../content/waiting-manifests.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
@@ -41,6 +42,8 @@ export interface UpstreamSourceComponents {
 export class UpstreamSource implements ContentSource {
   readonly #components: UpstreamSourceComponents;
   readonly #rests: RestTimes;
+  /** Manifests that were fetched because a HEAD told too little. */
+  readonly #waiting = new WaitingManifests();
 
   constructor(components: UpstreamSourceComponents) {
     this.#components = components;
@@ -54,10 +57,12 @@ export class UpstreamSource implements ContentSource {
    * @throws OciError with the words of the last one
    */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    const waiting = this.#takeWaiting(request);
+    if (waiting !== undefined) return waiting;
     let failure: UpstreamError | undefined;
     for (const endpoint of this.#components.endpoints.of(request.registry)) {
       try {
-        this.#rests.check(endpoint, request.kind);
+        this.#rests.check(endpoint, request);
         return await this.#fetchFrom(endpoint, request, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -67,6 +72,18 @@ export class UpstreamSource implements ContentSource {
     }
     if (failure !== undefined) throw failure.toOciError(request);
     return undefined;
+  }
+
+  /** Whether a host of the registry serves this node at present, as far as is known. Another node may fetch it otherwise. */
+  mayFetch(request: ContentRequest): boolean {
+    const endpoints = this.#components.endpoints.of(request.registry);
+    const isSpent = (it: UpstreamEndpoint): boolean => this.#rests.isSpent(it, request);
+    return endpoints.length === 0 || !endpoints.every(isSpent);
+  }
+
+  /** Forgets the manifests that wait. */
+  stop(): void {
+    this.#waiting.clear();
   }
 
   async #fetchFrom(
@@ -97,8 +114,16 @@ export class UpstreamSource implements ContentSource {
     }
     const { descriptor, bytes } = await fetchManifest(client, manifest, signal);
     this.#arrived(request, bytes.length);
-    if (method === 'HEAD') return { kind: 'head', origin, descriptor };
-    return { kind: 'whole', origin, descriptor, bytes };
+    const whole = { kind: 'whole', origin, descriptor, bytes } as const;
+    if (method === 'GET') return whole;
+    this.#waiting.add(whole);
+    return { kind: 'head', origin, descriptor };
+  }
+
+  #takeWaiting({ kind, method, registry, digest }: ContentRequest): Content | undefined {
+    if (kind !== 'manifest' || method !== 'GET') return undefined;
+    const isCovered = this.#components.endpoints.of(registry).length > 0;
+    return isCovered ? this.#waiting.take(digest) : undefined;
   }
 
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
@@ -165,7 +190,7 @@ export class UpstreamSource implements ContentSource {
 
   #failed(endpoint: UpstreamEndpoint, request: ContentRequest, failure: UpstreamError): void {
     const { metrics, logger } = this.#components;
-    this.#rests.failed(endpoint, request.kind, failure);
+    this.#rests.failed(endpoint, request, failure);
     metrics.upstreamFailures.inc({ reason: failure.reason });
     const { registry, repository, kind } = request;
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };

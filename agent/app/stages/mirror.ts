@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
+import type { RegistryTags } from '../../content/registry-tags.ts';
 import { LocalSource } from '../../content/local-source.ts';
 import { HttpListener, type HttpListenerInit } from '../../http/http-listener.ts';
 import { instrument, type LabelledHandler } from '../../http/instrument.ts';
@@ -90,6 +91,8 @@ export interface MirrorStageComponents {
   readonly remote: readonly ContentSource[];
   /** Registries, for clients on this node; see `MirrorSources`. Default: they are left to containerd. */
   readonly upstream?: ContentSource | undefined;
+  /** What registries say of tags; see `MirrorSources`. Default: tags are left to containerd. */
+  readonly tags?: RegistryTags | undefined;
   /**
    * Makes the source of content that is still arriving, for peers that follow; see `MirrorSources`. Default: there is none.
    *
@@ -135,6 +138,7 @@ export function mirrorStage(
     recordNames,
     remote,
     upstream,
+    tags,
     followed,
     dataPlane,
     holders,
@@ -149,6 +153,7 @@ export function mirrorStage(
   const sources = {
     ...{ local: [local], remote },
     ...(upstream && { upstream }),
+    ...(tags && { tags }),
     ...(followed && { followed: followed(local) }),
   };
   const bounds = { metrics, holders, ...(isLocal && { isLocal }) };

@@ -28,7 +28,7 @@ export interface UpstreamStageComponents {
  * @param ports of the mirror of this node: an endpoint there would have the agent ask itself
  */
 export function upstreamStage(
-  config: Pick<RegistryConfig, 'upstream-timeout'>,
+  config: Pick<RegistryConfig, 'upstream-timeout' | 'tag-ttl' | 'stale-tags'>,
   { settings, store, tails, isLocal, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
@@ -54,6 +54,8 @@ export function upstreamStage(
     { endpoints, credentials, isVerifiedByClient, tails, metrics, logger },
     {
       timeout: config['upstream-timeout'],
+      tagTtl: config['tag-ttl'],
+      staleTags: config['stale-tags'],
       userAgent: `peerglass/${VERSION}`,
       environment: process.env,
     },
