@@ -45,7 +45,9 @@ describe('upstreamSettings', () => {
     const auth = btoa('u:p');
     await writeFile(
       path,
-      JSON.stringify({ auths: { 'ghcr.io/team': { auth }, 'quay.io': { auth } } }),
+      JSON.stringify({
+        auths: { 'ghcr.io/team': { auth }, 'quay.io': { auth }, '*.registry.example': { auth } },
+      }),
     );
     const config = registryConfig({
       upstream: '*',
@@ -58,5 +60,7 @@ describe('upstreamSettings', () => {
     assert.equal(policy.sharesContent('ghcr.io', 'team/app'), true);
     assert.equal(policy.sharesTag('ghcr.io', 'other/app', '1'), true);
     assert.equal(policy.sharesTag('quay.io', 'a', '1'), true);
+    assert.equal(policy.sharesTag('eu.registry.example', 'a', '1'), false);
+    assert.equal(policy.sharesTag('registry.example', 'a', '1'), true);
   });
 });

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { codeOf } from '../../errors/system-error.ts';
 import { configOf, type Registries, type RegistryAuth } from '../../hosts/registries/registries.ts';
 import { Secret } from '../../hosts/registries/secret.ts';
+import { matchesHost } from '../../oci/host-pattern.ts';
 import { canonicalRegistry } from '../../oci/reference.ts';
 import { followFiles, type FollowFilesInit } from '../../timing/follow-files.ts';
 import { authFor, parseDockerConfig, type Credential, type DockerConfig } from './docker-config.ts';
@@ -13,7 +14,7 @@ import type { UpstreamEndpoint } from './upstream-endpoints.ts';
 /** Maximum size of a `config.json`, in bytes. */
 const MAX_BYTES = 1024 * 1024;
 
-const NONE: DockerConfig = { auths: [], helpers: [] };
+const NONE: DockerConfig = { auths: [], helpers: [], tooWide: [] };
 
 /** A file of credentials cannot be used. The message does not repeat it. */
 export class UpstreamCredentialsError extends Error {
@@ -31,7 +32,7 @@ export interface UpstreamCredentialsInit extends FollowFilesInit {
 
 /** Repositories for which this node has credentials. */
 export interface CredentialedRepositories {
-  /** Canonical, or `*` for every registry. */
+  /** Canonical, a pattern of hosts, or `*` for every registry. */
   readonly registry: string;
   /** The beginning of their names; empty for all. */
   readonly path: string;
@@ -61,7 +62,7 @@ export class UpstreamCredentials {
     this.#text = text;
     this.#config = config;
     this.#known = new Set(config.auths.map(placeOf));
-    this.#nameHelpers();
+    this.#nameUnused();
   }
 
   /** @throws UpstreamCredentialsError for a file that cannot be used */
@@ -86,9 +87,11 @@ export class UpstreamCredentials {
       if (auth !== undefined && host !== '*')
         found.push({ registry: canonicalRegistry(host), path: '' });
     }
-    const hosts = new Set(found.map(({ registry }) => registry));
+    const hosts = found.map(({ registry }) => registry);
     for (const [registry, { endpoints }] of registries?.mirrors ?? []) {
-      const has = endpoints.some(({ host }) => hosts.has(canonicalRegistry(host)));
+      const has = endpoints.some(({ host }) =>
+        hosts.some((it) => matchesHost(it, canonicalRegistry(host))),
+      );
       if (has) found.push({ registry, path: '' });
     }
     return found;
@@ -133,11 +136,17 @@ export class UpstreamCredentials {
     }
   }
 
-  #nameHelpers(): void {
+  #nameUnused(): void {
     for (const helper of this.#config.helpers.slice(0, 16)) {
       this.#logger.warn(
         { file: this.#init.file, helper },
         'credentials of this program are not used: the agent runs no programs',
+      );
+    }
+    for (const pattern of this.#config.tooWide.slice(0, 16)) {
+      this.#logger.warn(
+        { file: this.#init.file, pattern },
+        'credentials of this pattern are not used: hosts of other owners match it. Name the domain, as in *.registry.example',
       );
     }
   }
