@@ -160,6 +160,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
       upstream: upstream?.source,
       mayGoUpstream: ownClients(config, isLocal),
+      unnamedRegistry: config['unnamed-registry'],
       followed: fanOut?.followed,
       policy,
       recordNames: (tagKey) => inventory.recordNames(tagKey),

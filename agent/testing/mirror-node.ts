@@ -10,7 +10,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
 import type { ImportedNames } from '../mirror/imported-names.ts';
-import type { ContentSource } from '../content/content-source.ts';
+import type { RegistryContent } from '../mirror/mirror-handler.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -90,7 +90,7 @@ export interface MirrorNodeInit
   /** What answers while a registry is away. Default: nothing does. */
   readonly outage?: OutageAnswers;
   /** The registries, for clients of this node. Default: clients ask them themselves. */
-  readonly upstream?: ContentSource;
+  readonly upstream?: RegistryContent;
   /** Who resolves names with `--share …=auto`. Default: the registry. */
   readonly names?: ImportedNames;
   readonly headTimeout?: number;

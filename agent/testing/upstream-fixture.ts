@@ -7,6 +7,7 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { AuthorizerComponents } from '../upstream/auth/authorizer.ts';
 import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
 import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
 import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
@@ -24,6 +25,8 @@ export interface UpstreamFixtureInit {
   readonly isVerifiedByClient?: boolean;
   /** Default: none. */
   readonly tails?: TailWriter;
+  /** See `AuthorizerComponents`. Default: none. */
+  readonly tokenServers?: AuthorizerComponents['tokenServers'];
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -38,6 +41,7 @@ export async function upstreamTo(
     timeout = 20_000,
     isVerifiedByClient = false,
     environment = {},
+    tokenServers,
     tails,
   }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
@@ -56,7 +60,7 @@ export async function upstreamTo(
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test', environment },
+    { timeout, userAgent: 'peerglass/test', environment, tokenServers },
   );
   t.after(() => upstream.stop());
   return { ...upstream, metrics, credentials };

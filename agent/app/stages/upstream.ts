@@ -28,7 +28,7 @@ export interface UpstreamStageComponents {
  * @param ports of the mirror of this node: an endpoint there would have the agent ask itself
  */
 export function upstreamStage(
-  config: Pick<RegistryConfig, 'upstream-timeout'>,
+  config: Pick<RegistryConfig, 'upstream-timeout' | 'upstream-token-servers'>,
   { settings, store, tails, isLocal, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
@@ -55,6 +55,7 @@ export function upstreamStage(
     {
       timeout: config['upstream-timeout'],
       userAgent: `peerglass/${VERSION}`,
+      tokenServers: config['upstream-token-servers'],
       environment: process.env,
     },
   );
