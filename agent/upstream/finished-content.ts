@@ -35,7 +35,8 @@ export async function finishedContent(
   components: FinishedContentComponents,
   signal: AbortSignal,
 ): Promise<Content> {
-  if (content.kind !== 'stream' || request.kind !== 'blob') return content;
+  if (content.kind !== 'stream' || content.isUnsized === true || request.kind !== 'blob')
+    return content;
   const { digest } = content.descriptor;
   if (!components.covers(request.registry)) return content;
   if (await components.isVerifiedByClient(digest)) return content;
