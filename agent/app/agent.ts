@@ -182,7 +182,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   nodePort?.serve(guarded.node);
 
   const keepers = [
-    ...[tls.keeper, settings.membership.keeper, credentials, settings.upstream?.credentials],
+    ...[tls.keeper, settings.membership.keeper, credentials],
+    ...[settings.upstream?.credentials, settings.upstream?.registries],
   ].filter((it) => it !== undefined);
   await parts.start('loops', new Loops([...loops, guard, ...keepers]));
   health.watch({ inventory, router });

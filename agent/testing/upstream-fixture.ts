@@ -9,6 +9,7 @@ import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { AuthorizerComponents } from '../upstream/auth/authorizer.ts';
 import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
+import type { CurrentRegistries } from '../upstream/where/followed-registries.ts';
 import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
 import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
 import { quiet } from './quiet.ts';
@@ -17,6 +18,8 @@ import { quiet } from './quiet.ts';
 export interface UpstreamFixtureInit {
   /** registries.yaml. Default: none. */
   readonly yaml?: string;
+  /** A registries.yaml that changes, instead. */
+  readonly follows?: CurrentRegistries;
   /** A `config.json`. Default: none. */
   readonly credentialsFile?: string;
   /** Default 20 s, against hangs. */
@@ -37,6 +40,7 @@ export async function upstreamTo(
   names: readonly (UpstreamName | undefined)[],
   {
     yaml,
+    follows,
     credentialsFile,
     timeout = 20_000,
     isVerifiedByClient = false,
@@ -45,7 +49,8 @@ export async function upstreamTo(
     tails,
   }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
-  const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const current = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const registries = follows ?? (current && { current });
   const credentials = await UpstreamCredentials.load(
     { file: credentialsFile, registries, interval: 20, settle: 10 },
     quiet,

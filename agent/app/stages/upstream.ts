@@ -38,9 +38,13 @@ export function upstreamStage(
     return ports.includes(number) && (host === 'localhost' || isLocal(host));
   };
   const endpoints = new UpstreamEndpoints({ ...settings.endpoints, isOwn });
-  for (const pattern of endpoints.unusableRewrites.slice(0, 16)) {
-    logger.warn({ pattern }, 'a rewrite of registries.yaml is left out: its syntax is not known');
-  }
+  const nameUnusable = (): void => {
+    for (const pattern of endpoints.unusableRewrites.slice(0, 16)) {
+      logger.warn({ pattern }, 'a rewrite of registries.yaml is left out: its syntax is not known');
+    }
+  };
+  nameUnusable();
+  settings.registries?.onChange(nameUnusable);
   const { credentials } = settings;
   const isVerifiedByClient = async (
     ...[digest]: Parameters<NonNullable<typeof store.ingests>['has']>
