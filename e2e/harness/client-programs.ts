@@ -59,8 +59,11 @@ export async function clientPrograms(): Promise<ClientPrograms> {
   } catch (error) {
     missing.set('crane', `not to be had from ${CRANE.suite}: ${String(error)}`);
   }
-  const libraries = (await readdir(join(root, 'usr/lib'))).filter((it) => it.endsWith('-gnu'));
-  const places = libraries.map((it) => join(root, 'usr/lib', it));
+  const places: string[] = [];
+  for (const lib of [join(root, 'usr/lib'), join(root, 'lib')]) {
+    const names = await readdir(lib).catch(() => []);
+    places.push(...names.filter((it) => it.endsWith('-gnu')).map((it) => join(lib, it)));
+  }
   return { paths, root, env: { LD_LIBRARY_PATH: places.join(':') }, missing };
 }
 
