@@ -163,6 +163,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       upstream: upstream?.source,
       tags: upstream?.tags,
       mayGoUpstream: ownClients(config, isLocal),
+      unnamedRegistry: config['unnamed-registry'],
       followed: fanOut?.followed,
       policy,
       recordNames: (tagKey) => inventory.recordNames(tagKey),
@@ -184,7 +185,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   nodePort?.serve(guarded.node);
 
   const keepers = [
-    ...[tls.keeper, settings.membership.keeper, credentials, settings.upstream?.credentials],
+    ...[tls.keeper, settings.membership.keeper, credentials],
+    ...[settings.upstream?.credentials, settings.upstream?.registries],
   ].filter((it) => it !== undefined);
   await parts.start('loops', new Loops([...loops, guard, ...keepers]));
   health.watch({ inventory, router });

@@ -43,4 +43,20 @@ export const UPSTREAM_OPTIONS = {
       'That of Docker, as a secret of the type kubernetes.io/dockerconfigjson has it in `.dockerconfigjson`; credentials in `--registries-yaml` win. It is read again every ten seconds, for registries that have had credentials at the start. The programs of `credHelpers` and `credsStore` are not run. Images of registries with credentials are shared as `--share REGISTRY=authorized` has it, unless a rule of `--share` says otherwise: the registry decides which pod may have them.',
     spegel: false,
   }),
+  'upstream-token-servers': option({
+    kind: VALUE.tokenServers,
+    fallback: '',
+    summary: 'token servers in other domains',
+    details:
+      '`REGISTRY=HOST` or `REGISTRY=HOST:PORT`: the credentials of this registry, or endpoint of registries.yaml, may be shown to this host too, when the registry names it as its token server. Without it only a host of the domain of the registry gets them, and another one is asked for an anonymous token. Several for a registry are several words.',
+    spegel: false,
+  }),
+  'unnamed-registry': option({
+    kind: VALUE.optionalRegistry,
+    fallback: '',
+    summary: 'registry of clients that name none',
+    details:
+      "Docker asks a mirror of its `registry-mirrors` for `/v2/library/nginx/…`, without the registry. With `docker.io` here the mirror takes such requests of clients as ones for Docker Hub; requests that name a registry, and those of other nodes, are unchanged. Without the option a tag without a registry is refused, as it could be any registry's.",
+    spegel: false,
+  }),
 } as const;

@@ -27,6 +27,7 @@ export const UPSTREAM_METRICS = {
         limited: 'the registry limits requests',
         status: 'another HTTP status',
         range: 'the requested range does not exist',
+        length: 'a blob without a length, which was left to containerd',
         redirect: 'a redirect or token server that is not followed',
         token: 'the token server gave no token',
         protocol: 'an answer that is none of a registry, or does not match the request',

@@ -42,7 +42,7 @@ export interface MirrorSources {
    * The registries, which are asked last, for clients on this node only: this node may have credentials there, and does not
    * lend them. Default: a client asks registries itself.
    */
-  readonly upstream?: ContentSource;
+  readonly upstream?: RegistryContent;
   /** Asks the registries what tags mean, before any other source, for the same clients. Default: clients do. */
   readonly tags?: RegistryTags;
   /**
@@ -50,6 +50,15 @@ export interface MirrorSources {
    * Default: there is none.
    */
   readonly followed?: FollowedContent;
+}
+
+/** Registries as a source, which also finishes what other sources have begun. */
+export interface RegistryContent extends ContentSource {
+  /**
+   * Has the body of content go on from the registry where it breaks, for a client that has no other way to the rest.
+   * Default: it ends there.
+   */
+  finish?(content: Content, request: ContentRequest, signal: AbortSignal): Promise<Content>;
 }
 
 /** A source of content that is still arriving, unverified. */
@@ -72,6 +81,8 @@ export interface MirrorHandlerComponents {
   readonly names?: ImportedNames;
   /** Whether a client is one for which `MirrorSources.upstream` is asked, by its address. Default: none is. */
   readonly mayGoUpstream?: (address: string | undefined) => boolean;
+  /** The registry that clients mean which name none, as Docker does; canonical. Default: none. */
+  readonly unnamedRegistry?: string | undefined;
   /** Bounds what is sent to peers. Default: no bounds. */
   readonly uploads?: PeerUploads;
   /** Decides who asks. Default: anyone is served, and a field of the request tells who is a peer. */
@@ -102,6 +113,7 @@ export class MirrorHandler {
   readonly #names: ImportedNames | undefined;
   readonly #mayGoUpstream: (address: string | undefined) => boolean;
   readonly #tags: TagAnswers | undefined;
+  readonly #unnamed: string | undefined;
   readonly #answering: AnswerComponents;
   readonly #callers: Callers;
   readonly #metrics: Metrics;
@@ -121,6 +133,7 @@ export class MirrorHandler {
     this.#outage = components.outage;
     this.#names = components.names;
     this.#mayGoUpstream = components.mayGoUpstream ?? (() => false);
+    this.#unnamed = components.unnamedRegistry;
     const { metrics, logger, uploads = new PeerUploads({ metrics }) } = components;
     const { tags, local, remote } = components.sources;
     this.#tags =
@@ -170,6 +183,8 @@ export class MirrorHandler {
       reference: params['reference'] ?? '',
       query,
       headers,
+      // A peer that names no registry does not know it.
+      unnamed: caller.isPeer ? undefined : this.#unnamed,
     });
     const { isPeer: fromPeer } = caller;
     const log = this.#pulls.begin(request, fromPeer);
@@ -286,11 +301,14 @@ export class MirrorHandler {
     };
     let leftToRegistry: OciError | undefined;
     try {
-      const answered = await this.#tryAll(this.#sources.remote, exchange, ({ descriptor }) => {
+      const { upstream } = this.#sources;
+      const finish = mayGoUpstream ? upstream?.finish?.bind(upstream) : undefined;
+      const onContent = ({ descriptor }: Content): void => {
         void this.#names?.resolved(exchange.request, descriptor.digest);
         count('hit');
         this.#metrics.mirrorLastSuccess.setToCurrentTime();
-      });
+      };
+      const answered = await this.#tryAll(this.#sources.remote, exchange, onContent, finish);
       if (answered) return;
       count('miss');
     } catch (error) {
@@ -311,12 +329,14 @@ export class MirrorHandler {
    * Asks the sources in their order, and answers with the first content that can be read.
    *
    * @param onContent called with content before the answer begins; what it throws is the answer
+   * @param finish see {@link RegistryContent}. Default: content is sent as it is
    * @returns whether there was an answer
    */
   async #tryAll(
     sources: readonly ContentSource[],
     exchange: Exchange,
     onContent: (content: Content) => void,
+    finish?: RegistryContent['finish'],
   ): Promise<boolean> {
     const { request, fromPeer, signal, log } = exchange;
     let unavailable: SourceUnavailableError | undefined;
@@ -334,7 +354,8 @@ export class MirrorHandler {
       }
       try {
         onContent(content);
-        if (await answerContent(content, exchange, this.#answering)) return true;
+        const sent = finish ? await finish(content, request, signal) : content;
+        if (await answerContent(sent, exchange, this.#answering)) return true;
       } catch (error) {
         // At once: until the file is closed the client may have left, and the failure of the disk would not be logged.
         this.#fail(error, exchange);

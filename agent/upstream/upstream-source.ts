@@ -10,11 +10,20 @@ import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request
 import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
-import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client/blob-answer.ts';
+import {
+  blobSize,
+  fetchBlob,
+  openBlob,
+  unsized,
+  type BlobAnswer,
+  type BlobRequest,
+  type UnsizedAnswer,
+} from './client/blob-answer.ts';
 import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
-import { resumingBlob } from './client/resuming-blob.ts';
+import { resumingBlob, unsizedBlob } from './client/resuming-blob.ts';
+import { WrongBodyError } from '../streams/wrong-body-error.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
 import { RestTimes } from './rest-times.ts';
 import { UpstreamError } from './upstream-error.ts';
@@ -129,7 +138,8 @@ export class UpstreamSource implements ContentSource {
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
     const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
-    const first = await fetchBlob(client, blob, request.range, signal);
+    const first = await openBlob(client, blob, request.range, signal);
+    if (first.size === undefined) return await this.#unsized(request, blob, first);
     const { size } = first;
     const base = {
       origin: endpoint.base.origin,
@@ -153,6 +163,34 @@ export class UpstreamSource implements ContentSource {
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
     return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, mismatch) };
+  }
+
+  /** For a client that cannot go to the registry itself; containerd can, and is sent there. */
+  async #unsized(
+    request: ContentRequest,
+    { digest, endpoint }: BlobRequest,
+    answer: UnsizedAnswer,
+  ): Promise<Content> {
+    if (await this.#components.isVerifiedByClient(digest)) {
+      discard(answer.body);
+      throw unsized(answer.host);
+    }
+    const onBytes = (length: number): void => {
+      this.#arrived(request, length);
+    };
+    return {
+      kind: 'stream',
+      isUnsized: true,
+      origin: endpoint.base.origin,
+      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size: 0 },
+      body: wholeOrReset(unsizedBlob(answer, { onBytes }), digest),
+      held: {
+        [Symbol.asyncDispose]: () => {
+          discard(answer.body);
+          return Promise.resolve();
+        },
+      },
+    };
   }
 
   #body(
@@ -195,5 +233,19 @@ export class UpstreamSource implements ContentSource {
     const { registry, repository, kind } = request;
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };
     logger.debug({ err: failure, ...fields }, 'registry does not deliver');
+  }
+}
+
+/** @throws WrongBodyError for whatever goes wrong */
+async function* wholeOrReset(
+  body: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  const mismatch = (): Error => new WrongBodyError('other bytes than the digest names');
+  try {
+    yield* verifiedInPassing(body, digest, mismatch);
+  } catch (error) {
+    if (error instanceof WrongBodyError) throw error;
+    throw new WrongBodyError('a body of unknown length broke', { cause: error });
   }
 }

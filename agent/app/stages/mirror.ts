@@ -14,7 +14,11 @@ import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Callers } from '../../mirror/callers.ts';
 import type { ImportedNames } from '../../mirror/imported-names.ts';
-import { MirrorHandler, type FollowedContent } from '../../mirror/mirror-handler.ts';
+import {
+  MirrorHandler,
+  type FollowedContent,
+  type RegistryContent,
+} from '../../mirror/mirror-handler.ts';
 import { OutageAnswers, type OutageAnswersComponents } from '../../mirror/outage-answers.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';
 import { RegistryProbe } from '../../mirror/registry-probe.ts';
@@ -90,7 +94,7 @@ export interface MirrorStageComponents {
   /** Sources beyond this node, in the order in which they are tried. */
   readonly remote: readonly ContentSource[];
   /** Registries, for clients on this node; see `MirrorSources`. Default: they are left to containerd. */
-  readonly upstream?: ContentSource | undefined;
+  readonly upstream?: RegistryContent | undefined;
   /** What registries say of tags; see `MirrorSources`. Default: tags are left to containerd. */
   readonly tags?: RegistryTags | undefined;
   /**
@@ -112,6 +116,8 @@ export interface MirrorStageComponents {
   readonly isLocal?: (address: string | undefined) => boolean;
   /** Whether this node fetches from registries for a client; see `MirrorHandler`. */
   readonly mayGoUpstream?: (address: string | undefined) => boolean;
+  /** See `MirrorHandler`. */
+  readonly unnamedRegistry?: string | undefined;
   /** Decides who asks at `--registry-addr`; see `MirrorHandler`. The listener of `--mirror-addr` decides for itself. */
   readonly callers?: Callers;
   readonly dataPlane: DataPlane;
