@@ -11,7 +11,7 @@ import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
 import type { ImportedNames } from '../mirror/imported-names.ts';
 import type { RegistryTags } from '../content/registry-tags.ts';
-import type { RegistryContent } from '../mirror/mirror-handler.ts';
+import type { RegistryContent } from '../mirror/mirror-sources.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';

@@ -14,7 +14,7 @@ import { Arbiters } from '../../fanout/wire/arbiters.ts';
 import { NamedMembers } from '../../fanout/wire/named-members.ts';
 import { BoundedLabels } from '../../metrics/bounded-labels.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
-import type { FollowedContent } from '../../mirror/mirror-handler.ts';
+import type { FollowedContent } from '../../mirror/mirror-sources.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';

@@ -14,11 +14,8 @@ import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Callers } from '../../mirror/callers.ts';
 import type { ImportedNames } from '../../mirror/imported-names.ts';
-import {
-  MirrorHandler,
-  type FollowedContent,
-  type RegistryContent,
-} from '../../mirror/mirror-handler.ts';
+import { MirrorHandler } from '../../mirror/mirror-handler.ts';
+import type { FollowedContent, RegistryContent } from '../../mirror/mirror-sources.ts';
 import { OutageAnswers, type OutageAnswersComponents } from '../../mirror/outage-answers.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';
 import { RegistryProbe } from '../../mirror/registry-probe.ts';
