@@ -22,6 +22,16 @@ describe('WaitingManifests', () => {
     assert.equal(waiting.take(one.descriptor.digest), undefined);
   });
 
+  it('give one that is for a name to that name only', () => {
+    const waiting = new WaitingManifests();
+    const one = manifest(Buffer.from('{}'));
+    const { digest } = one.descriptor;
+    waiting.add(one, 'registry.example/team/app');
+    assert.equal(waiting.take(digest), undefined);
+    assert.equal(waiting.take(digest, 'other.example/team/app'), undefined);
+    assert.equal(waiting.take(digest, 'registry.example/team/app'), one);
+  });
+
   it('are bounded by their bytes: the oldest one goes first', () => {
     const waiting = new WaitingManifests();
     const all = [0, 1, 2, 3, 4].map((fill) => manifest(Buffer.alloc(4 << 20, fill)));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 
+import type { ContentRequest } from '../oci/content-request.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { send, TokenRegistry } from '../testing/token-registry.ts';
 import { byHttp, bytesOf, requestFor, upstreamTo } from '../testing/upstream-fixture.ts';
@@ -127,6 +128,29 @@ describe('UpstreamSource', () => {
       assert.equal(content.descriptor.mediaType, MEDIA_TYPE.ociManifest);
       assert.equal(content.descriptor.size, bytes.length);
     }
+  });
+
+  it('gives what it fetched for a HEAD to a GET of the same name only: others have other credentials', async (t) => {
+    const user = { username: 'team', password: 'secret' };
+    const registry = await TokenRegistry.start(t, { user, scheme: 'basic' });
+    const open = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest, bytes } = registry.addImage('a', '1', []);
+    const addressedTo = (name: string): ContentRequest =>
+      requestFor(name, 'a', { manifest: digest });
+    registry.faults.registry = (req, res) => {
+      if (req.method !== 'HEAD') return false;
+      res.writeHead(405).end();
+      return true;
+    };
+    const yaml = `configs: { "${registry.name}": { auth: { username: team, password: secret } } }`;
+    const { source } = await upstreamTo(t, [byHttp(registry), byHttp(open)], { yaml });
+    await source.fetch({ ...addressedTo(registry.name), method: 'HEAD' }, signal);
+    await assert.rejects(source.fetch(addressedTo(open.name), signal), {
+      code: 'MANIFEST_UNKNOWN',
+    });
+    const asked = registry.seen.length;
+    assert.deepEqual(await bytesOf(await source.fetch(addressedTo(registry.name), signal)), bytes);
+    assert.equal(registry.seen.length, asked, 'it has waited for this');
   });
 
   it('withholds the last bytes of a wrong blob from a client that is not known to verify it', async (t) => {

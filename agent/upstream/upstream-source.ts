@@ -125,14 +125,15 @@ export class UpstreamSource implements ContentSource {
     this.#arrived(request, bytes.length);
     const whole = { kind: 'whole', origin, descriptor, bytes } as const;
     if (method === 'GET') return whole;
-    this.#waiting.add(whole);
+    this.#waiting.add(whole, nameOf(request));
     return { kind: 'head', origin, descriptor };
   }
 
-  #takeWaiting({ kind, method, registry, digest }: ContentRequest): Content | undefined {
+  /** Under the same name only: this node may have credentials for that one alone. */
+  #takeWaiting(request: ContentRequest): Content | undefined {
+    const { kind, method, digest } = request;
     if (kind !== 'manifest' || method !== 'GET') return undefined;
-    const isCovered = this.#components.endpoints.of(registry).length > 0;
-    return isCovered ? this.#waiting.take(digest) : undefined;
+    return this.#waiting.take(digest, nameOf(request));
   }
 
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
@@ -234,6 +235,10 @@ export class UpstreamSource implements ContentSource {
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };
     logger.debug({ err: failure, ...fields }, 'registry does not deliver');
   }
+}
+
+function nameOf({ registry, repository }: ContentRequest): string {
+  return `${registry}/${repository}`;
 }
 
 /** @throws WrongBodyError for whatever goes wrong */
