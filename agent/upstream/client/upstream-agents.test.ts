@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
@@ -128,6 +128,27 @@ describe('UpstreamAgents with TLS', { skip: noOpenssl }, () => {
     });
   });
 
+  it('use a changed client certificate once its key is there too', async (t) => {
+    const folder = await temporaryFolder(t);
+    const [cert, key] = [join(folder, 'client.crt'), join(folder, 'client.key')];
+    await copyFile(client.cert, cert);
+    await copyFile(client.key, key);
+    const agents = new UpstreamAgents({ connectTimeout: 5_000, silence: 5_000, filesInterval: 0 });
+    t.after(() => agents.close());
+    const yaml = `configs: { r.example: { tls: { cert_file: ${cert}, key_file: ${key} } } }`;
+    const [endpoint] = new UpstreamEndpoints({
+      names: [{ registry: 'r.example' }],
+      registries: { current: parseRegistries(yaml).registries },
+    }).of('r.example');
+    assert.ok(endpoint);
+    const before = await agents.for(endpoint, endpoint.base);
+    const renewed = await authority.issue('renewed');
+    await copyFile(renewed.cert, cert);
+    assert.equal(await agents.for(endpoint, endpoint.base), before);
+    await copyFile(renewed.key, key);
+    assert.notEqual(await agents.for(endpoint, endpoint.base), before);
+  });
+
   it('use changed files, and those of before where they are gone', async (t) => {
     await using other = await Authority.create('another authority');
     const origin = await serve(t, (_req, res) => res.end('content'), tls);
@@ -156,6 +177,8 @@ describe('UpstreamAgents with TLS', { skip: noOpenssl }, () => {
     await rm(caFile);
     assert.equal(await request(), 'content');
     assert.equal(await agents.for(endpoint, endpoint.base), before);
+    await writeFile(caFile, (await readFile(authority.ca)).subarray(0, 300));
+    assert.equal(await agents.for(endpoint, endpoint.base), before, 'half of it');
     await copyFile(authority.ca, caFile);
     assert.equal(await agents.for(endpoint, endpoint.base), before, 'the same files');
   });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
@@ -126,7 +126,7 @@ export class UpstreamAgents {
     }
   }
 
-  /** The files where they have changed. Ones that cannot be read any more may just be renewed. */
+  /** The files where they have changed. Ones that cannot be used any more may just be renewed, one after another. */
   async #changedFiles(
     agents: EndpointAgents,
     tls: RegistryTls | undefined,
@@ -138,7 +138,7 @@ export class UpstreamAgents {
     if (!isNamed || now - agents.readAt < filesInterval) return undefined;
     agents.readAt = now;
     const read = await readFiles(tls).catch(() => files);
-    return read.fingerprint === files.fingerprint ? undefined : read;
+    return read.fingerprint === files.fingerprint || !isUsable(read) ? undefined : read;
   }
 
   #make(files: Files): EndpointAgents {
@@ -206,6 +206,21 @@ interface Files {
   readonly isUnverified: boolean;
   /** Of all files, to see a change. */
   readonly fingerprint: string;
+}
+
+/** Whether they are whole, and the key is that of the certificate. */
+function isUsable({ ca, cert, key }: Files): boolean {
+  const own = ca?.at(-1);
+  const count = (mark: RegExp): number => own?.match(mark)?.length ?? 0;
+  // OpenSSL passes over a certificate that has no end.
+  if (count(/-----BEGIN /g) !== count(/-----END [^-]+-----/g)) return false;
+  if (own !== undefined && count(/-----BEGIN /g) === 0) return false;
+  try {
+    createSecureContext({ ca, ...(cert && key && { cert, key }) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readFiles(tls: RegistryTls | undefined): Promise<Files> {
