@@ -94,6 +94,8 @@ export interface MirrorNodeInit
   readonly upstream?: RegistryContent;
   /** What registries say of tags, for the same clients. Default: as `upstream`. */
   readonly tags?: RegistryTags;
+  /** The registry of clients that name none. Default: none. */
+  readonly unnamedRegistry?: string;
   /** Who resolves names with `--share …=auto`. Default: the registry. */
   readonly names?: ImportedNames;
   readonly headTimeout?: number;
@@ -165,6 +167,7 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       ...(init.names && { names: init.names }),
       ...(init.upstream && { upstream: init.upstream, mayGoUpstream: () => true }),
       ...(init.tags && { tags: init.tags }),
+      unnamedRegistry: init.unnamedRegistry,
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,
