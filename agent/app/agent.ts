@@ -8,6 +8,7 @@ import { Callers } from '../mirror/callers.ts';
 import { ImportedNames } from '../mirror/imported-names.ts';
 import type { Digest } from '../oci/digest.ts';
 import { peerIdOf } from '../routing/lookup/named-provider.ts';
+import type { Upstream } from '../upstream/create-upstream.ts';
 import { guardWith } from './basic-auth.ts';
 import { Health } from './health.ts';
 import { hostsKeeperPart } from './hosts-keeper.ts';
@@ -130,10 +131,11 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     deciding &&
     fanOutStage(config, {
       ...{ arbiter: deciding.arbiter, router, store, transfer: peers, dataPlane, policy },
+      mayFetch: (request) => upstream?.mayFetch(request) ?? true,
       ...{ metrics, log },
     });
   if (fanOut !== undefined) parts.add('fan-out', fanOut);
-  const upstream =
+  const upstream: Upstream | undefined =
     settings.upstream &&
     upstreamStage(
       config,
@@ -159,7 +161,9 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       store,
       remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
       upstream: upstream?.source,
+      tags: upstream?.tags,
       mayGoUpstream: ownClients(config, isLocal),
+      unnamedRegistry: config['unnamed-registry'],
       followed: fanOut?.followed,
       policy,
       recordNames: (tagKey) => inventory.recordNames(tagKey),
@@ -181,7 +185,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   nodePort?.serve(guarded.node);
 
   const keepers = [
-    ...[tls.keeper, settings.membership.keeper, credentials, settings.upstream?.credentials],
+    ...[tls.keeper, settings.membership.keeper, credentials],
+    ...[settings.upstream?.credentials, settings.upstream?.registries],
   ].filter((it) => it !== undefined);
   await parts.start('loops', new Loops([...loops, guard, ...keepers]));
   health.watch({ inventory, router });

@@ -7,7 +7,7 @@ import { UsageError } from '../config/resolve.ts';
 import type { HostEntry, RegistryHosts } from '../hosts/hosts-toml.ts';
 import { RegistriesError, formatFinding, type Finding } from '../hosts/registries/finding.ts';
 import { sharedRegistries, type Registries } from '../hosts/registries/registries.ts';
-import { findRegistriesFile } from '../hosts/registries/registries-file.ts';
+import { findRegistriesFile, readRegistriesFile } from '../hosts/registries/registries-file.ts';
 import { registryHosts } from '../hosts/registries/registry-hosts.ts';
 import { mirrorEntries, sharedRegistries as givenRegistries } from './hosts-options.ts';
 
@@ -20,6 +20,8 @@ interface LoadedRegistries {
   /** Whether it is that of this node's k3s or RKE2, rather than one that the options name. */
   readonly found: boolean;
   readonly registries: Registries;
+  /** As it was read; not kept by the subcommands. */
+  readonly text?: string;
 }
 
 /** The registries whose images are shared. */
@@ -41,8 +43,8 @@ export async function registriesToShare(
 ): Promise<SharedRegistries> {
   const path = registriesFile(config);
   if (path === undefined) return { names: givenRegistries(config) };
-  const registries = await loadRegistries(path, { strict: false }, logger);
-  const file = { path, found: config['registries-yaml'] === 'auto', registries };
+  const { registries, text } = await loadRegistries(path, { strict: false }, logger);
+  const file = { path, found: config['registries-yaml'] === 'auto', registries, text };
   const shared = sharedRegistries(registries);
   if (shared.length > 0) {
     logger.info(
@@ -77,7 +79,7 @@ export async function hostsOfRegistries(
     throw new UsageError('--disable-default-registry-endpoint needs --registries-yaml');
   }
   const mirrors = mirrorEntries(config, credentials);
-  const registries = await loadRegistries(path, { strict: true }, logger);
+  const { registries } = await loadRegistries(path, { strict: true }, logger);
   return hostsOf({ path, found: false, registries }, { ...config, mirrors }, logger);
 }
 
@@ -126,14 +128,28 @@ async function loadRegistries(
   file: string,
   { strict }: { strict: boolean },
   logger: Logger,
+): Promise<{ readonly registries: Registries; readonly text: string }> {
+  const text = readRegistriesFile(file);
+  return { registries: await usableRegistries(file, text, { strict }, logger), text };
+}
+
+/**
+ * Parses the text of a registries.yaml, and logs its warnings.
+ *
+ * @param strict see {@link loadRegistries}
+ * @throws RegistriesError naming file, line and column of the first error
+ */
+export async function usableRegistries(
+  file: string,
+  text: string,
+  { strict }: { strict: boolean },
+  logger: Logger,
 ): Promise<Registries> {
   // Most agents have no such file, and do without the parser.
-  const [{ readRegistriesFile }, { parseRegistries }, { checkFiles }] = await Promise.all([
-    import('../hosts/registries/registries-file.ts'),
+  const [{ parseRegistries }, { checkFiles }] = await Promise.all([
     import('../hosts/registries/parse-registries.ts'),
     import('../hosts/registries/check-files.ts'),
   ]);
-  const text = readRegistriesFile(file);
   const { registries, findings } = parseRegistries(text, strict ? checkFiles : undefined);
   const counts = ({ severity, fatal }: Finding): boolean =>
     severity === 'error' && (strict || fatal);

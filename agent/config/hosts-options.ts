@@ -67,7 +67,7 @@ export const MIRROR_OPTIONS = {
     fallback: 'true',
     summary: 'let the mirror resolve tags',
     details:
-      'When false, containerd resolves tags at the registry, and asks the mirror for content only. An agent with `false` advertises no tags, and answers requests for them with 404, those of its own node and those of peers; content by digest is shared as before. A tag of a peer is what that peer says, so this leaves the members of the cluster nothing to say about tags.',
+      'When false, containerd resolves tags at the registry, and asks the mirror for content only. An agent with `false` advertises no tags, and answers requests for them with 404, those of its own node and those of peers; content by digest is shared as before. A tag of a peer is what that peer says, so this leaves the members of the cluster nothing to say about tags. With `--upstream` the agent asks the registry first in any case, and tells clients that ask it for a tag what the registry says.',
     spegel: true,
   }),
   'prepend-existing': option({

@@ -19,7 +19,7 @@ export const SHARED_BY_REGISTRIES = {
     fallback: 'auto',
     summary: 'share what this file of k3s mirrors',
     details:
-      'registries.yaml of k3s: the registries under `mirrors` are shared, `"*"` means all, and registries on the node itself are skipped, as with the mirror embedded in k3s. `auto`: `/etc/rancher/k3s/registries.yaml` or `/etc/rancher/rke2/registries.yaml`, when one exists and `--mirrored-registries` is not given; `off`: none. It is read at the start only. The agent does not start with a file that leaves the registries unclear. With `--configure` its endpoints are configured in containerd too, as by `configuration`; hosts that k3s has written from a file found by `auto` are then kept after the mirror.',
+      'registries.yaml of k3s: the registries under `mirrors` are shared, `"*"` means all, and registries on the node itself are skipped, as with the mirror embedded in k3s. `auto`: `/etc/rancher/k3s/registries.yaml` or `/etc/rancher/rke2/registries.yaml`, when one exists and `--mirrored-registries` is not given; `off`: none. It is read at the start; with `--upstream`, endpoints, rewrites, credentials and certificates are read again when the file changes. The agent does not start with a file that leaves the registries unclear. With `--configure` its endpoints are configured in containerd too, as by `configuration`; hosts that k3s has written from a file found by `auto` are then kept after the mirror.',
     spegel: false,
   }),
   ...DEFAULT_ENDPOINT,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
+import { parseMirrorTarget, parseRegistryName, parseTokenServer } from './registry-names.ts';
 
 describe('parseRegistryName', () => {
   for (const [text, registry, server] of [
@@ -92,6 +92,25 @@ describe('parseMirrorTarget', () => {
       'x://a',
     ]) {
       assert.throws(() => parseMirrorTarget(text), /mirror/);
+    }
+  });
+});
+
+describe('parseTokenServer', () => {
+  it('takes a registry and a host, each with its port', () => {
+    assert.deepEqual(parseTokenServer('registry.example=Login.example.org'), {
+      registry: 'registry.example',
+      host: 'login.example.org',
+    });
+    assert.deepEqual(parseTokenServer('registry-1.docker.io=[fd00::9]:8443'), {
+      registry: 'docker.io',
+      host: '[fd00::9]:8443',
+    });
+  });
+
+  it('refuses what is no pair of hosts', () => {
+    for (const text of ['', 'a', '=', 'a=', '=b', 'a=b=c', 'a=https://b', 'a/b=c', '*=a', 'a=*']) {
+      assert.throws(() => parseTokenServer(text), /is no token server; write REGISTRY=HOST/, text);
     }
   });
 });

@@ -35,6 +35,29 @@ export function parseRegistryName(text: string): MirroredRegistry | undefined {
   return { registry, server: `${scheme ?? 'https'}://${host}` };
 }
 
+/** A token server that a registry names, and that is in another domain. */
+export interface TokenServer {
+  /** Canonical. */
+  readonly registry: string;
+  /** Host, with its port unless that is the one of the scheme. */
+  readonly host: string;
+}
+
+/**
+ * Parses `REGISTRY=HOST`: `registry.example=login.example.org`.
+ *
+ * @throws Error with what is wrong and what to write
+ */
+export function parseTokenServer(text: string): TokenServer {
+  const [, registry = '', host = ''] = /^([^=]*)=([^=]*)$/.exec(text) ?? [];
+  if (!isHost(registry) || !isHost(host)) {
+    throw new Error(
+      `"${text}" is no token server; write REGISTRY=HOST, as registry.example=login.example.org`,
+    );
+  }
+  return { registry: canonicalRegistry(registry), host: host.toLowerCase() };
+}
+
 /** An IPv6 address without brackets, followed by a port. */
 const BARE_IPV6 = /^((?:[^/]*:\/\/)?)([\da-f:.]*):(\d{1,5})(\/?)$/i;
 

@@ -36,6 +36,20 @@ describe('VALUE', () => {
     }
   });
 
+  it('parses the name of one registry', () => {
+    for (const [text, registry] of [
+      ['', undefined],
+      ['docker.io', 'docker.io'],
+      ['https://registry-1.docker.io', 'docker.io'],
+      ['10.0.0.9:5000', '10.0.0.9:5000'],
+    ] as const) {
+      assert.equal(resolve({ 'unnamed-registry': [text] })['unnamed-registry'], registry, text);
+    }
+    for (const text of ['*', 'docker.io/library', 'a b']) {
+      assert.throws(() => resolve({ 'unnamed-registry': [text] }), UsageError, text);
+    }
+  });
+
   it('parses IPs, as the variable of the chart has them, and refuses names', () => {
     const ips = ['10.0.0.7', 'fd00::7'];
     assert.deepEqual(resolve({}, { NODE_IP: ips.join() })['node-ip'], ips);

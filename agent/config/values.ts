@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 
 import { parseShareRule } from '../oci/share-rule.ts';
 import { parseBaseUrl, parsePeerAddress } from './peer-addresses.ts';
-import { parseMirrorTarget, parseRegistryName } from './registry-names.ts';
+import { parseMirrorTarget, parseRegistryName, parseTokenServer } from './registry-names.ts';
 
 /** A kind of option value: its text form and its parser. */
 export interface ValueKind<T> {
@@ -131,6 +131,14 @@ function parseRate(text: string): number {
   return rate;
 }
 
+/** Parses the name of one registry, as in image names; empty for none. */
+function parseOneRegistry(text: string): string | undefined {
+  if (text === '') return undefined;
+  const named = parseRegistryName(text);
+  if (named === undefined) throw new Error(`"${text}" is not one registry; write docker.io`);
+  return named.registry;
+}
+
 /** Parses a zone, which is the value of a Kubernetes label. */
 function parseZone(text: string): string {
   if (text !== '' && !/^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(text)) {
@@ -213,6 +221,8 @@ export const VALUE = {
   ips: many('IP', parseIp),
   regexes: many('REGEX', parseRegex),
   registries: many('REGISTRY', parseRegistryName),
+  optionalRegistry: one('REGISTRY', parseOneRegistry),
+  tokenServers: many('REGISTRY=HOST', parseTokenServer),
   targets: many('URL', parseMirrorTarget),
   peers: many('PEER', parsePeerAddress),
 } as const;

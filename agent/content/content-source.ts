@@ -26,6 +26,12 @@ export interface ContentBase {
    * which waits. Absent for content that is all there.
    */
   readonly isGrowing?: boolean;
+  /**
+   * Whether nothing says how many bytes there are: the size of the descriptor is 0 and means nothing, and a stream has all
+   * of the content whatever range the request names. It fails by `WrongBodyError`, at which the connection is reset, since
+   * its end tells the client that it has all.
+   */
+  readonly isUnsized?: boolean;
 }
 
 /** Content that a source gives for a request. */

@@ -1,14 +1,6 @@
-import { LRUCache } from 'lru-cache';
-
 import type { ContentRequest } from '../oci/content-request.ts';
-import type { Digest } from '../oci/digest.ts';
-import type { Content, ContentSource, WholeContent } from './content-source.ts';
-
-/** Bytes of the manifests that wait for the GET behind their HEAD: four of the largest, thousands of the usual. */
-const MAX_BYTES = 16 * 1024 * 1024;
-
-/** How long a manifest waits for that GET, in milliseconds. containerd sends it at once. */
-const WAIT_MS = 5_000;
+import type { Content, ContentSource } from './content-source.ts';
+import { WaitingManifests } from './waiting-manifests.ts';
 
 /** What a {@link VerifiedHeads} fetches from. */
 export interface VerifiedHeadsComponents {
@@ -23,13 +15,7 @@ export interface VerifiedHeadsComponents {
  */
 export class VerifiedHeads implements ContentSource {
   readonly #source: ContentSource;
-  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
-  readonly #waiting = new LRUCache<Digest, WholeContent>({
-    maxSize: MAX_BYTES,
-    sizeCalculation: ({ bytes }) => bytes.length + 1,
-    ttl: WAIT_MS,
-    ttlAutopurge: true,
-  });
+  readonly #waiting = new WaitingManifests();
 
   constructor({ source }: VerifiedHeadsComponents) {
     this.#source = source;
@@ -39,7 +25,7 @@ export class VerifiedHeads implements ContentSource {
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     if (request.kind !== 'manifest') return await this.#source.fetch(request, signal);
     if (request.method === 'GET') {
-      return this.#takeWaiting(request) ?? (await this.#source.fetch(request, signal));
+      return this.#waiting.take(request.digest) ?? (await this.#source.fetch(request, signal));
     }
     // Each HEAD asks anew: the manifest may be gone from the peer that had it a moment ago.
     const content = await this.#source.fetch({ ...request, method: 'GET' }, signal);
@@ -48,15 +34,8 @@ export class VerifiedHeads implements ContentSource {
       return content;
     }
     const { descriptor, origin } = content;
-    this.#waiting.set(descriptor.digest, content);
+    this.#waiting.add(content);
     return { kind: 'head', descriptor, origin };
-  }
-
-  /** The manifest that waits for this GET; for this one alone. */
-  #takeWaiting({ digest }: ContentRequest): WholeContent | undefined {
-    const waiting = digest && this.#waiting.get(digest);
-    if (waiting !== undefined) this.#waiting.delete(waiting.descriptor.digest);
-    return waiting;
   }
 
   /** As {@link ContentSource.reasonFor}; unknown for a HEAD, for which this fetches by GET. */

@@ -27,11 +27,27 @@ export const UPSTREAM_METRICS = {
         limited: 'the registry limits requests',
         status: 'another HTTP status',
         range: 'the requested range does not exist',
+        length: 'a blob without a length, which was left to containerd',
         redirect: 'a redirect or token server that is not followed',
         token: 'the token server gave no token',
         protocol: 'an answer that is none of a registry, or does not match the request',
         digest: 'wrong bytes',
         body: 'the connection ended too early',
+      },
+    },
+  },
+  peerglass_upstream_tags_total: {
+    type: 'counter',
+    help: 'Tags that this agent was asked for by clients of its node, by who has said what they mean.',
+    labels: {
+      registry: REGISTRY,
+      answer: {
+        registry: 'the registry, now',
+        remembered: 'the registry, less than `--tag-ttl` ago',
+        stale: 'a node, as the tag was last seen: the registry cannot be asked',
+        refused:
+          'none: the registry has no such image, or none for this node, or is away for longer than `--stale-tags`',
+        unavailable: 'none: the registry cannot be asked, and no node has the image, or may say so',
       },
     },
   },

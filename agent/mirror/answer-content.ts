@@ -155,16 +155,18 @@ function rangeToSend(
 /** Writes status and headers. Node.js sends them with the first bytes of the body, or with its end. */
 function writeContentHead(
   res: ServerResponse,
-  { descriptor, origin }: Content,
+  { descriptor, origin, isUnsized = false }: Content,
   { registry }: ContentRequest,
   range: ByteRange | undefined,
 ): void {
   res.setHeader('Docker-Content-Digest', descriptor.digest);
   res.setHeader('Content-Type', descriptor.mediaType);
-  res.setHeader('Accept-Ranges', 'bytes');
+  res.setHeader('Accept-Ranges', isUnsized ? 'none' : 'bytes');
   res.setHeader('X-Peerglass-Source', origin);
   if (registry !== '') res.setHeader('OCI-Namespace', registry);
-  if (range === undefined) {
+  if (isUnsized) {
+    res.writeHead(200);
+  } else if (range === undefined) {
     res.writeHead(200, { 'Content-Length': descriptor.size });
   } else {
     res.writeHead(206, {

@@ -21,12 +21,13 @@ function parse(
   url: string,
   headers: Record<string, string> = {},
   method: 'GET' | 'HEAD' = 'GET',
+  unnamed?: string,
 ): ContentRequest | undefined {
   const match = routes.match(method, url);
   if (match.kind !== 'found' || match.handler === undefined) return undefined;
   const { handler: kind, params, query } = match;
   const { name = '', reference = '' } = params;
-  return parseContentRequest({ kind, method, name, reference, query, headers });
+  return parseContentRequest({ kind, method, name, reference, query, headers, unnamed });
 }
 
 describe('parseContentRequest', () => {
@@ -62,6 +63,15 @@ describe('parseContentRequest', () => {
     assert.deepEqual(parse('/v2/a/b/manifests/v1', { 'oci-namespace': 'quay.io' }), expected);
     assert.deepEqual(parse('/v2/quay.io/a/b/manifests/v1'), expected);
     assert.deepEqual(parse('http://mirror:5000/v2/a/b/manifests/v1?ns=quay.io'), expected);
+  });
+
+  it('takes the registry of the options only where a request names none', () => {
+    const of = (url: string): string | undefined => parse(url, {}, 'GET', 'docker.io')?.registry;
+    assert.equal(of('/v2/library/nginx/manifests/1.27'), 'docker.io');
+    assert.equal(of(`/v2/nginx/blobs/${DIGEST}`), 'docker.io');
+    assert.equal(of('/v2/quay.io/a/b/manifests/v1'), 'quay.io');
+    assert.equal(of('/v2/a/b/manifests/v1?ns=ghcr.io'), 'ghcr.io');
+    assert.throws(() => parse('/v2/library/nginx/manifests/1.27'), { code: 'NAME_INVALID' });
   });
 
   it("replaces the host names of Docker Hub's registry by docker.io", () => {

@@ -20,19 +20,22 @@ export interface RawContentRequest extends Pick<ContentRequest, 'kind' | 'method
   readonly reference: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
+  /** The registry that is meant by a client which names none. Default: none. */
+  readonly unnamed?: string | undefined;
 }
 
 /**
  * Parses a request for content.
  *
  * The registry is named by the query parameter `ns`, which containerd adds for mirrors, by the header `OCI-Namespace`,
- * or by the first component of the path (`/v2/docker.io/library/alpine/...`), for clients that can do neither.
+ * or by the first component of the path (`/v2/docker.io/library/alpine/...`), for clients that can do neither. Docker names
+ * none: its mirrors are for one registry.
  *
  * @throws OciError for what is not well-formed
  */
 export function parseContentRequest(raw: RawContentRequest): ContentRequest {
   const { kind, method, query, headers } = raw;
-  const named = nameOf(decode(raw.name), namespaceOf(query, headers));
+  const named = nameOf(decode(raw.name), namespaceOf(query, headers), raw.unnamed);
   const reference = decode(raw.reference);
   const range = method === 'GET' ? parseRange(headers.range) : undefined;
   const request = { kind, method, ...named, ...(range === undefined ? {} : { range }) };
@@ -67,7 +70,11 @@ function namespaceOf(query: URLSearchParams, headers: IncomingHttpHeaders): stri
   return canonicalRegistry(namespace);
 }
 
-function nameOf(name: string, namespace: string): { registry: string; repository: string } {
+function nameOf(
+  name: string,
+  namespace: string,
+  unnamed = '',
+): { registry: string; repository: string } {
   let registry = namespace;
   let repository = name;
   if (registry === '') {
@@ -76,6 +83,8 @@ function nameOf(name: string, namespace: string): { registry: string; repository
     if (looksLikeRegistry(first) && isRegistry(first)) {
       registry = canonicalRegistry(first);
       repository = name.slice(slash + 1);
+    } else {
+      registry = unnamed;
     }
   }
   if (!isRepository(repository)) throw new OciError('NAME_INVALID', 'not a well-formed repository');

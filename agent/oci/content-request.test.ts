@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import {
   contentKey,
   contentPath,
+  pinned,
   rangeOf,
   wholeOf,
   type ContentRequest,
@@ -49,5 +50,14 @@ describe('wholeOf', () => {
     assert.equal(wholeOf(BLOB).range, undefined);
     assert.equal(wholeOf(BLOB).digest, digest);
     assert.equal(wholeOf(TAG), TAG);
+  });
+});
+
+describe('pinned', () => {
+  it('is the same request by digest, without the tag', () => {
+    const { tag, ...rest } = TAG;
+    assert.equal(tag, '1.0');
+    assert.deepEqual(pinned(TAG, digest), { ...rest, digest });
+    assert.equal(pinned(BLOB, digest), BLOB);
   });
 });

@@ -23,6 +23,12 @@ export function wholeOf(request: ContentRequest): ContentRequest {
   return range === undefined ? request : whole;
 }
 
+/** The same request by digest, instead of by tag. */
+export function pinned(request: ContentRequest, digest: Digest): ContentRequest {
+  const { tag, ...named } = request;
+  return tag === undefined && request.digest === digest ? request : { ...named, digest };
+}
+
 /** The bytes that the request names of content of this size; `{start: 0, end: -1}` for none. */
 export function rangeOf({ range }: ContentRequest, { size }: Pick<Descriptor, 'size'>): ByteRange {
   return resolveRange(range ?? { kind: 'from', start: 0 }, size) ?? { start: 0, end: -1 };

@@ -151,4 +151,22 @@ describe('SharePolicy', () => {
     assert.equal(policy.sharesContent('quay.io', 'a'), false);
     assert.equal(policy.sharesContent('', 'a'), false);
   });
+
+  it('has this node ask the registry for a tag, but for images of which the registry decides who may have them', () => {
+    const ask = (init: ConstructorParameters<typeof SharePolicy>[0], tag = '1'): boolean =>
+      new SharePolicy(init).asksRegistry({ registry: 'ghcr.io', repository: 'a', tag });
+    const rule = (mode: string) => ({ rules: [parseShareRule(`ghcr.io=${mode}`)] });
+    assert.deepEqual(
+      ['all', 'auto', 'authorized', 'none'].map((mode) => ask(rule(mode))),
+      [true, true, false, false],
+    );
+    const withCredentials = [parseShareRule('ghcr.io=authorized')];
+    assert.equal(ask({ ...rule('auto'), withCredentials }), false);
+    assert.equal(ask({ ...rule('all'), withCredentials }), true);
+    assert.equal(ask({}, 'latest'), true);
+    assert.equal(ask({ tags: false }), true);
+    assert.equal(ask({ filters: [/:1$/] }), true);
+    assert.equal(ask({ filters: [/^ghcr.io\/a$/] }), false);
+    assert.equal(ask({ registries: ['docker.io'] }), false);
+  });
 });

@@ -91,6 +91,16 @@ export class SharePolicy {
     return this.#withCredentials.some((rule) => matchesRule(rule, registry, repository));
   }
 
+  /**
+   * Whether this node may ask the registry what the tag of the request means, for a client: not where the registry decides
+   * who may have the image, by `authorized` or because this node would show credentials of its own.
+   */
+  asksRegistry(request: SharedRequest): boolean {
+    const { registry, repository } = request;
+    if (this.#mode(registry, repository) === 'authorized') return false;
+    return this.sharesContent(registry, repository) && !this.lendsCredentials(request);
+  }
+
   /** Whether it depends on the origin of an image who answers the request. */
   asksOrigin(request: SharedRequest): boolean {
     return resolves(request) && this.dependsOnOrigin(request.registry, request.repository);

@@ -1,3 +1,4 @@
+import { matchesHost } from './host-pattern.ts';
 import { canonicalRegistry, isRegistry, looksLikeRegistry } from './reference.ts';
 
 /**
@@ -18,7 +19,7 @@ export interface ShareRule {
   /** As it was written. */
   readonly text: string;
   readonly mode: ShareMode;
-  /** Canonical, or `*`. */
+  /** Canonical, or `*`. Of rules that no one has written it may be a pattern of hosts. */
   readonly registry: string;
   /** Parts of the repository, from its beginning. */
   readonly path: readonly string[];
@@ -58,7 +59,7 @@ function withoutRegistry(text: string, first: string, path: readonly string[]): 
 
 /** Whether the rule is about the repository. */
 export function matchesRule(rule: ShareRule, registry: string, repository: string): boolean {
-  if (rule.registry !== '*' && rule.registry !== registry) return false;
+  if (rule.registry !== '*' && !matchesHost(rule.registry, registry)) return false;
   const parts = repository.split('/');
   return rule.path.every((part, at) => part === parts[at] || (part === '*' && at < parts.length));
 }

@@ -45,6 +45,8 @@ export class DownloadsFixture {
   readonly arbiters = new ScriptedArbiters();
   readonly followers = new ScriptedFollowers();
   readonly downloads: Downloads;
+  /** Whether the registry serves the node. */
+  mayFetch = true;
 
   constructor() {
     const network = new MemoryNetwork();
@@ -53,7 +55,7 @@ export class DownloadsFixture {
     const { store, arbiters, followers } = this;
     const named = new NamedMembers({ router });
     this.downloads = new Downloads(
-      { store, arbiters, named, followers, logger: silent },
+      { store, arbiters, named, followers, mayFetch: () => this.mayFetch, logger: silent },
       { zone: 'a' },
     );
   }

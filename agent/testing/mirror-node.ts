@@ -10,7 +10,8 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { ListenerTls } from '../http/tls-server.ts';
 import { Callers } from '../mirror/callers.ts';
 import type { ImportedNames } from '../mirror/imported-names.ts';
-import type { ContentSource } from '../content/content-source.ts';
+import type { RegistryTags } from '../content/registry-tags.ts';
+import type { RegistryContent } from '../mirror/mirror-sources.ts';
 import type { OutageAnswers } from '../mirror/outage-answers.ts';
 import type { PeerUploadsInit } from '../mirror/peer-uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -90,7 +91,11 @@ export interface MirrorNodeInit
   /** What answers while a registry is away. Default: nothing does. */
   readonly outage?: OutageAnswers;
   /** The registries, for clients of this node. Default: clients ask them themselves. */
-  readonly upstream?: ContentSource;
+  readonly upstream?: RegistryContent;
+  /** What registries say of tags, for the same clients. Default: as `upstream`. */
+  readonly tags?: RegistryTags;
+  /** The registry of clients that name none. Default: none. */
+  readonly unnamedRegistry?: string;
   /** Who resolves names with `--share …=auto`. Default: the registry. */
   readonly names?: ImportedNames;
   readonly headTimeout?: number;
@@ -161,6 +166,8 @@ export async function startMirror(init: MirrorNodeInit = {}): Promise<MirrorNode
       ...(init.outage && { outage: init.outage }),
       ...(init.names && { names: init.names }),
       ...(init.upstream && { upstream: init.upstream, mayGoUpstream: () => true }),
+      ...(init.tags && { tags: init.tags }),
+      unnamedRegistry: init.unnamedRegistry,
       dataPlane,
       metrics,
       logger: init.logger ?? quiet,

@@ -7,7 +7,9 @@ import { createMetrics, type Metrics } from '../metrics/metrics.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { AuthorizerComponents } from '../upstream/auth/authorizer.ts';
 import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
+import type { CurrentRegistries } from '../upstream/where/followed-registries.ts';
 import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
 import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
 import { quiet } from './quiet.ts';
@@ -16,6 +18,8 @@ import { quiet } from './quiet.ts';
 export interface UpstreamFixtureInit {
   /** registries.yaml. Default: none. */
   readonly yaml?: string;
+  /** A registries.yaml that changes, instead. */
+  readonly follows?: CurrentRegistries;
   /** A `config.json`. Default: none. */
   readonly credentialsFile?: string;
   /** Default 20 s, against hangs. */
@@ -24,6 +28,14 @@ export interface UpstreamFixtureInit {
   readonly isVerifiedByClient?: boolean;
   /** Default: none. */
   readonly tails?: TailWriter;
+  /** See `AuthorizerComponents`. Default: none. */
+  readonly tokenServers?: AuthorizerComponents['tokenServers'];
+  /** Default: 0. */
+  readonly tagTtl?: number;
+  /** Default: a day. */
+  readonly staleTags?: number;
+  /** The clock of tags. Default: the one of the process. */
+  readonly now?: () => number;
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -34,14 +46,19 @@ export async function upstreamTo(
   names: readonly (UpstreamName | undefined)[],
   {
     yaml,
+    follows,
     credentialsFile,
     timeout = 20_000,
     isVerifiedByClient = false,
     environment = {},
+    tokenServers,
     tails,
+    staleTags = 24 * 3_600_000,
+    ...tagInit
   }: UpstreamFixtureInit = {},
 ): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
-  const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const current = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const registries = follows ?? (current && { current });
   const credentials = await UpstreamCredentials.load(
     { file: credentialsFile, registries, interval: 20, settle: 10 },
     quiet,
@@ -56,7 +73,7 @@ export async function upstreamTo(
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test', environment },
+    { timeout, userAgent: 'peerglass/test', environment, tokenServers, staleTags, ...tagInit },
   );
   t.after(() => upstream.stop());
   return { ...upstream, metrics, credentials };

@@ -1,15 +1,20 @@
 import type { Logger } from 'pino';
 
-import type { ContentSource } from '../content/content-source.ts';
+import type { Content, ContentSource } from '../content/content-source.ts';
+import type { RegistryTags } from '../content/registry-tags.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { ContentRequest } from '../oci/content-request.ts';
 import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
-import { Authorizer } from './auth/authorizer.ts';
+import { Authorizer, type AuthorizerComponents } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
 import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
+import { finishedContent } from './finished-content.ts';
+import { RestTimes } from './rest-times.ts';
+import { TagResolver } from './tag-resolver.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
 import type { UpstreamEndpoints } from './where/upstream-endpoints.ts';
@@ -33,13 +38,28 @@ export interface CreateUpstreamInit {
   /** See `RegistryClientInit`. Also the longest silence of a body, in milliseconds. */
   readonly timeout: number;
   readonly userAgent: string;
+  /** See `AuthorizerComponents`. */
+  readonly tokenServers?: AuthorizerComponents['tokenServers'];
+  /** See `TagResolverInit.ttl`. */
+  readonly tagTtl?: number;
+  /** See `TagResolverInit.staleFor`. */
+  readonly staleTags?: number;
+  /** Milliseconds of a monotonic clock, for tags. Default: the one of the process. */
+  readonly now?: () => number;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Registries as a source of content. */
 export interface Upstream {
-  readonly source: ContentSource;
+  readonly source: ContentSource & {
+    /** See {@link finishedContent}. */
+    finish(content: Content, request: ContentRequest, signal: AbortSignal): Promise<Content>;
+  };
+  /** What the registries say of tags. */
+  readonly tags: RegistryTags;
+  /** See `UpstreamSource.mayFetch`. */
+  readonly mayFetch: (request: ContentRequest) => boolean;
   /** Ends every connection. */
   stop(): Promise<void>;
 }
@@ -47,7 +67,15 @@ export interface Upstream {
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
   { endpoints, credentials, metrics, logger, isVerifiedByClient, tails }: CreateUpstreamComponents,
-  { timeout, userAgent, environment = {} }: CreateUpstreamInit,
+  {
+    timeout,
+    userAgent,
+    tokenServers,
+    environment = {},
+    tagTtl = 0,
+    staleTags = 0,
+    now,
+  }: CreateUpstreamInit,
 ): Upstream {
   const labels = new BoundedLabels();
   const label = labels.label.bind(labels);
@@ -65,29 +93,45 @@ export function createUpstream(
       metrics.upstreamRequests.inc({ registry: label(registry), kind: 'token' });
     },
   });
-  const authorizer = new Authorizer({ tokens, credentials });
+  const authorizer = new Authorizer({ tokens, credentials, tokenServers });
   credentials.onChange(() => {
     authorizer.forget();
   });
+  const rests = new RestTimes();
   const client = new RegistryClient(
     {
       agents,
       authorizer,
-      onAnswer: ({ registry }, headers) => {
+      onAnswer: (endpoint, headers) => {
         // Docker Hub: `76;w=21600`
         const [, remaining] =
           /^(\d{1,9})(?:;|$)/.exec(single(headers['ratelimit-remaining']) ?? '') ?? [];
         if (remaining === undefined) return;
-        metrics.upstreamRemaining.set({ registry: label(registry) }, Number(remaining));
+        rests.remaining(endpoint, Number(remaining));
+        metrics.upstreamRemaining.set({ registry: label(endpoint.registry) }, Number(remaining));
       },
     },
     { timeout, userAgent },
   );
   const source = new UpstreamSource({
-    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger },
+    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests },
   });
+  const joined = new SingleFlightSource({ source });
+  const covers = endpoints.covers.bind(endpoints);
+  const finishing = { source: joined, covers, isVerifiedByClient, logger };
   return {
-    source: new SingleFlightSource({ source }),
-    stop: () => agents.close(),
+    source: {
+      fetch: joined.fetch.bind(joined),
+      finish: (content, request, signal) => finishedContent(content, request, finishing, signal),
+    },
+    tags: new TagResolver(
+      { source, endpoints },
+      { ttl: tagTtl, staleFor: staleTags, ...(now && { now }) },
+    ),
+    mayFetch: source.mayFetch.bind(source),
+    stop: async () => {
+      source.stop();
+      await agents.close();
+    },
   };
 }

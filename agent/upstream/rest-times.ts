@@ -16,12 +16,21 @@ interface Rest {
   readonly failure: UpstreamError;
 }
 
+/** How long a registry that allows no further pull is left to other nodes, in milliseconds, unless it has said so again. */
+const SPENT_MS = 60_000;
+
+/** What of a request decides whether a limit is on it. */
+type Asked = Pick<ContentRequest, 'kind' | 'method'>;
+
 /**
  * Until when registries are left alone, because they asked for it (`Retry-After`), or because they cannot be reached. What is
- * asked of them meanwhile fails with the same words, at once. A limit on manifests is none on blobs.
+ * asked of them meanwhile fails with the same words, at once. A limit on manifests is none on blobs, and one on GETs none on
+ * HEADs: Docker Hub counts no HEAD.
  */
 export class RestTimes {
   readonly #rests = new LRUCache<string, Rest>({ max: MAX_ENTRIES });
+  /** Until when registries are left to others that allow this node no further manifest. */
+  readonly #spent = new LRUCache<string, number>({ max: MAX_ENTRIES });
   readonly #now: () => number;
 
   /** @param now milliseconds of a monotonic clock */
@@ -30,27 +39,45 @@ export class RestTimes {
   }
 
   /** Learns from a failure. */
-  failed({ base }: UpstreamEndpoint, kind: ContentRequest['kind'], failure: UpstreamError): void {
+  failed({ base }: UpstreamEndpoint, { kind, method }: Asked, failure: UpstreamError): void {
     const rest = lengthOf(failure);
     if (rest <= 0) return;
-    const isForAll = failure.reason !== 'limited';
-    this.#rests.set(isForAll ? base.href : `${base.href} ${kind}`, {
-      until: this.#now() + rest,
-      failure,
-    });
+    const ofKind = method === 'HEAD' ? `${base.href} ${kind}` : `${base.href} ${kind} GET`;
+    const key = failure.reason === 'limited' ? ofKind : base.href;
+    this.#rests.set(key, { until: this.#now() + rest, failure });
+  }
+
+  /** Learns how many manifests the registry still gives to this node: `ratelimit-remaining`. */
+  remaining({ base }: UpstreamEndpoint, pulls: number): void {
+    if (pulls > 0) this.#spent.delete(base.href);
+    else this.#spent.set(base.href, this.#now() + SPENT_MS);
   }
 
   /** @throws UpstreamError that the endpoint failed with, while it is left alone */
-  check({ base }: UpstreamEndpoint, kind: ContentRequest['kind']): void {
-    for (const key of [base.href, `${base.href} ${kind}`]) {
+  check(endpoint: UpstreamEndpoint, asked: Asked): void {
+    const failure = this.#restOf(endpoint, asked)?.failure;
+    if (failure === undefined) return;
+    const { reason, message, status } = failure;
+    // Not the same error: it has the stack of another request, and would begin the rest anew.
+    throw new UpstreamError(reason, message, { ...(status && { status }), retryAfter: 0 });
+  }
+
+  /** Whether another node had better fetch it: the endpoint is left alone, or allows no further pull. */
+  isSpent(endpoint: UpstreamEndpoint, asked: Asked): boolean {
+    if (this.#restOf(endpoint, asked) !== undefined) return true;
+    const isCounted = asked.kind === 'manifest' && asked.method === 'GET';
+    return isCounted && (this.#spent.get(endpoint.base.href) ?? 0) > this.#now();
+  }
+
+  #restOf({ base }: UpstreamEndpoint, { kind, method }: Asked): Rest | undefined {
+    const ofKind = `${base.href} ${kind}`;
+    for (const key of [base.href, ofKind, ...(method === 'GET' ? [`${ofKind} GET`] : [])]) {
       const rest = this.#rests.get(key);
       if (rest === undefined) continue;
-      const { reason, message, status } = rest.failure;
-      // Not the same error: it has the stack of another request, and would begin the rest anew.
-      if (rest.until > this.#now())
-        throw new UpstreamError(reason, message, { ...(status && { status }), retryAfter: 0 });
+      if (rest.until > this.#now()) return rest;
       this.#rests.delete(key);
     }
+    return undefined;
   }
 }
 

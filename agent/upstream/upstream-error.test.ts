@@ -26,5 +26,10 @@ describe('UpstreamError', () => {
   it('of a blob that is not there names the blob', () => {
     const error = new UpstreamError('not-found', 'no');
     assert.equal(error.toOciError({ ...request, kind: 'blob' }).code, 'BLOB_UNKNOWN');
+    const unsized = new UpstreamError('length', 'no length').toOciError({
+      ...request,
+      kind: 'blob',
+    });
+    assert.equal(unsized.status, 404);
   });
 });

@@ -10,6 +10,7 @@ export type UpstreamFailure =
   | 'limited'
   | 'status'
   | 'range'
+  | 'length'
   | 'redirect'
   | 'token'
   | 'protocol'
@@ -51,7 +52,9 @@ export class UpstreamError extends Error {
   /** What the client of the mirror gets: the registry's reason, at which containerd goes to its next host. */
   toOciError({ kind, registry }: Pick<ContentRequest, 'kind' | 'registry'>): OciError {
     const unknown = kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN';
-    const code = this.reason === 'not-found' ? unknown : (CODES[this.reason] ?? 'UNAVAILABLE');
+    // containerd asks the registry itself for what has no length.
+    const isUnknown = this.reason === 'not-found' || this.reason === 'length';
+    const code = isUnknown ? unknown : (CODES[this.reason] ?? 'UNAVAILABLE');
     return new OciError(code, `${registry}: ${this.message}`, { cause: this });
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 
+import type { ContentRequest } from '../oci/content-request.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { send, TokenRegistry } from '../testing/token-registry.ts';
 import { byHttp, bytesOf, requestFor, upstreamTo } from '../testing/upstream-fixture.ts';
@@ -129,6 +130,29 @@ describe('UpstreamSource', () => {
     }
   });
 
+  it('gives what it fetched for a HEAD to a GET of the same name only: others have other credentials', async (t) => {
+    const user = { username: 'team', password: 'secret' };
+    const registry = await TokenRegistry.start(t, { user, scheme: 'basic' });
+    const open = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest, bytes } = registry.addImage('a', '1', []);
+    const addressedTo = (name: string): ContentRequest =>
+      requestFor(name, 'a', { manifest: digest });
+    registry.faults.registry = (req, res) => {
+      if (req.method !== 'HEAD') return false;
+      res.writeHead(405).end();
+      return true;
+    };
+    const yaml = `configs: { "${registry.name}": { auth: { username: team, password: secret } } }`;
+    const { source } = await upstreamTo(t, [byHttp(registry), byHttp(open)], { yaml });
+    await source.fetch({ ...addressedTo(registry.name), method: 'HEAD' }, signal);
+    await assert.rejects(source.fetch(addressedTo(open.name), signal), {
+      code: 'MANIFEST_UNKNOWN',
+    });
+    const asked = registry.seen.length;
+    assert.deepEqual(await bytesOf(await source.fetch(addressedTo(registry.name), signal)), bytes);
+    assert.equal(registry.seen.length, asked, 'it has waited for this');
+  });
+
   it('withholds the last bytes of a wrong blob from a client that is not known to verify it', async (t) => {
     const registry = await TokenRegistry.start(t, { scheme: 'none', redirects: false });
     const right = randomBytes(500_000);
@@ -203,5 +227,45 @@ describe('UpstreamSource', () => {
     assert.equal(first, `/v2/m/a/blobs/${blob}?ns=${encodeURIComponent(registry.name)}`);
     assert.match(second ?? '', new RegExp(`/v2/m/a/blobs/${both}`));
     assert.deepEqual(registry.requests('registry'), [`GET /v2/team/a/blobs/${blob}`]);
+  });
+
+  it('may not fetch what every host of the registry limits, and asks by HEAD all the same', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest } = registry.addImage('a', '1', []);
+    const { source, mayFetch } = await upstreamTo(t, [byHttp(registry)]);
+    const manifest = requestFor(registry.name, 'a', { manifest: digest });
+    const blob = requestFor(registry.name, 'a', { blob: digest });
+    const head = requestFor(registry.name, 'a', { tag: '1' }, { method: 'HEAD' });
+    registry.faults.registry = (req, res) => {
+      if (req.method === 'HEAD') return false;
+      res.setHeader('Retry-After', '60');
+      send(res, 429, 'application/json', Buffer.from('{}'));
+      return true;
+    };
+    assert.equal(mayFetch(manifest), true);
+    await assert.rejects(source.fetch(manifest, signal), { code: 'TOOMANYREQUESTS' });
+    assert.deepEqual([manifest, blob, head].map(mayFetch), [false, true, true]);
+    assert.equal((await source.fetch(head, signal))?.descriptor.digest, digest);
+    const other = requestFor('other.example', 'a', { manifest: digest });
+    assert.equal(mayFetch(other), true, 'a registry that the client asks itself');
+  });
+
+  it('leaves manifests to other nodes when the registry has allowed the last one', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const { digest } = registry.addImage('a', '1', []);
+    const { source, mayFetch } = await upstreamTo(t, [byHttp(registry)]);
+    const manifest = requestFor(registry.name, 'a', { manifest: digest });
+    for (const [remaining, may] of [
+      ['1;w=21600', true],
+      ['0;w=21600', false],
+      ['7', true],
+    ] as const) {
+      registry.faults.registry = (_req, res) => {
+        res.setHeader('ratelimit-remaining', remaining);
+        return false;
+      };
+      await source.fetch(manifest, signal);
+      assert.equal(mayFetch(manifest), may, remaining);
+    }
   });
 });

@@ -3,17 +3,27 @@ import type { Logger } from 'pino';
 import type { TailWriter } from '../content/tail-writer.ts';
 import type { Content, ContentSource } from '../content/content-source.ts';
 import { verifiedInPassing } from '../content/verified-in-passing.ts';
+import { WaitingManifests } from '../content/waiting-manifests.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
-import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client/blob-answer.ts';
+import {
+  blobSize,
+  fetchBlob,
+  openBlob,
+  unsized,
+  type BlobAnswer,
+  type BlobRequest,
+  type UnsizedAnswer,
+} from './client/blob-answer.ts';
 import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
-import { resumingBlob } from './client/resuming-blob.ts';
+import { resumingBlob, unsizedBlob } from './client/resuming-blob.ts';
+import { WrongBodyError } from '../streams/wrong-body-error.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
 import { RestTimes } from './rest-times.ts';
 import { UpstreamError } from './upstream-error.ts';
@@ -41,6 +51,8 @@ export interface UpstreamSourceComponents {
 export class UpstreamSource implements ContentSource {
   readonly #components: UpstreamSourceComponents;
   readonly #rests: RestTimes;
+  /** Manifests that were fetched because a HEAD told too little. */
+  readonly #waiting = new WaitingManifests();
 
   constructor(components: UpstreamSourceComponents) {
     this.#components = components;
@@ -54,10 +66,12 @@ export class UpstreamSource implements ContentSource {
    * @throws OciError with the words of the last one
    */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    const waiting = this.#takeWaiting(request);
+    if (waiting !== undefined) return waiting;
     let failure: UpstreamError | undefined;
     for (const endpoint of this.#components.endpoints.of(request.registry)) {
       try {
-        this.#rests.check(endpoint, request.kind);
+        this.#rests.check(endpoint, request);
         return await this.#fetchFrom(endpoint, request, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -67,6 +81,18 @@ export class UpstreamSource implements ContentSource {
     }
     if (failure !== undefined) throw failure.toOciError(request);
     return undefined;
+  }
+
+  /** Whether a host of the registry serves this node at present, as far as is known. Another node may fetch it otherwise. */
+  mayFetch(request: ContentRequest): boolean {
+    const endpoints = this.#components.endpoints.of(request.registry);
+    const isSpent = (it: UpstreamEndpoint): boolean => this.#rests.isSpent(it, request);
+    return endpoints.length === 0 || !endpoints.every(isSpent);
+  }
+
+  /** Forgets the manifests that wait. */
+  stop(): void {
+    this.#waiting.clear();
   }
 
   async #fetchFrom(
@@ -97,14 +123,24 @@ export class UpstreamSource implements ContentSource {
     }
     const { descriptor, bytes } = await fetchManifest(client, manifest, signal);
     this.#arrived(request, bytes.length);
-    if (method === 'HEAD') return { kind: 'head', origin, descriptor };
-    return { kind: 'whole', origin, descriptor, bytes };
+    const whole = { kind: 'whole', origin, descriptor, bytes } as const;
+    if (method === 'GET') return whole;
+    this.#waiting.add(whole, nameOf(request));
+    return { kind: 'head', origin, descriptor };
+  }
+
+  /** Under the same name only: this node may have credentials for that one alone. */
+  #takeWaiting(request: ContentRequest): Content | undefined {
+    const { kind, method, digest } = request;
+    if (kind !== 'manifest' || method !== 'GET') return undefined;
+    return this.#waiting.take(digest, nameOf(request));
   }
 
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
     const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
-    const first = await fetchBlob(client, blob, request.range, signal);
+    const first = await openBlob(client, blob, request.range, signal);
+    if (first.size === undefined) return await this.#unsized(request, blob, first);
     const { size } = first;
     const base = {
       origin: endpoint.base.origin,
@@ -128,6 +164,34 @@ export class UpstreamSource implements ContentSource {
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
     return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, mismatch) };
+  }
+
+  /** For a client that cannot go to the registry itself; containerd can, and is sent there. */
+  async #unsized(
+    request: ContentRequest,
+    { digest, endpoint }: BlobRequest,
+    answer: UnsizedAnswer,
+  ): Promise<Content> {
+    if (await this.#components.isVerifiedByClient(digest)) {
+      discard(answer.body);
+      throw unsized(answer.host);
+    }
+    const onBytes = (length: number): void => {
+      this.#arrived(request, length);
+    };
+    return {
+      kind: 'stream',
+      isUnsized: true,
+      origin: endpoint.base.origin,
+      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size: 0 },
+      body: wholeOrReset(unsizedBlob(answer, { onBytes }), digest),
+      held: {
+        [Symbol.asyncDispose]: () => {
+          discard(answer.body);
+          return Promise.resolve();
+        },
+      },
+    };
   }
 
   #body(
@@ -165,10 +229,28 @@ export class UpstreamSource implements ContentSource {
 
   #failed(endpoint: UpstreamEndpoint, request: ContentRequest, failure: UpstreamError): void {
     const { metrics, logger } = this.#components;
-    this.#rests.failed(endpoint, request.kind, failure);
+    this.#rests.failed(endpoint, request, failure);
     metrics.upstreamFailures.inc({ reason: failure.reason });
     const { registry, repository, kind } = request;
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };
     logger.debug({ err: failure, ...fields }, 'registry does not deliver');
+  }
+}
+
+function nameOf({ registry, repository }: ContentRequest): string {
+  return `${registry}/${repository}`;
+}
+
+/** @throws WrongBodyError for whatever goes wrong */
+async function* wholeOrReset(
+  body: AsyncIterable<Uint8Array>,
+  digest: Digest,
+): AsyncGenerator<Uint8Array> {
+  const mismatch = (): Error => new WrongBodyError('other bytes than the digest names');
+  try {
+    yield* verifiedInPassing(body, digest, mismatch);
+  } catch (error) {
+    if (error instanceof WrongBodyError) throw error;
+    throw new WrongBodyError('a body of unknown length broke', { cause: error });
   }
 }

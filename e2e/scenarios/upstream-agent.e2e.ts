@@ -81,7 +81,10 @@ suite('agents with --upstream', () => {
             await other.containerd.pull(puller, image.name);
             await assertHoldsImage(other.containerd, image);
           }
-          assert.equal((await open.requests()).length, before + requests.length);
+          // What the tag means each of them has asked the registry, and nothing else.
+          const later = (await open.requests()).slice(before + requests.length);
+          const others = later.filter(({ at, method }) => at !== 'token' && method !== 'HEAD');
+          assert.deepEqual(others, []);
           assert.ok((await node.agent.metric('peerglass_upstream_bytes_total')) > 3_000_000);
         },
       );

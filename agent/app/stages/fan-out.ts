@@ -14,8 +14,9 @@ import { Arbiters } from '../../fanout/wire/arbiters.ts';
 import { NamedMembers } from '../../fanout/wire/named-members.ts';
 import { BoundedLabels } from '../../metrics/bounded-labels.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
-import type { FollowedContent } from '../../mirror/mirror-handler.ts';
+import type { FollowedContent } from '../../mirror/mirror-sources.ts';
 import type { DataPlane } from '../../native/data-plane.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { SharePolicy } from '../../oci/share-policy.ts';
 import type { QuestionHandler } from '../../routing/questions/question-handler.ts';
@@ -66,6 +67,8 @@ export interface FanOutStageComponents {
   readonly store: ContentStore;
   readonly transfer: Pick<TransferStage, 'follow' | 'watchFetched'>;
   readonly dataPlane: DataPlane;
+  /** See `DownloadsComponents`. */
+  readonly mayFetch?: (request: ContentRequest) => boolean;
   /** Knows which names are not for all. */
   readonly policy: Pick<SharePolicy, 'showsName'>;
   readonly metrics: Metrics;
@@ -95,7 +98,17 @@ export interface FanOutStage {
 /** Makes what lets one node download for all. */
 export function fanOutStage(
   config: Pick<RegistryConfig, 'follow-timeout' | 'hold-back-size' | 'zone'>,
-  { arbiter, router, store, transfer, dataPlane, policy, metrics, log }: FanOutStageComponents,
+  {
+    arbiter,
+    router,
+    store,
+    transfer,
+    dataPlane,
+    mayFetch,
+    policy,
+    metrics,
+    log,
+  }: FanOutStageComponents,
 ): FanOutStage {
   const registries = new BoundedLabels();
   const timeout = config['follow-timeout'];
@@ -119,6 +132,7 @@ export function fanOutStage(
       arbiters,
       named: new NamedMembers({ router }),
       followers,
+      mayFetch,
       observer: {
         received: ({ registry }, state, bytes) => {
           const source = state === 'fetching' ? 'upstream' : 'peers';

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
 import type { ContentSource } from '../../content/content-source.ts';
+import type { RegistryTags } from '../../content/registry-tags.ts';
 import { LocalSource } from '../../content/local-source.ts';
 import { HttpListener, type HttpListenerInit } from '../../http/http-listener.ts';
 import { instrument, type LabelledHandler } from '../../http/instrument.ts';
@@ -13,7 +14,8 @@ import type { Inventory } from '../../inventory/inventory.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
 import type { Callers } from '../../mirror/callers.ts';
 import type { ImportedNames } from '../../mirror/imported-names.ts';
-import { MirrorHandler, type FollowedContent } from '../../mirror/mirror-handler.ts';
+import { MirrorHandler } from '../../mirror/mirror-handler.ts';
+import type { FollowedContent, RegistryContent } from '../../mirror/mirror-sources.ts';
 import { OutageAnswers, type OutageAnswersComponents } from '../../mirror/outage-answers.ts';
 import { PeerUploads, type PeerUploadsInit } from '../../mirror/peer-uploads.ts';
 import { RegistryProbe } from '../../mirror/registry-probe.ts';
@@ -89,7 +91,9 @@ export interface MirrorStageComponents {
   /** Sources beyond this node, in the order in which they are tried. */
   readonly remote: readonly ContentSource[];
   /** Registries, for clients on this node; see `MirrorSources`. Default: they are left to containerd. */
-  readonly upstream?: ContentSource | undefined;
+  readonly upstream?: RegistryContent | undefined;
+  /** What registries say of tags; see `MirrorSources`. Default: tags are left to containerd. */
+  readonly tags?: RegistryTags | undefined;
   /**
    * Makes the source of content that is still arriving, for peers that follow; see `MirrorSources`. Default: there is none.
    *
@@ -109,6 +113,8 @@ export interface MirrorStageComponents {
   readonly isLocal?: (address: string | undefined) => boolean;
   /** Whether this node fetches from registries for a client; see `MirrorHandler`. */
   readonly mayGoUpstream?: (address: string | undefined) => boolean;
+  /** See `MirrorHandler`. */
+  readonly unnamedRegistry?: string | undefined;
   /** Decides who asks at `--registry-addr`; see `MirrorHandler`. The listener of `--mirror-addr` decides for itself. */
   readonly callers?: Callers;
   readonly dataPlane: DataPlane;
@@ -135,6 +141,7 @@ export function mirrorStage(
     recordNames,
     remote,
     upstream,
+    tags,
     followed,
     dataPlane,
     holders,
@@ -149,6 +156,7 @@ export function mirrorStage(
   const sources = {
     ...{ local: [local], remote },
     ...(upstream && { upstream }),
+    ...(tags && { tags }),
     ...(followed && { followed: followed(local) }),
   };
   const bounds = { metrics, holders, ...(isLocal && { isLocal }) };

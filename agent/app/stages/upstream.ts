@@ -28,7 +28,10 @@ export interface UpstreamStageComponents {
  * @param ports of the mirror of this node: an endpoint there would have the agent ask itself
  */
 export function upstreamStage(
-  config: Pick<RegistryConfig, 'upstream-timeout'>,
+  config: Pick<
+    RegistryConfig,
+    'upstream-timeout' | 'upstream-token-servers' | 'tag-ttl' | 'stale-tags'
+  >,
   { settings, store, tails, isLocal, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
@@ -38,9 +41,13 @@ export function upstreamStage(
     return ports.includes(number) && (host === 'localhost' || isLocal(host));
   };
   const endpoints = new UpstreamEndpoints({ ...settings.endpoints, isOwn });
-  for (const pattern of endpoints.unusableRewrites.slice(0, 16)) {
-    logger.warn({ pattern }, 'a rewrite of registries.yaml is left out: its syntax is not known');
-  }
+  const nameUnusable = (): void => {
+    for (const pattern of endpoints.unusableRewrites.slice(0, 16)) {
+      logger.warn({ pattern }, 'a rewrite of registries.yaml is left out: its syntax is not known');
+    }
+  };
+  nameUnusable();
+  settings.registries?.onChange(nameUnusable);
   const { credentials } = settings;
   const isVerifiedByClient = async (
     ...[digest]: Parameters<NonNullable<typeof store.ingests>['has']>
@@ -54,7 +61,10 @@ export function upstreamStage(
     { endpoints, credentials, isVerifiedByClient, tails, metrics, logger },
     {
       timeout: config['upstream-timeout'],
+      tagTtl: config['tag-ttl'],
+      staleTags: config['stale-tags'],
       userAgent: `peerglass/${VERSION}`,
+      tokenServers: config['upstream-token-servers'],
       environment: process.env,
     },
   );

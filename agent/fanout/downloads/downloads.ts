@@ -24,6 +24,8 @@ const MAX_ALONE = 1000;
 const LEASE_MS = 2_000;
 /** How long the node that leads an image has to ask for one of its blobs, in milliseconds. */
 const LEFT_MS = 150;
+/** How often a node whose registry limits it asks whom it can follow: for a second or so, with {@link LEFT_MS} in between. */
+const LIMITED_QUESTIONS = 7;
 /** For how long an arbiter may send a node away, in milliseconds. */
 const MAX_ALONE_MS = 60_000;
 
@@ -38,6 +40,8 @@ export interface DownloadsComponents {
   readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow'>;
   readonly named: Pick<NamedMembers, 'of'>;
   readonly followers: Followers;
+  /** Whether the registry lets this node fetch the content at present. Default: it does. */
+  readonly mayFetch?: ((request: ContentRequest) => boolean) | undefined;
   readonly observer?: Omit<DownloadObserver, 'ended'>;
   readonly logger: Logger;
 }
@@ -246,8 +250,10 @@ export class Downloads {
     current: OpenDownload | undefined,
     signal: AbortSignal,
   ): Promise<Decision> {
-    const { arbiters } = this.#components;
+    const { arbiters, mayFetch } = this.#components;
     const question = this.#question(request.digest, current);
+    if (question.canFetch && mayFetch?.(request) === false)
+      return await this.#askWhileLimited(request.digest, current, signal);
     const isBeginning = question.offset === 0 && question.failed.length === 0;
     if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
       return await arbiters.ask(question, signal);
@@ -256,6 +262,21 @@ export class Downloads {
     if (left.kind !== 'alone' || left.forMs === 0) return left;
     await pause(LEFT_MS, signal);
     return await arbiters.ask(this.#question(request.digest, current), signal);
+  }
+
+  /** A registry that limits this node may serve another one, which fetches for both. It may come a moment later. */
+  async #askWhileLimited(
+    digest: Digest,
+    current: OpenDownload | undefined,
+    signal: AbortSignal,
+  ): Promise<Decision> {
+    for (let asked = 1; ; asked += 1) {
+      const question = this.#question(digest, current);
+      const decision = await this.#components.arbiters.askToFollow(question, signal);
+      const isLeft = decision.kind === 'alone' && decision.forMs > 0;
+      if (!isLeft || asked === LIMITED_QUESTIONS) return decision;
+      await pause(LEFT_MS, signal);
+    }
   }
 
   #question(digest: Digest, current: OpenDownload | undefined): Question {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
+import { canonicalRegistry } from '../../oci/reference.ts';
 import { JoinedCalls } from '../../timing/joined-calls.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { Credential } from '../where/docker-config.ts';
@@ -19,8 +20,18 @@ export interface AuthorizerComponents {
   readonly credentials: {
     of(endpoint: UpstreamEndpoint, repository: string): Credential | undefined;
   };
+  /** Token servers that get the credentials of a registry although they are in another domain. Default: none. */
+  readonly tokenServers?: readonly TokenServer[] | undefined;
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number;
+}
+
+/** A token server of the options. */
+export interface TokenServer {
+  /** Under which the credentials of the endpoint are found, canonical. */
+  readonly registry: string;
+  /** With its port, unless that is the one of the scheme. */
+  readonly host: string;
 }
 
 /** A request that was answered with 401. */
@@ -104,7 +115,7 @@ export class Authorizer {
       const realm =
         scheme === 'bearer' ? realmOf(parameters.get('realm'), endpoint.base) : undefined;
       if (realm === undefined) continue;
-      const isBound = isOfRegistry(realm, endpoint.base);
+      const isBound = isOfRegistry(realm, endpoint.base) || this.#isNamed(realm, endpoint);
       const begun = this.#now();
       try {
         const { token, lifeMs } = await this.#components.tokens.fetch(
@@ -120,13 +131,20 @@ export class Authorizer {
         const isForeign = credential !== undefined && !isBound;
         if (!isForeign || !(error instanceof UpstreamError) || error.reason !== 'denied')
           throw error;
-        const why = `${error.message}; it got no credentials, as it is not of the domain of ${endpoint.base.host}`;
+        const why = `${error.message}; it got no credentials, as it is not of the domain of ${endpoint.base.host} (--upstream-token-servers)`;
         throw new UpstreamError('denied', why, { cause: error });
       }
     }
     const basic = challenges.some(({ scheme }) => scheme === 'basic') && basicOf(credential);
     if (typeof basic === 'string') return { header: basic, until: Infinity };
     throw nothingToShow(endpoint, credential !== undefined);
+  }
+
+  #isNamed(realm: URL, { host }: UpstreamEndpoint): boolean {
+    const own = canonicalRegistry(host);
+    return (this.#components.tokenServers ?? []).some(
+      (it) => it.registry === own && it.host === realm.host,
+    );
   }
 }
 

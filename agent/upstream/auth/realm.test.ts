@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { isOfRegistry, realmOf } from './realm.ts';
+import { isOfRegistry, isShared, realmOf } from './realm.ts';
 
 const url = (host: string): URL => new URL(`https://${host}`);
 
@@ -56,6 +56,15 @@ describe('isOfRegistry', () => {
       ['0.0.9', '10.0.0.9'],
     ] as const) {
       assert.ok(!isOfRegistry(url(realm), url(registry)), `${realm} for ${registry}`);
+    }
+  });
+});
+
+describe('isShared', () => {
+  it('holds for domains of one label, and for those below which others register', () => {
+    for (const domain of ['io', 'uk', 'co.uk', 'com.au']) assert.ok(isShared(domain), domain);
+    for (const domain of ['gcr.io', 'pkg.dev', 'example.co.uk', 'example.com']) {
+      assert.ok(!isShared(domain), domain);
     }
   });
 });

@@ -42,7 +42,7 @@ export function isOfRegistry(realm: URL, registry: URL): boolean {
 }
 
 /** Whether a domain is one that many owners share, by its form: `io`, `co.uk`. */
-function isShared(domain: string): boolean {
+export function isShared(domain: string): boolean {
   const [first = '', top, ...more] = domain.split('.');
   if (top === undefined) return true;
   return more.length === 0 && top.length === 2 && SHARED_SUFFIXES.has(first);

@@ -25,6 +25,11 @@ export interface BlobAnswer {
   readonly host: string;
 }
 
+/** A whole blob that has begun to arrive without saying how many bytes it has: its end cannot be told from a break. */
+export interface UnsizedAnswer extends Pick<BlobAnswer, 'body' | 'host'> {
+  readonly size?: undefined;
+}
+
 /** Which blob is asked for. */
 export interface BlobRequest {
   readonly endpoint: UpstreamEndpoint;
@@ -34,18 +39,40 @@ export interface BlobRequest {
 }
 
 /**
+ * As {@link openBlob}, for a blob whose size has to be known.
+ *
+ * @throws UpstreamError `length` when the registry does not state it
+ */
+export async function fetchBlob(
+  client: Pick<RegistryClient, 'fetch'>,
+  request: BlobRequest,
+  asked: RangeRequest | undefined,
+  signal: AbortSignal,
+): Promise<BlobAnswer> {
+  const answer = await openBlob(client, request, asked, signal);
+  if (answer.size !== undefined) return answer;
+  discard(answer.body);
+  throw unsized(answer.host);
+}
+
+/** The failure of a registry that sends a blob in chunks. */
+export function unsized(host: string): UpstreamError {
+  return new UpstreamError('length', `${host} answers with a body of unknown length`);
+}
+
+/**
  * Asks a registry for a blob, and checks the head of the answer: a wrong offset would put wrong bytes into the file of
  * the client.
  *
  * @param asked which part is wanted. Default: all
  * @throws UpstreamError
  */
-export async function fetchBlob(
+export async function openBlob(
   client: Pick<RegistryClient, 'fetch'>,
   { endpoint, repository, digest }: BlobRequest,
   asked: RangeRequest | undefined,
   signal: AbortSignal,
-): Promise<BlobAnswer> {
+): Promise<BlobAnswer | UnsizedAnswer> {
   // containerd asks for `bytes=0-` of everything, also of empty blobs, at which some registries answer 416.
   const isAll = asked === undefined || (asked.kind === 'from' && asked.start === 0);
   const range = isAll ? undefined : formatRange(asked);
@@ -56,7 +83,8 @@ export async function fetchBlob(
   );
   const { body, host } = answer;
   try {
-    return { ...checkHead(answer, asked), body, host };
+    const head = checkHead(answer, asked);
+    return head === 'unsized' ? { body, host } : { ...head, body, host };
   } catch (error) {
     discard(body);
     throw error;
@@ -87,7 +115,7 @@ export async function blobSize(
 function checkHead(
   { statusCode, headers, host }: RegistryAnswer,
   asked: RangeRequest | undefined,
-): Pick<BlobAnswer, 'size' | 'range'> {
+): Pick<BlobAnswer, 'size' | 'range'> | 'unsized' {
   const wrong = (what: string): UpstreamError =>
     new UpstreamError('protocol', `${host} answers with ${what}`);
   if (isHtml(headers)) throw wrong('an HTML page: a captive portal or a proxy may be in between');
@@ -97,7 +125,7 @@ function checkHead(
   const length = /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   if (statusCode === 200) {
     // All of it, also where a part was asked for: RFC 9110, section 14.2, allows that.
-    if (length === undefined) throw wrong('a body of unknown length');
+    if (length === undefined) return 'unsized';
     return { size: length, range: { start: 0, end: length - 1 } };
   }
   const content = parseContentRange(single(headers['content-range']));

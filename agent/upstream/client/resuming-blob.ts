@@ -2,7 +2,7 @@ import type { ByteRange } from '../../oci/byte-range.ts';
 import { Backoff } from '../../timing/backoff.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import { discard } from './answer-text.ts';
-import type { BlobAnswer } from './blob-answer.ts';
+import type { BlobAnswer, UnsizedAnswer } from './blob-answer.ts';
 import { toUpstreamError } from './upstream-failure.ts';
 
 /** Times that a body is begun again without a byte of progress in between, or after it was too slow. */
@@ -79,9 +79,31 @@ export async function* resumingBlob(
   }
 }
 
+/**
+ * The whole of an answer that does not say how many bytes it has. It cannot go on from another one.
+ *
+ * @throws UpstreamError where it breaks, is silent or trickles
+ */
+export async function* unsizedBlob(
+  { body, host }: UnsizedAnswer,
+  { onBytes, slowMs = SLOW_MS }: Pick<ResumingBlobInit, 'onBytes' | 'slowMs'>,
+): AsyncGenerator<Uint8Array> {
+  const all = { start: 0, end: Number.MAX_SAFE_INTEGER };
+  try {
+    for await (const chunk of within({ body, host, range: all }, all, slowMs)) {
+      onBytes?.(chunk.length);
+      yield chunk;
+    }
+  } catch (error) {
+    throw toUpstreamError(error, 'body', host);
+  } finally {
+    discard(body);
+  }
+}
+
 /** The bytes of an answer that are in the range; those before it are dropped, from a registry that knows no ranges. */
 async function* within(
-  { body, range, host }: BlobAnswer,
+  { body, range, host }: Pick<BlobAnswer, 'body' | 'range' | 'host'>,
   { start, end }: ByteRange,
   slowMs: number,
 ): AsyncGenerator<Uint8Array> {

@@ -1,13 +1,25 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it, type TestContext } from 'node:test';
 
+import { parseRegistries } from '../../hosts/registries/parse-registries.ts';
 import { Authority, noOpenssl } from '../../testing/certificates.ts';
 import { send, serve } from '../../testing/token-registry.ts';
 import { bytesOf, requestFor, upstreamTo } from '../../testing/upstream-fixture.ts';
 import type { ServerOptions } from 'node:https';
+import { UpstreamEndpoints } from '../where/upstream-endpoints.ts';
+import { UpstreamAgents } from './upstream-agents.ts';
 
 const signal = new AbortController().signal;
 const MANIFEST = Buffer.from('{"schemaVersion":2,"manifests":[]}');
+
+async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'peerglass-agents-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 describe('UpstreamAgents with TLS', { skip: noOpenssl }, () => {
   let authority: Authority;
@@ -114,5 +126,60 @@ describe('UpstreamAgents with TLS', { skip: noOpenssl }, () => {
     await assert.rejects(source.fetch(requestFor(registry, 'a', { tag: '1' }), signal), {
       message: /TLS failed/,
     });
+  });
+
+  it('use a changed client certificate once its key is there too', async (t) => {
+    const folder = await temporaryFolder(t);
+    const [cert, key] = [join(folder, 'client.crt'), join(folder, 'client.key')];
+    await copyFile(client.cert, cert);
+    await copyFile(client.key, key);
+    const agents = new UpstreamAgents({ connectTimeout: 5_000, silence: 5_000, filesInterval: 0 });
+    t.after(() => agents.close());
+    const yaml = `configs: { r.example: { tls: { cert_file: ${cert}, key_file: ${key} } } }`;
+    const [endpoint] = new UpstreamEndpoints({
+      names: [{ registry: 'r.example' }],
+      registries: { current: parseRegistries(yaml).registries },
+    }).of('r.example');
+    assert.ok(endpoint);
+    const before = await agents.for(endpoint, endpoint.base);
+    const renewed = await authority.issue('renewed');
+    await copyFile(renewed.cert, cert);
+    assert.equal(await agents.for(endpoint, endpoint.base), before);
+    await copyFile(renewed.key, key);
+    assert.notEqual(await agents.for(endpoint, endpoint.base), before);
+  });
+
+  it('use changed files, and those of before where they are gone', async (t) => {
+    await using other = await Authority.create('another authority');
+    const origin = await serve(t, (_req, res) => res.end('content'), tls);
+    const caFile = join(await temporaryFolder(t), 'ca.crt');
+    await copyFile(other.ca, caFile);
+    const agents = new UpstreamAgents({ connectTimeout: 5_000, silence: 5_000, filesInterval: 0 });
+    t.after(() => agents.close());
+    const [endpoint] = new UpstreamEndpoints({
+      names: [{ registry: new URL(origin).host }],
+      registries: {
+        current: parseRegistries(
+          `configs: { "${new URL(origin).host}": { tls: { ca_file: ${caFile} } } }`,
+        ).registries,
+      },
+    }).of(new URL(origin).host);
+    assert.ok(endpoint);
+    const request = async (): Promise<string> => {
+      const agent = await agents.for(endpoint, endpoint.base);
+      const { body } = await agent.request({ origin, path: '/', method: 'GET' });
+      return await body.text();
+    };
+    await assert.rejects(request(), { code: /CERT|SIGNATURE|ISSUER/ });
+    await copyFile(authority.ca, caFile);
+    assert.equal(await request(), 'content');
+    const before = await agents.for(endpoint, endpoint.base);
+    await rm(caFile);
+    assert.equal(await request(), 'content');
+    assert.equal(await agents.for(endpoint, endpoint.base), before);
+    await writeFile(caFile, (await readFile(authority.ca)).subarray(0, 300));
+    assert.equal(await agents.for(endpoint, endpoint.base), before, 'half of it');
+    await copyFile(authority.ca, caFile);
+    assert.equal(await agents.for(endpoint, endpoint.base), before, 'the same files');
   });
 });

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
@@ -20,6 +21,8 @@ const MAX_ENDPOINTS = 64;
 const MAX_HEADER_BYTES = 32 * 1024;
 /** Largest file with a certificate or a key, in bytes. */
 const MAX_FILE_BYTES = 1024 * 1024;
+/** Between two reads of these files, in milliseconds. */
+const FILES_MS = 10_000;
 /** How long it is remembered where an endpoint is, in milliseconds. */
 const PLACE_MS = 30_000;
 
@@ -28,12 +31,17 @@ export interface UpstreamAgentsInit {
   readonly connectTimeout: number;
   /** Longest time between two chunks of a body while we wait for the next. */
   readonly silence: number;
+  /** Between two reads of the files with certificates and keys of an endpoint that is used. Default 10,000. */
+  readonly filesInterval?: number;
   /** See {@link ProxyConnectorInit}. Default: there is no proxy. */
   readonly proxyFor?: ProxyConnectorInit['proxyFor'] | undefined;
 }
 
 /** The connections of one endpoint. */
 interface EndpointAgents {
+  /** What they are made with. */
+  readonly files: Files;
+  readAt: number;
   /** To the endpoint itself, with its certificates. */
   readonly own: Agent;
   /** To hosts that the endpoint names: storage and token servers. */
@@ -95,10 +103,19 @@ export class UpstreamAgents {
   }
 
   async #of(endpoint: UpstreamEndpoint): Promise<EndpointAgents> {
-    const key = `${endpoint.registry} ${endpoint.base.href}`;
+    const { registry, base, tls } = endpoint;
+    const key = `${registry} ${base.href} ${JSON.stringify(tls ?? null)}`;
     const known = this.#endpoints.get(key);
-    if (known !== undefined) return await known;
-    const made = this.#make(endpoint);
+    if (known !== undefined) {
+      const agents = await known;
+      const changed = await this.#changedFiles(agents, tls);
+      if (changed === undefined) return agents;
+      // Bodies in progress end with the connections of before, which close then.
+      const renewed = Promise.resolve(this.#make(changed));
+      this.#endpoints.set(key, renewed);
+      return await renewed;
+    }
+    const made = readFiles(tls).then((files) => this.#make(files));
     this.#endpoints.set(key, made);
     try {
       return await made;
@@ -109,10 +126,27 @@ export class UpstreamAgents {
     }
   }
 
-  async #make({ tls }: UpstreamEndpoint): Promise<EndpointAgents> {
-    const { ca, cert, key, isUnverified } = await readFiles(tls);
+  /** The files where they have changed. Ones that cannot be used any more may just be renewed, one after another. */
+  async #changedFiles(
+    agents: EndpointAgents,
+    tls: RegistryTls | undefined,
+  ): Promise<Files | undefined> {
+    const { filesInterval = FILES_MS } = this.#init;
+    const { files } = agents;
+    const now = performance.now();
+    const isNamed = [tls?.caFile, tls?.certFile, tls?.keyFile].some((it) => it !== undefined);
+    if (!isNamed || now - agents.readAt < filesInterval) return undefined;
+    agents.readAt = now;
+    const read = await readFiles(tls).catch(() => files);
+    return read.fingerprint === files.fingerprint || !isUsable(read) ? undefined : read;
+  }
+
+  #make(files: Files): EndpointAgents {
+    const { ca, cert, key, isUnverified } = files;
     const trust = { ...(ca !== undefined && { ca }) };
     const agents: EndpointAgents = {
+      files,
+      readAt: performance.now(),
       own: this.#agent({
         ...trust,
         ...(cert && key && { cert, key }),
@@ -170,6 +204,23 @@ interface Files {
   readonly cert: Buffer | undefined;
   readonly key: Buffer | undefined;
   readonly isUnverified: boolean;
+  /** Of all files, to see a change. */
+  readonly fingerprint: string;
+}
+
+/** Whether they are whole, and the key is that of the certificate. */
+function isUsable({ ca, cert, key }: Files): boolean {
+  const own = ca?.at(-1);
+  const count = (mark: RegExp): number => own?.match(mark)?.length ?? 0;
+  // OpenSSL passes over a certificate that has no end.
+  if (count(/-----BEGIN /g) !== count(/-----END [^-]+-----/g)) return false;
+  if (own !== undefined && count(/-----BEGIN /g) === 0) return false;
+  try {
+    createSecureContext({ ca, ...(cert && key && { cert, key }) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readFiles(tls: RegistryTls | undefined): Promise<Files> {
@@ -186,11 +237,14 @@ async function readFiles(tls: RegistryTls | undefined): Promise<Files> {
     }
   };
   const ca = await read('ca_file', tls?.caFile);
+  const cert = await read('cert_file', tls?.certFile);
+  const key = await read('key_file', tls?.keyFile);
+  const hash = createHash('sha256');
+  for (const file of [ca, cert, key]) hash.update(file ?? '').update('\0');
   return {
     // As in containerd, beside the authorities of the system.
     ca: ca && [...getCACertificates('default'), ca.toString()],
-    cert: await read('cert_file', tls?.certFile),
-    key: await read('key_file', tls?.keyFile),
+    ...{ cert, key, fingerprint: hash.digest('hex') },
     isUnverified: tls?.insecureSkipVerify === true,
   };
 }

@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { eventually } from '../../testing/eventually.ts';
 import { send, sendError, serve, TokenRegistry } from '../../testing/token-registry.ts';
+import type { TokenServer } from '../auth/authorizer.ts';
 import { byHttp, bytesOf, requestFor, upstreamTo } from '../../testing/upstream-fixture.ts';
 
 const signal = new AbortController().signal;
@@ -180,6 +181,35 @@ describe('authentication at a registry', () => {
     await assert.rejects(source.fetch(requestFor(registry.name, 'a', { blob }), signal), {
       message: /it got no credentials, as it is not of the domain of/,
     });
+  });
+
+  it('gives them to a token server of another domain that the options name, and to no other port or host', async (t) => {
+    const registry = await TokenRegistry.start(t, { user: USER });
+    const blob = registry.addBlob(Buffer.alloc(10));
+    registry.tokenOrigin = registry.tokenOrigin.replace('127.0.0.1', 'localhost');
+    const { host } = new URL(registry.tokenOrigin);
+    const yaml = configs(registry, '{ username: team, password: "a:b" }');
+    const fetchWith = async (...tokenServers: TokenServer[]): Promise<unknown> => {
+      const { source } = await upstreamTo(t, [byHttp(registry)], { yaml, tokenServers });
+      return bytesOf(await source.fetch(requestFor(registry.name, 'a', { blob }), signal));
+    };
+    await fetchWith({ registry: 'other.example', host }, { registry: registry.name, host });
+    const credentials = `Basic ${btoa('team:a:b')}`;
+    const shown = (): number =>
+      registry.seen.filter(({ authorization }) => authorization === credentials).length;
+    assert.equal(shown(), 1);
+    for (const wrong of [
+      { registry: registry.name, host: 'localhost' },
+      { registry: registry.name, host: 'localhost:1' },
+      { registry: registry.name, host: `a.${host}` },
+      { registry: 'other.example', host },
+    ]) {
+      await assert.rejects(fetchWith(wrong), {
+        code: 'DENIED',
+        message: /--upstream-token-servers/,
+      });
+    }
+    assert.equal(shown(), 1);
   });
 
   it('shows the credentials of one registry to no other', async (t) => {

@@ -50,7 +50,7 @@ describe('parseDockerConfig', () => {
       }),
     );
     assert.deepEqual(auths, []);
-    assert.deepEqual(parseDockerConfig('{}'), { auths: [], helpers: [] });
+    assert.deepEqual(parseDockerConfig('{}'), { auths: [], helpers: [], tooWide: [] });
   });
 
   it('names programs that would have the credentials', () => {
@@ -58,6 +58,20 @@ describe('parseDockerConfig', () => {
       config({}, { credsStore: 'desktop', credHelpers: { 'gcr.io': 'gcloud' } }),
     );
     assert.deepEqual(helpers, ['credsStore: desktop', 'credHelpers: gcr.io']);
+  });
+
+  it('leaves out patterns that hosts of other owners match, and names them', () => {
+    const entry = { auth: auth('u', 'p') };
+    const wide = ['*', '*.io', '*.co.uk', 'registry.*', 'a*.*:5000', 'https://*.com/team'];
+    const close = ['*.registry.example', '*.gcr.io', '*.dkr.ecr.*.amazonaws.com', 'r?.a.co.uk:443'];
+    const { auths, tooWide } = parseDockerConfig(
+      config(Object.fromEntries([...wide, ...close].map((it) => [it, entry]))),
+    );
+    assert.deepEqual(tooWide, ['*', '*.io', '*.co.uk', 'registry.*', 'a*.*:5000', '*.com']);
+    assert.deepEqual(
+      auths.map(({ host }) => host),
+      ['*.registry.example', '*.gcr.io', '*.dkr.ecr.*.amazonaws.com', 'r?.a.co.uk'],
+    );
   });
 
   it('refuses another text without repeating it', () => {
@@ -95,6 +109,28 @@ describe('authFor', () => {
       assert.equal(authFor(parsed, host, repository)?.username?.reveal(), user);
     });
   }
+
+  it('of a pattern is for the hosts that it names, behind that of the host itself', () => {
+    const patterns = parseDockerConfig(
+      config({
+        '*.registry.example': { auth: auth('any', 'p') },
+        'eu*.registry.example': { auth: auth('eu', 'p') },
+        '*.registry.example/team': { auth: auth('team', 'p') },
+        'eu1.registry.example': { auth: auth('eu1', 'p') },
+      }),
+    );
+    for (const [host, repository, user] of [
+      ['us1.registry.example', 'app', 'any'],
+      ['eu2.registry.example', 'app', 'eu'],
+      ['eu2.registry.example', 'team/app', 'team'],
+      ['eu1.registry.example', 'team/app', 'eu1'],
+      ['registry.example', 'app', undefined],
+      ['a.us1.registry.example', 'app', undefined],
+      ['us1.registry.example.evil.io', 'app', undefined],
+    ] as const) {
+      assert.equal(authFor(patterns, host, repository)?.username?.reveal(), user, host);
+    }
+  });
 
   it('of another host is none', () => {
     for (const host of ['10.0.0.9', 'sub.registry.example', 'registry.example:5000', 'example']) {

@@ -1,5 +1,7 @@
 import { Secret } from '../../hosts/registries/secret.ts';
+import { isHostPattern, matchesHost } from '../../oci/host-pattern.ts';
 import { canonicalRegistry } from '../../oci/reference.ts';
+import { isShared } from '../auth/realm.ts';
 
 /** What a client shows to a registry. */
 export interface Credential {
@@ -13,7 +15,7 @@ export interface Credential {
 
 /** The credentials of one entry of `auths`. */
 interface DockerAuth {
-  /** Host with port, canonical. */
+  /** Host with port, canonical, or a pattern of hosts. */
   readonly host: string;
   /** The beginning of the repositories that they are for; empty for all. */
   readonly path: string;
@@ -25,6 +27,8 @@ export interface DockerConfig {
   readonly auths: readonly DockerAuth[];
   /** Entries that name a program, which this agent does not run. */
   readonly helpers: readonly string[];
+  /** Patterns that hosts of others match, which would get the credentials. They are left out. */
+  readonly tooWide: readonly string[];
 }
 
 /** Entries that are read. */
@@ -32,7 +36,8 @@ const MAX_ENTRIES = 1_000;
 
 /**
  * Parses a `config.json`, the content of a secret of the type `kubernetes.io/dockerconfigjson`. Keys are hosts, with or
- * without a scheme, a version and a path; `https://index.docker.io/v1/` is Docker Hub.
+ * without a scheme, a version and a path; `https://index.docker.io/v1/` is Docker Hub. As for the kubelet, a host may be a
+ * pattern (`*.registry.example`), here within one domain only.
  *
  * @throws Error, without the text, which has secrets
  */
@@ -51,14 +56,23 @@ export function parseDockerConfig(text: string): DockerConfig {
       const credential = credentialOf(objectOf(value) ?? {});
       return credential === undefined ? [] : [{ ...placeOf(key), credential }];
     });
+  const isTooWide = ({ host }: DockerAuth): boolean => isHostPattern(host) && !isOfOneDomain(host);
+  const tooWide = auths.filter(isTooWide).map(({ host }) => host);
   const store = textOf(config['credsStore']);
   const helpers = Object.keys(objectOf(config['credHelpers']) ?? {}).map(
     (it) => `credHelpers: ${it}`,
   );
-  return { auths, helpers: store === undefined ? helpers : [`credsStore: ${store}`, ...helpers] };
+  return {
+    auths: auths.filter((it) => !isTooWide(it)),
+    helpers: store === undefined ? helpers : [`credsStore: ${store}`, ...helpers],
+    tooWide,
+  };
 }
 
-/** The entry for a repository: of those that match the one with the longest path. */
+/**
+ * The entry for a repository: of those that match, one of the host itself before those of patterns, then the one with the
+ * longest path, then with the longest pattern.
+ */
 export function authFor(
   { auths }: DockerConfig,
   host: string,
@@ -67,12 +81,26 @@ export function authFor(
   const wanted = canonicalHost(host);
   let best: DockerAuth | undefined;
   for (const auth of auths) {
-    if (auth.host !== wanted) continue;
+    if (!matchesHost(auth.host, wanted)) continue;
     const { path } = auth;
     if (path !== '' && repository !== path && !repository.startsWith(`${path}/`)) continue;
-    if (best === undefined || path.length > best.path.length) best = auth;
+    if (best === undefined || isCloser(auth, best)) best = auth;
   }
   return best?.credential;
+}
+
+function isCloser(one: DockerAuth, other: DockerAuth): boolean {
+  const [isPattern, wasPattern] = [isHostPattern(one.host), isHostPattern(other.host)];
+  if (isPattern !== wasPattern) return wasPattern;
+  if (one.path.length !== other.path.length) return one.path.length > other.path.length;
+  return one.host.length > other.host.length;
+}
+
+/** Whether all hosts of the pattern are below one domain that has one owner. */
+function isOfOneDomain(pattern: string): boolean {
+  const labels = (pattern.split(':')[0] ?? '').split('.');
+  const last = labels.findLastIndex(isHostPattern);
+  return !isShared(labels.slice(last + 1).join('.'));
 }
 
 function placeOf(key: string): Pick<DockerAuth, 'host' | 'path'> {

@@ -38,10 +38,11 @@ describe('UpstreamCredentials', () => {
       'ghcr.io': { auth: btoa('j:of-json') },
       'all.example/team': { auth: btoa('t:of-team') },
     });
-    const { registries } = parseRegistries(YAML);
+    const registries = { current: parseRegistries(YAML).registries };
     const credentials = await UpstreamCredentials.load({ file, registries }, quiet);
     const of = (host: string, repository = 'a'): string | undefined => {
-      const { username, password, identityToken } = credentials.of({ host }, repository) ?? {};
+      const { username, password, identityToken } =
+        credentials.of({ host, registry: host }, repository) ?? {};
       return (
         identityToken?.reveal() ?? (username && `${username.reveal()}:${password?.reveal() ?? ''}`)
       );
@@ -57,7 +58,7 @@ describe('UpstreamCredentials', () => {
 
   it('name the repositories that are fetched with them, by their registry', async (t) => {
     const file = await write(t, { 'all.example/team': { auth: btoa('t:p') } });
-    const { registries } = parseRegistries(YAML);
+    const registries = { current: parseRegistries(YAML).registries };
     const { repositories } = await UpstreamCredentials.load({ file, registries }, quiet);
     assert.deepEqual(repositories.map(({ registry, path }) => `${registry}/${path}`).sort(), [
       '*/',
@@ -67,6 +68,31 @@ describe('UpstreamCredentials', () => {
       'mirror.example/',
       'quay.io/',
     ]);
+  });
+
+  it('of a changed registries.yaml are shown for repositories only that had some at the start', async (t) => {
+    const file = await write(t, { 'team.example/team': { auth: btoa('t:p') } });
+    const registries = { current: parseRegistries(YAML).registries };
+    const credentials = await UpstreamCredentials.load({ file, registries }, quiet);
+    registries.current = parseRegistries(`
+mirrors:
+  quay.io: { endpoint: ["https://mirror.example", "https://ghcr.io"] }
+  later.example: { endpoint: ["https://ghcr.io"] }
+configs:
+  mirror.example: { auth: { username: y, password: changed } }
+  later.example: { auth: { username: y, password: later } }
+  team.example: { auth: { username: y, password: of-all } }
+`).registries;
+    const of = (registry: string, host: string, repository = 'a'): string | undefined =>
+      credentials.of({ registry, host }, repository)?.password?.reveal();
+    assert.equal(of('quay.io', 'mirror.example'), 'changed');
+    assert.equal(of('mirror.example', 'mirror.example'), 'changed');
+    assert.equal(of('ghcr.io', 'ghcr.io'), undefined, 'taken away');
+    assert.equal(of('team.example', 'team.example', 'team/app'), 'of-all');
+    // YAML has a mirror for all registries, whose endpoint has no credentials.
+    assert.equal(of('later.example', 'later.example'), undefined);
+    assert.equal(of('later.example', 'mirror.example'), undefined);
+    assert.equal(of('team.example', 'team.example', 'teams/app'), undefined);
   });
 
   it('are read again, but those of a registry that had none at the start', async (t) => {
@@ -81,14 +107,14 @@ describe('UpstreamCredentials', () => {
       JSON.stringify({ auths: { a: { auth: btoa('u:2') }, b: { auth: btoa('u:3') } } }),
     );
     await eventually(() => {
-      assert.equal(credentials.of({ host: 'a' }, 'x')?.password?.reveal(), '2');
+      assert.equal(credentials.of({ host: 'a', registry: 'a' }, 'x')?.password?.reveal(), '2');
     });
     assert.deepEqual(changes, ['changed']);
-    assert.equal(credentials.of({ host: 'b' }, 'x'), undefined);
+    assert.equal(credentials.of({ host: 'b', registry: 'b' }, 'x'), undefined);
     await writeFile(file, 'no longer json');
     await writeFile(file, JSON.stringify({ auths: { a: { auth: btoa('u:4') } } }));
     await eventually(() => {
-      assert.equal(credentials.of({ host: 'a' }, 'x')?.password?.reveal(), '4');
+      assert.equal(credentials.of({ host: 'a', registry: 'a' }, 'x')?.password?.reveal(), '4');
     });
     stop.abort();
     await running;
@@ -121,7 +147,7 @@ describe('UpstreamCredentials', () => {
     const lines: string[] = [];
     const logger = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
     const credentials = await UpstreamCredentials.load({ file }, logger);
-    logger.info({ credential: credentials.of({ host: 'a' }, 'x') }, 'shown');
+    logger.info({ credential: credentials.of({ host: 'a', registry: 'a' }, 'x') }, 'shown');
     assert.match(lines.join(''), /credHelpers: gcr.io/);
     assert.ok(!/hunter2|dTpodW50ZXIy/.test(lines.join('')));
   });

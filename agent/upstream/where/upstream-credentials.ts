@@ -5,15 +5,17 @@ import type { Logger } from 'pino';
 import { codeOf } from '../../errors/system-error.ts';
 import { configOf, type Registries, type RegistryAuth } from '../../hosts/registries/registries.ts';
 import { Secret } from '../../hosts/registries/secret.ts';
+import { matchesHost } from '../../oci/host-pattern.ts';
 import { canonicalRegistry } from '../../oci/reference.ts';
 import { followFiles, type FollowFilesInit } from '../../timing/follow-files.ts';
 import { authFor, parseDockerConfig, type Credential, type DockerConfig } from './docker-config.ts';
+import type { CurrentRegistries } from './followed-registries.ts';
 import type { UpstreamEndpoint } from './upstream-endpoints.ts';
 
 /** Maximum size of a `config.json`, in bytes. */
 const MAX_BYTES = 1024 * 1024;
 
-const NONE: DockerConfig = { auths: [], helpers: [] };
+const NONE: DockerConfig = { auths: [], helpers: [], tooWide: [] };
 
 /** A file of credentials cannot be used. The message does not repeat it. */
 export class UpstreamCredentialsError extends Error {
@@ -25,21 +27,21 @@ export class UpstreamCredentialsError extends Error {
 export interface UpstreamCredentialsInit extends FollowFilesInit {
   /** A `config.json`. Default: none. */
   readonly file?: string | undefined;
-  /** registries.yaml. Default: none. */
-  readonly registries?: Registries | undefined;
+  /** registries.yaml, which may change. Default: none. */
+  readonly registries?: CurrentRegistries | undefined;
 }
 
 /** Repositories for which this node has credentials. */
 export interface CredentialedRepositories {
-  /** Canonical, or `*` for every registry. */
+  /** Canonical, a pattern of hosts, or `*` for every registry. */
   readonly registry: string;
   /** The beginning of their names; empty for all. */
   readonly path: string;
 }
 
 /**
- * The credentials of this node for registries: of registries.yaml, else of a `config.json`, which is read again when it
- * changes. A changed file that cannot be used is reported, and what was read before stays in use.
+ * The credentials of this node for registries: of registries.yaml, else of a `config.json`, which are read again when they
+ * change. A changed file that cannot be used is reported, and what was read before stays in use.
  *
  * A registry without credentials at the start gets none later: how its images are shared was decided without them.
  */
@@ -48,6 +50,8 @@ export class UpstreamCredentials {
   readonly #logger: Logger;
   readonly #listeners: (() => void)[] = [];
   readonly #known: ReadonlySet<string>;
+  /** As of the start. */
+  readonly repositories: readonly CredentialedRepositories[];
   #config: DockerConfig;
   #text: string;
 
@@ -61,7 +65,8 @@ export class UpstreamCredentials {
     this.#text = text;
     this.#config = config;
     this.#known = new Set(config.auths.map(placeOf));
-    this.#nameHelpers();
+    this.repositories = repositoriesOf(config, init.registries?.current);
+    this.#nameUnused();
   }
 
   /** @throws UpstreamCredentialsError for a file that cannot be used */
@@ -71,32 +76,29 @@ export class UpstreamCredentials {
   }
 
   /** What an endpoint is shown for a repository, as it is called there. */
-  of({ host }: Pick<UpstreamEndpoint, 'host'>, repository: string): Credential | undefined {
-    const { registries } = this.#init;
+  of(
+    { host, registry }: Pick<UpstreamEndpoint, 'host' | 'registry'>,
+    repository: string,
+  ): Credential | undefined {
+    if (!this.#isCovered(registry, repository)) return undefined;
+    const registries = this.#init.registries?.current;
     const auth = registries && configOf(registries, host).auth;
     return (auth && ofRegistries(auth)) ?? authFor(this.#config, host, repository);
   }
 
-  /** Repositories that may have been fetched with credentials, as of the start. */
-  get repositories(): readonly CredentialedRepositories[] {
-    const found = this.#config.auths.map(({ host, path }) => ({ registry: host, path }));
-    const { registries } = this.#init;
-    for (const [host, { auth }] of registries?.configs ?? []) {
-      // Those of `*` would be shown to any host, and are not used.
-      if (auth !== undefined && host !== '*')
-        found.push({ registry: canonicalRegistry(host), path: '' });
-    }
-    const hosts = new Set(found.map(({ registry }) => registry));
-    for (const [registry, { endpoints }] of registries?.mirrors ?? []) {
-      const has = endpoints.some(({ host }) => hosts.has(canonicalRegistry(host)));
-      if (has) found.push({ registry, path: '' });
-    }
-    return found;
+  /** Whether images of the repository are shared as ones that may have been fetched with credentials. */
+  #isCovered(registry: string, repository: string): boolean {
+    return this.repositories.some(
+      (it) =>
+        (it.registry === '*' || matchesHost(it.registry, registry)) &&
+        (it.path === '' || repository === it.path || repository.startsWith(`${it.path}/`)),
+    );
   }
 
   /** Calls the listener after each change. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
+    this.#init.registries?.onChange?.(listener);
   }
 
   /** Reads the file periodically, until the signal is aborted. */
@@ -133,14 +135,41 @@ export class UpstreamCredentials {
     }
   }
 
-  #nameHelpers(): void {
+  #nameUnused(): void {
     for (const helper of this.#config.helpers.slice(0, 16)) {
       this.#logger.warn(
         { file: this.#init.file, helper },
         'credentials of this program are not used: the agent runs no programs',
       );
     }
+    for (const pattern of this.#config.tooWide.slice(0, 16)) {
+      this.#logger.warn(
+        { file: this.#init.file, pattern },
+        'credentials of this pattern are not used: hosts of other owners match it. Name the domain, as in *.registry.example',
+      );
+    }
   }
+}
+
+/** Repositories that may be fetched with credentials. */
+function repositoriesOf(
+  { auths }: DockerConfig,
+  registries: Registries | undefined,
+): CredentialedRepositories[] {
+  const found = auths.map(({ host, path }) => ({ registry: host, path }));
+  for (const [host, { auth }] of registries?.configs ?? []) {
+    // Those of `*` would be shown to any host, and are not used.
+    if (auth !== undefined && host !== '*')
+      found.push({ registry: canonicalRegistry(host), path: '' });
+  }
+  const hosts = found.map(({ registry }) => registry);
+  for (const [registry, { endpoints }] of registries?.mirrors ?? []) {
+    const has = endpoints.some(({ host }) =>
+      hosts.some((it) => matchesHost(it, canonicalRegistry(host))),
+    );
+    if (has) found.push({ registry, path: '' });
+  }
+  return found;
 }
 
 function placeOf({ host, path }: { readonly host: string; readonly path: string }): string {

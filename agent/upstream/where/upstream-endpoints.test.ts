@@ -11,7 +11,7 @@ function endpoints(
   yaml?: string,
   init: Partial<UpstreamEndpointsInit> = {},
 ): UpstreamEndpoints {
-  const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
+  const registries = yaml === undefined ? undefined : { current: parseRegistries(yaml).registries };
   return new UpstreamEndpoints({ names, registries, ...init });
 }
 

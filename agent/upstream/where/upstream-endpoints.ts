@@ -5,6 +5,7 @@ import {
   type Registries,
   type RegistryTls,
 } from '../../hosts/registries/registries.ts';
+import type { CurrentRegistries } from './followed-registries.ts';
 import { compileRewrites } from './rewrite-repository.ts';
 
 /** The name of Docker Hub in images. */
@@ -36,8 +37,8 @@ export interface UpstreamName {
 export interface UpstreamEndpointsInit {
   /** The registries of `--upstream`; `undefined` in it means every registry that is not on the node itself. */
   readonly names: readonly (UpstreamName | undefined)[];
-  /** registries.yaml. Default: there is none. */
-  readonly registries?: Registries | undefined;
+  /** registries.yaml, which may change. Default: there is none. */
+  readonly registries?: CurrentRegistries | undefined;
   /** Whether the registries themselves are asked after the endpoints of that file. Default: yes. */
   readonly defaultEndpoint?: boolean;
   /** Whether a URL leads to the mirror of this node, which is no upstream. Default: none does. */
@@ -66,7 +67,8 @@ export class UpstreamEndpoints {
   /** The hosts to ask, in their order; none for a registry that is not covered. */
   of(registry: string): readonly UpstreamEndpoint[] {
     if (!this.covers(registry)) return [];
-    const { registries, defaultEndpoint = true, isOwn } = this.#init;
+    const { defaultEndpoint = true, isOwn } = this.#init;
+    const registries = this.#registries;
     const mirror = registries?.mirrors.get(registry) ?? registries?.mirrors.get('*');
     const own = this.#registryItself(registry);
     const { apply } = compileRewrites(mirror?.rewrites ?? []);
@@ -89,8 +91,12 @@ export class UpstreamEndpoints {
 
   /** Patterns of registries.yaml that cannot be used here. */
   get unusableRewrites(): readonly string[] {
-    const mirrors = [...(this.#init.registries?.mirrors.values() ?? [])];
+    const mirrors = [...(this.#registries?.mirrors.values() ?? [])];
     return mirrors.flatMap(({ rewrites }) => compileRewrites(rewrites).unusable);
+  }
+
+  get #registries(): Registries | undefined {
+    return this.#init.registries?.current;
   }
 
   #registryItself(registry: string): UpstreamEndpoint {
@@ -105,12 +111,12 @@ export class UpstreamEndpoints {
 
   /** The entry `*` of `configs`, which hosts.toml has for registries that have no folder. It is for no endpoint. */
   #tlsOfAll(registry: string): RegistryTls | undefined {
-    const { mirrors, configs } = this.#init.registries ?? {};
+    const { mirrors, configs } = this.#registries ?? {};
     return mirrors?.has(registry) === true ? undefined : configs?.get('*')?.tls;
   }
 
   #tlsOf(host: string): RegistryTls | undefined {
-    const { registries } = this.#init;
+    const registries = this.#registries;
     return registries && configOf(registries, host).tls;
   }
 }

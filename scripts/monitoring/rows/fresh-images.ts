@@ -55,12 +55,13 @@ export const FRESH_IMAGES: readonly PanelRow[] = [
   {
     title: 'Requests of agents to registries',
     description:
-      'With --upstream: what agents ask of registries, what failed, and how many pulls the registries still allow a node.',
+      'With --upstream: what agents ask of registries, what failed, who has said what tags mean, and how many pulls the registries still allow a node.',
     kind: 'graph',
     unit: 'short',
     queries: [
       { expr: orZero(rate('peerglass_upstream_requests_total', 'kind')), legend: '{{kind}}' },
       { expr: rate('peerglass_upstream_failures_total', 'reason'), legend: 'failed: {{reason}}' },
+      { expr: rate('peerglass_upstream_tags_total', 'answer'), legend: 'tags: {{answer}}' },
       {
         expr: `min by (registry) (${of('peerglass_upstream_pulls_remaining')})`,
         legend: 'pulls left: {{registry}}',
