@@ -4,6 +4,7 @@ import type { Content } from '../content/content-source.ts';
 import type { TailWriter } from '../content/tail-writer.ts';
 import { parseRegistries } from '../hosts/registries/parse-registries.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -24,8 +25,17 @@ export interface UpstreamFixtureInit {
   readonly isVerifiedByClient?: boolean;
   /** Default: none. */
   readonly tails?: TailWriter;
+  /** How bodies by http come. Default `auto`, as in an agent. */
+  readonly dataPlane?: DataPlaneMode;
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** An upstream, and parts of it. */
+export interface UpstreamFixture extends Upstream {
+  readonly metrics: Metrics;
+  readonly credentials: UpstreamCredentials;
+  readonly dataPlane: DataPlane;
 }
 
 /** Makes the upstream of an agent for these registries, with all of its parts; it ends with the test. */
@@ -38,28 +48,31 @@ export async function upstreamTo(
     timeout = 20_000,
     isVerifiedByClient = false,
     environment = {},
+    dataPlane: mode = 'auto',
     tails,
   }: UpstreamFixtureInit = {},
-): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
+): Promise<UpstreamFixture> {
   const registries = yaml === undefined ? undefined : parseRegistries(yaml).registries;
   const credentials = await UpstreamCredentials.load(
     { file: credentialsFile, registries, interval: 20, settle: 10 },
     quiet,
   );
   const metrics = createMetrics();
+  const dataPlane = new DataPlane({ logger: quiet }, mode);
   const upstream = createUpstream(
     {
       endpoints: new UpstreamEndpoints({ names, registries }),
       credentials,
       isVerifiedByClient: () => Promise.resolve(isVerifiedByClient),
       tails,
+      dataPlane,
       metrics,
       logger: quiet,
     },
     { timeout, userAgent: 'peerglass/test', environment },
   );
   t.after(() => upstream.stop());
-  return { ...upstream, metrics, credentials };
+  return { ...upstream, metrics, credentials, dataPlane };
 }
 
 /** The name of a registry of a test, asked by http. */

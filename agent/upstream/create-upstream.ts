@@ -4,7 +4,9 @@ import type { ContentSource } from '../content/content-source.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { DataPlane } from '../native/data-plane.ts';
 import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
+import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { Authorizer } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
@@ -26,6 +28,8 @@ export interface CreateUpstreamComponents extends Pick<
   readonly credentials: Pick<UpstreamCredentials, 'of' | 'onChange'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Moves bodies by http. Default: all bodies go through the process. */
+  readonly dataPlane?: Pick<DataPlane, 'kernel'> | undefined;
 }
 
 /** Options of {@link createUpstream}. */
@@ -46,9 +50,12 @@ export interface Upstream {
 
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
-  { endpoints, credentials, metrics, logger, isVerifiedByClient, tails }: CreateUpstreamComponents,
+  components: CreateUpstreamComponents,
   { timeout, userAgent, environment = {} }: CreateUpstreamInit,
 ): Upstream {
+  const { endpoints, credentials, metrics, logger, isVerifiedByClient, tails, dataPlane } =
+    components;
+  const thread = new HashingThread();
   const labels = new BoundedLabels();
   const label = labels.label.bind(labels);
   const connectTimeout = Math.min(timeout, MAX_CONNECT_MS);
@@ -84,10 +91,14 @@ export function createUpstream(
     { timeout, userAgent },
   );
   const source = new UpstreamSource({
-    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger },
+    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, thread },
+    kernel: () => dataPlane?.kernel(),
   });
   return {
     source: new SingleFlightSource({ source }),
-    stop: () => agents.close(),
+    stop: async () => {
+      await agents.close();
+      thread.stop();
+    },
   };
 }

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino';
 
 import type { TailWriter } from '../content/tail-writer.ts';
-import type { Content, ContentSource } from '../content/content-source.ts';
+import type { Content, ContentSource, ContentStream } from '../content/content-source.ts';
 import { verifiedInPassing } from '../content/verified-in-passing.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
+import type { Kernel } from '../native/kernel.ts';
 import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
@@ -13,8 +14,16 @@ import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client
 import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
-import { resumingBlob } from './client/resuming-blob.ts';
+import { isMovable, movedBlob, type MovedBlobInit } from './client/moved-blob.ts';
+import {
+  asStream,
+  bytesOf,
+  resumingBlob,
+  type Forwarded,
+  type ResumingBlobInit,
+} from './client/resuming-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
+import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { RestTimes } from './rest-times.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
@@ -32,6 +41,10 @@ export interface UpstreamSourceComponents {
   readonly label: (registry: string) => string;
   readonly logger: Logger;
   readonly rests?: RestTimes;
+  /** Moves bodies by http. Default: all bodies go through the process. */
+  readonly kernel?: (() => Kernel | undefined) | undefined;
+  /** Hashes the bodies that are moved. Default: a thread that is made with the first one. */
+  readonly thread?: HashingThread;
 }
 
 /**
@@ -41,10 +54,12 @@ export interface UpstreamSourceComponents {
 export class UpstreamSource implements ContentSource {
   readonly #components: UpstreamSourceComponents;
   readonly #rests: RestTimes;
+  readonly #thread: HashingThread;
 
   constructor(components: UpstreamSourceComponents) {
     this.#components = components;
     this.#rests = components.rests ?? new RestTimes();
+    this.#thread = components.thread ?? new HashingThread();
   }
 
   /**
@@ -104,11 +119,13 @@ export class UpstreamSource implements ContentSource {
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
     const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
-    const first = await fetchBlob(client, blob, request.range, signal);
+    const kernel = this.#components.kernel?.();
+    const first = await fetchBlob(client, blob, request.range, signal, kernel !== undefined);
     const { size } = first;
+    const descriptor = { mediaType: MEDIA_TYPE.binary, digest, size };
     const base = {
       origin: endpoint.base.origin,
-      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size },
+      descriptor,
       held: {
         [Symbol.asyncDispose]: () => {
           discard(first.body);
@@ -117,45 +134,58 @@ export class UpstreamSource implements ContentSource {
       },
     };
     if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
-    const body = this.#body(request, blob, first, signal);
+    const resuming = this.#resuming(request, blob, first);
+    const body = bytesOf(resumingBlob({ ...resuming, read: asStream }, signal));
     const range = rangeOf(request, { size });
-    if (await isVerifiedByClient(digest)) {
-      const tail = tails?.begin(digest);
-      return { ...base, kind: 'stream', body: tail ? fedBody(body, tail, range.start) : body };
-    }
-    // Only the whole can be verified; a range is left to the client, as with peers.
-    if (rangeLength(range) !== size) return { ...base, kind: 'stream', body };
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
-    return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, mismatch) };
+    const movable = (
+      init: Pick<MovedBlobInit, 'tail' | 'hashed'> = {},
+    ): Pick<ContentStream, 'moveTo'> => {
+      if (kernel === undefined || !isMovable(first)) return {};
+      const parts = { kernel, thread: this.#thread };
+      const moved = { ...resuming, ...init, mismatch };
+      return { moveTo: (sink) => movedBlob(parts, moved, sink, signal) };
+    };
+    if (await isVerifiedByClient(digest)) {
+      const tail = tails?.begin(digest);
+      const fed = tail ? fedBody(body, tail, range.start) : body;
+      return { ...base, ...movable({ tail }), kind: 'stream', body: fed };
+    }
+    // Only the whole can be verified; a range is left to the client, as with peers.
+    if (rangeLength(range) !== size) return { ...base, ...movable(), kind: 'stream', body };
+    return {
+      ...base,
+      ...(this.#thread.isWorthwhile(size) && movable({ hashed: descriptor })),
+      kind: 'stream',
+      body: verifiedInPassing(body, digest, mismatch),
+    };
   }
 
-  #body(
+  #resuming(
     request: ContentRequest,
     blob: BlobRequest,
     first: BlobAnswer,
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array> {
-    const { client, metrics, logger } = this.#components;
+  ): Omit<ResumingBlobInit<Forwarded>, 'read'> {
+    const { client, kernel, metrics, logger } = this.#components;
     const { digest } = blob;
-    return resumingBlob(
-      {
-        first,
-        wanted: rangeOf(request, first),
-        again: (rest, inTime) => fetchBlob(client, blob, { kind: 'between', ...rest }, inTime),
-        onBytes: (length) => {
-          this.#arrived(request, length);
-        },
-        onResume: (failure) => {
-          metrics.upstreamFailures.inc({ reason: failure.reason });
-          logger.debug(
-            { err: failure, digest },
-            'body from a registry broke, it is asked for the rest',
-          );
-        },
+    const isMoved = kernel?.() !== undefined;
+    return {
+      first,
+      wanted: rangeOf(request, first),
+      again: (rest, inTime) =>
+        fetchBlob(client, blob, { kind: 'between', ...rest }, inTime, isMoved),
+      onBytes: (length) => {
+        this.#arrived(request, length);
       },
-      signal,
-    );
+      onResume: (failure) => {
+        metrics.upstreamFailures.inc({ reason: failure.reason });
+        logger.debug(
+          { err: failure, digest },
+          'body from a registry broke, it is asked for the rest',
+        );
+      },
+    };
   }
 
   #arrived({ registry }: ContentRequest, length: number): void {

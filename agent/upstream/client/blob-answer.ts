@@ -38,6 +38,7 @@ export interface BlobRequest {
  * the client.
  *
  * @param asked which part is wanted. Default: all
+ * @param isMovable see `RegistryRequest`
  * @throws UpstreamError
  */
 export async function fetchBlob(
@@ -45,13 +46,14 @@ export async function fetchBlob(
   { endpoint, repository, digest }: BlobRequest,
   asked: RangeRequest | undefined,
   signal: AbortSignal,
+  isMovable = false,
 ): Promise<BlobAnswer> {
   // containerd asks for `bytes=0-` of everything, also of empty blobs, at which some registries answer 416.
   const isAll = asked === undefined || (asked.kind === 'from' && asked.start === 0);
   const range = isAll ? undefined : formatRange(asked);
   const answer = await client.fetch(
     endpoint,
-    { method: 'GET', repository, path: `blobs/${digest}`, accept: '*/*', range },
+    { method: 'GET', repository, path: `blobs/${digest}`, accept: '*/*', range, isMovable },
     signal,
   );
   const { body, host } = answer;

@@ -14,14 +14,25 @@ const SLOW_BYTES = 64 * 1024;
 const SLOW_MS = 60_000;
 
 /** Failures after which the registry is not asked again. */
-const FINAL: ReadonlySet<string> = new Set(['not-found', 'denied', 'limited', 'range', 'protocol']);
+const FINAL: ReadonlySet<string> = new Set([
+  ...['not-found', 'denied', 'limited', 'range', 'protocol', 'digest'],
+]);
+
+/** Bytes that have been forwarded. */
+export interface Forwarded {
+  readonly length: number;
+  /** How long the registry was waited for, in milliseconds. */
+  readonly waited: number;
+}
 
 /** What a {@link resumingBlob} delivers, and of which. */
-export interface ResumingBlobInit {
+export interface ResumingBlobInit<T> {
   /** The answer that has begun. */
   readonly first: BlobAnswer;
   /** The bytes that the client asked for. */
   readonly wanted: ByteRange;
+  /** Reads these bytes of an answer, which may begin before them. */
+  readonly read: (answer: BlobAnswer, range: ByteRange) => AsyncIterable<T>;
   /** Asks the registry for the rest, anew: a signed address may have expired. */
   readonly again: (rest: ByteRange, signal: AbortSignal) => Promise<BlobAnswer>;
   /** Called for each chunk that arrives. */
@@ -32,30 +43,45 @@ export interface ResumingBlobInit {
   readonly slowMs?: number;
 }
 
+/** A chunk of a body that is read as a stream. */
+export interface ReadChunk extends Forwarded {
+  readonly bytes: Uint8Array;
+}
+
 /**
  * Yields exactly the bytes that the client asked for. Where the body breaks off, is silent or trickles, the registry is
  * asked for the rest, a bounded number of times.
  *
  * @throws UpstreamError when it does not deliver; the signal's reason when that is aborted
  */
-export async function* resumingBlob(
-  { first, wanted, again, onBytes, onResume, slowMs = SLOW_MS }: ResumingBlobInit,
+export async function* resumingBlob<T extends Forwarded>(
+  { first, wanted, read, again, onBytes, onResume, slowMs = SLOW_MS }: ResumingBlobInit<T>,
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<T> {
   const backoff = new Backoff(BACKOFF);
   let answer: BlobAnswer | undefined = first;
   let position = wanted.start;
   for (let fruitless = 0; ;) {
     const begun = position;
+    let arrived = 0;
+    let waited = 0;
     let failure: UpstreamError;
     try {
       answer ??= await again({ start: position, end: wanted.end }, signal);
       if (answer.size !== first.size)
         throw new UpstreamError('protocol', `${answer.host} now states another size`);
-      for await (const chunk of within(answer, { start: position, end: wanted.end }, slowMs)) {
+      for await (const chunk of read(answer, { start: position, end: wanted.end })) {
         position += chunk.length;
+        arrived += chunk.length;
+        waited += chunk.waited;
         onBytes?.(chunk.length);
         yield chunk;
+        if (waited < slowMs) continue;
+        if (arrived < SLOW_BYTES && position <= wanted.end) {
+          const text = `${answer.host}: ${arrived} bytes in ${Math.round(waited)} ms`;
+          throw new UpstreamError('timeout', text);
+        }
+        [arrived, waited] = [0, 0];
       }
       if (position > wanted.end) return;
       throw new UpstreamError('body', `${answer.host}: the body ended early`);
@@ -79,30 +105,30 @@ export async function* resumingBlob(
   }
 }
 
-/** The bytes of an answer that are in the range; those before it are dropped, from a registry that knows no ranges. */
-async function* within(
-  { body, range, host }: BlobAnswer,
+/** Reads an answer as a stream. Bytes before the range are dropped, from a registry that knows no ranges. */
+export async function* asStream(
+  { body, range }: BlobAnswer,
   { start, end }: ByteRange,
-  slowMs: number,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<ReadChunk> {
   let at = range.start;
-  let arrived = 0;
   let waited = 0;
   let asked = performance.now();
   for await (const chunk of body as AsyncIterable<Buffer>) {
     waited += performance.now() - asked;
-    arrived += chunk.length;
     const from = Math.max(0, start - at);
     const to = Math.min(chunk.length, end + 1 - at);
     at += chunk.length;
-    if (from < to) yield chunk.subarray(from, to);
-    if (at > end) return;
-    if (waited >= slowMs) {
-      if (arrived < SLOW_BYTES) {
-        throw new UpstreamError('timeout', `${host}: ${arrived} bytes in ${Math.round(waited)} ms`);
-      }
-      [arrived, waited] = [0, 0];
+    if (from < to) {
+      const bytes = chunk.subarray(from, to);
+      yield { bytes, length: bytes.length, waited };
+      waited = 0;
     }
+    if (at > end) return;
     asked = performance.now();
   }
+}
+
+/** The bytes of the chunks. */
+export async function* bytesOf(chunks: AsyncIterable<ReadChunk>): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of chunks) yield bytes;
 }
