@@ -1,5 +1,5 @@
 import { option } from './option.ts';
-import { VALUE } from './values.ts';
+import { choice, VALUE } from './values.ts';
 
 /** Options of an agent that fetches from registries itself. */
 export const UPSTREAM_OPTIONS = {
@@ -17,6 +17,14 @@ export const UPSTREAM_OPTIONS = {
     summary: 'how long a registry may take to answer',
     details:
       'From the request to the head of the answer, with token and redirects, and then between two chunks of a body. A body that falls silent is asked for again at the same byte.',
+    spegel: false,
+  }),
+  'upstream-connections': option({
+    kind: choice('1', '2', '4', '8'),
+    fallback: '4',
+    summary: 'connections for one blob, at most',
+    details:
+      'Some registries throttle each connection. Where a blob of 20 MiB or more comes at a steady rate below 64 MiB a second, and the agent waits for the registry and not for the client, the next ranges of 4 MiB are asked for at once, by two connections at first, and by twice as many as long as that brings more. Eight ranges of all blobs together are in memory at most.',
     spegel: false,
   }),
   'upstream-credentials': option({

@@ -8,7 +8,11 @@ import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
-import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
+import {
+  createUpstream,
+  type CreateUpstreamInit,
+  type Upstream,
+} from '../upstream/create-upstream.ts';
 import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
 import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
 import { quiet } from './quiet.ts';
@@ -27,6 +31,8 @@ export interface UpstreamFixtureInit {
   readonly tails?: TailWriter;
   /** How bodies by http come. Default `auto`, as in an agent. */
   readonly dataPlane?: DataPlaneMode;
+  /** Default: one connection for each blob. */
+  readonly widening?: CreateUpstreamInit['widening'];
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -49,6 +55,7 @@ export async function upstreamTo(
     isVerifiedByClient = false,
     environment = {},
     dataPlane: mode = 'auto',
+    widening,
     tails,
   }: UpstreamFixtureInit = {},
 ): Promise<UpstreamFixture> {
@@ -69,7 +76,7 @@ export async function upstreamTo(
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test', environment },
+    { timeout, userAgent: 'peerglass/test', environment, ...(widening && { widening }) },
   );
   t.after(() => upstream.stop());
   return { ...upstream, metrics, credentials, dataPlane };

@@ -10,8 +10,10 @@ import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { Authorizer } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
+import { WindowBudget } from './client/range-window.ts';
 import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
+import type { WideningInit } from './client/widened-blob.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
 import type { UpstreamEndpoints } from './where/upstream-endpoints.ts';
@@ -37,6 +39,8 @@ export interface CreateUpstreamInit {
   /** See `RegistryClientInit`. Also the longest silence of a body, in milliseconds. */
   readonly timeout: number;
   readonly userAgent: string;
+  /** See {@link WideningInit}. Default: one connection for each blob. */
+  readonly widening?: Partial<Omit<WideningInit, 'budget'>>;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -51,7 +55,7 @@ export interface Upstream {
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
   components: CreateUpstreamComponents,
-  { timeout, userAgent, environment = {} }: CreateUpstreamInit,
+  { timeout, userAgent, widening, environment = {} }: CreateUpstreamInit,
 ): Upstream {
   const { endpoints, credentials, metrics, logger, isVerifiedByClient, tails, dataPlane } =
     components;
@@ -93,6 +97,7 @@ export function createUpstream(
   const source = new UpstreamSource({
     ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, thread },
     kernel: () => dataPlane?.kernel(),
+    widening: { connections: 1, ...widening, budget: new WindowBudget() },
   });
   return {
     source: new SingleFlightSource({ source }),

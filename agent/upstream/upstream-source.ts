@@ -15,13 +15,9 @@ import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
 import { isMovable, movedBlob, type MovedBlobInit } from './client/moved-blob.ts';
-import {
-  asStream,
-  bytesOf,
-  resumingBlob,
-  type Forwarded,
-  type ResumingBlobInit,
-} from './client/resuming-blob.ts';
+import { asStream, bytesOf, type Forwarded, type ReadChunk } from './client/resuming-blob.ts';
+import { WindowBudget } from './client/range-window.ts';
+import { widenedBlob, type WidenedBlobInit, type WideningInit } from './client/widened-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
 import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { RestTimes } from './rest-times.ts';
@@ -45,6 +41,8 @@ export interface UpstreamSourceComponents {
   readonly kernel?: (() => Kernel | undefined) | undefined;
   /** Hashes the bodies that are moved. Default: a thread that is made with the first one. */
   readonly thread?: HashingThread;
+  /** How many connections one blob may have. Default: one. */
+  readonly widening?: WideningInit;
 }
 
 /**
@@ -55,11 +53,13 @@ export class UpstreamSource implements ContentSource {
   readonly #components: UpstreamSourceComponents;
   readonly #rests: RestTimes;
   readonly #thread: HashingThread;
+  readonly #widening: WideningInit;
 
   constructor(components: UpstreamSourceComponents) {
     this.#components = components;
     this.#rests = components.rests ?? new RestTimes();
     this.#thread = components.thread ?? new HashingThread();
+    this.#widening = components.widening ?? { connections: 1, budget: new WindowBudget() };
   }
 
   /**
@@ -135,7 +135,7 @@ export class UpstreamSource implements ContentSource {
     };
     if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
     const resuming = this.#resuming(request, blob, first);
-    const body = bytesOf(resumingBlob({ ...resuming, read: asStream }, signal));
+    const body = bytesOf(widenedBlob({ ...resuming, read: asStream, write: asChunk }, signal));
     const range = rangeOf(request, { size });
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
@@ -166,7 +166,7 @@ export class UpstreamSource implements ContentSource {
     request: ContentRequest,
     blob: BlobRequest,
     first: BlobAnswer,
-  ): Omit<ResumingBlobInit<Forwarded>, 'read'> {
+  ): Omit<WidenedBlobInit<Forwarded>, 'read' | 'write'> {
     const { client, kernel, metrics, logger } = this.#components;
     const { digest } = blob;
     const isMoved = kernel?.() !== undefined;
@@ -175,8 +175,15 @@ export class UpstreamSource implements ContentSource {
       wanted: rangeOf(request, first),
       again: (rest, inTime) =>
         fetchBlob(client, blob, { kind: 'between', ...rest }, inTime, isMoved),
+      widening: this.#widening,
       onBytes: (length) => {
         this.#arrived(request, length);
+      },
+      onWiden: (connections) => {
+        logger.debug(
+          { digest, connections },
+          'the registry throttles a body, the number of its connections changes',
+        );
       },
       onResume: (failure) => {
         metrics.upstreamFailures.inc({ reason: failure.reason });
@@ -201,4 +208,9 @@ export class UpstreamSource implements ContentSource {
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };
     logger.debug({ err: failure, ...fields }, 'registry does not deliver');
   }
+}
+
+/** What came by another connection, among the chunks of a stream. */
+function asChunk(bytes: Uint8Array, _offset: number, waited: number): ReadChunk {
+  return { bytes, length: bytes.length, waited };
 }

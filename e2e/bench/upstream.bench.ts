@@ -13,10 +13,15 @@ import { choose, whole } from './support/options.ts';
 import { loadText, Report } from './support/report.ts';
 import { measureBodies } from './upstream/bodies.ts';
 import { measureFirstByte } from './upstream/first-byte.ts';
+import { measureThrottled } from './upstream/throttled.ts';
 import { UpstreamStage } from './upstream/upstream-stage.ts';
 
-const MEASURES = { bodies: measureBodies, 'first-byte': measureFirstByte } as const;
-const FIGURES = ['bodies', 'first-byte'] as const;
+const MEASURES = {
+  bodies: measureBodies,
+  'first-byte': measureFirstByte,
+  throttled: measureThrottled,
+} as const;
+const FIGURES = ['bodies', 'first-byte', 'throttled'] as const;
 const SCHEMES = ['http', 'https'] as const;
 const USAGE = `node e2e/bench/upstream.bench.ts [OPTION]...
   --only FIGURE,...          of ${FIGURES.join(', ')}; default: all

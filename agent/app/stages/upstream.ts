@@ -31,7 +31,7 @@ export interface UpstreamStageComponents {
  * @param ports of the mirror of this node: an endpoint there would have the agent ask itself
  */
 export function upstreamStage(
-  config: Pick<RegistryConfig, 'upstream-timeout'>,
+  config: Pick<RegistryConfig, 'upstream-timeout' | 'upstream-connections'>,
   { settings, store, tails, isLocal, dataPlane, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
@@ -57,6 +57,7 @@ export function upstreamStage(
     { endpoints, credentials, isVerifiedByClient, tails, dataPlane, metrics, logger },
     {
       timeout: config['upstream-timeout'],
+      widening: { connections: Number(config['upstream-connections']) },
       userAgent: `peerglass/${VERSION}`,
       environment: process.env,
     },

@@ -11,7 +11,8 @@ import { HashingSink } from '../../transfer/verify/hashing-sink.ts';
 import type { HashingThread } from '../../transfer/verify/hashing-thread.ts';
 import { ThreadedHash } from '../../transfer/verify/threaded-hash.ts';
 import type { BlobAnswer } from './blob-answer.ts';
-import { asStream, resumingBlob, type Forwarded, type ResumingBlobInit } from './resuming-blob.ts';
+import { asStream, type Forwarded } from './resuming-blob.ts';
+import { widenedBlob, type WidenedBlobInit } from './widened-blob.ts';
 
 /** What moves bodies. */
 export interface MovedBlobComponents {
@@ -20,7 +21,7 @@ export interface MovedBlobComponents {
 }
 
 /** A body that is moved. */
-export interface MovedBlobInit extends Omit<ResumingBlobInit<Forwarded>, 'read'> {
+export interface MovedBlobInit extends Omit<WidenedBlobInit<Forwarded>, 'read' | 'write'> {
   /** Gets a copy of what is forwarded. Default: it goes to the client only. */
   readonly tail?: BodyTail | undefined;
   /** Of the whole blob, if it is to be hashed. Default: it is not. */
@@ -38,7 +39,7 @@ export function isMovable({ body }: BlobAnswer): boolean {
  * Moves a body from a registry to a connection within the kernel, where a thread hashes a copy of it if that is wanted. Its
  * last bytes are withheld then until the digest is known to be right. Answers that cannot be moved are read as streams.
  *
- * @throws as {@link resumingBlob}; the error of `mismatch`
+ * @throws as {@link widenedBlob}; the error of `mismatch`
  */
 export async function movedBlob(
   { kernel, thread }: MovedBlobComponents,
@@ -50,15 +51,21 @@ export async function movedBlob(
   const hashing = hash && new HashingSink({ sink, hash }, hashed);
   // A thread that fails is no failure of the registry: it ends all of the body.
   const inTime = hash ? AbortSignal.any([signal, hash.failing]) : signal;
+  const own = hashing ?? sink;
+  const sinkAt = (offset: number): Sink =>
+    tail === undefined ? own : new TailedSink(own, tail, offset);
   const read = (answer: BlobAnswer, range: ByteRange): AsyncIterable<Forwarded> => {
-    const own = hashing ?? sink;
-    const to = tail === undefined ? own : new TailedSink(own, tail, range.start);
+    const to = sinkAt(range.start);
     const { body, range: sent } = answer;
     const isMoved = isMovable(answer) && sent.start === range.start && sent.end === range.end;
     return isMoved ? moveTo({ body, range }, to, kernel, inTime) : written(answer, range, to);
   };
   try {
-    const chunks = resumingBlob({ ...init, read }, inTime);
+    const write = async (bytes: Uint8Array, offset: number, waited: number): Promise<Forwarded> => {
+      await sinkAt(offset).write(bytes);
+      return { length: bytes.length, waited };
+    };
+    const chunks = widenedBlob({ ...init, read, write }, inTime);
     while ((await chunks.next()).done !== true);
     await hashing?.finish();
   } catch (error) {

@@ -27,8 +27,8 @@ export interface Forwarded {
 
 /** What a {@link resumingBlob} delivers, and of which. */
 export interface ResumingBlobInit<T> {
-  /** The answer that has begun. */
-  readonly first: BlobAnswer;
+  /** The answer that has begun, or what is known of the blob while there is none. */
+  readonly first: BlobAnswer | Pick<BlobAnswer, 'size' | 'host'>;
   /** The bytes that the client asked for. */
   readonly wanted: ByteRange;
   /** Reads these bytes of an answer, which may begin before them. */
@@ -59,7 +59,7 @@ export async function* resumingBlob<T extends Forwarded>(
   signal: AbortSignal,
 ): AsyncGenerator<T> {
   const backoff = new Backoff(BACKOFF);
-  let answer: BlobAnswer | undefined = first;
+  let answer = 'body' in first ? first : undefined;
   let position = wanted.start;
   for (let fruitless = 0; ;) {
     const begun = position;

@@ -12,7 +12,13 @@ import { Nginx } from '../support/nginx.ts';
 
 const MIB = 1 << 20;
 const HTTPS_PORT = 8443;
+const THROTTLED_PORT = 8081;
 const REPOSITORY = 'bench/blobs';
+
+/** Bytes a second of a connection that is throttled: a quarter of {@link LINK_MBIT}. */
+const THROTTLED_RATE = 12_500_000;
+/** The link of the node, where it has one, in Mbit/s. */
+export const LINK_MBIT = 400;
 
 /** The registry by one scheme, and nginx on the node that passes on to it. */
 export interface Way {
@@ -29,16 +35,21 @@ export class UpstreamStage implements AsyncDisposable {
   readonly node: Host;
   readonly agent: Child;
   readonly ways: readonly Way[];
+  /** The registry by http, where it throttles each connection to {@link THROTTLED_RATE}. */
+  readonly throttled: Nginx;
   readonly #folder: string;
   readonly #resources: AsyncDisposableStack;
 
   private constructor(
-    parts: Pick<UpstreamStage, 'node' | 'agent' | 'ways'> & { readonly folder: string },
+    parts: Pick<UpstreamStage, 'node' | 'agent' | 'ways' | 'throttled'> & {
+      readonly folder: string;
+    },
     resources: AsyncDisposableStack,
   ) {
     this.node = parts.node;
     this.agent = parts.agent;
     this.ways = parts.ways;
+    this.throttled = parts.throttled;
     this.#folder = parts.folder;
     this.#resources = resources;
   }
@@ -62,17 +73,25 @@ export class UpstreamStage implements AsyncDisposable {
         proxy: resources.use(await Nginx.proxy(node, origin.origin, port)),
       });
     }
+    const throttled = resources.use(
+      await Nginx.serve(registry, folder, {
+        port: THROTTLED_PORT,
+        connectionRate: THROTTLED_RATE,
+      }),
+    );
     const others = [await network.addHost('second'), await network.addHost('third')];
     const agents: Child[] = [];
     for (const host of [node, ...others]) {
       const nodeFlags =
         profile === undefined || host !== node ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-      agents.push(resources.use(await startAgent(host, node, ways, tls.cert, nodeFlags)));
+      agents.push(
+        resources.use(await startAgent(host, node, { ways, throttled, ca: tls.cert, nodeFlags })),
+      );
     }
     const [agent] = agents;
     if (agent === undefined) throw new TypeError('no agent');
     await connected(node, agent, others.length);
-    return new UpstreamStage({ node, agent, ways, folder }, resources.move());
+    return new UpstreamStage({ node, agent, ways, throttled, folder }, resources.move());
   }
 
   /** Puts random bytes into the registry. Returns their digest. */
@@ -92,7 +111,7 @@ export class UpstreamStage implements AsyncDisposable {
   }
 
   /** The URL of a blob at the agent, for clients on its node. */
-  atAgent({ origin }: Way, digest: string): string {
+  atAgent({ origin }: Pick<Way, 'origin'>, digest: string): string {
     const name = new URL(origin.origin).host;
     return `http://127.0.0.1:${PORTS.registry}${pathOf(digest)}?ns=${name}`;
   }
@@ -133,9 +152,15 @@ async function makeCertificate(host: Host): Promise<{ cert: string; key: string 
 async function startAgent(
   host: Host,
   first: Host,
-  ways: readonly Way[],
-  ca: string,
-  nodeFlags: readonly string[],
+  {
+    ways,
+    throttled,
+    ca,
+    nodeFlags,
+  }: Pick<UpstreamStage, 'ways' | 'throttled'> & {
+    readonly ca: string;
+    readonly nodeFlags: readonly string[];
+  },
 ): Promise<Child> {
   const registries = join(host.directory, 'registries.yaml');
   const layout = join(host.directory, 'layout');
@@ -144,10 +169,11 @@ async function startAgent(
   const configs = secure.map(
     ({ origin }) => `  "${new URL(origin.origin).host}": { tls: { ca_file: "${ca}" } }\n`,
   );
-  const mirrors = ways.map(({ origin }) => `  "${new URL(origin.origin).host}": {}\n`);
+  const origins = [...ways.map(({ origin }) => origin), throttled];
+  const mirrors = origins.map(({ origin }) => `  "${new URL(origin).host}": {}\n`);
   await writeFile(registries, `mirrors:\n${mirrors.join('')}configs:\n${configs.join('')}`);
-  const names = ways.map(({ scheme, origin: { origin } }) =>
-    scheme === 'http' ? origin : new URL(origin).host,
+  const names = origins.map(({ origin }) =>
+    origin.startsWith('http:') ? origin : new URL(origin).host,
   );
   return host.start('agent', {
     command: [
