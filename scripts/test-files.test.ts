@@ -28,6 +28,8 @@ const EXEMPT: Readonly<Record<string, string>> = {
     'needs a token server; upstream/test/tokens.test.ts has one',
   'agent/upstream/client/blob-answer.ts':
     'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
+  'agent/upstream/client/blob-windows.ts':
+    'needs a registry that throttles; widened-blob.test.ts has one',
   'agent/upstream/client/manifest-answer.ts':
     'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
   'agent/upstream/client/registry-client.ts':

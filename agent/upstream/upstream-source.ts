@@ -11,13 +11,14 @@ import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
 import { blobSize, fetchBlob, type BlobAnswer, type BlobRequest } from './client/blob-answer.ts';
+import type { WidenedBlobInit, WideningInit } from './client/blob-windows.ts';
 import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
 import type { RegistryClient } from './client/registry-client.ts';
 import { isMovable, movedBlob, type MovedBlobInit } from './client/moved-blob.ts';
 import { asStream, bytesOf, type Forwarded, type ReadChunk } from './client/resuming-blob.ts';
 import { WindowBudget } from './client/range-window.ts';
-import { widenedBlob, type WidenedBlobInit, type WideningInit } from './client/widened-blob.ts';
+import { widenedBlob } from './client/widened-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
 import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { RestTimes } from './rest-times.ts';
@@ -135,7 +136,9 @@ export class UpstreamSource implements ContentSource {
     };
     if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
     const resuming = this.#resuming(request, blob, first);
-    const body = bytesOf(widenedBlob({ ...resuming, read: asStream, write: asChunk }, signal));
+    const body = bytesOf(
+      widenedBlob<ReadChunk>({ ...resuming, read: asStream, write: asChunk }, signal),
+    );
     const range = rangeOf(request, { size });
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);

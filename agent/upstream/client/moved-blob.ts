@@ -11,8 +11,9 @@ import { HashingSink } from '../../transfer/verify/hashing-sink.ts';
 import type { HashingThread } from '../../transfer/verify/hashing-thread.ts';
 import { ThreadedHash } from '../../transfer/verify/threaded-hash.ts';
 import type { BlobAnswer } from './blob-answer.ts';
+import type { WidenedBlobInit } from './blob-windows.ts';
 import { asStream, type Forwarded } from './resuming-blob.ts';
-import { widenedBlob, type WidenedBlobInit } from './widened-blob.ts';
+import { widenedBlob } from './widened-blob.ts';
 
 /** What moves bodies. */
 export interface MovedBlobComponents {

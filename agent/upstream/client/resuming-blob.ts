@@ -25,6 +25,17 @@ export interface Forwarded {
   readonly waited: number;
 }
 
+/** Another way to the bytes of a blob. To be disposed of, which ends what it has begun. */
+export interface OtherWay<T> extends Disposable {
+  /**
+   * Looks at a chunk that the client has taken.
+   *
+   * @param position of the byte behind it
+   * @returns what delivers from there on, and may end at any byte; undefined while the blob is to go on as it does
+   */
+  after(chunk: T, position: number): AsyncIterable<T> | undefined;
+}
+
 /** What a {@link resumingBlob} delivers, and of which. */
 export interface ResumingBlobInit<T> {
   /** The answer that has begun, or what is known of the blob while there is none. */
@@ -41,6 +52,8 @@ export interface ResumingBlobInit<T> {
   readonly onResume?: (error: UpstreamError) => void;
   /** Default {@link SLOW_MS}. */
   readonly slowMs?: number;
+  /** Default: all bytes come by one connection. It is disposed of with the blob. */
+  readonly otherWay?: OtherWay<T>;
 }
 
 /** A chunk of a body that is read as a stream. */
@@ -55,9 +68,10 @@ export interface ReadChunk extends Forwarded {
  * @throws UpstreamError when it does not deliver; the signal's reason when that is aborted
  */
 export async function* resumingBlob<T extends Forwarded>(
-  { first, wanted, read, again, onBytes, onResume, slowMs = SLOW_MS }: ResumingBlobInit<T>,
+  { first, wanted, read, again, onBytes, onResume, slowMs = SLOW_MS, ...init }: ResumingBlobInit<T>,
   signal: AbortSignal,
 ): AsyncGenerator<T> {
+  using otherWay = init.otherWay;
   const backoff = new Backoff(BACKOFF);
   let answer = 'body' in first ? first : undefined;
   let position = wanted.start;
@@ -65,7 +79,8 @@ export async function* resumingBlob<T extends Forwarded>(
     const begun = position;
     let arrived = 0;
     let waited = 0;
-    let failure: UpstreamError;
+    let others: AsyncIterable<T> | undefined;
+    let failure: UpstreamError | undefined;
     try {
       answer ??= await again({ start: position, end: wanted.end }, signal);
       if (answer.size !== first.size)
@@ -76,6 +91,8 @@ export async function* resumingBlob<T extends Forwarded>(
         waited += chunk.waited;
         onBytes?.(chunk.length);
         yield chunk;
+        others = otherWay?.after(chunk, position);
+        if (others !== undefined) break;
         if (waited < slowMs) continue;
         if (arrived < SLOW_BYTES && position <= wanted.end) {
           const text = `${answer.host}: ${arrived} bytes in ${Math.round(waited)} ms`;
@@ -84,7 +101,8 @@ export async function* resumingBlob<T extends Forwarded>(
         [arrived, waited] = [0, 0];
       }
       if (position > wanted.end) return;
-      throw new UpstreamError('body', `${answer.host}: the body ended early`);
+      if (others === undefined)
+        throw new UpstreamError('body', `${answer.host}: the body ended early`);
     } catch (error) {
       signal.throwIfAborted();
       failure = toUpstreamError(error, 'body', answer?.host ?? first.host);
@@ -92,6 +110,16 @@ export async function* resumingBlob<T extends Forwarded>(
       if (answer !== undefined) discard(answer.body);
     }
     answer = undefined;
+    if (others !== undefined) {
+      for await (const chunk of others) {
+        position += chunk.length;
+        yield chunk;
+      }
+      if (position > wanted.end) return;
+      fruitless = 0;
+      backoff.reset();
+    }
+    if (failure === undefined) continue;
     const isSlow = failure.reason === 'timeout';
     if (position > begun && !isSlow) {
       fruitless = 0;

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { DataPlaneMode } from '../../native/data-plane.ts';
 import { parseRange, resolveRange, type ByteRange } from '../../oci/byte-range.ts';
+import type { Digest } from '../../oci/digest.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { sha256 } from '../../testing/image.ts';
 import { sendError, TokenRegistry } from '../../testing/token-registry.ts';
@@ -31,24 +32,34 @@ interface Throttled {
   readonly open: () => number;
 }
 
-/** A registry that throttles each connection. Faults are for the requests of ranges, in their order. */
-async function throttled(t: TestContext, faults: (Fault | undefined)[] = []): Promise<Throttled> {
+/**
+ * A registry that throttles each connection. Faults are for the requests of ranges, in their order.
+ *
+ * @param stepMs between two chunks of a connection, where there are so many at the moment
+ */
+async function throttled(
+  t: TestContext,
+  faults: (Fault | undefined)[] = [],
+  stepMs: (connections: number) => number = () => STEP_MS,
+): Promise<Throttled> {
   const registry = await TokenRegistry.start(t, { scheme: 'none', redirects: false });
   registry.addBlob(BYTES);
   const ranges: ByteRange[] = [];
   const open = new Set<ServerResponse>();
   let most = 0;
   registry.faults.registry = (req: IncomingMessage, res: ServerResponse) => {
+    if (req.url?.includes(DIGEST) !== true) return false;
     const asked = parseRange(req.headers.range);
     const range = (asked && resolveRange(asked, SIZE)) ?? { start: 0, end: SIZE - 1 };
     ranges.push(range);
     open.add(res);
     // What has been sent whole may be taken by the client before this process notices.
-    const present = [...open].filter(({ writableEnded }) => !writableEnded);
-    most = Math.max(most, present.length);
+    const present = (): number => [...open].filter(({ writableEnded }) => !writableEnded).length;
+    most = Math.max(most, present());
     res.once('close', () => open.delete(res));
     const fault = asked && faults.shift();
-    void (fault === undefined ? trickle(res, asked && range) : fault(range, res));
+    const pace = (): number => stepMs(present());
+    void (fault === undefined ? trickle(res, asked && range, { pace }) : fault(range, res));
     return true;
   };
   return { registry, ranges, most: () => most, open: () => open.size };
@@ -63,7 +74,7 @@ function writeHead(res: ServerResponse, { start, end }: ByteRange): void {
 async function trickle(
   res: ServerResponse,
   range: ByteRange | undefined,
-  bytes = BYTES,
+  { bytes = BYTES, pace = () => STEP_MS }: { bytes?: Buffer; pace?: () => number } = {},
 ): Promise<void> {
   const { start, end } = range ?? { start: 0, end: SIZE - 1 };
   if (range === undefined) res.writeHead(200, { 'Content-Length': SIZE });
@@ -72,7 +83,7 @@ async function trickle(
     const chunk = bytes.subarray(at, Math.min(at + STEP, end + 1));
     if (at + STEP > end) res.end(chunk);
     else res.write(chunk);
-    await delay(STEP_MS);
+    await delay(pace());
   }
 }
 
@@ -92,6 +103,9 @@ async function fetchBlob(
 function assertWhole(bytes: Buffer): void {
   assert.ok(bytes.equals(BYTES), 'the bytes of the blob, in their order');
 }
+
+const WRONG = Buffer.from(BYTES).fill(0, SIZE / 2);
+const lies: Fault = (range, res) => trickle(res, range, { bytes: WRONG });
 
 describe('widenedBlob', () => {
   for (const dataPlane of ['auto', 'stream'] as const) {
@@ -113,18 +127,57 @@ describe('widenedBlob', () => {
     });
   }
 
-  it('moves what the kernel had begun to move, and verifies all of it', async (t) => {
-    const upstream = await throttled(t);
-    const { source } = await upstreamTo(t, [byHttp(upstream.registry)], {
-      isVerifiedByClient: true,
-      widening: WIDENING,
-    });
+  /** Asks for the blob as a client that the kernel moves it to. */
+  const moved = async (
+    t: TestContext,
+    { registry }: Throttled,
+    { isVerifiedByClient }: { readonly isVerifiedByClient: boolean },
+  ): Promise<{ bytes: Buffer; error: unknown }> => {
+    const init = { isVerifiedByClient, widening: WIDENING };
+    const { source } = await upstreamTo(t, [byHttp(registry)], init);
     const ask = await upstreamMirror(t, source);
-    const answer = await ask(requestFor(upstream.registry.name, 'a', { blob: DIGEST }));
-    const { bytes, error } = await answer.done;
-    assert.equal(error, undefined);
-    assertWhole(bytes);
+    const get = async (blob: Digest): Promise<{ bytes: Buffer; error: unknown }> =>
+      await (
+        await ask(requestFor(registry.name, 'a', { blob }))
+      ).done;
+    // The thread that hashes is started for a large blob, and then has small ones too.
+    if (!isVerifiedByClient) {
+      const large = Buffer.alloc(33 * 1024 * 1024);
+      registry.addBlob(large);
+      assert.equal((await get(sha256(large))).bytes.length, large.length);
+    }
+    return await get(DIGEST);
+  };
+
+  for (const [what, isVerifiedByClient] of [
+    ['a client that verifies it', true],
+    ['one that does not, with a thread that hashes all of it', false],
+  ] as const) {
+    it(`goes on with what the kernel had begun to move to ${what}`, async (t) => {
+      const upstream = await throttled(t);
+      const { bytes, error } = await moved(t, upstream, { isVerifiedByClient });
+      assert.equal(error, undefined);
+      assertWhole(bytes);
+      assert.ok(upstream.ranges.length > 2, `${upstream.ranges.length} ranges`);
+    });
+  }
+
+  it('is not completed with wrong bytes of a range, where the kernel had begun', async (t) => {
+    const upstream = await throttled(t, Array<Fault>(100).fill(lies));
+    const { bytes, error } = await moved(t, upstream, { isVerifiedByClient: false });
+    assert.equal((error as { reason?: unknown }).reason, 'digest');
+    assert.ok(bytes.length < SIZE, `${bytes.length} bytes`);
     assert.ok(upstream.ranges.length > 2, `${upstream.ranges.length} ranges`);
+  });
+
+  it('goes back to one connection where two bring no more', async (t) => {
+    // Together they are far slower than one, so that no hiccup of the machine looks like a gain.
+    const upstream = await throttled(t, [], (connections) => (connections > 1 ? 50 : STEP_MS));
+    assertWhole(await fetchBlob(t, upstream));
+    assert.ok(upstream.most() >= 2 && upstream.most() <= 3, `${upstream.most()} connections`);
+    const last = upstream.ranges.at(-1);
+    assert.ok(upstream.ranges.length > 3 && last?.end === SIZE - 1);
+    assert.ok(last.end - last.start > WINDOW, 'the rest at once');
   });
 
   const whole: Fault = (_range, res) => trickle(res, undefined);
@@ -180,8 +233,6 @@ describe('widenedBlob', () => {
   });
 
   it('is not completed with wrong bytes of a range', async (t) => {
-    const wrong = Buffer.from(BYTES).fill(0, SIZE / 2);
-    const lies: Fault = (range, res) => trickle(res, range, wrong);
     const upstream = await throttled(t, Array<Fault>(100).fill(lies));
     await assert.rejects(fetchBlob(t, upstream), { code: 'ERR_UPSTREAM', reason: 'digest' });
   });
