@@ -54,8 +54,11 @@ const LAYERS = {
     'routing',
     'content',
   ],
-  // It reads where registries are, and who may pull there, from the types of registries.yaml.
+  // It reads where registries are, and who may pull there, from the types of registries.yaml. Its bodies by http go the way of
+  // those of peers.
   upstream: [
+    'native',
+    'transfer',
     'addresses',
     'errors',
     'files',

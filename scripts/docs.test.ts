@@ -95,6 +95,8 @@ describe('the documentation', () => {
       'after',
       'runs',
       'rounds',
+      'schemes',
+      'profile',
       'idle-seconds',
       'nodes',
       'links',

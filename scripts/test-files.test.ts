@@ -28,10 +28,14 @@ const EXEMPT: Readonly<Record<string, string>> = {
     'needs a token server; upstream/test/tokens.test.ts has one',
   'agent/upstream/client/blob-answer.ts':
     'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
+  'agent/upstream/client/blob-windows.ts':
+    'needs a registry that throttles; widened-blob.test.ts has one',
   'agent/upstream/client/manifest-answer.ts':
     'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
   'agent/upstream/client/registry-client.ts':
     'needs a registry, storage and a token server; the suites of upstream/test have them',
+  'agent/upstream/unsized-content.ts':
+    'needs a registry that states no length; upstream/test/unsized.test.ts has one',
   'agent/upstream/create-upstream.ts': 'composition only; all suites of upstream/ make one',
   'agent/streams/wrong-body-error.ts': 'an error without behaviour',
   'agent/tls/tls-config-error.ts': 'an error without behaviour',

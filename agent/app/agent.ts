@@ -140,7 +140,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
     upstreamStage(
       config,
       {
-        ...{ settings: settings.upstream, store, tails: fanOut?.tails, isLocal },
+        ...{ settings: settings.upstream, store, tails: fanOut?.tails, isLocal, dataPlane },
         ...{ metrics, logger: log('upstream') },
       },
       [registryPort, containerdPort],

@@ -1,5 +1,5 @@
 import { option } from './option.ts';
-import { VALUE } from './values.ts';
+import { choice, VALUE } from './values.ts';
 
 /** Options of an agent that fetches from registries itself. */
 export const UPSTREAM_OPTIONS = {
@@ -33,6 +33,14 @@ export const UPSTREAM_OPTIONS = {
     summary: 'how long tags are answered without their registry',
     details:
       'For registries of `--upstream`. While a registry cannot be reached, is silent for `--upstream-timeout`, or answers 429 or 5xx, a tag means what it was last seen to mean: by the registry, in the store of the node, or on other nodes, by the rules of `--resolve-tags` and `--share`. The answer has a `Warning`, and `peerglass_upstream_tags_total{answer="stale"}` counts it. This is how long after its first failure a registry may be away; 0 leaves such pulls to containerd, with the reason of the registry. Where the registry answers that there is no such image, or none for this node, nothing of the past is served.',
+    spegel: false,
+  }),
+  'upstream-connections': option({
+    kind: choice('1', '2', '4', '8'),
+    fallback: '4',
+    summary: 'connections for one blob, at most',
+    details:
+      'Some registries throttle each connection. Where a blob of 20 MiB or more comes at a steady rate below 64 MiB a second, and the agent waits for the registry and not for the client, the next ranges of 4 MiB are asked for at once, by two connections at first, and by twice as many as long as that brings more. Eight ranges of all blobs together are in memory at most.',
     spegel: false,
   }),
   'upstream-credentials': option({

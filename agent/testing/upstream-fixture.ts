@@ -4,11 +4,16 @@ import type { Content } from '../content/content-source.ts';
 import type { TailWriter } from '../content/tail-writer.ts';
 import { parseRegistries } from '../hosts/registries/parse-registries.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
+import { DataPlane, type DataPlaneMode } from '../native/data-plane.ts';
 import type { RangeRequest } from '../oci/byte-range.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { AuthorizerComponents } from '../upstream/auth/authorizer.ts';
-import { createUpstream, type Upstream } from '../upstream/create-upstream.ts';
+import {
+  createUpstream,
+  type CreateUpstreamInit,
+  type Upstream,
+} from '../upstream/create-upstream.ts';
 import type { CurrentRegistries } from '../upstream/where/followed-registries.ts';
 import { UpstreamCredentials } from '../upstream/where/upstream-credentials.ts';
 import { UpstreamEndpoints, type UpstreamName } from '../upstream/where/upstream-endpoints.ts';
@@ -36,8 +41,19 @@ export interface UpstreamFixtureInit {
   readonly staleTags?: number;
   /** The clock of tags. Default: the one of the process. */
   readonly now?: () => number;
+  /** How bodies by http come. Default `auto`, as in an agent. */
+  readonly dataPlane?: DataPlaneMode;
+  /** Default: one connection for each blob. */
+  readonly widening?: CreateUpstreamInit['widening'];
   /** With variables of proxies. Default: none. */
   readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** An upstream, and parts of it. */
+export interface UpstreamFixture extends Upstream {
+  readonly metrics: Metrics;
+  readonly credentials: UpstreamCredentials;
+  readonly dataPlane: DataPlane;
 }
 
 /** Makes the upstream of an agent for these registries, with all of its parts; it ends with the test. */
@@ -52,11 +68,13 @@ export async function upstreamTo(
     isVerifiedByClient = false,
     environment = {},
     tokenServers,
+    dataPlane: mode = 'auto',
+    widening,
     tails,
     staleTags = 24 * 3_600_000,
     ...tagInit
   }: UpstreamFixtureInit = {},
-): Promise<Upstream & { readonly metrics: Metrics; readonly credentials: UpstreamCredentials }> {
+): Promise<UpstreamFixture> {
   const current = yaml === undefined ? undefined : parseRegistries(yaml).registries;
   const registries = follows ?? (current && { current });
   const credentials = await UpstreamCredentials.load(
@@ -64,19 +82,25 @@ export async function upstreamTo(
     quiet,
   );
   const metrics = createMetrics();
+  const dataPlane = new DataPlane({ logger: quiet }, mode);
   const upstream = createUpstream(
     {
       endpoints: new UpstreamEndpoints({ names, registries }),
       credentials,
       isVerifiedByClient: () => Promise.resolve(isVerifiedByClient),
       tails,
+      dataPlane,
       metrics,
       logger: quiet,
     },
-    { timeout, userAgent: 'peerglass/test', environment, tokenServers, staleTags, ...tagInit },
+    {
+      ...{ timeout, userAgent: 'peerglass/test', environment, tokenServers, staleTags },
+      ...(widening && { widening }),
+      ...tagInit,
+    },
   );
   t.after(() => upstream.stop());
-  return { ...upstream, metrics, credentials };
+  return { ...upstream, metrics, credentials, dataPlane };
 }
 
 /** The name of a registry of a test, asked by http. */

@@ -5,11 +5,15 @@ import type { RegistryTags } from '../content/registry-tags.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import type { DataPlane } from '../native/data-plane.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
+import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { Authorizer, type AuthorizerComponents } from './auth/authorizer.ts';
 import { TokenClient } from './auth/token-client.ts';
 import { single } from './client/answer-text.ts';
+import type { WideningInit } from './client/blob-windows.ts';
+import { WindowBudget } from './client/range-window.ts';
 import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
 import { finishedContent } from './finished-content.ts';
@@ -31,6 +35,8 @@ export interface CreateUpstreamComponents extends Pick<
   readonly credentials: Pick<UpstreamCredentials, 'of' | 'onChange'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Moves bodies by http. Default: all bodies go through the process. */
+  readonly dataPlane?: Pick<DataPlane, 'kernel'> | undefined;
 }
 
 /** Options of {@link createUpstream}. */
@@ -46,6 +52,8 @@ export interface CreateUpstreamInit {
   readonly staleTags?: number;
   /** Milliseconds of a monotonic clock, for tags. Default: the one of the process. */
   readonly now?: () => number;
+  /** See {@link WideningInit}. Default: one connection for each blob. */
+  readonly widening?: Partial<Omit<WideningInit, 'budget'>>;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -66,17 +74,21 @@ export interface Upstream {
 
 /** Makes an {@link UpstreamSource}, with a single flight for manifests, and all parts of it. */
 export function createUpstream(
-  { endpoints, credentials, metrics, logger, isVerifiedByClient, tails }: CreateUpstreamComponents,
+  components: CreateUpstreamComponents,
   {
     timeout,
     userAgent,
     tokenServers,
+    widening,
     environment = {},
     tagTtl = 0,
     staleTags = 0,
     now,
   }: CreateUpstreamInit,
 ): Upstream {
+  const { endpoints, credentials, metrics, logger, isVerifiedByClient, tails, dataPlane } =
+    components;
+  const thread = new HashingThread();
   const labels = new BoundedLabels();
   const label = labels.label.bind(labels);
   const connectTimeout = Math.min(timeout, MAX_CONNECT_MS);
@@ -114,7 +126,9 @@ export function createUpstream(
     { timeout, userAgent },
   );
   const source = new UpstreamSource({
-    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests },
+    ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests, thread },
+    kernel: () => dataPlane?.kernel(),
+    widening: { connections: 1, ...widening, budget: new WindowBudget() },
   });
   const joined = new SingleFlightSource({ source });
   const covers = endpoints.covers.bind(endpoints);
@@ -132,6 +146,7 @@ export function createUpstream(
     stop: async () => {
       source.stop();
       await agents.close();
+      thread.stop();
     },
   };
 }

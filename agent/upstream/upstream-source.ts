@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 
 import type { TailWriter } from '../content/tail-writer.ts';
-import type { Content, ContentSource } from '../content/content-source.ts';
+import type { Content, ContentSource, ContentStream } from '../content/content-source.ts';
 import { verifiedInPassing } from '../content/verified-in-passing.ts';
 import { WaitingManifests } from '../content/waiting-manifests.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { rangeLength } from '../oci/byte-range.ts';
 import { contentKey, rangeOf, type ContentRequest } from '../oci/content-request.ts';
+import type { Kernel } from '../native/kernel.ts';
 import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { discard } from './client/answer-text.ts';
@@ -19,13 +20,18 @@ import {
   type BlobRequest,
   type UnsizedAnswer,
 } from './client/blob-answer.ts';
+import type { WidenedBlobInit, WideningInit } from './client/blob-windows.ts';
 import { fedBody } from './client/fed-body.ts';
 import { fetchManifest, headManifest } from './client/manifest-answer.ts';
+import { isMovable, movedBlob, type MovedBlobInit } from './client/moved-blob.ts';
+import { WindowBudget } from './client/range-window.ts';
 import type { RegistryClient } from './client/registry-client.ts';
-import { resumingBlob, unsizedBlob } from './client/resuming-blob.ts';
-import { WrongBodyError } from '../streams/wrong-body-error.ts';
+import { asStream, bytesOf, type Forwarded, type ReadChunk } from './client/resuming-blob.ts';
+import { widenedBlob } from './client/widened-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
+import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { RestTimes } from './rest-times.ts';
+import { unsizedContent } from './unsized-content.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
 
@@ -42,6 +48,12 @@ export interface UpstreamSourceComponents {
   readonly label: (registry: string) => string;
   readonly logger: Logger;
   readonly rests?: RestTimes;
+  /** Moves bodies by http. Default: all bodies go through the process. */
+  readonly kernel?: (() => Kernel | undefined) | undefined;
+  /** Hashes the bodies that are moved. Default: a thread that is made with the first one. */
+  readonly thread?: HashingThread;
+  /** How many connections one blob may have. Default: one. */
+  readonly widening?: WideningInit;
 }
 
 /**
@@ -53,10 +65,14 @@ export class UpstreamSource implements ContentSource {
   readonly #rests: RestTimes;
   /** Manifests that were fetched because a HEAD told too little. */
   readonly #waiting = new WaitingManifests();
+  readonly #thread: HashingThread;
+  readonly #widening: WideningInit;
 
   constructor(components: UpstreamSourceComponents) {
     this.#components = components;
     this.#rests = components.rests ?? new RestTimes();
+    this.#thread = components.thread ?? new HashingThread();
+    this.#widening = components.widening ?? { connections: 1, budget: new WindowBudget() };
   }
 
   /**
@@ -139,12 +155,19 @@ export class UpstreamSource implements ContentSource {
   async #blob(request: ContentRequest, blob: BlobRequest, signal: AbortSignal): Promise<Content> {
     const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
-    const first = await openBlob(client, blob, request.range, signal);
-    if (first.size === undefined) return await this.#unsized(request, blob, first);
+    const kernel = this.#components.kernel?.();
+    const first = await openBlob(client, blob, request.range, signal, kernel !== undefined);
+    if (first.size === undefined) {
+      if (!(await isVerifiedByClient(digest))) return this.#unsized(request, blob, first);
+      // containerd can go to the registry itself.
+      discard(first.body);
+      throw unsized(first.host);
+    }
     const { size } = first;
+    const descriptor = { mediaType: MEDIA_TYPE.binary, digest, size };
     const base = {
       origin: endpoint.base.origin,
-      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size },
+      descriptor,
       held: {
         [Symbol.asyncDispose]: () => {
           discard(first.body);
@@ -153,73 +176,74 @@ export class UpstreamSource implements ContentSource {
       },
     };
     if (size === 0) return { ...base, kind: 'whole', bytes: Buffer.alloc(0) };
-    const body = this.#body(request, blob, first, signal);
+    const resuming = this.#resuming(request, blob, first);
+    const body = bytesOf(
+      widenedBlob<ReadChunk>({ ...resuming, read: asStream, write: asChunk }, signal),
+    );
     const range = rangeOf(request, { size });
-    if (await isVerifiedByClient(digest)) {
-      const tail = tails?.begin(digest);
-      return { ...base, kind: 'stream', body: tail ? fedBody(body, tail, range.start) : body };
-    }
-    // Only the whole can be verified; a range is left to the client, as with peers.
-    if (rangeLength(range) !== size) return { ...base, kind: 'stream', body };
     const mismatch = (): UpstreamError =>
       new UpstreamError('digest', `${endpoint.base.host} sends other bytes than the digest names`);
-    return { ...base, kind: 'stream', body: verifiedInPassing(body, digest, mismatch) };
+    const movable = (
+      init: Pick<MovedBlobInit, 'tail' | 'hashed'> = {},
+    ): Pick<ContentStream, 'moveTo'> => {
+      if (kernel === undefined || !isMovable(first)) return {};
+      const parts = { kernel, thread: this.#thread };
+      const moved = { ...resuming, ...init, mismatch };
+      return { moveTo: (sink) => movedBlob(parts, moved, sink, signal) };
+    };
+    if (await isVerifiedByClient(digest)) {
+      const tail = tails?.begin(digest);
+      const fed = tail ? fedBody(body, tail, range.start) : body;
+      return { ...base, ...movable({ tail }), kind: 'stream', body: fed };
+    }
+    // Only the whole can be verified; a range is left to the client, as with peers.
+    if (rangeLength(range) !== size) return { ...base, ...movable(), kind: 'stream', body };
+    return {
+      ...base,
+      ...(this.#thread.isWorthwhile(size) && movable({ hashed: descriptor })),
+      kind: 'stream',
+      body: verifiedInPassing(body, digest, mismatch),
+    };
   }
 
-  /** For a client that cannot go to the registry itself; containerd can, and is sent there. */
-  async #unsized(
-    request: ContentRequest,
-    { digest, endpoint }: BlobRequest,
-    answer: UnsizedAnswer,
-  ): Promise<Content> {
-    if (await this.#components.isVerifiedByClient(digest)) {
-      discard(answer.body);
-      throw unsized(answer.host);
-    }
+  #unsized(request: ContentRequest, blob: BlobRequest, answer: UnsizedAnswer): Content {
     const onBytes = (length: number): void => {
       this.#arrived(request, length);
     };
-    return {
-      kind: 'stream',
-      isUnsized: true,
-      origin: endpoint.base.origin,
-      descriptor: { mediaType: MEDIA_TYPE.binary, digest, size: 0 },
-      body: wholeOrReset(unsizedBlob(answer, { onBytes }), digest),
-      held: {
-        [Symbol.asyncDispose]: () => {
-          discard(answer.body);
-          return Promise.resolve();
-        },
-      },
-    };
+    return unsizedContent(blob, answer, { onBytes });
   }
 
-  #body(
+  #resuming(
     request: ContentRequest,
     blob: BlobRequest,
     first: BlobAnswer,
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array> {
-    const { client, metrics, logger } = this.#components;
+  ): Omit<WidenedBlobInit<Forwarded>, 'read' | 'write'> {
+    const { client, kernel, metrics, logger } = this.#components;
     const { digest } = blob;
-    return resumingBlob(
-      {
-        first,
-        wanted: rangeOf(request, first),
-        again: (rest, inTime) => fetchBlob(client, blob, { kind: 'between', ...rest }, inTime),
-        onBytes: (length) => {
-          this.#arrived(request, length);
-        },
-        onResume: (failure) => {
-          metrics.upstreamFailures.inc({ reason: failure.reason });
-          logger.debug(
-            { err: failure, digest },
-            'body from a registry broke, it is asked for the rest',
-          );
-        },
+    const isMoved = kernel?.() !== undefined;
+    return {
+      first,
+      wanted: rangeOf(request, first),
+      again: (rest, inTime) =>
+        fetchBlob(client, blob, { kind: 'between', ...rest }, inTime, isMoved),
+      widening: this.#widening,
+      onBytes: (length) => {
+        this.#arrived(request, length);
       },
-      signal,
-    );
+      onWiden: (connections) => {
+        logger.debug(
+          { digest, connections },
+          'the registry throttles a body, the number of its connections changes',
+        );
+      },
+      onResume: (failure) => {
+        metrics.upstreamFailures.inc({ reason: failure.reason });
+        logger.debug(
+          { err: failure, digest },
+          'body from a registry broke, it is asked for the rest',
+        );
+      },
+    };
   }
 
   #arrived({ registry }: ContentRequest, length: number): void {
@@ -241,16 +265,7 @@ function nameOf({ registry, repository }: ContentRequest): string {
   return `${registry}/${repository}`;
 }
 
-/** @throws WrongBodyError for whatever goes wrong */
-async function* wholeOrReset(
-  body: AsyncIterable<Uint8Array>,
-  digest: Digest,
-): AsyncGenerator<Uint8Array> {
-  const mismatch = (): Error => new WrongBodyError('other bytes than the digest names');
-  try {
-    yield* verifiedInPassing(body, digest, mismatch);
-  } catch (error) {
-    if (error instanceof WrongBodyError) throw error;
-    throw new WrongBodyError('a body of unknown length broke', { cause: error });
-  }
+/** What came by another connection, among the chunks of a stream. */
+function asChunk(bytes: Uint8Array, _offset: number, waited: number): ReadChunk {
+  return { bytes, length: bytes.length, waited };
 }

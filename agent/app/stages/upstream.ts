@@ -4,6 +4,7 @@ import type { RegistryConfig } from '../../config/options.ts';
 import type { TailWriter } from '../../content/tail-writer.ts';
 import { isOnLoopback } from '../../http/local-clients.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
+import type { DataPlane } from '../../native/data-plane.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { createUpstream, type Upstream } from '../../upstream/create-upstream.ts';
 import { UpstreamEndpoints } from '../../upstream/where/upstream-endpoints.ts';
@@ -18,6 +19,8 @@ export interface UpstreamStageComponents {
   readonly tails?: TailWriter | undefined;
   /** Whether an address is of this node. */
   readonly isLocal: (address: string | undefined) => boolean;
+  /** Default: no body is moved by the kernel. */
+  readonly dataPlane?: Pick<DataPlane, 'kernel'> | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -30,9 +33,13 @@ export interface UpstreamStageComponents {
 export function upstreamStage(
   config: Pick<
     RegistryConfig,
-    'upstream-timeout' | 'upstream-token-servers' | 'tag-ttl' | 'stale-tags'
+    | 'upstream-timeout'
+    | 'upstream-connections'
+    | 'upstream-token-servers'
+    | 'tag-ttl'
+    | 'stale-tags'
   >,
-  { settings, store, tails, isLocal, metrics, logger }: UpstreamStageComponents,
+  { settings, store, tails, isLocal, dataPlane, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
   const isOwn = ({ hostname, port, protocol }: URL): boolean => {
@@ -58,11 +65,12 @@ export function upstreamStage(
     'fetching from registries for clients of this node (--upstream)',
   );
   return createUpstream(
-    { endpoints, credentials, isVerifiedByClient, tails, metrics, logger },
+    { endpoints, credentials, isVerifiedByClient, tails, dataPlane, metrics, logger },
     {
       timeout: config['upstream-timeout'],
       tagTtl: config['tag-ttl'],
       staleTags: config['stale-tags'],
+      widening: { connections: Number(config['upstream-connections']) },
       userAgent: `peerglass/${VERSION}`,
       tokenServers: config['upstream-token-servers'],
       environment: process.env,

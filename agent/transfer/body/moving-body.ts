@@ -18,7 +18,7 @@ import type { PeerResponse } from '../client/peer-client.ts';
  * @throws the error of the body; the signal's reason when that is aborted, or when the receiver has left
  */
 export async function* moveTo(
-  { body, range }: PeerResponse,
+  { body, range }: Pick<PeerResponse, 'body' | 'range'>,
   sink: Sink,
   kernel: Kernel,
   signal: AbortSignal,

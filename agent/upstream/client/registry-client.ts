@@ -1,7 +1,10 @@
+import type { Readable } from 'node:stream';
+
 import type { Dispatcher } from 'undici';
 
 import { hasCode } from '../../errors/system-error.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
+import { PeerError } from '../../transfer/client/peer-error.ts';
 import type { Authorizer } from '../auth/authorizer.ts';
 import { parseChallenges } from '../auth/challenge.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -24,20 +27,24 @@ export interface RegistryRequest {
   readonly accept: string;
   /** The header `Range`. Default: none. */
   readonly range?: string | undefined;
+  /** Whether the kernel may move the body. By http it is a `DirectBody` then, unless there are too many. Default: no. */
+  readonly isMovable?: boolean;
+}
+
+/** An answer of any status. */
+interface Answer extends Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> {
+  readonly body: Readable;
 }
 
 /** An answer with content: 200 or 206. Its body is to be read or destroyed. */
-export interface RegistryAnswer extends Pick<
-  Dispatcher.ResponseData,
-  'statusCode' | 'headers' | 'body'
-> {
+export interface RegistryAnswer extends Answer {
   /** The host that gave it, for messages. */
   readonly host: string;
 }
 
 /** What a {@link RegistryClient} uses. */
 export interface RegistryClientComponents {
-  readonly agents: Pick<UpstreamAgents, 'for'>;
+  readonly agents: Pick<UpstreamAgents, 'for' | 'movable'>;
   readonly authorizer: Pick<Authorizer, 'header' | 'answer'>;
   /** Called with the head of each answer of the endpoint itself. */
   readonly onAnswer?: (
@@ -152,21 +159,30 @@ export class RegistryClient {
     request: RegistryRequest,
     authorization: string | undefined,
     signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
-    const agent = await raceSignal(this.#components.agents.for(endpoint, url), signal);
+  ): Promise<Answer> {
+    const { agents } = this.#components;
     const { method, accept, range } = request;
+    const headers = {
+      accept,
+      'accept-encoding': 'identity',
+      'user-agent': this.#init.userAgent,
+      ...(range !== undefined && { range }),
+      ...(authorization !== undefined && { authorization }),
+    };
+    if (request.isMovable === true) {
+      const client = await raceSignal(agents.movable(endpoint, url), signal);
+      const answer = await client?.get(url, headers, signal).catch(withoutOddHead);
+      // What comes behind an interim answer, which none asked for, undici knows, and a body in chunks.
+      if (answer !== undefined && answer.statusCode >= 200) return answer;
+      if (answer !== undefined) discard(answer.body);
+    }
+    const agent = await raceSignal(agents.for(endpoint, url), signal);
     const send = async (): Promise<Dispatcher.ResponseData> =>
       await agent.request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
-        headers: {
-          accept,
-          'accept-encoding': 'identity',
-          'user-agent': this.#init.userAgent,
-          ...(range !== undefined && { range }),
-          ...(authorization !== undefined && { authorization }),
-        },
+        headers,
         signal,
         reset: false, // or undici closes the connection after every HEAD
       });
@@ -179,6 +195,12 @@ export class RegistryClient {
     answer.body.on('error', () => undefined);
     return answer;
   }
+}
+
+/** An answer that cannot be moved is asked for once more, as a stream. */
+function withoutOddHead(error: unknown): undefined {
+  if (!(error instanceof PeerError) || error.reason !== 'protocol') throw error;
+  return undefined;
 }
 
 function urlOf(

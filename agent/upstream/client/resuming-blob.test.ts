@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import type { ByteRange } from '../../oci/byte-range.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { BlobAnswer } from './blob-answer.ts';
-import { resumingBlob } from './resuming-blob.ts';
+import { asStream, bytesOf, resumingBlob } from './resuming-blob.ts';
 
 const signal = new AbortController().signal;
 const TEXT = '0123456789';
@@ -27,8 +27,14 @@ async function read(
 ): Promise<string> {
   let text = '';
   const ask = (rest: ByteRange): Promise<BlobAnswer> => Promise.resolve().then(() => again(rest));
-  const init = { first, wanted, again: ask, ...(slowMs !== undefined && { slowMs }) };
-  for await (const chunk of resumingBlob(init, signal)) text += String(chunk);
+  const init = {
+    first,
+    wanted,
+    read: asStream,
+    again: ask,
+    ...(slowMs !== undefined && { slowMs }),
+  };
+  for await (const chunk of bytesOf(resumingBlob(init, signal))) text += String(chunk);
   return text;
 }
 

@@ -14,14 +14,36 @@ const SLOW_BYTES = 64 * 1024;
 const SLOW_MS = 60_000;
 
 /** Failures after which the registry is not asked again. */
-const FINAL: ReadonlySet<string> = new Set(['not-found', 'denied', 'limited', 'range', 'protocol']);
+const FINAL: ReadonlySet<string> = new Set([
+  ...['not-found', 'denied', 'limited', 'range', 'protocol', 'digest'],
+]);
+
+/** Bytes that have been forwarded. */
+export interface Forwarded {
+  readonly length: number;
+  /** How long the registry was waited for, in milliseconds. */
+  readonly waited: number;
+}
+
+/** Another way to the bytes of a blob. To be disposed of, which ends what it has begun. */
+export interface OtherWay<T> extends Disposable {
+  /**
+   * Looks at a chunk that the client has taken.
+   *
+   * @param position of the byte behind it
+   * @returns what delivers from there on, and may end at any byte; undefined while the blob is to go on as it does
+   */
+  after(chunk: T, position: number): AsyncIterable<T> | undefined;
+}
 
 /** What a {@link resumingBlob} delivers, and of which. */
-export interface ResumingBlobInit {
-  /** The answer that has begun. */
-  readonly first: BlobAnswer;
+export interface ResumingBlobInit<T> {
+  /** The answer that has begun, or what is known of the blob while there is none. */
+  readonly first: BlobAnswer | Pick<BlobAnswer, 'size' | 'host'>;
   /** The bytes that the client asked for. */
   readonly wanted: ByteRange;
+  /** Reads these bytes of an answer, which may begin before them. */
+  readonly read: (answer: BlobAnswer, range: ByteRange) => AsyncIterable<T>;
   /** Asks the registry for the rest, anew: a signed address may have expired. */
   readonly again: (rest: ByteRange, signal: AbortSignal) => Promise<BlobAnswer>;
   /** Called for each chunk that arrives. */
@@ -30,6 +52,13 @@ export interface ResumingBlobInit {
   readonly onResume?: (error: UpstreamError) => void;
   /** Default {@link SLOW_MS}. */
   readonly slowMs?: number;
+  /** Default: all bytes come by one connection. It is disposed of with the blob. */
+  readonly otherWay?: OtherWay<T>;
+}
+
+/** A chunk of a body that is read as a stream. */
+export interface ReadChunk extends Forwarded {
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -38,27 +67,40 @@ export interface ResumingBlobInit {
  *
  * @throws UpstreamError when it does not deliver; the signal's reason when that is aborted
  */
-export async function* resumingBlob(
-  { first, wanted, again, onBytes, onResume, slowMs = SLOW_MS }: ResumingBlobInit,
+export async function* resumingBlob<T extends Forwarded>(
+  { first, wanted, read, again, onBytes, onResume, slowMs = SLOW_MS, ...init }: ResumingBlobInit<T>,
   signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<T> {
+  using otherWay = init.otherWay;
   const backoff = new Backoff(BACKOFF);
-  let answer: BlobAnswer | undefined = first;
+  let answer = 'body' in first ? first : undefined;
   let position = wanted.start;
   for (let fruitless = 0; ;) {
     const begun = position;
-    let failure: UpstreamError;
+    let arrived = 0;
+    let waited = 0;
+    let others: AsyncIterable<T> | undefined;
+    let failure: UpstreamError | undefined;
     try {
       answer ??= await again({ start: position, end: wanted.end }, signal);
       if (answer.size !== first.size)
         throw new UpstreamError('protocol', `${answer.host} now states another size`);
-      for await (const chunk of within(answer, { start: position, end: wanted.end }, slowMs)) {
+      for await (const chunk of read(answer, { start: position, end: wanted.end })) {
         position += chunk.length;
+        arrived += chunk.length;
+        waited += chunk.waited;
         onBytes?.(chunk.length);
         yield chunk;
+        others = otherWay?.after(chunk, position);
+        if (others !== undefined) break;
+        if (waited < slowMs) continue;
+        if (arrived < SLOW_BYTES && position <= wanted.end)
+          throw tooSlow(answer.host, arrived, waited);
+        [arrived, waited] = [0, 0];
       }
       if (position > wanted.end) return;
-      throw new UpstreamError('body', `${answer.host}: the body ended early`);
+      if (others === undefined)
+        throw new UpstreamError('body', `${answer.host}: the body ended early`);
     } catch (error) {
       signal.throwIfAborted();
       failure = toUpstreamError(error, 'body', answer?.host ?? first.host);
@@ -66,6 +108,16 @@ export async function* resumingBlob(
       if (answer !== undefined) discard(answer.body);
     }
     answer = undefined;
+    if (others !== undefined) {
+      for await (const chunk of others) {
+        position += chunk.length;
+        yield chunk;
+      }
+      if (position > wanted.end) return;
+      fruitless = 0;
+      backoff.reset();
+    }
+    if (failure === undefined) continue;
     const isSlow = failure.reason === 'timeout';
     if (position > begun && !isSlow) {
       fruitless = 0;
@@ -86,13 +138,20 @@ export async function* resumingBlob(
  */
 export async function* unsizedBlob(
   { body, host }: UnsizedAnswer,
-  { onBytes, slowMs = SLOW_MS }: Pick<ResumingBlobInit, 'onBytes' | 'slowMs'>,
+  { onBytes, slowMs = SLOW_MS }: Pick<ResumingBlobInit<ReadChunk>, 'onBytes' | 'slowMs'>,
 ): AsyncGenerator<Uint8Array> {
   const all = { start: 0, end: Number.MAX_SAFE_INTEGER };
+  let arrived = 0;
+  let waited = 0;
   try {
-    for await (const chunk of within({ body, host, range: all }, all, slowMs)) {
+    for await (const chunk of asStream({ body, range: all }, all)) {
       onBytes?.(chunk.length);
-      yield chunk;
+      yield chunk.bytes;
+      arrived += chunk.length;
+      waited += chunk.waited;
+      if (waited < slowMs) continue;
+      if (arrived < SLOW_BYTES) throw tooSlow(host, arrived, waited);
+      [arrived, waited] = [0, 0];
     }
   } catch (error) {
     throw toUpstreamError(error, 'body', host);
@@ -101,30 +160,34 @@ export async function* unsizedBlob(
   }
 }
 
-/** The bytes of an answer that are in the range; those before it are dropped, from a registry that knows no ranges. */
-async function* within(
-  { body, range, host }: Pick<BlobAnswer, 'body' | 'range' | 'host'>,
+function tooSlow(host: string, arrived: number, waited: number): UpstreamError {
+  return new UpstreamError('timeout', `${host}: ${arrived} bytes in ${Math.round(waited)} ms`);
+}
+
+/** Reads an answer as a stream. Bytes before the range are dropped, from a registry that knows no ranges. */
+export async function* asStream(
+  { body, range }: Pick<BlobAnswer, 'body' | 'range'>,
   { start, end }: ByteRange,
-  slowMs: number,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<ReadChunk> {
   let at = range.start;
-  let arrived = 0;
   let waited = 0;
   let asked = performance.now();
   for await (const chunk of body as AsyncIterable<Buffer>) {
     waited += performance.now() - asked;
-    arrived += chunk.length;
     const from = Math.max(0, start - at);
     const to = Math.min(chunk.length, end + 1 - at);
     at += chunk.length;
-    if (from < to) yield chunk.subarray(from, to);
-    if (at > end) return;
-    if (waited >= slowMs) {
-      if (arrived < SLOW_BYTES) {
-        throw new UpstreamError('timeout', `${host}: ${arrived} bytes in ${Math.round(waited)} ms`);
-      }
-      [arrived, waited] = [0, 0];
+    if (from < to) {
+      const bytes = chunk.subarray(from, to);
+      yield { bytes, length: bytes.length, waited };
+      waited = 0;
     }
+    if (at > end) return;
     asked = performance.now();
   }
+}
+
+/** The bytes of the chunks. */
+export async function* bytesOf(chunks: AsyncIterable<ReadChunk>): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of chunks) yield bytes;
 }

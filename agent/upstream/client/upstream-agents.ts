@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
 import { createSecureContext, getCACertificates } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
@@ -8,12 +9,16 @@ import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { codeOf } from '../../errors/system-error.ts';
 import { readSmallFile } from '../../files/small-file.ts';
 import type { RegistryTls } from '../../hosts/registries/registries.ts';
+import { DirectClient } from '../../transfer/client/direct/direct-client.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
 import { proxyConnector, type ProxyConnectorInit } from './proxy-connector.ts';
 import { addressClass, guardedLookup, literalAddress, type AddressClass } from './address-class.ts';
 
-/** Connections to one host; more requests than that wait for a free one. */
+/**
+ * Connections to one host; more requests than that wait for a free one. Bodies that the kernel may move have as many
+ * connections of their own.
+ */
 const MAX_CONNECTIONS = 64;
 /** Endpoints that keep connections; those of the one that was used longest ago are closed beyond it. */
 const MAX_ENDPOINTS = 64;
@@ -46,6 +51,8 @@ interface EndpointAgents {
   readonly own: Agent;
   /** To hosts that the endpoint names: storage and token servers. */
   readonly named: Agent;
+  /** The same two for bodies that the kernel may move. */
+  readonly movable: Readonly<Record<'own' | 'named', DirectClient>>;
   /** Where these may be; see {@link UpstreamAgents.for}. */
   allowed: ReadonlySet<AddressClass>;
   checkedAt: number;
@@ -74,7 +81,29 @@ export class UpstreamAgents {
    */
   async for(endpoint: UpstreamEndpoint, url: URL): Promise<Dispatcher> {
     const agents = await this.#of(endpoint);
-    if (isSameOrigin(url, endpoint.base)) return agents.own;
+    return agents[await this.#whose(agents, endpoint, url)];
+  }
+
+  /**
+   * The same for a body that the kernel may move: by http and without a proxy. Undefined for others, and while there are
+   * too many of these.
+   *
+   * @throws as {@link for}
+   */
+  async movable(endpoint: UpstreamEndpoint, url: URL): Promise<DirectClient | undefined> {
+    if (url.protocol !== 'http:' || this.#init.proxyFor?.(url) !== undefined) return undefined;
+    const agents = await this.#of(endpoint);
+    const client = agents.movable[await this.#whose(agents, endpoint, url)];
+    return client.hasCapacity(url.origin) ? client : undefined;
+  }
+
+  /** @throws UpstreamError as {@link for} */
+  async #whose(
+    agents: EndpointAgents,
+    endpoint: UpstreamEndpoint,
+    url: URL,
+  ): Promise<'own' | 'named'> {
+    if (isSameOrigin(url, endpoint.base)) return 'own';
     if (performance.now() - agents.checkedAt > PLACE_MS) {
       agents.allowed = await classesNear(endpoint.base.hostname);
       agents.checkedAt = performance.now();
@@ -86,7 +115,7 @@ export class UpstreamAgents {
         `${endpoint.base.host} names ${url.host}, which is not asked`,
       );
     }
-    return agents.named;
+    return 'named';
   }
 
   /** Ends every connection, requests in progress included. */
@@ -95,7 +124,8 @@ export class UpstreamAgents {
     await Promise.all(
       all
         .map(async (agents) => {
-          const { own, named } = await agents;
+          const { own, named, movable } = await agents;
+          for (const client of Object.values(movable)) client.close();
           await Promise.all([own.destroy(), named.destroy()]);
         })
         .map((it) => it.catch(() => undefined)),
@@ -144,6 +174,7 @@ export class UpstreamAgents {
   #make(files: Files): EndpointAgents {
     const { ca, cert, key, isUnverified } = files;
     const trust = { ...(ca !== undefined && { ca }) };
+    const lookup = guardedLookup(() => agents.allowed);
     const agents: EndpointAgents = {
       files,
       readAt: performance.now(),
@@ -153,11 +184,20 @@ export class UpstreamAgents {
         rejectUnauthorized: !isUnverified,
       }),
       // A client certificate is for the endpoint only, and so is what is not verified.
-      named: this.#agent({ ...trust, lookup: guardedLookup(() => agents.allowed) }),
+      named: this.#agent({ ...trust, lookup }),
+      movable: { own: this.#movable(), named: this.#movable(lookup) },
       allowed: new Set(),
       checkedAt: -Infinity,
     };
     return agents;
+  }
+
+  #movable(lookup?: LookupFunction): DirectClient {
+    const { connectTimeout, silence } = this.#init;
+    return new DirectClient({
+      ...{ connectTimeout, stallTimeout: silence, lookup },
+      ...{ maxConnections: MAX_CONNECTIONS, maxHeaderBytes: MAX_HEADER_BYTES },
+    });
   }
 
   #agent(connect: buildConnector.BuildOptions): Agent {
@@ -185,6 +225,7 @@ export function isSameOrigin(one: URL, other: URL): boolean {
 }
 
 async function close(agents: EndpointAgents): Promise<void> {
+  for (const client of Object.values(agents.movable)) client.retire();
   await Promise.all([agents.own.close(), agents.named.close()]);
 }
 

@@ -1,6 +1,9 @@
+import type { Readable } from 'node:stream';
+
 import { errors, type Dispatcher } from 'undici';
 
 import { codeOf, hasCode } from '../../errors/system-error.ts';
+import { PeerError } from '../../transfer/client/peer-error.ts';
 import { UpstreamError, type UpstreamFailure } from '../upstream-error.ts';
 import { single, wordsOf } from './answer-text.ts';
 
@@ -38,6 +41,7 @@ export function toUpstreamError(
   host: string,
 ): UpstreamError {
   if (error instanceof UpstreamError) return error;
+  if (error instanceof PeerError) return ofMoved(error, host);
   const code = codeOf(error) ?? 'unknown';
   const because = (reason: UpstreamFailure, what: string): UpstreamError =>
     new UpstreamError(reason, `${host}: ${what}`, { cause: error });
@@ -57,9 +61,16 @@ export function toUpstreamError(
   return because(fallback, `the connection broke (${code})`);
 }
 
+/** Bodies that the kernel may move come by the client of peers. */
+function ofMoved(error: PeerError, host: string): UpstreamError {
+  const { reason, message } = error;
+  const known = (['connect', 'timeout', 'protocol', 'digest'] as const).find((it) => it === reason);
+  return new UpstreamError(known ?? 'body', `${host}: ${message}`, { cause: error });
+}
+
 /** Makes an {@link UpstreamError} of an answer that is none with content. Reads what the registry says of it. */
 export async function failureOf(
-  answer: Pick<Dispatcher.ResponseData, 'statusCode' | 'headers' | 'body'>,
+  answer: Pick<Dispatcher.ResponseData, 'statusCode' | 'headers'> & { readonly body: Readable },
   host: string,
 ): Promise<UpstreamError> {
   const { statusCode, headers } = answer;

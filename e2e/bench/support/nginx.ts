@@ -7,6 +7,16 @@ import { waitFor } from '../../harness/wait.ts';
 
 const PORT = 8080;
 
+/** Options of {@link Nginx}. */
+export interface NginxInit {
+  /** Default {@link PORT}. Each nginx of a host has one of its own. */
+  readonly port?: number;
+  /** Serves by TLS. Default: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Bytes a second of each connection, after the first MiB. Default: no limit. */
+  readonly connectionRate?: number;
+}
+
 /** nginx on a host, to be compared with: it serves files, or passes requests on to another one. */
 export class Nginx implements AsyncDisposable {
   readonly origin: string;
@@ -18,25 +28,37 @@ export class Nginx implements AsyncDisposable {
   }
 
   /** Serves the files of a folder by `sendfile`, as Debian's own configuration does. */
-  static serve(host: Host, folder: string): Promise<Nginx> {
-    return Nginx.#start(host, `root ${folder};`);
+  static serve(host: Host, folder: string, init: NginxInit = {}): Promise<Nginx> {
+    const { connectionRate } = init;
+    const limit =
+      connectionRate === undefined ? '' : `limit_rate ${connectionRate}; limit_rate_after 1m;`;
+    return Nginx.#start(host, `root ${folder}; ${limit}`, init);
   }
 
   /**
    * `proxy_pass` with connections that stay open. Nothing of it goes through the disk, as it would by default
    * when the client is the slower one: that is slower still.
    */
-  static proxy(host: Host, origin: string): Promise<Nginx> {
+  static proxy(host: Host, origin: string, init: NginxInit = {}): Promise<Nginx> {
+    const { host: server, protocol } = new URL(origin);
     return Nginx.#start(
       host,
-      `location / { proxy_pass http://origin; proxy_http_version 1.1;
+      `location / { proxy_pass ${protocol}//origin; proxy_http_version 1.1;
         proxy_set_header Connection ""; proxy_max_temp_file_size 0; }`,
-      `upstream origin { server ${new URL(origin).host}; keepalive 16; }`,
+      init,
+      `upstream origin { server ${server}; keepalive 16; }`,
     );
   }
 
-  static async #start(host: Host, server: string, more = ''): Promise<Nginx> {
-    const folder = join(host.directory, 'nginx');
+  static async #start(
+    host: Host,
+    server: string,
+    { port = PORT, tls }: NginxInit,
+    more = '',
+  ): Promise<Nginx> {
+    const folder = join(host.directory, `nginx-${port}`);
+    const certificate =
+      tls === undefined ? '' : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};`;
     await mkdir(folder);
     const config = join(folder, 'nginx.conf');
     // Blobs are root's. As many workers as there are processors is what Debian's configuration has.
@@ -48,16 +70,16 @@ http {
   access_log off; sendfile on; tcp_nopush on; default_type application/octet-stream;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')}
   ${more}
-  server { listen ${PORT}; ${server} }
+  server { listen ${port}${tls === undefined ? '' : ' ssl'}; ${certificate} ${server} }
 }
 `,
     );
-    const child = host.start('nginx', { command: ['nginx', '-c', config] });
-    const nginx = new Nginx(`http://${host.address}:${PORT}`, child);
+    const child = host.start(`nginx-${port}`, { command: ['nginx', '-c', config] });
+    const scheme = tls === undefined ? 'http' : 'https';
+    const nginx = new Nginx(`${scheme}://${host.address}:${port}`, child);
     await waitFor('nginx answers', async () => {
       if (!child.isRunning) throw new Error(await child.logTail());
-      const response = await host.fetch(`${nginx.origin}/`);
-      await response.body?.cancel();
+      await host.execute(['curl', '-sk', '-o', '/dev/null', `${nginx.origin}/`]);
       return true;
     });
     return nginx;

@@ -43,6 +43,46 @@ describe('DirectClient', () => {
     assert.match(peer.requests[0] ?? '', /^GET \/a\?b=c HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
   });
 
+  it('has room for so many connections as it is given, and finds names as it is told', async () => {
+    await using peer = await startRogue((socket) => {
+      socket.write(answer);
+    });
+    const asked: string[] = [];
+    using client = startClient({
+      maxConnections: 1,
+      lookup: (hostname, _options, callback) => {
+        asked.push(hostname);
+        callback(null, [{ address: '127.0.0.1', family: 4 }]);
+      },
+    });
+    const url = new URL(peer.origin.replace('127.0.0.1', 'registry.example'));
+    assert.ok(client.hasCapacity(url.origin));
+    await client.get(url, {}, never);
+    assert.ok(!client.hasCapacity(url.origin));
+    assert.deepEqual(asked, ['registry.example']);
+  });
+
+  it('ends its connections once they are idle, when it is retired', async () => {
+    const closed: string[] = [];
+    await using peer = await startRogue((socket, request) => {
+      socket.once('close', () => closed.push(request));
+      socket.write(answer);
+      if (!closed.length) socket.write(bytes);
+    });
+    using client = startClient();
+    const url = new URL(peer.origin);
+    const [one, other] = [await client.get(url, {}, never), await client.get(url, {}, never)];
+    await buffer(one.body);
+    client.retire();
+    await eventually(() => {
+      assert.equal(closed.length, 1);
+    });
+    assert.ok(bytes.equals(await buffer(other.body)), 'what has begun is ended');
+    await eventually(() => {
+      assert.equal(closed.length, 2);
+    });
+  });
+
   it('sends the request again when the peer has just closed the idle connection', async () => {
     let turn = 0;
     await using peer = await startRogue((socket) => {

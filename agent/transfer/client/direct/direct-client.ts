@@ -1,8 +1,12 @@
 import { destroyOnAbort } from '../../../streams/destroy-on-abort.ts';
 import type { SilenceInit } from '../../../timing/silence.ts';
-import { DirectConnection, type DirectResponse } from './direct-connection.ts';
+import {
+  DirectConnection,
+  type DirectConnectionInit,
+  type DirectResponse,
+} from './direct-connection.ts';
 
-/** Connections to one peer. Further requests use the other client. */
+/** Connections to one peer by default. Further requests use the other client. */
 const MAX_CONNECTIONS_PER_PEER = 256;
 
 /** Idle connections to one peer, and to all peers. */
@@ -13,8 +17,10 @@ const MAX_IDLE = 64;
 const KEEP_ALIVE_MS = 30_000;
 
 /** Options of a {@link DirectClient}, in milliseconds; see `PeerClientInit`. */
-export interface DirectClientInit extends SilenceInit {
-  readonly connectTimeout: number;
+export interface DirectClientInit
+  extends SilenceInit, Pick<DirectConnectionInit, 'connectTimeout' | 'lookup' | 'maxHeaderBytes'> {
+  /** Connections to one server, see {@link DirectClient.hasCapacity}. Default 256. */
+  readonly maxConnections?: number;
 }
 
 interface Pool {
@@ -31,6 +37,7 @@ export class DirectClient {
   readonly #pools = new Map<string, Pool>();
   readonly #connections = new Set<DirectConnection>();
   #idle = 0;
+  #isRetired = false;
 
   constructor(init: DirectClientInit) {
     this.#init = init;
@@ -39,7 +46,8 @@ export class DirectClient {
   /** Whether one more request to the peer is possible now. */
   hasCapacity(origin: string): boolean {
     const pool = this.#pools.get(origin);
-    return pool === undefined || pool.idle.size > 0 || pool.open < MAX_CONNECTIONS_PER_PEER;
+    const { maxConnections = MAX_CONNECTIONS_PER_PEER } = this.#init;
+    return pool === undefined || pool.idle.size > 0 || pool.open < maxConnections;
   }
 
   /**
@@ -83,6 +91,14 @@ export class DirectClient {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  /** Ends every connection once it is idle. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const { idle } of this.#pools.values()) {
+      for (const connection of idle.keys()) connection.destroy();
+    }
+  }
+
   #take(url: URL): DirectConnection {
     const pool: Pool = this.#pools.get(url.origin) ?? { open: 0, idle: new Map() };
     this.#pools.set(url.origin, pool);
@@ -111,7 +127,8 @@ export class DirectClient {
   }
 
   #addIdle(pool: Pool, connection: DirectConnection): void {
-    if (pool.idle.size >= MAX_IDLE_PER_PEER || this.#idle >= MAX_IDLE) {
+    const isFull = pool.idle.size >= MAX_IDLE_PER_PEER || this.#idle >= MAX_IDLE;
+    if (isFull || this.#isRetired) {
       connection.destroy();
       return;
     }

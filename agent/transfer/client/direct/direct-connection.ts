@@ -1,11 +1,11 @@
-import { connect, type Socket } from 'node:net';
+import { connect, type LookupFunction, type Socket } from 'node:net';
 
 import { PeerError } from '../peer-error.ts';
 import type { SilenceInit } from '../../../timing/silence.ts';
 import { DirectBody } from './direct-body.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
-/** Largest response head that a peer may send, in bytes. */
+/** Largest response head by default, in bytes. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
@@ -25,6 +25,10 @@ export interface DirectConnectionInit extends SilenceInit {
   readonly port: number;
   /** Time to connect, in milliseconds. */
   readonly connectTimeout: number;
+  /** Finds the addresses of a host that is a name. Default: the system's. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Largest response head, in bytes. Default 16 KiB. */
+  readonly maxHeaderBytes?: number | undefined;
   /** Called when a response is complete and the connection can be used again. */
   readonly onFree: (connection: DirectConnection) => void;
   /** Called when the connection has closed. */
@@ -50,11 +54,12 @@ export class DirectConnection {
 
   constructor(init: DirectConnectionInit) {
     this.#init = init;
-    const { host, port, connectTimeout } = init;
+    const { host, port, connectTimeout, lookup } = init;
     this.#socket = connect({
       host,
       port,
       noDelay: true,
+      ...(lookup && { lookup }),
       // Read without the buffer of a stream: bytes that no reader wants stay in the kernel, which may move them.
       onread: {
         buffer: () =>
@@ -129,7 +134,8 @@ export class DirectConnection {
     const known = this.#head.length;
     this.#head = known === 0 ? chunk : Buffer.concat([this.#head, chunk]);
     const end = this.#head.indexOf('\r\n\r\n', Math.max(0, known - 3));
-    if (end > MAX_HEADER_BYTES || (end < 0 && this.#head.length > MAX_HEADER_BYTES)) {
+    const { maxHeaderBytes = MAX_HEADER_BYTES } = this.#init;
+    if (end > maxHeaderBytes || (end < 0 && this.#head.length > maxHeaderBytes)) {
       this.destroy(new PeerError('protocol', 'head too large'));
       return false;
     }

@@ -48,7 +48,7 @@ export function parseResponseHead(text: string): ResponseHead {
     statusCode >= 200 &&
     ![204, 304].includes(statusCode);
   if (headers['transfer-encoding'] !== undefined && statusCode < 300) {
-    throw new PeerError('protocol', 'transfer encoding');
+    throw new PeerError('protocol', 'a transfer encoding, so a body of unknown length');
   }
   const connection = [headers['connection'] ?? ''].flat().join().toLowerCase();
   return {

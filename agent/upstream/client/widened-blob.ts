@@ -1,0 +1,79 @@
+import { rangeLength } from '../../oci/byte-range.ts';
+import { BlobWindows, openWindow, WINDOW_BYTES, type WidenedBlobInit } from './blob-windows.ts';
+import type { RangeWindow } from './range-window.ts';
+import { resumingBlob, type Forwarded, type OtherWay } from './resuming-blob.ts';
+import { WaitMeter } from './wait-meter.ts';
+
+/** What has to be left of a blob, in windows, for more than one connection. */
+const MIN_WINDOWS = 4;
+
+/**
+ * As {@link resumingBlob}, and by several connections where the registry is what limits: many of them throttle each connection.
+ * One connection is watched first. Then the next ranges are asked for at once, and delivered in order. Their number is doubled
+ * as long as that brings more. Whatever goes wrong with them, the rest comes by one connection, at the same byte.
+ *
+ * @throws as {@link resumingBlob}
+ */
+export function widenedBlob<T extends Forwarded>(
+  init: WidenedBlobInit<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
+  const { wanted, widening } = init;
+  const { connections, windowBytes = WINDOW_BYTES } = widening;
+  const needed = (MIN_WINDOWS + 1) * windowBytes;
+  if (connections < 2 || rangeLength(wanted) < needed) return resumingBlob(init, signal);
+  return resumingBlob({ ...init, otherWay: new Widening(init, needed, signal) }, signal);
+}
+
+/** Watches one connection, and goes over to several. It is called for each chunk: a generator around it would cost more. */
+class Widening<T extends Forwarded> implements OtherWay<T> {
+  readonly #init: WidenedBlobInit<T>;
+  readonly #needed: number;
+  readonly #signal: AbortSignal;
+  readonly #meter: WaitMeter;
+  #probe: RangeWindow | undefined;
+  #isDecided = false;
+
+  constructor(init: WidenedBlobInit<T>, needed: number, signal: AbortSignal) {
+    this.#init = init;
+    this.#needed = needed;
+    this.#signal = signal;
+    this.#meter = new WaitMeter(init.widening.observeMs);
+  }
+
+  after(chunk: T, position: number): AsyncIterable<T> | undefined {
+    if (this.#isDecided) return undefined;
+    const { wanted, widening } = this.#init;
+    if (this.#probe === undefined) {
+      // Not beside the second connection: where they share a limit, that takes from the first one's rate.
+      this.#meter.add(chunk);
+      if (!this.#meter.isWaiting || wanted.end - position < this.#needed) return undefined;
+      const { windowBytes = WINDOW_BYTES } = widening;
+      this.#probe = openWindow(this.#init, position + windowBytes, this.#signal);
+      return undefined;
+    }
+    const { state, range } = this.#probe;
+    const isRefused = state === 'failed' || (state === 'asked' && position > range.start);
+    if (isRefused) this.#probe[Symbol.dispose]();
+    // The first connection is closed once the second one has what follows.
+    else if (state === 'asked' || position < range.start) return undefined;
+    this.#isDecided = true;
+    return isRefused ? undefined : this.#widened(this.#probe, position);
+  }
+
+  [Symbol.dispose](): void {
+    this.#probe?.[Symbol.dispose]();
+  }
+
+  async *#widened(probe: RangeWindow, from: number): AsyncGenerator<T> {
+    const { wanted, onWiden } = this.#init;
+    using windows = new BlobWindows(this.#init, probe, this.#meter.rate, this.#signal);
+    onWiden?.(2);
+    let position = from;
+    for await (const chunk of windows.read(position)) {
+      position += chunk.length;
+      yield chunk;
+    }
+    if (position <= wanted.end) onWiden?.(1);
+  }
+}
