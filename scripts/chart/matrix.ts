@@ -14,6 +14,7 @@ export const SPEGEL_FILE = parse(
 const SAMPLES: Readonly<Record<string, unknown>> = {
   REGEX: ['^a$(b)', ':dev$'],
   REGISTRY: ['docker.io', 'ghcr.io'],
+  'REGISTRY=HOST': ['ghcr.io=auth.example'],
   PEER: ['/ip4/10.0.0.2/tcp/5001'],
   DURATION: '7m',
   SIZE: '11MiB',
@@ -32,7 +33,10 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
 /** A value of the option that differs from its default. */
 function sampleOf({ kind, fallback }: OptionValue['option']): unknown {
   if (kind.placeholder === 'true|false') return fallback !== 'true';
-  if (kind.placeholder in SAMPLES) return SAMPLES[kind.placeholder];
+  if (kind.placeholder in SAMPLES) {
+    const sample = SAMPLES[kind.placeholder];
+    return Array.isArray(sample) && !kind.list ? (sample as unknown[])[0] : sample;
+  }
   return kind.placeholder.split('|').find((word) => word !== fallback);
 }
 
