@@ -61,8 +61,9 @@ suite('while all nodes receive a fresh image, one of them', () => {
     const others = pulled.filter(({ node }) => node !== except);
     assertAllPulled(others);
     for (const { node } of others) await assertHoldsImage(node.containerd, image);
+    // The node that leaves, the one in its place, and one more where an arbiter took more than 30 ms for its answer.
     const requests = await herd.requestsFor(layerOf(image));
-    assert.ok(requests.length <= 2, JSON.stringify(requests));
+    assert.ok(requests.length <= 3, JSON.stringify(requests));
   }
 
   for (const role of ['arbiter', 'fetcher', 'parent'] as const) {
