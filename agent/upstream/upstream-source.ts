@@ -63,7 +63,7 @@ export interface UpstreamSourceComponents {
 export class UpstreamSource implements ContentSource {
   readonly #components: UpstreamSourceComponents;
   readonly #rests: RestTimes;
-  /** Manifests that were fetched because a HEAD told too little. */
+  /** Manifests that were fetched because the answer to HEAD lacked a field. */
   readonly #waiting = new WaitingManifests();
   readonly #thread: HashingThread;
   readonly #widening: WideningInit;

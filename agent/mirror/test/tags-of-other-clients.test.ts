@@ -49,7 +49,7 @@ async function start(
 }
 
 describe('a client without another way to the registry', () => {
-  it('is told what its registry says of a tag, then what nodes have; and the blob goes on from a registry that limits manifests', async (t) => {
+  it('gets a tag from its registry, then from other nodes, and the rest of a blob from a registry that limits manifests', async (t) => {
     const registry = await TokenRegistry.start(t, { scheme: 'none' });
     const layer = registry.addBlob(LAYER);
     const { digest, bytes } = registry.addImage(REPOSITORY, '1', [layer]);

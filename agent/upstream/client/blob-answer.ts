@@ -25,7 +25,7 @@ export interface BlobAnswer {
   readonly host: string;
 }
 
-/** A whole blob that has begun to arrive without saying how many bytes it has: its end cannot be told from a break. */
+/** The answer for a whole blob, without its length: nothing tells whether the body has ended or broken off. */
 export interface UnsizedAnswer extends Pick<BlobAnswer, 'body' | 'host'> {
   readonly size?: undefined;
 }

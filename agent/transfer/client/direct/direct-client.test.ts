@@ -43,7 +43,7 @@ describe('DirectClient', () => {
     assert.match(peer.requests[0] ?? '', /^GET \/a\?b=c HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
   });
 
-  it('has room for so many connections as it is given, and finds names as it is told', async () => {
+  it('has no capacity beyond its bound of connections, and looks up names with the function that it is given', async () => {
     await using peer = await startRogue((socket) => {
       socket.write(answer);
     });
