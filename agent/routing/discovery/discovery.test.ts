@@ -92,7 +92,7 @@ describe('Discovery', () => {
     const crowd = (await SimulatedNetwork.open(1000)).peers;
     const invented = new Set(closest(self.prefix, crowd, 32).map(({ text }) => text));
     const isVerified = ({ text }: DhtPeer) => !invented.has(text);
-    const { discovery, membership } = createDiscovery(network, [liar], 150, isVerified);
+    const { discovery, membership } = createDiscovery(network, [liar], 300, isVerified);
     membership.learn([...invented].map((peerId) => ({ peerId, multiaddrs: addressOf(network) })));
     discovery.start(Promise.resolve());
     t.after(() => discovery.stop());

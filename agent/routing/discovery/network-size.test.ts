@@ -32,6 +32,13 @@ describe('networkSize', () => {
     });
   }
 
+  it('is estimated from the nearer neighbours where farther ones are not known yet', () => {
+    const nodes = Array.from({ length: 1000 }, (_, at) => ({ prefix: at * 4_294_967 }));
+    const far = [300, 550, 800, 990].map((at) => ({ prefix: at * 4_294_967 }));
+    const size = networkSize({ prefix: 0 }, [...nodes.slice(1, 19), ...far]);
+    assert.ok(size > 900 && size < 1100, String(size));
+  });
+
   it('is bounded, whatever IDs the neighbours have chosen', () => {
     const crowded = Array.from({ length: 100 }, (_, low) => ({ prefix: low }));
     assert.equal(networkSize({ prefix: 1 }, crowded), 20_000);

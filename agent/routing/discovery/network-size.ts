@@ -2,10 +2,16 @@ import { closest, distanceTo, K } from '../dht/kademlia.ts';
 import type { KeySpacePoint } from '../dht/kademlia.ts';
 
 /**
- * Neighbours whose density is taken for that of all nodes: with 32 the estimate is right within a fifth or so. The first
- * look-up of a node may leave it with the K that one answer names.
+ * Neighbours whose density is taken for that of all nodes: with 32 the estimate is right within a fifth or so. After its
+ * first look-up a node may know only the K that one answer names, and a few far ones: the nearer ones speak for
+ * themselves then.
  */
-const SAMPLE = { min: K, max: 32 };
+const SAMPLE = { nearer: 16, all: 32 };
+/**
+ * So many times as dense as the whole sample the nearer half is only where farther neighbours are not known yet: by
+ * chance in one of 100,000 networks.
+ */
+const INCOMPLETE = 3;
 const KEY_SPACE = 2 ** 32;
 /** Upper bound of the estimate: peers may have chosen IDs next to ours. */
 const MAX_SIZE = 20_000;
@@ -18,11 +24,20 @@ const MAX_SIZE = 20_000;
  */
 export function networkSize(self: KeySpacePoint, members: readonly KeySpacePoint[]): number {
   const known = members.length + 1;
-  const sample = closest(self.prefix, members, SAMPLE.max);
-  const farthest = sample.at(-1);
-  if (farthest === undefined || sample.length < SAMPLE.min) return known;
-  const estimate = (sample.length * KEY_SPACE) / (distanceTo(self.prefix, farthest) + 1);
+  const sample = closest(self.prefix, members, SAMPLE.all);
+  if (sample.length < K) return known;
+  const nearer = sizeByDensity(self, sample.slice(0, SAMPLE.nearer));
+  const whole = sizeByDensity(self, sample);
+  const estimate = nearer > INCOMPLETE * whole ? nearer : whole;
   return Math.max(known, Math.min(MAX_SIZE, Math.round(estimate)));
+}
+
+/** @param sample the closest members, closest first, at least one */
+function sizeByDensity(self: KeySpacePoint, sample: readonly KeySpacePoint[]): number {
+  const farthest = sample.at(-1);
+  return farthest === undefined
+    ? 0
+    : (sample.length * KEY_SPACE) / (distanceTo(self.prefix, farthest) + 1);
 }
 
 /** With so many times `maxConnections` nodes a network is large, and with so many it is not any more. */
