@@ -23,7 +23,7 @@ export const TRANSFER_OPTIONS = {
     fallback: '4MiB',
     summary: 'verify blobs up to this size first',
     details:
-      'Such a blob is forwarded only after it was received whole and verified, so that a peer with wrong bytes costs the client nothing. The client has the first byte, or 404, within 10 s, or within the time of one such blob at 512 KiB a second. Larger blobs are forwarded as they arrive, and the client verifies them; so are blobs of more than 512 KiB that the peer itself is still receiving. Manifests are always verified first.',
+      'Such a blob is forwarded only after it was received whole and verified, so that a peer with wrong bytes costs the client nothing. The client has the first byte, or 404, within 10 s, or within the time of one such blob at 512 KiB a second. Larger blobs are forwarded as they arrive, and the client verifies them; so are blobs of more than 512 KiB that the peer itself is still receiving, and blobs that take longer than a second at the rate at which peers have delivered lately. Manifests are always verified first.',
     spegel: false,
   }),
   'hold-back-memory': option({

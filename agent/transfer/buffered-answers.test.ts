@@ -14,7 +14,7 @@ const LARGE = 1_000_000;
 const bytes = Buffer.from('content');
 
 /** Deliveries that the test completes, and what is reported of their peers. */
-function start(t: TestContext) {
+function start(t: TestContext, typicalRate?: number) {
   const begun: { arrival: Arrival; done: PromiseWithResolvers<Content> }[] = [];
   const broken: string[] = [];
   const hedged: string[] = [];
@@ -26,6 +26,7 @@ function start(t: TestContext) {
     broke: ({ peerId }: { peerId: string }) => broken.push(peerId),
     hedged: (result: string) => hedged.push(result),
     lateAfter: () => 0,
+    typicalRate,
   };
   const deliver = (_: unknown, arrival: Arrival): Promise<Content> => {
     const done = Promise.withResolvers<Content>();
@@ -52,6 +53,17 @@ function content(): Content {
 }
 
 describe('BufferedAnswers', () => {
+  it('want no second body where all are slow at present', async (t) => {
+    const slow = start(t, 64 * 1024);
+    slow.begin('a', LARGE);
+    const fast = start(t);
+    fast.begin('a', LARGE);
+    await eventually(() => {
+      assert.ok(fast.deliveries.wantsMore);
+    });
+    assert.ok(!slow.deliveries.wantsMore, 'it would share the link with the first');
+  });
+
   for (const [size, max] of [
     [SMALL, 16],
     [LARGE, 3],

@@ -13,7 +13,10 @@ import { allowedMs } from './verify/verify-body.ts';
  */
 const MAX_FIRST_BYTE_MS = 10_000;
 
-/** A buffered body that arrives more slowly than this, in bytes a second, is late: another peer is asked beside it. */
+/**
+ * A buffered body that arrives more slowly than this, in bytes a second, is late: another peer is asked beside it. Where bodies
+ * of all peers are slower at present, half of their rate counts: a second body would only share the link with the first.
+ */
 const LATE_RATE = 4 * 1024 * 1024;
 
 /** Bodies that are buffered at once for one request: large ones, and those of {@link SMALL_BYTES} at most. */
@@ -36,7 +39,7 @@ export type MakeContent = (stream: PeerStream, arrival: Arrival) => Promise<Cont
 /** What {@link BufferedAnswers} use. */
 export interface BufferedAnswersComponents {
   /** Knows when a peer is late, and learns which peers broke off. */
-  readonly attempts: Pick<PeerAttempts, 'broke' | 'hedged' | 'lateAfter'>;
+  readonly attempts: Pick<PeerAttempts, 'broke' | 'hedged' | 'lateAfter' | 'typicalRate'>;
   readonly deliver: MakeContent;
   /** The time for the first byte. */
   readonly timeout: ExtendableTimeout;
@@ -131,7 +134,8 @@ export class BufferedAnswers implements Disposable {
       ends.use(timeout.extendTo(longestWait(timeout.milliseconds, size)));
     };
     const begins = (size: number): void => {
-      const lateAfter = attempts.lateAfter('GET') + (size / LATE_RATE) * 1000;
+      const rate = Math.min(LATE_RATE, (attempts.typicalRate ?? Infinity) / 2);
+      const lateAfter = attempts.lateAfter('GET') + (size / rate) * 1000;
       const timer = setTimeout(() => {
         delivery.isLate = true;
         onNews();

@@ -122,6 +122,37 @@ describe('ContentDelivery', () => {
     assert.equal(await holding.fetch(), undefined);
   });
 
+  it('gives a blob as it arrives where a second is not enough to receive it at present', async (t) => {
+    const bytes = randomBytes(2_000_000);
+    await using peer = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': bytes.length }));
+      let sent = 0;
+      const timer = setInterval(() => {
+        socket.write(bytes.subarray(sent, (sent += 20_000)));
+      }, 100);
+      socket.on('close', () => {
+        clearInterval(timer);
+      });
+    });
+    const router = new FixedRouter(providerOf('peer', peer));
+    await using fixture = startTransfer({ router });
+    const fetch = (): Promise<Content | undefined> => {
+      const named = { registry: '', repository: 'team/app', digest: sha256(bytes) };
+      const leaving = new AbortController();
+      t.after(() => {
+        leaving.abort();
+      });
+      return fixture.transfer.fetch({ kind: 'blob', method: 'GET', ...named }, leaving.signal);
+    };
+    assert.equal(await fetch(), undefined, 'it is to be verified first, and that takes too long');
+    const content = await fetch();
+    assert.ok(content?.kind === 'stream');
+    for await (const chunk of content.body) {
+      assert.ok(chunk.length > 0);
+      break;
+    }
+  });
+
   it('requests small content whole when only a range of it is wanted', async () => {
     await using holding = await startHolding(randomBytes(SMALL));
     const content = await holding.fetch({ range: { kind: 'between', start: 10, end: 19 } });

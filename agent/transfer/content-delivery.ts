@@ -19,10 +19,18 @@ import { asStream, HashedBody, type HashedBodyComponents } from './hashed-body.t
 import type { KnownSizes } from './select/known-sizes.ts';
 import type { PeerAttempts } from './select/peer-attempts.ts';
 import type { PeerStream } from './select/peer-race.ts';
+import type { RecentRates } from './select/recent-rates.ts';
 import type { Attribution } from './verify/attribution.ts';
 import { parsePeerManifest } from './verify/peer-manifest.ts';
 import { TransferRecord } from './verify/transfer-record.ts';
-import type { VerifiedBuffer } from './verify/verified-buffer.ts';
+import { SMALL_BYTES, type VerifiedBuffer } from './verify/verified-buffer.ts';
+
+/**
+ * So long the client may wait for a blob that is verified first, in milliseconds, at the rate at which bodies arrive. On a
+ * thin link, shared with other pulls, the wait for a blob of some MiB would cost more than it saves: peers that are late are given up, and
+ * others asked beside them.
+ */
+const HELD_BACK_MS = 1_000;
 
 /** Parts of a {@link ContentDelivery}, all of them shared by all requests. */
 export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'hashingThread'> {
@@ -31,6 +39,7 @@ export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'h
   readonly verifiedBuffer: VerifiedBuffer;
   /** Bytes up to which blobs are verified first, where that is less than in the buffer. Default: as there. */
   readonly verifiedSize?: number | undefined;
+  readonly rates: Pick<RecentRates, 'note' | 'typical'>;
   readonly attribution: Attribution;
   /** Learns the sizes of the layers from manifests. */
   readonly sizes: KnownSizes;
@@ -85,8 +94,9 @@ export class ContentDelivery {
   }
 
   #isVerifiedFirst(kind: ContentRequest['kind'], descriptor: Descriptor): boolean {
-    const { verifiedBuffer, verifiedSize = Infinity } = this.#components;
-    if (kind === 'blob' && descriptor.size > verifiedSize) return false;
+    const { verifiedBuffer, verifiedSize = Infinity, rates } = this.#components;
+    const inTime = Math.max(SMALL_BYTES, ((rates.typical ?? Infinity) * HELD_BACK_MS) / 1000);
+    if (kind === 'blob' && descriptor.size > Math.min(verifiedSize, inTime)) return false;
     return verifiedBuffer.accepts(kind, descriptor);
   }
 
@@ -95,16 +105,20 @@ export class ContentDelivery {
     stream: PeerStream,
     { signal, isBuffered, begins }: Arrival,
   ): Promise<WholeContent> {
-    const { verifiedBuffer, sizes, metrics, download } = this.#components;
+    const { verifiedBuffer, sizes, metrics, download, rates } = this.#components;
     const { size } = stream.response.descriptor;
     isBuffered(size);
     const whole = await requestWhole(attempts, stream, signal);
     const { registry, repository } = attempts.request;
-    const groups = [`image ${registry}/${repository}`, `peer ${stream.provider.peerId}`];
+    const { peerId } = stream.provider;
+    const groups = [`image ${registry}/${repository}`, `peer ${peerId}`];
     const onBegin = (): void => {
       begins(size);
     };
-    const read = await verifiedBuffer.read(whole, { groups, onBegin }, signal);
+    const onEnd = (received: number, milliseconds: number): void => {
+      if (!attempts.follows) rates.note(peerId, received, milliseconds);
+    };
+    const read = await verifiedBuffer.read(whole, { groups, onBegin, onEnd }, signal);
     const { bytes, reservation } = read;
     // Small content is not delayed: later bodies wait for its share of the rate.
     download?.charge(bytes.length);

@@ -68,7 +68,7 @@ export function createPeerTransfers(
   const { router, client, store, metrics, logger, chunkSizes, onWrong } = components;
   const { zone = '', downloadLimit = 0, resolveTimeout, resolveRetries } = init;
   const shared = createSharedState({ metrics, logger, chunkSizes }, { zone });
-  const { scoreboard, sizes } = shared;
+  const { scoreboard, sizes, rates } = shared;
   const attribution = new Attribution({ store, client, scoreboard, metrics, logger, onWrong });
   const hashingThread = new HashingThread();
   const deliveryParts: ContentDeliveryComponents = {
@@ -77,6 +77,7 @@ export function createPeerTransfers(
     attribution,
     hashingThread,
     sizes,
+    rates,
     metrics,
     download: downloadLimit > 0 ? new Bandwidth(downloadLimit) : undefined,
   };

@@ -285,7 +285,13 @@ export class PeerAttempts {
    */
   delivered(provider: Provider, bytes: number, milliseconds: number): void {
     if (this.follows) return;
+    this.#components.shared.rates.note(provider.peerId, bytes, milliseconds);
     this.#record(provider, { kind: 'delivered', bytes, milliseconds });
+  }
+
+  /** How fast bodies of peers arrive at present, in bytes a second, see {@link RecentRates}. */
+  get typicalRate(): number | undefined {
+    return this.#components.shared.rates.typical;
   }
 
   #isExcluded(peerId: string): boolean {

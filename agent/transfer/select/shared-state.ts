@@ -8,12 +8,14 @@ import { FirstByteTimes } from './first-byte-times.ts';
 import { IdentityWarnings } from './identity-warnings.ts';
 import { KnownSizes } from './known-sizes.ts';
 import { PeerScoreboard } from './peer-scoreboard.ts';
+import { RecentRates } from './recent-rates.ts';
 
 /** What all requests of this node learn and use together. */
 export interface SharedState {
   readonly scoreboard: PeerScoreboard;
   readonly slots: AttemptSlots;
   readonly sizes: KnownSizes;
+  readonly rates: RecentRates;
   readonly identityWarnings: IdentityWarnings;
   readonly chunkSizes: Pick<ChunkSizes, 'begin'>;
   readonly firstBytes: Readonly<Record<ContentRequest['method'], FirstByteTimes>>;
@@ -36,6 +38,7 @@ export function createSharedState(
     scoreboard: new PeerScoreboard(components, init),
     slots: new AttemptSlots(),
     sizes: new KnownSizes(),
+    rates: new RecentRates(),
     identityWarnings: new IdentityWarnings(components),
     chunkSizes,
     firstBytes: { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() },

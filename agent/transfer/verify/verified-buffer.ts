@@ -24,12 +24,14 @@ export interface VerifiedBufferInit {
   readonly memory?: number;
 }
 
-/** The groups that a read is charged to, and its callback. */
+/** The groups that a read is charged to, and its callbacks. */
 export interface VerifiedReadInit {
   /** What the request belongs to: each group has its share of the memory, see {@link MemoryBudget}. Default: none. */
   readonly groups?: readonly string[];
   /** Called when there is memory, and the body begins to be read. */
   readonly onBegin?: () => void;
+  /** Called with the bytes that have come, and after how many milliseconds, however the reading ends. */
+  readonly onEnd?: (bytes: number, milliseconds: number) => void;
 }
 
 /** Content whose digest matches. */
@@ -66,7 +68,7 @@ export class VerifiedBuffer {
    */
   async read(
     response: PeerResponse,
-    { groups = [], onBegin }: VerifiedReadInit,
+    { groups = [], onBegin, onEnd }: VerifiedReadInit,
     signal: AbortSignal,
   ): Promise<VerifiedContent> {
     const { size } = response.descriptor;
@@ -80,7 +82,7 @@ export class VerifiedBuffer {
       : await this.#memory.acquire(size, groups, signal);
     ends.use(memory);
     onBegin?.();
-    const bytes = await readVerified(response, signal);
+    const bytes = await readVerified(response, signal, onEnd);
     if (isSmall) return { bytes };
     ends.move();
     return { bytes, reservation: this.#reserve(size, memory) };

@@ -19,6 +19,20 @@ describe('readVerified', () => {
     assert.ok((await readVerified(peerResponse(content, halves), never)).equals(content));
   });
 
+  it('says how much has come, and in which time, however it ends', async () => {
+    const ends: [number, boolean][] = [];
+    const onEnd = (bytes: number, milliseconds: number): void => {
+      ends.push([bytes, milliseconds >= 0]);
+    };
+    await readVerified(peerResponse(content, halves), never, onEnd);
+    const broken = readVerified(peerResponse(content, halves.slice(1)), never, onEnd);
+    await assert.rejects(broken, { reason: 'body' });
+    assert.deepEqual(ends, [
+      [1_000, true],
+      [500, true],
+    ]);
+  });
+
   const faults = {
     digest: [Buffer.alloc(1_000)],
     body: [content.subarray(0, 999)],

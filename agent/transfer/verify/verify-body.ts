@@ -24,11 +24,18 @@ export function allowedMs(bytes: number): number {
  * Reads a whole answer into memory and verifies it against its digest.
  *
  * @param signal ends it
+ * @param onEnd called with the bytes that have come, and after how many milliseconds, however it ends
  * @throws PeerError `digest` for wrong bytes; `body` when the body breaks; `timeout` as soon as it is slower than
  * {@link allowedMs}; `protocol` when it is too long; or the signal's reason as a PeerError
  */
-export async function readVerified(response: PeerResponse, signal: AbortSignal): Promise<Buffer> {
+export async function readVerified(
+  response: PeerResponse,
+  signal: AbortSignal,
+  onEnd: (bytes: number, milliseconds: number) => void = () => undefined,
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
+  const start = performance.now();
+  let length = 0;
   const { body } = response;
   const end = (): void => {
     body.destroy(toPeerError(signal.reason, 'timeout'));
@@ -36,8 +43,12 @@ export async function readVerified(response: PeerResponse, signal: AbortSignal):
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
   try {
-    await verifyBody(response, (chunk) => chunks.push(chunk));
+    await verifyBody(response, (chunk) => {
+      length += chunk.length;
+      chunks.push(chunk);
+    });
   } finally {
+    onEnd(length, performance.now() - start);
     signal.removeEventListener('abort', end);
   }
   return Buffer.concat(chunks);
