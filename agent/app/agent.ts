@@ -159,7 +159,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const mirror = mirrorStage(
     {
       store,
-      remote: fanOut ? [fanOut.lease, peers.source, fanOut.source] : [peers.source],
+      remote: fanOut ? [fanOut.lease, fanOut.holders(peers.source), fanOut.source] : [peers.source],
       upstream: upstream?.source,
       tags: upstream?.tags,
       mayGoUpstream: ownClients(config, isLocal),

@@ -67,7 +67,7 @@ async function startNode(t: TestContext, network: MemoryNetwork, peerId: string)
   });
   const { peers: handler } = mirrorStage({
     store,
-    remote: [transfer.source, fanOut.source],
+    remote: [fanOut.holders(transfer.source), fanOut.source],
     followed: fanOut.followed,
     policy,
     sharesDigest: () => true,

@@ -5,6 +5,7 @@ import { Arbiter } from '../../fanout/arbiter/arbiter.ts';
 import { Downloads } from '../../fanout/downloads/downloads.ts';
 import { ParentFinder } from '../../fanout/downloads/parent-finder.ts';
 import { FanOutSource } from '../../fanout/following/fan-out-source.ts';
+import { HoldersSource } from '../../fanout/following/holders-source.ts';
 import { LeaseSource } from '../../fanout/following/lease-source.ts';
 import { FollowedSource } from '../../fanout/serving/followed-source.ts';
 import { DownloadFollowers } from '../../fanout/serving/followers.ts';
@@ -79,6 +80,8 @@ export interface FanOutStageComponents {
 export interface FanOutStage {
   /** Sends the client upstream where this node has just become the one that fetches; asked before peers. */
   readonly lease: ContentSource;
+  /** Watches the peers that hold content for images that other nodes lead. */
+  readonly holders: (holders: ContentSource) => ContentSource;
   /** Gives content that another node receives at this moment; asked after peers. */
   readonly source: ContentSource;
   /** Gives other nodes what this one receives; see `MirrorStageComponents`. */
@@ -159,6 +162,7 @@ export function fanOutStage(
   );
   return {
     lease: new LeaseSource({ downloads }),
+    holders: (holders) => new HoldersSource({ holders, downloads }),
     source,
     tails,
     followed: (local) =>

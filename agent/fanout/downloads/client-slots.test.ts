@@ -39,6 +39,22 @@ function takeAllPlaces(): Waiting[] {
   return waiting;
 }
 
+/**
+ * Requests hold all places again and again, and are ended: first one of them, then two, then all. Other requests take the places
+ * of those that are ended.
+ */
+function cutAll(t: TestContext): Waiting[] {
+  const waiting = takeAllPlaces();
+  for (const further of [[D], [C, D]]) {
+    pass(t, 1_001);
+    for (const each of waiting.splice(waiting.length - further.length)) each[Symbol.dispose]();
+    waiting.push(...further.map((digest) => begin(digest)));
+  }
+  cut = [];
+  pass(t, 1_001);
+  return waiting;
+}
+
 describe('ClientSlots', () => {
   beforeEach((t) => {
     start(t as TestContext);
@@ -49,17 +65,35 @@ describe('ClientSlots', () => {
     pass(t, 249);
     assert.deepEqual(cut, []);
     pass(t, 752);
-    assert.deepEqual(cut, [B, C, D]);
-    assert.ok(waiting.every(({ signal }) => signal.aborted));
-    for (const each of waiting) each[Symbol.dispose]();
+    assert.deepEqual(cut, [D], 'the latest');
+    assert.deepEqual(
+      waiting.map(({ signal }) => signal.aborted),
+      [false, false, true],
+    );
+    assert.equal(slots.isCutting, false);
+  });
+
+  it('end two more when that did not help, then all', (t) => {
+    const waiting = takeAllPlaces();
+    pass(t, 1_001);
+    waiting.pop()?.[Symbol.dispose]();
+    pass(t, 2_000);
+    assert.deepEqual(cut, [D], 'there is a place');
+    waiting.push(begin(digestOf(5)));
+    pass(t, 1_001);
+    assert.deepEqual(cut, [D, digestOf(5), C]);
+    for (const each of waiting.splice(1)) each[Symbol.dispose]();
+    waiting.push(begin(digestOf(6)), begin(digestOf(7)));
+    cut = [];
+    pass(t, 1_001);
+    assert.deepEqual(cut, [digestOf(7), digestOf(6), B]);
     assert.equal(slots.isCutting, true);
     slots.began(A);
     assert.equal(slots.isCutting, false, 'all that was sent upstream has begun');
   });
 
   it('let them wait again after ten seconds', (t) => {
-    takeAllPlaces();
-    pass(t, 1_001);
+    cutAll(t);
     pass(t, 9_000);
     assert.equal(slots.isCutting, true);
     pass(t, 1_001);
@@ -67,18 +101,15 @@ describe('ClientSlots', () => {
   });
 
   it('end no requests once more for what has not begun in the ten seconds in which it had a place', (t) => {
-    for (const each of takeAllPlaces()) {
-      pass(t, 1_001);
-      each[Symbol.dispose]();
-    }
-    pass(t, 10_000);
+    for (const each of cutAll(t)) each[Symbol.dispose]();
+    pass(t, 11_000);
     cut = [];
     const again = [begin(B), begin(C), begin(D)];
     pass(t, 2_000);
     assert.deepEqual(cut, [], 'it is without a place for another reason');
     slots.sentUpstream(A);
     pass(t, 1_001);
-    assert.deepEqual(cut, [B, C, D], 'the client has asked for it once more');
+    assert.deepEqual(cut, [D], 'the client has asked for it once more');
     for (const each of again) each[Symbol.dispose]();
   });
 
@@ -90,12 +121,12 @@ describe('ClientSlots', () => {
     cut = [];
     begin(digestOf(5));
     pass(t, 1_001);
-    assert.deepEqual(cut, [B, D, digestOf(5)]);
+    assert.deepEqual(cut, [digestOf(5)]);
   });
 
   it('end them for ten seconds, also when further ones are ended meanwhile', (t) => {
-    takeAllPlaces();
-    for (let passed = 0; passed < 9; passed += 1) {
+    cutAll(t);
+    for (let passed = 0; passed < 8; passed += 1) {
       pass(t, 1_001);
       begin(digestOf(10 + passed));
     }
@@ -124,7 +155,7 @@ describe('ClientSlots', () => {
     assert.deepEqual(cut, []);
     waiting.push(begin(D));
     pass(t, 1_001);
-    assert.deepEqual(cut, [B, C, D]);
+    assert.deepEqual(cut, [D]);
   });
 
   it('leave them alone when one has bytes, or what was sent upstream has', (t) => {
@@ -148,6 +179,6 @@ describe('ClientSlots', () => {
     pass(t, 10_001);
     takeAllPlaces();
     pass(t, 1_001);
-    assert.deepEqual(cut, [B, C, D]);
+    assert.deepEqual(cut, [D]);
   });
 });

@@ -4,7 +4,12 @@ import { BoundedMap } from '../../timing/bounded-map.ts';
 /** How long nothing may change until requests are cut, in milliseconds: at random, so that one node of several does it first. */
 const STUCK_MS = { least: 250, most: 1_000 };
 /**
- * For how long no request waits for another node after that, in milliseconds, unless all that was sent upstream begins before.
+ * Requests that are cut, the first times that it is stuck; then all of them. One is often enough, and each costs a download of this
+ * node.
+ */
+const CUT_AT_FIRST = [1, 2];
+/**
+ * For how long no request waits for another node after all were cut, in milliseconds, unless all that was sent upstream begins before.
  * What has not begun by then needs no place: the registry is slow, or the client has given it up without a word.
  */
 const CUT_MS = 10_000;
@@ -34,7 +39,7 @@ interface Request {
  * keeps its place, and then not all places are held by requests that wait.
  *
  * When all places are held by requests without a byte, while the client was sent upstream for something and has not begun, and
- * nothing changes for a while, these requests go upstream as well.
+ * nothing changes for a while, these requests go upstream as well: first one, then two, then all.
  */
 export class ClientSlots {
   readonly #now: () => number;
@@ -49,6 +54,8 @@ export class ClientSlots {
    */
   #places = DEFAULT_PLACES;
   #lastAt = -Infinity;
+  /** How often requests were cut since all that was sent upstream had begun. */
+  #cuts = 0;
   #cutUntil = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
@@ -115,6 +122,7 @@ export class ClientSlots {
 
   #changed(): void {
     clearTimeout(this.#timer);
+    if (!this.#waitsForPlace) this.#cuts = 0;
     if (this.#isStopped || !this.#isStuck) return;
     const { least, most } = STUCK_MS;
     this.#timer = setTimeout(
@@ -145,9 +153,13 @@ export class ClientSlots {
 
   #cut(): void {
     const now = this.#now();
+    const count = CUT_AT_FIRST[this.#cuts] ?? Infinity;
+    this.#cuts += 1;
     // Not longer for requests that are cut meanwhile: this is to end while some content does not begin.
-    if (now >= this.#cutUntil) this.#cutUntil = now + CUT_MS;
-    for (const { cut, onCut } of [...this.#requests]) {
+    if (count === Infinity && now >= this.#cutUntil) this.#cutUntil = now + CUT_MS;
+    // The latest first: the client asks for the layers of an image in the same order on all nodes, so that the first come first.
+    const requests = [...this.#requests].filter(({ cut }) => !cut.signal.aborted).reverse();
+    for (const { cut, onCut } of requests.slice(0, count)) {
       onCut();
       cut.abort(new Error('the client needs the place of this request'));
     }

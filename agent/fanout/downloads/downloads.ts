@@ -22,8 +22,13 @@ import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
 const MAX_ALONE = 1000;
 /** In which time a client whose body has ended asks again, in milliseconds. */
 const LEASE_MS = 2_000;
-/** How long the node that leads an image has to ask for one of its blobs, in milliseconds. */
+/** Pause between two questions of a node that leaves a blob to another one, in milliseconds. */
 const LEFT_MS = 150;
+/**
+ * So many questions the node that leads an image has to ask for one of its blobs: 0.6 s. On thin links and busy nodes its client
+ * takes that long from the manifest to the layers.
+ */
+const LED_QUESTIONS = 4;
 /** How often a node whose registry limits it asks whom it can follow: for a second or so, with {@link LEFT_MS} in between. */
 const LIMITED_QUESTIONS = 7;
 /** For how long an arbiter may send a node away, in milliseconds. */
@@ -119,6 +124,11 @@ export class Downloads {
     return this.#slots.begin(digest, () => {
       this.#sendUpstream(digest);
     });
+  }
+
+  /** Another node has the manifest of this image: the layers are left to it first, see {@link ImageLeads}. */
+  isLed(manifest: ContentRequest): void {
+    this.#leads.isLed(manifest);
   }
 
   /** The request that has {@link begin | begun} for the content with this key. */
@@ -252,29 +262,38 @@ export class Downloads {
   ): Promise<Decision> {
     const { arbiters, mayFetch } = this.#components;
     const question = this.#question(request.digest, current);
-    if (question.canFetch && mayFetch?.(request) === false)
-      return await this.#askWhileLimited(request.digest, current, signal);
+    if (question.canFetch && mayFetch?.(request) === false) {
+      const { decision } = await this.#leave(request.digest, current, LIMITED_QUESTIONS, signal);
+      return decision;
+    }
     const isBeginning = question.offset === 0 && question.failed.length === 0;
     if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
       return await arbiters.ask(question, signal);
     }
-    const left = await arbiters.askToFollow(question, signal);
-    if (left.kind !== 'alone' || left.forMs === 0) return left;
+    const left = await this.#leave(request.digest, current, LED_QUESTIONS, signal);
+    if (!left.isLeft) return left.decision;
     await pause(LEFT_MS, signal);
     return await arbiters.ask(this.#question(request.digest, current), signal);
   }
 
-  /** A registry that limits this node may serve another one, which fetches for both. It may come a moment later. */
-  async #askWhileLimited(
+  /**
+   * Leaves the fetch to another node: the one that leads the image, or one that the registry does not limit. It may come a moment
+   * later.
+   *
+   * @param questions the most that are asked
+   * @returns the last answer, and whether it names no source
+   */
+  async #leave(
     digest: Digest,
     current: OpenDownload | undefined,
+    questions: number,
     signal: AbortSignal,
-  ): Promise<Decision> {
+  ): Promise<{ readonly decision: Decision; readonly isLeft: boolean }> {
     for (let asked = 1; ; asked += 1) {
       const question = this.#question(digest, current);
       const decision = await this.#components.arbiters.askToFollow(question, signal);
       const isLeft = decision.kind === 'alone' && decision.forMs > 0;
-      if (!isLeft || asked === LIMITED_QUESTIONS) return decision;
+      if (!isLeft || asked === questions) return { decision, isLeft };
       await pause(LEFT_MS, signal);
     }
   }

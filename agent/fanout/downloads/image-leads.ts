@@ -25,9 +25,13 @@ export class ImageLeads {
   /** The arbiter has answered for a manifest or a blob of an image. */
   answered(request: ContentRequest, { kind }: Decision): void {
     if (request.kind !== 'manifest') return;
-    const repository = repositoryOf(request);
-    if (kind === 'follow' || kind === 'held') this.#others.set(repository, this.#now() + LEAD_MS);
-    else this.#others.delete(repository);
+    if (kind === 'follow' || kind === 'held') this.isLed(request);
+    else this.#others.delete(repositoryOf(request));
+  }
+
+  /** Another node has the manifest that this one asks for, or is about to have it. */
+  isLed(request: ContentRequest): void {
+    this.#others.set(repositoryOf(request), this.#now() + LEAD_MS);
   }
 
   /** Whether another node is to fetch this blob, if it asks for it. */

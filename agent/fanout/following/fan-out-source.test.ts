@@ -192,11 +192,16 @@ describe('FanOutSource', () => {
     following.small.hangs = true;
     // All three places of a containerd.
     const others = ['b', 'c', 'd'].map((name) => sha256(Buffer.from(name)));
-    const fetched = others.map((digest) => source.fetch(request({ digest }), signal));
-    assert.deepEqual(await Promise.all(fetched), [undefined, undefined, undefined]);
+    const leaving = new AbortController();
+    const fetched = others.map((digest) => source.fetch(request({ digest }), leaving.signal));
+    assert.equal(await fetched.pop(), undefined);
     assert.deepEqual(following.small.found, [[], [PARENT], [PARENT], [PARENT]]);
-    assert.deepEqual(waited, ['upstream', 'upstream', 'upstream']);
-    for (const digest of others) assert.equal(downloads.inHand(digest), undefined);
+    assert.deepEqual(waited, ['upstream']);
+    const inHand = others.map((digest) => downloads.inHand(digest) !== undefined);
+    assert.deepEqual(inHand, [true, true, false], 'one place is enough');
+    const rejected = fetched.map((each) => assert.rejects(each, /the client left/));
+    leaving.abort(new Error('the client left'));
+    await Promise.all(rejected);
   });
 
   it('does not keep a request in hand that fails', async (t) => {

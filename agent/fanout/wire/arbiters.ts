@@ -2,12 +2,12 @@ import type { Digest } from '../../oci/digest.ts';
 import type { ClosestMember, Router } from '../../routing/router.ts';
 import { BoundedMap } from '../../timing/bounded-map.ts';
 import { Deadline } from '../../timing/deadline.ts';
-import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
 import { DOWNLOADS_PROTOCOL } from '../question.ts';
 import type { Member, Question, Decision } from '../question.ts';
 import { firstAnswer, namesPeers } from './first-answer.ts';
 import { decodeDecision, encodeQuestion } from './messages.ts';
+import { Silences } from './silences.ts';
 
 /** Members closest to a digest among which the arbiters are: some may be nodes of another kind. */
 const CANDIDATES = 4;
@@ -15,13 +15,6 @@ const CANDIDATES = 4;
 const GIVE_UP_AFTER_MS = 150;
 /** How long one question may take in all, in milliseconds. Nothing waits for it for so long, but a report. */
 const ASK_MS = 1000;
-/**
- * How long a member that did not answer comes after the others, in milliseconds. Otherwise each question would wait for a
- * process that hangs, and a lease that the second one gave would not be renewed.
- */
-const SILENT_MS = 5000;
-/** Members remembered as silent. */
-const MAX_SILENT = 1000;
 /**
  * For how long reports go to the arbiter that was found, in milliseconds, and questions when it is not found in time: in a
  * large network that takes round trips.
@@ -68,7 +61,7 @@ interface Found {
 export class Arbiters {
   readonly #components: ArbitersComponents;
   readonly #giveUpAfterMs: number;
-  readonly #silent = new ExpiringSet(MAX_SILENT);
+  readonly #silences = new Silences();
   readonly #found = new BoundedMap<Digest, Found>(MAX_FOUND);
   /** Look-ups of members that are under way. */
   readonly #lookUps = new BoundedMap<Digest, Promise<readonly ClosestMember[]>>(MAX_FOUND);
@@ -121,7 +114,9 @@ export class Arbiters {
     signal: AbortSignal,
   ): Promise<{ decision: Decision; outcome: QuestionOutcome }> {
     const start = performance.now();
-    const [first, second] = await this.#members(question.digest, this.#giveUpAfterMs, signal);
+    const members = await this.#members(question.digest, this.#giveUpAfterMs, signal);
+    // A process that hangs is not to delay each question. One whose answer was late once is asked first: it knows who fetches.
+    const [first, second] = lastOf(members, ({ peerId }) => this.#silences.isGone(peerId));
     if (first === undefined) return { decision: ALONE, outcome: 'no-arbiter' };
     const sent = { isSettled: false };
     const answered = await firstAnswer(
@@ -131,18 +126,23 @@ export class Arbiters {
         }),
       second && (() => this.#askOne(second, question, signal)),
       signal,
-      this.#giveUpAfterMs - (performance.now() - start),
+      {
+        withinMs: this.#giveUpAfterMs - (performance.now() - start),
+        asksBoth: this.#silences.isSilent(first.peerId),
+      },
     );
     // It was silent for the whole time, so that reports go to the one that has answered, until it answers after all.
     const isSilent = !sent.isSettled && (answered === undefined || !namesPeers(answered));
-    if (isSilent && !signal.aborted) this.#silent.add(first.peerId, SILENT_MS);
+    if (isSilent && !signal.aborted) this.#silences.note(first.peerId);
     return { decision: answered ?? ALONE, outcome: answered?.kind ?? 'unanswered' };
   }
 
   async #report(question: Question, signal: AbortSignal): Promise<Decision> {
     const { digest } = question;
     const known = this.#recent(digest);
-    const [first] = known.length > 0 ? known : await this.#members(digest, ASK_MS, signal);
+    const members = known.length > 0 ? known : await this.#members(digest, ASK_MS, signal);
+    // A lease that the second one gave is renewed there while the first is silent.
+    const [first] = lastOf(members, ({ peerId }) => this.#silences.isSilent(peerId));
     if (first === undefined) return ALONE;
     try {
       return await this.#askOne(first, question, signal);
@@ -161,7 +161,7 @@ export class Arbiters {
   ): Promise<readonly ClosestMember[]> {
     using deadline = new Deadline(timeoutMs, signal);
     try {
-      return this.#inOrder(await raceSignal(this.#lookUp(digest), deadline.signal));
+      return await raceSignal(this.#lookUp(digest), deadline.signal);
     } catch {
       signal.throwIfAborted();
       return this.#recent(digest);
@@ -189,16 +189,7 @@ export class Arbiters {
 
   #recent(digest: Digest): readonly ClosestMember[] {
     const found = this.#found.get(digest);
-    return found !== undefined && found.until > performance.now()
-      ? this.#inOrder(found.members)
-      : [];
-  }
-
-  /** Those that were silent come last. */
-  #inOrder(members: readonly ClosestMember[]): readonly ClosestMember[] {
-    if (this.#silent.empty) return members;
-    const isSilent = ({ peerId }: ClosestMember): boolean => this.#silent.has(peerId);
-    return [...members.filter((it) => !isSilent(it)), ...members.filter(isSilent)];
+    return found !== undefined && found.until > performance.now() ? found.members : [];
   }
 
   /** @throws Error when the member does not answer, or not as it should */
@@ -213,11 +204,19 @@ export class Arbiters {
     try {
       const answer = await router.ask(peerId, encodeQuestion(question), deadline.signal);
       const decision = decodeDecision(answer);
-      this.#silent.delete(peerId);
+      this.#silences.answered(peerId);
       return decision;
     } catch (error) {
-      if (!signal.aborted) this.#silent.add(peerId, SILENT_MS);
+      if (!signal.aborted) this.#silences.note(peerId);
       throw error;
     }
   }
+}
+
+/** The same members, those for which it holds after the others. */
+function lastOf(
+  members: readonly ClosestMember[],
+  comesLast: (member: ClosestMember) => boolean,
+): readonly ClosestMember[] {
+  return [...members.filter((it) => !comesLast(it)), ...members.filter(comesLast)];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Decision } from '../question.ts';
 import { firstAnswer as ask, namesPeers, type AskOne } from './first-answer.ts';
@@ -16,7 +17,7 @@ const firstAnswer = (
   second: AskOne | undefined,
   until: AbortSignal,
   withinMs = 150,
-): Promise<Decision | undefined> => ask(first, second, until, withinMs);
+): Promise<Decision | undefined> => ask(first, second, until, { withinMs });
 const answers = (decision: Decision) => () => Promise.resolve(decision);
 const hangs = () => new Promise<never>(() => undefined);
 const fails = () => Promise.reject(new Error('dead'));
@@ -60,6 +61,24 @@ describe('firstAnswer', () => {
       assert.equal(await firstAnswer(hangs, answers(decision), signal), decision);
       assert.ok(performance.now() - start >= 149);
     }
+  });
+
+  it('asks both at once where the first was late the last time, and waits for the first all the same', async () => {
+    const first = Promise.withResolvers<Decision>();
+    const asked: string[] = [];
+    const firstAsked = () => {
+      asked.push('first');
+      return first.promise;
+    };
+    const secondAsked = () => {
+      asked.push('second');
+      return Promise.resolve(FETCH);
+    };
+    const answer = ask(firstAsked, secondAsked, signal, { withinMs: 60_000, asksBoth: true });
+    await nextTurn();
+    assert.deepEqual(asked, ['first', 'second']);
+    first.resolve(FOLLOW);
+    assert.equal(await answer, FOLLOW);
   });
 
   it('is that of the first, which comes after one to go upstream of the second', async () => {

@@ -9,6 +9,14 @@ const MAX_EXTRA_MS = 150;
 /** Asks one arbiter. Rejects when that cannot be asked or does not answer. */
 export type AskOne = () => Promise<Decision>;
 
+/** How long to wait for the two. */
+export interface Waits {
+  /** The time for both, in milliseconds; the second has 30 ms less. */
+  readonly withinMs: number;
+  /** Whether the second is asked at once, since the first was late the last time. Default: no. */
+  readonly asksBoth?: boolean;
+}
+
 /** What one of the two has answered. */
 interface Asked {
   decision?: Decision;
@@ -21,14 +29,13 @@ interface Asked {
  * bytes, and its word to go upstream only when the first has failed or stays silent for the whole time.
  *
  * @param signal ends the wait
- * @param withinMs the time for both, in milliseconds; the second has 30 ms less
  * @returns undefined when neither has answered in time
  */
 export async function firstAnswer(
   askFirst: AskOne,
   askSecond: AskOne | undefined,
   signal: AbortSignal,
-  withinMs: number,
+  { withinMs, asksBoth = false }: Waits,
 ): Promise<Decision | undefined> {
   const first: Asked = { hasFailed: false };
   const second: Asked = { hasFailed: false };
@@ -54,7 +61,7 @@ export async function firstAnswer(
     const patience = new Patience(MAX_EXTRA_MS);
     const start = performance.now();
     void ask(first, askFirst);
-    await patience.wait(SECOND_AFTER_MS, woken.signal);
+    if (!asksBoth) await patience.wait(SECOND_AFTER_MS, woken.signal);
     if (!decided.signal.aborted) {
       if (askSecond !== undefined) void ask(second, askSecond);
       const spent = Math.min(SECOND_AFTER_MS, performance.now() - start);

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Content, ContentSource } from '../../content/content-source.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import { digestOf } from '../../testing/arbiter-fixture.ts';
+import { HoldersSource } from './holders-source.ts';
+
+const { signal } = new AbortController();
+const digest = digestOf(1);
+const content: Content = {
+  kind: 'head',
+  descriptor: { digest, size: 1, mediaType: 'application/octet-stream' },
+  origin: 'http://10.0.0.7:5000',
+};
+
+function request(kind: ContentRequest['kind']): ContentRequest {
+  return { kind, method: 'GET', registry: 'registry.example', repository: 'team/app', digest };
+}
+
+function start(found: Content | undefined) {
+  const led: ContentRequest[] = [];
+  const holders: ContentSource = {
+    fetch: () => Promise.resolve(found),
+    reasonFor: () => 'no-provider',
+  };
+  const source = new HoldersSource({ holders, downloads: { isLed: (it) => led.push(it) } });
+  return { source, led };
+}
+
+describe('HoldersSource', () => {
+  it('gives what the holders give, and says that another node leads the image of a manifest', async () => {
+    const { source, led } = start(content);
+    assert.equal(await source.fetch(request('blob'), signal), content);
+    assert.deepEqual(led, []);
+    const manifest = request('manifest');
+    assert.equal(await source.fetch(manifest, signal), content);
+    assert.deepEqual(led, [manifest]);
+  });
+
+  it('says nothing of a manifest that no peer holds, and why none gave it', async () => {
+    const { source, led } = start(undefined);
+    const manifest = request('manifest');
+    assert.equal(await source.fetch(manifest, signal), undefined);
+    assert.deepEqual(led, []);
+    assert.equal(source.reasonFor(manifest), 'no-provider');
+  });
+});

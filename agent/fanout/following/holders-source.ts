@@ -1,0 +1,33 @@
+import type { Content, ContentSource } from '../../content/content-source.ts';
+import type { ContentRequest } from '../../oci/content-request.ts';
+import type { Downloads } from '../downloads/downloads.ts';
+
+/** What a {@link HoldersSource} uses. */
+export interface HoldersSourceComponents {
+  /** The peers that hold content. */
+  readonly holders: ContentSource;
+  readonly downloads: Pick<Downloads, 'isLed'>;
+}
+
+/**
+ * The peers that hold content. A manifest that one of them holds shows that another node has begun with the image: this one
+ * leaves its layers to that node, as if it had followed it in the manifest.
+ */
+export class HoldersSource implements ContentSource {
+  readonly #components: HoldersSourceComponents;
+
+  constructor(components: HoldersSourceComponents) {
+    this.#components = components;
+  }
+
+  async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    const { holders, downloads } = this.#components;
+    const content = await holders.fetch(request, signal);
+    if (content !== undefined && request.kind === 'manifest') downloads.isLed(request);
+    return content;
+  }
+
+  reasonFor(request: ContentRequest): string | undefined {
+    return this.#components.holders.reasonFor?.(request);
+  }
+}
