@@ -40,7 +40,12 @@ export async function bundleAgent(init: BundleInit): Promise<Metafile['inputs']>
     sourcesContent: false,
     legalComments: companions ? 'linked' : 'none',
     banner: { js: hashbang === undefined ? require : `${hashbang}\n${require}` },
-    plugins: [onlyWhatIsUsedOfUndici(root), withoutTracing()],
+    plugins: [
+      onlyWhatIsUsedOfUndici(root),
+      withoutTracing(),
+      withoutFetchOfNode(),
+      withoutPrefixesOfKadDht(),
+    ],
     metafile: true,
     logLevel: 'warning',
   });
@@ -90,6 +95,51 @@ function withoutTracing(): Plugin {
         export const trace = { getSpan: () => undefined };
       `,
       }));
+    },
+  };
+}
+
+/**
+ * Lets the agent load `node:http` by a function. An import of it reads all that the module exports, and one of these is a
+ * getter that loads Node.js' own copy of undici, for `WebSocket`: 13 MiB that the agent has no use for.
+ */
+function withoutFetchOfNode(): Plugin {
+  return {
+    name: "without Node's fetch",
+    setup(bundle) {
+      const namespace = 'node-http';
+      bundle.onResolve({ filter: /^(node:)?http$/ }, ({ kind, path }) =>
+        kind === 'import-statement' ? { path, namespace } : undefined,
+      );
+      bundle.onLoad({ filter: /.*/, namespace }, () => ({
+        contents: "module.exports = process.getBuiltinModule('http');",
+      }));
+    },
+  };
+}
+
+/**
+ * kad-dht makes keys for the refresh of its table from a list of 32,768 numbers, which takes 0.9 MiB. The agent never lets
+ * it refresh (`routing/node/kad-service.ts`), so the bundle has an empty list. This build fails if the file is missing.
+ */
+function withoutPrefixesOfKadDht(): Plugin {
+  return {
+    name: 'without prefixes of kad-dht',
+    setup(bundle) {
+      const filter = /kad-dht[\\/].*[\\/]generated-prefix-list\.js$/;
+      let isFound = false;
+      bundle.onLoad({ filter }, () => {
+        isFound = true;
+        return { contents: 'export default [];' };
+      });
+      bundle.onEnd(({ metafile }) => {
+        const hasKad = Object.keys(metafile?.inputs ?? {}).some((path) =>
+          path.includes('@libp2p/kad-dht/'),
+        );
+        if (hasKad && !isFound)
+          return { errors: [{ text: 'kad-dht has no generated-prefix-list.js any more' }] };
+        return undefined;
+      });
     },
   };
 }

@@ -50,8 +50,8 @@ describe('IdleCollection', () => {
     );
     assert.equal(await pass(0.01), 2, 'those 25 s have not passed');
     assert.equal(await pass(0.01), 3, 'they have passed');
-    memory += 20 * MIB;
-    assert.equal(await pass(0.01), 4, '16 MiB are urgent');
+    memory += 9 * MIB;
+    assert.equal(await pass(0.01), 4, '8 MiB are urgent');
   });
 
   it('returns pages of the heap to the system', async (t) => {

@@ -11,7 +11,7 @@ const IDLE_SHARE = 0.03;
 /** Growth since the last collection that makes another one worth its cost, in bytes. */
 const WORTHWHILE_BYTES = 2 * 1024 * 1024;
 /** Growth that is collected at the next idle check, whatever the last collection cost, in bytes. */
-const URGENT_BYTES = 16 * 1024 * 1024;
+const URGENT_BYTES = 8 * 1024 * 1024;
 /** Share of a processor that collections may take, unless one is urgent. */
 const COST_SHARE = 0.0004;
 

@@ -22,8 +22,8 @@ const HOST_HEADER = /^\s*\[\s*(?:host|"host"|'host')\s*[.\]]/;
 /** The same with the name of the host: a basic, a literal or a bare key. */
 const NAMED_HOST =
   /^\s*\[\s*(?:host|"host"|'host')\s*\.\s*(?:("(?:[^"\\]|\\.)*")|'([^']*)'|([\w-]+))\s*[.\]]/;
-/** A duration in Go's format. */
-const DURATION = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$/;
+/** A duration in Go's format. The two characters for micro are escaped, as the bundle is ASCII (scripts/bundle.test.ts). */
+const DURATION = /^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+)$/;
 
 /**
  * Says what the parser of one version of containerd makes of a valid file (`core/remotes/docker/config/hosts.go`).

@@ -18,7 +18,11 @@ interface Used {
  * 3.4.3), and so of constant size for each peer.
  */
 export class NonceWindows {
-  readonly #peers = new LRUCache<string, Map<string, Used>>({ max: MAX_PEERS });
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #peers = new LRUCache<string, Map<string, Used>>({
+    maxSize: MAX_PEERS,
+    sizeCalculation: () => 1,
+  });
 
   /**
    * Takes note of a nonce whose signature is valid.

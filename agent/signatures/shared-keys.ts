@@ -61,7 +61,11 @@ export interface SharedKey {
  */
 export class SharedKeys {
   readonly #components: SharedKeysComponents;
-  readonly #known = new LRUCache<string, SharedKey>({ max: MAX_PEERS });
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #known = new LRUCache<string, SharedKey>({
+    maxSize: MAX_PEERS,
+    sizeCalculation: () => 1,
+  });
   #ownPeerId = '';
   #ownKey: KeyObject | undefined;
   #swarmKeys: readonly SwarmKey[] = [];

@@ -66,6 +66,7 @@ async function run({
     if (figures.includes('place')) await measurePlacement(stage, report, { rounds });
     else await startHolder(stage);
     await stage.connected();
+    await stage.settled(report);
     if (figures.includes('idle')) await measureIdle(stage, report, { seconds: idleSeconds });
     if (figures.includes('head')) await measureHead(stage, report);
     if (figures.includes('stream')) await measureWhileStreaming(stage, report);

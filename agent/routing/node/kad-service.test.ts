@@ -11,7 +11,7 @@ import type { RoutingNode } from './libp2p-node.ts';
 
 /** What kad-dht does at intervals. */
 interface Upkeep {
-  readonly routingTableRefresh: { readonly refreshInterval: number };
+  readonly routingTableRefresh: { _generateRandomPeerId: (prefixLength: number) => unknown };
   readonly routingTable: {
     readonly closestPeerTagger: {
       readonly closestPeers: object;
@@ -43,9 +43,13 @@ function upkeepOf(node: RoutingNode): Upkeep {
 }
 
 describe('kadService', () => {
-  it('does not refresh the table of kad-dht: the interval is longer than a day', async (t) => {
-    const { routingTableRefresh } = upkeepOf(await startNode(t));
-    assert.ok(routingTableRefresh.refreshInterval > 24 * 60 * 60_000);
+  it('looks up no keys for the buckets of the table of kad-dht, even when it is to', async (t) => {
+    const [a, b] = [await startNode(t), await startNode(t)];
+    await a.dial(b.getMultiaddrs());
+    await until(() => routingTableOf(a).size === 1);
+    const { mock } = t.mock.method(upkeepOf(a).routingTableRefresh, '_generateRandomPeerId');
+    await a.services.dht.refreshRoutingTable();
+    assert.equal(mock.callCount(), 0);
   });
 
   it('updates the tags of the closest peers once after a peer has answered', async (t) => {

@@ -9,7 +9,7 @@ const MAX_STREAMS_PER_CONNECTION = 256;
 
 /** Parts of kad-dht that are not in its types; version 16.4.5. */
 interface KadInternals {
-  readonly routingTableRefresh: { refreshInterval: number };
+  readonly routingTableRefresh: { refreshTable: () => void };
   readonly routingTable: {
     addEventListener(type: 'peer:ping', listener: () => void): void;
     readonly closestPeerTagger: { updatePeerTags: () => Promise<void> };
@@ -50,13 +50,15 @@ function servedBy(handler: StreamHandler, components: KadDHTComponents): KadDHTC
 }
 
 /**
- * Takes the work from a kad-dht that it does at intervals although nothing has happened. Every five minutes it looks up a
- * key for each bucket of its table: `Discovery` goes through the whole key space at a lower cost. Every five seconds it
- * compares the closest peers that answered a ping with those before: now only when another one has answered.
+ * Takes the work from a kad-dht that it does at intervals although nothing has happened. At its start, and every five
+ * minutes after that, it looks up a key for each bucket of its table: `Discovery` goes through the whole key space at a
+ * lower cost. Every five seconds it compares the closest peers that answered a ping with those before: now only when
+ * another one has answered.
  */
 function withoutUpkeep(dht: KadDHT): KadDHT {
   const { routingTableRefresh, routingTable } = dht as KadDHT & KadInternals;
-  routingTableRefresh.refreshInterval = NEVER_MS;
+  // The bundle has no prefixes for the keys of such a look-up (scripts/bundle.ts).
+  routingTableRefresh.refreshTable = () => undefined;
   const { closestPeerTagger } = routingTable;
   const updatePeerTags = closestPeerTagger.updatePeerTags.bind(closestPeerTagger);
   let isOutdated = false;

@@ -30,6 +30,7 @@ import {
   type RegistryEndpoint,
   type SocketAddress,
 } from './announced-addresses.ts';
+import { withOwnDialSignals } from './dial-signals.ts';
 import { DuplicateIdentity } from './duplicate-identity.ts';
 import { InboundLimit } from './inbound-limit.ts';
 import { kadService } from './kad-service.ts';
@@ -170,7 +171,9 @@ export async function createNode(
         reportingListenFailures(
           duplicates.watchDials(
             withDialsWithoutKey(
-              tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE, ...INACTIVITY })(components),
+              withOwnDialSignals(
+                tcp({ dialOpts: KEEP_ALIVE, listenOpts: KEEP_ALIVE, ...INACTIVITY })(components),
+              ),
               swarm?.isOpen === true,
             ),
           ),

@@ -54,12 +54,20 @@ export interface PeerPlacesComponents {
 export class PeerPlaces {
   readonly #components: PeerPlacesComponents;
   readonly #present = new ExpiringSet(MAX_PLACES);
-  readonly #absent = new LRUCache<string, NotThereError>({ max: MAX_PLACES, ttl: ABSENT_MS });
+  // Limits by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #absent = new LRUCache<string, NotThereError>({
+    maxSize: MAX_PLACES,
+    sizeCalculation: () => 1,
+    ttl: ABSENT_MS,
+  });
   readonly #proofs = new Map<string, Promise<void>>();
   /** The IP of each base URL that was asked lately. */
-  readonly #ips = new LRUCache<string, string>({ max: MAX_NAMED });
+  readonly #ips = new LRUCache<string, string>({ maxSize: MAX_NAMED, sizeCalculation: () => 1 });
   /** Where others say that peers are, which have announced no address here. */
-  readonly #named = new LRUCache<string, readonly Multiaddr[]>({ max: MAX_NAMED });
+  readonly #named = new LRUCache<string, readonly Multiaddr[]>({
+    maxSize: MAX_NAMED,
+    sizeCalculation: () => 1,
+  });
 
   constructor(components: PeerPlacesComponents) {
     this.#components = components;

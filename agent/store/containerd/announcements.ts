@@ -11,9 +11,16 @@ const MAX_REMEMBERED = 4_096;
 export class Announcements {
   readonly #known: KnownBlobs;
   readonly #hub: ChangeHub;
-  readonly #announced = new LRUCache<Digest, true>({ max: MAX_REMEMBERED });
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #announced = new LRUCache<Digest, true>({
+    maxSize: MAX_REMEMBERED,
+    sizeCalculation: () => 1,
+  });
   /** Blobs that were last announced as deleted. */
-  readonly #deleted = new LRUCache<Digest, true>({ max: MAX_REMEMBERED });
+  readonly #deleted = new LRUCache<Digest, true>({
+    maxSize: MAX_REMEMBERED,
+    sizeCalculation: () => 1,
+  });
 
   constructor(known: KnownBlobs, hub: ChangeHub) {
     this.#known = known;

@@ -14,7 +14,11 @@ const MAX_PEERS = 4;
  * them; which of them answers a request, the signature of the answer decides.
  */
 export class NamedPeers {
-  readonly #peers = new LRUCache<string, readonly string[]>({ max: MAX_ORIGINS });
+  // A limit by size, and not by number: with `max`, lru-cache reserves memory for all entries at once.
+  readonly #peers = new LRUCache<string, readonly string[]>({
+    maxSize: MAX_ORIGINS,
+    sizeCalculation: () => 1,
+  });
 
   /** The peer is going to be asked there. */
   add(origin: string, peerId: string): void {

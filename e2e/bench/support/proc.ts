@@ -57,8 +57,12 @@ export async function memory(pid: number): Promise<Memory> {
   return { rss: bytes('Rss'), anonymous: bytes('Anonymous') };
 }
 
-/** Waits until the processes on average take little CPU that does not get less any more, or two minutes. */
-export async function settled(pids: readonly number[]): Promise<void> {
+/**
+ * Waits until the processes on average take little CPU that does not get less any more, or two minutes.
+ *
+ * @returns what one of them takes then, in milliseconds a second
+ */
+export async function settled(pids: readonly number[]): Promise<number> {
   const end = performance.now() + SETTLED_WITHIN_MS;
   let before = await totalCpuMs(pids);
   let last = Infinity;
@@ -66,8 +70,9 @@ export async function settled(pids: readonly number[]): Promise<void> {
     await sleep(WINDOW_MS);
     const now = await totalCpuMs(pids);
     const rate = (now - before) / pids.length / (WINDOW_MS / 1000);
-    if (rate < IDLE && rate > last * FALLING) return;
+    if (rate < IDLE && rate > last * FALLING) return rate;
     before = now;
     last = rate;
   }
+  return last;
 }

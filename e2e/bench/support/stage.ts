@@ -3,7 +3,8 @@ import { rm } from 'node:fs/promises';
 import { BenchAgent } from './agent.ts';
 import { putLargeImage, putSmallImages } from './images.ts';
 import { Network } from './network.ts';
-import { totalCpuMs } from './proc.ts';
+import { settled, totalCpuMs } from './proc.ts';
+import type { Report } from './report.ts';
 
 const LARGE_BYTES = 256 << 20;
 
@@ -84,6 +85,13 @@ export class Stage implements AsyncDisposable {
   /** Waits until all agents, the holder too, know each other. */
   async connected(): Promise<void> {
     await this.#network.connected([this.holder]);
+  }
+
+  /** Waits until the agents are through with what follows from the start of the holder, and says what they still take. */
+  async settled(report: Report): Promise<void> {
+    report.progress('waiting until the agents take little CPU');
+    const rate = await settled(this.agents.map(({ pid }) => pid));
+    report.progress(`an agent takes ${rate.toFixed(1)} ms/s now`);
   }
 
   /** Ends the holder and waits until the others have forgotten it. */
