@@ -36,7 +36,7 @@ function anyDigest(): string {
   return `sha256:${randomBytes(32).toString('hex')}`;
 }
 
-describe('holders that send slowly', { timeout: 120_000 }, () => {
+describe('holders that send slowly', { timeout: 300_000 }, () => {
   let folder = '';
   let agent: DemoAgent;
   const agents: DemoAgent[] = [];
@@ -116,8 +116,13 @@ describe('holders that send slowly', { timeout: 120_000 }, () => {
       assert.ok(holder.requests.filter(({ method }) => method === 'GET').length >= ROOM);
     });
     const before = answered;
-    const response = await fetch(blobUrl(agent, 'other', digest));
-    const found = response.status === 200 ? await digestOf(response) : response.status;
+    // On a busy machine the bounded time can end before the good one is asked: then the client asks again.
+    let found = '';
+    while (found === '' && answered - before < ROOM) {
+      const response = await fetch(blobUrl(agent, 'other', digest));
+      if (response.status === 200) found = await digestOf(response);
+      else await response.body?.cancel();
+    }
     const since = answered - before;
     stop.abort();
     await ended;
