@@ -16,7 +16,7 @@ const REFUSED = /^peerglass_tls_handshake_failures_total\{reason="client-certifi
 const SERVED =
   /^peerglass_http_requests_total\{handler="registry",protocol="h(?:ttps|2)"\} (\d+)$/gm;
 
-describe('agents with the certificates of k3s', { skip: noOpenssl, timeout: 180_000 }, () => {
+describe('agents with the certificates of k3s', { skip: noOpenssl, timeout: 300_000 }, () => {
   let agents: LayoutAgents;
   let cluster: K3sCertificates;
   let image: TestImage;

@@ -8,7 +8,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { makeImage, type TestImage } from '../../testing/image.ts';
 import { LayoutAgents, metricOf, pullFrom, type LayoutAgent } from '../../testing/layout-agents.ts';
 
-describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 300_000 }, () => {
   let agents: LayoutAgents;
   let authority: Authority;
   let tls: string[];

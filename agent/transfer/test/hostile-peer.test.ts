@@ -116,7 +116,7 @@ async function flood(socket: Socket, text: string): Promise<void> {
   }
 }
 
-describe('a node behind a hostile peer', { timeout: 120_000 }, () => {
+describe('a node behind a hostile peer', { timeout: 300_000 }, () => {
   const rejections: unknown[] = [];
   const onRejection = (reason: unknown): void => {
     rejections.push(reason);

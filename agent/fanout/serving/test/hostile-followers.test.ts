@@ -9,7 +9,7 @@ import { clusterKeys, makeSigningNode } from '../../../testing/signing-nodes.ts'
 import type { Follower } from '../follower.ts';
 import { DownloadFollowers } from '../followers.ts';
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 const BYTES = randomBytes(1_000_000);
 const DIGEST = sha256(BYTES);
 const FIELDS = { 'x-spegel-mirrored': 'true', 'peerglass-follow': '1' };
