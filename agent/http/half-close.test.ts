@@ -60,7 +60,7 @@ describe('serveHalfClosed', () => {
 
   it(
     'notices a client that has left, although its connection looks the same',
-    { timeout: 60_000 },
+    { timeout: 300_000 },
     async (t) => {
       const [asked, left] = [
         Promise.withResolvers<undefined>(),

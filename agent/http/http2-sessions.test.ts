@@ -61,7 +61,7 @@ function closedOf(stream: ClientHttp2Stream): Promise<void> {
   });
 }
 
-describe('Http2Sessions', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('Http2Sessions', { skip: noOpenssl, timeout: 300_000 }, () => {
   let tls: ListenerTls;
   before(async () => {
     await using authority = await Authority.create();

@@ -48,7 +48,7 @@ function start(t: TestContext, init?: PublisherInit) {
   return { router, publisher, metrics, stop, running };
 }
 
-describe('Publisher', { timeout: 20_000 }, () => {
+describe('Publisher', { timeout: 300_000 }, () => {
   it('ends when its signal aborts, though the router never answers', async (t) => {
     const { router, publisher, stop, running } = start(t);
     router.results.push(never());

@@ -12,7 +12,7 @@ import { FixedRouter, providerOf, startMirror, type MirrorNode } from '../testin
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
 import { PeerUploads, type Asker } from './peer-uploads.ts';
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 /** More than sockets buffer, so that a body without a reader stays in progress. */
 const LARGE = 64 * 1024 * 1024;
 

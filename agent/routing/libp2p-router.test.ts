@@ -119,10 +119,10 @@ describe('Libp2pRouter', () => {
   });
 
   it('provides records again before they expire, and they expire after its stop', async () => {
-    const [a, b] = await network.startMany(2, { refreshMs: 300, validityMs: 600 });
+    const [a, b] = await network.startMany(2, { refreshMs: 200, validityMs: 2000 });
     assert.ok(a && b);
     await a.advertise(['key']);
-    const end = Date.now() + 1500;
+    const end = Date.now() + 2500;
     await until(async () => {
       assert.equal((await found(b, 'key')).length, 1);
       return Date.now() > end;

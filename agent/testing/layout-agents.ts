@@ -94,10 +94,11 @@ export async function pullFrom(
   return statuses;
 }
 
-/** Reads a metric; 0 without the line. @param line a regular expression whose group is the value */
+/** Reads a metric: the sum of its lines. @param line a global regular expression whose group is the value */
 export async function metricOf({ metrics }: LayoutAgent, line: RegExp): Promise<number> {
   const { body } = await request(`${metrics}/metrics`);
-  return Number(line.exec(await body.text())?.[1] ?? 0);
+  const text = await body.text();
+  return [...text.matchAll(line)].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
 async function writeLayout(layout: string, name: string, image?: TestImage): Promise<void> {

@@ -4,8 +4,8 @@
  */
 import { isMainThread } from 'node:worker_threads';
 
-/** Milliseconds that the process of a test file may run. The longest needs a tenth of it. */
-const PATIENCE_MS = 10 * 60_000;
+/** Milliseconds that the process of a test file may run. The longest needs an eighth of it. */
+const PATIENCE_MS = 20 * 60_000;
 
 // The runner itself runs as long as all files together.
 if (process.env['NODE_TEST_CONTEXT'] !== undefined && isMainThread) {

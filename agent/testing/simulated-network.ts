@@ -1,4 +1,3 @@
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 
@@ -9,9 +8,12 @@ import { targetOf, type RoutingKey } from '../routing/dht/key.ts';
 import type { AddressedPeer } from '../routing/node/address-book.ts';
 import { Contacts } from '../routing/node/contacts.ts';
 import { dhtPeer, type DhtPeer } from '../routing/node/membership.ts';
+import { Seeded } from './seeded.ts';
 
 /** How many peers far from it each node of a test knows, beside its neighbours. */
 const FAR_KNOWN = 30;
+/** Networks of this process: each has nodes of its own. */
+let opened = 0;
 
 /** What a node of {@link SimulatedNetwork} knows of the others: the part of `Membership` that look-ups need. */
 export class SimulatedMembership {
@@ -84,31 +86,22 @@ export class SimulatedNetwork {
   /** Peer ID -> key -> the providers whose records the peer keeps. */
   readonly #records = new Map<string, Map<number, Set<DhtPeer>>>();
 
+  readonly #farKnown: number;
+
   private constructor(peers: readonly DhtPeer[], farKnown: number) {
     this.peers = peers;
-    for (const peer of peers) {
-      const others = peers.filter((other) => other !== peer);
-      const near = closest(peer.prefix, others, NEAR);
-      const known = [...near];
-      const buckets = Map.groupBy(
-        others.filter((other) => !near.includes(other)).sort(() => Math.random() - 0.5),
-        (other) => bucketOf(peer, other),
-      );
-      while (buckets.size > 0 && known.length < NEAR + farKnown) {
-        for (const [bucket, rest] of buckets) {
-          const next = rest.pop();
-          if (next === undefined) buckets.delete(bucket);
-          else if (known.length < NEAR + farKnown) known.push(next);
-        }
-      }
-      this.#known.set(peer.text, known);
-    }
+    this.#farKnown = farKnown;
   }
 
-  /** @param farKnown peers beside its neighbours that each node knows */
+  /**
+   * Opens a network of the same nodes in each run of a test file.
+   *
+   * @param farKnown peers beside its neighbours that each node knows
+   */
   static async open(count: number, farKnown = FAR_KNOWN): Promise<SimulatedNetwork> {
+    const random = new Seeded(`network ${String(++opened)}`);
     const ids = Array.from({ length: count }, async () =>
-      dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519'))),
+      dhtPeer(peerIdFromPrivateKey(await random.privateKey())),
     );
     return new SimulatedNetwork(await Promise.all(ids), farKnown);
   }
@@ -150,7 +143,27 @@ export class SimulatedNetwork {
 
   /** The peers that a node is connected with. */
   known(peer: DhtPeer): readonly DhtPeer[] {
-    return this.#known.get(peer.text) ?? [];
+    const known = this.#known.get(peer.text) ?? this.#learn(peer);
+    this.#known.set(peer.text, known);
+    return known;
+  }
+
+  #learn(peer: DhtPeer): readonly DhtPeer[] {
+    const others = this.peers.filter((other) => other !== peer);
+    const near = new Set(closest(peer.prefix, others, NEAR));
+    const known = [...near];
+    const far = others.filter((other) => !near.has(other));
+    const buckets = Map.groupBy(new Seeded(peer.text).shuffled(far), (other) =>
+      bucketOf(peer, other),
+    );
+    while (buckets.size > 0 && known.length < NEAR + this.#farKnown) {
+      for (const [bucket, rest] of buckets) {
+        const next = rest.pop();
+        if (next === undefined) buckets.delete(bucket);
+        else if (known.length < NEAR + this.#farKnown) known.push(next);
+      }
+    }
+    return known;
   }
 
   #closer(peer: DhtPeer, target: number): readonly DhtPeer[] {

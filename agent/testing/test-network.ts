@@ -9,6 +9,9 @@ import type { Libp2pRouterInit } from '../routing/create-router-parts.ts';
 /** A logger without output. */
 export const silent = pino({ level: 'silent' });
 
+/** Milliseconds for the answer of a peer: what a test is about is not how busy this machine is. */
+const PEER_TIMEOUT_MS = 4000;
+
 /** Real routers on loopback addresses, for tests. */
 export class TestNetwork {
   readonly routers: Libp2pRouter[] = [];
@@ -30,6 +33,7 @@ export class TestNetwork {
       {
         listen: [`/ip4/127.0.0.${String(number)}/tcp/0`],
         registryPort: 5000 + number,
+        peerTimeoutMs: PEER_TIMEOUT_MS,
         ...init,
       },
     );

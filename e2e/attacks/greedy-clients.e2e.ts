@@ -11,7 +11,7 @@ import { getOf, LARGE, LoneAgent } from './support/lone-agent.ts';
 const PER_ADDRESS = 1_024;
 /** Bodies that a node sends at once, `--max-uploads`. */
 const UPLOADS = 512;
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 240_000 };
 const AS_PEER = { headers: ['x-spegel-mirrored: true'] };
 
 /** Hosts that take what they can get of one agent, another host that needs it, and the node of the agent itself. */

@@ -13,7 +13,7 @@ import { waitFor } from '../harness/wait.ts';
 
 const LOCAL = 'localhost:30500';
 const BRIDGES = 9;
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 240_000 };
 
 /** Nodes that are not what they seem: with a registry of their own, with many addresses, or cloned. */
 suite('mistaken nodes', () => {

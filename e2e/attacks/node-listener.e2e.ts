@@ -13,7 +13,7 @@ import { getOf, LoneAgent } from './support/lone-agent.ts';
 const MIRROR = 5002;
 /** Idle connections of others to the port for peers, from four hosts. */
 const IDLE = 4_000;
-const PATIENCE = { timeout: 90_000 };
+const PATIENCE = { timeout: 240_000 };
 
 /** The listener that a node's own containerd has for itself, on a real agent: others take nothing of it. */
 suite('the listener of the node', () => {

@@ -99,7 +99,7 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   /** Resolves once `/readyz` answers 200. */
-  async ready(timeoutMs = 20_000): Promise<void> {
+  async ready(timeoutMs = 60_000): Promise<void> {
     const what = `the agent on ${this.node.host.name} is ready`;
     await waitFor(
       what,

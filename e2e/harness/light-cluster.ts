@@ -16,6 +16,8 @@ export interface LightClusterInit {
   readonly dead?: readonly string[];
   /** How a node finds the others: by the name of the Service, or by the first node's address. Default: by the name. */
   readonly bootstrap?: 'name' | 'first-node';
+  /** Begins the names of its machines, where one process has several clusters. Default: nothing. */
+  readonly prefix?: string;
 }
 
 /**
@@ -43,7 +45,7 @@ export class LightCluster implements AsyncDisposable {
   /** Makes the machines; no agent runs yet. */
   static async create(init: LightClusterInit): Promise<LightCluster> {
     await using resources = new AsyncDisposableStack();
-    const network = resources.use(await Network.create());
+    const network = resources.use(await Network.create(init.prefix));
     const host = await network.addHost('dns');
     const nameServer = resources.use(await NameServer.start(host));
     const cluster = new LightCluster(network, nameServer, init);

@@ -17,17 +17,20 @@ const SUBNET = '10.214.0';
  */
 export class Network implements AsyncDisposable {
   readonly #bridge: string;
+  readonly #prefix: string;
   readonly #hosts: Host[] = [];
   readonly #bridges = new Set(['br0']);
   #next = 2;
 
-  private constructor(bridge: string) {
-    this.#bridge = bridge;
+  private constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.#bridge = `${runName()}-${prefix}bridge`;
   }
 
-  static async create(): Promise<Network> {
+  /** @param prefix begins the names of all machines: of several networks of one process each has another */
+  static async create(prefix = ''): Promise<Network> {
     runDirectory();
-    const network = new Network(`${runName()}-bridge`);
+    const network = new Network(prefix);
     const bridge = network.#bridge;
     await execute(['ip', 'netns', 'add', bridge]);
     await execute(['ip', '-n', bridge, 'link', 'set', 'lo', 'up']);
@@ -38,7 +41,8 @@ export class Network implements AsyncDisposable {
 
   /** Adds a machine to the network; `name` is short, unique in the network, and names its folder too. */
   async addHost(name: string): Promise<Host> {
-    const namespace = `${runName()}-${name}`;
+    const own = `${this.#prefix}${name}`;
+    const namespace = `${runName()}-${own}`;
     const address = `${SUBNET}.${this.#next++}`;
     const link = `to-${name}`;
     const bridge = this.#bridge;
@@ -49,7 +53,7 @@ export class Network implements AsyncDisposable {
     await execute(['ip', '-n', namespace, 'address', 'add', `${address}/24`, 'dev', 'eth0']);
     await execute(['ip', '-n', namespace, 'link', 'set', 'lo', 'up']);
     await execute(['ip', '-n', namespace, 'link', 'set', 'eth0', 'up']);
-    const host = new Host({ name, namespace, address, bridge, link });
+    const host = new Host({ name: own, namespace, address, bridge, link });
     this.#hosts.push(host);
     return host;
   }

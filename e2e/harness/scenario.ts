@@ -16,7 +16,7 @@ interface SharedNodes {
 
 /** Options of {@link scenario}. */
 export interface ScenarioOptions {
-  /** A limit against hangs, not a measure. Default two minutes. */
+  /** A limit against hangs, not a measure. Default five minutes. */
   readonly timeoutMs?: number;
   /** Why it does not succeed yet: it runs all the same, and its failure is no failure of the run. */
   readonly todo?: string;
@@ -32,7 +32,7 @@ export function scenario<C extends SharedNodes>(
   name: string,
   cluster: () => C,
   body: (cluster: C, t: TestContext) => Promise<void>,
-  { timeoutMs = 120_000, todo }: ScenarioOptions = {},
+  { timeoutMs = 300_000, todo }: ScenarioOptions = {},
 ): void {
   const options = { timeout: timeoutMs + 30_000, ...(todo !== undefined && { todo }) };
   void test(name, options, async (t) => {

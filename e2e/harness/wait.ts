@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Options of {@link waitFor}. */
 export interface WaitOptions {
-  /** Milliseconds after which it gives up; a limit against hangs, not a measure. Default 20 s. */
+  /** Milliseconds after which it gives up; a limit against hangs, not a measure. Default a minute. */
   readonly timeoutMs?: number;
   /** Milliseconds between two looks; default 50. */
   readonly everyMs?: number;
@@ -15,7 +15,7 @@ export interface WaitOptions {
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  { timeoutMs = 20_000, everyMs = 50 }: WaitOptions = {},
+  { timeoutMs = 60_000, everyMs = 50 }: WaitOptions = {},
 ): Promise<T> {
   const end = performance.now() + timeoutMs;
   let cause: unknown;

@@ -146,7 +146,7 @@ suite('a fresh image that all nodes want at once', () => {
         return twice <= 2 ? [] : [`${twice} of ${counts.length} blobs`];
       });
     },
-    { timeoutMs: 240_000 },
+    { timeoutMs: 300_000 },
   );
 
   scenario(

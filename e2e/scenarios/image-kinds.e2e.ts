@@ -76,6 +76,6 @@ suite('images of every kind', () => {
         await containerd.removeImage();
       }
     },
-    { timeoutMs: 240_000 },
+    { timeoutMs: 300_000 },
   );
 });

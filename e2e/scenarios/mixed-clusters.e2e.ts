@@ -12,7 +12,7 @@ import { Network, type Host } from '../harness/namespaces.ts';
 import { waitFor } from '../harness/wait.ts';
 
 const NODE_PORT = 30_020;
-const PATIENCE = { timeout: 90_000 };
+const PATIENCE = { timeout: 240_000 };
 
 /** Kinds of nodes: whether they have the swarm key, and whether they are open, and their TLS. */
 const KINDS = {

@@ -78,7 +78,7 @@ suite('containerd fetches chunks in parallel', () => {
         assert.equal(await node.agent.metric('http_requests_inflight'), 0, 'requests in flight');
       }
     },
-    { timeoutMs: 240_000 },
+    { timeoutMs: 300_000 },
   );
 });
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { after, before, suite } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -10,28 +11,37 @@ import { scenario } from '../harness/scenario.ts';
 const NODES = 9;
 /** How long the parts are cut off: by then they look for the others at long intervals only. */
 const CUT_MS = 65_000;
+const PARTS = [
+  ['halves', 2],
+  ['thirds', 3],
+] as const;
 
 /**
  * Agents whose network falls into parts, of which the first keeps the name server. While it lasts, each part finds what
- * it holds; at most a minute after it has ended, every node finds everything.
+ * it holds; at most a minute after it has ended, every node finds everything. Each number of parts has a network of its
+ * own, and both are cut off at the same time: most of it is waiting.
  */
-suite('partitions', () => {
-  let cluster: LightCluster;
+suite('partitions', { concurrency: true }, () => {
+  const clusters = new Map<number, LightCluster>();
+  const clusterOf = (count: number): LightCluster => {
+    const cluster = clusters.get(count);
+    assert.ok(cluster);
+    return cluster;
+  };
 
   before(async () => {
-    cluster = await LightCluster.create({ nodes: NODES });
+    for (const [what, count] of PARTS) {
+      clusters.set(count, await LightCluster.create({ nodes: NODES, prefix: `${what}-` }));
+    }
   });
   after(async () => {
-    await cluster[Symbol.asyncDispose]();
+    for (const cluster of clusters.values()) await cluster[Symbol.asyncDispose]();
   });
 
-  for (const [what, count] of [
-    ['halves', 2],
-    ['thirds', 3],
-  ] as const) {
+  for (const [what, count] of PARTS) {
     scenario(
       `the ${what} of a network find their own keys while they are separated, and all keys after it`,
-      () => cluster,
+      () => clusterOf(count),
       async ({ network, nodes }, t) => {
         await Promise.all([untilPeers(nodes, NODES - 1), everyoneFindsEverything(nodes)]);
         const parts = Array.from({ length: count }, (_, part) =>
@@ -69,7 +79,7 @@ suite('partitions', () => {
         await network.rejoin(nodes.map(({ host }) => host));
         await converged(t, 'the cut healed', nodes);
       },
-      { timeoutMs: 210_000 },
+      { timeoutMs: 300_000 },
     );
   }
 });

@@ -72,7 +72,7 @@ suite('agents with TLS', { skip: noOpenssl }, () => {
         assert.equal(await requests(receiver, 'http'), 0);
       }
     },
-    { timeoutMs: 240_000 },
+    { timeoutMs: 300_000 },
   );
 
   for (const name of ['forky', 'chunks']) {

@@ -100,7 +100,7 @@ async function valueOf(metrics: Metrics, line: string): Promise<number> {
   return Number(found?.slice(line.length + 1));
 }
 
-describe('fanOutStage', { timeout: 60_000 }, () => {
+describe('fanOutStage', { timeout: 300_000 }, () => {
   it('has one node go upstream, and the other receive the same bytes from it meanwhile', async (t) => {
     const [a, b] = await startTwo(t);
     const bytes = randomBytes(SIZE);

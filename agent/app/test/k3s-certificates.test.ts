@@ -11,12 +11,12 @@ import { makeImage, type TestImage } from '../../testing/image.ts';
 import { K3sCertificates, k3sFlags } from '../../testing/k3s-certificates.ts';
 import { LayoutAgents, metricOf, pullFrom, type LayoutAgent } from '../../testing/layout-agents.ts';
 
-const FAILURES = /^peerglass_peer_failures_total\{reason="tls"\} (\d+)$/m;
-const REFUSED = /^peerglass_tls_handshake_failures_total\{reason="client-certificate"\} (\d+)$/m;
+const FAILURES = /^peerglass_peer_failures_total\{reason="tls"\} (\d+)$/gm;
+const REFUSED = /^peerglass_tls_handshake_failures_total\{reason="client-certificate"\} (\d+)$/gm;
 const SERVED =
-  /^peerglass_http_requests_total\{handler="registry",protocol="h(?:ttps|2)"\} (\d+)$/m;
+  /^peerglass_http_requests_total\{handler="registry",protocol="h(?:ttps|2)"\} (\d+)$/gm;
 
-describe('agents with the certificates of k3s', { skip: noOpenssl, timeout: 180_000 }, () => {
+describe('agents with the certificates of k3s', { skip: noOpenssl, timeout: 300_000 }, () => {
   let agents: LayoutAgents;
   let cluster: K3sCertificates;
   let image: TestImage;
@@ -69,11 +69,12 @@ describe('agents with the certificates of k3s', { skip: noOpenssl, timeout: 180_
   });
 
   it('refuse a client without a certificate, and one that shows what its node serves with', async () => {
-    const before = await metricOf(holder, REFUSED);
-    for (const [index, pair] of [undefined, 'serving-kubelet'].entries()) {
+    for (const pair of [undefined, 'serving-kubelet']) {
+      const before = await metricOf(holder, REFUSED);
       await assert.rejects(pullFrom(holder, image, await client('b', pair)));
+      // The client connects again where it hears of the refusal before it has sent its request.
       await eventually(async () => {
-        assert.equal(await metricOf(holder, REFUSED), before + index + 1);
+        assert.ok((await metricOf(holder, REFUSED)) > before);
       });
     }
   });

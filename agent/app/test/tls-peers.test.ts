@@ -8,7 +8,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { makeImage, type TestImage } from '../../testing/image.ts';
 import { LayoutAgents, metricOf, pullFrom, type LayoutAgent } from '../../testing/layout-agents.ts';
 
-describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 300_000 }, () => {
   let agents: LayoutAgents;
   let authority: Authority;
   let tls: string[];
@@ -40,7 +40,7 @@ describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 12
     await eventually(async () => {
       assert.deepEqual(await pull(mixed, open), [200, 200]);
     });
-    const asked = /^peerglass_http_requests_total\{handler="registry",protocol="http"\} (\d+)$/m;
+    const asked = /^peerglass_http_requests_total\{handler="registry",protocol="http"\} (\d+)$/gm;
     const before = await metricOf(plain, asked);
     assert.ok(before > 0);
     await eventually(async () => {
@@ -49,9 +49,9 @@ describe('agents with --registry-tls-peers-only', { skip: noOpenssl, timeout: 12
     // The DHT is complete by now: the request before found a record in it.
     assert.deepEqual(await pull(strict, open), [404, 404]);
     assert.equal(await metricOf(plain, asked), before, 'the plain one was not asked');
-    const refused = /^peerglass_peer_failures_total\{reason="tls"\} (\d+)$/m;
+    const refused = /^peerglass_peer_failures_total\{reason="tls"\} (\d+)$/gm;
     assert.equal(await metricOf(strict, refused), 0);
-    const fallThroughs = /^peerglass_fall_throughs_total\{reason="[a-z-]+"\} (\d+)$/m;
+    const fallThroughs = /^peerglass_fall_throughs_total\{reason="[a-z-]+"\} (\d+)$/gm;
     assert.ok((await metricOf(strict, fallThroughs)) >= 2);
   });
 });

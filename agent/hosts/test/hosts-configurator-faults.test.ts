@@ -163,7 +163,7 @@ describe('HostsConfigurator in several processes', () => {
 describe('HostsConfigurator in processes that are killed', () => {
   it(
     'leaves whole files at every moment, and cleanup restores the previous ones',
-    { timeout: 110_000 },
+    { timeout: 300_000 },
     async () => {
       const before = fileTree(root);
       const program = [

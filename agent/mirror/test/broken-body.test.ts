@@ -15,7 +15,7 @@ import { eventually } from '../../testing/eventually.ts';
 
 const MIB = 1024 * 1024;
 
-describe('a blob that cannot be read to its end', { timeout: 60_000 }, () => {
+describe('a blob that cannot be read to its end', { timeout: 300_000 }, () => {
   for (const mode of ['auto', 'stream'] as const) {
     it(`is logged although the client leaves before the file is closed: ${mode}`, async (t) => {
       const left = Promise.withResolvers<undefined>();

@@ -44,7 +44,7 @@ beforeEach(async () => {
   const observer = {
     onRefusal: (reason: string) => refusals.set(reason, (refusals.get(reason) ?? 0) + 1),
   };
-  router = await network.start([], { observer, peerTimeoutMs: 3000 });
+  router = await network.start([], { observer });
   const made = await createNode({
     privateKey: await generateKeyPair('Ed25519'),
     serveDht: (stream) => {

@@ -6,6 +6,7 @@ import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 
 import { until } from '../../testing/conformance/router.ts';
+import { Seeded } from '../../testing/seeded.ts';
 import { SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { silent } from '../../testing/test-network.ts';
 import { bucketOf, closest, isAmongClosest } from '../dht/kademlia.ts';
@@ -151,7 +152,7 @@ describe('Connector', () => {
       100,
       60,
     );
-    const byAge = contacts.toSorted(() => Math.random() - 0.5).map(({ text }) => text);
+    const byAge = new Seeded('ages').shuffled(contacts).map(({ text }) => text);
     for (const text of byAge.slice(0, 73)) {
       dialled.push(text);
       connected.add(text);

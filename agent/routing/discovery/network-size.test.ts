@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { Seeded } from '../../testing/seeded.ts';
 import { closest, K } from '../dht/kademlia.ts';
 import { NetworkScale, networkSize } from './network-size.ts';
 
-const randomPoint = () => ({ prefix: Math.floor(Math.random() * 2 ** 32) });
+const random = new Seeded('network size');
+const randomPoint = () => ({ prefix: random.point() });
 
 describe('networkSize', () => {
   it('is the number of members and this node where there are few', () => {

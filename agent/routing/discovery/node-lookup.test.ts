@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 
+import { Seeded } from '../../testing/seeded.ts';
 import { SimulatedMembership, SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { silent } from '../../testing/test-network.ts';
 import { targetOf } from '../dht/key.ts';
 import type { DhtPeer } from '../node/membership.ts';
 import { NodeLookup } from './node-lookup.ts';
 
+const random = new Seeded('node look-up');
 const { signal } = new AbortController();
 
 function lookupFrom(network: SimulatedNetwork, known: readonly DhtPeer[]) {
@@ -25,7 +26,7 @@ describe('NodeLookup', () => {
     const network = await SimulatedNetwork.open(1000);
     for (let round = 0; round < 10; round++) {
       const { lookup } = lookupFrom(network, network.peers.slice(round, round + 1));
-      const key = randomBytes(32);
+      const key = random.bytes();
       network.asked = 0;
       const peers = await lookup.find(key, signal);
       assert.deepEqual(textsOf(peers), textsOf(network.closestTo(targetOf(key))));
@@ -35,7 +36,7 @@ describe('NodeLookup', () => {
 
   it('passes over peers that do not answer, and forgets them', async () => {
     const network = await SimulatedNetwork.open(100);
-    const key = randomBytes(32);
+    const key = random.bytes();
     const [nearest, second] = network.closestTo(targetOf(key));
     assert.ok(nearest && second);
     const { lookup, membership } = lookupFrom(network, network.peers);
@@ -48,7 +49,7 @@ describe('NodeLookup', () => {
   it('finds nothing without a member', async () => {
     const network = await SimulatedNetwork.open(1);
     const { lookup } = lookupFrom(network, []);
-    assert.deepEqual(await lookup.find(randomBytes(32), signal), []);
+    assert.deepEqual(await lookup.find(random.bytes(), signal), []);
   });
 
   it('is not led on without end by a peer that names ever closer ones', async () => {
@@ -67,7 +68,7 @@ describe('NodeLookup', () => {
       }));
       return isOurs ? [...(await findNode(peer, key)), ...named].slice(-20) : named;
     };
-    await lookup.find(randomBytes(32), signal);
+    await lookup.find(random.bytes(), signal);
     assert.ok(asked <= 27, String(asked));
   });
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { Seeded } from '../../testing/seeded.ts';
 import { closest, K, type KeySpacePoint } from '../dht/kademlia.ts';
 import { targetOf } from '../dht/key.ts';
 import { keyWithPrefix, sweepRegions } from './region-sweep.ts';
 
-const randomPoint = (): number => Math.floor(Math.random() * 2 ** 32);
+const random = new Seeded('region sweep');
+const randomPoint = (): number => random.point();
 const network = (count: number): KeySpacePoint[] =>
   Array.from({ length: count }, () => ({ prefix: randomPoint() }));
 const { signal } = new AbortController();

@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Connection } from '@libp2p/interface';
 
+import { Seeded } from '../../testing/seeded.ts';
 import { SimulatedNetwork } from '../../testing/simulated-network.ts';
 import { warmLinks } from '../../testing/simulation/warm-links.ts';
 import { closest } from '../dht/kademlia.ts';
@@ -58,7 +59,7 @@ async function start(t: TestContext, count: number) {
     link(peer, other);
     figures.made += 1;
   };
-  for (const { dialler, listener } of warmLinks(peers)) {
+  for (const { dialler, listener } of warmLinks(peers, new Seeded('links').number)) {
     const [one, other] = [peers[dialler], peers[listener]];
     if (one && other) link(one, other);
   }
@@ -68,7 +69,8 @@ async function start(t: TestContext, count: number) {
 describe('the connections of a whole network', () => {
   it('stay within the budget, without a neighbour lost or two nodes that make and end the same', async (t) => {
     const { peers, of, link, end, replace, figures } = await start(t, 300);
-    const random = (): DhtPeer | undefined => peers[Math.floor(Math.random() * peers.length)];
+    const drawn = new Seeded('dials');
+    const random = (): DhtPeer | undefined => peers[Math.floor(drawn.number() * peers.length)];
     let most = 0;
     // The first connections are old enough to be ended. Each node dials another at random every 30 seconds: a node of 1,000 dials every 25 in the simulation.
     for (let second = 61; second < 1800; second++) {

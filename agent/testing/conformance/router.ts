@@ -273,9 +273,9 @@ export async function found(
   return providers;
 }
 
-/** Waits for a condition; fails after 15 s. */
+/** Waits for a condition; fails after a minute. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + 15_000;
+  const end = Date.now() + 60_000;
   while (!(await condition())) {
     assert.ok(Date.now() < end, `the condition was not met in time: ${condition.toString()}`);
     await delay(10);

@@ -16,9 +16,14 @@ export interface WarmLink {
 /**
  * The connections of a network that has run for long, as `Connector` leaves them: each node is connected with those next to
  * it, and with about as many of each bucket as it has room for.
+ *
+ * @param random gives a number from 0 up to, not including, 1
  */
-export function warmLinks(points: readonly KeySpacePoint[]): WarmLink[] {
-  return new WarmLinks(points).all;
+export function warmLinks(
+  points: readonly KeySpacePoint[],
+  random: () => number = Math.random,
+): WarmLink[] {
+  return new WarmLinks(points, random).all;
 }
 
 class WarmLinks {
@@ -26,17 +31,20 @@ class WarmLinks {
   readonly #peers: readonly Set<number>[];
   readonly #points: readonly (KeySpacePoint & { readonly index: number })[];
 
-  constructor(points: readonly KeySpacePoint[]) {
+  readonly #random: () => number;
+
+  constructor(points: readonly KeySpacePoint[], random: () => number) {
+    this.#random = random;
     this.#points = points.map(({ prefix }, index) => ({ prefix, index }));
     this.#peers = points.map(() => new Set());
     for (const { prefix, index } of this.#points) {
       // It is the closest to itself.
       for (const near of closest(prefix, this.#points, NEAR + 1)) {
-        const isOurs = Math.random() < 0.5;
+        const isOurs = this.#random() < 0.5;
         this.#link(isOurs ? index : near.index, isOurs ? near.index : index);
       }
     }
-    for (const { index } of shuffled(this.#points)) this.#linkFar(index);
+    for (const { index } of shuffled(this.#points, random)) this.#linkFar(index);
   }
 
   #linkFar(index: number): void {
@@ -44,7 +52,7 @@ class WarmLinks {
     if (self === undefined) return;
     const counts = new Map<number, number>();
     const strangers = new Map<number, number[]>();
-    for (const point of shuffled(this.#points)) {
+    for (const point of shuffled(this.#points, this.#random)) {
       if (point.index === index) continue;
       const bucket = bucketOf(self, point);
       if (this.#peersOf(index).has(point.index)) counts.set(bucket, (counts.get(bucket) ?? 0) + 1);
@@ -83,10 +91,10 @@ class WarmLinks {
   }
 }
 
-function shuffled<T>(values: readonly T[]): T[] {
+function shuffled<T>(values: readonly T[], random: () => number): T[] {
   const result = [...values];
   for (let at = result.length - 1; at > 0; at--) {
-    const other = Math.floor(Math.random() * (at + 1));
+    const other = Math.floor(random() * (at + 1));
     [result[at], result[other]] = [result[other] as T, result[at] as T];
   }
   return result;

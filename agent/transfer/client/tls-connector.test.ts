@@ -13,7 +13,7 @@ import { Authority, noOpenssl } from '../../testing/certificates.ts';
 import type { TlsMaterial } from '../../tls/tls-material.ts';
 import { tlsConnector, type TlsConnectorInit } from './tls-connector.ts';
 
-describe('tlsConnector', { skip: noOpenssl, timeout: 60_000 }, () => {
+describe('tlsConnector', { skip: noOpenssl, timeout: 300_000 }, () => {
   let material: TlsMaterial;
   before(async () => {
     await using authority = await Authority.create();

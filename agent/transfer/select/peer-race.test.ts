@@ -21,7 +21,7 @@ import { createSharedState } from './shared-state.ts';
 
 /** Longer than a test may take: no test passes because of this timeout. */
 const NEVER = 600_000;
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 
 const SIZE = 5_000_000;
 const image = makeImage(SIZE);

@@ -45,7 +45,7 @@ async function bytesOf(response: Response): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
-describe('a client that fetches a blob in chunks', { timeout: 60_000 }, () => {
+describe('a client that fetches a blob in chunks', { timeout: 300_000 }, () => {
   it('has peers asked for the same chunks, over connections that are kept', async () => {
     await using holder = await startHolder();
     await using node = await startMirror({ router: new FixedRouter(providerOf('holder', holder)) });

@@ -101,7 +101,7 @@ function answerFrom(socket: Socket, text: string, bytes: Buffer): number {
   return start;
 }
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 
 describe('following a peer that still receives the content', () => {
   it('begins with the head, and waits longer for the first byte than for a head', async () => {

@@ -141,7 +141,7 @@ const floods: Record<string, (stream: number) => readonly [Buffer, Buffer]> = {
   ],
 };
 
-describe('a node behind a hostile HTTP/2 peer', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('a node behind a hostile HTTP/2 peer', { skip: noOpenssl, timeout: 300_000 }, () => {
   let material: TlsMaterial;
   let tls: PeerTls & { readonly clientAuth: 'none' };
   let honest: MirrorNode;

@@ -42,7 +42,7 @@ const resetsAfter =
     socket.write(bytes.subarray(0, length), () => socket.resetAndDestroy());
   };
 
-describe('the only holder of a blob', { timeout: 60_000 }, () => {
+describe('the only holder of a blob', { timeout: 300_000 }, () => {
   for (const [fault, behaviours] of Object.entries<readonly Behaviour[]>({
     'closes the connection': [closes, closes, closes],
     'does not answer for a while': [isSilent, isSilent],

@@ -18,7 +18,7 @@ import { responseHead, startRogue } from '../../testing/rogue-peer.ts';
 
 /** Longer than a test may take, so that this time-out is never what helps. */
 const NEVER = 600_000;
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 
 const SIZE = 6_000_000;
 const image = makeImage(SIZE);

@@ -24,7 +24,7 @@ const [layer = image.manifest.digest] = image.layers;
 const paths = [`manifests/${image.manifest.digest}`, `blobs/${layer}`];
 const ELSEWHERE = 'DNS:other.example.test,IP:192.0.2.1';
 
-describe('a node whose peers use TLS', { skip: noOpenssl, timeout: 120_000 }, () => {
+describe('a node whose peers use TLS', { skip: noOpenssl, timeout: 300_000 }, () => {
   let authority: Authority;
   let strangers: Authority;
   let own: TlsMaterial;

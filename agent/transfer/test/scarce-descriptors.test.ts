@@ -60,7 +60,7 @@ async function prepare(url: string): Promise<{ socket: Socket; request: string }
   return { socket, request };
 }
 
-describe('a node with few file descriptors left', { timeout: 60_000 }, () => {
+describe('a node with few file descriptors left', { timeout: 300_000 }, () => {
   const bytes = randomBytes(9 * 1024 * 1024);
 
   it('sends a blob from disk as a stream', async () => {

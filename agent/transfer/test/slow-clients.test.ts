@@ -15,7 +15,7 @@ const SIZE = 4 * 1024 * 1024;
 const RESERVATIONS = 2;
 const CLIENTS = 16;
 
-describe('clients that do not read their verified content', { timeout: 60_000 }, () => {
+describe('clients that do not read their verified content', { timeout: 300_000 }, () => {
   it('take no more memory than configured, and are given up when others wait for it', async () => {
     await using holder = await startDiskMirror('auto');
     const bytes = randomBytes(SIZE);

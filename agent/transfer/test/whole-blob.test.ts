@@ -124,7 +124,7 @@ async function blamed({ metrics }: MirrorNode): Promise<string[]> {
 
 const skip = process.platform !== 'linux' && 'Linux only';
 
-describe('a whole blob for a client that does not verify it', { skip, timeout: 60_000 }, () => {
+describe('a whole blob for a client that does not verify it', { skip, timeout: 300_000 }, () => {
   it('is hashed beside its way through the kernel', async () => {
     await using holder = await peer(bytes);
     await using node = await startNode([holder]);

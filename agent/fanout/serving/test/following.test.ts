@@ -11,7 +11,7 @@ import { makeImage, sha256 } from '../../../testing/image.ts';
 import { fixedSource } from '../../../testing/test-tls.ts';
 import { startParent, VERIFIED_SIZE, type ParentNode } from '../../../testing/parent-node.ts';
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 const BYTES = randomBytes(24_000_000);
 const DIGEST = sha256(BYTES);
 const TOTAL = BYTES.length;

@@ -10,7 +10,7 @@ import { startParent, type ParentNode } from '../../../testing/parent-node.ts';
 import { responseHead, startRogue } from '../../../testing/rogue-peer.ts';
 import { Tails } from '../tail/tails.ts';
 
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 300_000 };
 const BYTES = randomBytes(12_000_000);
 const DIGEST = sha256(BYTES);
 const TOTAL = BYTES.length;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
+import { Seeded } from '../../../testing/seeded.ts';
 import { SimulatedMembership, SimulatedNetwork } from '../../../testing/simulated-network.ts';
 import { silent } from '../../../testing/test-network.ts';
 import { ANNOUNCE_PROTOCOL } from '../../announce/announce-messages.ts';
@@ -23,6 +23,7 @@ const KEYS = Array.from({ length: 300 }, (_, at) => routingKey(`key ${String(at)
 /** As in `createPlacement`. */
 const KEPT_WITHIN = 1.5 * K;
 
+const random = new Seeded('providers');
 /** Provider -> key -> the peers that keep its record. */
 const kept = new Map<string, Map<number, Set<string>>>();
 let network: SimulatedNetwork;
@@ -68,7 +69,7 @@ function open(envelope: Uint8Array): Promise<SignedAnnouncement> {
 
 /** Has a new node provide all keys, by regions for so many nodes. */
 async function provideAll(layoutSize: number): Promise<void> {
-  const privateKey = await generateKeyPair('Ed25519');
+  const privateKey = await random.privateKey();
   const self = dhtPeer(peerIdFromPrivateKey(privateKey));
   kept.set(self.text, new Map());
   const known = closest(self.prefix, network.peers, NEAR);
