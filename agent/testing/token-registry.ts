@@ -45,6 +45,8 @@ export interface TokenRegistryInit {
   readonly scheme?: 'token' | 'basic' | 'none';
   /** Whether blobs are at another server, which refuses foreign credentials as S3 does. Default: yes. */
   readonly redirects?: boolean;
+  /** Default: all of its servers speak http. */
+  readonly tls?: ServerOptions;
 }
 
 /**
@@ -79,9 +81,9 @@ export class TokenRegistry {
         registry.seen.push({ at, method, url, authorization, range });
         if (registry.faults[at]?.(req, res) !== true) answer(req, res);
       };
-    registry.storageOrigin = await serve(t, handle('storage', registry.#answerStorage));
-    registry.tokenOrigin = await serve(t, handle('token', registry.#answerToken));
-    registry.origin = await serve(t, handle('registry', registry.#answerRegistry));
+    registry.storageOrigin = await serve(t, handle('storage', registry.#answerStorage), init.tls);
+    registry.tokenOrigin = await serve(t, handle('token', registry.#answerToken), init.tls);
+    registry.origin = await serve(t, handle('registry', registry.#answerRegistry), init.tls);
     return registry;
   }
 

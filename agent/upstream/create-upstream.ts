@@ -52,8 +52,8 @@ export interface CreateUpstreamInit {
   readonly staleTags?: number;
   /** Milliseconds of a monotonic clock, for tags. Default: the one of the process. */
   readonly now?: () => number;
-  /** See {@link WideningInit}. Default: one connection for each blob. */
-  readonly widening?: Partial<Omit<WideningInit, 'budget'>>;
+  /** See {@link WideningInit}. Default: one connection for each blob, and a budget of its own. */
+  readonly widening?: Partial<WideningInit>;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -128,7 +128,7 @@ export function createUpstream(
   const source = new UpstreamSource({
     ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests, thread },
     kernel: () => dataPlane?.kernel(),
-    widening: { connections: 1, ...widening, budget: new WindowBudget() },
+    widening: { connections: 1, budget: new WindowBudget(), ...widening },
   });
   const joined = new SingleFlightSource({ source });
   const covers = endpoints.covers.bind(endpoints);

@@ -43,7 +43,10 @@ export interface UpstreamSourceComponents {
   readonly isVerifiedByClient: (digest: Digest) => Promise<boolean>;
   /** Gets what the client of the store gets, for the followers of this node. Default: they read what that has written. */
   readonly tails?: TailWriter | undefined;
-  readonly metrics: Pick<Metrics, 'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures'>;
+  readonly metrics: Pick<
+    Metrics,
+    'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures' | 'upstreamWidened'
+  >;
   /** The registry as the label of a metric. */
   readonly label: (registry: string) => string;
   readonly logger: Logger;
@@ -235,6 +238,9 @@ export class UpstreamSource implements ContentSource {
           { digest, connections },
           'the registry throttles a body, the number of its connections changes',
         );
+      },
+      onWidened: (outcome) => {
+        metrics.upstreamWidened.inc({ outcome });
       },
       onResume: (failure) => {
         metrics.upstreamFailures.inc({ reason: failure.reason });

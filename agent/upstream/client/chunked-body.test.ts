@@ -92,7 +92,7 @@ describe('ChunkedBody', () => {
     let written = 0;
     while (source.write(chunk) || body.readableLength < 0x10000) {
       written += 1;
-      assert.ok(written < 100, 'the connection is held back');
+      assert.ok(written < 100, 'its bytes stay in the connection');
       await new Promise((resolve) => {
         setImmediate(resolve);
       });
