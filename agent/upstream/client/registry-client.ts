@@ -51,6 +51,7 @@ export interface RegistryClientComponents {
   /** Called with the head of each answer of the endpoint itself. */
   readonly onAnswer?: (
     endpoint: UpstreamEndpoint,
+    repository: string,
     headers: Dispatcher.ResponseData['headers'],
   ) => void;
 }
@@ -140,7 +141,7 @@ export class RegistryClient {
         isOfEndpoint ? authorization : undefined,
         signal,
       );
-      if (isOfEndpoint) this.#components.onAnswer?.(endpoint, answer.headers);
+      if (isOfEndpoint) this.#components.onAnswer?.(endpoint, request.repository, answer.headers);
       if (!REDIRECTS.includes(answer.statusCode))
         return { ...answer, host: url.host, isOfEndpoint };
       discard(answer.body);
