@@ -77,13 +77,15 @@ describe('the memory for windows', () => {
     assert.deepEqual(outcomes, { full: 1 });
   });
 
-  it('for one window alone brings no more, so that the rest comes by one connection', async (t) => {
+  it('for one window alone is not exceeded, and the blob comes whole', async (t) => {
     const upstream = await throttled(t);
     const budget = new WindowBudget(1);
     const { bytes, outcomes } = await fetchBlob(t, upstream, { budget });
     assertWhole(bytes);
-    assert.ok(upstream.ranges.some(isRest), JSON.stringify(upstream.ranges));
-    assert.deepEqual(outcomes, { one: 1 });
+    // The first connection, one window, and one that has just ended.
+    assert.ok(upstream.most() <= 3, `${upstream.most()} connections`);
+    assert.ok(upstream.ranges.length > 2, `${upstream.ranges.length} ranges`);
+    assert.equal((outcomes['one'] ?? 0) + (outcomes['whole'] ?? 0), 1, JSON.stringify(outcomes));
     assert.equal(free(budget), 1);
   });
 
