@@ -91,6 +91,7 @@ export interface Metrics {
   readonly upstreamBytes: CounterOf<'peerglass_upstream_bytes_total'>;
   readonly upstreamFailures: CounterOf<'peerglass_upstream_failures_total'>;
   readonly upstreamTags: CounterOf<'peerglass_upstream_tags_total'>;
+  readonly upstreamWidened: CounterOf<'peerglass_upstream_widened_total'>;
   readonly upstreamRemaining: GaugeOf<'peerglass_upstream_pulls_remaining'>;
   readonly ready: GaugeOf<'peerglass_ready'>;
   readonly memoryLimit: GaugeOf<'peerglass_memory_limit_bytes'>;
@@ -181,6 +182,7 @@ export function createMetrics(): Metrics {
     upstreamBytes: counter('peerglass_upstream_bytes_total'),
     upstreamFailures: counter('peerglass_upstream_failures_total'),
     upstreamTags: counter('peerglass_upstream_tags_total'),
+    upstreamWidened: counter('peerglass_upstream_widened_total'),
     upstreamRemaining: gauge('peerglass_upstream_pulls_remaining'),
     ready: gauge('peerglass_ready'),
     memoryLimit: gauge('peerglass_memory_limit_bytes'),

@@ -51,6 +51,19 @@ export const UPSTREAM_METRICS = {
       },
     },
   },
+  peerglass_upstream_widened_total: {
+    type: 'counter',
+    help: 'Blobs whose registry throttles a connection, by what came of asking it by several (`--upstream-connections`).',
+    labels: {
+      outcome: {
+        whole: 'several connections brought all of the rest',
+        one: 'the rest came by one connection: more brought no more, or one of them failed',
+        refused:
+          'the registry does not answer the first range as asked, and kept its one connection',
+        full: 'no memory was free for a range, because of other blobs',
+      },
+    },
+  },
   peerglass_upstream_pulls_remaining: {
     type: 'gauge',
     help: 'Pulls that a registry still allows this node, by its last answer (`ratelimit-remaining`).',

@@ -11,21 +11,31 @@ import { MEDIA_TYPE } from '../oci/media-type.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
+/** Where a server of a test is. */
+interface ServerAddress {
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default: any that is free. */
+  readonly port?: number;
+}
+
 /** Starts a plain HTTP server, or one with TLS, that ends with the test, and gives its origin. */
 export async function serve(
   t: TestContext,
   handler: Handler,
   tls?: ServerOptions,
+  { host = '127.0.0.1', port: wanted = 0 }: ServerAddress = {},
 ): Promise<string> {
   const server = tls === undefined ? createServer(handler) : createTlsServer(tls, handler);
-  server.listen(0, '127.0.0.1');
+  server.listen(wanted, host);
   await once(server, 'listening');
   t.after(() => {
     server.close();
     server.closeAllConnections();
   });
   const { port } = server.address() as AddressInfo;
-  return `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+  const name = host.includes(':') ? `[${host}]` : host;
+  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}`;
 }
 
 /** A request that one of the servers has got. */
@@ -38,13 +48,15 @@ interface SeenRequest {
 }
 
 /** How a {@link TokenRegistry} behaves. */
-export interface TokenRegistryInit {
+export interface TokenRegistryInit extends ServerAddress {
   /** Who may pull. Default: anyone, with an anonymous token. */
   readonly user?: { readonly username: string; readonly password: string };
   /** How clients show that. Default: by a token. */
   readonly scheme?: 'token' | 'basic' | 'none';
   /** Whether blobs are at another server, which refuses foreign credentials as S3 does. Default: yes. */
   readonly redirects?: boolean;
+  /** Default: all of its servers speak http. */
+  readonly tls?: ServerOptions;
 }
 
 /**
@@ -79,9 +91,17 @@ export class TokenRegistry {
         registry.seen.push({ at, method, url, authorization, range });
         if (registry.faults[at]?.(req, res) !== true) answer(req, res);
       };
-    registry.storageOrigin = await serve(t, handle('storage', registry.#answerStorage));
-    registry.tokenOrigin = await serve(t, handle('token', registry.#answerToken));
-    registry.origin = await serve(t, handle('registry', registry.#answerRegistry));
+    const host = init.host === undefined ? {} : { host: init.host };
+    registry.storageOrigin = await serve(
+      t,
+      handle('storage', registry.#answerStorage),
+      init.tls,
+      host,
+    );
+    registry.tokenOrigin = await serve(t, handle('token', registry.#answerToken), init.tls, host);
+    const { port } = init;
+    const place = { ...host, ...(port !== undefined && { port }) };
+    registry.origin = await serve(t, handle('registry', registry.#answerRegistry), init.tls, place);
     return registry;
   }
 

@@ -20,8 +20,9 @@ import { finishedContent } from './finished-content.ts';
 import { RestTimes } from './rest-times.ts';
 import { TagResolver } from './tag-resolver.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
+import { loginOf } from './where/login-of.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
-import type { UpstreamEndpoints } from './where/upstream-endpoints.ts';
+import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
 
 /** Longest time to connect, in milliseconds, so that a host that is gone leaves time for the next one. */
 const MAX_CONNECT_MS = 5_000;
@@ -52,8 +53,8 @@ export interface CreateUpstreamInit {
   readonly staleTags?: number;
   /** Milliseconds of a monotonic clock, for tags. Default: the one of the process. */
   readonly now?: () => number;
-  /** See {@link WideningInit}. Default: one connection for each blob. */
-  readonly widening?: Partial<Omit<WideningInit, 'budget'>>;
+  /** See {@link WideningInit}. Default: one connection for each blob, and a budget of its own. */
+  readonly widening?: Partial<WideningInit>;
   /** With `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`. Default: no proxies. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -110,16 +111,18 @@ export function createUpstream(
     authorizer.forget();
   });
   const rests = new RestTimes();
+  const loginFor = (endpoint: UpstreamEndpoint, repository: string): string =>
+    loginOf(credentials.of(endpoint, repository));
   const client = new RegistryClient(
     {
       agents,
       authorizer,
-      onAnswer: (endpoint, headers) => {
+      onAnswer: (endpoint, repository, headers) => {
         // Docker Hub: `76;w=21600`
         const [, remaining] =
           /^(\d{1,9})(?:;|$)/.exec(single(headers['ratelimit-remaining']) ?? '') ?? [];
         if (remaining === undefined) return;
-        rests.remaining(endpoint, Number(remaining));
+        rests.remaining(endpoint, loginFor(endpoint, repository), Number(remaining));
         metrics.upstreamRemaining.set({ registry: label(endpoint.registry) }, Number(remaining));
       },
     },
@@ -127,8 +130,9 @@ export function createUpstream(
   );
   const source = new UpstreamSource({
     ...{ endpoints, client, isVerifiedByClient, tails, metrics, label, logger, rests, thread },
+    loginOf: loginFor,
     kernel: () => dataPlane?.kernel(),
-    widening: { connections: 1, ...widening, budget: new WindowBudget() },
+    widening: { connections: 1, budget: new WindowBudget(), ...widening },
   });
   const joined = new SingleFlightSource({ source });
   const covers = endpoints.covers.bind(endpoints);

@@ -87,19 +87,44 @@ describe('RestTimes', () => {
       [MANIFEST, HEAD, BLOB].map((asked) => rests.isSpent(hub, asked)),
       [true, false, false],
     );
-    rests.remaining(other, 0);
+    rests.remaining(other, '', 0);
     assert.deepEqual(
       [MANIFEST, HEAD, BLOB].map((asked) => rests.isSpent(other, asked)),
       [true, false, false],
     );
     rests.check(other, MANIFEST);
-    rests.remaining(other, 1);
+    rests.remaining(other, '', 1);
     assert.equal(rests.isSpent(other, MANIFEST), false);
-    rests.remaining(other, 0);
+    rests.remaining(other, '', 0);
     now = 60_000;
     assert.deepEqual(
       [rests.isSpent(hub, MANIFEST), rests.isSpent(other, MANIFEST)],
       [false, false],
     );
+  });
+
+  it('on one login are none on another, or on requests without one', () => {
+    const rests = new RestTimes(() => 0);
+    const [team, other] = [
+      { ...MANIFEST, login: 'team' },
+      { ...MANIFEST, login: 'other' },
+    ];
+    rests.failed(hub, team, new UpstreamError('limited', 'too many', { retryAfter: 60_000 }));
+    rests.remaining(hub, 'team', 0);
+    assert.deepEqual(
+      [team, other, MANIFEST].map((it) => rests.isSpent(hub, it)),
+      [true, false, false],
+    );
+    rests.remaining(hub, 'other', 0);
+    assert.deepEqual(
+      [team, other, MANIFEST].map((it) => rests.isSpent(hub, it)),
+      [true, true, false],
+    );
+    rests.failed(hub, team, new UpstreamError('connect', 'down'));
+    for (const asked of [team, other, MANIFEST]) {
+      assert.throws(() => {
+        rests.check(hub, asked);
+      });
+    }
   });
 });

@@ -20,12 +20,15 @@ interface Rest {
 const SPENT_MS = 60_000;
 
 /** What of a request decides whether a limit is on it. */
-type Asked = Pick<ContentRequest, 'kind' | 'method'>;
+export interface Asked extends Pick<ContentRequest, 'kind' | 'method'> {
+  /** Who asks; see `loginOf`. Default: no login. */
+  readonly login?: string;
+}
 
 /**
  * Until when registries are left alone, because they asked for it (`Retry-After`), or because they cannot be reached. What is
- * asked of them meanwhile fails with the same words, at once. A limit on manifests is none on blobs, and one on GETs none on
- * HEADs: Docker Hub counts no HEAD.
+ * asked of them meanwhile fails with the same words, at once. A limit on manifests is none on blobs, one on GETs none on
+ * HEADs (Docker Hub counts no HEAD), and one on a login none on another, or on requests without one.
  */
 export class RestTimes {
   readonly #rests = new LRUCache<string, Rest>({ max: MAX_ENTRIES });
@@ -39,18 +42,19 @@ export class RestTimes {
   }
 
   /** Learns from a failure. */
-  failed({ base }: UpstreamEndpoint, { kind, method }: Asked, failure: UpstreamError): void {
+  failed({ base }: UpstreamEndpoint, asked: Asked, failure: UpstreamError): void {
     const rest = lengthOf(failure);
     if (rest <= 0) return;
-    const ofKind = method === 'HEAD' ? `${base.href} ${kind}` : `${base.href} ${kind} GET`;
-    const key = failure.reason === 'limited' ? ofKind : base.href;
+    const { method } = asked;
+    const key = failure.reason === 'limited' ? keyOf(base, asked, method) : base.href;
     this.#rests.set(key, { until: this.#now() + rest, failure });
   }
 
-  /** Learns how many manifests the registry still gives to this node: `ratelimit-remaining`. */
-  remaining({ base }: UpstreamEndpoint, pulls: number): void {
-    if (pulls > 0) this.#spent.delete(base.href);
-    else this.#spent.set(base.href, this.#now() + SPENT_MS);
+  /** Learns how many manifests the registry still gives to a login of this node: `ratelimit-remaining`. */
+  remaining({ base }: UpstreamEndpoint, login: string, pulls: number): void {
+    const key = spentKeyOf(base, login);
+    if (pulls > 0) this.#spent.delete(key);
+    else this.#spent.set(key, this.#now() + SPENT_MS);
   }
 
   /** @throws UpstreamError that the endpoint failed with, while it is left alone */
@@ -66,12 +70,14 @@ export class RestTimes {
   isSpent(endpoint: UpstreamEndpoint, asked: Asked): boolean {
     if (this.#restOf(endpoint, asked) !== undefined) return true;
     const isCounted = asked.kind === 'manifest' && asked.method === 'GET';
-    return isCounted && (this.#spent.get(endpoint.base.href) ?? 0) > this.#now();
+    return (
+      isCounted && (this.#spent.get(spentKeyOf(endpoint.base, asked.login)) ?? 0) > this.#now()
+    );
   }
 
-  #restOf({ base }: UpstreamEndpoint, { kind, method }: Asked): Rest | undefined {
-    const ofKind = `${base.href} ${kind}`;
-    for (const key of [base.href, ofKind, ...(method === 'GET' ? [`${ofKind} GET`] : [])]) {
+  #restOf({ base }: UpstreamEndpoint, asked: Asked): Rest | undefined {
+    const methods = asked.method === 'GET' ? (['HEAD', 'GET'] as const) : (['HEAD'] as const);
+    for (const key of [base.href, ...methods.map((it) => keyOf(base, asked, it))]) {
       const rest = this.#rests.get(key);
       if (rest === undefined) continue;
       if (rest.until > this.#now()) return rest;
@@ -79,6 +85,15 @@ export class RestTimes {
     }
     return undefined;
   }
+}
+
+/** Of a limit: what is on HEADs is on GETs too. */
+function keyOf({ href }: URL, { kind, login = '' }: Asked, method: Asked['method']): string {
+  return `${href} ${kind} ${method} ${login}`;
+}
+
+function spentKeyOf({ href }: URL, login = ''): string {
+  return `${href} ${login}`;
 }
 
 function lengthOf({ reason, retryAfter }: UpstreamError): number {

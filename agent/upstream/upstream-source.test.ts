@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import { describe, it } from 'node:test';
 
 import type { ContentRequest } from '../oci/content-request.ts';
+import type { Digest } from '../oci/digest.ts';
 import { MEDIA_TYPE } from '../oci/media-type.ts';
 import { send, TokenRegistry } from '../testing/token-registry.ts';
 import { byHttp, bytesOf, requestFor, upstreamTo } from '../testing/upstream-fixture.ts';
 
 const signal = new AbortController().signal;
+const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+const noIpv6 = !addresses.some(({ address }) => address === '::1') && 'no ::1 here';
 
 describe('UpstreamSource', () => {
   it('pulls an image with an anonymous token, and gets the blobs from storage without it', async (t) => {
@@ -43,6 +47,26 @@ describe('UpstreamSource', () => {
     const [stored] = registry.seen.filter(({ at }) => at === 'storage');
     assert.equal(stored?.authorization, undefined);
   });
+
+  for (const dataPlane of ['auto', 'stream'] as const) {
+    it(
+      `pulls from a registry at an address of IPv6, with a token and from storage (${dataPlane})`,
+      { skip: noIpv6 },
+      async (t) => {
+        const registry = await TokenRegistry.start(t, { host: '::1' });
+        const layer = Buffer.alloc(100_000, 'layer');
+        const blob = registry.addBlob(layer);
+        const { bytes } = registry.addImage('a/b', '1', [blob]);
+        assert.match(registry.name, /^\[::1\]:/);
+        const { source } = await upstreamTo(t, [byHttp(registry)], { dataPlane });
+        const fetched = async (reference: { tag: string } | { blob: Digest }): Promise<Buffer> =>
+          bytesOf(await source.fetch(requestFor(registry.name, 'a/b', reference), signal));
+        assert.deepEqual(await fetched({ tag: '1' }), bytes);
+        assert.deepEqual(await fetched({ blob }), layer);
+        assert.equal(registry.requests('storage').length, 1);
+      },
+    );
+  }
 
   it('gives nothing for another registry', async (t) => {
     const registry = await TokenRegistry.start(t);

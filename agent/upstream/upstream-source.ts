@@ -30,7 +30,7 @@ import { asStream, bytesOf, type Forwarded, type ReadChunk } from './client/resu
 import { widenedBlob } from './client/widened-blob.ts';
 import { toUpstreamError } from './client/upstream-failure.ts';
 import { HashingThread } from '../transfer/verify/hashing-thread.ts';
-import { RestTimes } from './rest-times.ts';
+import { RestTimes, type Asked } from './rest-times.ts';
 import { unsizedContent } from './unsized-content.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { UpstreamEndpoint, UpstreamEndpoints } from './where/upstream-endpoints.ts';
@@ -43,11 +43,16 @@ export interface UpstreamSourceComponents {
   readonly isVerifiedByClient: (digest: Digest) => Promise<boolean>;
   /** Gets what the client of the store gets, for the followers of this node. Default: they read what that has written. */
   readonly tails?: TailWriter | undefined;
-  readonly metrics: Pick<Metrics, 'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures'>;
+  readonly metrics: Pick<
+    Metrics,
+    'upstreamRequests' | 'upstreamBytes' | 'upstreamFailures' | 'upstreamWidened'
+  >;
   /** The registry as the label of a metric. */
   readonly label: (registry: string) => string;
   readonly logger: Logger;
   readonly rests?: RestTimes;
+  /** Who asks for a repository, as the endpoint calls it. Default: no login. See `loginOf`. */
+  readonly loginOf?: (endpoint: UpstreamEndpoint, repository: string) => string;
   /** Moves bodies by http. Default: all bodies go through the process. */
   readonly kernel?: (() => Kernel | undefined) | undefined;
   /** Hashes the bodies that are moved. Default: a thread that is made with the first one. */
@@ -87,7 +92,7 @@ export class UpstreamSource implements ContentSource {
     let failure: UpstreamError | undefined;
     for (const endpoint of this.#components.endpoints.of(request.registry)) {
       try {
-        this.#rests.check(endpoint, request);
+        this.#rests.check(endpoint, this.#asked(endpoint, request));
         return await this.#fetchFrom(endpoint, request, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -102,7 +107,8 @@ export class UpstreamSource implements ContentSource {
   /** Whether a host of the registry serves this node at present, as far as is known. Another node may fetch it otherwise. */
   mayFetch(request: ContentRequest): boolean {
     const endpoints = this.#components.endpoints.of(request.registry);
-    const isSpent = (it: UpstreamEndpoint): boolean => this.#rests.isSpent(it, request);
+    const isSpent = (it: UpstreamEndpoint): boolean =>
+      this.#rests.isSpent(it, this.#asked(it, request));
     return endpoints.length === 0 || !endpoints.every(isSpent);
   }
 
@@ -236,6 +242,9 @@ export class UpstreamSource implements ContentSource {
           'the registry throttles a body, the number of its connections changes',
         );
       },
+      onWidened: (outcome) => {
+        metrics.upstreamWidened.inc({ outcome });
+      },
       onResume: (failure) => {
         metrics.upstreamFailures.inc({ reason: failure.reason });
         logger.debug(
@@ -251,9 +260,14 @@ export class UpstreamSource implements ContentSource {
     metrics.upstreamBytes.inc({ registry: label(registry) }, length);
   }
 
+  #asked(endpoint: UpstreamEndpoint, { kind, method, repository }: ContentRequest): Asked {
+    const login = this.#components.loginOf?.(endpoint, endpoint.repositoryOf(repository)) ?? '';
+    return { kind, method, login };
+  }
+
   #failed(endpoint: UpstreamEndpoint, request: ContentRequest, failure: UpstreamError): void {
     const { metrics, logger } = this.#components;
-    this.#rests.failed(endpoint, request, failure);
+    this.#rests.failed(endpoint, this.#asked(endpoint, request), failure);
     metrics.upstreamFailures.inc({ reason: failure.reason });
     const { registry, repository, kind } = request;
     const fields = { registry, repository, kind, key: contentKey(request), reason: failure.reason };

@@ -6,14 +6,23 @@ import { SUITES } from '../harness/containerd-versions.ts';
 import { makeImage, type ImageFixture } from '../harness/fixtures.ts';
 import { writeHostsToml } from '../harness/hosts-toml.ts';
 import { assertHoldsImage } from '../harness/image-check.ts';
-import { allPaths, manifestPath } from '../harness/mirror.ts';
+import { allPaths, manifestPath, nameByDigest } from '../harness/mirror.ts';
 import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
-import { Herd, inOneRound } from './support/herd.ts';
+import { assertAllPulled, Herd, inOneRound } from './support/herd.ts';
+import { pullFromMirror } from './support/mirror-pull.ts';
 
-const LAYERS = [{}, { bytes: 2_000_000, compression: 'none' as const }];
-/** Pulls of each kind while the registry is away, as far as the agent is concerned. */
-const PULLS = 250;
+const LAYERS = [{}, { bytes: 50_000, compression: 'none' as const }];
+/** How the registry is away, and whole pulls at the mirrors meanwhile, half of them by tag and half by digest. */
+const AWAY = [
+  ['cannot be reached', 1_000],
+  ['limits requests', 1_000],
+  ['fails', 100],
+] as const;
+/** Longest that all of these may take: a limit against hangs. */
+const AWAY_LIMIT_MS = 600_000;
+/** Of these at the same time, at each node. */
+const AT_ONCE = 3;
 const OTHERS = ['d', 'e', 'f', 'g', 'h'].map((name) => ({ suite: 'trixie', name }) as const);
 
 /** What tags mean, with `--upstream`. No containerd knows the registry, so what its agent does not say it does not learn. */
@@ -64,6 +73,32 @@ suite('tags of a registry that agents ask', () => {
     }
   }
 
+  /** Pulls at the mirrors of the nodes, whose containerds would have the image after the first pull. */
+  async function pullAtMirrors(
+    nodes: readonly ClusterNode[],
+    image: ImageFixture['image'],
+    count: number,
+  ): Promise<void> {
+    let begun = 0;
+    const pulls = nodes.flatMap(({ agent }) =>
+      Array.from({ length: AT_ONCE }, async () => {
+        while (begun < count) {
+          begun += 1;
+          await pullFromMirror(agent, image, begun % 2 === 0 ? 'tag' : 'digest');
+        }
+      }),
+    );
+    await Promise.all(pulls);
+  }
+
+  /** Tags that the agents have answered as they were last seen. */
+  async function staleTags(nodes: readonly ClusterNode[]): Promise<number> {
+    const each = nodes.map(({ agent }) =>
+      agent.metric('peerglass_upstream_tags_total', { answer: 'stale' }),
+    );
+    return (await Promise.all(each)).reduce((sum, it) => sum + it, 0);
+  }
+
   scenario(
     'a fresh image on eight nodes at once costs a HEAD for each node, and one GET of each manifest',
     () => herd,
@@ -109,7 +144,7 @@ suite('tags of a registry that agents ask', () => {
     },
   );
 
-  for (const [what, fail] of Object.entries({
+  const fail = {
     'cannot be reached': async () => {
       await herd.front.switch(false);
     },
@@ -120,9 +155,10 @@ suite('tags of a registry that agents ask', () => {
     fails: async () => {
       await herd.front.behave({ rules: [{ path: '/v2/.+', status: 502 }] });
     },
-  })) {
+  } as const;
+  for (const [what, pulls] of AWAY) {
     scenario(
-      `while the registry ${what}, no pull fails of what a node holds, and the answer says that it is of the past`,
+      `while the registry ${what}, none of ${pulls} pulls fails of what a node holds, and the answer says that it is of the past`,
       () => herd,
       async ({ front, nodes }) => {
         const fixture = await pushed(`away-${what.replaceAll(' ', '-')}`);
@@ -130,28 +166,25 @@ suite('tags of a registry that agents ask', () => {
         const [holder, ...others] = nodes as [ClusterNode, ...ClusterNode[]];
         await heldBy(holder, fixture, others);
         const [asker] = others as [ClusterNode];
-        const before = await asker.agent.metric('peerglass_upstream_tags_total', {
-          answer: 'stale',
-        });
+        const before = await staleTags(others);
         try {
-          await fail();
+          await fail[what]();
           for (const path of [manifestPath(image), manifestPath(image, image.target.digest)]) {
-            for (let pull = 0; pull < PULLS; pull += 1) {
-              const response = await asker.agent.fetch(path, {
-                method: pull % 2 === 0 ? 'HEAD' : 'GET',
-              });
-              await response.arrayBuffer();
-              assert.equal(response.status, 200, `${path}, the ${pull}th time`);
-              assert.equal(response.headers.get('docker-content-digest'), image.target.digest);
-              const warning = response.headers.get('warning') ?? '';
-              assert.equal(warning.startsWith('299 - "'), path === manifestPath(image), warning);
-            }
+            const response = await asker.agent.fetch(path);
+            await response.arrayBuffer();
+            assert.equal(response.status, 200);
+            const warning = response.headers.get('warning') ?? '';
+            assert.equal(warning.startsWith('299 - "'), path === manifestPath(image), warning);
           }
+          await pullAtMirrors(others, image, pulls);
+          const stale = await staleTags(others);
+          assert.ok(stale - before > pulls / 2, `${stale - before} tags of the past`);
           await herd.pullOnAll(fixture, others);
-          const stale = await asker.agent.metric('peerglass_upstream_tags_total', {
-            answer: 'stale',
-          });
-          assert.ok(stale - before > PULLS, String(stale));
+          await Promise.all(others.map(({ containerd }) => containerd.removeImage()));
+          assertAllPulled(await Promise.all(herd.pull(nameByDigest(image), others)));
+          for (const { containerd } of others) {
+            await assertHoldsImage(containerd, image, nameByDigest(image));
+          }
           const log = await asker.agent.logTail(100_000);
           assert.ok(log.includes('it is answered as it was last seen'), 'a line of the log');
           const nowhere = image.name.replace('/away', '/nowhere');
@@ -162,6 +195,7 @@ suite('tags of a registry that agents ask', () => {
           await restart();
         }
       },
+      { timeoutMs: AWAY_LIMIT_MS },
     );
   }
 

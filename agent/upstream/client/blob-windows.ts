@@ -47,7 +47,12 @@ export interface WidenedBlobInit<T extends Forwarded> extends Omit<
   readonly write: (bytes: Uint8Array, offset: number, waited: number) => T | Promise<T>;
   /** Called when there is more than one connection, and when there is one again. */
   readonly onWiden?: (connections: number) => void;
+  /** Called with what came of asking by several connections. */
+  readonly onWidened?: (outcome: WideningOutcome) => void;
 }
+
+/** The label of `peerglass_upstream_widened_total`, which has their meanings. */
+type WideningOutcome = 'whole' | 'one' | 'refused' | 'full';
 
 /** Begins to load a window, if there is memory for it. */
 export function openWindow<T extends Forwarded>(

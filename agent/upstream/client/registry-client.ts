@@ -4,12 +4,14 @@ import type { Dispatcher } from 'undici';
 
 import { hasCode } from '../../errors/system-error.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
+import type { DirectResponse } from '../../transfer/client/direct/direct-connection.ts';
 import { PeerError } from '../../transfer/client/peer-error.ts';
 import type { Authorizer } from '../auth/authorizer.ts';
 import { parseChallenges } from '../auth/challenge.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
 import { discard, single } from './answer-text.ts';
+import { ChunkedBody } from './chunked-body.ts';
 import { isSameOrigin, type UpstreamAgents } from './upstream-agents.ts';
 import { failureOf, toUpstreamError } from './upstream-failure.ts';
 
@@ -49,6 +51,7 @@ export interface RegistryClientComponents {
   /** Called with the head of each answer of the endpoint itself. */
   readonly onAnswer?: (
     endpoint: UpstreamEndpoint,
+    repository: string,
     headers: Dispatcher.ResponseData['headers'],
   ) => void;
 }
@@ -138,7 +141,7 @@ export class RegistryClient {
         isOfEndpoint ? authorization : undefined,
         signal,
       );
-      if (isOfEndpoint) this.#components.onAnswer?.(endpoint, answer.headers);
+      if (isOfEndpoint) this.#components.onAnswer?.(endpoint, request.repository, answer.headers);
       if (!REDIRECTS.includes(answer.statusCode))
         return { ...answer, host: url.host, isOfEndpoint };
       discard(answer.body);
@@ -172,8 +175,8 @@ export class RegistryClient {
     if (request.isMovable === true) {
       const client = await raceSignal(agents.movable(endpoint, url), signal);
       const answer = await client?.get(url, headers, signal).catch(withoutOddHead);
-      // What comes behind an interim answer, which none asked for, undici knows, and a body in chunks.
-      if (answer !== undefined && answer.statusCode >= 200) return answer;
+      // What comes behind an interim answer, which none asked for, undici knows.
+      if (answer !== undefined && answer.statusCode >= 200) return withoutChunks(answer);
       if (answer !== undefined) discard(answer.body);
     }
     const agent = await raceSignal(agents.for(endpoint, url), signal);
@@ -195,6 +198,11 @@ export class RegistryClient {
     answer.body.on('error', () => undefined);
     return answer;
   }
+}
+
+function withoutChunks({ statusCode, headers, body }: DirectResponse): Answer {
+  const isChunked = headers['transfer-encoding'] !== undefined;
+  return { statusCode, headers, body: isChunked ? new ChunkedBody(body) : body };
 }
 
 /** An answer that cannot be moved is asked for once more, as a stream. */

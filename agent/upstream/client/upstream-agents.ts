@@ -197,6 +197,7 @@ export class UpstreamAgents {
     return new DirectClient({
       ...{ connectTimeout, stallTimeout: silence, lookup },
       ...{ maxConnections: MAX_CONNECTIONS, maxHeaderBytes: MAX_HEADER_BYTES },
+      takesUnsized: true,
     });
   }
 

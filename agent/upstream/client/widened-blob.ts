@@ -33,6 +33,7 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
   readonly #meter: WaitMeter;
   #probe: RangeWindow | undefined;
   #isDecided = false;
+  #isFull = false;
 
   constructor(init: WidenedBlobInit<T>, needed: number, signal: AbortSignal) {
     this.#init = init;
@@ -50,11 +51,13 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
       if (!this.#meter.isWaiting || wanted.end - position < this.#needed) return undefined;
       const { windowBytes = WINDOW_BYTES } = widening;
       this.#probe = openWindow(this.#init, position + windowBytes, this.#signal);
+      if (this.#probe === undefined && !this.#isFull) this.#init.onWidened?.('full');
+      this.#isFull = this.#probe === undefined;
       return undefined;
     }
     const { state, range } = this.#probe;
     const isRefused = state === 'failed' || (state === 'asked' && position > range.start);
-    if (isRefused) this.#probe[Symbol.dispose]();
+    if (isRefused) this.#refused(this.#probe);
     // The first connection is closed once the second one has what follows.
     else if (state === 'asked' || position < range.start) return undefined;
     this.#isDecided = true;
@@ -65,8 +68,13 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
     this.#probe?.[Symbol.dispose]();
   }
 
+  #refused(probe: RangeWindow): void {
+    probe[Symbol.dispose]();
+    this.#init.onWidened?.('refused');
+  }
+
   async *#widened(probe: RangeWindow, from: number): AsyncGenerator<T> {
-    const { wanted, onWiden } = this.#init;
+    const { wanted, onWiden, onWidened } = this.#init;
     using windows = new BlobWindows(this.#init, probe, this.#meter.rate, this.#signal);
     onWiden?.(2);
     let position = from;
@@ -74,6 +82,8 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
       position += chunk.length;
       yield chunk;
     }
-    if (position <= wanted.end) onWiden?.(1);
+    const isWhole = position > wanted.end;
+    if (!isWhole) onWiden?.(1);
+    onWidened?.(isWhole ? 'whole' : 'one');
   }
 }

@@ -216,6 +216,61 @@ describe('a manifest of a registry', () => {
   });
 });
 
+describe('a manifest of a registry in other forms', () => {
+  for (const [what, answer, message] of [
+    [
+      'encoded',
+      (res: ServerResponse, bytes: Buffer) => {
+        res.setHeader('Content-Encoding', 'gzip');
+        send(res, 200, MEDIA_TYPE.ociManifest, gzipSync(bytes));
+      },
+      /an encoded body/,
+    ],
+    [
+      'shorter than it says',
+      (res: ServerResponse, bytes: Buffer) => {
+        res.writeHead(200, { 'Content-Length': bytes.length + 10 });
+        res.write(bytes, () => res.destroy());
+      },
+      /the connection broke/,
+    ],
+    [
+      'a part of it',
+      (res: ServerResponse, bytes: Buffer) => {
+        res.setHeader('Content-Range', `bytes 0-9/${bytes.length}`);
+        send(res, 206, MEDIA_TYPE.ociManifest, bytes.subarray(0, 10));
+      },
+      /with a part/,
+    ],
+  ] as const) {
+    it(`is refused when it is ${what}`, async (t) => {
+      const registry = await TokenRegistry.start(t, { scheme: 'none' });
+      const { bytes } = registry.addImage('a', '1', []);
+      registry.faults.registry = (_req, res) => {
+        answer(res, bytes);
+        return true;
+      };
+      const { source } = await upstreamTo(t, [byHttp(registry)]);
+      const request = requestFor(registry.name, 'a', { tag: '1' });
+      await assert.rejects(source.fetch(request, signal), { code: 'UNAVAILABLE', message });
+    });
+  }
+
+  it('is taken in chunks', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const { bytes } = registry.addImage('a', '1', []);
+    registry.faults.registry = (_req, res) => {
+      res.writeHead(200, { 'Content-Type': MEDIA_TYPE.ociManifest });
+      res.write(bytes.subarray(0, 10));
+      res.end(bytes.subarray(10));
+      return true;
+    };
+    const { source } = await upstreamTo(t, [byHttp(registry)]);
+    const content = await source.fetch(requestFor(registry.name, 'a', { tag: '1' }), signal);
+    assert.deepEqual(await bytesOf(content), bytes);
+  });
+});
+
 describe('a redirect of a registry', () => {
   const redirecting = async (
     t: TestContext,

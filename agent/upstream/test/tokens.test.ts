@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { ContentRequest } from '../../oci/content-request.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { send, sendError, serve, TokenRegistry } from '../../testing/token-registry.ts';
 import type { TokenServer } from '../auth/authorizer.ts';
@@ -210,6 +211,40 @@ describe('authentication at a registry', () => {
       });
     }
     assert.equal(shown(), 1);
+  });
+
+  it('is left alone for the login that it limits, and asked for another one and for none', async (t) => {
+    const registry = await TokenRegistry.start(t, { scheme: 'none' });
+    const limited = `Basic ${btoa('team:a')}`;
+    registry.faults.registry = (req, res) => {
+      const { authorization } = req.headers;
+      if (req.url?.includes('/team/') === true && authorization === undefined) {
+        res.setHeader('WWW-Authenticate', 'Basic realm="test"');
+        sendError(res, 401, 'UNAUTHORIZED', 'authentication required');
+        return true;
+      }
+      if (authorization !== limited) return false;
+      res.setHeader('Retry-After', '3600');
+      sendError(res, 429, 'TOOMANYREQUESTS', 'too many pulls of this login');
+      return true;
+    };
+    for (const repository of ['team/one', 'team/other/app', 'open']) {
+      registry.addImage(repository, '1', []);
+    }
+    const credentialsFile = await configFile(t, {
+      [`${registry.name}/team`]: { username: 'team', password: 'a' },
+      [`${registry.name}/team/other`]: { username: 'other', password: 'b' },
+    });
+    const { source, mayFetch } = await upstreamTo(t, [byHttp(registry)], { credentialsFile });
+    const [own, others, open] = ['team/one', 'team/other/app', 'open'].map((repository) =>
+      requestFor(registry.name, repository, { tag: '1' }),
+    ) as [ContentRequest, ContentRequest, ContentRequest];
+    await assert.rejects(source.fetch(own, signal), { code: 'TOOMANYREQUESTS' });
+    const asked = registry.seen.length;
+    await assert.rejects(source.fetch(own, signal), { message: /too many pulls of this login/ });
+    assert.equal(registry.seen.length, asked, 'it is left alone');
+    assert.deepEqual([own, others, open].map(mayFetch), [false, true, true]);
+    for (const request of [others, open]) await bytesOf(await source.fetch(request, signal));
   });
 
   it('shows the credentials of one registry to no other', async (t) => {

@@ -63,6 +63,10 @@ export const FRESH_IMAGES: readonly PanelRow[] = [
       { expr: rate('peerglass_upstream_failures_total', 'reason'), legend: 'failed: {{reason}}' },
       { expr: rate('peerglass_upstream_tags_total', 'answer'), legend: 'tags: {{answer}}' },
       {
+        expr: rate('peerglass_upstream_widened_total', 'outcome'),
+        legend: 'several connections: {{outcome}}',
+      },
+      {
         expr: `min by (registry) (${of('peerglass_upstream_pulls_remaining')})`,
         legend: 'pulls left: {{registry}}',
       },

@@ -31,7 +31,7 @@ export interface Remainder {
 }
 
 /**
- * The body of a response whose length is known. It is read as a stream, or taken over: the kernel then moves the
+ * The body of a response; one whose length is not known ends with the connection. It is read as a stream, or taken over: the kernel then moves the
  * remaining bytes from the connection.
  */
 export class DirectBody extends Readable {
@@ -43,6 +43,7 @@ export class DirectBody extends Readable {
   #over = false;
   #takenOver = false;
 
+  /** @param length in bytes; `Infinity` where it is not known */
   constructor(connection: BodyConnection, length: number, silence: SilenceInit) {
     // A small buffer, so that the kernel can move most of the body.
     super({ highWaterMark: 16 * 1024 });
@@ -73,9 +74,17 @@ export class DirectBody extends Readable {
     return true;
   }
 
-  /** Fails the body if its connection ended too early. */
+  /** Fails the body if its connection ended too early, and ends one of unknown length. */
   broke(error: Error | undefined): void {
-    if (!this.#over) this.destroy(error ?? new PeerError('body', 'body ended early'));
+    if (this.#over) return;
+    const isWhole = this.#left === Infinity && error === undefined;
+    if (!isWhole) {
+      this.destroy(error ?? new PeerError('body', 'body ended early'));
+      return;
+    }
+    this.#stopTimer();
+    this.#end(false);
+    this.push(null);
   }
 
   /** Ends reading as a stream, and returns the rest. The caller destroys the stream afterwards. */

@@ -18,7 +18,9 @@ const KEEP_ALIVE_MS = 30_000;
 
 /** Options of a {@link DirectClient}, in milliseconds; see `PeerClientInit`. */
 export interface DirectClientInit
-  extends SilenceInit, Pick<DirectConnectionInit, 'connectTimeout' | 'lookup' | 'maxHeaderBytes'> {
+  extends
+    SilenceInit,
+    Pick<DirectConnectionInit, 'connectTimeout' | 'lookup' | 'maxHeaderBytes' | 'takesUnsized'> {
   /** Connections to one server, see {@link DirectClient.hasCapacity}. Default 256. */
   readonly maxConnections?: number;
 }

@@ -29,6 +29,11 @@ export interface DirectConnectionInit extends SilenceInit {
   readonly lookup?: LookupFunction | undefined;
   /** Largest response head, in bytes. Default 16 KiB. */
   readonly maxHeaderBytes?: number | undefined;
+  /**
+   * Whether an answer may have a body of unknown length. Its bytes are those of the connection then: a body in chunks still has
+   * their sizes in it. Default: no.
+   */
+  readonly takesUnsized?: boolean | undefined;
   /** Called when a response is complete and the connection can be used again. */
   readonly onFree: (connection: DirectConnection) => void;
   /** Called when the connection has closed. */
@@ -146,7 +151,7 @@ export class DirectConnection {
   #headComplete(end: number): boolean {
     let head: ResponseHead;
     try {
-      head = parseResponseHead(this.#head.toString('latin1', 0, end));
+      head = parseResponseHead(this.#head.toString('latin1', 0, end), this.#init.takesUnsized);
     } catch (error) {
       this.destroy(error as PeerError);
       return false;
@@ -154,7 +159,8 @@ export class DirectConnection {
     const rest = this.#head.subarray(end + 4);
     // The head shares memory with the bytes of the same read, which would be kept as long as the body lasts.
     this.#head = EMPTY;
-    const { length = 0, keepAlive, statusCode, headers } = head;
+    const { keepAlive, statusCode, headers, isUnsized } = head;
+    const length = isUnsized ? Infinity : (head.length ?? 0);
     const connection = {
       socket: this.#socket,
       pause: () => this.#socket.pause(),

@@ -48,6 +48,31 @@ describe('parseResponseHead', () => {
     }
   });
 
+  it('has a body of unknown length only where that is taken, of a status that has one', () => {
+    for (const [lines, isUnsized] of [
+      ['1 200 X\r\nTransfer-Encoding: Chunked', true],
+      ['1 200 X', true],
+      ['0 200 X', true],
+      ['1 404 X\r\nTransfer-Encoding: chunked', true],
+      ['1 204 X', false],
+      ['1 200 X\r\nContent-Length: 5', false],
+      ['1 200 X\r\nContent-Length: 5, 5', false],
+    ] as const) {
+      assert.equal(parseResponseHead(`HTTP/1.${lines}`, true).isUnsized, isUnsized, lines);
+    }
+    assert.equal(parseResponseHead('HTTP/1.1 200 X').isUnsized, false);
+    for (const lines of [
+      '1 200 X\r\nTransfer-Encoding: gzip, chunked',
+      '1 200 X\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked',
+      '1 200 X\r\nTransfer-Encoding: chunked\r\nContent-Length: 5',
+      '0 200 X\r\nTransfer-Encoding: chunked',
+      '1 204 X\r\nTransfer-Encoding: chunked',
+    ]) {
+      const parse = (): unknown => parseResponseHead(`HTTP/1.${lines}`, true);
+      assert.throws(parse, { reason: 'protocol' }, lines);
+    }
+  });
+
   it('ends the connection when the peer asks for that, or speaks HTTP/1.0', () => {
     const ends = ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK\r\nConnection: x, Close'];
     for (const text of ends) assert.equal(parseResponseHead(text).keepAlive, false);

@@ -11,6 +11,8 @@ export interface ResponseHead {
   readonly keepAlive: boolean;
   /** Bytes of the body; `undefined` without exactly one plain `Content-Length`, which ends the connection. */
   readonly length: number | undefined;
+  /** Whether the body lasts as long as the connection, as one in chunks or without any length. */
+  readonly isUnsized: boolean;
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
@@ -20,10 +22,12 @@ const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]
  * Parses a head strictly: another program might read a malformed head differently.
  *
  * @param text the head without the empty line at its end
+ * @param takesUnsized whether the answer may have a body of unknown length, plain or in chunks. Otherwise one in chunks is refused,
+ *   and nothing is read of any other
  * @throws PeerError `protocol`
  * @see RFC 9112, sections 4 to 6
  */
-export function parseResponseHead(text: string): ResponseHead {
+export function parseResponseHead(text: string, takesUnsized = false): ResponseHead {
   const [first = '', ...lines] = text.split('\r\n');
   const [, minor, status] = STATUS_LINE.exec(first) ?? [];
   if (status === undefined) throw new PeerError('protocol', 'not a status line of HTTP/1');
@@ -41,13 +45,14 @@ export function parseResponseHead(text: string): ResponseHead {
   }
   const statusCode = Number(status);
   const stated = headers['content-length'];
+  const coding = headers['transfer-encoding'];
+  const hasBody = statusCode >= 200 && ![204, 304].includes(statusCode);
   const plain =
-    headers['transfer-encoding'] === undefined &&
-    typeof stated === 'string' &&
-    /^\d{1,15}$/.test(stated) &&
-    statusCode >= 200 &&
-    ![204, 304].includes(statusCode);
-  if (headers['transfer-encoding'] !== undefined && statusCode < 300) {
+    hasBody && coding === undefined && typeof stated === 'string' && /^\d{1,15}$/.test(stated);
+  const isChunked = minor === '1' && typeof coding === 'string' && /^chunked$/i.test(coding);
+  const isUnsized =
+    takesUnsized && hasBody && stated === undefined && (coding === undefined || isChunked);
+  if (coding !== undefined && !isUnsized && (statusCode < 300 || takesUnsized)) {
     throw new PeerError('protocol', 'a transfer encoding, so a body of unknown length');
   }
   const connection = [headers['connection'] ?? ''].flat().join().toLowerCase();
@@ -56,5 +61,6 @@ export function parseResponseHead(text: string): ResponseHead {
     headers,
     keepAlive: minor === '1' && !/\bclose\b/.test(connection),
     length: plain ? Number(stated) : undefined,
+    isUnsized,
   };
 }
