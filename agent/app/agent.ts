@@ -25,6 +25,7 @@ import { nodeMirrorPort } from './stages/node-mirror.ts';
 import { identityPort, routingStage } from './stages/routing.ts';
 import { signaturesStage } from './stages/signatures.ts';
 import { storeStage } from './stages/store.ts';
+import { tagChecksStage } from './stages/tag-checks.ts';
 import { transferInit, transferStage } from './stages/transfer.ts';
 import { ownClients, upstreamStage } from './stages/upstream.ts';
 import { VERSION } from './version.ts';
@@ -106,7 +107,8 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
   const containerdPort = nodePort ? await parts.start('node port', nodePort) : registryPort;
 
   const deciding = arbiterStage(config, { store, locate: (peerId) => router.locate(peerId) });
-  const { questions } = deciding ?? {};
+  const tagChecks = tagChecksStage(config, settings.membership);
+  const questions = [deciding?.questions, tagChecks?.questions].filter((it) => it !== undefined);
   const routing = routingStage(config, {
     ...{ settings, registryPort, refusals, questions, metrics, log },
   });
@@ -141,7 +143,7 @@ export async function startAgent(config: RegistryConfig, logger: Logger): Promis
       config,
       {
         ...{ settings: settings.upstream, store, tails: fanOut?.tails, isLocal, dataPlane },
-        ...{ metrics, logger: log('upstream') },
+        ...{ sharing: tagChecks?.sharing(router), metrics, logger: log('upstream') },
       },
       [registryPort, containerdPort],
     );

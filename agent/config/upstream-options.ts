@@ -24,7 +24,15 @@ export const UPSTREAM_OPTIONS = {
     fallback: '0s',
     summary: 'how long a registry is not asked again for a tag',
     details:
-      'For registries of `--upstream`. With 0 each resolve asks the registry, by HEAD, so that a tag that has moved is seen at once; those of one tag on a node share one HEAD while it runs. Docker Hub does not count it. With more the agent keeps in memory what the last 10,000 tags mean. Tags that are not shared, as `latest`, are asked for each time.',
+      'For registries of `--upstream`. With 0 each resolve asks the registry, by HEAD, so that a tag that has moved is seen at once; those of one tag on a node share one HEAD while it runs, and so do nodes (`--share-tag-checks`). Docker Hub does not count it. With more the agent keeps in memory what the last 10,000 tags mean. Tags that are not shared, as `latest`, are asked for each time.',
+    spegel: false,
+  }),
+  'share-tag-checks': option({
+    kind: choice('auto', 'always', 'never'),
+    fallback: 'auto',
+    summary: 'one node asks a registry for a tag, for all that ask at once',
+    details:
+      'For registries of `--upstream`, and tags that nodes share: not `latest`, nor images that `--share` leaves to the registry. Of the nodes that want to know at the same moment what a tag means, one asks the registry, and the others are told. Whoever comes later asks anew. `auto`: in a closed cluster, so not with `--open`, because a member is believed then about what it has asked. `never`: each node asks for itself, and no member can tell it what a tag means.',
     spegel: false,
   }),
   'stale-tags': option({

@@ -10,8 +10,15 @@ export interface NamedManifest {
 
 /** What a registry says of a tag. */
 export type TagAnswer =
-  /** What it means. `isRemembered`: the registry said so within `--tag-ttl`. */
-  | ({ readonly kind: 'resolved'; readonly isRemembered: boolean } & NamedManifest)
+  /**
+   * What it means. `isRemembered`: the registry said so within `--tag-ttl`. `isTold`: it said so to another node, which asked
+   * at the same moment.
+   */
+  | ({
+      readonly kind: 'resolved';
+      readonly isRemembered: boolean;
+      readonly isTold: boolean;
+    } & NamedManifest)
   /** The registry has answered that there is no such image, or none for this node; or it gave no answer for too long. */
   | { readonly kind: 'refused'; readonly error: OciError }
   /** The registry cannot be asked at present: what it last said may be served. `last` is absent where this node has not asked. */
@@ -19,7 +26,7 @@ export type TagAnswer =
 
 /** Options of {@link RegistryTags.resolve}. */
 export interface ResolveInit {
-  /** Whether an earlier answer may be used: not for a tag that is not shared. */
+  /** Whether an earlier answer may be used, or one that another node gets: not for a tag that is not shared. */
   readonly mayRemember: boolean;
 }
 
@@ -33,4 +40,28 @@ export interface RegistryTags {
    * @throws the signal's reason
    */
   resolve(request: ContentRequest, init: ResolveInit, signal: AbortSignal): Promise<TagAnswer>;
+}
+
+/** What a registry has answered this node, or another one that has told this node (`isTold`). */
+export type CheckedTag = NamedManifest & { readonly isTold: boolean };
+
+/** How a node takes part in {@link SharedChecks}. */
+export interface SharedCheckInit {
+  /** Whether this node can ask the registry: not while that limits it. It is told what others learn all the same. */
+  readonly canAsk: boolean;
+  /** Asks the registry. */
+  readonly ask: (signal: AbortSignal) => Promise<NamedManifest>;
+  /** Whether an error of `ask` is an answer of the registry, which each node is to hear itself. */
+  readonly isFinal: (error: unknown) => boolean;
+}
+
+/** One question to a registry for all nodes that want to know at the same moment what a tag means. */
+export interface SharedChecks {
+  /**
+   * Asks the registry, or waits a part of a second for the answer to another node that asks it.
+   *
+   * @param name of the tag, see `contentKey`
+   * @throws what `ask` throws; the signal's reason
+   */
+  check(name: string, init: SharedCheckInit, signal: AbortSignal): Promise<CheckedTag>;
 }

@@ -43,6 +43,7 @@ export const UPSTREAM_METRICS = {
       registry: REGISTRY,
       answer: {
         registry: 'the registry, now',
+        shared: 'the registry, to another node that asked at the same moment',
         remembered: 'the registry, less than `--tag-ttl` ago',
         stale: 'a node, as the tag was last seen: the registry cannot be asked',
         refused:

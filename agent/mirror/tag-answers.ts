@@ -64,7 +64,8 @@ export class TagAnswers {
     const mayRemember = policy.sharesTag(registry, repository, tag);
     const answer = await tags.resolve(request, { mayRemember }, signal);
     if (answer.kind === 'resolved') {
-      this.#count(request, answer.isRemembered ? 'remembered' : 'registry');
+      const here = answer.isRemembered ? 'remembered' : 'registry';
+      this.#count(request, answer.isTold ? 'shared' : here);
       return { kind: 'named', descriptor: answer.descriptor, origin: answer.origin };
     }
     const { kind, error } = answer;
@@ -118,7 +119,7 @@ export class TagAnswers {
 }
 
 /** A label of `peerglass_upstream_tags_total`. */
-type TagOutcome = 'registry' | 'remembered' | 'stale' | 'refused' | 'unavailable';
+type TagOutcome = 'registry' | 'shared' | 'remembered' | 'stale' | 'refused' | 'unavailable';
 
 /** A source that leaves the content to the registry, or cannot be read, has none that helps while the registry is away. */
 async function fetchIfHeld(

@@ -67,8 +67,8 @@ export interface RouterPartsComponents {
   readonly swarm?: SwarmProtectorComponents;
   /** Makes the node. Default: {@link createNode}; a simulation has nodes without sockets. */
   readonly createNode?: CreateNode;
-  /** What other members may ask this one, and it them. Default: nothing. */
-  readonly questions?: QuestionHandler;
+  /** What other members may ask this one, and it them; each has a protocol of its own. Default: nothing. */
+  readonly questions?: QuestionHandler | readonly QuestionHandler[];
 }
 
 /** Options of `Libp2pRouter`. */
@@ -115,8 +115,8 @@ export interface RouterParts extends Staged {
   readonly lookup: ProviderLookup;
   readonly closest: ClosestMembers;
   readonly bootstrap: BootstrapLoop;
-  /** Absent without a {@link RouterPartsComponents.questions}. */
-  readonly questions?: QuestionClient;
+  /** By their protocol, in the order of {@link RouterPartsComponents.questions}. */
+  readonly questions: ReadonlyMap<string, QuestionClient>;
 }
 
 /** Makes the parts of a router; nothing runs before {@link startStages}. */
@@ -245,9 +245,13 @@ export async function createRouterParts(
     { self, node, client, membership, scale, logger },
     maxConnections,
   );
-  const { questions: handler } = components;
-  const questions =
-    handler && new QuestionClient({ node, dialer: new PeerDialer(node, policy) }, handler);
+  const handlers = [components.questions ?? []].flat();
+  const questions = new Map(
+    handlers.map((handler) => [
+      handler.protocol,
+      new QuestionClient({ node, dialer: new PeerDialer(node, policy) }, handler),
+    ]),
+  );
   const anyKey = (): RoutingKey | undefined => reprovider.anyKey();
   const probe = new IdentityProbe(
     { node, client, membership, policy, anyKey, logger },
@@ -258,7 +262,7 @@ export async function createRouterParts(
     // Before the node starts, so that no peer is missed, and identify names our own protocol.
     stageOf(withdrawals),
     stageOf(placement.server),
-    ...(handler === undefined ? [] : [stageOf(new QuestionServer({ node, logger }, handler))]),
+    ...handlers.map((handler) => stageOf(new QuestionServer({ node, logger }, handler))),
     stageOf(protocols),
     stageOf(membership),
     stageOf(places),
@@ -273,7 +277,7 @@ export async function createRouterParts(
       stop: () => {
         client.stop();
         placement.client.stop();
-        questions?.stop();
+        for (const asking of questions.values()) asking.stop();
       },
     },
     stageOf(bootstrap),
@@ -318,7 +322,7 @@ export async function createRouterParts(
     closest,
     bootstrap,
     stages,
-    ...(questions !== undefined && { questions }),
+    questions,
   };
 }
 

@@ -17,7 +17,13 @@ import { tcp } from '@libp2p/tcp';
 import { createLibp2p } from 'libp2p';
 import type { ServiceFactoryMap } from 'libp2p';
 
-import { found, QUESTIONS, routerConformance, until } from '../testing/conformance/router.ts';
+import {
+  found,
+  GREETINGS,
+  QUESTIONS,
+  routerConformance,
+  until,
+} from '../testing/conformance/router.ts';
 import { keyToCid } from './dht/key.ts';
 import { DHT_PROTOCOL, routingTableOf } from './node/libp2p-node.ts';
 import type { RoutingNode } from './node/libp2p-node.ts';
@@ -80,7 +86,7 @@ describe('Libp2pRouter', () => {
 
   it('counts the peers that speak a protocol', async () => {
     const first = await network.start([], {}, { questions: QUESTIONS });
-    const { protocol } = QUESTIONS;
+    const { protocol } = GREETINGS;
     assert.deepEqual(first.countSpeakers(protocol), { peers: 0, speakers: 0 });
     await network.start([first], {}, { questions: QUESTIONS });
     await network.start([first]);

@@ -42,7 +42,7 @@ export interface Libp2pRouterComponents {
   /** See `RouterPartsComponents`. */
   readonly createNode?: CreateNode;
   /** See `RouterPartsComponents`. */
-  readonly questions?: QuestionHandler;
+  readonly questions?: QuestionHandler | readonly QuestionHandler[];
   readonly logger: Logger;
 }
 
@@ -171,9 +171,16 @@ export class Libp2pRouter implements Router {
     return { peerId: this.peerId, origins: this.#parts?.view.self()?.origins ?? [] };
   }
 
-  async ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const questions = this.#parts?.questions;
-    if (questions === undefined) throw new NotAskedError('this router asks no questions');
+  async ask(
+    peerId: string,
+    message: Uint8Array,
+    signal: AbortSignal,
+    protocol?: string,
+  ): Promise<Uint8Array> {
+    const all = this.#parts?.questions;
+    const [first] = all?.values() ?? [];
+    const questions = protocol === undefined ? first : all?.get(protocol);
+    if (questions === undefined) throw new NotAskedError('this router asks no such questions');
     return await questions.ask(peerId, message, signal);
   }
 

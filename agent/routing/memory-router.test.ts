@@ -6,7 +6,9 @@ import { MemoryNetwork, MemoryRouter } from './memory-router.ts';
 
 routerConformance('the memory router', () => {
   const network = new MemoryNetwork();
-  const protocols = OWN_PROTOCOLS.filter((name) => name !== QUESTIONS.protocol);
+  const protocols = OWN_PROTOCOLS.filter(
+    (name) => !QUESTIONS.some(({ protocol }) => protocol === name),
+  );
   const node = (peerId: string, ip: string) => {
     const self = { peerId, origins: [`http://${ip}:5000`] };
     return {

@@ -24,13 +24,13 @@ export interface MemoryNode extends Provider {
 export class MemoryNetwork {
   readonly #keys = new Map<string, Map<string, Announcement>>();
   readonly #nodes = new Map<string, MemoryNode>();
-  readonly #handlers = new Map<string, QuestionHandler>();
+  readonly #handlers = new Map<string, readonly QuestionHandler[]>();
   readonly #listeners = new Set<() => void>();
   #count = 0;
 
-  join(node: MemoryNode, questions?: QuestionHandler): void {
+  join(node: MemoryNode, questions: readonly QuestionHandler[] = []): void {
     this.#nodes.set(node.peerId, node);
-    if (questions !== undefined) this.#handlers.set(node.peerId, questions);
+    this.#handlers.set(node.peerId, questions);
     for (const listener of this.#listeners) listener();
   }
 
@@ -51,9 +51,9 @@ export class MemoryNetwork {
     return this.#nodes.get(peerId);
   }
 
-  /** What answers the questions to a node. */
-  handler(peerId: string): QuestionHandler | undefined {
-    return this.#handlers.get(peerId);
+  /** What answers the questions of a protocol to a node. */
+  handler(peerId: string, protocol: string): QuestionHandler | undefined {
+    return this.#handlers.get(peerId)?.find((it) => it.protocol === protocol);
   }
 
   announce(key: string, provider: Provider): void {
@@ -76,15 +76,15 @@ export class MemoryNetwork {
 
 export interface MemoryRouterComponents {
   readonly network: MemoryNetwork;
-  /** What other nodes may ask this one, and it them. Its protocol comes to those of the node. Default: nothing. */
-  readonly questions?: QuestionHandler;
+  /** What other nodes may ask this one, and it them. Their protocols come to those of the node. Default: nothing. */
+  readonly questions?: QuestionHandler | readonly QuestionHandler[];
 }
 
 /** A router without a real network, for tests. */
 export class MemoryRouter implements Router {
   readonly #network: MemoryNetwork;
   readonly #self: Provider;
-  readonly #questions: QuestionHandler | undefined;
+  readonly #questions: readonly QuestionHandler[];
   readonly #advertised = new Set<string>();
   /** Key and peer -> the announcement that was wrong. */
   readonly #forgotten = new Map<string, number>();
@@ -92,9 +92,9 @@ export class MemoryRouter implements Router {
   constructor({ network, questions }: MemoryRouterComponents, self: MemoryNode) {
     this.#network = network;
     this.#self = { peerId: self.peerId, origins: self.origins };
-    this.#questions = questions;
-    const protocols = [...(self.protocols ?? []), ...(questions ? [questions.protocol] : [])];
-    network.join({ ...self, protocols }, questions);
+    this.#questions = [questions ?? []].flat();
+    const own = this.#questions.map(({ protocol }) => protocol);
+    network.join({ ...self, protocols: [...(self.protocols ?? []), ...own] }, this.#questions);
   }
 
   advertise(keys: readonly string[], signal?: AbortSignal): Promise<void> {
@@ -149,10 +149,16 @@ export class MemoryRouter implements Router {
     return this.#self;
   }
 
-  async ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  async ask(
+    peerId: string,
+    message: Uint8Array,
+    signal: AbortSignal,
+    protocol = this.#questions[0]?.protocol ?? '',
+  ): Promise<Uint8Array> {
     signal.throwIfAborted();
-    const handler = this.#network.handler(peerId);
-    if (this.#questions === undefined || handler?.protocol !== this.#questions.protocol) {
+    const isAsked = this.#questions.some((it) => it.protocol === protocol);
+    const handler = isAsked ? this.#network.handler(peerId, protocol) : undefined;
+    if (handler === undefined) {
       throw new NotAskedError(`not connected with ${peerId}, or it speaks another protocol`);
     }
     if (message.length > handler.maxBytes) throw new FrameError('message too long');

@@ -117,10 +117,16 @@ interface MemberQuestions {
    * the routers were made with.
    *
    * @param signal ends the wait; without one the wait for a peer that hangs has no end
+   * @param protocol which of several handlers is asked; default: the first
    * @throws {NotAskedError} when there is no connection with the member, or no handler here
    * @throws Error when the member does not speak the protocol, or does not answer; the signal's reason
    */
-  ask(peerId: string, message: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  ask(
+    peerId: string,
+    message: Uint8Array,
+    signal: AbortSignal,
+    protocol?: string,
+  ): Promise<Uint8Array>;
 }
 
 /**

@@ -99,11 +99,7 @@ export class ArbiterNetwork {
   }
 
   async #newKey(): Promise<PrivateKey> {
-    const half = this.#network.routers.length === 0 ? 0 : 1;
-    for (;;) {
-      const key = await loadIdentity();
-      if ((kadIdOf(peerIdFromPrivateKey(key))[0] ?? 0) >> 7 === half) return key;
-    }
+    return await keyInHalf(this.#network.routers.length === 0 ? 0 : 1);
   }
 
   /** Waits until all routers know of each other which protocols they speak. */
@@ -122,6 +118,14 @@ export class ArbiterNetwork {
       }
       return true;
     });
+  }
+}
+
+/** For tests: a key whose node is in this half of the key space. */
+export async function keyInHalf(half: 0 | 1): Promise<PrivateKey> {
+  for (;;) {
+    const key = await loadIdentity();
+    if ((kadIdOf(peerIdFromPrivateKey(key))[0] ?? 0) >> 7 === half) return key;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 
 import type { Content } from '../content/content-source.ts';
+import type { SharedChecks } from '../content/registry-tags.ts';
 import type { TailWriter } from '../content/tail-writer.ts';
 import { parseRegistries } from '../hosts/registries/parse-registries.ts';
 import { createMetrics, type Metrics } from '../metrics/metrics.ts';
@@ -39,6 +40,8 @@ export interface UpstreamFixtureInit {
   readonly tagTtl?: number;
   /** Default: a day. */
   readonly staleTags?: number;
+  /** See `CreateUpstreamComponents`. */
+  readonly sharing?: SharedChecks;
   /** The clock of tags. Default: the one of the process. */
   readonly now?: () => number;
   /** How bodies by http come. Default `auto`, as in an agent. */
@@ -71,6 +74,7 @@ export async function upstreamTo(
     dataPlane: mode = 'auto',
     widening,
     tails,
+    sharing,
     staleTags = 24 * 3_600_000,
     ...tagInit
   }: UpstreamFixtureInit = {},
@@ -89,6 +93,7 @@ export async function upstreamTo(
       credentials,
       isVerifiedByClient: () => Promise.resolve(isVerifiedByClient),
       tails,
+      sharing,
       dataPlane,
       metrics,
       logger: quiet,

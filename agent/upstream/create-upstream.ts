@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { Content, ContentSource } from '../content/content-source.ts';
-import type { RegistryTags } from '../content/registry-tags.ts';
+import type { RegistryTags, SharedChecks } from '../content/registry-tags.ts';
 import { SingleFlightSource } from '../content/single-flight-source.ts';
 import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -38,6 +38,8 @@ export interface CreateUpstreamComponents extends Pick<
   readonly logger: Logger;
   /** Moves bodies by http. Default: all bodies go through the process. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'> | undefined;
+  /** Asks what tags mean for all nodes at once. Default: each node asks for itself. */
+  readonly sharing?: SharedChecks | undefined;
 }
 
 /** Options of {@link createUpstream}. */
@@ -87,7 +89,7 @@ export function createUpstream(
     now,
   }: CreateUpstreamInit,
 ): Upstream {
-  const { endpoints, credentials, metrics, logger, isVerifiedByClient, tails, dataPlane } =
+  const { endpoints, credentials, metrics, logger, isVerifiedByClient, tails, dataPlane, sharing } =
     components;
   const thread = new HashingThread();
   const labels = new BoundedLabels();
@@ -143,7 +145,7 @@ export function createUpstream(
       finish: (content, request, signal) => finishedContent(content, request, finishing, signal),
     },
     tags: new TagResolver(
-      { source, endpoints },
+      { source, endpoints, sharing, mayAsk: source.mayFetch.bind(source) },
       { ttl: tagTtl, staleFor: staleTags, ...(now && { now }) },
     ),
     mayFetch: source.mayFetch.bind(source),

@@ -1,8 +1,10 @@
 import type { Content, ContentSource } from '../content/content-source.ts';
 import type {
+  CheckedTag,
   NamedManifest,
   RegistryTags,
   ResolveInit,
+  SharedChecks,
   TagAnswer,
 } from '../content/registry-tags.ts';
 import { contentKey, wholeOf, type ContentRequest } from '../oci/content-request.ts';
@@ -27,6 +29,10 @@ export interface TagResolverComponents {
   /** Asks the hosts of the registry; see `UpstreamSource`. */
   readonly source: ContentSource;
   readonly endpoints: Pick<UpstreamEndpoints, 'covers'>;
+  /** Asks for all nodes at once. Default: each node asks for itself. */
+  readonly sharing?: SharedChecks | undefined;
+  /** Whether a host of the registry answers this node at present, see `UpstreamSource.mayFetch`. Default: it does. */
+  readonly mayAsk?: (request: ContentRequest) => boolean;
 }
 
 /** Options of a {@link TagResolver}. */
@@ -63,7 +69,7 @@ export class TagResolver implements RegistryTags {
   readonly #ttl: number;
   readonly #staleFor: number;
   readonly #now: () => number;
-  readonly #asking = new JoinedCalls<NamedManifest>();
+  readonly #asking = new JoinedCalls<CheckedTag>();
   readonly #known = new BoundedMap<string, Known>(MAX_TAGS);
   readonly #away = new BoundedMap<string, Away>(MAX_REGISTRIES);
 
@@ -90,14 +96,18 @@ export class TagResolver implements RegistryTags {
     const key = contentKey(request);
     const known = mayRemember ? this.#known.get(key) : undefined;
     if (known?.manifest !== undefined && this.#now() - known.at < this.#ttl)
-      return { kind: 'resolved', isRemembered: true, ...known.manifest };
+      return { kind: 'resolved', isRemembered: true, isTold: false, ...known.manifest };
     const away = this.#away.get(request.registry);
     if (away !== undefined && away.silentUntil > this.#now()) {
       return this.#answerAway(away, known);
     }
     try {
-      const manifest = await this.#asking.join(key, (abort) => this.#ask(request, abort), signal);
-      return { kind: 'resolved', isRemembered: false, ...manifest };
+      const checked = await this.#asking.join(
+        key,
+        (abort) => this.#check(request, mayRemember, abort),
+        signal,
+      );
+      return { kind: 'resolved', isRemembered: false, ...checked };
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OciError)) throw error;
@@ -119,15 +129,26 @@ export class TagResolver implements RegistryTags {
     return { kind: 'away', error, ...(last && { last }) };
   }
 
+  /** What another node has told is not remembered: after this resolve this node knows what the registry has told itself. */
+  async #check(
+    request: ContentRequest,
+    isShared: boolean,
+    signal: AbortSignal,
+  ): Promise<CheckedTag> {
+    const { sharing, mayAsk = () => true } = this.#components;
+    const ask = (abort: AbortSignal): Promise<NamedManifest> => this.#ask(request, abort);
+    if (sharing === undefined || !isShared) return { ...(await ask(signal)), isTold: false };
+    const canAsk = mayAsk(headOf(request));
+    const isFinal = (error: unknown): boolean => error instanceof OciError && !isAway(error);
+    return await sharing.check(contentKey(request), { canAsk, ask, isFinal }, signal);
+  }
+
   async #ask(request: ContentRequest, signal: AbortSignal): Promise<NamedManifest> {
     const { registry } = request;
     const key = contentKey(request);
     let content: Content | undefined;
     try {
-      content = await this.#components.source.fetch(
-        { ...wholeOf(request), method: 'HEAD' },
-        signal,
-      );
+      content = await this.#components.source.fetch(headOf(request), signal);
     } catch (error) {
       if (!(error instanceof OciError)) throw error;
       if (isAway(error)) this.#isAway(registry, error);
@@ -153,6 +174,10 @@ export class TagResolver implements RegistryTags {
     const silentUntil = isSilent ? at + SILENT_MS : 0;
     this.#away.set(registry, { since, at, silentUntil, error });
   }
+}
+
+function headOf(request: ContentRequest): ContentRequest {
+  return { ...wholeOf(request), method: 'HEAD' };
 }
 
 /** Whether the registry could not be asked, rather than that it has answered: no connection, no answer, 429 and 5xx. */

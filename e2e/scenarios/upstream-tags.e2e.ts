@@ -100,7 +100,7 @@ suite('tags of a registry that agents ask', () => {
   }
 
   scenario(
-    'a fresh image on eight nodes at once costs a HEAD for each node, and one GET of each manifest',
+    'a fresh image on eight nodes at once costs a HEAD for each node at most, and one GET of each manifest',
     () => herd,
     async ({ front, nodes }, t) => {
       await inOneRound(t, async (round) => {
@@ -113,7 +113,8 @@ suite('tags of a registry that agents ask', () => {
           ({ method, path }) => method === 'HEAD' && path.includes('/manifests/1.0'),
         );
         const complaints: string[] = [];
-        if (heads.length !== nodes.length) complaints.push(`${heads.length} HEADs of the tag`);
+        if (heads.length < 1 || heads.length > nodes.length)
+          complaints.push(`${heads.length} HEADs of the tag`);
         for (const { digest } of image.blobs) {
           const gets = requests.filter(
             ({ method, path }) => method === 'GET' && path.includes(digest),

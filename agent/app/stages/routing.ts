@@ -20,8 +20,8 @@ export interface RoutingStageComponents {
   /** Where the mirror listens; peers learn of it. */
   readonly registryPort: number;
   readonly refusals: RefusalLog;
-  /** Answers questions of other nodes. Default: this node answers none. */
-  readonly questions?: QuestionHandler | undefined;
+  /** Answer questions of other nodes. Default: this node answers none. */
+  readonly questions?: readonly QuestionHandler[];
   readonly metrics: Metrics;
   readonly log: ComponentLogger;
 }

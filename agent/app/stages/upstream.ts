@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 
 import type { RegistryConfig } from '../../config/options.ts';
+import type { SharedChecks } from '../../content/registry-tags.ts';
 import type { TailWriter } from '../../content/tail-writer.ts';
 import { isOnLoopback } from '../../http/local-clients.ts';
 import type { Metrics } from '../../metrics/metrics.ts';
@@ -21,6 +22,8 @@ export interface UpstreamStageComponents {
   readonly isLocal: (address: string | undefined) => boolean;
   /** Default: no body is moved by the kernel. */
   readonly dataPlane?: Pick<DataPlane, 'kernel'> | undefined;
+  /** See `CreateUpstreamComponents`. */
+  readonly sharing?: SharedChecks | undefined;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -39,7 +42,7 @@ export function upstreamStage(
     | 'tag-ttl'
     | 'stale-tags'
   >,
-  { settings, store, tails, isLocal, dataPlane, metrics, logger }: UpstreamStageComponents,
+  { settings, store, tails, isLocal, dataPlane, sharing, metrics, logger }: UpstreamStageComponents,
   ports: readonly number[],
 ): Upstream {
   const isOwn = ({ hostname, port, protocol }: URL): boolean => {
@@ -65,7 +68,7 @@ export function upstreamStage(
     'fetching from registries for clients of this node (--upstream)',
   );
   return createUpstream(
-    { endpoints, credentials, isVerifiedByClient, tails, dataPlane, metrics, logger },
+    { endpoints, credentials, isVerifiedByClient, tails, dataPlane, sharing, metrics, logger },
     {
       timeout: config['upstream-timeout'],
       tagTtl: config['tag-ttl'],

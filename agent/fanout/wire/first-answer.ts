@@ -7,7 +7,12 @@ const SECOND_AFTER_MS = 30;
 const MAX_EXTRA_MS = 150;
 
 /** Asks one arbiter. Rejects when that cannot be asked or does not answer. */
-export type AskOne = () => Promise<Decision>;
+export type AskOne<T extends Answer = Decision> = () => Promise<T>;
+
+/** What tells answers apart. */
+interface Answer {
+  readonly kind: string;
+}
 
 /** How long to wait for the two. */
 export interface Waits {
@@ -18,27 +23,35 @@ export interface Waits {
 }
 
 /** What one of the two has answered. */
-interface Asked {
-  decision?: Decision;
+interface Asked<T> {
+  decision?: T;
   hasFailed: boolean;
 }
 
 /**
  * The answer that counts of two arbiters. The second is asked when the first has failed, or is silent for 30 ms. It may be
- * one of a node that does not know that the first is the arbiter. So its answer counts when it names peers that have
- * bytes, and its word to go upstream only when the first has failed or stays silent for the whole time.
+ * one of a node that does not know that the first is the arbiter. So its answer counts when it knows of others, as when it
+ * names peers that have bytes, and its word to go upstream only when the first has failed or stays silent for the whole time.
  *
  * @param signal ends the wait
+ * @param knowsOthers whether an answer of the second counts at once. Default: {@link namesPeers}
  * @returns undefined when neither has answered in time
  */
-export async function firstAnswer(
-  askFirst: AskOne,
-  askSecond: AskOne | undefined,
+export async function firstAnswer<T extends Answer = Decision>(
+  askFirst: AskOne<T>,
+  askSecond: AskOne<T> | undefined,
   signal: AbortSignal,
   { withinMs, asksBoth = false }: Waits,
-): Promise<Decision | undefined> {
-  const first: Asked = { hasFailed: false };
-  const second: Asked = { hasFailed: false };
+  knowsOthers: (answer: T) => boolean = namesPeers,
+): Promise<T | undefined> {
+  const first: Asked<T> = { hasFailed: false };
+  const second: Asked<T> = { hasFailed: false };
+  /** Whether nothing that can still come would change the answer. */
+  const isDecided = (): boolean => {
+    if (first.decision !== undefined) return true;
+    if (second.decision !== undefined) return first.hasFailed || knowsOthers(second.decision);
+    return first.hasFailed && (second.hasFailed || askSecond === undefined);
+  };
   const decided = new AbortController();
   /** Ends the wait before the second is asked. */
   const woken = new AbortController();
@@ -46,13 +59,13 @@ export async function firstAnswer(
     decided.abort();
     woken.abort();
   };
-  const ask = async (asked: Asked, askOne: AskOne): Promise<void> => {
+  const ask = async (asked: Asked<T>, askOne: AskOne<T>): Promise<void> => {
     try {
       asked.decision = await askOne();
     } catch {
       asked.hasFailed = true;
     }
-    if (isDecided(first, second, askSecond !== undefined)) end();
+    if (isDecided()) end();
     else if (first.hasFailed) woken.abort();
   };
   signal.addEventListener('abort', end);
@@ -73,14 +86,7 @@ export async function firstAnswer(
   }
 }
 
-/** Whether nothing that can still come would change the answer. */
-function isDecided(first: Asked, second: Asked, hasSecond: boolean): boolean {
-  if (first.decision !== undefined) return true;
-  if (second.decision !== undefined) return first.hasFailed || namesPeers(second.decision);
-  return first.hasFailed && (second.hasFailed || !hasSecond);
-}
-
 /** Whether the one that answers knows of others that have bytes: others take it for the arbiter, too. */
-export function namesPeers({ kind }: Decision): boolean {
+export function namesPeers({ kind }: Answer): boolean {
   return kind === 'follow' || kind === 'held';
 }

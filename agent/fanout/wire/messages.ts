@@ -1,8 +1,9 @@
 import { parseDigest } from '../../oci/digest.ts';
 import { FrameError } from '../../routing/dht/frames.ts';
-import { field, fields, numberField } from '../../routing/dht/protobuf.ts';
+import { field, numberField } from '../../routing/dht/protobuf.ts';
 import { MAX_FAILED } from '../question.ts';
 import type { DownloadState, Member, Question, Decision } from '../question.ts';
+import { Fields, textField } from './fields.ts';
 
 /** Upper bound for a message, in bytes: a question or an answer with all its fields at their bounds takes 2 KB. */
 export const MAX_MESSAGE_BYTES = 4096;
@@ -176,58 +177,4 @@ function peerIdOf(text: string): string {
 
 function isPeerId(text: string): boolean {
   return text.length <= MAX_PEER_ID_LENGTH && PEER_ID.test(text);
-}
-
-function textField(number: number, text: string): Uint8Array {
-  return field(number, Buffer.from(text));
-}
-
-/** The fields of a message, by their number. Of one that is there several times the last counts, as in protobuf. */
-class Fields {
-  readonly #numbers = new Map<number, number>();
-  readonly #bytes = new Map<number, Uint8Array[]>();
-
-  /** @throws {FrameError} when the bytes are not a protobuf message */
-  constructor(bytes: Uint8Array) {
-    for (const { number, value } of fields(bytes)) {
-      if (typeof value === 'number') this.#numbers.set(number, value);
-      else {
-        const before = this.#bytes.get(number);
-        if (before === undefined) this.#bytes.set(number, [value]);
-        else before.push(value);
-      }
-    }
-  }
-
-  /** @throws {FrameError} when it is so large that it is not exact */
-  number(number: number): number | undefined {
-    const value = this.#numbers.get(number);
-    if (value !== undefined && value > Number.MAX_SAFE_INTEGER) throw new FrameError('too large');
-    return value;
-  }
-
-  /** The first ones. */
-  bytes(number: number, max: number): readonly Uint8Array[] {
-    return (this.#bytes.get(number) ?? []).slice(0, max);
-  }
-
-  /** @throws {FrameError} when one is longer than the bound */
-  texts(number: number, max: number, maxBytes: number): readonly string[] {
-    return this.bytes(number, max).map((bytes) => toText(bytes, maxBytes));
-  }
-
-  /** @throws {FrameError} when it is longer than the bound */
-  text(number: number, maxBytes: number): string | undefined {
-    const bytes = this.#bytes.get(number)?.at(-1);
-    return bytes && toText(bytes, maxBytes);
-  }
-}
-
-/** @throws {FrameError} when there are too many bytes, or they are no text */
-function toText(bytes: Uint8Array, maxBytes: number): string {
-  if (bytes.length > maxBytes) throw new FrameError('a text beyond its bound');
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
-  // What is no UTF-8 becomes this character.
-  if (text.includes('\u{fffd}')) throw new FrameError('not a text');
-  return text;
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys';
 
 import { newSwarmKey } from '../../membership/swarm-key.ts';
-import { QUESTIONS, until } from '../../testing/conformance/router.ts';
+import { GREETINGS, until } from '../../testing/conformance/router.ts';
 import { eventually } from '../../testing/eventually.ts';
 import { TestNetwork } from '../../testing/test-network.ts';
 import type { Libp2pRouter } from '../libp2p-router.ts';
@@ -30,7 +30,7 @@ const protocolsOf = async (from: Libp2pRouter, peerId: string) =>
 describe('questions between routers', () => {
   it('are answered by a node that has taken another identity, under that', async () => {
     const privateKey = await loadIdentity();
-    const questions = QUESTIONS;
+    const questions = GREETINGS;
     const one = await network.start([], { youngMs: 0, probeMs: 50 }, { privateKey, questions });
     const copy = privateKeyFromProtobuf(privateKeyToProtobuf(privateKey));
     const renewIdentity = async () => ({ privateKey: await loadIdentity(), replacedIn: '' });
@@ -40,30 +40,30 @@ describe('questions between routers', () => {
     await eventually(async () => {
       assert.equal(await ask(one, later.peerId), `${one.peerId}: one`);
       assert.equal(await ask(later, one.peerId), `${later.peerId}: one`);
-      assert.ok((await protocolsOf(one, later.peerId)).includes(QUESTIONS.protocol));
+      assert.ok((await protocolsOf(one, later.peerId)).includes(GREETINGS.protocol));
     });
   });
 
   it('are neither asked nor answered by a node without a handler', async () => {
-    const one = await network.start([], {}, { questions: QUESTIONS });
+    const one = await network.start([], {}, { questions: GREETINGS });
     const plain = await network.start([one]);
     await until(() => [one, plain].every((router) => router.status().peers === 1));
     await assert.rejects(ask(plain, one.peerId), { name: 'NotAskedError' });
     await assert.rejects(ask(one, plain.peerId), { name: 'UnsupportedProtocolError' });
     await eventually(async () => {
-      assert.ok((await protocolsOf(plain, one.peerId)).includes(QUESTIONS.protocol));
+      assert.ok((await protocolsOf(plain, one.peerId)).includes(GREETINGS.protocol));
     });
-    assert.ok(!(await protocolsOf(one, plain.peerId)).includes(QUESTIONS.protocol));
+    assert.ok(!(await protocolsOf(one, plain.peerId)).includes(GREETINGS.protocol));
   });
 
   it('are not answered for a stranger in a closed cluster, nor over a connection that it cannot read', async (t) => {
     const keys = [newSwarmKey()];
     let answered = 0;
     const questions = {
-      ...QUESTIONS,
+      ...GREETINGS,
       answer: (from: string, message: Uint8Array) => {
         answered += 1;
-        return QUESTIONS.answer(from, message);
+        return GREETINGS.answer(from, message);
       },
     };
     const strangers: string[] = [];
@@ -86,7 +86,7 @@ describe('questions between routers', () => {
       t.after(() => node.stop());
       const signal = AbortSignal.timeout(5000);
       const before = strangers.length;
-      const dialled = node.dialProtocol([...member.listening], QUESTIONS.protocol, { signal });
+      const dialled = node.dialProtocol([...member.listening], GREETINGS.protocol, { signal });
       await assert.rejects(dialled);
       assert.ok(strangers.length > before, 'it is refused for its key');
     }

@@ -15,6 +15,7 @@ interface ConformanceNode {
 /** What each of the nodes speaks. */
 export const OWN_PROTOCOLS = [
   '/peerglass/announce/1.0.0',
+  '/peerglass/echoes/1.0.0',
   '/peerglass/greetings/1.0.0',
   '/peerglass/withdraw/1.0.0',
 ];
@@ -22,8 +23,8 @@ export const OWN_PROTOCOLS = [
 /** Longest question and answer, in bytes. */
 const MAX_BYTES = 1024;
 
-/** What each of the nodes answers: who asks, and what. It refuses the question `!`. */
-export const QUESTIONS: QuestionHandler = {
+/** Answers who asks, and what. It refuses the question `!`. */
+export const GREETINGS: QuestionHandler = {
   protocol: '/peerglass/greetings/1.0.0',
   maxBytes: MAX_BYTES,
   answer(fromPeerId, message) {
@@ -32,6 +33,16 @@ export const QUESTIONS: QuestionHandler = {
     return Buffer.from(`${fromPeerId}: ${text}`);
   },
 };
+
+/** Answers a question with itself. */
+const ECHOES: QuestionHandler = {
+  protocol: '/peerglass/echoes/1.0.0',
+  maxBytes: MAX_BYTES,
+  answer: (_, message) => message,
+};
+
+/** What each of the nodes answers. */
+export const QUESTIONS = [GREETINGS, ECHOES] as const;
 
 /** Three nodes that know each other, each of which answers {@link QUESTIONS}. */
 export interface ConformanceNetwork {
@@ -168,6 +179,14 @@ export function routerConformance(name: string, open: () => Promise<ConformanceN
       await until(() => c.router.locate(a.self.peerId) !== undefined);
       assert.equal(await ask(c, a.self.peerId, 'one'), `${c.self.peerId}: one`);
       assert.equal(await ask(a, c.self.peerId, ''), `${a.self.peerId}: `);
+    });
+
+    it('asks in the protocol that is named, and in no other', async () => {
+      const echo = Buffer.from('echo');
+      const answer = await c.router.ask(a.self.peerId, echo, signal, ECHOES.protocol);
+      assert.deepEqual(Buffer.from(answer), echo);
+      const unknown = c.router.ask(a.self.peerId, echo, signal, '/peerglass/unknown/1.0.0');
+      await assert.rejects(unknown, { name: 'NotAskedError' });
     });
 
     it('answers many questions at a time', async () => {
