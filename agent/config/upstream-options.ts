@@ -30,7 +30,7 @@ export const UPSTREAM_OPTIONS = {
   'share-tag-checks': option({
     kind: choice('auto', 'always', 'never'),
     fallback: 'auto',
-    summary: 'one node asks a registry for a tag, for all that ask at once',
+    summary: 'one node asks a registry for a tag, for all at once',
     details:
       'For registries of `--upstream`, and tags that nodes share: not `latest`, nor images that `--share` leaves to the registry. Of the nodes that want to know at the same moment what a tag means, one asks the registry, and the others are told. Whoever comes later asks anew. `auto`: in a closed cluster, so not with `--open`, because a member is believed then about what it has asked. `never`: each node asks for itself, and no member can tell it what a tag means.',
     spegel: false,
