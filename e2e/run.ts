@@ -17,9 +17,9 @@ if (machine.ok) {
   for (const { version, suite } of machine.releases) say(`containerd ${version} (${suite})`);
   rmSync(FAILED_LOGS, { recursive: true, force: true });
   const patterns = process.argv.length > 2 ? process.argv.slice(2) : PATTERNS;
-  // Three files at a time, because each mostly waits: with two, two processors were busy for half of the time.
+  // Two files at a time, because each mostly waits. More would compete for processors.
   const bounds = ['--import', PROCESS_BOUND];
-  const options = [...bounds, '--test', '--test-concurrency=3', '--test-reporter=spec'];
+  const options = [...bounds, '--test', '--test-concurrency=2', '--test-reporter=spec'];
   const { status } = spawnSync(process.execPath, [...options, ...patterns], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
 } else {
