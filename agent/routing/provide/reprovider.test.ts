@@ -9,6 +9,7 @@ import { until } from '../../testing/conformance/router.ts';
 import { silent } from '../../testing/test-network.ts';
 import { newSwarmKey, type SwarmKey } from '../../membership/swarm-key.ts';
 import { ChangingKeys } from '../../testing/changing-keys.ts';
+import { K } from '../dht/kademlia.ts';
 import { LookupKeys } from '../dht/lookup-keys.ts';
 import { dhtPeer } from '../node/membership.ts';
 import type { DhtPeer } from '../node/membership.ts';
@@ -105,12 +106,16 @@ afterEach(() => {
   reprovider.stop();
 });
 
-async function join(count: number): Promise<void> {
-  const joined: DhtPeer[] = [];
-  while (joined.length < count) {
-    joined.push(dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519'))));
+async function newPeers(count: number): Promise<DhtPeer[]> {
+  const peers: DhtPeer[] = [];
+  while (peers.length < count) {
+    peers.push(dhtPeer(peerIdFromPrivateKey(await generateKeyPair('Ed25519'))));
   }
-  members = [...members, ...joined];
+  return peers;
+}
+
+async function join(count: number): Promise<void> {
+  members = [...members, ...(await newPeers(count))];
   changed();
 }
 
@@ -220,6 +225,32 @@ describe('Reprovider', () => {
     reprovider.reprovideAll();
     await until(() => provided >= 20 * keys.length);
     assert.equal(provided, 20 * keys.length);
+  });
+
+  it('provides a key to others in place of members that came before it and left before the next sweep', async () => {
+    const holders = new Map<string, Set<DhtPeer>>();
+    onProvide = (peer, multihashes) => {
+      for (const multihash of multihashes) {
+        const key = Buffer.from(multihash).toString('hex');
+        holders.set(key, (holders.get(key) ?? new Set()).add(peer));
+      }
+    };
+    await reprovider.advertise(['first']);
+    await join(40);
+    await until(() => [...holders.values()].some(({ size }) => size === K));
+    const [real, invented] = [members, await newPeers(5)];
+    // Both changes come within the time in which they are gathered.
+    members = [...real, ...invented];
+    await reprovider.advertise(Array.from({ length: 100 }, (_, at) => `key ${String(at)}`));
+    assert.ok([...holders.values()].some((peers) => invented.some((peer) => peers.has(peer))));
+    members = real;
+    changed();
+    await until(() => {
+      const counts = [...holders.values()].map(
+        (peers) => real.filter((it) => peers.has(it)).length,
+      );
+      return counts.every((count) => count >= K);
+    });
   });
 
   it('withdraws everything on leaving', async () => {

@@ -87,6 +87,8 @@ export class Reprovider {
   #joined = false;
   /** The members at the last sweep: what it has assigned follows from them. */
   #swept: readonly DhtPeer[] = [];
+  /** Keys that were assigned by other members than those: the next sweep looks at them, whatever has changed since the last one. */
+  #unswept = new Set<RoutingKey>();
   #sweeping = false;
   #sweepAgain = false;
   #refreshCheck: NodeJS.Timeout | undefined;
@@ -198,8 +200,23 @@ export class Reprovider {
     if (!this.#joined) return;
     const work = this.#isLarge
       ? [this.#regions.provide(added)]
-      : runs(await this.#assign(added, () => this.#membership.members()));
+      : runs(await this.#assignNew(added));
     await this.#wait(work, waitMs, signal);
+  }
+
+  /**
+   * Assigns keys between two sweeps. A member may have come before them and leave before the next sweep, which then sees no change:
+   * the keys would stay with it alone.
+   */
+  async #assignNew(added: readonly RoutingKey[]): Promise<ReadonlySet<ProvideQueue>> {
+    const members = (): readonly DhtPeer[] => this.#membership.members();
+    const [before, swept] = [members(), this.#swept];
+    const queues = await this.#assign(added, members);
+    const isSwept = before === swept && members() === before && this.#swept === swept;
+    if (isSwept || this.#stopped.signal.aborted) return queues;
+    for (const key of added) this.#unswept.add(key);
+    this.#settling.call();
+    return queues;
   }
 
   /** Stops advertising keys. Resolves like {@link advertise}. */
@@ -260,19 +277,18 @@ export class Reprovider {
    * Assigns the keys to the peers closest to them; the queues of those peers.
    *
    * @param members read for each key: they may change between two slices
-   * @param change leaves out the keys that it does not concern
+   * @param isConcerned leaves out the other keys. Default: none
    */
   async #assign(
     keys: readonly RoutingKey[],
     members: () => readonly DhtPeer[],
-    change?: MembershipChange,
+    isConcerned: (key: RoutingKey) => boolean = () => true,
   ): Promise<ReadonlySet<ProvideQueue>> {
     const concerned = new Set<ProvideQueue>();
     let sliceStart = performance.now();
     for (const key of keys) {
       // The key may have been withdrawn since the last slice.
-      const isConcerned = change?.concerns({ prefix: key.target }) ?? true;
-      if (isConcerned && this.#keys.includes(key)) {
+      if (isConcerned(key) && this.#keys.includes(key)) {
         const peers = closest(key.target, members(), K);
         for (const queue of this.#queues.assign(key, peers)) concerned.add(queue);
       }
@@ -308,6 +324,7 @@ export class Reprovider {
       const keys = this.#keys.keys();
       for (const key of keys) this.#queues.release(key);
       this.#swept = [];
+      this.#unswept.clear();
       await this.#regions.provide(keys);
     }
   }
@@ -322,7 +339,11 @@ export class Reprovider {
       const members = this.#membership.members();
       const change = new MembershipChange(this.#swept, members);
       this.#swept = members;
-      const queues = await this.#assign(this.#keys.keys(), () => members, change);
+      const unswept = this.#unswept;
+      this.#unswept = new Set();
+      const isConcerned = (key: RoutingKey): boolean =>
+        unswept.has(key) || change.concerns({ prefix: key.target });
+      const queues = await this.#assign(this.#keys.keys(), () => members, isConcerned);
       for (const queue of queues) void queue.run();
     }
     this.#sweeping = false;
