@@ -42,12 +42,12 @@ export interface RegistryTags {
   resolve(request: ContentRequest, init: ResolveInit, signal: AbortSignal): Promise<TagAnswer>;
 }
 
-/** What a registry has answered this node, or another one that has told this node (`isTold`). */
+/** What a tag means: this node has it from the registry, or from another node that asked the registry (`isTold`). */
 export type CheckedTag = NamedManifest & { readonly isTold: boolean };
 
 /** How a node takes part in {@link SharedChecks}. */
 export interface SharedCheckInit {
-  /** Whether this node can ask the registry: not while that limits it. It is told what others learn all the same. */
+  /** Whether this node can ask the registry: not while the registry limits it. It still gets the answers that other nodes have. */
   readonly canAsk: boolean;
   /** Asks the registry. */
   readonly ask: (signal: AbortSignal) => Promise<NamedManifest>;

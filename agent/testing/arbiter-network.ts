@@ -2,9 +2,6 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { TestContext } from 'node:test';
 
-import type { PrivateKey, Stream } from '@libp2p/interface';
-import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-
 import {
   DOWNLOADS_PROTOCOL,
   type Member,
@@ -16,11 +13,7 @@ import { Arbiters, type QuestionOutcome } from '../fanout/wire/arbiters.ts';
 import { MAX_MESSAGE_BYTES } from '../fanout/wire/messages.ts';
 import { parseDigest, type Digest } from '../oci/digest.ts';
 import type { Libp2pRouter } from '../routing/libp2p-router.ts';
-import { kadIdOf } from '../routing/dht/kademlia.ts';
-import { loadIdentity } from '../routing/node/identity.ts';
-import { createNode, type CreateNode } from '../routing/node/libp2p-node.ts';
-import { until } from './conformance/router.ts';
-import { TestNetwork } from './test-network.ts';
+import { QuestionNetwork } from './question-network.ts';
 
 /** Longer than an agent waits: what a test is about is not how busy this machine is. */
 export const GIVE_UP_AFTER_MS = 5000;
@@ -37,16 +30,10 @@ export interface ArbiterNode {
   decision: Decision;
 }
 
-/**
- * For tests: a network of real routers, some of which answer questions as the test says. The first one is in the other half
- * of the key space than all others: for three nodes each order of those, and the first one before or behind them, is that of
- * some digest.
- */
-export class ArbiterNetwork {
-  readonly #network = new TestNetwork();
-
+/** For tests: a {@link QuestionNetwork} whose nodes answer for arbiters as the test says. */
+export class ArbiterNetwork extends QuestionNetwork {
   constructor(t: TestContext) {
-    t.after(() => this.#network.stop());
+    super(t, DOWNLOADS_PROTOCOL);
   }
 
   /** Starts a node that works. */
@@ -64,9 +51,7 @@ export class ArbiterNetwork {
       maxBytes: MAX_MESSAGE_BYTES,
       answer: (from: string, message: Uint8Array) => answers.answer(from, message),
     };
-    const privateKey = await this.#newKey();
-    const { routers } = this.#network;
-    const router = await this.#network.start(routers, {}, { questions, privateKey });
+    const router = await this.startRouter(questions);
     const answers = new ArbiterAnswers({ router, arbiter });
     const observer = {
       asked: (_: number, outcome: QuestionOutcome) => {
@@ -85,47 +70,6 @@ export class ArbiterNetwork {
       decision: { kind: 'go-on', renewMs: 250 },
     };
     return node;
-  }
-
-  /** Starts a node that does as the test says with the streams of questions; one that knows no questions without that. */
-  async startHostile(serve?: (stream: Stream) => void): Promise<Libp2pRouter> {
-    const create: CreateNode = async (init) => {
-      const made = await createNode(init);
-      if (serve !== undefined) await made.node.handle(DOWNLOADS_PROTOCOL, serve);
-      return made;
-    };
-    const privateKey = await this.#newKey();
-    return this.#network.start(this.#network.routers, {}, { createNode: create, privateKey });
-  }
-
-  async #newKey(): Promise<PrivateKey> {
-    return await keyInHalf(this.#network.routers.length === 0 ? 0 : 1);
-  }
-
-  /** Waits until all routers know of each other which protocols they speak. */
-  async meet(...silent: readonly Libp2pRouter[]): Promise<void> {
-    const { routers } = this.#network;
-    await until(async () => {
-      for (const router of routers) {
-        const members = await router.closest('key', 20);
-        if (members.length !== routers.length) return false;
-        const mute = silent.map(({ peerId }) => peerId);
-        const speak = members.filter(({ peerId }) => !mute.includes(peerId));
-        if (!speak.every(({ protocols }) => protocols.includes(DOWNLOADS_PROTOCOL))) {
-          if (!mute.includes(router.peerId)) return false;
-        }
-        if (!members.every(({ origins }) => origins.length > 0)) return false;
-      }
-      return true;
-    });
-  }
-}
-
-/** For tests: a key whose node is in this half of the key space. */
-export async function keyInHalf(half: 0 | 1): Promise<PrivateKey> {
-  for (;;) {
-    const key = await loadIdentity();
-    if ((kadIdOf(peerIdFromPrivateKey(key))[0] ?? 0) >> 7 === half) return key;
   }
 }
 

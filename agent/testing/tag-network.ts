@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
-import type { PrivateKey, Stream } from '@libp2p/interface';
+import type { Stream } from '@libp2p/interface';
 
 import { SharedTagChecks, type SharedTagChecksInit } from '../fanout/tags/shared-tag-checks.ts';
 import { TagCoordinators } from '../fanout/tags/tag-coordinators.ts';
@@ -16,10 +16,7 @@ import { TagRounds, type TagRoundsInit } from '../fanout/tags/tag-rounds.ts';
 import { FrameReader } from '../routing/dht/frame-reader.ts';
 import { frame } from '../routing/dht/frames.ts';
 import type { Libp2pRouter } from '../routing/libp2p-router.ts';
-import { createNode, type CreateNode } from '../routing/node/libp2p-node.ts';
-import { keyInHalf } from './arbiter-network.ts';
-import { until } from './conformance/router.ts';
-import { TestNetwork } from './test-network.ts';
+import { QuestionNetwork } from './question-network.ts';
 
 /** Longer than an agent waits: what a test is about is not how busy this machine is. */
 const LONG_MS = 20_000;
@@ -38,15 +35,10 @@ export interface TagNode {
 /** Times of a node, see {@link LONG_MS}. */
 type TagNodeInit = SharedTagChecksInit & Pick<TagRoundsInit, 'leaseMs'>;
 
-/**
- * For tests: a network of real routers whose nodes share their checks of tags. The first one is in the other half of the key
- * space than all others: for three nodes each order of those, and the first one before or behind them, is that of some tag.
- */
-export class TagNetwork {
-  readonly #network = new TestNetwork();
-
+/** For tests: a {@link QuestionNetwork} whose nodes share their checks of tags. */
+export class TagNetwork extends QuestionNetwork {
   constructor(t: TestContext) {
-    t.after(() => this.#network.stop());
+    super(t, TAG_CHECKS_PROTOCOL);
   }
 
   /** Starts a node. */
@@ -59,10 +51,7 @@ export class TagNetwork {
         return rounds.answer(from, question);
       },
     };
-    const { routers } = this.#network;
-    const questions = new TagRoundAnswers(noted);
-    const privateKey = await this.#newKey();
-    const router = await this.#network.start(routers, {}, { questions, privateKey });
+    const router = await this.startRouter(new TagRoundAnswers(noted));
     const coordinators = new TagCoordinators({ router, rounds: noted }, { giveUpAfterMs: LONG_MS });
     const checks = new SharedTagChecks({ coordinators }, { waitMs });
     return { router, rounds, coordinators, checks, asked };
@@ -74,39 +63,6 @@ export class TagNetwork {
     while (nodes.length < count) nodes.push(await this.start(init));
     await this.meet();
     return nodes;
-  }
-
-  /** Starts a node that does as the test says with the streams of questions; one that knows no questions without that. */
-  async startHostile(serve?: (stream: Stream) => void): Promise<Libp2pRouter> {
-    const create: CreateNode = async (init) => {
-      const made = await createNode(init);
-      if (serve !== undefined) await made.node.handle(TAG_CHECKS_PROTOCOL, serve);
-      return made;
-    };
-    const privateKey = await this.#newKey();
-    return this.#network.start(this.#network.routers, {}, { createNode: create, privateKey });
-  }
-
-  async #newKey(): Promise<PrivateKey> {
-    return await keyInHalf(this.#network.routers.length === 0 ? 0 : 1);
-  }
-
-  /** Waits until all routers know of each other which protocols they speak. */
-  async meet(...silent: readonly Libp2pRouter[]): Promise<void> {
-    const { routers } = this.#network;
-    const mute = silent.map(({ peerId }) => peerId);
-    await until(async () => {
-      for (const router of routers) {
-        const members = await router.closest('key', 20);
-        if (members.length !== routers.length) return false;
-        const speak = members.filter(({ peerId }) => !mute.includes(peerId));
-        const isMute = mute.includes(router.peerId);
-        if (!isMute && !speak.every(({ protocols }) => protocols.includes(TAG_CHECKS_PROTOCOL)))
-          return false;
-        if (!members.every(({ origins }) => origins.length > 0)) return false;
-      }
-      return true;
-    });
   }
 }
 

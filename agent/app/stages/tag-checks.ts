@@ -26,7 +26,7 @@ export function tagChecksStage(
   { isOpen }: Pick<MembershipSettings, 'isOpen'>,
 ): TagChecksStage | undefined {
   const mode = config['share-tag-checks'];
-  // Who has told what, only the key of the cluster proves.
+  // Only the key of the cluster proves that the answer comes from a member.
   const isShared = mode === 'always' || (mode === 'auto' && !isOpen);
   if (!isShared || config.upstream.length === 0) return undefined;
   const rounds = new TagRounds();

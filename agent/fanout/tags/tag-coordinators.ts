@@ -26,7 +26,7 @@ export interface TagCoordinatorsInit {
   readonly giveUpAfterMs?: number;
 }
 
-/** An answer, and the member that gave it: what follows is said to that one. */
+/** An answer, and the member that gave it: the node sends its next questions and reports to that member. */
 export interface Coordinated {
   readonly kind: TagDecision['kind'];
   readonly decision: TagDecision;
