@@ -93,8 +93,12 @@ async function run({
   }
   if (figures.includes('join')) {
     for (const size of rest.joinNodes) {
-      const { joinToldOfAll: toldOfAll, joinSpreadSeconds: spreadSeconds } = rest;
-      await measureJoin(report, { nodes: size, toldOfAll, spreadSeconds });
+      await measureJoin(report, {
+        nodes: size,
+        toldOfAll: rest.joinToldOfAll,
+        spreadSeconds: rest.joinSpreadSeconds,
+        isRestarted: rest.joinRestart,
+      });
     }
   }
   if (figures.includes('records')) await measureRecords(report);

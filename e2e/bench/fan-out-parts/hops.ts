@@ -53,7 +53,10 @@ export async function measureHops(report: Report, options: PartsOptions): Promis
   await installPackages(await missingPackages(['tcpdump']));
   const { nodes, suite, seconds } = options;
   report.progress(`starting ${nodes} nodes`);
-  await using topology = await Topology.open({ nodes, suite, parallelFetchBytes: 0 }, true);
+  await using topology = await Topology.open(
+    { nodes, suite, parallelFetchBytes: 0, throttle: undefined },
+    true,
+  );
   await topology.agents.use('on');
   const { registry, origin } = topology.upstream;
   for (const { certsDir } of topology.nodes) await writeHostsToml(certsDir, registry, origin);

@@ -37,7 +37,10 @@ interface MemoryCase {
 export async function measureFollowedMemory(report: Report, options: PartsOptions): Promise<void> {
   report.progress('starting 2 nodes and the followers');
   const { suite, followers, slow } = options;
-  await using topology = await Topology.open({ nodes: 2, suite, parallelFetchBytes: 0 }, true);
+  await using topology = await Topology.open(
+    { nodes: 2, suite, parallelFetchBytes: 0, throttle: undefined },
+    true,
+  );
   const { namespace } = await topology.addHost('followers');
   await using program = new Program(FOLLOWERS, namespace);
   await topology.shape(LINKS);

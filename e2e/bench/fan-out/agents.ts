@@ -1,3 +1,6 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
 import { AgentProcess } from '../../harness/agent-process.ts';
 import { execute } from '../../harness/child.ts';
 import type { ContainerdNode } from '../../harness/containerd-node.ts';
@@ -10,6 +13,12 @@ import { settled, totalCpuMs } from '../support/proc.ts';
  * node only, which knows no other. `upstream`: they fetch from the registry themselves.
  */
 export type AgentMode = 'none' | 'off' | 'on' | 'mixed' | 'lone' | 'upstream';
+
+/** The registry in the names of images, and where it is reached. */
+interface RegistryAddress {
+  readonly registry: string;
+  readonly origin: string;
+}
 
 const FAN_OUT_OPTION = '--fan-out';
 const WITHOUT_FAN_OUT = `${FAN_OUT_OPTION}=false`;
@@ -28,15 +37,14 @@ export async function knowsFanOut(): Promise<boolean> {
 export class NodeAgents implements AsyncDisposable {
   readonly #nodes: readonly ContainerdNode[];
   readonly #hasFanOut: boolean;
-  /** The address of the registry. */
-  readonly #origin: string;
+  readonly #address: RegistryAddress;
   readonly #agents = new Map<ContainerdNode, AgentProcess>();
   #mode: AgentMode = 'none';
 
-  constructor(nodes: readonly ContainerdNode[], hasFanOut: boolean, origin: string) {
+  constructor(nodes: readonly ContainerdNode[], hasFanOut: boolean, address: RegistryAddress) {
     this.#nodes = nodes;
     this.#hasFanOut = hasFanOut;
-    this.#origin = origin;
+    this.#address = address;
   }
 
   /** Starts or ends the agents. When it resolves, each knows all others, and none has anything left to do. */
@@ -87,9 +95,16 @@ export class NodeAgents implements AsyncDisposable {
     const isOff = this.#mode === 'off';
     const takesPart = !isOff && (this.#mode !== 'mixed' || this.#nodes.indexOf(node) % 2 === 0);
     const flags = this.#hasFanOut && !takesPart ? [WITHOUT_FAN_OUT] : [];
-    if (this.#mode === 'upstream') flags.push('--upstream', this.#origin);
+    if (this.#mode === 'upstream') flags.push(...(await this.#upstreamFlags(node)));
     const init = { node, peers, flags, program: PROGRAM, logLevel: 'INFO' };
     this.#agents.set(node, await AgentProcess.launch(init));
+  }
+
+  async #upstreamFlags({ host }: ContainerdNode): Promise<readonly string[]> {
+    const { registry, origin } = this.#address;
+    const file = join(host.directory, 'registries.yaml');
+    await writeFile(file, `mirrors:\n  "${registry}": { endpoint: ["${origin}"] }\n`);
+    return ['--upstream', `http://${registry}`, '--registries-yaml', file];
   }
 
   async #knowEachOther(agents: readonly AgentProcess[]): Promise<true> {

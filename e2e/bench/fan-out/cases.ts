@@ -88,8 +88,9 @@ export async function measureCase(
   await topology.agents.use(agents);
   await using resources = new AsyncDisposableStack();
   const mirrors = await startMirror(topology, mirror, resources);
-  const { registry, origin } = topology.upstream;
-  for (const { certsDir } of nodes) await writeHostsToml(certsDir, registry, origin, mirrors);
+  const { registry } = topology.upstream;
+  for (const { certsDir } of nodes)
+    await writeHostsToml(certsDir, registry, topology.origin, mirrors);
   if (!init.options.isCold) await warmUp(topology, nodes);
   const image = await pushFreshImage(topology.upstream, init.image);
   resources.defer(() => topology.forget(image.name));
@@ -143,8 +144,8 @@ async function startMirror(
   if (mirror === 'agent') return undefined;
   const [first] = topology.nodes;
   // As a host of its own: before 2.0, a file with nothing but `server` makes containerd use HTTPS.
-  if (mirror === 'none' || first === undefined) return [topology.upstream.origin];
+  if (mirror === 'none' || first === undefined) return [topology.origin];
   // The node that has the cache pulls through it too. Otherwise upstream would send the image to this node twice.
-  const cache = await PullThroughCache.start(first.host, topology.upstream.origin);
+  const cache = await PullThroughCache.start(first.host, topology.origin);
   return [resources.use(cache).origin];
 }

@@ -6,11 +6,13 @@ import { idealMs, imageName, linkName, parseFanOutOptions } from './options.ts';
 describe('the options of the fan-out bench', () => {
   it('reads links, images and faults', () => {
     const words = ['--links', '1000/200', '--images', '4x25', '--kill', 'inner', '--how', 'stop'];
-    const options = parseFanOutOptions([...words, '--wave', '20', '--only', 'on,alone']);
+    const more = ['--wave', '20', '--throttle', '50', '--only', 'on,alone'];
+    const options = parseFanOutOptions([...words, ...more]);
     assert.deepEqual(options.links, [{ node: 1000, upstream: 200 }]);
     assert.deepEqual(options.images, [{ layers: 4, layerBytes: 25_000_000 }]);
     assert.deepEqual(options.fault, { victim: 'inner', how: 'stop' });
     assert.equal(options.waveShare, 0.2);
+    assert.equal(options.throttle, 50);
     assert.deepEqual(options.cases, ['alone', 'on']);
   });
 

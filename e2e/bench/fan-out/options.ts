@@ -51,6 +51,8 @@ export interface FanOutOptions {
   readonly waveShare: number;
   /** Bytes of the chunks of containerd's parallel fetch; 0 is off. */
   readonly parallelFetchBytes: number;
+  /** Mbit/s of each connection to the registry, after its first MiB; undefined: no limit. */
+  readonly throttle: number | undefined;
   /** Whether agents and containerds have pulled nothing before. */
   readonly isCold: boolean;
   readonly fault: FaultInit | undefined;
@@ -72,6 +74,7 @@ export const FAN_OUT_USAGE = `node e2e/bench/fan-out.bench.ts [OPTION]...
   --spread-ms N              the nodes begin at random times within so long (300)
   --wave PERCENT             a rolling update: so many nodes at a time, the next when these have the image (100)
   --parallel-fetch BYTES     chunk of containerd's parallel fetch, from 2.1 (off)
+  --throttle MBIT            of each connection to the registry, after its first MiB (off)
   --cold                     without the pull of a small image before each, which agents and containerds warm up with
   --kill fetcher|inner       a node fails after half the time of "alone", in the cases with agents
                              (no node does when none is of that kind at that moment)
@@ -101,6 +104,7 @@ export function parseFanOutOptions(words: readonly string[]): FanOutOptions {
       'spread-ms': { ...text, default: '300' },
       wave: { ...text, default: '100' },
       'parallel-fetch': text,
+      throttle: text,
       cold: { type: 'boolean', default: false },
       kill: text,
       how: { ...text, default: 'kill' },
@@ -125,6 +129,7 @@ export function parseFanOutOptions(words: readonly string[]): FanOutOptions {
     spreadMs: whole(values['spread-ms']),
     waveShare: Math.min(1, whole(values.wave) / 100),
     parallelFetchBytes: parallel === undefined ? 0 : whole(parallel),
+    throttle: values.throttle === undefined ? undefined : whole(values.throttle),
     isCold: values.cold,
     fault:
       values.kill === undefined

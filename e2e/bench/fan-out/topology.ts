@@ -6,6 +6,7 @@ import { containerdRelease } from '../../harness/containerd-versions.ts';
 import { makeImage, REGISTRY } from '../../harness/fixtures.ts';
 import { Network, type Host } from '../../harness/namespaces.ts';
 import { Upstream } from '../../harness/upstream.ts';
+import { Nginx } from '../support/nginx.ts';
 import { NodeAgents } from './agents.ts';
 import { prepareKernel, shapeLink, useUsualTcp } from './links.ts';
 import type { FanOutOptions, LinkRates } from './options.ts';
@@ -18,6 +19,8 @@ export class Topology implements AsyncDisposable {
   readonly nodes: readonly ContainerdNode[];
   readonly agents: NodeAgents;
   readonly upstream: Upstream;
+  /** Where nodes reach the registry. */
+  readonly origin: string;
   readonly #network: Network;
   readonly #resources: AsyncDisposableStack;
 
@@ -26,17 +29,19 @@ export class Topology implements AsyncDisposable {
     nodes: readonly ContainerdNode[],
     agents: NodeAgents,
     upstream: Upstream,
+    origin: string,
     resources: AsyncDisposableStack,
   ) {
     this.#network = network;
     this.nodes = nodes;
     this.agents = agents;
     this.upstream = upstream;
+    this.origin = origin;
     this.#resources = resources;
   }
 
   static async open(
-    options: Pick<FanOutOptions, 'nodes' | 'suite' | 'parallelFetchBytes'>,
+    options: Pick<FanOutOptions, 'nodes' | 'suite' | 'parallelFetchBytes' | 'throttle'>,
     hasFanOut: boolean,
   ): Promise<Topology> {
     prepareKernel();
@@ -45,6 +50,12 @@ export class Topology implements AsyncDisposable {
     const registry = await network.addHost('upstream');
     await useUsualTcp(registry);
     const upstream = resources.use(await Upstream.start(registry));
+    const { throttle } = options;
+    const front =
+      throttle === undefined
+        ? undefined
+        : await Nginx.proxy(registry, upstream.origin, { connectionRate: (throttle * 1e6) / 8 });
+    const origin = front === undefined ? upstream.origin : resources.use(front).origin;
     const release = await containerdRelease(options.suite);
     const fetchBufferBytes = options.parallelFetchBytes;
     const nodes: ContainerdNode[] = [];
@@ -54,8 +65,10 @@ export class Topology implements AsyncDisposable {
       nodes.push(resources.use(await ContainerdNode.start({ host, release, fetchBufferBytes })));
     }
     await holdSomething(nodes);
-    const agents = resources.use(new NodeAgents(nodes, hasFanOut, upstream.origin));
-    return new Topology(network, nodes, agents, upstream, resources.move());
+    const agents = resources.use(
+      new NodeAgents(nodes, hasFanOut, { registry: upstream.registry, origin }),
+    );
+    return new Topology(network, nodes, agents, upstream, origin, resources.move());
   }
 
   /** Adds a machine without a containerd, whose link stays as it is. */

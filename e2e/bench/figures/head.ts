@@ -14,12 +14,12 @@ const BUDGET_MS = 30_000;
 /** Requests of one kind alone, for the CPU that they take. */
 const REQUESTS_ALONE = 300;
 
-type Kind = 'hit' | 'miss' | 'local';
+type Kind = 'hit' | 'manifest' | 'miss' | 'local';
 
 /**
- * `HEAD` through agents that do not hold the blob: of a blob that one agent holds (hit) and of one without a holder
- * (miss), and at the holder itself (local), in turn. Also the time of content routing alone, from the metrics of the
- * agents.
+ * `HEAD` through agents that do not hold the content: of a key that one agent holds, mostly blobs (hit), of a tag or a
+ * manifest that it holds, which is what containerd asks for by `HEAD` (manifest), of a blob without a holder (miss), and
+ * at the holder itself (local), in turn. Also the time of content routing alone, from the metrics of the agents.
  */
 export async function measureHead(stage: Stage, report: Report): Promise<void> {
   await using clients = new AsyncDisposableStack();
@@ -27,14 +27,16 @@ export async function measureHead(stage: Stage, report: Report): Promise<void> {
   const asked = stage.others.slice(0, ASKED);
   const through = asked.map(connect);
   const holder = connect(stage.holder);
+  const manifests = stage.paths.filter((path) => path.includes('/manifests/'));
   const ask = (kind: Kind, index: number): Promise<HeadAnswer> => {
     const client = kind === 'local' ? holder : (through[index % through.length] ?? holder);
-    return client.head(kind === 'miss' ? missingPath() : pick(stage.paths, index));
+    const held = pick(kind === 'manifest' ? manifests : stage.paths, index);
+    return client.head(kind === 'miss' ? missingPath() : held);
   };
 
   report.progress('head: hits and misses in turn');
-  const answers: Record<Kind, HeadAnswer[]> = { hit: [], miss: [], local: [] };
-  const kinds = ['hit', 'miss', 'local'] as const;
+  const answers: Record<Kind, HeadAnswer[]> = { hit: [], manifest: [], miss: [], local: [] };
+  const kinds = ['hit', 'manifest', 'miss', 'local'] as const;
   for (let index = 0; index < WARM_UP; index++) for (const kind of kinds) await ask(kind, index);
   const metric = await LookupMetric.begin(asked);
   const end = performance.now() + BUDGET_MS;
@@ -46,7 +48,7 @@ export async function measureHead(stage: Stage, report: Report): Promise<void> {
     addTimes(report, 'head', kind, answers[kind], kind === 'miss' ? 404 : 200);
   }
 
-  for (const kind of ['hit', 'miss'] as const) {
+  for (const kind of ['hit', 'manifest', 'miss'] as const) {
     report.progress(`head: CPU of a ${kind}`);
     const before = await stage.cpuMs();
     for (let index = 0; index < REQUESTS_ALONE; index++)

@@ -17,6 +17,9 @@ const KEYS_OF_HOLDER = 10;
 const ASKED_AFTER_S = [5, 20, 30, 60, 120];
 const READY_MS = 300_000;
 
+/** When each key is asked of every agent, in seconds after the last agent was ready. */
+const ALL_ASKED_AFTER_S = 30;
+
 /** Options of {@link measureJoin}. */
 export interface JoinInit {
   readonly nodes: number;
@@ -24,6 +27,8 @@ export interface JoinInit {
   readonly toldOfAll: boolean;
   /** Seconds in which they start, one after another. 0: all at once. */
   readonly spreadSeconds: number;
+  /** Whether all of them are killed at the end and started again within a second. */
+  readonly isRestarted: boolean;
 }
 
 interface HeldKey {
@@ -31,47 +36,70 @@ interface HeldKey {
   readonly holder: BenchAgent;
 }
 
+/** Adds a figure of one start of the network. */
+type Add = (what: string, value: number, unit: string, note: string) => void;
+
 /**
  * What agents find that bootstrap from one address, or are told of all: some hold keys, and each key is asked of another agent at random,
- * at several times after the last one has started.
+ * at several times after the last one was ready, and once of every other agent.
  */
 export async function measureJoin(
   report: Report,
-  { nodes, toldOfAll, spreadSeconds }: JoinInit,
+  { nodes, toldOfAll, spreadSeconds, isRestarted }: JoinInit,
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const agents = Array.from({ length: nodes }, (_, index) => new BenchAgent(index + 1));
   const keys = await putContent(agents);
-  const [first, ...rest] = agents;
-  if (first === undefined) return;
   stack.defer(async () => {
     await Promise.all(agents.map((agent) => agent.stop()));
   });
-  const started = performance.now();
   const routers = agents.map(({ router }) => router);
-  await first.start({ peers: toldOfAll ? routers : [] });
-  for (const agent of rest) {
-    await agent.start({ peers: toldOfAll ? routers : [first.router] });
-    await sleep((spreadSeconds * 1000) / nodes);
+  const peers = toldOfAll ? routers : routers.slice(0, 1);
+  await measureStart('', spreadSeconds);
+  if (isRestarted) {
+    await Promise.all(agents.map((agent) => agent.kill()));
+    await measureStart('killed and started again, ', 1);
   }
-  await ready(agents);
+
+  async function measureStart(how: string, seconds: number): Promise<void> {
+    const started = performance.now();
+    for (const [index, agent] of agents.entries()) {
+      // The start of a process takes time too.
+      await sleep(Math.max(0, started + (seconds * 1000 * index) / nodes - performance.now()));
+      // The first of all has no other to join.
+      await agent.start({ peers: peers.filter((address) => address !== agent.router) });
+    }
+    const launchedAt = performance.now();
+    await ready(agents);
+    const add: Add = (what, value, unit, note) => {
+      report.add('join', `${nodes}: ${how}${what}`, value, unit, note);
+    };
+    add('all launched', launchedAt - started, 'ms', `meant to be spread over ${seconds} s`);
+    add('all ready', performance.now() - started, 'ms', 'know a peer, and /readyz is 200');
+    await askLater(agents, keys, add);
+    const cpuMs = await totalCpuMs(agents.map(({ pid }) => pid));
+    add('CPU of an agent', cpuMs / nodes, 'ms', 'from its start to the end');
+  }
+}
+
+async function askLater(
+  agents: readonly BenchAgent[],
+  keys: readonly HeldKey[],
+  add: Add,
+): Promise<void> {
   const readyAt = performance.now();
-  const add = (what: string, value: number, unit: string, note: string): void => {
-    report.add('join', `${nodes}: ${what}`, value, unit, note);
-  };
-  add('all ready', readyAt - started, 'ms', `spread over ${spreadSeconds} s`);
   for (const seconds of ASKED_AFTER_S) {
     await sleep(Math.max(0, readyAt + seconds * 1000 - performance.now()));
     const known = (await statuses(agents)).map((state) => state?.peers ?? 0);
     const when = `after ${seconds} s`;
-    add(`known ${when}`, median(known), '', `of ${nodes - 1}, median`);
-    const { found, slowestMs } = await askAll(agents, keys);
+    add(`known ${when}`, median(known), '', `of ${agents.length - 1}, median`);
+    const { found, slowestMs } = await askAtRandom(agents, keys);
     add(`found ${when}`, found, '', `of ${keys.length}`);
     add(`slowest ${when}`, slowestMs, 'ms', 'of all look-ups, misses too');
-    report.progress(`join: ${when} ${found} of ${keys.length}, slowest ${slowestMs.toFixed(0)} ms`);
+    if (seconds !== ALL_ASKED_AFTER_S) continue;
+    const all = await askEach(agents, keys);
+    add(`found ${when}, each key by each agent`, all.found, '', `of ${all.asked}`);
   }
-  const cpuMs = await totalCpuMs(agents.map(({ pid }) => pid));
-  add('CPU of an agent', cpuMs / nodes, 'ms', 'from its start to the end');
 }
 
 async function putContent(agents: readonly BenchAgent[]): Promise<HeldKey[]> {
@@ -90,7 +118,10 @@ async function ready(agents: readonly BenchAgent[]): Promise<void> {
     `${agents.length} agents are ready`,
     async () => {
       const states = await statuses(agents);
-      const count = states.filter((state) => state !== undefined && state.peers > 0).length;
+      const are = await Promise.all(
+        agents.map(async (agent, index) => (states[index]?.peers ?? 0) > 0 && agent.isReady()),
+      );
+      const count = are.filter(Boolean).length;
       if (count === agents.length) return true;
       throw new Error(`${count} of them are`);
     },
@@ -98,7 +129,8 @@ async function ready(agents: readonly BenchAgent[]): Promise<void> {
   );
 }
 
-async function askAll(
+/** Asks for each key at one agent that does not hold it. */
+async function askAtRandom(
   agents: readonly BenchAgent[],
   keys: readonly HeldKey[],
 ): Promise<{ readonly found: number; readonly slowestMs: number }> {
@@ -113,4 +145,22 @@ async function askAll(
     slowestMs = Math.max(slowestMs, milliseconds);
   }
   return { found, slowestMs };
+}
+
+/** Asks every agent for each key that it does not hold. */
+async function askEach(
+  agents: readonly BenchAgent[],
+  keys: readonly HeldKey[],
+): Promise<{ readonly found: number; readonly asked: number }> {
+  let found = 0;
+  let asked = 0;
+  for (const agent of agents) {
+    await using client = new HeadClient(agent.mirror);
+    for (const { path, holder } of keys) {
+      if (holder === agent) continue;
+      asked++;
+      if ((await client.head(path)).status === 200) found++;
+    }
+  }
+  return { found, asked };
 }

@@ -21,9 +21,6 @@ const SAMPLE = 100;
 const WATCHERS = 2;
 /** How long a key may stay lost before it counts as such. */
 const WATCH_MS = 10_000;
-/** A break between two starts: connections and records of the last holder are cleared away. */
-const BREAK_MS = 5000;
-
 /** What placing the keys of one agent came to. */
 interface Placing {
   readonly cpuMs: number;
@@ -101,7 +98,8 @@ async function placeOnce(stage: Stage, report: Report, wanted?: number): Promise
     `place: ${keys} keys, ${records} records, ${cpuMs} ms of CPU, ${seconds.toFixed(1)} s`,
   );
   await stage.stopHolder();
-  await sleep(BREAK_MS);
+  // Connections and records of this holder are cleared away, which must not count for the next one.
+  await stage.settled(report);
   return { cpuMs, keys, seconds };
 }
 

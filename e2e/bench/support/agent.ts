@@ -120,6 +120,20 @@ export class BenchAgent implements AsyncDisposable {
     return this.#child?.logTail(20) ?? Promise.resolve('');
   }
 
+  /** Whether `/readyz` says that it is ready. */
+  async isReady(): Promise<boolean> {
+    const response = await fetch(`${this.metrics}/readyz`).catch(() => undefined);
+    await response?.body?.cancel();
+    return response?.ok === true;
+  }
+
+  /** Ends the process without a warning, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.#child?.signal('SIGKILL');
+    await this.#child?.exited;
+    this.#child = undefined;
+  }
+
   /** Ends the process in order, and waits until it is gone. */
   async stop(): Promise<void> {
     await this.#child?.stop(10_000);

@@ -29,10 +29,7 @@ export class Nginx implements AsyncDisposable {
 
   /** Serves the files of a folder by `sendfile`, as Debian's own configuration does. */
   static serve(host: Host, folder: string, init: NginxInit = {}): Promise<Nginx> {
-    const { connectionRate } = init;
-    const limit =
-      connectionRate === undefined ? '' : `limit_rate ${connectionRate}; limit_rate_after 1m;`;
-    return Nginx.#start(host, `root ${folder}; ${limit}`, init);
+    return Nginx.#start(host, `root ${folder}; ${limitOf(init)}`, init);
   }
 
   /**
@@ -44,7 +41,7 @@ export class Nginx implements AsyncDisposable {
     return Nginx.#start(
       host,
       `location / { proxy_pass ${protocol}//origin; proxy_http_version 1.1;
-        proxy_set_header Connection ""; proxy_max_temp_file_size 0; }`,
+        proxy_set_header Connection ""; proxy_max_temp_file_size 0; ${limitOf(init)} }`,
       init,
       `upstream origin { server ${server}; keepalive 16; }`,
     );
@@ -92,4 +89,9 @@ http {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child.stop();
   }
+}
+
+function limitOf({ connectionRate }: NginxInit): string {
+  if (connectionRate === undefined) return '';
+  return `limit_rate ${Math.round(connectionRate)}; limit_rate_after 1m;`;
 }

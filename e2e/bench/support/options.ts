@@ -38,6 +38,7 @@ export interface BenchOptions {
   readonly joinNodes: readonly number[];
   readonly joinToldOfAll: boolean;
   readonly joinSpreadSeconds: number;
+  readonly joinRestart: boolean;
 }
 
 /** The help text. */
@@ -60,6 +61,7 @@ export const USAGE = `node e2e/bench/directory.bench.ts [OPTION]...
   --join-nodes N,...         sizes of the networks that are joined (50)
   --join-bootstrap one|all   addresses that each agent is told there (one)
   --join-spread SECONDS      in which these agents start, 0 for all at once (60)
+  --join-restart no|yes      whether all are killed at the end and started again in one second (no)
 `;
 
 /**
@@ -90,6 +92,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
       'join-nodes': { ...text, default: '50' },
       'join-bootstrap': { ...text, default: 'one' },
       'join-spread': { ...text, default: '60' },
+      'join-restart': { ...text, default: 'no' },
     },
   });
   return {
@@ -111,6 +114,7 @@ export function parseOptions(words: readonly string[]): BenchOptions {
     joinNodes: values['join-nodes'].split(',').map(whole),
     joinToldOfAll: choose(['one', 'all'], values['join-bootstrap'])[0] === 'all',
     joinSpreadSeconds: values['join-spread'] === '0' ? 0 : whole(values['join-spread']),
+    joinRestart: choose(['no', 'yes'], values['join-restart'])[0] === 'yes',
   };
 }
 

@@ -87,7 +87,7 @@ export class Stage implements AsyncDisposable {
     await this.#network.connected([this.holder]);
   }
 
-  /** Waits until the agents are through with what follows from the start of the holder, and says what they still take. */
+  /** Waits until the agents are through with what follows from a start or an end of the holder, and says what they still take. */
   async settled(report: Report): Promise<void> {
     report.progress('waiting until the agents take little CPU');
     const rate = await settled(this.agents.map(({ pid }) => pid));
