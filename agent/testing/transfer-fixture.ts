@@ -3,11 +3,13 @@ import { MemoryStore } from '../store/memory-store.ts';
 import type { Ingests } from '../store/ingests.ts';
 import { PeerClient } from '../transfer/client/peer-client.ts';
 import {
-  createPeerTransfer,
+  createPeerTransfers,
   type CreatePeerTransferComponents,
   type CreatePeerTransferInit,
+  type PeerTransfers,
 } from '../transfer/create-peer-transfer.ts';
 import type { PeerTransfer } from '../transfer/peer-transfer.ts';
+import type { TransferRouter } from '../transfer/select/peer-attempts.ts';
 import { FixedRouter } from './mirror-node.ts';
 import { quiet } from './quiet.ts';
 import { testTls } from './test-tls.ts';
@@ -15,6 +17,11 @@ import { testTls } from './test-tls.ts';
 /** The peers as a source of content, without a mirror in front of them. */
 export interface TransferFixture extends AsyncDisposable {
   readonly transfer: PeerTransfer;
+  /** Makes a transfer that follows the peers of another router. */
+  readonly following: (
+    router: TransferRouter,
+    init: Parameters<PeerTransfers['following']>[1],
+  ) => PeerTransfer;
   readonly metrics: Metrics;
 }
 
@@ -37,12 +44,13 @@ export function startTransfer(init: TransferFixtureInit = {}): TransferFixture {
   });
   const { router = new FixedRouter(), chunkSizes } = init;
   const store = new MemoryStore(init.ingests);
-  const transfer = createPeerTransfer(
+  const { transfer, following } = createPeerTransfers(
     { router, client, store, metrics, logger: quiet, ...(chunkSizes && { chunkSizes }) },
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   return {
     transfer,
+    following: (followed, bounds) => following({ router: followed, client }, bounds),
     metrics,
     async [Symbol.asyncDispose]() {
       transfer.stop();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { ContentRequest } from '../oci/content-request.ts';
 import { sha256 } from '../testing/image.ts';
@@ -9,6 +10,8 @@ import { startTransfer } from '../testing/transfer-fixture.ts';
 import { ChunkPlan } from './body/chunk-sizes.ts';
 
 const SIZE = 10_000_000;
+/** Longer than a look-up of holders may take with the bounds of the fixture, 0.8 s. */
+const NAMED_AFTER_MS = 1_200;
 const never = new AbortController().signal;
 const request: ContentRequest = {
   kind: 'blob',
@@ -59,5 +62,28 @@ describe('createPeerTransfer', () => {
     await using fixture = startTransfer();
     assert.equal(await fixture.transfer.fetch(request, never), undefined);
     assert.deepEqual(fixture.transfer.blocklist.status(), []);
+  });
+});
+
+describe('a transfer that follows', () => {
+  it('waits for as long as a node asks that leaves the fetch to another one', async () => {
+    const bytes = Buffer.from('layer');
+    await using peer = await startRogue((socket) => {
+      socket.write(responseHead(200, { 'content-length': bytes.length }));
+      socket.write(bytes);
+    });
+    await using fixture = startTransfer();
+    const named = providerOf('peer', peer);
+    const router = {
+      async *lookup() {
+        await sleep(NAMED_AFTER_MS);
+        yield named;
+      },
+      forget: () => undefined,
+    };
+    // Less than that time: what the arbiter takes is not taken from the time of the peer.
+    const transfer = fixture.following(router, { firstByteBudget: NAMED_AFTER_MS / 2 });
+    const content = await transfer.fetch({ ...request, digest: sha256(bytes) }, never);
+    assert.ok(content?.kind === 'whole' && content.bytes.equals(bytes));
   });
 });

@@ -11,6 +11,12 @@ import { VerifiedBuffer, type VerifiedBufferInit } from './verify/verified-buffe
 /** Time for the first byte, see {@link CreatePeerTransferInit}, in milliseconds. */
 const FIRST_BYTE_MS = 2_500;
 
+/**
+ * The most that a follower waits until its arbiter names a peer, in milliseconds. That bounds itself: a node that leaves the fetch to
+ * another one asks up to seven times, each twice. The usual bound of a look-up, 0.8 s, ended it, and each such node fetched for itself.
+ */
+const NAMED_MS = 4_000;
+
 /** What the rest of the agent gives to a transfer. */
 export interface CreatePeerTransferComponents
   extends
@@ -99,7 +105,7 @@ export function createPeerTransfers(
           ...parts,
           delivery: new ContentDelivery({ ...deliveryParts, tails, verifiedSize }),
         },
-        { resolveTimeout, resolveRetries, firstByteBudget: within, follows: true },
+        { resolveTimeout: NAMED_MS, resolveRetries: 0, firstByteBudget: within, follows: true },
       );
     },
   };

@@ -111,8 +111,10 @@ export class PeerTransfer implements ContentSource {
   }
 
   async #search(attempts: PeerAttempts, signal: AbortSignal): Promise<Content> {
+    const { firstByteBudget, resolveTimeout, follows = false } = this.#init;
     using timeout = new ExtendableTimeout(
-      this.#init.firstByteBudget,
+      // What an arbiter takes to name a peer is no part of the time of that peer.
+      follows ? resolveTimeout + firstByteBudget : firstByteBudget,
       () => new PeerError('timeout', 'no peer answered in time'),
     );
     return await firstGoodAnswer(
