@@ -4,6 +4,8 @@ import type { DownloadState, Followers, Question, Decision } from '../fanout/que
 /** For tests: arbiters that answer what the test says, and keep what they were asked. */
 export class ScriptedArbiters {
   readonly questions: Question[] = [];
+  /** The answers to the first questions, before {@link decision}. */
+  readonly first: Decision[] = [];
   /** The answer to a question. */
   decision: Decision = { kind: 'fetch', renewMs: 50 };
   /** The answer to a report. */
@@ -22,7 +24,7 @@ export class ScriptedArbiters {
       });
     }
     await Promise.resolve();
-    return question.state === 'wants' ? this.decision : this.reply;
+    return question.state === 'wants' ? (this.first.shift() ?? this.decision) : this.reply;
   }
 
   askToFollow(question: Question, signal: AbortSignal): Promise<Decision> {

@@ -162,7 +162,7 @@ export function fanOutStage(
   );
   return {
     lease: new LeaseSource({ downloads }),
-    holders: (holders) => new HoldersSource({ holders, downloads }),
+    holders: (holders) => new HoldersSource({ holders, downloads, fanOut: source }),
     source,
     tails,
     followed: (local) =>

@@ -58,17 +58,14 @@ export const MAX_HOLDERS_NAMED = 4;
 /** Holders that one answer looks at. */
 export const MAX_HOLDERS_EXAMINED = 32;
 /**
- * How often a holder is the first one in an answer, in the time that the content takes at {@link BYTES_PER_MS}; of large content
- * less often. Others follow those that were sent to it: a herd that comes just after the first has finished must not ask one node.
+ * How often a holder is the first one in an answer: of small content in a second, of large content while those that were sent to it
+ * receive it. Others follow those: a herd that comes when one node has it must not ask this one node.
  */
-export const HOLDER_FAN_OUT = { small: 8, large: 2 };
-/** From so many bytes on content is large. */
-export const LARGE_BYTES = 64 << 20;
-/** Shortest time in which these are counted, in milliseconds. */
+export const HOLDER_FAN_OUT = { small: 8, large: 1 };
+/** From so many bytes on content is large. A chain costs some milliseconds a level, and each further body its share of the link. */
+export const LARGE_BYTES = 1 << 20;
+/** The time in which small content is counted, in milliseconds. */
 export const HOLDER_WINDOW_MS = 1_000;
-/** What a link carries as long as nothing is known of it, in bytes a millisecond: 1 Gbit/s. */
-export const BYTES_PER_MS = 125_000;
-
 /** Followers of one parent. */
 export const MAX_FAN_OUT = 8;
 /**

@@ -230,9 +230,9 @@ describe('Download: who holds it', () => {
     const fixture = new ArbiterFixture();
     fixture.ask('x', { state: 'held', offset: SIZE, size: SIZE });
     const answers = ['a', 'b', 'c', 'd'].map((id) => fixture.ask(id, { size: SIZE }));
-    assert.deepEqual(answers, ['held x', 'held x', 'follow a', 'follow b']);
-    fixture.now += 4_001;
-    assert.equal(fixture.ask('e', { size: SIZE }), 'held x');
+    assert.deepEqual(answers, ['held x', 'follow a', 'follow b', 'follow c']);
+    fixture.ask('a', { state: 'held', offset: SIZE, size: SIZE });
+    assert.match(fixture.ask('e', { size: SIZE }), /^held (x a|a x)$/);
   });
 });
 

@@ -34,19 +34,26 @@ describe('Holders', () => {
     assert.equal(holders.size, 0);
   });
 
-  it('names a holder first only so often in a while, unless any will do', () => {
-    for (const [size, times] of [
-      [1, HOLDER_FAN_OUT.small],
-      [LARGE_BYTES, HOLDER_FAN_OUT.large],
-    ] as const) {
-      const holders = new Holders();
-      holders.add(stateOf('h', { size }));
-      for (let index = 0; index < times; index += 1)
-        assert.equal(holders.name(stateOf('a'), NONE, 0).length, 1);
-      assert.equal(holders.name(stateOf('a'), NONE, 0).length, 0);
-      assert.equal(holders.name(stateOf('a'), NONE, 0, true).length, 1);
-      assert.equal(holders.name(stateOf('a'), NONE, 1_001).length, 1);
-    }
+  it('names a holder of small content first only so often in a while, unless any will do', () => {
+    const holders = new Holders();
+    holders.add(stateOf('h', { size: 1 }));
+    for (let index = 0; index < HOLDER_FAN_OUT.small; index += 1)
+      assert.equal(holders.name(stateOf('a'), NONE, 0).length, 1);
+    assert.equal(holders.name(stateOf('a'), NONE, 0).length, 0);
+    assert.equal(holders.name(stateOf('a'), NONE, 0, true).length, 1);
+    assert.equal(holders.name(stateOf('a'), NONE, 1_001).length, 1);
+  });
+
+  it('names a holder of large content first while no other receives it there, unless any will do', () => {
+    const holders = new Holders();
+    const [holder, child] = [stateOf('h', { size: LARGE_BYTES }), stateOf('c')];
+    holders.add(holder);
+    assert.equal(holders.name(stateOf('a'), NONE, 0).length, 1);
+    Object.assign(child, { heardAt: 0, renewMs: 1_000 });
+    holder.children.add(child);
+    assert.equal(holders.name(stateOf('a'), NONE, 3_000).length, 0);
+    assert.equal(holders.name(stateOf('a'), NONE, 3_000, true).length, 1);
+    assert.equal(holders.name(stateOf('a'), NONE, 3_001).length, 1, 'it is silent');
   });
 
   it('keeps a holder that has changed its zone once', () => {

@@ -1,5 +1,4 @@
 import {
-  BYTES_PER_MS,
   HOLDER_FAN_OUT,
   HOLDER_MS,
   HOLDER_WINDOW_MS,
@@ -60,14 +59,17 @@ export class Holders {
     return [...named];
   }
 
-  /** Whether the holder was named first less often lately than it should at most. Begins a new time when one is over. */
-  #isIdle({ named, size = 0 }: MemberState, now: number): boolean {
-    const windowMs = Math.max(HOLDER_WINDOW_MS, size / BYTES_PER_MS);
-    if (now - named.since > windowMs) {
+  /** Whether the holder may be named first: of large content none receives it there, of small content few were sent to it lately. */
+  #isIdle({ named, children, size = 0 }: MemberState, now: number): boolean {
+    if (size >= LARGE_BYTES) {
+      const receiving = [...children].filter((child) => child.isFresh(now));
+      return receiving.length < HOLDER_FAN_OUT.large;
+    }
+    if (now - named.since > HOLDER_WINDOW_MS) {
       named.since = now;
       named.times = 0;
     }
-    return named.times < (size >= LARGE_BYTES ? HOLDER_FAN_OUT.large : HOLDER_FAN_OUT.small);
+    return named.times < HOLDER_FAN_OUT.small;
   }
 }
 

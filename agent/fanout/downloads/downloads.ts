@@ -6,10 +6,10 @@ import { peerIdOf } from '../../routing/lookup/named-provider.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { BoundedMap } from '../../timing/bounded-map.ts';
-import { pause } from '../../timing/pause.ts';
-import type { Followers, Decision, Question } from '../question.ts';
+import type { Followers, Decision } from '../question.ts';
 import type { Arbiters } from '../wire/arbiters.ts';
 import type { NamedMembers } from '../wire/named-members.ts';
+import { Asking, type DigestRequest } from './asking.ts';
 import { ClientSlots, type Waiting } from './client-slots.ts';
 import { FailedPeers } from './failed-peers.ts';
 import { ImageLeads } from './image-leads.ts';
@@ -22,15 +22,6 @@ import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
 const MAX_ALONE = 1000;
 /** In which time a client whose body has ended asks again, in milliseconds. */
 const LEASE_MS = 2_000;
-/** Pause between two questions of a node that leaves a blob to another one, in milliseconds. */
-const LEFT_MS = 150;
-/**
- * So many questions the node that leads an image has to ask for one of its blobs: 0.6 s. On thin links and busy nodes its client
- * takes that long from the manifest to the layers.
- */
-const LED_QUESTIONS = 4;
-/** How often a node whose registry limits it asks whom it can follow: for a second or so, with {@link LEFT_MS} in between. */
-const LIMITED_QUESTIONS = 7;
 /** For how long an arbiter may send a node away, in milliseconds. */
 const MAX_ALONE_MS = 60_000;
 
@@ -72,7 +63,7 @@ export interface FoundParents {
 /** What this node wants, fetches and follows. */
 export class Downloads {
   readonly #components: DownloadsComponents;
-  readonly #zone: string;
+  readonly #asking: Asking;
   readonly #failed = new FailedPeers();
   readonly #requests = new RequestsInHand();
   readonly #slots = new ClientSlots();
@@ -89,8 +80,11 @@ export class Downloads {
 
   constructor(components: DownloadsComponents, { zone = '' }: DownloadsInit = {}) {
     this.#components = components;
-    this.#zone = zone;
-    const { store, arbiters, followers, observer, logger } = components;
+    const { store, arbiters, followers, mayFetch, observer, logger } = components;
+    this.#asking = new Asking(
+      { arbiters, followers, mayFetch, failed: this.#failed, leads: this.#leads },
+      zone,
+    );
     this.#participations = new Participations(
       {
         ...{ store, arbiters, followers, logger, failed: this.#failed },
@@ -114,9 +108,13 @@ export class Downloads {
     });
   }
 
-  /** A client of this node asks for content by digest; until it is disposed of, {@link inHand} finds the request. */
-  begin(request: ContentRequest): RequestInHand {
-    return this.#requests.begin(request);
+  /**
+   * A client of this node asks for content by digest; until it is disposed of, {@link inHand} finds the request.
+   *
+   * @param offers see `RequestsInHand.begin`
+   */
+  begin(request: ContentRequest, offers = true): RequestInHand {
+    return this.#requests.begin(request, offers);
   }
 
   /** A request of the client may have to wait for a node that it follows; see {@link ClientSlots}. */
@@ -129,6 +127,11 @@ export class Downloads {
   /** Another node has the manifest of this image: the layers are left to it first, see {@link ImageLeads}. */
   isLed(manifest: ContentRequest): void {
     this.#leads.isLed(manifest);
+  }
+
+  /** Whether nodes have begun with the image of this blob lately, see {@link ImageLeads.isBegun}. */
+  isBegun(blob: ContentRequest): boolean {
+    return this.#leads.isBegun(blob);
   }
 
   /** The request that has {@link begin | begun} for the content with this key. */
@@ -223,14 +226,15 @@ export class Downloads {
   }
 
   async #ask(
-    request: ContentRequest & { readonly digest: Digest },
+    request: DigestRequest,
     current: OpenDownload | undefined,
     signal: AbortSignal,
   ): Promise<FoundParents> {
     const { digest } = request;
     const { named, logger } = this.#components;
     const { offset = 0 } = current?.progress ?? {};
-    const answered = await this.#askArbiter(request, current, signal);
+    const offers = this.#requests.offers(digest);
+    const answered = await this.#asking.ask(request, { current, offers }, signal);
     this.#leads.answered(request, answered);
     const decision = this.#slots.isCutting && answered.kind === 'follow' ? ALONE : answered;
     const providers = named
@@ -243,77 +247,13 @@ export class Downloads {
     if (decision.kind === 'follow' && providers.length === 0) {
       this.#failed.add(digest, decision.parent.peerId);
     }
-    if (decision.kind === 'alone' && decision.forMs > 0) {
+    // An arbiter that knows of no member that has it sends away who does not offer. Others may hold it.
+    if (offers && decision.kind === 'alone' && decision.forMs > 0) {
       const forMs = Math.min(decision.forMs, MAX_ALONE_MS);
       this.#alone.set(digest, performance.now() + forMs);
     }
     this.#requests.answered(digest, decision);
     return { decision, providers };
-  }
-
-  /**
-   * At the beginning of a download this node offers to fetch it only when the node that leads the image does not ask for it. Later
-   * each offers it at once: another node has failed.
-   */
-  async #askArbiter(
-    request: ContentRequest & { readonly digest: Digest },
-    current: OpenDownload | undefined,
-    signal: AbortSignal,
-  ): Promise<Decision> {
-    const { arbiters, mayFetch } = this.#components;
-    const question = this.#question(request.digest, current);
-    if (question.canFetch && mayFetch?.(request) === false) {
-      const { decision } = await this.#leave(request.digest, current, LIMITED_QUESTIONS, signal);
-      return decision;
-    }
-    const isBeginning = question.offset === 0 && question.failed.length === 0;
-    if (!question.canFetch || !isBeginning || !this.#leads.isLeft(request)) {
-      return await arbiters.ask(question, signal);
-    }
-    const left = await this.#leave(request.digest, current, LED_QUESTIONS, signal);
-    if (!left.isLeft) return left.decision;
-    await pause(LEFT_MS, signal);
-    return await arbiters.ask(this.#question(request.digest, current), signal);
-  }
-
-  /**
-   * Leaves the fetch to another node: the one that leads the image, or one that the registry does not limit. It may come a moment
-   * later.
-   *
-   * @param questions the most that are asked
-   * @returns the last answer, and whether it names no source
-   */
-  async #leave(
-    digest: Digest,
-    current: OpenDownload | undefined,
-    questions: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly decision: Decision; readonly isLeft: boolean }> {
-    for (let asked = 1; ; asked += 1) {
-      const question = this.#question(digest, current);
-      const decision = await this.#components.arbiters.askToFollow(question, signal);
-      const isLeft = decision.kind === 'alone' && decision.forMs > 0;
-      if (!isLeft || asked === questions) return { decision, isLeft };
-      await pause(LEFT_MS, signal);
-    }
-  }
-
-  #question(digest: Digest, current: OpenDownload | undefined): Question {
-    const { offset = 0, total } = current?.progress ?? {};
-    const { children, isRoomy } = this.#components.followers.state(digest);
-    const canFetch = current !== undefined;
-    return {
-      digest,
-      state: 'wants',
-      offset,
-      ...(total !== undefined && { size: total }),
-      failed: this.#failed.of(digest),
-      canFetch,
-      children,
-      // What a client receives that the store does not know cannot be served to followers.
-      isRoomy: isRoomy && canFetch,
-      zone: this.#zone,
-    };
   }
 
   /** @returns whether the download was taken over, and must not be disposed of */
@@ -325,6 +265,7 @@ export class Downloads {
     const { digest } = request;
     const role = roleOf(found);
     if (digest === undefined || role === undefined || this.#isStopped) return false;
+    if (role.state === 'fetching' && !this.#requests.offers(digest)) return false;
     const renewMs = renewMsOf(found.decision);
     const present = this.#participations.of(digest);
     let isTaken = false;

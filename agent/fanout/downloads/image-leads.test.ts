@@ -34,4 +34,19 @@ describe('ImageLeads', () => {
     leads.answered(request('manifest'), FETCH);
     assert.equal(leads.isLeft(request('blob')), false);
   });
+
+  it('know which images nodes have begun with, for a minute', () => {
+    let now = 0;
+    const leads = new ImageLeads(() => now);
+    leads.answered(request('manifest'), { kind: 'alone', forMs: 0 });
+    assert.equal(leads.isBegun(request('blob')), false);
+    leads.answered(request('manifest'), FETCH);
+    leads.isLed(request('manifest', 'team/other'));
+    for (const repository of ['team/app', 'team/other']) {
+      assert.equal(leads.isBegun(request('blob', repository)), true);
+      assert.equal(leads.isBegun(request('manifest', repository)), false);
+    }
+    now = 60_000;
+    assert.equal(leads.isBegun(request('blob')), false);
+  });
 });

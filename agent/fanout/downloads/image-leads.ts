@@ -13,6 +13,8 @@ const MAX_REPOSITORIES = 1_000;
  * leads, if that takes them.
  */
 export class ImageLeads {
+  /** Repository -> until when it counts that nodes have begun with its image. */
+  readonly #begun = new BoundedMap<string, number>(MAX_REPOSITORIES);
   /** Repository -> until when another node leads. */
   readonly #others = new BoundedMap<string, number>(MAX_REPOSITORIES);
   readonly #now: () => number;
@@ -25,13 +27,21 @@ export class ImageLeads {
   /** The arbiter has answered for a manifest or a blob of an image. */
   answered(request: ContentRequest, { kind }: Decision): void {
     if (request.kind !== 'manifest') return;
+    if (kind !== 'alone') this.#begun.set(repositoryOf(request), this.#now() + LEAD_MS);
     if (kind === 'follow' || kind === 'held') this.isLed(request);
     else this.#others.delete(repositoryOf(request));
   }
 
   /** Another node has the manifest that this one asks for, or is about to have it. */
   isLed(request: ContentRequest): void {
-    this.#others.set(repositoryOf(request), this.#now() + LEAD_MS);
+    const until = this.#now() + LEAD_MS;
+    this.#begun.set(repositoryOf(request), until);
+    this.#others.set(repositoryOf(request), until);
+  }
+
+  /** Whether this blob is one of an image that nodes have begun with lately: others may receive it at this moment. */
+  isBegun(request: ContentRequest): boolean {
+    return request.kind === 'blob' && (this.#begun.get(repositoryOf(request)) ?? 0) > this.#now();
   }
 
   /** Whether another node is to fetch this blob, if it asks for it. */

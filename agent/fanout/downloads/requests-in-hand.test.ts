@@ -63,4 +63,15 @@ describe('RequestsInHand', () => {
     for (const each of all) each[Symbol.dispose]();
     assert.equal(requests.of(digestOf(999)), undefined);
   });
+
+  it('know whether one of them offers to fetch the content', () => {
+    const requests = new RequestsInHand();
+    assert.equal(requests.offers(DIGEST), true);
+    using asks = requests.begin(requestFor(DIGEST), false);
+    assert.equal(requests.offers(DIGEST), false);
+    requests.begin(requestFor(DIGEST))[Symbol.dispose]();
+    assert.equal(requests.offers(DIGEST), false);
+    asks.offer();
+    assert.equal(requests.offers(DIGEST), true);
+  });
 });

@@ -12,10 +12,13 @@ export interface RequestInHand extends Disposable {
    * none has. What an earlier request was answered before does not count: a request that comes later asks for itself.
    */
   readonly decision: Decision | undefined;
+  /** From now on this node offers to fetch the content, if the request has begun without that. */
+  offer(): void;
 }
 
 interface Hand {
   decision: Decision | undefined;
+  offers: boolean;
 }
 
 /** Requests for one digest. */
@@ -30,16 +33,20 @@ interface Entry {
 export class RequestsInHand {
   readonly #entries = new Map<string, Entry>();
 
-  begin(request: ContentRequest): RequestInHand {
+  /** @param offers whether this node offers to fetch the content; without that it only asks whom it can follow. Default: it does */
+  begin(request: ContentRequest, offers = true): RequestInHand {
     const { digest } = request;
     const present = digest === undefined ? undefined : this.#entries.get(digest);
     const entry = present ?? { request, hands: new Set(), decision: undefined };
-    const hand: Hand = { decision: undefined };
+    const hand: Hand = { decision: undefined, offers };
     entry.hands.add(hand);
     if (digest !== undefined && this.#entries.size < MAX_DIGESTS) this.#entries.set(digest, entry);
     return {
       get decision() {
         return hand.decision;
+      },
+      offer: () => {
+        hand.offers = true;
       },
       [Symbol.dispose]: () => {
         entry.hands.delete(hand);
@@ -52,6 +59,12 @@ export class RequestsInHand {
   /** One of the requests for the content with this key. */
   of(key: string): ContentRequest | undefined {
     return this.#entries.get(key)?.request;
+  }
+
+  /** Whether one of the requests for the content offers to fetch it. One that has no request here does. */
+  offers(key: string): boolean {
+    const entry = this.#entries.get(key);
+    return entry === undefined || [...entry.hands].some(({ offers }) => offers);
   }
 
   /** What the arbiter has answered last for the content with this key. */

@@ -217,3 +217,53 @@ describe('FanOutSource', () => {
     assert.equal(downloads.inHand(DIGEST), undefined);
   });
 });
+
+describe('FanOutSource, for a blob of an image that nodes have begun with', () => {
+  /** A node that has followed another one in the manifest, and whose client wants a layer. */
+  function begin(t: TestContext, size = 1_001) {
+    const made = make(t);
+    made.downloads.isLed(request({ kind: 'manifest' }));
+    made.ingests.begin(DIGEST, size);
+    return made;
+  }
+
+  it('is followed without an offer to fetch it, and goes on from wherever it can', async (t) => {
+    const { source, arbiters, following, downloads } = begin(t);
+    arbiters.decision = FOLLOW;
+    following.large.gives = contentOf('stream');
+    const content = await source.fetchBegun(request(), signal);
+    assert.equal(content?.kind, 'stream');
+    assert.deepEqual(following.large.found, [[PARENT]]);
+    assert.deepEqual(
+      arbiters.questions.map(({ canFetch }) => canFetch),
+      [false],
+    );
+    downloads.failed(DIGEST, PARENT);
+    await downloads.find(request(), signal);
+    assert.equal(arbiters.questions.at(-1)?.canFetch, true, 'the body has broken off');
+    await content.held?.[Symbol.asyncDispose]();
+  });
+
+  it('is left to its holders, without a report or a rest, where the arbiter knows of none that receives it', async (t) => {
+    const { source, arbiters, downloads, waited } = begin(t);
+    for (const decision of [{ kind: 'alone', forMs: 5_000 } as const, FETCH]) {
+      arbiters.decision = decision;
+      assert.equal(await source.fetchBegun(request(), signal), undefined);
+    }
+    assert.deepEqual(downloads.status(), []);
+    assert.deepEqual(waited, []);
+    arbiters.decision = FETCH;
+    const { decision } = await downloads.find({ ...request(), repository: 'b' }, signal);
+    assert.equal(decision.kind, 'fetch');
+  });
+
+  it('is asked for at its holders at once where it is small, a later part, or of another image', async (t) => {
+    const { source, arbiters } = begin(t);
+    const later = { range: { kind: 'from', start: 1 } } as const;
+    for (const change of [later, { repository: 'b' }, { kind: 'manifest' }] as const)
+      assert.equal(await source.fetchBegun(request(change), signal), undefined);
+    const small = begin(t, 1_000);
+    assert.equal(await small.source.fetchBegun(request(), signal), undefined);
+    assert.deepEqual([...arbiters.questions, ...small.arbiters.questions], []);
+  });
+});

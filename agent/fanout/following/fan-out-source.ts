@@ -15,7 +15,7 @@ export type WaitOutcome = 'served' | 'upstream';
 
 /** What a {@link FanOutSource} uses. */
 export interface FanOutSourceComponents {
-  readonly downloads: Pick<Downloads, 'begin' | 'wait'>;
+  readonly downloads: Pick<Downloads, 'begin' | 'isBegun' | 'wait'>;
   readonly store: Pick<ContentStore, 'ingests'>;
   /**
    * Fetch from the peers that the arbiter names. `large` is for blobs whose head comes at once, `small` for what a peer sends
@@ -57,10 +57,32 @@ export class FanOutSource implements ContentSource {
 
   /** Requests with a tag, and those by HEAD, go to the registry: they cost it little. */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    return await this.#fetch(request, true, signal);
+  }
+
+  /**
+   * The same for a blob of an image that nodes have begun with, before its holders are asked. When the first of them has it, all others
+   * would ask this one at once, and each get its share of one link; the arbiter has them follow each other. This node does not
+   * offer to fetch it.
+   */
+  async fetchBegun(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
+    const { digest, method } = request;
+    if (digest === undefined || method === 'HEAD') return undefined;
+    if (!isFromStart(request) || !this.#components.downloads.isBegun(request)) return undefined;
+    // What is sent when it is whole costs a holder little, and its followers a wait.
+    if (((await this.#sizeOf(digest)) ?? 0) <= this.#verifiedSize) return undefined;
+    return await this.#fetch(request, false, signal);
+  }
+
+  async #fetch(
+    request: ContentRequest,
+    offers: boolean,
+    signal: AbortSignal,
+  ): Promise<Content | undefined> {
     const { digest, method } = request;
     if (digest === undefined || method === 'HEAD') return undefined;
     const { downloads } = this.#components;
-    const inHand = downloads.begin(request);
+    const inHand = downloads.begin(request, offers);
     const waiting = downloads.wait(digest);
     const end = (): void => {
       inHand[Symbol.dispose]();
@@ -76,6 +98,8 @@ export class FanOutSource implements ContentSource {
       if (kind === 'follow' || kind === 'held') this.#components.onWaited?.('upstream');
     } finally {
       if (content?.kind !== 'stream') end();
+      // A body that breaks off goes on from the registry when no other node has it.
+      else inHand.offer();
     }
     return content?.kind === 'stream' ? holding(content, end) : content;
   }
@@ -130,4 +154,9 @@ function holding(content: Content, end: () => void): Content {
       },
     },
   };
+}
+
+/** A later chunk of a blob, or the rest of one, is asked of holders: they are known by then, or the registry is next. */
+function isFromStart({ range }: ContentRequest): boolean {
+  return range === undefined || (range.kind === 'from' && range.start === 0);
 }

@@ -18,13 +18,21 @@ function request(kind: ContentRequest['kind']): ContentRequest {
   return { kind, method: 'GET', registry: 'registry.example', repository: 'team/app', digest };
 }
 
-function start(found: Content | undefined) {
+/**
+ * @param found what holders give
+ * @param begun what those give that receive it
+ */
+function start(found: Content | undefined, begun?: Content) {
   const led: ContentRequest[] = [];
   const holders: ContentSource = {
     fetch: () => Promise.resolve(found),
     reasonFor: () => 'no-provider',
   };
-  const source = new HoldersSource({ holders, downloads: { isLed: (it) => led.push(it) } });
+  const source = new HoldersSource({
+    holders,
+    downloads: { isLed: (it) => led.push(it) },
+    fanOut: { fetchBegun: () => Promise.resolve(begun) },
+  });
   return { source, led };
 }
 
@@ -44,5 +52,10 @@ describe('HoldersSource', () => {
     assert.equal(await source.fetch(manifest, signal), undefined);
     assert.deepEqual(led, []);
     assert.equal(source.reasonFor(manifest), 'no-provider');
+  });
+
+  it('gives what others receive at this moment before what others hold', async () => {
+    const begun = { ...content, origin: 'http://10.0.0.8:5000' };
+    assert.equal(await start(content, begun).source.fetch(request('blob'), signal), begun);
   });
 });
