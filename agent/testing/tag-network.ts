@@ -78,12 +78,13 @@ export async function tagNear(...order: readonly Libp2pRouter[]): Promise<string
   throw new Error('no such tag');
 }
 
-/** For tests: answers every question with this; `count` has how many there were. */
-export function answering(answer: TagDecision | Uint8Array): {
+/** For tests: answers every question with this, or with what it returns; `count` has how many there were. */
+export function answering(answer: TagDecision | Uint8Array | (() => TagDecision)): {
   readonly serve: (stream: Stream) => void;
   count: number;
 } {
-  const bytes = 'kind' in answer ? encodeTagDecision(answer) : answer;
+  const encode = (said: TagDecision | Uint8Array): Uint8Array =>
+    'kind' in said ? encodeTagDecision(said) : said;
   const liar = {
     count: 0,
     serve: (stream: Stream): void => {
@@ -91,7 +92,7 @@ export function answering(answer: TagDecision | Uint8Array): {
         using reader = new FrameReader(stream, MAX_TAG_MESSAGE_BYTES);
         while ((await reader.next()) !== undefined) {
           liar.count += 1;
-          stream.send(frame(bytes));
+          stream.send(frame(encode(typeof answer === 'function' ? answer() : answer)));
         }
       })().catch(() => undefined);
     },

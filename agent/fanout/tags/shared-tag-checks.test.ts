@@ -174,6 +174,26 @@ describe('SharedTagChecks', () => {
     assert.deepEqual((await Promise.all(both)).map(digestOf).sort(), [1, 2]);
   });
 
+  it('is held up by no more than the wait in all by a member that says just before its end to ask', async (t) => {
+    const network = new TagNetwork(t);
+    const node = await network.start({ waitMs: 300 });
+    // A question each 20 ms at least, and each eighth of the time: the last one is after 240 ms.
+    let questions = 0;
+    const liar = answering(() => {
+      questions += 1;
+      return questions % 12 === 0 ? { kind: 'alone' } : { kind: 'wait', againMs: 0 };
+    });
+    const hostile = await network.startHostile(liar.serve);
+    await network.meet();
+    const name = await tagNear(hostile);
+    const registry = new Registry();
+    registry.isPrompt = true;
+    for (let times = 1; times <= 10; times += 1) {
+      assert.equal(digestOf(await check(node, name, registry)), times);
+    }
+    assert.ok(liar.count > 0 && liar.count <= 30, String(liar.count));
+  });
+
   for (const [what, answer] of Object.entries<TagDecision | Uint8Array>({
     'has all wait, for as long as it can say': { kind: 'wait', againMs: Number.MAX_SAFE_INTEGER },
     'has all wait, and ask again at once': { kind: 'wait', againMs: 0 },

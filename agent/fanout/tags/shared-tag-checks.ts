@@ -3,10 +3,10 @@ import { createHash, randomInt } from 'node:crypto';
 import { LOCAL_ORIGIN } from '../../content/content-source.ts';
 import type { CheckedTag, SharedCheckInit, SharedChecks } from '../../content/registry-tags.ts';
 import { Deadline } from '../../timing/deadline.ts';
-import { ExpiringSet } from '../../timing/expiring-set.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
 import type { Coordinated, TagCoordinators } from './tag-coordinators.ts';
 import type { TagDecision, TagQuestion } from './tag-question.ts';
+import { WaitBudget } from './wait-budget.ts';
 
 /** Default of {@link SharedTagChecksInit.waitMs}. */
 const WAIT_MS = 900;
@@ -14,10 +14,6 @@ const WAIT_MS = 900;
 const AGAIN_MS = { min: 20, max: 250 } as const;
 /** How long a report may take, in milliseconds. */
 const REPORT_MS = 1_000;
-/** How long a tag for which this node has waited in vain is asked for alone, in milliseconds. */
-const VAIN_MS = 30_000;
-/** Tags of which that is remembered. */
-const MAX_VAIN = 1_000;
 
 export interface SharedTagChecksComponents {
   readonly coordinators: Pick<TagCoordinators, 'ask' | 'askAgain'>;
@@ -25,7 +21,10 @@ export interface SharedTagChecksComponents {
 
 /** Options of {@link SharedTagChecks}. */
 export interface SharedTagChecksInit {
-  /** How long a resolve waits for the answer that another node gets, in milliseconds; default 900. */
+  /**
+   * How long a resolve waits for the answer that another node gets, in milliseconds; default 900. What resolves of one tag wait
+   * in vain in half a minute is no longer either, all together.
+   */
   readonly waitMs?: number;
 }
 
@@ -35,20 +34,21 @@ export interface SharedTagChecksInit {
  */
 export class SharedTagChecks implements SharedChecks {
   readonly #coordinators: SharedTagChecksComponents['coordinators'];
-  readonly #waitMs: number;
-  readonly #vain = new ExpiringSet(MAX_VAIN);
+  readonly #budget: WaitBudget;
 
   constructor(
     { coordinators }: SharedTagChecksComponents,
     { waitMs = WAIT_MS }: SharedTagChecksInit = {},
   ) {
     this.#coordinators = coordinators;
-    this.#waitMs = waitMs;
+    this.#budget = new WaitBudget(waitMs);
   }
 
   /** As {@link SharedChecks.check}. */
   async check(name: string, init: SharedCheckInit, signal: AbortSignal): Promise<CheckedTag> {
-    if (this.#vain.has(name)) return { ...(await init.ask(signal)), isTold: false };
+    const waitMs = this.#budget.left(name);
+    // A timer may fire a little early.
+    if (waitMs <= AGAIN_MS.min) return { ...(await init.ask(signal)), isTold: false };
     const question: TagQuestion = {
       tag: createHash('sha256').update(name).digest('hex'),
       state: 'wants',
@@ -57,18 +57,17 @@ export class SharedTagChecks implements SharedChecks {
     };
     const start = performance.now();
     let asked = await this.#coordinators.ask(name, question, signal);
+    const hasWaited = asked?.decision.kind === 'wait';
     while (asked?.decision.kind === 'wait') {
-      asked = await this.#askLater(asked, question, performance.now() - start, signal);
-      // A timer may fire a little early.
-      const isOver = performance.now() - start >= this.#waitMs - AGAIN_MS.min;
-      if (isOver) this.#vain.add(name, VAIN_MS);
+      asked = await this.#askLater(asked, question, { start, waitMs }, signal);
     }
     if (asked?.decision.kind === 'known') {
       const { decision, member } = asked;
       const [origin = LOCAL_ORIGIN] = member.isSelf ? [] : member.origins;
-      this.#vain.delete(name);
+      this.#budget.clear(name);
       return { descriptor: decision.manifest, origin, isTold: true };
     }
+    if (hasWaited) this.#budget.spend(name, performance.now() - start);
     if (asked?.decision.kind === 'ask') return await this.#askForAll(question, asked, init, signal);
     return { ...(await init.ask(signal)), isTold: false };
   }
@@ -77,10 +76,11 @@ export class SharedTagChecks implements SharedChecks {
   async #askLater(
     { member, decision }: Coordinated,
     question: TagQuestion,
-    elapsedMs: number,
+    { start, waitMs }: { readonly start: number; readonly waitMs: number },
     signal: AbortSignal,
   ): Promise<Coordinated | undefined> {
-    const rest = this.#waitMs - elapsedMs;
+    const elapsedMs = performance.now() - start;
+    const rest = waitMs - elapsedMs;
     if (rest <= 0) return undefined;
     using deadline = new Deadline(rest, signal);
     await pause(pauseOf(decision, elapsedMs / 8), deadline.signal);
