@@ -1,5 +1,6 @@
 import type { ContentRequest } from '../oci/content-request.ts';
 import type { Descriptor } from '../oci/descriptor.ts';
+import type { Digest } from '../oci/digest.ts';
 import type { OciError } from '../oci/errors.ts';
 
 /** A manifest, and the base URL of the host that named it. */
@@ -64,4 +65,9 @@ export interface SharedChecks {
    * @throws what `ask` throws; the signal's reason
    */
   check(name: string, init: SharedCheckInit, signal: AbortSignal): Promise<CheckedTag>;
+  /**
+   * The registry has not given this node the manifest: where others have named it, their word is not taken for those tags for
+   * half a minute. So a member that invents a digest fails one pull of a node, and not the next one.
+   */
+  doubt(digest: Digest): void;
 }

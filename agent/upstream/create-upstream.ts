@@ -7,6 +7,7 @@ import { BoundedLabels } from '../metrics/bounded-labels.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { DataPlane } from '../native/data-plane.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
+import { OciError } from '../oci/errors.ts';
 import { proxySettingsOf, proxyUrlFor } from '../proxies/proxy-settings.ts';
 import { HashingThread } from '../transfer/verify/hashing-thread.ts';
 import { Authorizer, type AuthorizerComponents } from './auth/authorizer.ts';
@@ -18,7 +19,7 @@ import { RegistryClient } from './client/registry-client.ts';
 import { UpstreamAgents } from './client/upstream-agents.ts';
 import { finishedContent } from './finished-content.ts';
 import { RestTimes } from './rest-times.ts';
-import { TagResolver } from './tag-resolver.ts';
+import { isAway, TagResolver } from './tag-resolver.ts';
 import { UpstreamSource, type UpstreamSourceComponents } from './upstream-source.ts';
 import { loginOf } from './where/login-of.ts';
 import type { UpstreamCredentials } from './where/upstream-credentials.ts';
@@ -139,9 +140,19 @@ export function createUpstream(
   const joined = new SingleFlightSource({ source });
   const covers = endpoints.covers.bind(endpoints);
   const finishing = { source: joined, covers, isVerifiedByClient, logger };
+  const fetch: ContentSource['fetch'] = async (request, signal) => {
+    try {
+      return await joined.fetch(request, signal);
+    } catch (error) {
+      const { kind, digest } = request;
+      const isMissing = kind === 'manifest' && error instanceof OciError && !isAway(error);
+      if (isMissing && digest !== undefined) sharing?.doubt(digest);
+      throw error;
+    }
+  };
   return {
     source: {
-      fetch: joined.fetch.bind(joined),
+      fetch,
       finish: (content, request, signal) => finishedContent(content, request, finishing, signal),
     },
     tags: new TagResolver(

@@ -181,7 +181,7 @@ function headOf(request: ContentRequest): ContentRequest {
 }
 
 /** Whether the registry could not be asked, rather than that it has answered: no connection, no answer, 429 and 5xx. */
-function isAway({ cause }: OciError): boolean {
+export function isAway({ cause }: OciError): boolean {
   if (!(cause instanceof UpstreamError)) return false;
   const { reason, status = 0 } = cause;
   return AWAY.includes(reason) || (reason === 'status' && status >= 500);

@@ -194,6 +194,32 @@ describe('SharedTagChecks', () => {
     assert.ok(liar.count > 0 && liar.count <= 30, String(liar.count));
   });
 
+  it('asks by itself for the tags for which a member has told a digest that is nowhere', async (t) => {
+    const network = new TagNetwork(t);
+    const node = await network.start();
+    const digest = parseDigest(`sha256:${'0f'.repeat(32)}`);
+    assert.ok(digest);
+    const manifest = { mediaType: MEDIA_TYPE.ociIndex, digest, size: 7 };
+    const hostile = await network.startHostile(answering({ kind: 'known', manifest }).serve);
+    await network.meet();
+    const names: string[] = [];
+    for (let at = 0; names.length < 3; at += 1) {
+      const name = `registry.example/app:${at}`;
+      const [first] = await node.router.closest(name, 1);
+      if (first?.peerId === hostile.peerId) names.push(name);
+    }
+    const [third, ...told] = names as [string, ...string[]];
+    const registry = new Registry();
+    registry.isPrompt = true;
+    const ask = async (name: string): Promise<boolean> =>
+      (await check(node, name, registry)).isTold;
+    for (const name of [...told, ...told]) assert.ok(await ask(name));
+    node.checks.doubt(digest);
+    for (const name of told) assert.ok(!(await ask(name)));
+    assert.equal(registry.asked, told.length);
+    assert.ok(await ask(third), 'a tag of which it has said nothing before');
+  });
+
   for (const [what, answer] of Object.entries<TagDecision | Uint8Array>({
     'has all wait, for as long as it can say': { kind: 'wait', againMs: Number.MAX_SAFE_INTEGER },
     'has all wait, and ask again at once': { kind: 'wait', againMs: 0 },

@@ -2,6 +2,8 @@ import { createHash, randomInt } from 'node:crypto';
 
 import { LOCAL_ORIGIN } from '../../content/content-source.ts';
 import type { CheckedTag, SharedCheckInit, SharedChecks } from '../../content/registry-tags.ts';
+import type { Digest } from '../../oci/digest.ts';
+import { BoundedMap } from '../../timing/bounded-map.ts';
 import { Deadline } from '../../timing/deadline.ts';
 import { isAborted, pause } from '../../timing/pause.ts';
 import type { Coordinated, TagCoordinators } from './tag-coordinators.ts';
@@ -14,6 +16,8 @@ const WAIT_MS = 900;
 const AGAIN_MS = { min: 20, max: 250 } as const;
 /** How long a report may take, in milliseconds. */
 const REPORT_MS = 1_000;
+/** Tags of which it is remembered what others have told last; some 300 bytes each. */
+const MAX_TOLD = 1_000;
 
 export interface SharedTagChecksComponents {
   readonly coordinators: Pick<TagCoordinators, 'ask' | 'askAgain'>;
@@ -30,17 +34,22 @@ export interface SharedTagChecksInit {
 
 /**
  * Has one of the nodes ask a registry that want to know at the same moment what a tag means. In doubt a node asks itself: what
- * others can cost it is {@link SharedTagChecksInit.waitMs}, and for a tag that once in half a minute.
+ * others can cost it is {@link SharedTagChecksInit.waitMs}, and for a tag that once in half a minute, and one failed pull
+ * where they name what is nowhere.
  */
 export class SharedTagChecks implements SharedChecks {
   readonly #coordinators: SharedTagChecksComponents['coordinators'];
+  readonly #waitMs: number;
   readonly #budget: WaitBudget;
+  /** What others have told last, by the name of the tag. */
+  readonly #told = new BoundedMap<string, Digest>(MAX_TOLD);
 
   constructor(
     { coordinators }: SharedTagChecksComponents,
     { waitMs = WAIT_MS }: SharedTagChecksInit = {},
   ) {
     this.#coordinators = coordinators;
+    this.#waitMs = waitMs;
     this.#budget = new WaitBudget(waitMs);
   }
 
@@ -65,11 +74,21 @@ export class SharedTagChecks implements SharedChecks {
       const { decision, member } = asked;
       const [origin = LOCAL_ORIGIN] = member.isSelf ? [] : member.origins;
       this.#budget.clear(name);
+      this.#told.set(name, decision.manifest.digest);
       return { descriptor: decision.manifest, origin, isTold: true };
     }
     if (hasWaited) this.#budget.spend(name, performance.now() - start);
     if (asked?.decision.kind === 'ask') return await this.#askForAll(question, asked, init, signal);
     return { ...(await init.ask(signal)), isTold: false };
+  }
+
+  /** As {@link SharedChecks.doubt}. */
+  doubt(digest: Digest): void {
+    for (const [name, told] of this.#told.entries()) {
+      if (told !== digest) continue;
+      this.#told.delete(name);
+      this.#budget.spend(name, this.#waitMs);
+    }
   }
 
   /** The next answer to a resolve that waits; undefined when there is none in the time that is left. */

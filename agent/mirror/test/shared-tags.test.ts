@@ -200,6 +200,45 @@ describe('nodes that ask at the same moment what a tag means', () => {
     }
   });
 
+  it('fail one pull of a tag for which a member names what is nowhere, and not the next one', async (t) => {
+    const { registry, network, nodes } = await start(t, 1);
+    const [node] = nodes as [Node];
+    const manifest = { mediaType: MEDIA_TYPE.ociIndex, digest: forged, size: 9 };
+    lie(network, { kind: 'known', manifest });
+    let told = 0;
+    for (let tag = 0; tag < 16; tag += 1) {
+      const { digest } = registry.addImage(REPOSITORY, String(tag), []);
+      const first = await node.resolve(String(tag), 'GET');
+      if (first.status === 404) told += 1;
+      else assert.deepEqual(first, { status: 200, digest });
+      assert.deepEqual(await node.resolve(String(tag), 'GET'), { status: 200, digest });
+    }
+    assert.ok(told > 0 && told < 16, String(told));
+  });
+
+  it('do not doubt what a member names because the registry limits the requests for it', async (t) => {
+    const { registry, network, nodes } = await start(t, 1);
+    const [node] = nodes as [Node];
+    const manifest = { mediaType: MEDIA_TYPE.ociIndex, digest: forged, size: 9 };
+    lie(network, { kind: 'known', manifest });
+    registry.faults.registry = (req, res) => {
+      if (req.method === 'HEAD') return false;
+      sendError(res, 429, 'TOOMANYREQUESTS', 'later');
+      return true;
+    };
+    const isTold = async (tag: string): Promise<boolean> =>
+      (await node.resolve(tag)).digest === forged;
+    let told = 0;
+    for (let tag = 0; tag < 16; tag += 1) {
+      registry.addImage(REPOSITORY, String(tag), []);
+      const before = await isTold(String(tag));
+      assert.ok((await node.resolve(String(tag), 'GET')).status !== 200);
+      assert.equal(await isTold(String(tag)), before);
+      told += Number(before);
+    }
+    assert.ok(told > 0, String(told));
+  });
+
   it('believe no member that names what is no manifest', async (t) => {
     const { registry, network, nodes } = await start(t, 1);
     const [node] = nodes as [Node];
