@@ -9,7 +9,12 @@ import { scenario } from '../harness/scenario.ts';
 import { waitFor } from '../harness/wait.ts';
 import { Herd } from '../scenarios/support/herd.ts';
 import { FORBIDDEN_PORTS } from './support/false-answer.ts';
-import { FalseArbiter, LIES, type Deeds } from './support/false-arbiter.ts';
+import {
+  LIES,
+  startFalseArbiter,
+  type FalseArbiter,
+  type Mischief,
+} from './support/false-arbiter.ts';
 
 const LISTENER = fileURLToPath(new URL('../harness/silent-registry-main.ts', import.meta.url));
 /** So that nodes wait for liars as long as they may, and the tests do not take minutes. */
@@ -43,7 +48,7 @@ suite('a member that lies about downloads', () => {
     }
     await assertReachable(trap, herd.nodes);
     for (let at = 0; at < LIARS; at++) {
-      liars.push(await FalseArbiter.start(await network.addHost(`liar${at}`), addresses));
+      liars.push(await startFalseArbiter(await network.addHost(`liar${at}`), addresses));
     }
   });
   after(async () => {
@@ -78,7 +83,7 @@ suite('a member that lies about downloads', () => {
   for (const [what, deedsFor] of [
     ['asks each node 10,000 questions a second', () => ({ questionsPerSecond: 10_000 })],
     ['claims to hold everything', (claims) => ({ claims })],
-  ] satisfies [string, (digests: readonly string[]) => Deeds][]) {
+  ] satisfies [string, (digests: readonly string[]) => Mischief][]) {
     scenario(
       `that ${what} fails no pull`,
       () => herd,
