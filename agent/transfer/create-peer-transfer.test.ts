@@ -49,7 +49,7 @@ async function rangesAsked(predicts: boolean): Promise<string[]> {
   return peer.requests.map((text) => /^range: (\S+)/im.exec(text)?.[1] ?? '');
 }
 
-describe('createPeerTransfer', () => {
+describe('createPeerTransfers', () => {
   it('predicts the chunks of the client by default', async () => {
     assert.deepEqual(await rangesAsked(true), ['bytes=0-', 'bytes=1000000-1999999']);
   });

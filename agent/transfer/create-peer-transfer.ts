@@ -58,14 +58,6 @@ export interface PeerTransfers {
   ) => PeerTransfer;
 }
 
-/** Makes a {@link PeerTransfer} and all parts of it. */
-export function createPeerTransfer(
-  components: CreatePeerTransferComponents,
-  init: CreatePeerTransferInit,
-): PeerTransfer {
-  return createPeerTransfers(components, init).transfer;
-}
-
 /** Makes a {@link PeerTransfer} and all parts of it, and further ones that follow. */
 export function createPeerTransfers(
   components: CreatePeerTransferComponents,

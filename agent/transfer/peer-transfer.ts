@@ -23,7 +23,7 @@ const MAX_CHUNK_SEARCH_MS = 12_000;
 /** The waits between these searches, in milliseconds. */
 const CHUNK_BACKOFF = { first: 200, max: 1_600 };
 
-/** Parts of a {@link PeerTransfer}; `createPeerTransfer` makes them. */
+/** Parts of a {@link PeerTransfer}; `createPeerTransfers` makes them. */
 export interface PeerTransferComponents {
   /** What the attempts of all requests share. */
   readonly attempts: PeerAttemptsComponents;

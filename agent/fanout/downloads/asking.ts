@@ -30,10 +30,13 @@ export interface AskingComponents {
   readonly mayFetch?: ((request: ContentRequest) => boolean) | undefined;
 }
 
+/** What a client has received so far. */
+type Progressing = Pick<OpenDownload, 'progress'>;
+
 /** What a node asks for. */
 export interface Wish {
   /** What its client receives already; undefined for one whose downloads the store does not know. */
-  readonly current: OpenDownload | undefined;
+  readonly current: Progressing | undefined;
   /** Whether it offers to fetch the content. */
   readonly offers: boolean;
 }
@@ -88,7 +91,7 @@ export class Asking {
    */
   async #leave(
     request: DigestRequest,
-    current: OpenDownload | undefined,
+    current: Progressing | undefined,
     questions: number,
     signal: AbortSignal,
   ): Promise<{ readonly decision: Decision; readonly isLeft: boolean }> {
@@ -102,7 +105,7 @@ export class Asking {
 
   async #askToFollow(
     request: DigestRequest,
-    current: OpenDownload | undefined,
+    current: Progressing | undefined,
     signal: AbortSignal,
   ): Promise<Decision> {
     const { arbiters } = this.#components;
@@ -121,7 +124,7 @@ export class Asking {
     return isAnswered || !this.#components.leads.isBegun(request) ? decision : await ask();
   }
 
-  #question(digest: Digest, current: OpenDownload | undefined): Question {
+  #question(digest: Digest, current: Progressing | undefined): Question {
     const { offset = 0, total } = current?.progress ?? {};
     const { children, isRoomy } = this.#components.followers.state(digest);
     const canFetch = current !== undefined;

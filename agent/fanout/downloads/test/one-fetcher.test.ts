@@ -51,19 +51,6 @@ describe('one node that fetches all of an image', () => {
     );
   });
 
-  it('is asked for once more where no arbiter has answered in time, and only of an image that nodes have begun with', async () => {
-    ingests.begin(DIGEST);
-    const unanswered = { kind: 'alone', forMs: 0 } as const;
-    arbiters.decision = follow(PEER);
-    arbiters.first.push(unanswered);
-    assert.equal((await find()).decision.kind, 'alone');
-    downloads.isLed({ ...requestFor(digestOf(1)), kind: 'manifest' });
-    arbiters.first.push(unanswered);
-    assert.equal((await find()).decision.kind, 'follow');
-    arbiters.first.push(unanswered, unanswered);
-    assert.equal((await find()).decision.kind, 'alone');
-  });
-
   it('is another one where a peer holds the manifest', async () => {
     downloads.isLed({ ...requestFor(digestOf(1)), kind: 'manifest' });
     ingests.begin(DIGEST);
