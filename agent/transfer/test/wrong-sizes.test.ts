@@ -103,11 +103,6 @@ describe('a HEAD', () => {
     assert.deepEqual(Buffer.from(await body.arrayBuffer()), bytesOf(manifest));
     // One for each HEAD; the GET takes the bytes of the last one.
     assert.equal(gets('manifests', liar) + gets('manifests', honest), 2);
-    // The bytes are wanted in any case, so that a HEAD at the peer would only cost its time.
-    assert.deepEqual(
-      [...liar.requests, ...honest.requests].filter((it) => it.startsWith('HEAD')),
-      [],
-    );
   });
 
   it('of a manifest of which no peer has right bytes is 404', async () => {
