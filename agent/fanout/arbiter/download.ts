@@ -141,7 +141,8 @@ export class Download {
     if (holders.length === 0) {
       const placing = this.#tree.find(search);
       if (placing !== undefined) return this.#follow(search, placing);
-      holders = this.#holders.name(asker, failed, now, true);
+      holders = this.#holders.name(asker, failed, now, 'idle');
+      if (holders.length === 0) holders = this.#holders.name(asker, failed, now, 'any');
     }
     const [parent] = holders;
     if (parent === undefined) return undefined;
@@ -205,6 +206,7 @@ export class Download {
     const renewMs = this.#renewMs(member);
     if (state !== 'held') this.#holders.remove(member);
     if (state === 'held') {
+      member.wasFollowed ||= member.children.size > 0;
       this.#leases.release(member);
       this.#tree.detach(member, now);
       this.#tree.close(member);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { memberOf } from '../../testing/arbiter-fixture.ts';
 import { HOLDER_FAN_OUT, HOLDER_MS, LARGE_BYTES, MAX_HOLDERS_NAMED } from './bounds.ts';
-import { Holders } from './holders.ts';
+import { Holders, type HolderKind } from './holders.ts';
 import { MemberState } from './member-state.ts';
 
 const NONE: ReadonlySet<string> = new Set();
@@ -40,7 +40,7 @@ describe('Holders', () => {
     for (let index = 0; index < HOLDER_FAN_OUT.small; index += 1)
       assert.equal(holders.name(stateOf('a'), NONE, 0).length, 1);
     assert.equal(holders.name(stateOf('a'), NONE, 0).length, 0);
-    assert.equal(holders.name(stateOf('a'), NONE, 0, true).length, 1);
+    assert.equal(holders.name(stateOf('a'), NONE, 0, 'any').length, 1);
     assert.equal(holders.name(stateOf('a'), NONE, 1_001).length, 1);
   });
 
@@ -52,8 +52,25 @@ describe('Holders', () => {
     Object.assign(child, { heardAt: 0, renewMs: 1_000 });
     holder.children.add(child);
     assert.equal(holders.name(stateOf('a'), NONE, 3_000).length, 0);
-    assert.equal(holders.name(stateOf('a'), NONE, 3_000, true).length, 1);
+    assert.equal(holders.name(stateOf('a'), NONE, 3_000, 'any').length, 1);
     assert.equal(holders.name(stateOf('a'), NONE, 3_001).length, 1, 'it is silent');
+  });
+
+  it('names a holder of large content that was followed only where it is to be idle', () => {
+    const holders = new Holders();
+    for (const [id, size, wasFollowed] of [
+      ['parent', LARGE_BYTES, true],
+      ['leaf', LARGE_BYTES, false],
+      ['small', 1, true],
+    ] as const)
+      holders.add(Object.assign(stateOf(id, { size }), { wasFollowed }));
+    const named = (kind?: HolderKind) =>
+      holders
+        .name(stateOf('a'), NONE, 0, kind)
+        .map(({ peerId }) => peerId)
+        .toSorted();
+    assert.deepEqual(named(), ['leaf', 'small']);
+    assert.deepEqual(named('idle'), ['leaf', 'parent', 'small']);
   });
 
   it('keeps a holder that has changed its zone once', () => {

@@ -8,6 +8,12 @@ import {
 } from './bounds.ts';
 import type { MemberState } from './member-state.ts';
 
+/**
+ * Which holders are named: `idle` are those to which few were sent lately, `best` those of them that no other node followed. The
+ * links of those that were followed carry further layers of the same image, and all that is behind them would wait.
+ */
+export type HolderKind = 'best' | 'idle' | 'any';
+
 /** Members that hold all of one digest. Askers get different ones in turn. */
 export class Holders {
   readonly #zones = new Map<string, Ring>();
@@ -41,9 +47,14 @@ export class Holders {
   /**
    * Up to {@link MAX_HOLDERS_NAMED} for this asker, those of its zone first, without itself and those in `failed`.
    *
-   * @param isAny also when all of them have been named as often as they should
+   * @param least which ones will do. Default: `best`
    */
-  name(asker: MemberState, failed: ReadonlySet<string>, now: number, isAny = false): MemberState[] {
+  name(
+    asker: MemberState,
+    failed: ReadonlySet<string>,
+    now: number,
+    least: HolderKind = 'best',
+  ): MemberState[] {
     const named = new Set<MemberState>();
     const rings = asker.zone === '' ? [this.#all] : [this.#zones.get(asker.zone), this.#all];
     for (const ring of rings) {
@@ -51,7 +62,8 @@ export class Holders {
         if (named.size >= MAX_HOLDERS_NAMED) break;
         if (now - holder.heardAt > HOLDER_MS || holder.wrongUntil > now) this.remove(holder);
         else if (holder === asker || failed.has(holder.peerId)) continue;
-        else if (isAny || named.size > 0 || this.#isIdle(holder, now)) named.add(holder);
+        else if (least === 'best' && !isLeaf(holder)) continue;
+        else if (least === 'any' || named.size > 0 || this.#isIdle(holder, now)) named.add(holder);
       }
     }
     const [first] = named;
@@ -71,6 +83,11 @@ export class Holders {
     }
     return named.times < HOLDER_FAN_OUT.small;
   }
+}
+
+/** Whether a holder was not followed, or has small content, with which it does not matter. */
+function isLeaf({ wasFollowed, size = 0 }: MemberState): boolean {
+  return !wasFollowed || size < LARGE_BYTES;
 }
 
 /** A list with a beginning that moves on. */

@@ -35,6 +35,8 @@ export class MemberState {
   /** Whether the arbiter chose the parent. */
   isAssigned = false;
   readonly children = new Set<MemberState>();
+  /** Whether others followed it when it had all of the content: they are likely to follow it in further content. */
+  wasFollowed = false;
   /** Children by its own reports and by assignments since. */
   expected = 0;
   /** Whether its last report, which counted all assigned children, said so. */
