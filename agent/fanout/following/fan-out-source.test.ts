@@ -12,6 +12,7 @@ import { eventually } from '../../testing/eventually.ts';
 import { sha256 } from '../../testing/image.ts';
 import { quiet } from '../../testing/quiet.ts';
 import { ScriptedArbiters, ScriptedFollowers } from '../../testing/scripted-arbiters.ts';
+import { pause } from '../../timing/pause.ts';
 import { Downloads } from '../downloads/downloads.ts';
 import { ParentFinder } from '../downloads/parent-finder.ts';
 import { DOWNLOADS_PROTOCOL, type Decision } from '../question.ts';
@@ -41,6 +42,8 @@ class Following implements ContentSource {
   gives: Content | undefined;
   /** Whether a peer that was found never answers. */
   hangs = false;
+  /** How long a peer takes until it has failed, in milliseconds. */
+  takesMs = 0;
   /** The peers that each look-up gave, one entry for each. */
   readonly found: string[][] = [];
 
@@ -59,6 +62,7 @@ class Following implements ContentSource {
       await once(abort, 'abort');
       throw abort.reason;
     }
+    await pause(this.takesMs, abort);
     if (this.gives === undefined) for (const peerId of peers) this.#finder.failed(digest, peerId);
     return peers.length > 0 ? this.gives : undefined;
   }
@@ -255,6 +259,18 @@ describe('FanOutSource, for a blob of an image that nodes have begun with', () =
     arbiters.decision = FETCH;
     const { decision } = await downloads.find({ ...request(), repository: 'b' }, signal);
     assert.equal(decision.kind, 'fetch');
+  });
+
+  it('is left to its holders after one silent peer, and after several that refuse, which is no wait for the registry', async (t) => {
+    const { source, arbiters, following, waited } = begin(t);
+    arbiters.decision = FOLLOW;
+    assert.equal(await source.fetchBegun(request(), signal), undefined);
+    assert.ok(following.large.found.length > 1, 'a refusal costs no time');
+    const before = following.large.found.length;
+    following.large.takesMs = 600;
+    assert.equal(await source.fetchBegun(request(), signal), undefined);
+    assert.equal(following.large.found.length, before + 1);
+    assert.deepEqual(waited, []);
   });
 
   it('is asked for at its holders at once where it is small, a later part, or of another image', async (t) => {

@@ -2,11 +2,14 @@ import type { Content, ContentSource } from '../../content/content-source.ts';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
 import type { ContentStore } from '../../store/content-store.ts';
+import type { DigestRequest } from '../downloads/asking.ts';
 import type { Downloads } from '../downloads/downloads.ts';
 import type { RequestInHand } from '../downloads/requests-in-hand.ts';
 
 /** Parents that one request is sent to in turn, before its first byte. After that it goes upstream. */
 const MAX_TRIES = 4;
+/** How long after its begin a request for a blob of a begun image is sent to another parent, in milliseconds; see `fetchBegun`. */
+const BEGUN_TRIES_MS = 500;
 /** Default of {@link FanOutSourceInit.triesMs}. */
 const TRIES_MS = 5000;
 
@@ -37,6 +40,14 @@ export interface FanOutSourceInit {
   readonly triesMs?: number;
 }
 
+/** How a request is made. */
+interface FollowInit {
+  /** Whether peers send the content as it arrives. */
+  readonly isLarge: boolean;
+  /** Whether this node offers to fetch it. */
+  readonly offers: boolean;
+}
+
 /**
  * Content that no node holds, for the client of this node: from a node that receives it at this moment. When this node
  * is the one to go upstream, and when there is no arbiter, it gives nothing.
@@ -57,7 +68,10 @@ export class FanOutSource implements ContentSource {
 
   /** Requests with a tag, and those by HEAD, go to the registry: they cost it little. */
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
-    return await this.#fetch(request, true, signal);
+    const { digest } = request;
+    if (digest === undefined || request.method === 'HEAD') return undefined;
+    const isLarge = await this.#isLarge(request, digest);
+    return await this.#fetch({ ...request, digest }, { isLarge, offers: true }, signal);
   }
 
   /**
@@ -66,24 +80,22 @@ export class FanOutSource implements ContentSource {
    * offer to fetch it.
    */
   async fetchBegun(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
-    const { digest, method } = request;
-    if (digest === undefined || method === 'HEAD') return undefined;
+    const { digest } = request;
+    if (digest === undefined || request.method === 'HEAD') return undefined;
     if (!isFromStart(request) || !this.#components.downloads.isBegun(request)) return undefined;
     // What is sent when it is whole costs a holder little, and its followers a wait.
-    if (((await this.#sizeOf(digest)) ?? 0) <= this.#verifiedSize) return undefined;
-    return await this.#fetch(request, false, signal);
+    if (!(await this.#isLarge(request, digest))) return undefined;
+    return await this.#fetch({ ...request, digest }, { isLarge: true, offers: false }, signal);
   }
 
   async #fetch(
-    request: ContentRequest,
-    offers: boolean,
+    request: DigestRequest,
+    how: FollowInit,
     signal: AbortSignal,
   ): Promise<Content | undefined> {
-    const { digest, method } = request;
-    if (digest === undefined || method === 'HEAD') return undefined;
     const { downloads } = this.#components;
-    const inHand = downloads.begin(request, offers);
-    const waiting = downloads.wait(digest);
+    const inHand = downloads.begin(request, how.offers);
+    const waiting = downloads.wait(request.digest);
     const end = (): void => {
       inHand[Symbol.dispose]();
       waiting[Symbol.dispose]();
@@ -91,11 +103,11 @@ export class FanOutSource implements ContentSource {
     let content: Content | undefined;
     try {
       const ends = AbortSignal.any([signal, waiting.signal]);
-      content = await this.#follow(request, digest, inHand, ends);
+      content = await this.#follow(request, how, inHand, ends);
     } catch (error) {
       if (signal.aborted || !waiting.signal.aborted) throw error;
       const { kind } = inHand.decision ?? {};
-      if (kind === 'follow' || kind === 'held') this.#components.onWaited?.('upstream');
+      if (kind === 'follow' || kind === 'held') this.#goesOn(how);
     } finally {
       if (content?.kind !== 'stream') end();
       // A body that breaks off goes on from the registry when no other node has it.
@@ -105,15 +117,15 @@ export class FanOutSource implements ContentSource {
   }
 
   async #follow(
-    request: ContentRequest,
-    digest: Digest,
+    request: DigestRequest,
+    how: FollowInit,
     inHand: RequestInHand,
     signal: AbortSignal,
   ): Promise<Content | undefined> {
     const { following, onWaited } = this.#components;
-    const size = await this.#sizeOf(digest);
-    const isLarge = request.kind === 'blob' && (size ?? 0) > this.#verifiedSize;
-    const source = following[isLarge ? 'large' : 'small'];
+    const source = following[how.isLarge ? 'large' : 'small'];
+    // Holders are next: an arbiter that names silent peers must not keep a node from them for long.
+    const triesMs = how.offers ? this.#triesMs : BEGUN_TRIES_MS;
     let hasFollowed = false;
     const start = performance.now();
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
@@ -125,10 +137,20 @@ export class FanOutSource implements ContentSource {
         return content;
       }
       if (kind !== 'follow' && kind !== 'held') break;
-      if (performance.now() - start >= this.#triesMs) break;
+      if (performance.now() - start >= triesMs) break;
     }
-    if (hasFollowed) onWaited?.('upstream');
+    if (hasFollowed) this.#goesOn(how);
     return undefined;
+  }
+
+  /** No peer that was followed has served the request. It goes to the registry next, or to the holders. */
+  #goesOn({ offers }: FollowInit): void {
+    if (offers) this.#components.onWaited?.('upstream');
+  }
+
+  /** Whether peers send it as it arrives. */
+  async #isLarge({ kind }: ContentRequest, digest: Digest): Promise<boolean> {
+    return kind === 'blob' && ((await this.#sizeOf(digest)) ?? 0) > this.#verifiedSize;
   }
 
   /** As the client has stated it to the store; undefined for a client that the store does not know. */

@@ -194,7 +194,7 @@ describe('SharedTagChecks', () => {
     assert.ok(liar.count > 0 && liar.count <= 30, String(liar.count));
   });
 
-  it('asks by itself for the tags for which a member has told a digest that is nowhere', async (t) => {
+  it('asks the registry itself for each tag for which a member has named a digest that does not exist', async (t) => {
     const network = new TagNetwork(t);
     const node = await network.start();
     const digest = parseDigest(`sha256:${'0f'.repeat(32)}`);

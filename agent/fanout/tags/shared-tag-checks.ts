@@ -16,8 +16,8 @@ const WAIT_MS = 900;
 const AGAIN_MS = { min: 20, max: 250 } as const;
 /** How long a report may take, in milliseconds. */
 const REPORT_MS = 1_000;
-/** Tags of which it is remembered what others have told last; some 300 bytes each. */
-const MAX_TOLD = 1_000;
+/** Tags whose last answer from other nodes is remembered; some 300 bytes each. */
+const MAX_NAMED = 1_000;
 
 export interface SharedTagChecksComponents {
   readonly coordinators: Pick<TagCoordinators, 'ask' | 'askAgain'>;
@@ -41,8 +41,8 @@ export class SharedTagChecks implements SharedChecks {
   readonly #coordinators: SharedTagChecksComponents['coordinators'];
   readonly #waitMs: number;
   readonly #budget: WaitBudget;
-  /** What others have told last, by the name of the tag. */
-  readonly #told = new BoundedMap<string, Digest>(MAX_TOLD);
+  /** The digest that other nodes named last, by the name of the tag. */
+  readonly #named = new BoundedMap<string, Digest>(MAX_NAMED);
 
   constructor(
     { coordinators }: SharedTagChecksComponents,
@@ -74,7 +74,7 @@ export class SharedTagChecks implements SharedChecks {
       const { decision, member } = asked;
       const [origin = LOCAL_ORIGIN] = member.isSelf ? [] : member.origins;
       this.#budget.clear(name);
-      this.#told.set(name, decision.manifest.digest);
+      this.#named.set(name, decision.manifest.digest);
       return { descriptor: decision.manifest, origin, isTold: true };
     }
     if (hasWaited) this.#budget.spend(name, performance.now() - start);
@@ -84,9 +84,9 @@ export class SharedTagChecks implements SharedChecks {
 
   /** As {@link SharedChecks.doubt}. */
   doubt(digest: Digest): void {
-    for (const [name, told] of this.#told.entries()) {
-      if (told !== digest) continue;
-      this.#told.delete(name);
+    for (const [name, named] of this.#named.entries()) {
+      if (named !== digest) continue;
+      this.#named.delete(name);
       this.#budget.spend(name, this.#waitMs);
     }
   }
