@@ -32,6 +32,7 @@ import {
 } from './announced-addresses.ts';
 import { withOwnDialSignals } from './dial-signals.ts';
 import { DuplicateIdentity } from './duplicate-identity.ts';
+import { identifyConnections } from './identification.ts';
 import { InboundLimit } from './inbound-limit.ts';
 import { kadService } from './kad-service.ts';
 import { LastHeard } from './last-heard.ts';
@@ -224,7 +225,8 @@ export async function createNode(
       addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
     },
     services: {
-      identify: identify(),
+      // `identifyConnections` does it, and tries again.
+      identify: identify({ runOnConnectionOpen: false }),
       ping: ping(),
       dht: kadService(DHT_PROTOCOL, init.serveDht),
       lastHeard: () => lastHeard,
@@ -234,6 +236,7 @@ export async function createNode(
       },
     },
   });
+  identifyConnections(node);
   boundPeerStore(node.peerStore, {
     isInUse: (id) => node.getConnections(id).length > 0,
   });
