@@ -120,8 +120,7 @@ export class Asking {
    */
   async #untilAnswered(request: ContentRequest, ask: () => Promise<Decision>): Promise<Decision> {
     const decision = await ask();
-    const isAnswered = decision.kind !== 'alone' || decision.forMs > 0;
-    return isAnswered || !this.#components.leads.isBegun(request) ? decision : await ask();
+    return isAnswer(decision) || !this.#components.leads.isBegun(request) ? decision : await ask();
   }
 
   #question(digest: Digest, current: Progressing | undefined): Question {
@@ -141,4 +140,9 @@ export class Asking {
       zone: this.#zone,
     };
   }
+}
+
+/** Whether an arbiter has decided it: without one in time a node is `alone` for 0 ms. */
+export function isAnswer(decision: Decision): boolean {
+  return decision.kind !== 'alone' || decision.forMs > 0;
 }

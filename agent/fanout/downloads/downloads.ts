@@ -3,18 +3,17 @@ import type { Logger } from 'pino';
 import type { ContentRequest } from '../../oci/content-request.ts';
 import { parseDigest, type Digest } from '../../oci/digest.ts';
 import { peerIdOf } from '../../routing/lookup/named-provider.ts';
-import type { Provider } from '../../routing/router.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import { BoundedMap } from '../../timing/bounded-map.ts';
 import type { Followers, Decision } from '../question.ts';
 import type { Arbiters } from '../wire/arbiters.ts';
 import type { NamedMembers } from '../wire/named-members.ts';
-import { Asking, type DigestRequest } from './asking.ts';
+import { Asking, isAnswer, type DigestRequest } from './asking.ts';
 import { ClientSlots, type Waiting } from './client-slots.ts';
 import { FailedPeers } from './failed-peers.ts';
+import { alone, ALONE, peersOf, renewMsOf, roleOf, type FoundParents } from './found-parents.ts';
 import { ImageLeads } from './image-leads.ts';
 import { openDownload, type OpenDownload } from './open-download.ts';
-import type { Role } from './participation.ts';
 import { Participations, type DownloadObserver, type DownloadStatus } from './participations.ts';
 import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
 
@@ -46,18 +45,6 @@ export interface DownloadsComponents {
 export interface DownloadsInit {
   /** The zone of this node; empty without one, the default. */
   readonly zone?: string;
-}
-
-/** When a node that goes upstream without an answer reports this, in milliseconds: others can follow it then. */
-const REPORT_MS = 250;
-
-const ALONE = { kind: 'alone', forMs: 0 } as const;
-
-/** Where the content may come from. */
-export interface FoundParents {
-  readonly decision: Decision;
-  /** The peers that the answer names and this node may ask, best first. */
-  readonly providers: readonly Provider[];
 }
 
 /** What this node wants, fetches and follows. */
@@ -146,6 +133,33 @@ export class Downloads {
    * @throws the signal's reason
    */
   async find(request: ContentRequest, signal: AbortSignal): Promise<FoundParents> {
+    return await this.#find(request, signal);
+  }
+
+  /**
+   * Asks the arbiter once more, since the peers that it has named are silent. Two nodes that each follow the other by the answers of two
+   * arbiters would wait without end. Without an answer this node does what it did before.
+   *
+   * @returns whether the arbiter names one of them again: the whole line waits for the registry
+   * @throws the signal's reason
+   */
+  async isToWait(request: DigestRequest, signal: AbortSignal): Promise<boolean> {
+    const { digest } = request;
+    const before = this.#requests.decisionOf(digest);
+    const silent = peersOf(before);
+    // The arbiter is still being asked.
+    if (silent.length === 0) return true;
+    for (const peerId of silent) this.#failed.silent(digest, peerId);
+    const { providers } = await this.#find(request, signal, before);
+    return providers.some(({ peerId }) => silent.includes(peerIdOf(peerId)));
+  }
+
+  /** @param before what counts when there is no answer */
+  async #find(
+    request: ContentRequest,
+    signal: AbortSignal,
+    before?: Decision,
+  ): Promise<FoundParents> {
     const { digest } = request;
     if (digest === undefined || this.#isStopped) return alone(0);
     const forMs = (this.#alone.get(digest) ?? 0) - performance.now();
@@ -154,7 +168,7 @@ export class Downloads {
     await using opened = new AsyncDisposableStack();
     const current = await openDownload(store, digest, logger);
     opened.use(current?.ingest);
-    const found = await this.#ask({ ...request, digest }, current, signal);
+    const found = await this.#ask({ ...request, digest }, current, signal, before);
     // The participation disposes of it.
     if (this.#takesPart(request, found, current)) opened.move();
     return found;
@@ -229,12 +243,14 @@ export class Downloads {
     request: DigestRequest,
     current: OpenDownload | undefined,
     signal: AbortSignal,
+    before: Decision = ALONE,
   ): Promise<FoundParents> {
     const { digest } = request;
     const { named, logger } = this.#components;
     const { offset = 0 } = current?.progress ?? {};
     const offers = this.#requests.offers(digest);
-    const answered = await this.#asking.ask(request, { current, offers }, signal);
+    const answer = await this.#asking.ask(request, { current, offers }, signal);
+    const answered = isAnswer(answer) ? answer : before;
     this.#leads.answered(request, answered);
     const decision = this.#slots.isCutting && answered.kind === 'follow' ? ALONE : answered;
     const providers = named
@@ -283,29 +299,4 @@ export class Downloads {
     participation.change({ state: 'fetching' });
     this.#slots.sentUpstream(digest);
   }
-}
-
-/** When the arbiter wants the next report; undefined when it wants none. One that was late or silent may take a report all the same. */
-function renewMsOf(decision: Decision): number | undefined {
-  if (decision.kind === 'alone') return decision.forMs === 0 ? REPORT_MS : undefined;
-  return 'renewMs' in decision ? decision.renewMs : undefined;
-}
-
-/** What this node does after the answer; undefined when it does what it did before. */
-function roleOf({ decision, providers }: FoundParents): Role | undefined {
-  const [provider] = providers;
-  switch (decision.kind) {
-    case 'fetch':
-    case 'alone':
-      return { state: 'fetching' };
-    case 'follow':
-    case 'held':
-      return provider && { state: 'following', parent: peerIdOf(provider.peerId) };
-    case 'go-on':
-      return undefined;
-  }
-}
-
-function alone(forMs: number): FoundParents {
-  return { decision: { ...ALONE, forMs }, providers: [] };
 }

@@ -41,6 +41,18 @@ describe('FailedPeers', () => {
     assert.deepEqual(failed.of(A), []);
   });
 
+  it('name a peer that is silent, and do not count that as a failure', () => {
+    for (let times = 0; times < 5; times++) failed.silent(A, 'a');
+    assert.deepEqual(failed.of(A), ['a']);
+    failed.add(A, 'a');
+    failed.silent(A, 'a');
+    assert.equal(failed.isOut(A, 'a'), false);
+    failed.add(A, 'a');
+    assert.equal(failed.isOut(A, 'a'), true);
+    now = 15_001;
+    assert.deepEqual(failed.of(A), []);
+  });
+
   it('have a peer left out that has failed twice', () => {
     let now = 0;
     const failed = new FailedPeers(() => now);

@@ -27,10 +27,19 @@ export class FailedPeers {
   }
 
   add(digest: Digest, peerId: string): void {
+    this.#note(digest, peerId, 1);
+  }
+
+  /** The peer has not answered yet: it is named to the arbiter, and may be asked as before. */
+  silent(digest: Digest, peerId: string): void {
+    this.#note(digest, peerId, 0);
+  }
+
+  #note(digest: Digest, peerId: string, failures: number): void {
     const all = this.#valid(digest);
     const others = all.filter(([other]) => other !== peerId);
     const before = all.find(([other]) => other === peerId)?.[1].count ?? 0;
-    const latest = [peerId, { count: before + 1, until: this.#now() + FAILED_MS }] as const;
+    const latest = [peerId, { count: before + failures, until: this.#now() + FAILED_MS }] as const;
     this.#peers.set(digest, new Map([latest, ...others].slice(0, MAX_FAILED)));
   }
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import type { ContentRequest } from '../../oci/content-request.ts';
 import type { Digest } from '../../oci/digest.ts';
-import type { FoundParents } from './downloads.ts';
+import type { FoundParents } from './found-parents.ts';
 import { ParentFinder } from './parent-finder.ts';
 
 const digest = `sha256:${'0'.repeat(64)}` as Digest;

@@ -4,7 +4,9 @@ import type { Digest } from '../../oci/digest.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import type { DigestRequest } from '../downloads/asking.ts';
 import type { Downloads } from '../downloads/downloads.ts';
+import { peersOf } from '../downloads/found-parents.ts';
 import type { RequestInHand } from '../downloads/requests-in-hand.ts';
+import { whileToWait } from './silent-peers.ts';
 
 /** Parents that one request is sent to in turn, before its first byte. After that it goes upstream. */
 const MAX_TRIES = 4;
@@ -13,12 +15,15 @@ const BEGUN_TRIES_MS = 500;
 /** Default of {@link FanOutSourceInit.triesMs}. */
 const TRIES_MS = 5000;
 
+/** Default of {@link FanOutSourceInit.silentMs}: the same as for a body that is silent. */
+const SILENT_MS = 1200;
+
 /** How a request that followed others ended; a label of `peerglass_fan_out_waits_total`. */
 export type WaitOutcome = 'served' | 'upstream';
 
 /** What a {@link FanOutSource} uses. */
 export interface FanOutSourceComponents {
-  readonly downloads: Pick<Downloads, 'begin' | 'isBegun' | 'wait'>;
+  readonly downloads: Pick<Downloads, 'begin' | 'isBegun' | 'isToWait' | 'wait'>;
   readonly store: Pick<ContentStore, 'ingests'>;
   /**
    * Fetch from the peers that the arbiter names. `large` is for blobs whose head comes at once, `small` for what a peer sends
@@ -38,6 +43,11 @@ export interface FanOutSourceInit {
    * `--follow-timeout` for small content, and from 2.3 containerd gives a request up that has no answer for 30 s.
    */
   readonly triesMs?: number;
+  /**
+   * How long a peer may take for small content before the arbiter is asked again, in milliseconds, and twice as long each further
+   * time. Default: 1.2 s.
+   */
+  readonly silentMs?: number;
 }
 
 /** How a request is made. */
@@ -56,14 +66,16 @@ export class FanOutSource implements ContentSource {
   readonly #components: FanOutSourceComponents;
   readonly #verifiedSize: number;
   readonly #triesMs: number;
+  readonly #silentMs: number;
 
   constructor(
     components: FanOutSourceComponents,
-    { verifiedSize, triesMs = TRIES_MS }: FanOutSourceInit,
+    { verifiedSize, triesMs = TRIES_MS, silentMs = SILENT_MS }: FanOutSourceInit,
   ) {
     this.#components = components;
     this.#verifiedSize = verifiedSize;
     this.#triesMs = triesMs;
+    this.#silentMs = silentMs;
   }
 
   /** Requests with a tag, and those by HEAD, go to the registry: they cost it little. */
@@ -106,8 +118,7 @@ export class FanOutSource implements ContentSource {
       content = await this.#follow(request, how, inHand, ends);
     } catch (error) {
       if (signal.aborted || !waiting.signal.aborted) throw error;
-      const { kind } = inHand.decision ?? {};
-      if (kind === 'follow' || kind === 'held') this.#goesOn(how);
+      if (peersOf(inHand.decision).length > 0) this.#goesOn(how);
     } finally {
       if (content?.kind !== 'stream') end();
       // A body that breaks off goes on from the registry when no other node has it.
@@ -123,21 +134,28 @@ export class FanOutSource implements ContentSource {
     signal: AbortSignal,
   ): Promise<Content | undefined> {
     const { following, onWaited } = this.#components;
-    const source = following[how.isLarge ? 'large' : 'small'];
+    const isNamed = (): boolean => peersOf(inHand.decision).length > 0;
+    let hasFollowed = false;
+    const isToWait = async (abort: AbortSignal): Promise<boolean> => {
+      hasFollowed ||= isNamed();
+      return await this.#components.downloads.isToWait(request, abort);
+    };
+    const silence = { checkMs: this.#silentMs, isToWait };
+    const fetch = (): Promise<Content | undefined> =>
+      how.isLarge
+        ? following.large.fetch(request, signal)
+        : whileToWait((abort) => following.small.fetch(request, abort), silence, signal);
     // Holders are next: an arbiter that names silent peers must not keep a node from them for long.
     const triesMs = how.offers ? this.#triesMs : BEGUN_TRIES_MS;
-    let hasFollowed = false;
     const start = performance.now();
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-      const content = await source.fetch(request, signal);
-      const kind = inHand.decision?.kind;
-      hasFollowed ||= kind === 'follow' || kind === 'held';
+      const content = await fetch();
+      hasFollowed ||= isNamed();
       if (content !== undefined) {
         onWaited?.('served');
         return content;
       }
-      if (kind !== 'follow' && kind !== 'held') break;
-      if (performance.now() - start >= triesMs) break;
+      if (!isNamed() || performance.now() - start >= triesMs) break;
     }
     if (hasFollowed) this.#goesOn(how);
     return undefined;
