@@ -31,6 +31,10 @@ export class ScriptedArbiters {
     return this.ask({ ...question, canFetch: false }, signal);
   }
 
+  askToTake(question: Question, signal: AbortSignal): Promise<Decision> {
+    return this.ask(question, signal);
+  }
+
   /** The states of the calls, in this order, without repetitions. */
   get states(): DownloadState[] {
     return this.questions

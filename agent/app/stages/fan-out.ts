@@ -4,6 +4,7 @@ import type { TailWriter } from '../../content/tail-writer.ts';
 import { Arbiter } from '../../fanout/arbiter/arbiter.ts';
 import { Downloads } from '../../fanout/downloads/downloads.ts';
 import { ParentFinder } from '../../fanout/downloads/parent-finder.ts';
+import { KnownHolders } from '../../fanout/following/known-holders.ts';
 import { FanOutSource } from '../../fanout/following/fan-out-source.ts';
 import { HoldersSource } from '../../fanout/following/holders-source.ts';
 import { LeaseSource } from '../../fanout/following/lease-source.ts';
@@ -149,10 +150,12 @@ export function fanOutStage(
     },
     { zone: config.zone },
   );
+  const holders = new KnownHolders({ router });
   const source = new FanOutSource(
     {
       downloads,
       store,
+      holders,
       following: transfer.follow(new ParentFinder(downloads), { timeout, verifiedSize }, tails),
       onWaited: (outcome) => {
         metrics.fanOutWaits.inc({ outcome });
@@ -161,8 +164,8 @@ export function fanOutStage(
     { verifiedSize, triesMs: timeout / 2 },
   );
   return {
-    lease: new LeaseSource({ downloads }),
-    holders: (holders) => new HoldersSource({ holders, downloads, fanOut: source }),
+    lease: new LeaseSource({ downloads, holders }),
+    holders: (peers) => new HoldersSource({ holders: peers, downloads, fanOut: source }),
     source,
     tails,
     followed: (local) =>
@@ -177,9 +180,9 @@ export function fanOutStage(
     report: () => reportFanOut({ downloads, arbiter, followers, router, policy }),
     refresh: () => {
       const all = downloads.status();
-      for (const state of ['fetching', 'following'] as const) {
-        metrics.fanOutDownloads.set({ state }, all.filter((it) => it.state === state).length);
-      }
+      const fetching = all.filter(({ state }) => state === 'fetching').length;
+      metrics.fanOutDownloads.set({ state: 'fetching' }, fetching);
+      metrics.fanOutDownloads.set({ state: 'following' }, all.length - fetching);
       metrics.fanOutFollowers.set(followers.count);
     },
     stop: async () => {

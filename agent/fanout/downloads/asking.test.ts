@@ -29,8 +29,8 @@ function make(mayFetch = true) {
 describe('Asking', () => {
   it('offers to fetch what the client receives, and nothing that the store does not know', async () => {
     const { asking, offered, arbiters } = make();
-    assert.deepEqual(await asking.ask(request, { current, offers: true }, signal), FETCH);
-    await asking.ask(request, { current: undefined, offers: true }, signal);
+    assert.deepEqual(await asking.ask(request, { current, aim: 'fetch' }, signal), FETCH);
+    await asking.ask(request, { current: undefined, aim: 'fetch' }, signal);
     assert.deepEqual(offered(), [true, false]);
     const { size, zone, digest } = arbiters.questions[0] ?? {};
     assert.deepEqual({ size, zone, digest }, { size: 1_000, zone: 'a', digest: DIGEST });
@@ -39,14 +39,23 @@ describe('Asking', () => {
   it('only asks whom to follow where that is wanted, once, whatever the answer', async () => {
     const { asking, arbiters, offered } = make();
     arbiters.decision = { kind: 'alone', forMs: 5_000 };
-    const decision = await asking.ask(request, { current, offers: false }, signal);
+    const decision = await asking.ask(request, { current, aim: 'follow' }, signal);
     assert.deepEqual(decision, arbiters.decision);
     assert.deepEqual(offered(), [false]);
   });
 
+  it('asks at once who takes it from its holder, also of an image that another node leads, and where the registry refuses', async () => {
+    const { asking, arbiters, leads, offered } = make(false);
+    leads.isLed(manifest);
+    arbiters.decision = { kind: 'alone', forMs: 5_000 };
+    const decision = await asking.ask(request, { current, aim: 'take' }, signal);
+    assert.deepEqual(decision, arbiters.decision);
+    assert.deepEqual(offered(), [true]);
+  });
+
   it('asks once more where no arbiter has answered in time, of an image that nodes have begun with', async () => {
     const { asking, arbiters, leads } = make();
-    const ask = () => asking.ask(request, { current, offers: true }, signal);
+    const ask = () => asking.ask(request, { current, aim: 'fetch' }, signal);
     arbiters.decision = follow(PEER);
     arbiters.first.push(UNANSWERED);
     assert.deepEqual(await ask(), UNANSWERED);
@@ -61,10 +70,10 @@ describe('Asking', () => {
     const { asking, arbiters, leads, failed, offered } = make();
     leads.isLed(manifest);
     arbiters.decision = { kind: 'alone', forMs: 5_000 };
-    await asking.ask(request, { current, offers: true }, signal);
+    await asking.ask(request, { current, aim: 'fetch' }, signal);
     assert.deepEqual(offered(), [false, false, false, false, true]);
     failed.add(DIGEST, PEER);
-    await asking.ask(request, { current, offers: true }, signal);
+    await asking.ask(request, { current, aim: 'fetch' }, signal);
     assert.equal(offered().length, 6);
     assert.equal(offered().at(-1), true);
   });
@@ -73,7 +82,7 @@ describe('Asking', () => {
     const { asking, arbiters, offered } = make(false);
     arbiters.first.push({ kind: 'alone', forMs: 5_000 });
     arbiters.decision = follow(PEER);
-    assert.equal((await asking.ask(request, { current, offers: true }, signal)).kind, 'follow');
+    assert.equal((await asking.ask(request, { current, aim: 'fetch' }, signal)).kind, 'follow');
     assert.deepEqual(offered(), [false, false]);
   });
 });

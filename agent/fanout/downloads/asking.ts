@@ -6,6 +6,7 @@ import type { Arbiters } from '../wire/arbiters.ts';
 import type { FailedPeers } from './failed-peers.ts';
 import type { ImageLeads } from './image-leads.ts';
 import type { OpenDownload } from './open-download.ts';
+import type { Aim } from './requests-in-hand.ts';
 
 /** Pause between two questions of a node that leaves a blob to another one, in milliseconds. */
 const LEFT_MS = 150;
@@ -22,7 +23,7 @@ export type DigestRequest = ContentRequest & { readonly digest: Digest };
 
 /** What {@link Asking} uses. */
 export interface AskingComponents {
-  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow'>;
+  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow' | 'askToTake'>;
   readonly followers: Pick<Followers, 'state'>;
   readonly failed: Pick<FailedPeers, 'of'>;
   readonly leads: Pick<ImageLeads, 'isBegun' | 'isLeft'>;
@@ -37,8 +38,7 @@ type Progressing = Pick<OpenDownload, 'progress'>;
 export interface Wish {
   /** What its client receives already; undefined for one whose downloads the store does not know. */
   readonly current: Progressing | undefined;
-  /** Whether it offers to fetch the content. */
-  readonly offers: boolean;
+  readonly aim: Aim;
 }
 
 /** The questions of a node to the arbiter of some content: how often, and whether it offers to fetch the content. */
@@ -61,12 +61,14 @@ export class Asking {
    */
   async ask(
     request: DigestRequest,
-    { current, offers }: Wish,
+    { current, aim }: Wish,
     signal: AbortSignal,
   ): Promise<Decision> {
-    if (!offers) return await this.#askToFollow(request, current, signal);
+    if (aim === 'follow') return await this.#askToFollow(request, current, signal);
     const { arbiters, leads, mayFetch } = this.#components;
     const question = this.#question(request.digest, current);
+    // Nodes that take it from a holder need not agree with the one that leads the image, nor with the registry.
+    if (aim === 'take') return await arbiters.askToTake(question, signal);
     if (question.canFetch && mayFetch?.(request) === false) {
       return (await this.#leave(request, current, LIMITED_QUESTIONS, signal)).decision;
     }

@@ -15,7 +15,7 @@ import { alone, ALONE, peersOf, renewMsOf, roleOf, type FoundParents } from './f
 import { ImageLeads } from './image-leads.ts';
 import { openDownload, type OpenDownload } from './open-download.ts';
 import { Participations, type DownloadObserver, type DownloadStatus } from './participations.ts';
-import { RequestsInHand, type RequestInHand } from './requests-in-hand.ts';
+import { RequestsInHand, type Aim, type RequestInHand } from './requests-in-hand.ts';
 
 /** Digests that are remembered as those without an arbiter. */
 const MAX_ALONE = 1000;
@@ -32,7 +32,7 @@ const MAX_TRICKLES = 3;
 
 export interface DownloadsComponents {
   readonly store: Pick<ContentStore, 'ingests' | 'stat'>;
-  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow'>;
+  readonly arbiters: Pick<Arbiters, 'ask' | 'askToFollow' | 'askToTake'>;
   readonly named: Pick<NamedMembers, 'of'>;
   readonly followers: Followers;
   /** Whether the registry lets this node fetch the content at present. Default: it does. */
@@ -98,10 +98,10 @@ export class Downloads {
   /**
    * A client of this node asks for content by digest; until it is disposed of, {@link inHand} finds the request.
    *
-   * @param offers see `RequestsInHand.begin`
+   * @param aim what it asks the arbiter for. Default: to fetch the content
    */
-  begin(request: ContentRequest, offers = true): RequestInHand {
-    return this.#requests.begin(request, offers);
+  begin(request: ContentRequest, aim?: Aim): RequestInHand {
+    return this.#requests.begin(request, aim);
   }
 
   /** A request of the client may have to wait for a node that it follows; see {@link ClientSlots}. */
@@ -197,6 +197,12 @@ export class Downloads {
     return until > performance.now();
   }
 
+  /** This node is to fetch the content, and takes it from a node that holds it. */
+  takes(digest: Digest): void {
+    this.#participations.of(digest)?.change({ state: 'taking' });
+    this.#slots.began(digest);
+  }
+
   /** The peer did not serve this node with the content: the arbiter is to name another. */
   failed(key: string, peerId: string): void {
     const digest = parseDigest(key);
@@ -248,8 +254,8 @@ export class Downloads {
     const { digest } = request;
     const { named, logger } = this.#components;
     const { offset = 0 } = current?.progress ?? {};
-    const offers = this.#requests.offers(digest);
-    const answer = await this.#asking.ask(request, { current, offers }, signal);
+    const aim = this.#requests.aimOf(digest);
+    const answer = await this.#asking.ask(request, { current, aim }, signal);
     const answered = isAnswer(answer) ? answer : before;
     this.#leads.answered(request, answered);
     const decision = this.#slots.isCutting && answered.kind === 'follow' ? ALONE : answered;
@@ -264,7 +270,7 @@ export class Downloads {
       this.#failed.add(digest, decision.parent.peerId);
     }
     // An arbiter that knows of no member that has it sends away who does not offer. Others may hold it.
-    if (offers && decision.kind === 'alone' && decision.forMs > 0) {
+    if (aim === 'fetch' && decision.kind === 'alone' && decision.forMs > 0) {
       const forMs = Math.min(decision.forMs, MAX_ALONE_MS);
       this.#alone.set(digest, performance.now() + forMs);
     }
@@ -279,9 +285,9 @@ export class Downloads {
     current: OpenDownload | undefined,
   ): boolean {
     const { digest } = request;
-    const role = roleOf(found);
-    if (digest === undefined || role === undefined || this.#isStopped) return false;
-    if (role.state === 'fetching' && !this.#requests.offers(digest)) return false;
+    if (digest === undefined || this.#isStopped) return false;
+    const role = roleOf(found, this.#requests.aimOf(digest));
+    if (role === undefined) return false;
     const renewMs = renewMsOf(found.decision);
     const present = this.#participations.of(digest);
     let isTaken = false;

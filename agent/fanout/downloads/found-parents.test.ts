@@ -30,11 +30,21 @@ describe('what an answer of an arbiter means for a node', () => {
   it('is what it does: it follows the best that it may ask', () => {
     const providers = [{ peerId: PEER, origins: ORIGINS }];
     const following = { state: 'following', parent: PEER };
-    assert.deepEqual(roleOf({ decision: follow(PEER), providers }), following);
-    assert.deepEqual(roleOf({ decision: HELD, providers }), following);
-    assert.equal(roleOf({ decision: HELD, providers: [] }), undefined);
-    assert.equal(roleOf({ decision: GO_ON, providers: [] }), undefined);
+    assert.deepEqual(roleOf({ decision: follow(PEER), providers }, 'follow'), following);
+    assert.deepEqual(roleOf({ decision: HELD, providers }, 'follow'), following);
+    assert.equal(roleOf({ decision: HELD, providers: [] }, 'fetch'), undefined);
+    assert.equal(roleOf({ decision: GO_ON, providers: [] }, 'fetch'), undefined);
     for (const decision of [FETCH, alone(5).decision])
-      assert.deepEqual(roleOf({ decision, providers: [] }), { state: 'fetching' });
+      assert.deepEqual(roleOf({ decision, providers: [] }, 'fetch'), { state: 'fetching' });
+  });
+
+  it('is not to fetch what it has not offered to fetch', () => {
+    const [fetch, sentAway] = [FETCH, alone(5).decision].map((decision) => ({
+      ...{ decision, providers: [] },
+    }));
+    assert.ok(fetch !== undefined && sentAway !== undefined);
+    assert.deepEqual(roleOf(fetch, 'take'), { state: 'taking' });
+    assert.equal(roleOf(sentAway, 'take'), undefined);
+    for (const found of [fetch, sentAway]) assert.equal(roleOf(found, 'follow'), undefined);
   });
 });

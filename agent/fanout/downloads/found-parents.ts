@@ -2,6 +2,7 @@ import { peerIdOf } from '../../routing/lookup/named-provider.ts';
 import type { Provider } from '../../routing/router.ts';
 import type { Decision } from '../question.ts';
 import type { Role } from './participation.ts';
+import type { Aim } from './requests-in-hand.ts';
 
 /** When a node that goes upstream without an answer reports this, in milliseconds: others can follow it then. */
 const REPORT_MS = 250;
@@ -23,12 +24,14 @@ export function renewMsOf(decision: Decision): number | undefined {
 }
 
 /** What this node does after the answer; undefined when it does what it did before. */
-export function roleOf({ decision, providers }: FoundParents): Role | undefined {
+export function roleOf({ decision, providers }: FoundParents, aim: Aim): Role | undefined {
   const [provider] = providers;
   switch (decision.kind) {
     case 'fetch':
+      if (aim === 'follow') return undefined;
+      return { state: aim === 'take' ? 'taking' : 'fetching' };
     case 'alone':
-      return { state: 'fetching' };
+      return aim === 'fetch' ? { state: 'fetching' } : undefined;
     case 'follow':
     case 'held':
       return provider && { state: 'following', parent: peerIdOf(provider.peerId) };

@@ -86,6 +86,33 @@ describe('Participation', () => {
     assert.equal(participation.status().state, 'fetching');
   });
 
+  it('reports as a fetch what it takes from a holder, which is no fetch from the registry', async (t) => {
+    const ingest = await ingests.open(DIGEST);
+    assert.ok(ingest);
+    const seen: string[] = [];
+    const observer = {
+      received: (state: Role['state'], bytes: number) => void seen.push(`${bytes} ${state}`),
+      fetched: () => void seen.push('fetched'),
+    };
+    const participation = new Participation(
+      {
+        ...{ ingest, store, arbiters, followers, logger: silent },
+        failed: { of: () => [] },
+        observer,
+      },
+      { zone: '', role: { state: 'taking' }, renewMs: 50, onEnd: () => undefined },
+      await ingest.progress(),
+    );
+    t.after(() => participation.stop());
+    download.write(BYTES);
+    await eventually(() => {
+      assert.deepEqual(seen, ['1000 taking']);
+      assert.equal(arbiters.last?.offset, 1000);
+    });
+    assert.deepEqual(arbiters.states, ['fetching']);
+    assert.equal(participation.status().state, 'taking');
+  });
+
   it('ends with the report that the store has it', async (t) => {
     const participation = await begin(t);
     download.write(BYTES);

@@ -26,9 +26,10 @@ const IDLE_MS = 180_000;
 /** Time over which the rate is measured, in milliseconds. */
 const RATE_MS = 1000;
 
-/** What this node does for a digest. */
+/** What this node does for a digest. `taking`: it receives it from a node that holds it, and others follow it. */
 export type Role =
-  { readonly state: 'fetching' } | { readonly state: 'following'; readonly parent: string };
+  | { readonly state: 'fetching' | 'taking' }
+  | { readonly state: 'following'; readonly parent: string };
 
 export interface ParticipationComponents {
   /** The participation disposes of it. */
@@ -61,7 +62,7 @@ export interface ParticipationInit {
 
 /** How far the download has come. */
 export interface ParticipationStatus {
-  readonly state: DownloadState;
+  readonly state: Role['state'];
   readonly parent?: string;
   readonly offset: number;
   readonly size?: number;
@@ -182,7 +183,7 @@ export class Participation {
         await this.#send('failed', signal);
         return;
       }
-      if (performance.now() >= this.#dueAt) await this.#send(this.#role.state, signal);
+      if (performance.now() >= this.#dueAt) await this.#send(stateOf(this.#role), signal);
     }
   }
 
@@ -266,6 +267,11 @@ export class Participation {
     if (first === undefined || last === undefined || last.at === first.at) return 0;
     return Math.round(((last.offset - first.offset) / (last.at - first.at)) * 1000);
   }
+}
+
+/** As the arbiter knows it: to those that follow it is the same where the one at the head gets its bytes. */
+function stateOf({ state }: Role): DownloadState {
+  return state === 'taking' ? 'fetching' : state;
 }
 
 /** The time between two reports within its bounds. */

@@ -64,14 +64,17 @@ describe('RequestsInHand', () => {
     assert.equal(requests.of(digestOf(999)), undefined);
   });
 
-  it('know whether one of them offers to fetch the content', () => {
+  it('ask for the most that one of them is to have', () => {
     const requests = new RequestsInHand();
-    assert.equal(requests.offers(DIGEST), true);
-    using asks = requests.begin(requestFor(DIGEST), false);
-    assert.equal(requests.offers(DIGEST), false);
+    assert.equal(requests.aimOf(DIGEST), 'fetch');
+    using asks = requests.begin(requestFor(DIGEST), 'follow');
+    assert.equal(requests.aimOf(DIGEST), 'follow');
+    const takes = requests.begin(requestFor(DIGEST), 'take');
+    assert.equal(requests.aimOf(DIGEST), 'take');
     requests.begin(requestFor(DIGEST))[Symbol.dispose]();
-    assert.equal(requests.offers(DIGEST), false);
-    asks.offer();
-    assert.equal(requests.offers(DIGEST), true);
+    takes[Symbol.dispose]();
+    assert.equal(requests.aimOf(DIGEST), 'follow');
+    asks.aimAt('fetch');
+    assert.equal(requests.aimOf(DIGEST), 'fetch');
   });
 });

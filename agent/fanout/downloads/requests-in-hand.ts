@@ -5,6 +5,15 @@ import type { Decision } from '../question.ts';
 /** Digests that are asked for at the same time; further ones have no arbiter. */
 const MAX_DIGESTS = 1000;
 
+/**
+ * What a request asks the arbiter for. `follow`: whom this node can follow, no more. `take`: also to be the one that takes the content
+ * from a node that holds it, for the others to follow. `fetch`: also to be the one that fetches it from the registry.
+ */
+export type Aim = 'follow' | 'take' | 'fetch';
+
+/** The widest last. */
+const AIMS: readonly Aim[] = ['follow', 'take', 'fetch'];
+
 /** A request of a client that is being answered. To be disposed of when it has been. */
 export interface RequestInHand extends Disposable {
   /**
@@ -12,13 +21,13 @@ export interface RequestInHand extends Disposable {
    * none has. What an earlier request was answered before does not count: a request that comes later asks for itself.
    */
   readonly decision: Decision | undefined;
-  /** From now on this node offers to fetch the content, if the request has begun without that. */
-  offer(): void;
+  /** From now on it asks for this. */
+  aimAt(aim: Aim): void;
 }
 
 interface Hand {
   decision: Decision | undefined;
-  offers: boolean;
+  aim: Aim;
 }
 
 /** Requests for one digest. */
@@ -33,20 +42,19 @@ interface Entry {
 export class RequestsInHand {
   readonly #entries = new Map<string, Entry>();
 
-  /** @param offers whether this node offers to fetch the content; without that it only asks whom it can follow. Default: it does */
-  begin(request: ContentRequest, offers = true): RequestInHand {
+  begin(request: ContentRequest, aim: Aim = 'fetch'): RequestInHand {
     const { digest } = request;
     const present = digest === undefined ? undefined : this.#entries.get(digest);
     const entry = present ?? { request, hands: new Set(), decision: undefined };
-    const hand: Hand = { decision: undefined, offers };
+    const hand: Hand = { decision: undefined, aim };
     entry.hands.add(hand);
     if (digest !== undefined && this.#entries.size < MAX_DIGESTS) this.#entries.set(digest, entry);
     return {
       get decision() {
         return hand.decision;
       },
-      offer: () => {
-        hand.offers = true;
+      aimAt: (next) => {
+        hand.aim = next;
       },
       [Symbol.dispose]: () => {
         entry.hands.delete(hand);
@@ -61,10 +69,12 @@ export class RequestsInHand {
     return this.#entries.get(key)?.request;
   }
 
-  /** Whether one of the requests for the content offers to fetch it. One that has no request here does. */
-  offers(key: string): boolean {
+  /** The widest aim of the requests for the content; `fetch` for content without a request here. */
+  aimOf(key: string): Aim {
     const entry = this.#entries.get(key);
-    return entry === undefined || [...entry.hands].some(({ offers }) => offers);
+    if (entry === undefined) return 'fetch';
+    const aims = new Set([...entry.hands].map(({ aim }) => aim));
+    return AIMS.findLast((aim) => aims.has(aim)) ?? 'fetch';
   }
 
   /** What the arbiter has answered last for the content with this key. */

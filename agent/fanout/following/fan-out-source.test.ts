@@ -17,6 +17,7 @@ import { Downloads } from '../downloads/downloads.ts';
 import { ParentFinder } from '../downloads/parent-finder.ts';
 import { DOWNLOADS_PROTOCOL, type Decision } from '../question.ts';
 import { NamedMembers } from '../wire/named-members.ts';
+import { KnownHolders } from './known-holders.ts';
 import { FanOutSource, type WaitOutcome } from './fan-out-source.ts';
 
 const DIGEST = sha256(Buffer.from('fresh'));
@@ -108,10 +109,20 @@ function make(t: TestContext) {
   const following = { large: new Following(finder), small: new Following(finder) };
   const waited: WaitOutcome[] = [];
   const source = new FanOutSource(
-    { downloads, store, following, onWaited: (outcome) => waited.push(outcome) },
+    {
+      ...{ downloads, store, following, holders: new KnownHolders({ router }) },
+      onWaited: (outcome) => waited.push(outcome),
+    },
     { verifiedSize: VERIFIED_SIZE },
   );
-  return { source, downloads, ingests, arbiters, following, waited };
+  /** So many other nodes hold the content from now on. */
+  const hold = async (count: number): Promise<void> => {
+    for (let at = 0; at < count; at++) {
+      const holder = new MemoryRouter({ network }, { peerId: `holder ${at}`, origins: [] });
+      await holder.advertise([DIGEST]);
+    }
+  };
+  return { source, downloads, ingests, arbiters, following, waited, hold };
 }
 
 describe('FanOutSource', () => {
@@ -271,6 +282,49 @@ describe('FanOutSource, for a blob of an image that nodes have begun with', () =
     assert.equal(await source.fetchBegun(request(), signal), undefined);
     assert.equal(following.large.found.length, before + 1);
     assert.deepEqual(waited, []);
+  });
+
+  it('is taken from its only holder by the node that the arbiter chooses, and reported so that others can follow', async (t) => {
+    const { source, arbiters, downloads, following, waited, hold } = begin(t);
+    await hold(1);
+    arbiters.first.push({ kind: 'alone', forMs: 5_000 });
+    arbiters.decision = FETCH;
+    assert.equal(await source.fetchBegun(request(), signal), undefined, 'its holders are next');
+    const wants = arbiters.questions.filter(({ state }) => state === 'wants');
+    assert.deepEqual(
+      wants.map(({ canFetch }) => canFetch),
+      [false, true],
+    );
+    assert.equal(downloads.status()[0]?.state, 'taking');
+    await eventually(() => {
+      assert.equal(arbiters.last?.state, 'fetching');
+    });
+    assert.deepEqual(following.large.found, [[], []]);
+    assert.deepEqual(waited, []);
+  });
+
+  it('is received from the node that takes it from the holder, if another one does', async (t) => {
+    const { source, arbiters, following, downloads, hold } = begin(t);
+    await hold(2);
+    arbiters.first.push({ kind: 'alone', forMs: 5_000 });
+    arbiters.decision = FOLLOW;
+    following.large.gives = contentOf('stream');
+    const content = await source.fetchBegun(request(), signal);
+    assert.equal(content?.kind, 'stream');
+    assert.equal(downloads.status()[0]?.state, 'following');
+    await content.held?.[Symbol.asyncDispose]();
+  });
+
+  it('is asked for at its holders at once where they are many, or no arbiter has answered', async (t) => {
+    const { source, arbiters, downloads, hold } = begin(t);
+    await hold(1);
+    arbiters.decision = { kind: 'alone', forMs: 0 };
+    assert.equal(await source.fetchBegun(request(), signal), undefined);
+    await hold(3);
+    arbiters.decision = { kind: 'alone', forMs: 5_000 };
+    assert.equal(await source.fetchBegun(request(), signal), undefined);
+    assert.ok(arbiters.questions.every(({ canFetch }) => !canFetch));
+    assert.deepEqual(downloads.status(), []);
   });
 
   it('is asked for at its holders at once where it is small, a later part, or of another image', async (t) => {

@@ -4,8 +4,10 @@ import type { Digest } from '../../oci/digest.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import type { DigestRequest } from '../downloads/asking.ts';
 import type { Downloads } from '../downloads/downloads.ts';
+import type { Decision } from '../question.ts';
 import { peersOf } from '../downloads/found-parents.ts';
-import type { RequestInHand } from '../downloads/requests-in-hand.ts';
+import type { Aim, RequestInHand } from '../downloads/requests-in-hand.ts';
+import type { KnownHolders } from './known-holders.ts';
 import { whileToWait } from './silent-peers.ts';
 
 /** Parents that one request is sent to in turn, before its first byte. After that it goes upstream. */
@@ -25,6 +27,7 @@ export type WaitOutcome = 'served' | 'upstream';
 export interface FanOutSourceComponents {
   readonly downloads: Pick<Downloads, 'begin' | 'isBegun' | 'isToWait' | 'wait'>;
   readonly store: Pick<ContentStore, 'ingests'>;
+  readonly holders: Pick<KnownHolders, 'areFew'>;
   /**
    * Fetch from the peers that the arbiter names. `large` is for blobs whose head comes at once, `small` for what a peer sends
    * once it has verified it.
@@ -54,8 +57,7 @@ export interface FanOutSourceInit {
 interface FollowInit {
   /** Whether peers send the content as it arrives. */
   readonly isLarge: boolean;
-  /** Whether this node offers to fetch it. */
-  readonly offers: boolean;
+  readonly aim: Aim;
 }
 
 /**
@@ -83,13 +85,14 @@ export class FanOutSource implements ContentSource {
     const { digest } = request;
     if (digest === undefined || request.method === 'HEAD') return undefined;
     const isLarge = await this.#isLarge(request, digest);
-    return await this.#fetch({ ...request, digest }, { isLarge, offers: true }, signal);
+    return await this.#fetch({ ...request, digest }, { isLarge, aim: 'fetch' }, signal);
   }
 
   /**
-   * The same for a blob of an image that nodes have begun with, before its holders are asked. When the first of them has it, all others
-   * would ask this one at once, and each get its share of one link; the arbiter has them follow each other. This node does not
-   * offer to fetch it.
+   * The same for a blob of an image that nodes have begun with, before its holders are asked. When the first of them has it, or one node
+   * has imported the image, all others would ask this one at once, and each get its share of one link. The arbiter has them follow each
+   * other. Where no node receives the blob yet and few hold it, this one offers to take it from there. It does not offer to
+   * fetch it from the registry.
    */
   async fetchBegun(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
     const { digest } = request;
@@ -97,7 +100,13 @@ export class FanOutSource implements ContentSource {
     if (!isFromStart(request) || !this.#components.downloads.isBegun(request)) return undefined;
     // What is sent when it is whole costs a holder little, and its followers a wait.
     if (!(await this.#isLarge(request, digest))) return undefined;
-    return await this.#fetch({ ...request, digest }, { isLarge: true, offers: false }, signal);
+    const { downloads, holders } = this.#components;
+    const begun = { ...request, digest };
+    using inHand = downloads.begin(begun, 'follow');
+    const followed = await this.#fetch(begun, { isLarge: true, aim: 'follow' }, signal);
+    if (followed !== undefined || !knowsNone(inHand.decision)) return followed;
+    if (!(await holders.areFew(digest, signal))) return undefined;
+    return await this.#fetch(begun, { isLarge: true, aim: 'take' }, signal);
   }
 
   async #fetch(
@@ -106,7 +115,7 @@ export class FanOutSource implements ContentSource {
     signal: AbortSignal,
   ): Promise<Content | undefined> {
     const { downloads } = this.#components;
-    const inHand = downloads.begin(request, how.offers);
+    const inHand = downloads.begin(request, how.aim);
     const waiting = downloads.wait(request.digest);
     const end = (): void => {
       inHand[Symbol.dispose]();
@@ -122,7 +131,7 @@ export class FanOutSource implements ContentSource {
     } finally {
       if (content?.kind !== 'stream') end();
       // A body that breaks off goes on from the registry when no other node has it.
-      else inHand.offer();
+      else inHand.aimAt('fetch');
     }
     return content?.kind === 'stream' ? holding(content, end) : content;
   }
@@ -146,7 +155,7 @@ export class FanOutSource implements ContentSource {
         ? following.large.fetch(request, signal)
         : whileToWait((abort) => following.small.fetch(request, abort), silence, signal);
     // Holders are next: an arbiter that names silent peers must not keep a node from them for long.
-    const triesMs = how.offers ? this.#triesMs : BEGUN_TRIES_MS;
+    const triesMs = how.aim === 'fetch' ? this.#triesMs : BEGUN_TRIES_MS;
     const start = performance.now();
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       const content = await fetch();
@@ -162,8 +171,8 @@ export class FanOutSource implements ContentSource {
   }
 
   /** No peer that was followed has served the request. It goes to the registry next, or to the holders. */
-  #goesOn({ offers }: FollowInit): void {
-    if (offers) this.#components.onWaited?.('upstream');
+  #goesOn({ aim }: FollowInit): void {
+    if (aim === 'fetch') this.#components.onWaited?.('upstream');
   }
 
   /** Whether peers send it as it arrives. */
@@ -180,6 +189,11 @@ export class FanOutSource implements ContentSource {
       return undefined;
     }
   }
+}
+
+/** Whether the arbiter has answered, and knows of no node that receives the content or has it. */
+function knowsNone(decision: Decision | undefined): boolean {
+  return decision?.kind === 'alone' && decision.forMs > 0;
 }
 
 /** The request is in hand as long as its body is sent: a body that breaks off asks whom to follow next. */

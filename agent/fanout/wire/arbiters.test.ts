@@ -76,6 +76,20 @@ describe('Arbiters', () => {
     assert.deepEqual(asker.outcomes, ['follow']);
   });
 
+  it('ask who takes content from its holder, which is no fetch from the registry', async (t) => {
+    const { asker, good, bad } = await start(t, hangs);
+    const question = wants(await digestNear(good.router, bad, asker.router));
+    for (const decision of [FETCH, { kind: 'alone', forMs: 5_000 } as const]) {
+      good.decision = decision;
+      assert.deepEqual(await asker.arbiters.askToTake(question, signal), decision);
+    }
+    assert.equal(good.asked[0]?.question.canFetch, true);
+    assert.deepEqual(asker.outcomes, []);
+    good.decision = FOLLOW;
+    assert.deepEqual(await asker.arbiters.askToTake(question, signal), FOLLOW);
+    assert.deepEqual(asker.outcomes, ['follow']);
+  });
+
   it('ask the arbiter here when this node is the closest', async (t) => {
     const { asker, good, bad } = await start(t, hangs);
     const digest = await digestNear(asker.router, good.router, bad);

@@ -92,10 +92,28 @@ export class Arbiters {
    * @throws the signal's reason
    */
   async askToFollow(question: Question, signal: AbortSignal): Promise<Decision> {
+    return await this.#askFirst({ ...question, canFetch: false }, ['alone'], signal);
+  }
+
+  /**
+   * Asks whether this node is the one that takes content from its holder, which `fetch` says then. That is not measured: it does not go
+   * to the registry.
+   *
+   * @throws the signal's reason
+   */
+  async askToTake(question: Question, signal: AbortSignal): Promise<Decision> {
+    return await this.#askFirst(question, ['alone', 'fetch'], signal);
+  }
+
+  /** @param unmeasured after these the node may ask once more */
+  async #askFirst(
+    question: Question,
+    unmeasured: readonly QuestionOutcome[],
+    signal: AbortSignal,
+  ): Promise<Decision> {
     signal.throwIfAborted();
-    const toFollow = { ...question, canFetch: false };
-    const { decision, outcome, seconds } = await this.#timed(toFollow, signal);
-    if (outcome !== 'alone') this.#components.observer?.asked(seconds, outcome);
+    const { decision, outcome, seconds } = await this.#timed(question, signal);
+    if (!unmeasured.includes(outcome)) this.#components.observer?.asked(seconds, outcome);
     return decision;
   }
 

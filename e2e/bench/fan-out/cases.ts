@@ -1,11 +1,12 @@
 import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { ContainerdNode } from '../../harness/containerd-node.ts';
 import { writeHostsToml } from '../../harness/hosts-toml.ts';
 import { machineBusyMs } from '../support/proc.ts';
 import type { AgentMode } from './agents.ts';
 import { Fault } from './faults.ts';
-import { pushFreshImage } from './images.ts';
+import { pushFreshImage, type FreshImage } from './images.ts';
 import {
   idealMs,
   type CaseName,
@@ -26,6 +27,8 @@ const CASES: Readonly<
       readonly agents: AgentMode;
       readonly mirror: 'agent' | 'cache' | 'none';
       readonly one?: boolean;
+      /** The first node has the image before the others want it, as when it was imported there. */
+      readonly isHeld?: boolean;
     }
   >
 > = {
@@ -36,6 +39,7 @@ const CASES: Readonly<
   cache: { agents: 'none', mirror: 'cache' },
   off: { agents: 'off', mirror: 'agent' },
   on: { agents: 'on', mirror: 'agent' },
+  held: { agents: 'on', mirror: 'agent', isHeld: true },
   mixed: { agents: 'mixed', mirror: 'agent' },
   upstream: { agents: 'upstream', mirror: 'agent' },
 };
@@ -43,12 +47,15 @@ const CASES: Readonly<
 /** What agents and containerds warm up with: just started, both take several milliseconds longer for each request. */
 const WARM_UP: ImageShape = { layers: 1, layerBytes: 65_536 };
 
+/** In which a node advertises what it has pulled, in milliseconds. */
+const ADVERTISED_MS = 2_000;
+
 /** Longest time of a pull beyond three times that of all pulls one after the other, in milliseconds. */
 const LIMIT_MS = 60_000;
 
 /** Whether only agents that know fan-out have this case. */
 export function needsFanOut(name: CaseName): boolean {
-  return name === 'on' || name === 'mixed' || name === 'upstream';
+  return name === 'on' || name === 'held' || name === 'mixed' || name === 'upstream';
 }
 
 /** What one case gave in one round. */
@@ -83,7 +90,7 @@ export async function measureCase(
   name: CaseName,
   init: CaseInit,
 ): Promise<CaseRun> {
-  const { agents, mirror, one = false } = CASES[name];
+  const { agents, mirror, one = false, isHeld = false } = CASES[name];
   const nodes = one ? topology.nodes.slice(0, 1) : topology.nodes;
   await topology.agents.use(agents);
   await using resources = new AsyncDisposableStack();
@@ -94,6 +101,7 @@ export async function measureCase(
   if (!init.options.isCold) await warmUp(topology, nodes);
   const image = await pushFreshImage(topology.upstream, init.image);
   resources.defer(() => topology.forget(image.name));
+  if (isHeld) await holdOnFirst(topology, image);
 
   const fault =
     agents === 'none' || one || init.options.fault === undefined
@@ -104,7 +112,7 @@ export async function measureCase(
   const cpuBefore = await topology.agents.cpuMs();
   const [busyBefore, start] = [await machineBusyMs(), performance.now()];
   const [outcomes, victim] = await Promise.all([
-    rollOut(nodes, image, {
+    rollOut(isHeld ? nodes.slice(1) : nodes, image, {
       spreadMs: init.options.spreadMs,
       waveShare: init.options.waveShare,
       limitMs: LIMIT_MS + 3 * topology.nodes.length * idealMs(init.image, init.links),
@@ -129,10 +137,27 @@ export async function measureCase(
 
 async function warmUp(topology: Topology, nodes: readonly ContainerdNode[]): Promise<void> {
   const image = await pushFreshImage(topology.upstream, WARM_UP);
+  await pullOn(nodes, image);
+  await topology.forget(image.name);
+}
+
+/** Has the first node get the image from the registry without its agent, so that no arbiter knows of it. */
+async function holdOnFirst(
+  { nodes, upstream, origin }: Topology,
+  image: FreshImage,
+): Promise<void> {
+  const first = nodes.slice(0, 1);
+  for (const { certsDir } of first)
+    await writeHostsToml(certsDir, upstream.registry, origin, [origin]);
+  await pullOn(first, image);
+  await sleep(ADVERTISED_MS);
+}
+
+/** Lets these nodes pull an image before anything is measured. */
+async function pullOn(nodes: readonly ContainerdNode[], image: FreshImage): Promise<void> {
   const random = (): number => 0;
   const isLost = (): boolean => false;
   await rollOut(nodes, image, { spreadMs: 0, waveShare: 1, limitMs: LIMIT_MS, random, isLost });
-  await topology.forget(image.name);
 }
 
 /** The mirrors that hosts.toml names; undefined: the agent of the node. */

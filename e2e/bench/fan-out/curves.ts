@@ -22,6 +22,7 @@ const LINES: Readonly<Record<CaseName, readonly [name: string, light: string, da
   cache: ['pull-through cache', '#7b4fb0', '#c39bea'],
   off: ['without fan-out', '#b5820a', '#f2c14e'],
   on: ['Peerglass', '#1f6fc0', '#6cb2ff'],
+  held: ['held by one node', '#2f7d6b', '#7fd6c0'],
   mixed: ['half without it', '#3f9a2f', '#8fd67f'],
   upstream: ['with --upstream', '#a02c7d', '#e58cc9'],
 };

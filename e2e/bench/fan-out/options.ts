@@ -6,7 +6,7 @@ import { choose, whole } from '../support/options.ts';
 /** The cases in the order of the first round. */
 const CASES = [
   ...(['alone', 'lone', 'members', 'straight', 'cache'] as const),
-  ...(['off', 'on', 'mixed', 'upstream'] as const),
+  ...(['off', 'on', 'held', 'mixed', 'upstream'] as const),
 ] as const;
 const DEFAULT_CASES = 'alone,straight,cache,off,on';
 

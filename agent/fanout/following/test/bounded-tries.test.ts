@@ -12,6 +12,7 @@ import { silent } from '../../../testing/test-network.ts';
 import { Downloads } from '../../downloads/downloads.ts';
 import type { Decision } from '../../question.ts';
 import { NamedMembers } from '../../wire/named-members.ts';
+import { KnownHolders } from '../known-holders.ts';
 import { FanOutSource, type FanOutSourceInit, type WaitOutcome } from '../fan-out-source.ts';
 
 const DIGEST = `sha256:${'7'.repeat(64)}` as Digest;
@@ -63,7 +64,10 @@ function start(t: TestContext, init: Partial<FanOutSourceInit> = {}) {
   const following = { large: new Unserved(downloads), small: new Unserved(downloads) };
   const outcomes: WaitOutcome[] = [];
   const source = new FanOutSource(
-    { downloads, store, following, onWaited: (outcome) => outcomes.push(outcome) },
+    {
+      ...{ downloads, store, following, holders: new KnownHolders({ router }) },
+      onWaited: (outcome) => outcomes.push(outcome),
+    },
     { verifiedSize: VERIFIED_SIZE, ...init },
   );
   return { source, ingests, arbiters, following, outcomes };

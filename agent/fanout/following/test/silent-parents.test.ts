@@ -64,6 +64,7 @@ function start(t: TestContext) {
       downloads,
       store: { ingests },
       following: { large, small },
+      holders: { areFew: () => Promise.resolve(false) },
       onWaited: (outcome) => outcomes.push(outcome),
     },
     { verifiedSize: 1_000, silentMs: SILENT_MS },
