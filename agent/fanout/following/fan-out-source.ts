@@ -4,9 +4,9 @@ import type { Digest } from '../../oci/digest.ts';
 import type { ContentStore } from '../../store/content-store.ts';
 import type { DigestRequest } from '../downloads/asking.ts';
 import type { Downloads } from '../downloads/downloads.ts';
-import type { Decision } from '../question.ts';
 import { peersOf } from '../downloads/found-parents.ts';
 import type { Aim, RequestInHand } from '../downloads/requests-in-hand.ts';
+import type { Decision } from '../question.ts';
 import type { KnownHolders } from './known-holders.ts';
 import { whileToWait } from './silent-peers.ts';
 
