@@ -97,6 +97,22 @@ describe('Copying', { skip: process.platform !== 'linux' && 'Linux only' }, () =
     assert.deepEqual([tap.begun, tap.ended], [2, 2]);
   });
 
+  it('reports the time in which it gathers as waiting for the sender', async () => {
+    const tap = new SwitchedTap();
+    tap.isWanted = true;
+    using ends = makeEnds(tap);
+    // The bytes are there at once, so that all of the time passes while they are gathered.
+    ends.parts.readiness.wait = () => {
+      ends.send('x');
+      return Promise.resolve();
+    };
+    const count = 10;
+    let waited = 0;
+    for await (const chunk of ends.move(count)) waited += chunk.waited;
+    assert.equal(ends.received().length, count);
+    assert.ok(waited >= count, `${waited} ms`);
+  });
+
   it('begins at a byte of the body, and loses none, while the receiver is full', async () => {
     const tap = new SwitchedTap();
     using ends = makeEnds(tap);

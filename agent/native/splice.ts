@@ -134,7 +134,7 @@ export async function* splice(
         waited += time;
         silent += time;
         if (silent >= patience) failure = new SenderError('silent', 'no byte in time');
-        else if (copying.isOptional && batch < GATHER_BYTES) await delay(GATHER_MS);
+        else if (copying.isOptional && batch < GATHER_BYTES) waited += await gather();
         batch = 0;
         continue;
       } else if (taken !== -EAGAIN && taken !== -EINTR) {
@@ -169,6 +169,13 @@ export async function* splice(
   }
   signal.throwIfAborted();
   if (failure !== undefined) throw failure;
+}
+
+/** Lets more bytes come. Returns how long that took, in milliseconds: the receiver has got all others. */
+async function gather(): Promise<number> {
+  const start = performance.now();
+  await delay(GATHER_MS);
+  return performance.now() - start;
 }
 
 /** Waits for bytes. Returns how long that took, in milliseconds; at least `timeout` when none came. */

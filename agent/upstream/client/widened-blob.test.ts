@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { BodyTail, TailWriter } from '../../content/tail-writer.ts';
 import type { DataPlaneMode } from '../../native/data-plane.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { eventually } from '../../testing/eventually.ts';
@@ -37,6 +38,15 @@ function assertWhole(bytes: Buffer): void {
   assert.ok(bytes.equals(BYTES), 'the bytes of the blob, in their order');
 }
 
+/** Followers that want all bytes, and get them into `copy`. */
+function followersThatGet(copy: Buffer): TailWriter {
+  const append = (offset: number, bytes: Uint8Array): void => {
+    copy.set(bytes, offset);
+  };
+  const tail: BodyTail = { isWanted: true, append, [Symbol.dispose]: () => undefined };
+  return { begin: () => tail };
+}
+
 const WRONG = Buffer.from(BYTES).fill(0, SIZE / 2);
 const lies: Fault = (range, res) => trickle(res, range, { bytes: WRONG });
 
@@ -64,10 +74,10 @@ describe('widenedBlob', () => {
   const moved = async (
     t: TestContext,
     { registry }: Throttled,
-    { isVerifiedByClient }: { readonly isVerifiedByClient: boolean },
+    init: { readonly isVerifiedByClient: boolean; readonly tails?: TailWriter },
   ): Promise<{ bytes: Buffer; error: unknown }> => {
-    const init = { isVerifiedByClient, widening: WIDENING };
-    const { source } = await upstreamTo(t, [byHttp(registry)], init);
+    const { isVerifiedByClient } = init;
+    const { source } = await upstreamTo(t, [byHttp(registry)], { ...init, widening: WIDENING });
     const ask = await upstreamMirror(t, source);
     const get = async (blob: Digest): Promise<{ bytes: Buffer; error: unknown }> =>
       await (
@@ -94,6 +104,17 @@ describe('widenedBlob', () => {
       assert.ok(upstream.ranges.length > 2, `${upstream.ranges.length} ranges`);
     });
   }
+
+  it('asks for several ranges at once while followers get what the kernel moves', async (t) => {
+    const upstream = await throttled(t);
+    const copy = Buffer.alloc(SIZE);
+    const init = { isVerifiedByClient: true, tails: followersThatGet(copy) };
+    const { bytes, error } = await moved(t, upstream, init);
+    assert.equal(error, undefined);
+    assertWhole(bytes);
+    assertWhole(copy);
+    assert.ok(upstream.ranges.length > 2, `${upstream.ranges.length} ranges`);
+  });
 
   it('is not completed with wrong bytes of a range, where the kernel had begun', async (t) => {
     const upstream = await throttled(t, Array<Fault>(100).fill(lies));
