@@ -16,6 +16,10 @@ const MIB = 1024 * 1024;
 export const WINDOW_BYTES = 4 * MIB;
 /** Twice as many connections have to bring so much more, or they are not the bottleneck. */
 const WORTHWHILE = 1.4;
+/** Windows that are left for each connection at the end: large ones would all end at once, and those that follow get their bytes late. */
+const LAST_WINDOWS = 2;
+/** Share of a window that the last ones have at least. */
+const MIN_SHARE = 1 / 4;
 /** How long all other windows are there before the one in front is asked for anew, in milliseconds, at least. */
 const LATE_MS = 2_000;
 /** The same in times that the slowest of the others took. */
@@ -106,12 +110,29 @@ export class BlobWindows<T extends Forwarded> implements Disposable {
   #isSettled = false;
   #late = 0;
 
-  constructor(init: WidenedBlobInit<T>, first: RangeWindow, rate: number, signal: AbortSignal) {
+  /**
+   * @param rate of one connection, in bytes a millisecond
+   * @param both of two at the same time, if it is known
+   */
+  constructor(
+    init: WidenedBlobInit<T>,
+    first: RangeWindow,
+    { rate, both }: { readonly rate: number; readonly both: number | undefined },
+    signal: AbortSignal,
+  ) {
     this.#init = init;
     this.#windows = [first];
     this.#next = first.range.end + 1;
     this.#before = rate;
     this.#signal = signal;
+    if (both === undefined || both < rate * WORTHWHILE) return;
+    this.#connections = Math.min(init.widening.connections, 2 * this.#connections);
+    this.#isSettled = this.#connections === 2;
+    this.#before = both;
+  }
+
+  get connections(): number {
+    return this.#connections;
   }
 
   /** Ends early, at any byte, when the rest is to come by one connection. */
@@ -166,11 +187,19 @@ export class BlobWindows<T extends Forwarded> implements Disposable {
   #fill(): void {
     const { wanted } = this.#init;
     while (this.#windows.length < this.#connections && this.#next <= wanted.end) {
-      const window = openWindow(this.#init, this.#next, this.#signal);
+      const end = this.#next + this.#sizeOfNext() - 1;
+      const window = openWindow(this.#init, this.#next, this.#signal, end);
       if (window === undefined) return;
       this.#windows.push(window);
       this.#next = window.range.end + 1;
     }
+  }
+
+  #sizeOfNext(): number {
+    const { wanted, widening } = this.#init;
+    const { windowBytes = WINDOW_BYTES } = widening;
+    const share = (wanted.end + 1 - this.#next) / (LAST_WINDOWS * this.#connections);
+    return Math.ceil(Math.min(windowBytes, Math.max(windowBytes * MIN_SHARE, share)));
   }
 
   /** Doubles the connections if the last doubling was worth it, else takes it back. */

@@ -44,6 +44,7 @@ export class RangeWindow implements Disposable {
   #change = Promise.withResolvers<undefined>();
   #state: State = 'asked';
   #ms = 0;
+  #received = 0;
 
   constructor(range: ByteRange, slot: Disposable, load: Load) {
     this.range = range;
@@ -59,6 +60,11 @@ export class RangeWindow implements Disposable {
   /** How long it took to load, in milliseconds; 0 before it is complete. */
   get ms(): number {
     return this.#ms;
+  }
+
+  /** Bytes that have come. */
+  get received(): number {
+    return this.#received;
   }
 
   /** The next bytes; undefined while there are none. */
@@ -86,6 +92,7 @@ export class RangeWindow implements Disposable {
       for await (const bytes of load(opened, signal)) {
         if (signal.aborted) return;
         this.#chunks.push(bytes);
+        this.#received += bytes.length;
         this.#wake();
       }
       this.#ms = performance.now() - this.#begun;

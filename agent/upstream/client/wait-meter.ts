@@ -1,7 +1,7 @@
 import type { Forwarded } from './resuming-blob.ts';
 
 /** How long bytes are counted for one rate, in milliseconds. */
-const OBSERVE_MS = 500;
+export const OBSERVE_MS = 500;
 /** Share of the time that the registry has to be waited for, so that it limits and not the client. */
 const WAITING_SHARE = 0.8;
 /** A connection whose rate grows by more than this between two rates has not reached its own. */

@@ -1,5 +1,6 @@
 import { rangeLength } from '../../oci/byte-range.ts';
 import { BlobWindows, openWindow, WINDOW_BYTES, type WidenedBlobInit } from './blob-windows.ts';
+import { PairMeter } from './pair-meter.ts';
 import type { RangeWindow } from './range-window.ts';
 import { resumingBlob, type Forwarded, type OtherWay } from './resuming-blob.ts';
 import { WaitMeter } from './wait-meter.ts';
@@ -31,6 +32,7 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
   readonly #needed: number;
   readonly #signal: AbortSignal;
   readonly #meter: WaitMeter;
+  readonly #pair: PairMeter;
   #probe: RangeWindow | undefined;
   #isDecided = false;
   #isFull = false;
@@ -40,6 +42,7 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
     this.#needed = needed;
     this.#signal = signal;
     this.#meter = new WaitMeter(init.widening.observeMs);
+    this.#pair = new PairMeter(init.widening.observeMs);
   }
 
   after(chunk: T, position: number): AsyncIterable<T> | undefined {
@@ -55,6 +58,7 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
       this.#isFull = this.#probe === undefined;
       return undefined;
     }
+    this.#pair.look(position, this.#probe);
     const { state, range } = this.#probe;
     const isRefused = state === 'failed' || (state === 'asked' && position > range.start);
     if (isRefused) this.#refused(this.#probe);
@@ -75,8 +79,9 @@ class Widening<T extends Forwarded> implements OtherWay<T> {
 
   async *#widened(probe: RangeWindow, from: number): AsyncGenerator<T> {
     const { wanted, onWiden, onWidened } = this.#init;
-    using windows = new BlobWindows(this.#init, probe, this.#meter.rate, this.#signal);
-    onWiden?.(2);
+    const rates = { rate: this.#meter.rate, both: this.#pair.rate };
+    using windows = new BlobWindows(this.#init, probe, rates, this.#signal);
+    onWiden?.(windows.connections);
     let position = from;
     for await (const chunk of windows.read(position)) {
       position += chunk.length;
