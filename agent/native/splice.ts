@@ -28,6 +28,9 @@ const GATHER_BYTES = 64 * 1024;
 
 const { EAGAIN, EINTR } = constants.errno;
 
+/** How often a wait for bytes looks whether the patience with the sender has changed, in milliseconds. */
+const LOOK_MS = 200;
+
 /** Bytes that have reached the receiving connection. */
 export interface MovedChunk {
   readonly length: number;
@@ -126,14 +129,13 @@ export async function* splice(
       } else if (taken === -EAGAIN && held === 0) {
         // splice(2) stops before a byte that the sender marked as urgent, but epoll(7) reports the bytes behind it. Each
         // wait would end at once, and the sender would never count as silent.
-        const { patience } = silence;
         const time =
           silent === 0
-            ? await waitFor(readiness, from, patience, signal)
+            ? await waitForBytes(readiness, from, silence, signal)
             : await delay(EMPTY_READ_MS, EMPTY_READ_MS);
         waited += time;
         silent += time;
-        if (silent >= patience) failure = new SenderError('silent', 'no byte in time');
+        if (silent >= silence.patience) failure = new SenderError('silent', 'no byte in time');
         else if (copying.isOptional && batch < GATHER_BYTES) waited += await gather();
         batch = 0;
         continue;
@@ -176,6 +178,23 @@ async function gather(): Promise<number> {
   const start = performance.now();
   await delay(GATHER_MS);
   return performance.now() - start;
+}
+
+/** Waits for bytes. Returns how long that took, in milliseconds; at least the sender's patience at that time when none came. */
+async function waitForBytes(
+  readiness: Readiness,
+  fd: number,
+  silence: Silence,
+  signal: AbortSignal,
+): Promise<number> {
+  let waited = 0;
+  for (;;) {
+    // The patience may change meanwhile.
+    const look = Math.min(LOOK_MS, Math.max(1, silence.patience - waited));
+    const time = await waitFor(readiness, fd, look, signal);
+    waited += time;
+    if (time < look || waited >= silence.patience || signal.aborted) return waited;
+  }
 }
 
 /** Waits for bytes. Returns how long that took, in milliseconds; at least `timeout` when none came. */

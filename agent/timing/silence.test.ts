@@ -21,4 +21,29 @@ describe('Silence', () => {
     silence.ended(29_000);
     assert.equal(silence.patience, 30_000);
   });
+
+  it('gives a sender that does not answer the shortest time, and one that does three times as long, in this silence', () => {
+    const silence = new Silence({ stallTimeout: 1_000, isAdaptive: true });
+    let changes = 0;
+    silence.onChange(() => (changes += 1));
+    silence.ended(2_000);
+    silence.answers(true);
+    assert.equal(silence.patience, 6_000);
+    silence.answers(false);
+    assert.equal(silence.patience, 1_000);
+    silence.answers(true);
+    assert.equal(silence.patience, 3_000);
+    assert.equal(changes, 3);
+    silence.ended(10);
+    assert.equal(silence.patience, 6_000);
+  });
+
+  it('gives one that goes on in the place of another three times the shortest time for its first byte', () => {
+    const times = { stallTimeout: 1_000, firstByteTimeout: 10_000 };
+    const silence = new Silence(times);
+    silence.goesOn();
+    assert.equal(silence.patience, 3_000);
+    silence.ended(10);
+    assert.equal(silence.patience, 1_000);
+  });
 });

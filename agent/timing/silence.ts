@@ -24,6 +24,7 @@ export class Silence {
   readonly #isAdaptive: boolean;
   #longest = 0;
   #patience: number;
+  #changed: () => void = () => undefined;
 
   constructor({ stallTimeout, firstByteTimeout = stallTimeout, isAdaptive = false }: SilenceInit) {
     this.#stallTimeout = stallTimeout;
@@ -34,6 +35,28 @@ export class Silence {
   /** In milliseconds. */
   get patience(): number {
     return this.#patience;
+  }
+
+  /** Calls when {@link patience} changes during a silence; the listener before is not called any more. */
+  onChange(listener: () => void): void {
+    this.#changed = listener;
+  }
+
+  /**
+   * It is known whether the sender answers at all, in this silence. One that does not has no more than the shortest time, however long it was
+   * silent before; one that does waits for bytes itself, and has three times as long.
+   */
+  answers(isThere: boolean): void {
+    this.#patience = isThere
+      ? Math.max(this.#patience, FACTOR * this.#stallTimeout)
+      : Math.min(this.#patience, this.#stallTimeout);
+    this.#changed();
+  }
+
+  /** The sender goes on where another one was: it is named because it has bytes, and waits for none at first. */
+  goesOn(): void {
+    this.#patience = Math.min(this.#patience, FACTOR * this.#stallTimeout);
+    this.#changed();
   }
 
   /**

@@ -12,6 +12,7 @@ import type { PeerAttempts } from '../select/peer-attempts.ts';
 import type { PeerResponse } from '../client/peer-client.ts';
 import { PeerError, toPeerError } from '../client/peer-error.ts';
 import { PeerRace, type PeerStream } from '../select/peer-race.ts';
+import { ParentWatch } from './parent-watch.ts';
 import { RateWindow } from './rate-window.ts';
 import { StallMeter } from './stall-meter.ts';
 
@@ -127,6 +128,9 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         throw new BodyBrokenError(`no peer left at byte ${this.#position} of ${size}`);
       }
       if (end === 'broken') metrics.resumes.inc({ result: 'resumed' });
+      // One that is named again is the right one, and waits for its own parent.
+      const isAnother = next.provider.peerId !== stream.provider.peerId;
+      if (isAnother && this.#position > this.#range.start) next.response.silence?.goesOn();
       stream = next;
     }
   }
@@ -139,6 +143,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     record.deliveredBy(provider);
     const meter = new StallMeter();
     const pace = new RateWindow();
+    using watch = this.#watch({ provider, response });
     let isCut = false;
     try {
       for await (const chunk of this.#init.read(response)) {
@@ -148,6 +153,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
         if (this.#position === start) attempts.begins();
         this.#position += chunk.length;
         metrics.peerBytes.inc({ direction: 'received' }, chunk.length);
+        watch?.arrived();
         const waited = meter.arrived(chunk.length, 'waited' in chunk ? chunk.waited : undefined);
         pace.arrived(chunk.length, waited);
         await download?.take(chunk.length, this.#signal);
@@ -165,6 +171,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
           pace.lengthen();
         }
         meter.wait();
+        watch?.wait();
       }
       if (this.#position <= end) throw new PeerError('body', 'body ended early');
     } catch (error) {
@@ -181,6 +188,14 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     const mayBeWrong = attempts.follows && isCut && this.#position <= end;
     if (mayBeWrong && (await attempts.sentWrong(provider, this.#signal))) return 'wrong';
     return this.#position > end ? 'end-of-range' : 'broken';
+  }
+
+  /** Watches a peer that is followed; disposed of, which ends its questions, when the body of this peer has ended. */
+  #watch({ provider, response: { silence } }: PeerStream): ParentWatch | undefined {
+    const { attempts } = this.#components;
+    if (!attempts.follows || silence === undefined) return undefined;
+    const isThere = (): Promise<boolean> => attempts.isThere(provider, this.#signal);
+    return new ParentWatch({ isThere, silence });
   }
 
   /**

@@ -14,7 +14,7 @@ import type { FieldReader } from '../../signatures/message-signature.ts';
 import type { RequestSigner } from '../../signatures/request-signer.ts';
 import { firstBytes } from '../../streams/first-bytes.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
-import type { SilenceInit } from '../../timing/silence.ts';
+import type { Silence, SilenceInit } from '../../timing/silence.ts';
 import { PeerAgents, type PeerTls } from './peer-agents.ts';
 import { PeerError, toPeerError } from './peer-error.ts';
 import { parseReport, type PeerReport } from './peer-report.ts';
@@ -84,6 +84,8 @@ export interface PeerResponse extends PeerHead {
   /** The state of the peer, from the headers. */
   readonly report: PeerReport;
   readonly body: Readable;
+  /** How long the peer may be silent, where that depends on what is known of it ({@link PeerClientInit.follows}). */
+  readonly silence?: Silence | undefined;
 }
 
 /** The common part of the answers of undici and of {@link DirectClient}. */
@@ -212,9 +214,10 @@ export class PeerClient {
         const head = checkHead(request, asked, statusCode, headers);
         if (method === 'HEAD') body.resume();
         else if (rangeLength(head.range) > 0 && !this.#follows) await firstBytes(body, given);
-        const isTimed = this.#follows && method === 'GET' && !(body instanceof DirectBody);
-        const timed = isTimed ? new TimedBody(body, this.#silence) : body;
-        return { ...head, origin, report: parseReport(headers), body: timed };
+        const answer = { ...head, origin, report: parseReport(headers) };
+        if (!this.#follows || method !== 'GET') return { ...answer, body };
+        const timed = body instanceof DirectBody ? body : new TimedBody(body, this.#silence);
+        return { ...answer, body: timed, silence: timed.silence };
       }
     } catch (error) {
       dump(body);

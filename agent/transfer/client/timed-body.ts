@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 
 import { destroyQuietly } from '../../streams/destroy-quietly.ts';
+import { SilenceTimer } from '../../timing/silence-timer.ts';
 import { Silence, type SilenceInit } from '../../timing/silence.ts';
 import { PeerError } from './peer-error.ts';
 
@@ -9,17 +10,20 @@ import { PeerError } from './peer-error.ts';
  * bound for all of a body. Only the time counts in which a reader waits.
  */
 export class TimedBody extends Readable {
+  /** How long the peer may be silent. */
+  readonly silence: Silence;
   readonly #source: Readable;
-  readonly #silence: Silence;
-  #waitsSince = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #timer: SilenceTimer;
 
   /** @param source is read and destroyed by this body alone */
   constructor(source: Readable, silence: SilenceInit) {
     // A small buffer, since the source has one.
     super({ highWaterMark: 16 * 1024 });
     this.#source = source;
-    this.#silence = new Silence(silence);
+    this.silence = new Silence(silence);
+    this.#timer = new SilenceTimer(this.silence, (patience) => {
+      this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
+    });
     // A reader gets the error anyway, and a body that is given up has none.
     this.on('error', () => undefined);
     source.pause();
@@ -27,7 +31,7 @@ export class TimedBody extends Readable {
       this.#arrived(chunk);
     });
     source.on('end', () => {
-      this.#stopTimer();
+      this.#timer.stop();
       this.push(null);
     });
     source.on('error', (error) => this.destroy(error));
@@ -37,30 +41,18 @@ export class TimedBody extends Readable {
   }
 
   override _read(): void {
-    if (this.#timer === undefined) {
-      const { patience } = this.#silence;
-      this.#waitsSince = performance.now();
-      this.#timer = setTimeout(() => {
-        this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
-      }, patience);
-    }
+    this.#timer.start();
     this.#source.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#stopTimer();
+    this.#timer.stop();
     destroyQuietly(this.#source);
     done(error);
   }
 
   #arrived(chunk: Buffer): void {
-    this.#silence.ended(this.#timer === undefined ? 0 : performance.now() - this.#waitsSince);
-    this.#stopTimer();
+    this.#timer.arrived();
     if (!this.push(chunk)) this.#source.pause();
-  }
-
-  #stopTimer(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 }

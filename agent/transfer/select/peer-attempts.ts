@@ -7,6 +7,7 @@ import type { ChunkPlan } from '../body/chunk-sizes.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
 import { PeerError, toPeerError, type PeerFailure } from '../client/peer-error.ts';
 import { destroyQuietly } from '../../streams/destroy-quietly.ts';
+import { Deadline } from '../../timing/deadline.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
@@ -22,6 +23,9 @@ import type { SharedState } from './shared-state.ts';
  * claim forgotten, which has a name of its own.
  */
 const WRONG_RECORD: ReadonlySet<PeerFailure> = new Set(['not-found', 'digest', 'identity']);
+
+/** Time for a silent peer to say that it is there, in milliseconds. */
+const THERE_MS = 500;
 
 /** Time for a peer to say whether what it has sent is wrong, in milliseconds. */
 const WRONG_MS = 500;
@@ -260,6 +264,31 @@ export class PeerAttempts {
       return false;
     } catch (error) {
       return error instanceof PeerError && error.report?.isWrong === true;
+    }
+  }
+
+  /** Whether a peer that is followed answers, and still receives the content or has it; a busy one does. Never rejects. */
+  async isThere({ peerId, origins }: Provider, signal: AbortSignal): Promise<boolean> {
+    const question = { ...this.request, method: 'HEAD' } as const;
+    const { client } = this.#components;
+    try {
+      using deadline = new Deadline(THERE_MS, signal);
+      const answer = await askPeer(
+        client,
+        { peerId, origins },
+        question,
+        THERE_MS,
+        deadline.signal,
+      );
+      destroyQuietly(answer.body);
+      return true;
+    } catch (err) {
+      const isBusy = err instanceof PeerError && err.reason === 'busy';
+      if (!isBusy && !signal.aborted) {
+        const { logger } = this.#components;
+        logger.debug({ key: this.#key, peer: peerId, err }, 'silent peer does not answer');
+      }
+      return isBusy;
     }
   }
 

@@ -174,6 +174,77 @@ describe('following a peer that still receives the content', () => {
     );
   }
 
+  it(
+    'stays with a silent peer that answers, since the flow may have stopped above it',
+    PATIENCE,
+    async () => {
+      const sent: Socket[] = [];
+      await using parent = await startRogue((socket, text) => {
+        if (text.startsWith('HEAD')) {
+          socket.write(responseHead(200, { 'content-length': LARGE.length }));
+          // Later than a parent may be silent of which nothing is known.
+          setTimeout(() => sent[0]?.write(LARGE.subarray(2_000_000)), 2_000);
+          return;
+        }
+        sent.push(socket);
+        socket.write(responseHead(200, { 'content-length': LARGE.length }));
+        socket.write(LARGE.subarray(0, 2_000_000));
+      });
+      const router = new Parents(providerOf('parent', parent));
+      await using node = follow(router, { stallTimeout: 2_000 });
+      const content = await node.transfer.fetch(requestOf(LARGE), never);
+      assert.deepEqual(await bodyOf(content), LARGE);
+      assert.deepEqual(router.failures, []);
+      assert.ok(parent.requests.some((text) => text.startsWith('HEAD')));
+    },
+  );
+
+  it(
+    'leaves one that does not answer, though it would have long for its first byte',
+    { timeout: 60_000 },
+    async () => {
+      await using stopped = await startRogue((socket, text) => {
+        if (!text.startsWith('HEAD'))
+          socket.write(responseHead(200, { 'content-length': LARGE.length }));
+      });
+      await using second = await startRogue((socket, text) => {
+        socket.write(LARGE.subarray(answerFrom(socket, text, LARGE)));
+      });
+      const router = new Parents(providerOf('stopped', stopped), providerOf('second', second));
+      await using node = follow(router, { stallTimeout: 300, firstByteTimeout: 300_000 });
+      const content = await node.transfer.fetch(requestOf(LARGE), never);
+      assert.deepEqual(await bodyOf(content), LARGE);
+      assert.deepEqual(router.failures, ['stopped']);
+    },
+  );
+
+  it(
+    'leaves one that takes the place of another and has no bytes, though it is there',
+    { timeout: 60_000 },
+    async () => {
+      await using first = await startRogue((socket, text) => {
+        if (text.startsWith('HEAD')) return;
+        socket.write(responseHead(200, { 'content-length': LARGE.length }));
+        socket.write(LARGE.subarray(0, 2_000_000));
+      });
+      await using empty = await startRogue((socket, text) => {
+        if (text.startsWith('HEAD'))
+          socket.write(responseHead(200, { 'content-length': LARGE.length }));
+        else answerFrom(socket, text, LARGE);
+      });
+      await using third = await startRogue((socket, text) => {
+        socket.write(LARGE.subarray(answerFrom(socket, text, LARGE)));
+      });
+      const router = new Parents(
+        ...[providerOf('first', first), providerOf('empty', empty), providerOf('third', third)],
+      );
+      await using node = follow(router, { stallTimeout: 300, firstByteTimeout: 300_000 });
+      const content = await node.transfer.fetch(requestOf(LARGE), never);
+      assert.deepEqual(await bodyOf(content), LARGE);
+      assert.deepEqual(router.failures, ['first', 'empty']);
+    },
+  );
+
   it('asks a peer at once again that fell silent, when it is named again', async () => {
     await using parent = await startRogue((socket, text) => {
       const start = answerFrom(socket, text, LARGE);

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 
+import { SilenceTimer } from '../../../timing/silence-timer.ts';
 import { Silence, type SilenceInit } from '../../../timing/silence.ts';
 import { PeerError } from '../peer-error.ts';
 
@@ -36,10 +37,10 @@ export interface Remainder {
  */
 export class DirectBody extends Readable {
   readonly #connection: BodyConnection;
-  readonly #silence: Silence;
-  #waitsSince = 0;
+  /** How long the peer may be silent. */
+  readonly silence: Silence;
+  readonly #timer: SilenceTimer;
   #left: number;
-  #timer: NodeJS.Timeout | undefined;
   #over = false;
   #takenOver = false;
 
@@ -48,7 +49,10 @@ export class DirectBody extends Readable {
     // A small buffer, so that the kernel can move most of the body.
     super({ highWaterMark: 16 * 1024 });
     this.#connection = connection;
-    this.#silence = new Silence(silence);
+    this.silence = new Silence(silence);
+    this.#timer = new SilenceTimer(this.silence, (patience) => {
+      this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
+    });
     this.#left = length;
     // A reader gets the error anyway. While the kernel moves the body there is no reader, and the error must not throw.
     this.on('error', () => undefined);
@@ -60,8 +64,7 @@ export class DirectBody extends Readable {
    * @returns whether to continue reading
    */
   arrived(chunk: Buffer): boolean {
-    this.#silence.ended(this.#timer === undefined ? 0 : performance.now() - this.#waitsSince);
-    this.#stopTimer();
+    this.#timer.arrived();
     if (chunk.length > this.#left) {
       this.destroy(new PeerError('protocol', 'more bytes than declared'));
       return false;
@@ -82,14 +85,14 @@ export class DirectBody extends Readable {
       this.destroy(error ?? new PeerError('body', 'body ended early'));
       return;
     }
-    this.#stopTimer();
+    this.#timer.stop();
     this.#end(false);
     this.push(null);
   }
 
   /** Ends reading as a stream, and returns the rest. The caller destroys the stream afterwards. */
   takeOver(): Remainder {
-    this.#stopTimer();
+    this.#timer.stop();
     this.#takenOver = true;
     // A complete body has given up its connection, which may serve another request by now.
     if (!this.#over) this.#connection.pause();
@@ -97,7 +100,7 @@ export class DirectBody extends Readable {
       socket: this.#connection.socket,
       takeRead: () => (this.read() as Buffer | null) ?? Buffer.alloc(0),
       left: this.#left,
-      silence: this.#silence,
+      silence: this.silence,
       finished: () => {
         this.#left = 0;
         this.#end(true);
@@ -131,16 +134,12 @@ export class DirectBody extends Readable {
       this.push(null);
       return;
     }
-    const { patience } = this.#silence;
-    if (this.#timer === undefined) this.#waitsSince = performance.now();
-    this.#timer ??= setTimeout(() => {
-      this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
-    }, patience);
+    this.#timer.start();
     this.#connection.resume();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#stopTimer();
+    this.#timer.stop();
     this.#end(false);
     done(error);
   }
@@ -149,10 +148,5 @@ export class DirectBody extends Readable {
     if (this.#over) return;
     this.#over = true;
     this.#connection.done(isReusable);
-  }
-
-  #stopTimer(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 }
