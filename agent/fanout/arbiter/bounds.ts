@@ -99,6 +99,8 @@ export const ASSIGNED_MS = 3_000;
  * 1.2 s after which a follower asks again.
  */
 export const QUIET_MS = 750;
+/** The same in times of the longest that it has taken to grow so far. */
+export const QUIET_GAPS = 1.5;
 /** For so long a member that asked again explains that those below it are silent, in milliseconds. */
 export const DISTURBED_MS = 1_500;
 /** A member that was to keep its parent and asks again sooner was refused, in milliseconds. */

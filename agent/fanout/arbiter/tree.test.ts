@@ -78,6 +78,18 @@ describe('Tree', () => {
     assert.notEqual(ask('d', 'c'), 'follow c');
   });
 
+  it('gives another parent where the fetcher only has not written its next step yet: on a thin link that takes longer than it is quiet', () => {
+    const fixture = chainOf(['a', 'b', 'c', 'd']);
+    for (let step = 1; step <= 3; step += 1) {
+      fixture.now += 1_000;
+      fixture.fetching('a', 100 + step * 100, { children: 1, isRoomy: false });
+      fixture.following('b', 'a', { offset: step * 100, children: 1, isRoomy: false });
+    }
+    fixture.now += 900;
+    fixture.fetching('a', 400, { children: 1, isRoomy: false });
+    assert.equal(fixture.ask('c', { offset: 100, failed: ['b'], children: 1 }), 'follow a');
+  });
+
   it('keeps those below a member that has just got another parent', () => {
     const fixture = chainOf(['a', 'b', 'c', 'd']);
     assert.equal(fixture.ask('c', { offset: 100, failed: ['b'], children: 1 }), 'follow a');

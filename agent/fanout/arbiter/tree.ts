@@ -1,4 +1,5 @@
-import { DISTURBED_MS, KEEP_MS, QUIET_MS } from './bounds.ts';
+import { DISTURBED_MS, KEEP_MS, QUIET_GAPS, QUIET_MS } from './bounds.ts';
+import type { Lease } from './leases.ts';
 import type { MemberState } from './member-state.ts';
 import { levelOf, ParentSearch, type Placing, type Search } from './parent-search.ts';
 import { Probing } from './probing.ts';
@@ -36,7 +37,7 @@ export class Tree {
     if (lease !== undefined && lease.offset <= lease.base) return true;
     if (parent.lease !== undefined) return false;
     if (now - parent.askedAgainAt <= DISTURBED_MS) return true;
-    return lease !== undefined && now - lease.grewAt > QUIET_MS;
+    return lease !== undefined && now - lease.grewAt > quietAfter(lease);
   }
 
   /**
@@ -140,6 +141,14 @@ export class Tree {
     child.parent = parent;
     parent.children.add(child);
   }
+}
+
+/**
+ * After how long the silence of a fetcher explains those below it, in milliseconds. It grows in steps of 1 MiB, which take more than
+ * {@link QUIET_MS} on thin links: a step that is not late explains nothing.
+ */
+function quietAfter({ longestGap, firstGap = 0 }: Lease): number {
+  return Math.max(QUIET_MS, (longestGap ?? firstGap) * QUIET_GAPS);
 }
 
 function topOf(member: MemberState): MemberState {
