@@ -16,6 +16,7 @@ import {
 } from '../../testing/arbiter-network.ts';
 import { until } from '../../testing/conformance/router.ts';
 import { eventually } from '../../testing/eventually.ts';
+import { pause } from '../../timing/pause.ts';
 import { DOWNLOADS_PROTOCOL, type Question, type Decision } from '../question.ts';
 import { Arbiters } from './arbiters.ts';
 import { encodeQuestion, encodeDecision, MAX_MESSAGE_BYTES } from './messages.ts';
@@ -183,6 +184,28 @@ describe('Arbiters', () => {
       assert.equal(messages, 0);
     });
     assert.deepEqual([askedBeside[0], askedBeside.at(-1)], [1, 0]);
+  });
+
+  it('wait for the first, which knows the tree, where this node has bytes and its parent is gone', async (t) => {
+    const seconds: unknown[] = [];
+    const { asker, good, bad } = await start(t, (stream) => {
+      stream.addEventListener('message', () => {
+        // It is later than the second, which knows of a peer.
+        void eventually(() => {
+          assert.ok(good.asked.length > seconds.length);
+        })
+          .then(() => pause(200, signal))
+          .then(() => stream.send(frame(encodeDecision(FETCH))));
+      });
+    });
+    const digest = await digestNear(bad, good.router, asker.router);
+    good.decision = FOLLOW;
+    const { router } = asker;
+    const init = { giveUpAfterMs: 5_000 };
+    const arbiters = new Arbiters({ router, arbiter: { answer: (): Decision => ALONE } }, init);
+    assert.deepEqual(await arbiters.ask({ ...wants(digest), offset: 0 }, signal), FOLLOW);
+    seconds.push(...good.asked);
+    assert.deepEqual(await arbiters.ask({ ...wants(digest), offset: 1 }, signal), FETCH);
   });
 
   it('take the answer of the first again that was silent once', async (t) => {

@@ -148,6 +148,8 @@ export class Arbiters {
         withinMs: this.#giveUpAfterMs - (performance.now() - start),
         asksBoth: this.#silences.isSilent(first.peerId),
       },
+      // The second knows a part of the tree at most. To begin with, any place will do; one that goes on would leave its line for a bad one.
+      question.offset > 0 ? () => false : namesPeers,
     );
     // It was silent for the whole time, so that reports go to the one that has answered, until it answers after all.
     const isSilent = !sent.isSettled && (answered === undefined || !namesPeers(answered));
