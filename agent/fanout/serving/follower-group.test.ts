@@ -75,13 +75,6 @@ describe('FollowerGroup', () => {
     assert.ok(test.members.every(({ ended }) => !ended.aborted));
   });
 
-  it('ends none beside one that takes nothing at all: a node that has stopped slows no other', () => {
-    const test = make(2);
-    assert.deepEqual(grow(test, 50, 500, [1, 1]), []);
-    assert.deepEqual(grow(test, 500, 3_000, [0, 0.4]), []);
-    assert.deepEqual(grow(test, 3_000, 4_000, [0.4, 0.4]), [test.members[1]]);
-  });
-
   it('leaves latecomers alone that gain on the download', () => {
     const test = make(2);
     grow(test, 50, 1_000, [0, 0]);

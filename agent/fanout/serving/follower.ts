@@ -8,9 +8,6 @@ import type { IngestProgress } from '../../store/ingests.ts';
 /** Bytes by which a follower may always be behind. */
 const MIN_LAG = 256 * 1024;
 
-/** A follower that has taken no byte for so long has stopped, in milliseconds: it is behind, and that says nothing about the link. */
-const IDLE_MS = 300;
-
 /** How a {@link Follower} learns what has been sent, and how it leaves. */
 export interface FollowerComponents {
   /** How far the download that it follows has come. */
@@ -38,9 +35,6 @@ export class Follower implements Disposable {
   #socket: Socket | undefined;
   #keptUpSince: number | undefined;
   #behindSince: number | undefined;
-  /** The most bytes that its machine has confirmed, and when that was seen to grow last; in the future while there are none. */
-  #taken = 0;
-  #takenAt = Infinity;
   /** Bytes that it was behind by at {@link #behindSince}. */
   #behindBy = 0;
 
@@ -105,10 +99,7 @@ export class Follower implements Disposable {
    * @param recent bytes of it that have arrived of late
    */
   check(offset: number, recent: number, now: number): void {
-    const taken = this.#position - this.#unsent();
-    if (taken > this.#taken) this.#takenAt = now;
-    this.#taken = Math.max(this.#taken, taken);
-    const lag = Math.min(offset, this.#end) - taken;
+    const lag = Math.min(offset, this.#end) - (this.#position - this.#unsent());
     if (lag < Math.max(MIN_LAG, recent)) {
       this.#keptUpSince ??= now;
       this.#behindSince = undefined;
@@ -117,9 +108,7 @@ export class Follower implements Disposable {
     this.#keptUpSince = undefined;
     // Nothing arrives, or it came late and gains on the download: it has as much of the link as it needs.
     const gains = lag < this.#behindBy - MIN_LAG;
-    // One whose process or link has stopped has none of the link. It must not speak against one that takes its place.
-    const takes = now - this.#takenAt < IDLE_MS;
-    if (recent === 0 || !takes) this.#behindSince = undefined;
+    if (recent === 0) this.#behindSince = undefined;
     else if (this.#behindSince === undefined || gains) {
       this.#behindSince = now;
       this.#behindBy = lag;
