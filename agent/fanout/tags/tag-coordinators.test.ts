@@ -35,14 +35,12 @@ describe('TagCoordinators', () => {
     const asked = await asker.coordinators.ask(name, WANTS, signal);
     assert.equal(asked?.kind, 'ask');
     assert.equal(memberOf(asked), good.router.peerId);
-    assert.deepEqual(good.asked, [WANTS]);
-    const renewed = await asker.coordinators.askAgain(
-      asked.member,
-      { ...WANTS, state: 'asks' },
-      signal,
-    );
+    const asks = { ...WANTS, state: 'asks' } as const;
+    const renewed = await asker.coordinators.askAgain(asked.member, asks, signal);
     assert.equal(renewed?.kind, 'ask');
-    assert.deepEqual(asker.asked, []);
+    assert.deepEqual(good.asked, [WANTS, asks]);
+    // The second closest is asked too when the answer takes 30 ms, as on a busy machine.
+    assert.ok(asker.asked.every(({ state }) => state === 'wants'));
   });
 
   it('are this node itself where it is the closest', async (t) => {
