@@ -9,7 +9,7 @@ import {
 } from '../../scripts/system/debian-suite.ts';
 import { retry } from '../../scripts/system/command.ts';
 import { execute } from './child.ts';
-import { withLock } from './debian.ts';
+import { withLock, WAIT_FOR_DPKG } from './debian.ts';
 
 const CACHE = fileURLToPath(new URL('../../.e2e-cache/', import.meta.url));
 const QUIET = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
@@ -86,7 +86,7 @@ async function unpackOfMachine(
     await update();
     known = await knownToApt(names);
   }
-  const get = ['apt-get', 'install', '-y', '-q', ...words, ...known] as const;
+  const get = ['apt-get', ...WAIT_FOR_DPKG, 'install', '-y', '-q', ...words, ...known] as const;
   await execute(get, options).catch(async () => {
     await update();
     await retry(() => execute(get, options));

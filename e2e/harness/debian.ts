@@ -10,6 +10,8 @@ const PACKAGES = ['containerd', 'runc', 'docker-registry', 'nginx-light', 'iprou
 
 const QUIET = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
 const APT_TIMEOUT_MS = 600_000;
+/** Two files of tests run at a time, and each may install what it needs: the second one waits, in seconds. */
+export const WAIT_FOR_DPKG = ['-o', 'DPkg::Lock::Timeout=300'] as const;
 
 /** Which of the packages are not installed. */
 export async function missingPackages(names: readonly string[] = PACKAGES): Promise<string[]> {
@@ -25,7 +27,8 @@ export async function missingPackages(names: readonly string[] = PACKAGES): Prom
 /** Installs missing packages from the Debian release of the machine. Updates the package lists only when needed. */
 export async function installPackages(names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
-  const install = ['apt-get', 'install', '-y', '-q', '--no-install-recommends', ...names] as const;
+  const words = ['install', '-y', '-q', '--no-install-recommends', ...names];
+  const install = ['apt-get', ...WAIT_FOR_DPKG, ...words] as const;
   const options = { env: QUIET, timeoutMs: APT_TIMEOUT_MS };
   try {
     await execute(install, options);

@@ -45,10 +45,12 @@ export class FaultStage implements AsyncDisposable {
   }
 
   static async start(): Promise<FaultStage> {
+    // Otherwise one node takes an image from its holder, and the others from that node: here each has to ask the faulty peer.
+    const apart = '--fan-out=false';
     const cluster = await Cluster.start([
       { suite: 'bookworm', name: 'holder' },
-      ...SUITES.map((suite) => ({ suite, flags: ['--zone', suite] })),
-      { suite: 'forky', name: 'chunks', flags: ['--zone', 'chunks'], ...CHUNKS },
+      ...SUITES.map((suite) => ({ suite, flags: [apart, '--zone', suite] })),
+      { suite: 'forky', name: 'chunks', flags: [apart, '--zone', 'chunks'], ...CHUNKS },
     ]);
     const upstream = await cluster.addUpstream();
     for (const { containerd } of cluster.nodes) {
