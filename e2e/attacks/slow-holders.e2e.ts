@@ -62,6 +62,14 @@ describe('holders that send slowly', { timeout: 300_000 }, () => {
     return { agent: started, digest };
   }
 
+  /** Waits until the agent knows the holder of the content: it has to identify it first, which takes a moment on a busy machine. */
+  async function isFound(repository: string, digest: string): Promise<void> {
+    await eventually(async () => {
+      const { status } = await fetch(blobUrl(agent, repository, digest), { method: 'HEAD' });
+      assert.equal(status, 200);
+    });
+  }
+
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'peerglass-slow-'));
     ({ agent } = await startAgent('asker'));
@@ -135,6 +143,7 @@ describe('holders that send slowly', { timeout: 300_000 }, () => {
     const trickling = { size, bytesPerSecond: 12 << 10, bytes };
     await using holder = await Holder.start(nextHost(), [agent.router], trickling);
     await holder.advertise(digest);
+    await isFound('fast', digest);
     const response = await fetch(blobUrl(agent, 'fast', digest));
     assert.equal(response.status, 200);
     // Only now a fast one comes: at the beginning it would have been chosen at once, perhaps.
