@@ -112,6 +112,7 @@ describe('holders that send slowly', { timeout: 300_000 }, () => {
     await using holder = await Holder.start(nextHost(), [agent.router], body);
     const wanted = Array.from({ length: REQUESTS }, anyDigest);
     await holder.advertise(...wanted);
+    await isFound('hog', wanted[0] ?? '');
     const stop = new AbortController();
     let answered = 0;
     const slow = wanted.map(async (it) => {
