@@ -111,8 +111,14 @@ describe('holders that send slowly', { timeout: 300_000 }, () => {
     const body = { size: 4 << 20, bytesPerSecond: 600 << 10 };
     await using holder = await Holder.start(nextHost(), [agent.router], body);
     const wanted = Array.from({ length: REQUESTS }, anyDigest);
-    await holder.advertise(...wanted);
-    await isFound('hog', wanted[0] ?? '');
+    const probe = anyDigest();
+    await holder.advertise(probe, ...wanted);
+    // The agent has to identify the holder first. It is left before it has sent all of its wrong bytes.
+    await eventually(async () => {
+      const init = { signal: AbortSignal.timeout(1_000) };
+      await fetch(blobUrl(agent, 'hog', probe), init).then((it) => it.body?.cancel(), String);
+      assert.ok(holder.requests.length > 0);
+    });
     const stop = new AbortController();
     let answered = 0;
     const slow = wanted.map(async (it) => {
