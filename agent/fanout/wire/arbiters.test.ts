@@ -195,7 +195,10 @@ describe('Arbiters', () => {
           assert.ok(good.asked.length > seconds.length);
         })
           .then(() => pause(200, signal))
-          .then(() => stream.send(frame(encodeDecision(FETCH))));
+          .then(() => {
+            // The first question is over on a busy machine, and its stream with it.
+            if (stream.status === 'open') stream.send(frame(encodeDecision(FETCH)));
+          });
       });
     });
     const digest = await digestNear(bad, good.router, asker.router);
@@ -222,21 +225,23 @@ describe('Arbiters', () => {
     assert.deepEqual(await asker.arbiters.ask(wants(digest), signal), FOLLOW);
   });
 
-  it('get the reports of a fetch where it was given, when the first was silent', async (t) => {
-    let messages = 0;
-    const { asker, good, bad } = await start(t, (stream) => {
-      stream.addEventListener('message', () => (messages += 1));
+  for (const decision of [FETCH, FOLLOW]) {
+    it(`get the reports where the word was "${decision.kind}", when the first was silent for the whole time`, async (t) => {
+      let messages = 0;
+      const { asker, good, bad } = await start(t, (stream) => {
+        stream.addEventListener('message', () => (messages += 1));
+      });
+      const digest = await digestNear(bad, good.router, asker.router);
+      good.decision = decision;
+      const { router } = asker;
+      // Shorter than a question may be open.
+      const init = { giveUpAfterMs: 500 };
+      const arbiters = new Arbiters({ router, arbiter: { answer: (): Decision => ALONE } }, init);
+      assert.deepEqual(await arbiters.ask(wants(digest), signal), decision);
+      assert.deepEqual(await arbiters.ask(reports(digest), signal), decision);
+      assert.equal(messages, 1);
     });
-    const digest = await digestNear(bad, good.router, asker.router);
-    good.decision = FETCH;
-    const { router } = asker;
-    // Shorter than a question may be open.
-    const init = { giveUpAfterMs: 500 };
-    const arbiters = new Arbiters({ router, arbiter: { answer: (): Decision => ALONE } }, init);
-    assert.deepEqual(await arbiters.ask(wants(digest), signal), FETCH);
-    assert.deepEqual(await arbiters.ask(reports(digest), signal), FETCH);
-    assert.equal(messages, 1);
-  });
+  }
 
   it('ask the arbiter here when the first hangs and this node is the second', async (t) => {
     const network = new ArbiterNetwork(t);

@@ -137,6 +137,8 @@ export class Arbiters {
     const [first, second] = lastOf(members, ({ peerId }) => this.#silences.isGone(peerId));
     if (first === undefined) return { decision: ALONE, outcome: 'no-arbiter' };
     const sent = { isSettled: false };
+    // The second knows a part of the tree at most. To begin with, any place will do; one that goes on would leave its line for a bad one.
+    const knowsOthers = question.offset > 0 ? () => false : namesPeers;
     const answered = await firstAnswer(
       () =>
         this.#askOne(first, question, signal).finally(() => {
@@ -148,11 +150,10 @@ export class Arbiters {
         withinMs: this.#giveUpAfterMs - (performance.now() - start),
         asksBoth: this.#silences.isSilent(first.peerId),
       },
-      // The second knows a part of the tree at most. To begin with, any place will do; one that goes on would leave its line for a bad one.
-      question.offset > 0 ? () => false : namesPeers,
+      knowsOthers,
     );
     // It was silent for the whole time, so that reports go to the one that has answered, until it answers after all.
-    const isSilent = !sent.isSettled && (answered === undefined || !namesPeers(answered));
+    const isSilent = !sent.isSettled && (answered === undefined || !knowsOthers(answered));
     if (isSilent && !signal.aborted) this.#silences.note(first.peerId);
     return { decision: answered ?? ALONE, outcome: answered?.kind ?? 'unanswered' };
   }
