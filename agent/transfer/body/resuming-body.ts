@@ -186,7 +186,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
     }
     if (this.#position === this.#range.end + 1) return 'complete';
     const mayBeWrong = attempts.follows && isCut && this.#position <= end;
-    if (mayBeWrong && (await attempts.sentWrong(provider, this.#signal))) return 'wrong';
+    if (mayBeWrong && (await attempts.parents.sentWrong(provider, this.#signal))) return 'wrong';
     return this.#position > end ? 'end-of-range' : 'broken';
   }
 
@@ -194,7 +194,7 @@ export class ResumingBody<T extends BodyChunk> implements AsyncIterable<T> {
   #watch({ provider, response: { silence } }: PeerStream): ParentWatch | undefined {
     const { attempts } = this.#components;
     if (!attempts.follows || silence === undefined) return undefined;
-    const isThere = (): Promise<boolean> => attempts.isThere(provider, this.#signal);
+    const isThere = (): Promise<boolean> => attempts.parents.isThere(provider, this.#signal);
     return new ParentWatch({ isThere, silence });
   }
 

@@ -124,24 +124,6 @@ describe('PeerAttempts', () => {
     });
   });
 
-  it('tells a silent peer that is there from one that is not, or has not the content', async () => {
-    const answers: Record<string, [boolean, (socket: Socket) => unknown]> = {
-      there: [true, holds(100)],
-      busy: [
-        true,
-        (it) => it.write(responseHead(503, { 'retry-after': '1', 'content-length': 0 })),
-      ],
-      lacking: [false, (it) => it.write(responseHead(404, { 'content-length': 0 }))],
-      stopped: [false, () => undefined],
-    };
-    for (const [name, [isThere, answer]] of Object.entries(answers)) {
-      await using rogue = await startRogue(answer);
-      const { begin } = makeNode();
-      assert.equal(await begin().isThere(providerOf(name, rogue), never), isThere, name);
-      assert.match(rogue.requests[0] ?? '', /^HEAD /);
-    }
-  });
-
   it('gives a peer that was silent the last time less than the whole time', async (t) => {
     await using silent = await startRogue(() => undefined);
     const provider = providerOf('silent', silent);

@@ -5,11 +5,10 @@ import { contentKey, type ContentRequest } from '../../oci/content-request.ts';
 import type { Provider, Router } from '../../routing/router.ts';
 import type { ChunkPlan } from '../body/chunk-sizes.ts';
 import type { PeerClient, PeerResponse } from '../client/peer-client.ts';
-import { PeerError, toPeerError, type PeerFailure } from '../client/peer-error.ts';
-import { destroyQuietly } from '../../streams/destroy-quietly.ts';
-import { Deadline } from '../../timing/deadline.ts';
+import { toPeerError, type PeerError, type PeerFailure } from '../client/peer-error.ts';
 import { askPeer, timeoutAfterSilence } from './ask-peer.ts';
 import type { AttemptSlots } from './attempt-slots.ts';
+import { ParentQuestions } from './parent-questions.ts';
 import { outcomeOf, type PeerOutcome } from './peer-outcome.ts';
 import { SizeClaims } from './size-claims.ts';
 import { PeerSwitching } from './peer-switching.ts';
@@ -23,12 +22,6 @@ import type { SharedState } from './shared-state.ts';
  * claim forgotten, which has a name of its own.
  */
 const WRONG_RECORD: ReadonlySet<PeerFailure> = new Set(['not-found', 'digest', 'identity']);
-
-/** Time for a silent peer to say that it is there, in milliseconds. */
-const THERE_MS = 500;
-
-/** Time for a peer to say whether what it has sent is wrong, in milliseconds. */
-const WRONG_MS = 500;
 
 /**
  * What a transfer needs of content routing. A router that does not know where a peer is has no `locate`. One that
@@ -79,6 +72,8 @@ export class PeerAttempts {
   /** The sizes that the peers state, and the one that a manifest names. */
   readonly sizes: SizeClaims;
   readonly switching: PeerSwitching;
+  /** What a peer that is followed says of itself. */
+  readonly parents: ParentQuestions;
   /** Whether the peers are still receiving the content themselves, see {@link PeerAttemptsInit.follows}. */
   readonly follows: boolean;
   readonly #components: PeerAttemptsComponents;
@@ -95,6 +90,7 @@ export class PeerAttempts {
     this.#key = contentKey(request);
     this.sizes = new SizeClaims(request, components.shared.sizes);
     this.switching = new PeerSwitching(components.shared.scoreboard, this.#key);
+    this.parents = new ParentQuestions(request, components);
   }
 
   get slots(): AttemptSlots {
@@ -249,47 +245,6 @@ export class PeerAttempts {
     this.#record(provider, { kind: 'broke-off' });
     this.#peers.brokeOff(provider.peerId, failure.reason, delivered);
     this.#report(provider, failure);
-  }
-
-  /**
-   * Whether a peer that was followed says that the bytes that it has sent are wrong. It says that of itself: its followers
-   * lose a pull that was lost already. Never rejects.
-   */
-  async sentWrong({ peerId, origins }: Provider, signal: AbortSignal): Promise<boolean> {
-    const question = { ...this.request, method: 'HEAD' } as const;
-    const { client } = this.#components;
-    try {
-      const answer = await askPeer(client, { peerId, origins }, question, WRONG_MS, signal);
-      destroyQuietly(answer.body);
-      return false;
-    } catch (error) {
-      return error instanceof PeerError && error.report?.isWrong === true;
-    }
-  }
-
-  /** Whether a peer that is followed answers, and still receives the content or has it; a busy one does. Never rejects. */
-  async isThere({ peerId, origins }: Provider, signal: AbortSignal): Promise<boolean> {
-    const question = { ...this.request, method: 'HEAD' } as const;
-    const { client } = this.#components;
-    try {
-      using deadline = new Deadline(THERE_MS, signal);
-      const answer = await askPeer(
-        client,
-        { peerId, origins },
-        question,
-        THERE_MS,
-        deadline.signal,
-      );
-      destroyQuietly(answer.body);
-      return true;
-    } catch (err) {
-      const isBusy = err instanceof PeerError && err.reason === 'busy';
-      if (!isBusy && !signal.aborted) {
-        const { logger } = this.#components;
-        logger.debug({ key: this.#key, peer: peerId, err }, 'silent peer does not answer');
-      }
-      return isBusy;
-    }
   }
 
   /** Records that the first bytes of a body have come. */
