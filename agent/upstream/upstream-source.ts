@@ -162,7 +162,7 @@ export class UpstreamSource implements ContentSource {
     const { client, isVerifiedByClient, tails } = this.#components;
     const { digest, endpoint } = blob;
     const kernel = this.#components.kernel?.();
-    const first = await openBlob(client, blob, request.range, signal, kernel !== undefined);
+    const first = await openBlob(client, blob, request.range, signal);
     if (first.size === undefined) {
       if (!(await isVerifiedByClient(digest))) return this.#unsized(request, blob, first);
       // containerd can go to the registry itself.
@@ -206,7 +206,7 @@ export class UpstreamSource implements ContentSource {
     if (rangeLength(range) !== size) return { ...base, ...movable(), kind: 'stream', body };
     return {
       ...base,
-      ...(this.#thread.isWorthwhile(size) && movable({ hashed: descriptor })),
+      ...movable({ hashed: descriptor }),
       kind: 'stream',
       body: verifiedInPassing(body, digest, mismatch),
     };
@@ -224,14 +224,12 @@ export class UpstreamSource implements ContentSource {
     blob: BlobRequest,
     first: BlobAnswer,
   ): Omit<WidenedBlobInit<Forwarded>, 'read' | 'write'> {
-    const { client, kernel, metrics, logger } = this.#components;
+    const { client, metrics, logger } = this.#components;
     const { digest } = blob;
-    const isMoved = kernel?.() !== undefined;
     return {
       first,
       wanted: rangeOf(request, first),
-      again: (rest, inTime) =>
-        fetchBlob(client, blob, { kind: 'between', ...rest }, inTime, isMoved),
+      again: (rest, inTime) => fetchBlob(client, blob, { kind: 'between', ...rest }, inTime),
       widening: this.#widening,
       onBytes: (length) => {
         this.#arrived(request, length);

@@ -23,7 +23,7 @@ export async function* moveTo(
   kernel: Kernel,
   signal: AbortSignal,
 ): AsyncGenerator<MovedChunk> {
-  if (!(body instanceof DirectBody)) {
+  if (!(body instanceof DirectBody) || !body.isMovable) {
     yield* streamTo(body, sink);
     return;
   }

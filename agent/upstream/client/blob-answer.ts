@@ -48,9 +48,8 @@ export async function fetchBlob(
   request: BlobRequest,
   asked: RangeRequest | undefined,
   signal: AbortSignal,
-  isMovable = false,
 ): Promise<BlobAnswer> {
-  const answer = await openBlob(client, request, asked, signal, isMovable);
+  const answer = await openBlob(client, request, asked, signal);
   if (answer.size !== undefined) return answer;
   discard(answer.body);
   throw unsized(answer.host);
@@ -66,7 +65,6 @@ export function unsized(host: string): UpstreamError {
  * the client.
  *
  * @param asked which part is wanted. Default: all
- * @param isMovable see `RegistryRequest`
  * @throws UpstreamError
  */
 export async function openBlob(
@@ -74,14 +72,13 @@ export async function openBlob(
   { endpoint, repository, digest }: BlobRequest,
   asked: RangeRequest | undefined,
   signal: AbortSignal,
-  isMovable = false,
 ): Promise<BlobAnswer | UnsizedAnswer> {
   // containerd asks for `bytes=0-` of everything, also of empty blobs, at which some registries answer 416.
   const isAll = asked === undefined || (asked.kind === 'from' && asked.start === 0);
   const range = isAll ? undefined : formatRange(asked);
   const answer = await client.fetch(
     endpoint,
-    { method: 'GET', repository, path: `blobs/${digest}`, accept: '*/*', range, isMovable },
+    { method: 'GET', repository, path: `blobs/${digest}`, accept: '*/*', range, isBlob: true },
     signal,
   );
   const { body, host } = answer;

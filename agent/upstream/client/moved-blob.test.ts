@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, it, mock, type TestContext } from 'node:test';
+import type { ServerOptions } from 'node:https';
+import { after, before, describe, it, mock, type TestContext } from 'node:test';
 
 import { parseRange, resolveRange } from '../../oci/byte-range.ts';
+import { Authority, noOpenssl } from '../../testing/certificates.ts';
 import { sha256 } from '../../testing/image.ts';
 import { TokenRegistry, type TokenRegistryInit } from '../../testing/token-registry.ts';
 import { eventually } from '../../testing/eventually.ts';
@@ -28,16 +31,21 @@ async function stage(
   {
     isVerifiedByClient = false,
     timeout = 20_000,
+    ca,
     ...init
   }: TokenRegistryInit & {
+    /** File that the certificate of a registry by https is checked with. */
+    readonly ca?: string | undefined;
     readonly isVerifiedByClient?: boolean;
     readonly timeout?: number;
   } = {},
 ): Promise<Stage> {
   const registry = await TokenRegistry.start(t, init);
   registry.addBlob(BYTES);
+  const yaml = ca && `configs: { "${registry.name}": { tls: { ca_file: "${ca}" } } }`;
   const { source, dataPlane } = await upstreamTo(t, [byHttp(registry)], {
     ...{ isVerifiedByClient, timeout },
+    ...(yaml !== undefined && { yaml }),
   });
   const kernel = dataPlane.kernel();
   assert.ok(kernel, 'the kernel can move bodies here');
@@ -70,94 +78,109 @@ function answers(...all: readonly ReturnType<typeof until>[]) {
   return (req: IncomingMessage, res: ServerResponse): boolean => left.shift()?.(req, res) ?? false;
 }
 
-describe('a body that the kernel moves', () => {
-  for (const isVerifiedByClient of [true, false]) {
-    const what = isVerifiedByClient ? 'that the client verifies' : 'that a thread hashes';
-
-    it(`arrives whole, ${what}, through token and redirect`, async (t) => {
-      const { registry, moves, ask } = await stage(t, { isVerifiedByClient });
-      const { bytes, error } = await (await ask()).done;
-      assert.equal(error, undefined);
-      assert.ok(bytes.equals(BYTES));
-      assert.equal(moves(), 1);
-      const { authorization } = registry.seen.find(({ at }) => at === 'storage') ?? {};
-      assert.equal(authorization, undefined);
+for (const scheme of ['http', 'https'] as const) {
+  const skip = scheme === 'https' && noOpenssl;
+  describe(`a body that is moved to the client, by ${scheme}`, { skip }, () => {
+    let authority: Authority | undefined;
+    /** What the registry is started and asked with. */
+    let secure: { tls?: ServerOptions; ca?: string } = {};
+    before(async () => {
+      if (scheme === 'http') return;
+      authority = await Authority.create();
+      const { cert, key } = await authority.issue('registry');
+      const tls = { cert: await readFile(cert), key: await readFile(key) };
+      secure = { tls, ca: authority.ca };
     });
+    after(() => authority?.[Symbol.asyncDispose]());
 
-    it(`goes on at the byte where it broke off, ${what}, with a new address`, async (t) => {
-      const { registry, moves, ask } = await stage(t, { isVerifiedByClient });
-      registry.faults.storage = answers(until(5_000_000, 'break'), until(9_000_000, 'break'));
-      const { bytes, error } = await (await ask()).done;
-      assert.equal(error, undefined);
-      assert.ok(bytes.equals(BYTES));
-      assert.equal(moves(), 3);
-      assert.equal(registry.requests('storage').length, 3);
-      const addresses = registry.requests('registry').length;
-      assert.equal(addresses, 4, 'a challenge, and each time the address');
-    });
+    for (const isVerifiedByClient of [true, false]) {
+      const what = isVerifiedByClient ? 'that the client verifies' : 'that is hashed';
 
-    it(`goes on, ${what}, where the rest comes with all that was there before`, async (t) => {
-      const init = { scheme: 'none', redirects: false, isVerifiedByClient } as const;
+      it(`arrives whole, ${what}, through token and redirect`, async (t) => {
+        const { registry, moves, ask } = await stage(t, { ...secure, isVerifiedByClient });
+        const { bytes, error } = await (await ask()).done;
+        assert.equal(error, undefined);
+        assert.ok(bytes.equals(BYTES));
+        assert.equal(moves(), scheme === 'http' ? 1 : 0);
+        const { authorization } = registry.seen.find(({ at }) => at === 'storage') ?? {};
+        assert.equal(authorization, undefined);
+      });
+
+      it(`goes on at the byte where it broke off, ${what}, with a new address`, async (t) => {
+        const { registry, moves, ask } = await stage(t, { ...secure, isVerifiedByClient });
+        registry.faults.storage = answers(until(5_000_000, 'break'), until(9_000_000, 'break'));
+        const { bytes, error } = await (await ask()).done;
+        assert.equal(error, undefined);
+        assert.ok(bytes.equals(BYTES));
+        assert.equal(moves(), scheme === 'http' ? 3 : 0);
+        assert.equal(registry.requests('storage').length, 3);
+        const addresses = registry.requests('registry').length;
+        assert.equal(addresses, 4, 'a challenge, and each time the address');
+      });
+
+      it(`goes on, ${what}, where the rest comes with all that was there before`, async (t) => {
+        const init = { ...secure, scheme: 'none', redirects: false, isVerifiedByClient } as const;
+        const { registry, ask } = await stage(t, init);
+        const whole = (_req: IncomingMessage, res: ServerResponse): boolean => {
+          res.writeHead(200, { 'Content-Length': SIZE }).end(BYTES);
+          return true;
+        };
+        registry.faults.registry = answers(until(5_000_000, 'break'), whole);
+        const { bytes, error } = await (await ask()).done;
+        assert.equal(error, undefined);
+        assert.ok(bytes.equals(BYTES));
+      });
+    }
+
+    it('goes on after a silence', async (t) => {
+      const init = { ...secure, scheme: 'none', redirects: false, timeout: 4_000 } as const;
       const { registry, ask } = await stage(t, init);
-      const whole = (_req: IncomingMessage, res: ServerResponse): boolean => {
-        res.writeHead(200, { 'Content-Length': SIZE }).end(BYTES);
-        return true;
-      };
-      registry.faults.registry = answers(until(5_000_000, 'break'), whole);
+      registry.faults.registry = answers(until(5_000_000, 'silence'));
       const { bytes, error } = await (await ask()).done;
       assert.equal(error, undefined);
       assert.ok(bytes.equals(BYTES));
+      assert.equal(registry.seen.length, 2);
     });
-  }
 
-  it('goes on after a silence', async (t) => {
-    const init = { scheme: 'none', redirects: false, timeout: 4_000 } as const;
-    const { registry, ask } = await stage(t, init);
-    registry.faults.registry = answers(until(5_000_000, 'silence'));
-    const { bytes, error } = await (await ask()).done;
-    assert.equal(error, undefined);
-    assert.ok(bytes.equals(BYTES));
-    assert.equal(registry.seen.length, 2);
-  });
+    for (const [where, offset] of [
+      ['in the middle', SIZE / 2],
+      ['at the end', SIZE - 1],
+    ] as const) {
+      it(`is not completed with a wrong byte ${where}, nor asked for again`, async (t) => {
+        const wrong = Buffer.from(BYTES);
+        wrong.writeUInt8(wrong.readUInt8(offset) ^ 1, offset);
+        const { registry, ask } = await stage(t, { ...secure, scheme: 'none', redirects: false });
+        registry.faults.registry = answers(until(SIZE, 'go on', wrong));
+        const { bytes, error } = await (await ask()).done;
+        assert.ok(bytes.length < SIZE, `${bytes.length} bytes`);
+        assert.ok(error instanceof Error && 'reason' in error);
+        assert.equal(error.reason, 'digest');
+        assert.equal(registry.seen.length, 1);
+      });
+    }
 
-  for (const [where, offset] of [
-    ['in the middle', SIZE / 2],
-    ['at the end', SIZE - 1],
-  ] as const) {
-    it(`is not completed with a wrong byte ${where}, nor asked for again`, async (t) => {
-      const wrong = Buffer.from(BYTES);
-      wrong.writeUInt8(wrong.readUInt8(offset) ^ 1, offset);
-      const { registry, ask } = await stage(t, { scheme: 'none', redirects: false });
-      registry.faults.registry = answers(until(SIZE, 'go on', wrong));
-      const { bytes, error } = await (await ask()).done;
-      assert.ok(bytes.length < SIZE, `${bytes.length} bytes`);
-      assert.ok(error instanceof Error && 'reason' in error);
-      assert.equal(error.reason, 'digest');
+    it('ends with the client', async (t) => {
+      const { registry, ask } = await stage(t, { ...secure, scheme: 'none', redirects: false });
+      let hasClosed = false;
+      registry.faults.registry = (req, res) => {
+        res.once('close', () => {
+          hasClosed = true;
+        });
+        return until(5_000_000, 'silence')(req, res);
+      };
+      const { socket, done } = await ask();
+      await eventually(() => {
+        assert.ok(socket.bytesRead > 0);
+      });
+      socket.destroy();
+      await done;
+      await eventually(() => {
+        assert.ok(hasClosed, 'the connection with the registry');
+      });
       assert.equal(registry.seen.length, 1);
     });
-  }
-
-  it('ends with the client', async (t) => {
-    const { registry, ask } = await stage(t, { scheme: 'none', redirects: false });
-    let hasClosed = false;
-    registry.faults.registry = (req, res) => {
-      res.once('close', () => {
-        hasClosed = true;
-      });
-      return until(5_000_000, 'silence')(req, res);
-    };
-    const { socket, done } = await ask();
-    await eventually(() => {
-      assert.ok(socket.bytesRead > 0);
-    });
-    socket.destroy();
-    await done;
-    await eventually(() => {
-      assert.ok(hasClosed, 'the connection with the registry');
-    });
-    assert.equal(registry.seen.length, 1);
   });
-});
+}
 
 describe('a body by http that is read as a stream', () => {
   for (const dataPlane of ['auto', 'stream'] as const) {

@@ -12,6 +12,7 @@ import type { HashingThread } from '../../transfer/verify/hashing-thread.ts';
 import { ThreadedHash } from '../../transfer/verify/threaded-hash.ts';
 import type { BlobAnswer } from './blob-answer.ts';
 import type { WidenedBlobInit } from './blob-windows.ts';
+import { PassingHash } from './passing-hash.ts';
 import { asStream, type Forwarded } from './resuming-blob.ts';
 import { widenedBlob } from './widened-blob.ts';
 
@@ -31,14 +32,20 @@ export interface MovedBlobInit extends Omit<WidenedBlobInit<Forwarded>, 'read' |
   readonly mismatch: () => Error;
 }
 
-/** Whether the kernel may move the body of an answer. */
+/** Whether {@link movedBlob} serves the body of an answer better than a stream. */
 export function isMovable({ body }: BlobAnswer): boolean {
   return body instanceof DirectBody;
 }
 
+/** Whether the kernel can move it, and not this process. */
+function isKernels({ body }: Pick<BlobAnswer, 'body'>): boolean {
+  return body instanceof DirectBody && body.isMovable;
+}
+
 /**
- * Moves a body from a registry to a connection within the kernel, where a thread hashes a copy of it if that is wanted. Its
- * last bytes are withheld then until the digest is known to be right. Answers that cannot be moved are read as streams.
+ * Moves a body from a registry to a connection. By http the kernel does, and a thread hashes a copy of it if that is wanted. By https
+ * the bytes pass through this process, which hashes them itself, and reads into the same memory again when the client has
+ * taken them. Of a body that is hashed the last bytes are withheld until the digest is known to be right.
  *
  * @throws as {@link widenedBlob}; the error of `mismatch`
  */
@@ -48,8 +55,11 @@ export async function movedBlob(
   sink: Sink,
   signal: AbortSignal,
 ): Promise<void> {
-  using hash = hashed && new ThreadedHash({ thread }, hashed);
-  const hashing = hash && new HashingSink({ sink, hash }, hashed);
+  const isBeside = hashed !== undefined && isWorthThread(init.first, hashed, thread);
+  using hash = isBeside ? new ThreadedHash({ thread }, hashed) : undefined;
+  const isPassing = hashed !== undefined && !isBeside;
+  const passing = isPassing ? new PassingHash({ sink, mismatch }, hashed) : undefined;
+  const hashing = hash && hashed ? new HashingSink({ sink, hash }, hashed) : passing;
   // A thread that fails is no failure of the registry: it ends all of the body.
   const inTime = hash ? AbortSignal.any([signal, hash.failing]) : signal;
   const own = hashing ?? sink;
@@ -58,7 +68,11 @@ export async function movedBlob(
   const read = (answer: BlobAnswer, range: ByteRange): AsyncIterable<Forwarded> => {
     const to = sinkAt(range.start);
     const { body, range: sent } = answer;
-    const isMoved = isMovable(answer) && sent.start === range.start && sent.end === range.end;
+    const isMoved =
+      passing === undefined &&
+      isKernels(answer) &&
+      sent.start === range.start &&
+      sent.end === range.end;
     return isMoved ? moveTo({ body, range }, to, kernel, inTime) : written(answer, range, to);
   };
   try {
@@ -76,13 +90,24 @@ export async function movedBlob(
   }
 }
 
+/** Whether a body is hashed beside its way: not where its bytes are here anyway. */
+function isWorthThread(
+  first: MovedBlobInit['first'],
+  { size }: Descriptor,
+  thread: HashingThread,
+): boolean {
+  return 'body' in first && isKernels(first) && thread.isWorthwhile(size);
+}
+
 async function* written(
   answer: BlobAnswer,
   range: ByteRange,
   sink: Sink,
 ): AsyncGenerator<Forwarded> {
+  const { body } = answer;
   for await (const { bytes, length, waited } of asStream(answer, range)) {
     await sink.write(bytes);
+    if (body instanceof DirectBody) body.release(bytes);
     yield { length, waited };
   }
 }

@@ -29,8 +29,8 @@ export interface RegistryRequest {
   readonly accept: string;
   /** The header `Range`. Default: none. */
   readonly range?: string | undefined;
-  /** Whether the kernel may move the body. By http it is a `DirectBody` then, unless there are too many. Default: no. */
-  readonly isMovable?: boolean;
+  /** Whether it is for a blob: its body is a `DirectBody` then, but behind a proxy, and where there are too many. Default: no. */
+  readonly isBlob?: boolean;
 }
 
 /** An answer of any status. */
@@ -46,7 +46,7 @@ export interface RegistryAnswer extends Answer {
 
 /** What a {@link RegistryClient} uses. */
 export interface RegistryClientComponents {
-  readonly agents: Pick<UpstreamAgents, 'for' | 'movable'>;
+  readonly agents: Pick<UpstreamAgents, 'for' | 'direct'>;
   readonly authorizer: Pick<Authorizer, 'header' | 'answer'>;
   /** Called with the head of each answer of the endpoint itself. */
   readonly onAnswer?: (
@@ -172,8 +172,8 @@ export class RegistryClient {
       ...(range !== undefined && { range }),
       ...(authorization !== undefined && { authorization }),
     };
-    if (request.isMovable === true) {
-      const client = await raceSignal(agents.movable(endpoint, url), signal);
+    if (request.isBlob === true) {
+      const client = await raceSignal(agents.direct(endpoint, url), signal);
       const answer = await client?.get(url, headers, signal).catch(withoutOddHead);
       // What comes behind an interim answer, which none asked for, undici knows.
       if (answer !== undefined && answer.statusCode >= 200) return withoutChunks(answer);

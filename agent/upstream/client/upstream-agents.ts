@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
-import { createSecureContext, getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates, type ConnectionOptions } from 'node:tls';
 
 import { LRUCache } from 'lru-cache';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
@@ -15,10 +15,7 @@ import type { UpstreamEndpoint } from '../where/upstream-endpoints.ts';
 import { proxyConnector, type ProxyConnectorInit } from './proxy-connector.ts';
 import { addressClass, guardedLookup, literalAddress, type AddressClass } from './address-class.ts';
 
-/**
- * Connections to one host; more requests than that wait for a free one. Bodies that the kernel may move have as many
- * connections of their own.
- */
+/** Connections to one host; more requests than that wait for a free one. Blobs have as many connections of their own. */
 const MAX_CONNECTIONS = 64;
 /** Endpoints that keep connections; those of the one that was used longest ago are closed beyond it. */
 const MAX_ENDPOINTS = 64;
@@ -51,8 +48,8 @@ interface EndpointAgents {
   readonly own: Agent;
   /** To hosts that the endpoint names: storage and token servers. */
   readonly named: Agent;
-  /** The same two for bodies that the kernel may move. */
-  readonly movable: Readonly<Record<'own' | 'named', DirectClient>>;
+  /** The same two for blobs. */
+  readonly direct: Readonly<Record<'own' | 'named', DirectClient>>;
   /** Where these may be; see {@link UpstreamAgents.for}. */
   allowed: ReadonlySet<AddressClass>;
   checkedAt: number;
@@ -85,15 +82,15 @@ export class UpstreamAgents {
   }
 
   /**
-   * The same for a body that the kernel may move: by http and without a proxy. Undefined for others, and while there are
-   * too many of these.
+   * The same for a blob. It goes by a client of our own: by http the kernel may move its body, and by https that comes in larger
+   * chunks than undici gives. Undefined behind a proxy, and while there are too many.
    *
    * @throws as {@link for}
    */
-  async movable(endpoint: UpstreamEndpoint, url: URL): Promise<DirectClient | undefined> {
-    if (url.protocol !== 'http:' || this.#init.proxyFor?.(url) !== undefined) return undefined;
+  async direct(endpoint: UpstreamEndpoint, url: URL): Promise<DirectClient | undefined> {
+    if (this.#init.proxyFor?.(url) !== undefined) return undefined;
     const agents = await this.#of(endpoint);
-    const client = agents.movable[await this.#whose(agents, endpoint, url)];
+    const client = agents.direct[await this.#whose(agents, endpoint, url)];
     return client.hasCapacity(url.origin) ? client : undefined;
   }
 
@@ -124,8 +121,8 @@ export class UpstreamAgents {
     await Promise.all(
       all
         .map(async (agents) => {
-          const { own, named, movable } = await agents;
-          for (const client of Object.values(movable)) client.close();
+          const { own, named, direct } = await agents;
+          for (const client of Object.values(direct)) client.close();
           await Promise.all([own.destroy(), named.destroy()]);
         })
         .map((it) => it.catch(() => undefined)),
@@ -175,27 +172,28 @@ export class UpstreamAgents {
     const { ca, cert, key, isUnverified } = files;
     const trust = { ...(ca !== undefined && { ca }) };
     const lookup = guardedLookup(() => agents.allowed);
+    // A client certificate is for the endpoint only, and so is what is not verified.
+    const own = {
+      ...trust,
+      ...(cert && key && { cert, key }),
+      rejectUnauthorized: !isUnverified,
+    };
     const agents: EndpointAgents = {
       files,
       readAt: performance.now(),
-      own: this.#agent({
-        ...trust,
-        ...(cert && key && { cert, key }),
-        rejectUnauthorized: !isUnverified,
-      }),
-      // A client certificate is for the endpoint only, and so is what is not verified.
+      own: this.#agent(own),
       named: this.#agent({ ...trust, lookup }),
-      movable: { own: this.#movable(), named: this.#movable(lookup) },
+      direct: { own: this.#direct(own), named: this.#direct(trust, lookup) },
       allowed: new Set(),
       checkedAt: -Infinity,
     };
     return agents;
   }
 
-  #movable(lookup?: LookupFunction): DirectClient {
+  #direct(tls: ConnectionOptions, lookup?: LookupFunction): DirectClient {
     const { connectTimeout, silence } = this.#init;
     return new DirectClient({
-      ...{ connectTimeout, stallTimeout: silence, lookup },
+      ...{ tls, connectTimeout, stallTimeout: silence, lookup },
       ...{ maxConnections: MAX_CONNECTIONS, maxHeaderBytes: MAX_HEADER_BYTES },
       takesUnsized: true,
     });
@@ -226,7 +224,7 @@ export function isSameOrigin(one: URL, other: URL): boolean {
 }
 
 async function close(agents: EndpointAgents): Promise<void> {
-  for (const client of Object.values(agents.movable)) client.retire();
+  for (const client of Object.values(agents.direct)) client.retire();
   await Promise.all([agents.own.close(), agents.named.close()]);
 }
 

@@ -14,8 +14,10 @@ function startBody(length: number) {
   const calls: string[] = [];
   const connection: BodyConnection = {
     socket: new Socket(),
+    isMovable: true,
     pause: () => calls.push('pause'),
     resume: () => calls.push('resume'),
+    release: () => calls.push('release'),
     done: (isReusable) => calls.push(isReusable ? 'reusable' : 'ended'),
   };
   return {

@@ -8,10 +8,14 @@ import { PeerError } from '../peer-error.ts';
 /** The connection of a {@link DirectBody}. */
 export interface BodyConnection {
   readonly socket: Socket;
+  /** Whether its bytes are those of the body: not where they are encrypted. */
+  readonly isMovable: boolean;
   /** Stops reading until {@link resume}. */
   pause(): void;
   /** Continues reading; {@link DirectBody.arrived} gets the bytes. */
   resume(): void;
+  /** The bytes are not used any more, and their memory may be. */
+  release(chunk: Uint8Array): void;
   /** Called once at the end of the body, with whether the connection may be used for another request. */
   done(isReusable: boolean): void;
 }
@@ -37,6 +41,8 @@ export interface Remainder {
  */
 export class DirectBody extends Readable {
   readonly #connection: BodyConnection;
+  /** Whether the kernel can move it. */
+  readonly isMovable: boolean;
   /** How long the peer may be silent. */
   readonly silence: Silence;
   readonly #timer: SilenceTimer;
@@ -49,6 +55,7 @@ export class DirectBody extends Readable {
     // A small buffer, so that the kernel can move most of the body.
     super({ highWaterMark: 16 * 1024 });
     this.#connection = connection;
+    this.isMovable = connection.isMovable;
     this.silence = new Silence(silence);
     this.#timer = new SilenceTimer(this.silence, (patience) => {
       this.destroy(new PeerError('timeout', `no byte in ${patience} ms`));
@@ -56,6 +63,11 @@ export class DirectBody extends Readable {
     this.#left = length;
     // A reader gets the error anyway. While the kernel moves the body there is no reader, and the error must not throw.
     this.on('error', () => undefined);
+  }
+
+  /** Bytes that are still to come over the connection. */
+  get left(): number {
+    return this.#left;
   }
 
   /**
@@ -88,6 +100,11 @@ export class DirectBody extends Readable {
     this.#timer.stop();
     this.#end(false);
     this.push(null);
+  }
+
+  /** The reader has no more use for a chunk: its memory may be written again. Without it, each chunk has memory of its own. */
+  release(chunk: Uint8Array): void {
+    if (!this.#over) this.#connection.release(chunk);
   }
 
   /** Ends reading as a stream, and returns the rest. The caller destroys the stream afterwards. */

@@ -1,4 +1,8 @@
+import { isIP } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
+
 import { destroyOnAbort } from '../../../streams/destroy-on-abort.ts';
+import { BoundedMap } from '../../../timing/bounded-map.ts';
 import type { SilenceInit } from '../../../timing/silence.ts';
 import {
   DirectConnection,
@@ -13,6 +17,9 @@ const MAX_CONNECTIONS_PER_PEER = 256;
 const MAX_IDLE_PER_PEER = 16;
 const MAX_IDLE = 64;
 
+/** Servers whose session by TLS is kept. */
+const MAX_SESSIONS = 100;
+
 /** Time after which an idle connection is closed, in milliseconds: earlier than peers close it. */
 const KEEP_ALIVE_MS = 30_000;
 
@@ -23,6 +30,8 @@ export interface DirectClientInit
     Pick<DirectConnectionInit, 'connectTimeout' | 'lookup' | 'maxHeaderBytes' | 'takesUnsized'> {
   /** Connections to one server, see {@link DirectClient.hasCapacity}. Default 256. */
   readonly maxConnections?: number;
+  /** For servers by https. Default: what Node.js trusts. */
+  readonly tls?: ConnectionOptions;
 }
 
 interface Pool {
@@ -31,13 +40,15 @@ interface Pool {
 }
 
 /**
- * A minimal client for HTTP/1.1. It gets bodies of a known length over connections whose bytes the kernel can move. The
+ * A minimal client for HTTP/1.1. It gets bodies of a known length, by http over connections whose bytes the kernel can move. The
  * caller checks the heads.
  */
 export class DirectClient {
   readonly #init: DirectClientInit;
   readonly #pools = new Map<string, Pool>();
   readonly #connections = new Set<DirectConnection>();
+  /** By TLS, of each server the last one. */
+  readonly #sessions = new BoundedMap<string, Buffer>(MAX_SESSIONS);
   #idle = 0;
   #isRetired = false;
 
@@ -55,7 +66,7 @@ export class DirectClient {
   /**
    * Sends a GET request.
    *
-   * @param url `http:` only
+   * @param url `http:` or `https:`
    * @param headers the fields other than `Host`
    * @param signal ends the request, the body included
    * @throws PeerError; the error of the socket; the signal's reason when that is aborted
@@ -110,10 +121,16 @@ export class DirectClient {
       return last;
     }
     pool.open += 1;
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const isSecure = url.protocol === 'https:';
     const connection = new DirectConnection({
       ...this.#init,
-      host: url.hostname.replace(/^\[|\]$/g, ''),
-      port: url.port === '' ? 80 : Number(url.port),
+      host,
+      port: url.port === '' ? (isSecure ? 443 : 80) : Number(url.port),
+      tls: isSecure ? { ...this.#init.tls, ...this.#greeting(url.origin, host) } : undefined,
+      onSession: (session) => {
+        this.#sessions.set(url.origin, session);
+      },
       onFree: () => {
         this.#addIdle(pool, connection);
       },
@@ -126,6 +143,12 @@ export class DirectClient {
     });
     this.#connections.add(connection);
     return connection;
+  }
+
+  /** An address is no name of a server (RFC 6066, section 3). */
+  #greeting(origin: string, host: string): ConnectionOptions {
+    const session = this.#sessions.get(origin);
+    return { ...(isIP(host) === 0 && { servername: host }), ...(session && { session }) };
   }
 
   #addIdle(pool: Pool, connection: DirectConnection): void {

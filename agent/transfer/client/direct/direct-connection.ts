@@ -1,8 +1,10 @@
-import { connect, type LookupFunction, type Socket } from 'node:net';
+import { connect, type LookupFunction, type Socket, type TcpSocketConnectOpts } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 
 import { PeerError } from '../peer-error.ts';
 import type { SilenceInit } from '../../../timing/silence.ts';
 import { DirectBody } from './direct-body.ts';
+import { GatheredReads } from './gathered-reads.ts';
 import { parseResponseHead, type ResponseHead } from './response-head.ts';
 
 /** Largest response head by default, in bytes. */
@@ -23,7 +25,11 @@ const EMPTY = Buffer.alloc(0);
 export interface DirectConnectionInit extends SilenceInit {
   readonly host: string;
   readonly port: number;
-  /** Time to connect, in milliseconds. */
+  /** What the connection is encrypted with, and the server checked against. Default: it is plain. */
+  readonly tls?: ConnectionOptions | undefined;
+  /** Called with the session of a connection by TLS, with which the next one begins faster. */
+  readonly onSession?: (session: Buffer) => void;
+  /** Time to connect, TLS included, in milliseconds. */
   readonly connectTimeout: number;
   /** Finds the addresses of a host that is a name. Default: the system's. */
   readonly lookup?: LookupFunction | undefined;
@@ -49,43 +55,48 @@ export interface DirectResponse extends Pick<ResponseHead, 'statusCode' | 'heade
 export class DirectConnection {
   readonly #init: DirectConnectionInit;
   readonly #socket: Socket;
+  readonly #gathered: GatheredReads | undefined;
   readonly #timer: NodeJS.Timeout;
   #head: Buffer = EMPTY;
   #reads = 0;
   #answer: PromiseWithResolvers<DirectResponse> | undefined;
   #body: DirectBody | undefined;
   #used = 0;
+  #isOpen = false;
+  /** The request that is sent once the server is known to be the right one. */
+  #unsent: string | undefined;
   #error: Error | undefined;
 
   constructor(init: DirectConnectionInit) {
     this.#init = init;
-    const { host, port, connectTimeout, lookup } = init;
-    this.#socket = connect({
-      host,
-      port,
-      noDelay: true,
-      ...(lookup && { lookup }),
-      // Read without the buffer of a stream: bytes that no reader wants stay in the kernel, which may move them.
-      onread: {
-        buffer: () =>
-          Buffer.allocUnsafeSlow(READ_BYTES[this.#reads < FIRST_READS ? 'first' : 'then']),
-        callback: (length, buffer) => this.#arrived(Buffer.from(buffer.buffer, 0, length)),
-      },
-    });
+    const { host, port, connectTimeout, lookup, tls } = init;
+    const options = { host, port, noDelay: true, ...(lookup && { lookup }) };
+    if (tls === undefined) this.#socket = this.#connectPlain(options);
+    else {
+      this.#gathered = new GatheredReads({
+        arrived: (chunk) => this.#arrived(chunk),
+        pause: () => this.#socket.pause(),
+      });
+      this.#socket = this.#connectTls({ ...tls, ...options }, this.#gathered);
+    }
     this.#timer = setTimeout(() => {
       // After the pending events: if this process was blocked, the connection may have been made long ago.
       setImmediate(() => {
-        if (!this.#socket.connecting) return;
+        if (this.#isOpen) return;
         this.destroy(new PeerError('connect', `no connection in ${connectTimeout} ms`));
       });
     }, connectTimeout);
-    this.#socket.once('connect', () => {
+    this.#socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       clearTimeout(this.#timer);
+      this.#isOpen = true;
+      if (this.#unsent !== undefined) this.#socket.write(this.#unsent, 'latin1');
+      this.#unsent = undefined;
     });
     this.#socket.on('error', (error) => {
       this.#error ??= error;
     });
     this.#socket.on('end', () => {
+      this.#gathered?.flush();
       this.#socket.destroy();
     });
     this.#socket.on('close', () => {
@@ -114,7 +125,8 @@ export class DirectConnection {
     this.#reads = 0;
     this.#socket.ref();
     this.#socket.resume();
-    this.#socket.write(text, 'latin1');
+    if (this.#isOpen) this.#socket.write(text, 'latin1');
+    else this.#unsent = text;
     return this.#answer.promise;
   }
 
@@ -127,6 +139,48 @@ export class DirectConnection {
   destroy(error?: Error): void {
     this.#error ??= error;
     this.#socket.destroy();
+  }
+
+  /** Read without the buffer of a stream: bytes that no reader wants stay in the kernel, which may move them. */
+  #connectPlain(options: TcpSocketConnectOpts): Socket {
+    return connect({
+      ...options,
+      onread: {
+        buffer: () => Buffer.allocUnsafeSlow(READ_BYTES[this.#isLarge ? 'then' : 'first']),
+        callback: (length, buffer) => this.#arrived(Buffer.from(buffer.buffer, 0, length)),
+      },
+    });
+  }
+
+  #connectTls(options: ConnectionOptions, gathered: GatheredReads): TLSSocket {
+    const socket = connectTls({
+      ...options,
+      // Behind a TLS of its own no other protocol is spoken here.
+      ALPNProtocols: ['http/1.1'],
+      onread: {
+        buffer: () => gathered.room(this.#isLarge ? undefined : READ_BYTES.first),
+        callback: (length: number) =>
+          gathered.filled(length, this.#isNow(gathered.pending + length)),
+      },
+    } as ConnectionOptions);
+    // Not before: with a session no name is compared any more, so it must be of a server that has the right one.
+    socket.once('secureConnect', () => {
+      const { onSession } = this.#init;
+      const session = socket.getSession();
+      if (session !== undefined) onSession?.(session);
+      socket.on('session', (later) => onSession?.(later));
+    });
+    return socket;
+  }
+
+  /** Whether a body is read of which more than a little has come. */
+  get #isLarge(): boolean {
+    return this.#body !== undefined && this.#reads >= FIRST_READS;
+  }
+
+  /** Whether so many bytes are not to wait for others. */
+  #isNow(pending: number): boolean {
+    return !this.#isLarge || pending >= (this.#body?.left ?? 0);
   }
 
   #arrived(chunk: Buffer): boolean {
@@ -163,8 +217,13 @@ export class DirectConnection {
     const length = isUnsized ? Infinity : (head.length ?? 0);
     const connection = {
       socket: this.#socket,
+      isMovable: this.#gathered === undefined,
       pause: () => this.#socket.pause(),
-      resume: () => this.#socket.resume(),
+      resume: () => {
+        this.#gathered?.resume();
+        this.#socket.resume();
+      },
+      release: (chunk: Uint8Array) => this.#gathered?.release(chunk),
       done: (isReusable: boolean) => {
         this.#body = undefined;
         if (isReusable && keepAlive && head.length !== undefined) this.#init.onFree(this);
@@ -182,6 +241,7 @@ export class DirectConnection {
 
   #closed(): void {
     clearTimeout(this.#timer);
+    this.#gathered?.stop();
     this.#answer?.reject(
       this.#error ?? new PeerError('body', 'connection ended before the answer'),
     );
