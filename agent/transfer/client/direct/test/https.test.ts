@@ -131,6 +131,27 @@ describe('DirectClient by https', { skip: noOpenssl }, () => {
     });
   }
 
+  it('goes to the address that its function for names gives, and expects the name there', async (t) => {
+    const own = await authority.issue('named', { names: 'DNS:storage.example' });
+    const named = { cert: await readFile(own.cert), key: await readFile(own.key) };
+    const { port, sockets } = await serve(t, named);
+    const asked: string[] = [];
+    const client = startClient(t, {
+      lookup: (hostname, _options, callback) => {
+        asked.push(hostname);
+        if (hostname === 'storage.example') callback(null, [{ address: '127.0.0.1', family: 4 }]);
+        else callback(new Error('an address that is not asked'), []);
+      },
+    });
+    const url = `https://storage.example:${port}/`;
+    const { body } = await client.get(new URL(url), {}, never);
+    assert.ok((await buffer(body)).equals(BYTES));
+    const refused = client.get(new URL(url.replace('storage', 'metadata')), {}, never);
+    await assert.rejects(refused, /an address that is not asked/);
+    assert.deepEqual(asked, ['storage.example', 'metadata.example']);
+    assert.equal(sockets.length, 1);
+  });
+
   it('shows its certificate to a server that asks for one', async (t) => {
     const { cert, key } = await authority.issue('client');
     const { port, sockets } = await serve(t, { ca, requestCert: true, rejectUnauthorized: true });
