@@ -22,6 +22,7 @@ export interface TransferFixture extends AsyncDisposable {
     router: TransferRouter,
     init: Parameters<PeerTransfers['following']>[1],
   ) => PeerTransfer;
+  readonly taking: PeerTransfers['taking'];
   readonly metrics: Metrics;
 }
 
@@ -44,12 +45,13 @@ export function startTransfer(init: TransferFixtureInit = {}): TransferFixture {
   });
   const { router = new FixedRouter(), chunkSizes } = init;
   const store = new MemoryStore(init.ingests);
-  const { transfer, following } = createPeerTransfers(
+  const { transfer, following, taking } = createPeerTransfers(
     { router, client, store, metrics, logger: quiet, ...(chunkSizes && { chunkSizes }) },
     { resolveTimeout: 20, resolveRetries: 3, ...init },
   );
   return {
     transfer,
+    taking,
     following: (followed, bounds) => following({ router: followed, client }, bounds),
     metrics,
     async [Symbol.asyncDispose]() {

@@ -46,7 +46,7 @@ export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'h
   readonly metrics: Metrics;
   /** The rate that all bodies from peers share. Absent: no limit. */
   readonly download?: Bandwidth | undefined;
-  /** Gets the bytes of bodies that follow, as they are forwarded to the client of the store. Default: they go there only. */
+  /** Gets the bytes of bodies that others follow, as they are forwarded to the client of the store. Default: they go there only. */
   readonly tails?: TailWriter | undefined;
 }
 
@@ -152,7 +152,7 @@ export class ContentDelivery {
     const ingest = await this.#components.attribution.openIngest(descriptor);
     if (ingest !== undefined) {
       const { tails } = this.#components;
-      const tail = isGrowing ? tails?.begin(descriptor.digest) : undefined;
+      const tail = tails?.begin(descriptor.digest);
       const unread = held.use(new AsyncDisposableStack());
       unread.use(ingest);
       const takeIngest = (): Ingest | undefined => {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { TailWriter } from '../content/tail-writer.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
 import { sha256 } from '../testing/image.ts';
 import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
 import { startTransfer } from '../testing/transfer-fixture.ts';
+import { unreadIngest } from '../testing/unread-ingest.ts';
 import { ChunkPlan } from './body/chunk-sizes.ts';
 
 const SIZE = 10_000_000;
@@ -85,5 +88,52 @@ describe('a transfer that follows', () => {
     const transfer = fixture.following(router, { firstByteBudget: NAMED_AFTER_MS / 2 });
     const content = await transfer.fetch({ ...request, digest: sha256(bytes) }, never);
     assert.ok(content?.kind === 'whole' && content.bytes.equals(bytes));
+  });
+});
+
+describe('a transfer that takes content for others', () => {
+  it('gives a blob as it arrives that is otherwise verified first, and others a copy', async () => {
+    const bytes = Buffer.alloc(1_000_000, 'layer');
+    const begun = Promise.withResolvers<undefined>();
+    await using peer = await startRogue((socket, text) => {
+      socket.write(responseHead(200, { 'content-length': bytes.length }));
+      if (!text.startsWith('GET')) return;
+      socket.write(bytes.subarray(0, 300_000));
+      void begun.promise.then(() => socket.write(bytes.subarray(300_000)));
+    });
+    await using fixture = startTransfer({
+      router: new FixedRouter(providerOf('peer', peer)),
+      ingests: {
+        has: () => Promise.resolve(true),
+        open: (digest) =>
+          Promise.resolve({
+            ...{ ...unreadIngest, digest },
+            state: () => Promise.resolve('whole'),
+            verify: () => Promise.resolve(true),
+            abort: () => Promise.resolve(true),
+            [Symbol.asyncDispose]: () => Promise.resolve(),
+          }),
+      },
+    });
+    const copies: (readonly [number, number])[] = [];
+    let ended = 0;
+    const tails: TailWriter = {
+      begin: () => ({
+        isWanted: true,
+        append: (offset, { length }) => copies.push([offset, length]),
+        [Symbol.dispose]: () => (ended += 1),
+      }),
+    };
+    const transfer = fixture.taking({ tails, verifiedSize: 512 * 1024 });
+    const content = await transfer.fetch({ ...request, digest: sha256(bytes) }, never);
+    assert.ok(content?.kind === 'stream', 'before all of it has come');
+    begun.resolve(undefined);
+    assert.ok((await buffer(content.body)).equals(bytes));
+    let end = 0;
+    for (const [offset, length] of copies) {
+      assert.equal(offset, end);
+      end += length;
+    }
+    assert.deepEqual([end, ended], [bytes.length, 1]);
   });
 });

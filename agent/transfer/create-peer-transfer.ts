@@ -39,14 +39,18 @@ export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByt
   readonly downloadLimit?: number;
 }
 
+/** How bodies go on that other nodes follow. */
+type OnwardComponents = Pick<ContentDeliveryComponents, 'tails' | 'verifiedSize'>;
+
 /** What a transfer that follows has of its own. All else it shares with the transfer from holders. */
-type FollowingComponents = Pick<PeerAttemptsComponents, 'router' | 'client'> &
-  Pick<ContentDeliveryComponents, 'tails' | 'verifiedSize'>;
+type FollowingComponents = Pick<PeerAttemptsComponents, 'router' | 'client'> & OnwardComponents;
 
 /** Transfers that share what they know about peers, their memory and their bandwidth. */
 export interface PeerTransfers {
   /** From peers that hold the content. */
   readonly transfer: PeerTransfer;
+  /** Makes the same for content that others follow from here. */
+  readonly taking: (components: OnwardComponents) => PeerTransfer;
   /**
    * Makes a transfer from peers that are still receiving the content themselves.
    *
@@ -83,11 +87,18 @@ export function createPeerTransfers(
   const attempts: PeerAttemptsComponents = { router, client, metrics, logger, shared };
   const { firstByteBudget = FIRST_BYTE_MS } = init;
   const parts = { delivery, attribution, hashingThread };
+  const fromHolders = { resolveTimeout, resolveRetries, firstByteBudget };
   return {
-    transfer: new PeerTransfer(
-      { attempts, ...parts },
-      { resolveTimeout, resolveRetries, firstByteBudget },
-    ),
+    transfer: new PeerTransfer({ attempts, ...parts }, fromHolders),
+    taking: (onward) =>
+      new PeerTransfer(
+        {
+          attempts,
+          ...parts,
+          delivery: new ContentDelivery({ ...deliveryParts, ...onward }),
+        },
+        fromHolders,
+      ),
     following: ({ tails, verifiedSize, ...own }, { firstByteBudget: within }) => {
       // When content begins that is still on its way to its holder says nothing about other content.
       const firstBytes = { GET: new FirstByteTimes(), HEAD: new FirstByteTimes() };

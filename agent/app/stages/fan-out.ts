@@ -67,7 +67,7 @@ export interface FanOutStageComponents {
   readonly arbiter: Arbiter;
   readonly router: Router;
   readonly store: ContentStore;
-  readonly transfer: Pick<TransferStage, 'follow' | 'watchFetched'>;
+  readonly transfer: Pick<TransferStage, 'follow' | 'take' | 'watchFetched'>;
   readonly dataPlane: DataPlane;
   /** See `DownloadsComponents`. */
   readonly mayFetch?: (request: ContentRequest) => boolean;
@@ -165,7 +165,10 @@ export function fanOutStage(
   );
   return {
     lease: new LeaseSource({ downloads, holders }),
-    holders: (peers) => new HoldersSource({ holders: peers, downloads, fanOut: source }),
+    holders: (peers) => {
+      const taken = transfer.take(tails, { verifiedSize });
+      return new HoldersSource({ holders: peers, taken, downloads, fanOut: source });
+    },
     source,
     tails,
     followed: (local) =>

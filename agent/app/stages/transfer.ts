@@ -42,6 +42,14 @@ const FOLLOWED_STALL_MS = 1_200;
 /** How long a peer that is followed has for the head of a large blob, which it sends at once, in milliseconds. */
 const FOLLOWED_HEAD_MS = 1_500;
 
+/** Bounds of content that goes from node to node as it arrives. */
+interface FollowInit {
+  /** How long the peers may wait for the content themselves, in milliseconds. */
+  readonly timeout: number;
+  /** Bytes up to which blobs are verified before the client gets them. */
+  readonly verifiedSize: number;
+}
+
 /** Content from peers that are still receiving it, by how they send it; see `FanOutSource`. */
 type FollowingSources = Readonly<Record<'large' | 'small', ContentSource>>;
 
@@ -54,16 +62,19 @@ export interface TransferStage {
    */
   readonly source: ContentSource & Pick<TagAgreement, 'status'>;
   /**
+   * Makes the source of what this node takes from peers that hold it for others, which follow it here. Its bytes go on as they
+   * arrive, but for small blobs.
+   */
+  readonly take: (tails: TailWriter, init: Pick<FollowInit, 'verifiedSize'>) => ContentSource;
+  /**
    * Makes the sources of content that peers are still receiving.
    *
    * @param router names these peers
-   * @param timeout how long they may wait for the content themselves, in milliseconds
-   * @param verifiedSize bytes up to which blobs are verified before the client gets them
    * @param tails gets the bytes as they are forwarded. Default: they go to the client only
    */
   readonly follow: (
     router: TransferRouter,
-    init: { readonly timeout: number; readonly verifiedSize: number },
+    init: FollowInit,
     tails?: TailWriter,
   ) => FollowingSources;
   /** See `Attribution.watchFetched`. */
@@ -88,12 +99,14 @@ export function transferStage(
   };
   const client = new PeerClient(clientInit);
   const clients = [client];
-  const { transfer, following } = createPeerTransfers({ ...components, client }, init.transfer);
+  const made = createPeerTransfers({ ...components, client }, init.transfer);
+  const { transfer, following, taking } = made;
   const heads = new VerifiedHeads({ source: new SingleFlightSource({ source: transfer }) });
   const source = new TagAgreement({ ...components, client, source: heads });
   return {
     transfer,
     source,
+    take: (tails, { verifiedSize }) => taking({ tails, verifiedSize }),
     follow: (router, { timeout, verifiedSize }, tails) => {
       const followed = new PeerClient({
         ...clientInit,

@@ -203,6 +203,11 @@ export class Downloads {
     this.#slots.began(digest);
   }
 
+  /** Whether this node takes the content from one that holds it, and others follow it. */
+  isTaking(digest: Digest): boolean {
+    return this.#participations.of(digest)?.status().state === 'taking';
+  }
+
   /** The peer did not serve this node with the content: the arbiter is to name another. */
   failed(key: string, peerId: string): void {
     const digest = parseDigest(key);

@@ -296,6 +296,7 @@ describe('FanOutSource, for a blob of an image that nodes have begun with', () =
       [false, true],
     );
     assert.equal(downloads.status()[0]?.state, 'taking');
+    assert.ok(downloads.isTaking(DIGEST));
     await eventually(() => {
       assert.equal(arbiters.last?.state, 'fetching');
     });

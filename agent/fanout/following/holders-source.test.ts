@@ -21,8 +21,9 @@ function request(kind: ContentRequest['kind']): ContentRequest {
 /**
  * @param found what holders give
  * @param begun what those give that receive it
+ * @param taken what holders give of content that this node takes for others. Default: it takes none
  */
-function start(found: Content | undefined, begun?: Content) {
+function start(found: Content | undefined, begun?: Content, taken?: Content) {
   const led: ContentRequest[] = [];
   const holders: ContentSource = {
     fetch: () => Promise.resolve(found),
@@ -30,7 +31,8 @@ function start(found: Content | undefined, begun?: Content) {
   };
   const source = new HoldersSource({
     holders,
-    downloads: { isLed: (it) => led.push(it) },
+    taken: { fetch: () => Promise.resolve(taken) },
+    downloads: { isLed: (it) => led.push(it), isTaking: () => taken !== undefined },
     fanOut: { fetchBegun: () => Promise.resolve(begun) },
   });
   return { source, led };
@@ -52,6 +54,14 @@ describe('HoldersSource', () => {
     assert.equal(await source.fetch(manifest, signal), undefined);
     assert.deepEqual(led, []);
     assert.equal(source.reasonFor(manifest), 'no-provider');
+  });
+
+  it('gives what it takes for others as it arrives', async () => {
+    const taken = { ...content, origin: 'http://10.0.0.9:5000' };
+    assert.equal(
+      await start(content, undefined, taken).source.fetch(request('blob'), signal),
+      taken,
+    );
   });
 
   it('gives what others receive at this moment before what others hold', async () => {

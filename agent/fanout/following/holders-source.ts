@@ -7,7 +7,9 @@ import type { FanOutSource } from './fan-out-source.ts';
 export interface HoldersSourceComponents {
   /** The peers that hold content. */
   readonly holders: ContentSource;
-  readonly downloads: Pick<Downloads, 'isLed'>;
+  /** The same for content that others follow from here. */
+  readonly taken: ContentSource;
+  readonly downloads: Pick<Downloads, 'isLed' | 'isTaking'>;
   /** Content that other nodes receive at this moment. */
   readonly fanOut: Pick<FanOutSource, 'fetchBegun'>;
 }
@@ -25,15 +27,19 @@ export class HoldersSource implements ContentSource {
   }
 
   async fetch(request: ContentRequest, signal: AbortSignal): Promise<Content | undefined> {
-    const { holders, downloads, fanOut } = this.#components;
+    const { holders, taken, downloads, fanOut } = this.#components;
     const followed = await fanOut.fetchBegun(request, signal);
     if (followed !== undefined) return followed;
+    const { digest } = request;
+    if (digest !== undefined && downloads.isTaking(digest))
+      return await taken.fetch(request, signal);
     const content = await holders.fetch(request, signal);
     if (content !== undefined && request.kind === 'manifest') downloads.isLed(request);
     return content;
   }
 
   reasonFor(request: ContentRequest): string | undefined {
-    return this.#components.holders.reasonFor?.(request);
+    const { holders, taken } = this.#components;
+    return taken.reasonFor?.(request) ?? holders.reasonFor?.(request);
   }
 }
