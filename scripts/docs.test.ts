@@ -146,6 +146,8 @@ describe('the documentation', () => {
       'dry-run',
       'swarm-key',
       'max-old-space-size',
+      'no-flush-bytecode',
+      'no-lazy-feedback-allocation',
     ]);
     for (const [, flag = ''] of everything.matchAll(/(?<![\w-])--([a-z][a-z-]+[a-z])/g)) {
       assert.ok(ours.has(flag) || theirs.has(flag), `--${flag}`);
