@@ -32,8 +32,6 @@ const EXEMPT: Readonly<Record<string, string>> = {
     'needs a registry that throttles; widened-blob.test.ts has one',
   'agent/upstream/client/manifest-answer.ts':
     'checks what registries answer; upstream/test/faults.test.ts has one that answers wrongly',
-  'agent/upstream/client/registry-client.ts':
-    'needs a registry, storage and a token server; the suites of upstream/test have them',
   'agent/upstream/unsized-content.ts':
     'needs a registry that states no length; upstream/test/unsized.test.ts has one',
   'agent/upstream/create-upstream.ts': 'composition only; all suites of upstream/ make one',

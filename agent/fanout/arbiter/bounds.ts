@@ -31,6 +31,8 @@ export const STALL_MS = 1_500;
 /** A silence may be this many times as long as one before it, and no longer than this in milliseconds. */
 export const STALL_FACTOR = 3;
 export const MAX_STALL_MS = 30_000;
+/** What counts of the time until the first byte for that, at most, in milliseconds: it may be that of a slow registry. */
+export const MAX_FIRST_GAP_MS = 3_000;
 /** Time that a fetcher has for its first byte, in milliseconds: the default. */
 export const FIRST_BYTE_MS = 10_000;
 /** Failures of fetchers of one digest within {@link FAILURES_MS} after which each node is on its own. */

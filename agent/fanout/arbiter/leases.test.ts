@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { memberOf } from '../../testing/arbiter-fixture.ts';
-import { FIRST_BYTE_MS, STALL_MS } from './bounds.ts';
+import { FIRST_BYTE_MS, MAX_FIRST_GAP_MS, STALL_FACTOR, STALL_MS } from './bounds.ts';
 import { Leases } from './leases.ts';
 import { MemberState } from './member-state.ts';
 
@@ -113,6 +113,25 @@ describe('Leases', () => {
     // A step every two seconds, until it stops.
     const offset = (now: number): number => Math.min(Math.floor(now / 2_000), 3);
     assert.equal(reportUntil(leases, member, 20_000, offset), 6_000 + 3 * 2_000 + 250);
+  });
+
+  it('lets it be silent also where several steps come at once: containerd may fetch chunks at the same time', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    // Three chunks share a link for 2.5 s, and are written one just behind the other.
+    const offset = (now: number): number => {
+      const [rounds, rest] = [Math.floor(now / 2_500), (now % 2_500) / 250];
+      return rounds === 0 ? 0 : 3 * (rounds - 1) + Math.min(rest + 1, 3);
+    };
+    assert.equal(reportUntil(leases, member, 20_000, offset), Infinity);
+  });
+
+  it('takes little of the first byte for that, which a registry may be slow with', () => {
+    const leases = new Leases({});
+    const member = fetcherOf(leases);
+    const offset = (now: number): number => Math.max(0, Math.min(now, 9_000) - 8_000);
+    const ended = reportUntil(leases, member, 60_000, offset);
+    assert.equal(ended, 9_000 + STALL_FACTOR * MAX_FIRST_GAP_MS + 250);
   });
 
   it('counts failures of the last minute, and successes not', () => {

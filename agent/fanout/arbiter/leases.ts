@@ -6,6 +6,7 @@ import {
   LEASE_RENEWALS,
   MAX_FAILURES,
   MAX_FETCHERS,
+  MAX_FIRST_GAP_MS,
   MAX_LEASES,
   MAX_STALL_MS,
   STALL_FACTOR,
@@ -176,8 +177,11 @@ export class Leases {
 
 /**
  * How long the offset may stay the same, in milliseconds. containerd writes in steps of 1 MiB, which a slow registry sends in
- * seconds: so a fetcher may be silent for three times as long as before.
+ * seconds: so a fetcher may be silent for three times as long as before. Where it fetches chunks at the same time, the first of
+ * them is as long in coming as the first of the next ones, and those between are there at once.
  */
 function patience({ longestGap, firstGap = 0 }: Lease): number {
-  return Math.max(STALL_MS, Math.min(MAX_STALL_MS, (longestGap ?? firstGap) * STALL_FACTOR));
+  const first = longestGap === undefined ? firstGap : Math.min(firstGap, MAX_FIRST_GAP_MS);
+  const longest = Math.max(longestGap ?? 0, first);
+  return Math.max(STALL_MS, Math.min(MAX_STALL_MS, longest * STALL_FACTOR));
 }

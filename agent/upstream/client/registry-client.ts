@@ -174,7 +174,13 @@ export class RegistryClient {
     };
     if (request.isBlob === true) {
       const client = await raceSignal(agents.direct(endpoint, url), signal);
-      const answer = await client?.get(url, headers, signal).catch(withoutOddHead);
+      // Asked here again: requests that begin together have all seen a free place.
+      const isFree = client?.hasCapacity(url.origin) === true;
+      const got = isFree ? client.get(url, headers, signal) : undefined;
+      const answer = await got?.catch((error: unknown) => {
+        throwUnlessAskedAgain(error, signal);
+        return undefined;
+      });
       // What comes behind an interim answer, which none asked for, undici knows.
       if (answer !== undefined && answer.statusCode >= 200) return withoutChunks(answer);
       if (answer !== undefined) discard(answer.body);
@@ -205,10 +211,16 @@ function withoutChunks({ statusCode, headers, body }: DirectResponse): Answer {
   return { statusCode, headers, body: isChunked ? new ChunkedBody(body) : body };
 }
 
-/** An answer that cannot be moved is asked for once more, as a stream. */
-function withoutOddHead(error: unknown): undefined {
-  if (!(error instanceof PeerError) || error.reason !== 'protocol') throw error;
-  return undefined;
+/**
+ * What the small client cannot read, and a connection that ends before the answer, are asked for once more, by undici: a load
+ * balancer drops one now and then.
+ *
+ * @throws every other error
+ */
+function throwUnlessAskedAgain(error: unknown, signal: AbortSignal): void {
+  signal.throwIfAborted();
+  const isUnread = error instanceof PeerError && ['protocol', 'body'].includes(error.reason);
+  if (!isUnread && !hasCode(error, 'ECONNRESET', 'EPIPE')) throw error;
 }
 
 function urlOf(

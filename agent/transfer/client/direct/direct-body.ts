@@ -157,7 +157,8 @@ export class DirectBody extends Readable {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#timer.stop();
-    this.#end(false);
+    // All of it may have come although it was never read: an answer without a body that nothing looks at.
+    this.#end(error === null && this.#left === 0);
     done(error);
   }
 

@@ -83,6 +83,48 @@ describe('DirectClient', () => {
     });
   });
 
+  it('keeps the connection of an answer without a body that nothing reads', async () => {
+    await using peer = await startRogue((socket) => {
+      socket.write(responseHead(307, { location: '/elsewhere', 'content-length': 0 }));
+    });
+    using client = startClient();
+    for (let count = 0; count < 3; count += 1) {
+      const { body } = await client.get(new URL(peer.origin), {}, never);
+      body.destroy();
+    }
+    assert.equal(peer.accepted, 1);
+  });
+
+  it('asks nothing more when it is closed, and does not take what has come for the whole', async () => {
+    await using peer = await startRogue((socket) => {
+      if (peer.requests.length === 1) socket.write(responseHead(200, { 'content-length': 0 }));
+      if (peer.requests.length === 2) socket.write('HTTP/1.1 200 OK\r\n\r\nhalf');
+    });
+    using client = startClient({ takesUnsized: true });
+    const url = new URL(peer.origin);
+    (await client.get(url, {}, never)).body.destroy();
+    const { body } = await client.get(url, {}, never);
+    const waiting = client.get(url, {}, never);
+    await eventually(() => {
+      assert.equal(peer.requests.length, 3);
+    });
+    const ended = [assert.rejects(buffer(body), /closed/), assert.rejects(waiting, /closed/)];
+    client.close();
+    await Promise.all(ended);
+    await assert.rejects(client.get(url, {}, never), /closed/);
+    assert.equal(peer.requests.length, 3);
+  });
+
+  it('sends no header with a line break, nor with a character that becomes one', async () => {
+    await using peer = await startRogue((socket) => socket.write(answer));
+    using client = startClient();
+    for (const value of ['a\r\nx-evil: 1', 'a\u010d\u010ax-evil: 1', 'a\n']) {
+      const asking = client.get(new URL(peer.origin), { authorization: value }, never);
+      await assert.rejects(asking, { reason: 'protocol' });
+    }
+    assert.equal(peer.accepted, 0);
+  });
+
   it('sends the request again when the peer has just closed the idle connection', async () => {
     let turn = 0;
     await using peer = await startRogue((socket) => {

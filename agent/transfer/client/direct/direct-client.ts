@@ -4,6 +4,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { destroyOnAbort } from '../../../streams/destroy-on-abort.ts';
 import { BoundedMap } from '../../../timing/bounded-map.ts';
 import type { SilenceInit } from '../../../timing/silence.ts';
+import { PeerError } from '../peer-error.ts';
 import {
   DirectConnection,
   type DirectConnectionInit,
@@ -34,6 +35,13 @@ export interface DirectClientInit
   readonly tls?: ConnectionOptions;
 }
 
+/** What no value of a header has; RFC 9110, section 5.5, without the bytes that only old servers know. */
+const NO_FIELD_VALUE = /[^\t\x20-\x7e]/;
+
+function closed(): PeerError {
+  return new PeerError('body', 'the client is closed');
+}
+
 interface Pool {
   open: number;
   readonly idle: Map<DirectConnection, NodeJS.Timeout>;
@@ -51,6 +59,7 @@ export class DirectClient {
   readonly #sessions = new BoundedMap<string, Buffer>(MAX_SESSIONS);
   #idle = 0;
   #isRetired = false;
+  #isClosed = false;
 
   constructor(init: DirectClientInit) {
     this.#init = init;
@@ -77,10 +86,14 @@ export class DirectClient {
     signal: AbortSignal,
   ): Promise<DirectResponse> {
     const fields = Object.entries({ host: url.host, ...headers });
+    // Above all a line break, behind which there would be a field, or a request, of its own.
+    if (fields.some(([, value]) => NO_FIELD_VALUE.test(value)))
+      throw new PeerError('protocol', 'a header with a character that it cannot have');
     const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
     const text = `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines}\r\n`;
     for (;;) {
       signal.throwIfAborted();
+      if (this.#isClosed) throw closed();
       const connection = this.#take(url);
       const abort = (): void => {
         connection.destroy(signal.reason as Error);
@@ -101,7 +114,9 @@ export class DirectClient {
 
   /** Ends every connection, requests in progress included. */
   close(): void {
-    for (const connection of this.#connections) connection.destroy();
+    this.#isClosed = true;
+    // With an error: a body of unknown length would be whole without one.
+    for (const connection of this.#connections) connection.destroy(closed());
   }
 
   /** Ends every connection once it is idle. */
