@@ -230,8 +230,7 @@ export class ContentDelivery {
       resuming: (read, inTime) => this.#resuming(attempts, stream, record, read, inTime),
     });
     const chunks = hashed.chunks(signal);
-    const isMovable =
-      body instanceof DirectBody && body.isMovable && hashingThread.isWorthwhile(descriptor.size);
+    const isMovable = body instanceof DirectBody && hashingThread.isWorthwhile(descriptor.size);
     if (kernel === undefined || !isMovable) return { body: chunks };
     return { body: chunks, moveTo: (sink) => hashed.moveTo(sink, kernel, signal) };
   }

@@ -174,7 +174,7 @@ export class RegistryClient {
     };
     if (request.isBlob === true) {
       const client = await raceSignal(agents.direct(endpoint, url), signal);
-      // Asked here again: requests that begin together have all seen a free place.
+      // In the same turn as the request: others that begin together would all see the last place.
       const isFree = client?.hasCapacity(url.origin) === true;
       const got = isFree ? client.get(url, headers, signal) : undefined;
       const answer = await got?.catch((error: unknown) => {

@@ -83,15 +83,14 @@ export class UpstreamAgents {
 
   /**
    * The same for a blob. It goes by a client of our own: by http the kernel may move its body, and by https that comes in larger
-   * chunks than undici gives. Undefined behind a proxy, and while there are too many.
+   * chunks than undici gives. Undefined behind a proxy. Whether it has a free connection, the caller asks in the moment of its request.
    *
    * @throws as {@link for}
    */
   async direct(endpoint: UpstreamEndpoint, url: URL): Promise<DirectClient | undefined> {
     if (this.#init.proxyFor?.(url) !== undefined) return undefined;
     const agents = await this.#of(endpoint);
-    const client = agents.direct[await this.#whose(agents, endpoint, url)];
-    return client.hasCapacity(url.origin) ? client : undefined;
+    return agents.direct[await this.#whose(agents, endpoint, url)];
   }
 
   /** @throws UpstreamError as {@link for} */

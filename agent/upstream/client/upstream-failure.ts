@@ -61,7 +61,7 @@ export function toUpstreamError(
   return because(fallback, `the connection broke (${code})`);
 }
 
-/** Bodies that the kernel may move come by the client of peers. */
+/** Blobs come by the client that peers are asked with. */
 function ofMoved(error: PeerError, host: string): UpstreamError {
   const { reason, message } = error;
   const known = (['connect', 'timeout', 'protocol', 'digest'] as const).find((it) => it === reason);

@@ -14,7 +14,7 @@ export interface BodyConnection {
   pause(): void;
   /** Continues reading; {@link DirectBody.arrived} gets the bytes. */
   resume(): void;
-  /** The bytes are not used any more, and their memory may be. */
+  /** The bytes are not used any more: their memory may be read into again. */
   release(chunk: Uint8Array): void;
   /** Called once at the end of the body, with whether the connection may be used for another request. */
   done(isReusable: boolean): void;

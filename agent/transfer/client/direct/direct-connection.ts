@@ -155,7 +155,7 @@ export class DirectConnection {
   #connectTls(options: ConnectionOptions, gathered: GatheredReads): TLSSocket {
     const socket = connectTls({
       ...options,
-      // Behind a TLS of its own no other protocol is spoken here.
+      // This client speaks no other protocol.
       ALPNProtocols: ['http/1.1'],
       onread: {
         buffer: () => gathered.room(this.#isLarge ? undefined : READ_BYTES.first),
