@@ -86,6 +86,8 @@ export class HostsWorld {
     const text = `${visible}# edited ${this.#count++}\n`;
     writeFileSync(this.#file(registry), text);
     const isOurs = !this.#written.has(visible);
+    // A run was killed after it had backed an edit up and written ours. A second edit does not replace the first one.
+    if (isOurs && folder.edit !== undefined) this.#earlier.must.add(folder.edit);
     this.#written.add(text);
     if (isOurs || visible === folder.edit) folder.edit = text;
     else folder.theirs = text;
