@@ -160,6 +160,8 @@ export class Download {
       const ahead = this.#findAhead(search);
       return ahead === undefined ? this.#fetch(search, 'next') : this.#follow(search, ahead);
     }
+    const assigned = this.#tree.findAssigned(search);
+    if (assigned !== undefined) return this.#follow(search, assigned);
     const ofParent = this.#tree.findPlaceOfParent(search);
     if (ofParent === 'fetch') {
       if (mayFetch && this.#leases.hasRoom)

@@ -104,7 +104,12 @@ export class MemberState {
 
   /** Whether it may get a follower at all. */
   canServe(now: number): boolean {
-    if (this.wrongUntil > now || this.isClosed || this.expected >= MAX_FAN_OUT) return false;
+    return this.expected < MAX_FAN_OUT && this.serves(now);
+  }
+
+  /** Whether it may have followers, beyond those that it has or not. */
+  serves(now: number): boolean {
+    if (this.wrongUntil > now || this.isClosed) return false;
     if (this.lease === undefined && this.state !== 'following' && this.parent === undefined)
       return false;
     return this.isFresh(now) && !this.isAvoided(now);

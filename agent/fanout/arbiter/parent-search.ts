@@ -13,6 +13,7 @@ import type { Order, SlotKind, Slots } from './slots.ts';
 /** Why a parent was chosen, for people who debug. */
 type PlaceReason =
   | 'free'
+  | 'asked again'
   | 'probe'
   | 'place of its parent'
   | 'forced'
@@ -186,7 +187,7 @@ export class ParentSearch {
 }
 
 /** Whether bytes begin there. */
-function isSource({ lease, state }: MemberState): boolean {
+export function isSource({ lease, state }: MemberState): boolean {
   return lease !== undefined || state === 'held';
 }
 

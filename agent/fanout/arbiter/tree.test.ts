@@ -46,6 +46,27 @@ describe('Tree', () => {
     assert.equal(fixture.ask('new', { failed: ['d', 'c'] }), 'follow b');
   });
 
+  it('gives a member the same parent when its answer was lost, also when others follow it by then', () => {
+    const fixture = new ArbiterFixture();
+    for (const id of ['a', 'b', 'c', 'd']) fixture.ask(id);
+    assert.equal(fixture.ask('c'), 'follow b');
+    assert.equal(fixture.ask('c', { failed: ['a'] }), 'follow b');
+    assert.equal(fixture.ask('new'), 'follow d');
+    fixture.fetching('a', 1, { children: 1 });
+    assert.equal(fixture.ask('c', { failed: ['b'] }), 'follow a');
+  });
+
+  it('gives another one when the first takes no followers any more, or has nothing above it', () => {
+    const fixture = new ArbiterFixture();
+    for (const id of ['a', 'b', 'c']) fixture.ask(id);
+    fixture.following('b', 'a', { children: 0, isRoomy: false });
+    assert.notEqual(fixture.ask('c'), 'follow b');
+    const other = new ArbiterFixture();
+    for (const id of ['a', 'b', 'c']) other.ask(id);
+    other.ask('a', { state: 'failed' });
+    assert.equal(other.ask('c'), 'fetch');
+  });
+
   it('gives an orphan the place of its parent', () => {
     const fixture = chainOf(['a', 'b', 'c', 'd']);
     assert.equal(fixture.ask('c', { offset: 100, failed: ['b'], children: 1 }), 'follow a');

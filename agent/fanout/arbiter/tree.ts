@@ -1,7 +1,7 @@
 import { DISTURBED_MS, KEEP_MS, QUIET_GAPS, QUIET_MS } from './bounds.ts';
 import type { Lease } from './leases.ts';
 import type { MemberState } from './member-state.ts';
-import { levelOf, ParentSearch, type Placing, type Search } from './parent-search.ts';
+import { isSource, levelOf, ParentSearch, type Placing, type Search } from './parent-search.ts';
 import { Probing } from './probing.ts';
 import { kindOf, Slots } from './slots.ts';
 
@@ -38,6 +38,17 @@ export class Tree {
     if (parent.lease !== undefined) return false;
     if (now - parent.askedAgainAt <= DISTURBED_MS) return true;
     return lease !== undefined && now - lease.grewAt > quietAfter(lease);
+  }
+
+  /**
+   * The parent that was assigned to a member which asks again, and does not name it as failed: the answer was late, or lost. With another
+   * one the first would keep a place for a child that never comes, and two children would share the link of the other.
+   */
+  findAssigned({ asker, failed, now }: Search): Placing | undefined {
+    const { parent, isAssigned } = asker;
+    if (parent === undefined || !isAssigned || failed.has(parent.peerId)) return undefined;
+    if (!parent.serves(now) || !isSource(topOf(parent))) return undefined;
+    return { parent, reason: 'asked again' };
   }
 
   /**

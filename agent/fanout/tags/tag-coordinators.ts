@@ -65,16 +65,11 @@ export class TagCoordinators {
       hasAnswered.add(member);
       return { kind: decision.kind, decision, member };
     };
-    const answered = await firstAnswer(
-      ask(first),
-      second && ask(second),
-      signal,
-      {
-        withinMs: this.#giveUpAfterMs - (performance.now() - start),
-        asksBoth: this.#silences.isSilent(first.peerId),
-      },
-      knowsOthers,
-    );
+    const answered = await firstAnswer(ask(first), second && ask(second), signal, {
+      withinMs: this.#giveUpAfterMs - (performance.now() - start),
+      asksBoth: this.#silences.isSilent(first.peerId),
+      countsAtOnce: knowsOthers,
+    });
     signal.throwIfAborted();
     // It was silent for the whole time, until it answers after all.
     if (!hasAnswered.has(first) && (answered === undefined || !knowsOthers(answered))) {

@@ -5,7 +5,7 @@ import { Deadline } from '../../timing/deadline.ts';
 import { raceSignal } from '../../timing/race-signal.ts';
 import { DOWNLOADS_PROTOCOL } from '../question.ts';
 import type { Member, Question, Decision } from '../question.ts';
-import { firstAnswer, namesPeers } from './first-answer.ts';
+import { firstAnswer } from './first-answer.ts';
 import { decodeDecision, encodeQuestion } from './messages.ts';
 import { Silences } from './silences.ts';
 
@@ -137,8 +137,7 @@ export class Arbiters {
     const [first, second] = lastOf(members, ({ peerId }) => this.#silences.isGone(peerId));
     if (first === undefined) return { decision: ALONE, outcome: 'no-arbiter' };
     const sent = { isSettled: false };
-    // The second knows a part of the tree at most. To begin with, any place will do; one that goes on would leave its line for a bad one.
-    const knowsOthers = question.offset > 0 ? () => false : namesPeers;
+    // The second knows a part of the tree at most: it would name a parent that has children already, and both had half of its link.
     const answered = await firstAnswer(
       () =>
         this.#askOne(first, question, signal).finally(() => {
@@ -150,11 +149,9 @@ export class Arbiters {
         withinMs: this.#giveUpAfterMs - (performance.now() - start),
         asksBoth: this.#silences.isSilent(first.peerId),
       },
-      knowsOthers,
     );
     // It was silent for the whole time, so that reports go to the one that has answered, until it answers after all.
-    const isSilent = !sent.isSettled && (answered === undefined || !knowsOthers(answered));
-    if (isSilent && !signal.aborted) this.#silences.note(first.peerId);
+    if (!sent.isSettled && !signal.aborted) this.#silences.note(first.peerId);
     return { decision: answered ?? ALONE, outcome: answered?.kind ?? 'unanswered' };
   }
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import type { Decision } from '../question.ts';
-import { firstAnswer as ask, namesPeers, type AskOne } from './first-answer.ts';
+import { firstAnswer as ask, type AskOne } from './first-answer.ts';
 
 const { signal } = new AbortController();
 const FETCH: Decision = { kind: 'fetch', renewMs: 1 };
@@ -49,18 +49,25 @@ describe('firstAnswer', () => {
     }
   });
 
-  it('is that of the second when the first hangs, and it names peers', async () => {
-    for (const decision of [GO_ON, HELD, FOLLOW]) {
-      assert.equal(await firstAnswer(hangs, answers(decision), signal), decision);
-    }
-  });
-
-  it('is one to go upstream of the second only when the first has been silent to the end', async () => {
-    for (const decision of [FETCH, ALONE]) {
+  it('is that of the second only when the first has been silent to the end', async () => {
+    for (const decision of [FETCH, ALONE, GO_ON, HELD, FOLLOW]) {
       const start = performance.now();
       assert.equal(await firstAnswer(hangs, answers(decision), signal), decision);
       assert.ok(performance.now() - start >= 149);
     }
+  });
+
+  it('is one of the second at once where the caller says that it counts', async () => {
+    const waits = { withinMs: 300_000, countsAtOnce: ({ kind }: Decision) => kind === 'follow' };
+    assert.equal(await ask(hangs, answers(FOLLOW), signal, waits), FOLLOW);
+    const late = Promise.withResolvers<Decision>();
+    const second = () => {
+      setImmediate(() => {
+        late.resolve(ALONE);
+      });
+      return Promise.resolve(FETCH);
+    };
+    assert.equal(await ask(() => late.promise, second, signal, waits), ALONE);
   });
 
   it('asks both at once where the first was late the last time, and waits for the first all the same', async () => {
@@ -81,15 +88,17 @@ describe('firstAnswer', () => {
     assert.equal(await answer, FOLLOW);
   });
 
-  it('is that of the first, which comes after one to go upstream of the second', async () => {
-    const first = Promise.withResolvers<Decision>();
-    const second = () => {
-      setImmediate(() => {
-        first.resolve(FOLLOW);
-      });
-      return Promise.resolve(FETCH);
-    };
-    assert.equal(await firstAnswer(() => first.promise, second, signal), FOLLOW);
+  it('is that of the first, which comes after one of the second', async () => {
+    for (const early of [FETCH, FOLLOW]) {
+      const first = Promise.withResolvers<Decision>();
+      const second = () => {
+        setImmediate(() => {
+          first.resolve(HELD);
+        });
+        return Promise.resolve(early);
+      };
+      assert.equal(await firstAnswer(() => first.promise, second, signal), HELD);
+    }
   });
 
   it('is one to go upstream of the second as soon as the first fails after it', async () => {
@@ -123,12 +132,5 @@ describe('firstAnswer', () => {
 
   it('is that of the second too when the time is short', async () => {
     assert.equal(await firstAnswer(hangs, answers(FETCH), signal, 0), FETCH);
-  });
-});
-
-describe('namesPeers', () => {
-  it('is true of answers that say where the content comes from', () => {
-    const naming = [FETCH, ALONE, GO_ON, HELD, FOLLOW].filter(namesPeers);
-    assert.deepEqual(naming, [HELD, FOLLOW]);
   });
 });

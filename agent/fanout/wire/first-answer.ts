@@ -15,11 +15,13 @@ interface Answer {
 }
 
 /** How long to wait for the two. */
-export interface Waits {
+export interface Waits<T extends Answer = Decision> {
   /** The time for both, in milliseconds; the second has 30 ms less. */
   readonly withinMs: number;
   /** Whether the second is asked at once, since the first was late the last time. Default: no. */
   readonly asksBoth?: boolean;
+  /** Whether an answer of the second counts while the first may still answer. Default: none does. */
+  readonly countsAtOnce?: (answer: T) => boolean;
 }
 
 /** What one of the two has answered. */
@@ -29,27 +31,24 @@ interface Asked<T> {
 }
 
 /**
- * The answer that counts of two arbiters. The second is asked when the first has failed, or is silent for 30 ms. It may be
- * one of a node that does not know that the first is the arbiter. So its answer counts when it knows of others, as when it
- * names peers that have bytes, and its word to go upstream only when the first has failed or stays silent for the whole time.
+ * The answer that counts of two arbiters. The second is asked when the first has failed, or is silent for 30 ms. It knows what it was asked
+ * while the first was late, and no more. So its answer counts when the first has failed, or stays silent for the whole time.
  *
  * @param signal ends the wait
- * @param knowsOthers whether an answer of the second counts at once. Default: {@link namesPeers}
  * @returns undefined when neither has answered in time
  */
 export async function firstAnswer<T extends Answer = Decision>(
   askFirst: AskOne<T>,
   askSecond: AskOne<T> | undefined,
   signal: AbortSignal,
-  { withinMs, asksBoth = false }: Waits,
-  knowsOthers: (answer: T) => boolean = namesPeers,
+  { withinMs, asksBoth = false, countsAtOnce = () => false }: Waits<T>,
 ): Promise<T | undefined> {
   const first: Asked<T> = { hasFailed: false };
   const second: Asked<T> = { hasFailed: false };
   /** Whether nothing that can still come would change the answer. */
   const isDecided = (): boolean => {
     if (first.decision !== undefined) return true;
-    if (second.decision !== undefined) return first.hasFailed || knowsOthers(second.decision);
+    if (second.decision !== undefined) return first.hasFailed || countsAtOnce(second.decision);
     return first.hasFailed && (second.hasFailed || askSecond === undefined);
   };
   const decided = new AbortController();
@@ -84,9 +83,4 @@ export async function firstAnswer<T extends Answer = Decision>(
   } finally {
     signal.removeEventListener('abort', end);
   }
-}
-
-/** Whether the one that answers knows of others that have bytes: others take it for the arbiter, too. */
-export function namesPeers({ kind }: Answer): boolean {
-  return kind === 'follow' || kind === 'held';
 }
