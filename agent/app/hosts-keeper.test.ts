@@ -219,7 +219,7 @@ describe('hostsKeeperPart, in an agent with --configure', () => {
     const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/`);
     assert.equal(answer.status, 200, 'it listens when a file names it');
     await answer.body?.cancel();
-    // They are counted when both are written, and the folder's lock is given back.
+    // They are counted when both are written, and the lock of the folder is released.
     await eventually(async () => {
       const metrics = await fetch(`http://127.0.0.1:${metricsPort}/metrics`);
       assert.match(await metrics.text(), /^peerglass_hosts_files_written_total 2$/m);
