@@ -39,6 +39,8 @@ export interface ContentDeliveryComponents extends Pick<HashedBodyComponents, 'h
   readonly verifiedBuffer: VerifiedBuffer;
   /** Bytes up to which blobs are verified first, where that is less than in the buffer. Default: as there. */
   readonly verifiedSize?: number | undefined;
+  /** Larger blobs are verified first all the same that take less than this at the recent rates, in milliseconds. Default: 0. */
+  readonly verifiedMs?: number | undefined;
   readonly rates: Pick<RecentRates, 'note' | 'typical'>;
   readonly attribution: Attribution;
   /** Learns the sizes of the layers from manifests. */
@@ -94,9 +96,11 @@ export class ContentDelivery {
   }
 
   #isVerifiedFirst(kind: ContentRequest['kind'], descriptor: Descriptor): boolean {
-    const { verifiedBuffer, verifiedSize = Infinity, rates } = this.#components;
-    const inTime = Math.max(SMALL_BYTES, ((rates.typical ?? Infinity) * HELD_BACK_MS) / 1000);
-    if (kind === 'blob' && descriptor.size > Math.min(verifiedSize, inTime)) return false;
+    const { verifiedBuffer, verifiedSize = Infinity, verifiedMs = 0, rates } = this.#components;
+    const { typical } = rates;
+    const inTime = Math.max(SMALL_BYTES, ((typical ?? Infinity) * HELD_BACK_MS) / 1000);
+    const wanted = Math.max(verifiedSize, ((typical ?? 0) * verifiedMs) / 1000);
+    if (kind === 'blob' && descriptor.size > Math.min(wanted, inTime)) return false;
     return verifiedBuffer.accepts(kind, descriptor);
   }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { TailWriter } from '../content/tail-writer.ts';
 import type { ContentRequest } from '../oci/content-request.ts';
+import type { Ingests } from '../store/ingests.ts';
 import { sha256 } from '../testing/image.ts';
 import { FixedRouter, providerOf } from '../testing/mirror-node.ts';
 import { responseHead, startRogue } from '../testing/rogue-peer.ts';
@@ -91,6 +92,19 @@ describe('a transfer that follows', () => {
   });
 });
 
+/** Of a store that commits what arrives. */
+const ingests: Ingests = {
+  has: () => Promise.resolve(true),
+  open: (digest) =>
+    Promise.resolve({
+      ...{ ...unreadIngest, digest },
+      state: () => Promise.resolve('whole'),
+      verify: () => Promise.resolve(true),
+      abort: () => Promise.resolve(true),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }),
+};
+
 describe('a transfer that takes content for others', () => {
   it('gives a blob as it arrives that is otherwise verified first, and others a copy', async () => {
     const bytes = Buffer.alloc(1_000_000, 'layer');
@@ -103,17 +117,7 @@ describe('a transfer that takes content for others', () => {
     });
     await using fixture = startTransfer({
       router: new FixedRouter(providerOf('peer', peer)),
-      ingests: {
-        has: () => Promise.resolve(true),
-        open: (digest) =>
-          Promise.resolve({
-            ...{ ...unreadIngest, digest },
-            state: () => Promise.resolve('whole'),
-            verify: () => Promise.resolve(true),
-            abort: () => Promise.resolve(true),
-            [Symbol.asyncDispose]: () => Promise.resolve(),
-          }),
-      },
+      ingests,
     });
     const copies: (readonly [number, number])[] = [];
     let ended = 0;
@@ -124,7 +128,8 @@ describe('a transfer that takes content for others', () => {
         [Symbol.dispose]: () => (ended += 1),
       }),
     };
-    const transfer = fixture.taking({ tails, verifiedSize: 512 * 1024 });
+    // No rate is known yet.
+    const transfer = fixture.taking({ tails, verifiedSize: 512 * 1024, verifiedMs: 300_000 });
     const content = await transfer.fetch({ ...request, digest: sha256(bytes) }, never);
     assert.ok(content?.kind === 'stream', 'before all of it has come');
     begun.resolve(undefined);

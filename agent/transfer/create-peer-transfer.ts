@@ -40,7 +40,7 @@ export interface CreatePeerTransferInit extends Omit<PeerAttemptsInit, 'firstByt
 }
 
 /** How bodies go on that other nodes follow. */
-type OnwardComponents = Pick<ContentDeliveryComponents, 'tails' | 'verifiedSize'>;
+type OnwardComponents = Pick<ContentDeliveryComponents, 'tails' | 'verifiedSize' | 'verifiedMs'>;
 
 /** What a transfer that follows has of its own. All else it shares with the transfer from holders. */
 type FollowingComponents = Pick<PeerAttemptsComponents, 'router' | 'client'> & OnwardComponents;

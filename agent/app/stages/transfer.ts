@@ -42,6 +42,9 @@ const FOLLOWED_STALL_MS = 1_200;
 /** How long a peer that is followed has for the head of a large blob, which it sends at once, in milliseconds. */
 const FOLLOWED_HEAD_MS = 1_500;
 
+/** What is taken for others and arrives so soon, in milliseconds, is verified first: they hardly wait, and a wrong blob fails no pull. */
+const TAKEN_MS = 100;
+
 /** Bounds of content that goes from node to node as it arrives. */
 interface FollowInit {
   /** How long the peers may wait for the content themselves, in milliseconds. */
@@ -63,7 +66,7 @@ export interface TransferStage {
   readonly source: ContentSource & Pick<TagAgreement, 'status'>;
   /**
    * Makes the source of what this node takes from peers that hold it for others, which follow it here. Its bytes go on as they
-   * arrive, but for small blobs.
+   * arrive, but for blobs that are small, or arrive within 0.1 s at the recent rates.
    */
   readonly take: (tails: TailWriter, init: Pick<FollowInit, 'verifiedSize'>) => ContentSource;
   /**
@@ -106,7 +109,7 @@ export function transferStage(
   return {
     transfer,
     source,
-    take: (tails, { verifiedSize }) => taking({ tails, verifiedSize }),
+    take: (tails, { verifiedSize }) => taking({ tails, verifiedSize, verifiedMs: TAKEN_MS }),
     follow: (router, { timeout, verifiedSize }, tails) => {
       const followed = new PeerClient({
         ...clientInit,
