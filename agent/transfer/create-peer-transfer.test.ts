@@ -141,4 +141,28 @@ describe('a transfer that takes content for others', () => {
     }
     assert.deepEqual([end, ended], [bytes.length, 1]);
   });
+
+  it('verifies a blob first that is there at once at the rate of the bodies before it', async () => {
+    const blobs = ['first', 'second', 'third'].map((text) => Buffer.alloc(1_000_000, text));
+    await using peer = await startRogue((socket, text) => {
+      const wanted = blobs.find((each) => text.includes(sha256(each))) ?? Buffer.of();
+      socket.write(responseHead(200, { 'content-length': wanted.length }));
+      if (text.startsWith('GET')) socket.write(wanted);
+    });
+    await using fixture = startTransfer({
+      router: new FixedRouter(providerOf('peer', peer)),
+      ingests,
+    });
+    const kinds: unknown[] = [];
+    // The first body gives the rate.
+    for (const [index, verifiedMs] of [300_000, 0, 300_000].entries()) {
+      const blob = blobs[index] ?? Buffer.of();
+      const source = fixture.taking({ verifiedSize: 512 * 1024, verifiedMs });
+      const content = await source.fetch({ ...request, digest: sha256(blob) }, never);
+      kinds.push(content?.kind);
+      if (content?.kind === 'stream') assert.ok((await buffer(content.body)).equals(blob));
+      else if (content?.kind === 'whole') content.reservation?.[Symbol.dispose]();
+    }
+    assert.deepEqual(kinds, ['stream', 'stream', 'whole']);
+  });
 });
